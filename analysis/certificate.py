@@ -1,0 +1,110 @@
+"""What stands behind a fit: convergence, agreement of starts, conditioning, identifiability."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from analysis.laws.base import Array
+from analysis.newton import final_delta, spread_of
+from analysis.observations import Observations
+from analysis.problem import Problem
+
+SAME = 1e-6
+"""Relative difference of objectives below which two starts found the same optimum."""
+
+
+def certify(
+    problem: Problem,
+    found: Array,
+    objectives: Array,
+    grid_starts: int,
+    seen: Observations,
+    original: Callable[[Array], Array],
+) -> tuple[str, dict[str, Any]]:
+    """Status and diagnostics of the best of ``found (m, p)``.
+
+    ``gradient_norm`` is the largest derivative of the objective by a fit coordinate (inputs over
+    their geometric means, positive parameters as logarithms), relative to the objective;
+    ``starts`` and ``agree`` the number of starts and the share that ends at the same optimum;
+    ``objective_gap`` how much worse, relatively, the best independent random start is;
+    ``other_optima`` the distinct optima within 5 %; ``condition`` the condition number of the
+    Hessian with unit diagonal; ``at_bounds`` parameters at a bound; ``warnings`` in words.
+    """
+    best = int(np.argmin(objectives))
+    theta, objective = found[best], float(objectives[best])
+    scale = max(objective, 1e-300)
+    last = final_delta(problem, spread_of(problem, theta[None]))
+    gradient, hessian, size = problem.derivatives(theta[None], last)
+    low, high = problem.bounds
+    names = problem.law.names
+    at_bounds = [
+        name
+        for name, value, lo, hi in zip(names, theta, low, high, strict=True)
+        if value <= lo or value >= hi
+    ]
+    free = np.array([name not in at_bounds for name in names])
+    steep = np.abs(gradient[0]) / (last[0] if problem.penalty.loss_fn == "lad" else 1.0)
+    norm = float(steep[free].max(initial=0.0)) / scale
+    agree = objectives <= objective * (1 + SAME) + 1e-15
+    independent = objectives[grid_starts:]
+    gap = float(independent.min() / scale - 1.0) if len(independent) else float("nan")
+    values, vectors = np.linalg.eigh(
+        hessian[0][np.ix_(free, free)] / np.outer(size[0][free], size[0][free])
+    )
+    condition = float(values[-1] / values[0]) if values[0] > 0 else float("inf")
+    warnings = design_warnings(problem, seen, theta)
+    if at_bounds:
+        warnings.append(f"at a bound: {', '.join(at_bounds)}")
+    if condition > 1e6:
+        kept = np.array(names)[free]
+        loading = np.abs(vectors[:, 0])
+        along = kept[loading > 0.3 * loading.max()]
+        warnings.append(f"flat direction: {', '.join(along)} move together")
+    others: list[dict[str, Any]] = []
+    for i in np.argsort(objectives):
+        value = float(objectives[i])
+        if value > objective * 1.05 + 1e-15:
+            break
+        seen_before = [objective, *(o["objective"] for o in others)]
+        if all(abs(value - s) > 1e-4 * scale for s in seen_before):
+            others.append(
+                {"objective": value, "params": dict(zip(names, original(found[i]).tolist(), strict=True))}
+            )
+    close = [o for o in others if o["objective"] < objective * 1.01]
+    if close:
+        warnings.append(f"{len(close)} other optima within 1 % of the objective: weakly identified")
+    diagnostics = {
+        "gradient_norm": norm,
+        "starts": len(objectives),
+        "agree": float(agree.mean()),
+        "objective_gap": max(gap, 0.0),
+        "other_optima": others,
+        "condition": condition,
+        "at_bounds": at_bounds,
+        "warnings": warnings,
+    }
+    return "; ".join(warnings) or "ok", diagnostics
+
+
+def design_warnings(problem: Problem, seen: Observations, theta: Array) -> list[str]:
+    """What the choice of runs cannot identify: few scales, constant D/N, a floor near zero."""
+    warnings = []
+    law = problem.law
+    for name, x in zip(law.inputs, seen.inputs, strict=True):
+        scales = len(np.unique(np.round(np.log(x), 2)))
+        if scales < 3:
+            warnings.append(f"{name} has {scales} distinct values; an exponent needs three")
+    if law.inputs[:2] == ("num_params", "num_tokens"):
+        ratio = np.log(seen.inputs[1] / seen.inputs[0])
+        if ratio.std() < 0.1:
+            warnings.append(
+                "num_tokens / num_params is constant: the terms of N and of D cannot be told apart"
+            )
+    if "E" in law.names:
+        floor = problem.params(theta)[law.names.index("E")]
+        if floor < 0.01 * seen.observed.min():
+            warnings.append(f"E is {floor:.3g}, near 0: the data do not show a floor")
+    return warnings

@@ -1,0 +1,152 @@
+"""The commands of ``analysis``: runs, fit, isoflop, plan, backtest, plot, report.
+
+Only arguments are described here; what a command does is in :mod:`analysis.commands`.
+"""
+
+from __future__ import annotations
+
+import argparse
+from importlib import import_module
+from typing import Any
+
+KINDS = ("frontier", "curves", "scaling", "isoflop", "residuals", "plan")
+COLUMN_FLAGS = (
+    ("--params-col", "num_params", "parameters N"),
+    ("--tokens-col", "num_tokens", "training tokens D"),
+    ("--flops-col", "flops", "training FLOPs C"),
+    ("--loss-col", "loss", "loss"),
+)
+
+
+def add_commands(subparsers: Any) -> None:
+    """Describe the commands."""
+    runs = _command(subparsers, "runs", "the run table of a source")
+    runs.add_argument("--filter", metavar="EXPR", help="the same as --where")
+    runs.add_argument("-o", "--output", metavar="FILE", help="write .csv, .jsonl or .parquet")
+    runs.add_argument("--limit", type=int, default=60, metavar="K", help="rows shown (60)")
+
+    fit = _command(subparsers, "fit", "fit a scaling law and say how sure it is")
+    _add_fit(fit)
+
+    iso = _command(subparsers, "isoflop", "the best size at each budget, and N* = k C^a")
+    iso.add_argument("--method", choices=("parabola", "akima"), default="parabola")
+    iso.add_argument("--noise", type=float, help="relative noise of the loss (estimated)")
+    iso.add_argument("--draws", type=_count, default=1000, help="re-drawings of the noise (1000)")
+    iso.add_argument("--seed", type=int, default=0)
+
+    plan = _command(subparsers, "plan", "N*, D* and loss at compute budgets")
+    _add_fit(plan)
+    plan.add_argument(
+        "--flops",
+        type=_positive,
+        nargs="+",
+        action="extend",
+        metavar="C",
+        help="budgets in FLOPs (10, 100 and 1000 times the largest run)",
+    )
+    plan.add_argument(
+        "--cost",
+        type=_positive,
+        metavar="X",
+        help="C = X N D (6; the runs' own exact FLOPs where they have a family)",
+    )
+    plan.add_argument(
+        "--inference-tokens",
+        type=_positive,
+        default=0.0,
+        metavar="T",
+        help="tokens served over the model's life, paid from the budget (Sardana et al. 2024)",
+    )
+    plan.add_argument(
+        "--unique-tokens", type=_positive, metavar="U", help="distinct tokens there are"
+    )
+    given = plan.add_mutually_exclusive_group()
+    given.add_argument("--num-params", type=_positive, metavar="N", help="N is given")
+    given.add_argument("--num-tokens", type=_positive, metavar="D", help="D is given")
+    plan.add_argument("-o", "--output", metavar="FILE", help="write .csv or .jsonl")
+
+    backtest = _command(subparsers, "backtest", "fit the small, predict the held-out large")
+    backtest.add_argument("--law", default="chinchilla", metavar="NAME", help="a law, or auto")
+    backtest.add_argument("--by", metavar="COL,COL", help="one fit for each group")
+    backtest.add_argument("--x-col", metavar="COL", help="the variable of a one-variable law")
+    backtest.add_argument("--train-col", metavar="COL", help="fit rows where it is true")
+    backtest.add_argument("--seed", type=int, default=0)
+
+    plot = _command(subparsers, "plot", "one figure, for a paper", json=False)
+    plot.add_argument("kind", choices=KINDS, metavar="KIND", help=", ".join(KINDS))
+    plot.add_argument("-o", "--output", required=True, metavar="FILE", help=".png, .pdf or .svg")
+    _add_fit(plot)
+
+    report = _command(subparsers, "report", "one self-contained HTML file", json=False)
+    report.add_argument("-o", "--output", required=True, metavar="FILE.html")
+    report.add_argument("--title", help="the heading (the source's name)")
+    _add_fit(report)
+
+
+def _command(subparsers: Any, name: str, help: str, json: bool = True) -> argparse.ArgumentParser:
+    """A command on a SOURCE, with the arguments that all of them share."""
+    parser: argparse.ArgumentParser = subparsers.add_parser(
+        name, help=help, description=help[0].upper() + help[1:] + "."
+    )
+    parser.add_argument(
+        "source",
+        metavar="SOURCE",
+        help="a sweep's name or folder, an MLflow experiment, or a .csv, .jsonl, .parquet file",
+    )
+    parser.add_argument("--root", metavar="DIR", help="where sweeps are kept ($SCALING_HOME)")
+    parser.add_argument("--tracking-uri", metavar="URI", help="read SOURCE from this MLflow store")
+    parser.add_argument(
+        "--where", metavar="EXPR", help="keep these rows, as in 'num_params > 1e6 and seed == 0'"
+    )
+    for flag, column, meaning in COLUMN_FLAGS:
+        parser.add_argument(flag, dest=f"col_{column}", metavar="COL", help=f"column of {meaning}")
+    if json:
+        parser.add_argument("--json", action="store_true", help="one JSON document on stdout")
+
+    def run(args: argparse.Namespace) -> int:
+        return int(getattr(import_module("analysis.commands"), name)(args))
+
+    parser.set_defaults(run=run)
+    return parser
+
+
+def _add_fit(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--law",
+        metavar="NAME",
+        help="a law or a formula (chinchilla; power_floor with --x-col)",
+    )
+    parser.add_argument("--loss-fn", choices=("huber", "lad", "mse", "tukey"), default="huber")
+    parser.add_argument(
+        "--delta", type=_positive, default=1e-3, metavar="X", help="Huber's delta (1e-3)"
+    )
+    parser.add_argument("--space", choices=("log", "linear"), help="of the residuals (log)")
+    parser.add_argument("--weights", metavar="COL", help="a column of weights")
+    parser.add_argument("--x-col", metavar="COL", help="the variable of a one-variable law")
+    parser.add_argument(
+        "--bootstrap", type=_count, default=1000, metavar="K", help="draws for intervals (1000)"
+    )
+    parser.add_argument("--cluster", metavar="COL", help="draw whole groups of rows")
+    parser.add_argument("--level", type=_share, default=0.9, metavar="P", help="of intervals (0.9)")
+    parser.add_argument("--seed", type=int, default=0, help="of the draws (0)")
+
+
+def _positive(text: str) -> float:
+    value = float(text)
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text} is not a positive number")
+    return value
+
+
+def _count(text: str) -> int:
+    value = int(text)
+    if value < 0:
+        raise argparse.ArgumentTypeError(f"{text} is below 0")
+    return value
+
+
+def _share(text: str) -> float:
+    value = float(text)
+    if not 0 < value < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not between 0 and 1")
+    return value

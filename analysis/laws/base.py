@@ -1,0 +1,127 @@
+"""What a law is: a frozen value with a pure ``predict``, its gradient and how it changes units."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array: TypeAlias = NDArray[np.float64]
+
+GREEK = frozenset("alpha beta gamma delta epsilon eta kappa lambda mu nu sigma tau".split())
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One parameter: ``name``, what it ``means``, its ``unit`` and where it may lie.
+
+    ``low`` and ``high`` are the bounds of the fit and ``start`` the range that starting points
+    cover, both with every input divided by its geometric mean (``Law.rescale``). A parameter of
+    ``scale`` ``"log"`` is positive and fitted as its logarithm.
+    """
+
+    name: str
+    means: str
+    low: float
+    high: float
+    start: tuple[float, float] = (1.0, 1.0)
+    unit: str = ""
+    scale: str = "log"
+    symbol: str = ""
+
+    @property
+    def latex(self) -> str:
+        """The symbol in LaTeX: a Greek letter's name becomes the letter."""
+        return self.symbol or (rf"\{self.name}" if self.name in GREEK else self.name)
+
+
+@dataclass(frozen=True)
+class Law:
+    """A scaling law: ``predict(params, *inputs)`` and what a fit and a reader need to know of it.
+
+    Attributes
+    ----------
+    name, formula, latex, source : str
+        The registry's name, the law in plain text and in LaTeX, and where it was published.
+    parameters : tuple of Parameter
+        In the order of ``params``.
+    inputs : tuple of str
+        Columns of the run table, in the order of ``predict``'s arguments.
+    predict : callable
+        ``(params (..., p), *inputs (n,)) -> (..., n)``.
+    gradient : callable
+        Same arguments ``-> (..., p, n)``: the derivative by each parameter.
+    rescale : callable or None
+        ``(params, units (n_inputs,)) -> params'`` with
+        ``predict(params', *(inputs / units)) == predict(params, *inputs)``; ``units`` of ``1/s``
+        undo ``s``. None if the law is not known to keep its form when units change.
+    linear : tuple of str
+        Parameters that the prediction is affine in when the others are held: they are projected
+        out when starting points are sought.
+    curvature : callable or None
+        ``(params (..., p), v (..., n), *inputs) -> (..., p, p)``: the second derivatives by the
+        parameters, summed over runs with weights ``v``. None: by differences of ``gradient``.
+    starts : callable or None
+        ``(inputs, observed (n,), rng) -> (m, p)``: starting points that the law knows better
+        than a grid over ``start`` ranges.
+    output : str
+        Column that the law predicts.
+    space : str
+        ``"log"`` or ``"linear"``: the residuals that are fitted unless the caller says otherwise.
+    """
+
+    name: str
+    formula: str
+    latex: str
+    source: str
+    parameters: tuple[Parameter, ...]
+    inputs: tuple[str, ...]
+    predict: Callable[..., Array]
+    gradient: Callable[..., Array]
+    rescale: Callable[[Array, Array], Array] | None = None
+    linear: tuple[str, ...] = ()
+    curvature: Callable[..., Array] | None = None
+    starts: Callable[..., Array] | None = None
+    output: str = "loss"
+    space: str = "log"
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the parameters, in order."""
+        return tuple(p.name for p in self.parameters)
+
+    @property
+    def on_log(self) -> NDArray[np.bool_]:
+        """``(p,)``: which parameters are fitted as logarithms."""
+        return np.array([p.scale == "log" for p in self.parameters])
+
+    def vector(self, params: dict[str, float]) -> Array:
+        """``params`` as ``(p,)`` in the law's order; ``ValueError`` names a missing one."""
+        missing = [name for name in self.names if name not in params]
+        if missing:
+            raise ValueError(f"{self.name} needs a value for {', '.join(missing)}")
+        return np.array([float(params[name]) for name in self.names])
+
+    def __reduce__(self) -> Any:
+        from analysis.laws import LAWS
+
+        if LAWS.get(self.name) is self:
+            return (LAWS.__getitem__, (self.name,))
+        return object.__reduce__(self)
+
+
+def columns(params: Array) -> list[Array]:
+    """``params (..., p)`` as p arrays ``(..., 1)`` that broadcast against runs ``(n,)``."""
+    return [params[..., i, None] for i in range(params.shape[-1])]
+
+
+def stack(*rows: Array | float) -> Array:
+    """Derivatives by each parameter, each broadcast to ``(..., n)``, as ``(..., p, n)``."""
+    shape = np.broadcast_shapes(*(np.shape(row) for row in rows))
+    out = np.empty((*shape[:-1], len(rows), shape[-1]))
+    for i, row in enumerate(rows):
+        out[..., i, :] = row
+    return out

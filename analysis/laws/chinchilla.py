@@ -1,0 +1,81 @@
+"""Chinchilla's law and its form with one exponent for parameters and data."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from analysis.laws.base import Array, Law, Parameter, columns, stack
+
+E = Parameter("E", "irreducible loss", 0.0, 1e6, unit="nats/token", scale="linear")
+A = Parameter("A", "size of the parameter term at N = 1", 1e-8, 1e8, unit="nats/token")
+B = Parameter("B", "size of the data term at D = 1", 1e-8, 1e8, unit="nats/token")
+ALPHA = Parameter("alpha", "exponent of parameters", 1e-3, 5.0, (0.03, 2.0))
+BETA = Parameter("beta", "exponent of data", 1e-3, 5.0, (0.03, 2.0))
+
+
+def _predict(params: Array, num_params: Array, num_tokens: Array) -> Array:
+    e, a, b, alpha, beta = columns(params)
+    return e + a * np.exp(-alpha * np.log(num_params)) + b * np.exp(-beta * np.log(num_tokens))
+
+
+def _gradient(params: Array, num_params: Array, num_tokens: Array) -> Array:
+    _, a, b, alpha, beta = columns(params)
+    log_n, log_d = np.log(num_params), np.log(num_tokens)
+    n_term, d_term = np.exp(-alpha * log_n), np.exp(-beta * log_d)
+    return stack(1.0, n_term, d_term, -a * log_n * n_term, -b * log_d * d_term)
+
+
+def _curvature(params: Array, v: Array, num_params: Array, num_tokens: Array) -> Array:
+    _, a, b, alpha, beta = (params[..., i] for i in range(5))
+    log_n, log_d = np.log(num_params), np.log(num_tokens)
+    out = np.zeros((*params.shape, 5))
+    for size, exponent, i, j, log_x in ((a, alpha, 1, 3, log_n), (b, beta, 2, 4, log_d)):
+        term = v * np.exp(-exponent[..., None] * log_x)
+        out[..., i, j] = out[..., j, i] = -(term @ log_x)
+        out[..., j, j] = size * (term @ log_x**2)
+    return out
+
+
+def _rescale(params: Array, units: Array) -> Array:
+    e, a, b, alpha, beta = np.moveaxis(params, -1, 0)
+    return np.stack([e, a * units[0] ** -alpha, b * units[1] ** -beta, alpha, beta], axis=-1)
+
+
+CHINCHILLA = Law(
+    name="chinchilla",
+    formula="L = E + A / N^alpha + B / D^beta",
+    latex=r"L = E + \frac{A}{N^{\alpha}} + \frac{B}{D^{\beta}}",
+    source="Hoffmann et al. 2022 (arXiv 2203.15556), eq. 2",
+    parameters=(E, A, B, ALPHA, BETA),
+    inputs=("num_params", "num_tokens"),
+    predict=_predict,
+    gradient=_gradient,
+    curvature=_curvature,
+    rescale=_rescale,
+    linear=("E", "A", "B"),
+)
+
+
+def _widen(params: Array) -> Array:
+    """Parameters of the law with one exponent as those of the law with two."""
+    return np.concatenate([params, params[..., -1:]], axis=-1)
+
+
+def _symmetric_gradient(params: Array, num_params: Array, num_tokens: Array) -> Array:
+    full = _gradient(_widen(params), num_params, num_tokens)
+    full[..., 3, :] += full[..., 4, :]
+    return full[..., :4, :]
+
+
+CHINCHILLA_SYMMETRIC = Law(
+    name="chinchilla_symmetric",
+    formula="L = E + A / N^alpha + B / D^alpha",
+    latex=r"L = E + \frac{A}{N^{\alpha}} + \frac{B}{D^{\alpha}}",
+    source="Hoffmann et al. 2022 (arXiv 2203.15556), eq. 2 with alpha = beta, so N*, D* ~ C^0.5",
+    parameters=(E, A, B, Parameter("alpha", "exponent of both", 1e-3, 5.0, (0.03, 2.0))),
+    inputs=("num_params", "num_tokens"),
+    predict=lambda params, n, d: _predict(_widen(params), n, d),
+    gradient=_symmetric_gradient,
+    rescale=lambda params, units: _rescale(_widen(params), units)[..., :4],
+    linear=("E", "A", "B"),
+)

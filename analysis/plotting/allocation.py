@@ -1,0 +1,150 @@
+"""Figures of what to train next: iso-FLOP curves, the plan, and predictions of held-out runs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from analysis.isoflop import IsoFlop, group_budgets
+from analysis.plotting.runs import data_label, loss_label, used
+from analysis.plotting.style import (
+    BLUE,
+    INK,
+    MUTED,
+    ORANGE,
+    VERMILION,
+    Shades,
+    log_axis,
+    loss_axis,
+    new_figure,
+    styled,
+)
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from analysis.planning import Allocation
+
+
+def isoflop(runs: pd.DataFrame, found: IsoFlop | None = None) -> Figure:
+    """Loss against N at each budget, with the minima and N* = k C^a through them."""
+    table = used(runs)
+    flops = table["flops" if "flops" in table.columns else "flops_6nd"].to_numpy(dtype=float)
+    n, loss = (table[k].to_numpy(dtype=float) for k in ("num_params", "loss"))
+    with styled():
+        figure, axes = new_figure()
+        shades = Shades(flops)
+        for members in group_budgets(flops):
+            colour = shades(float(np.median(flops[members])))
+            order = members[np.argsort(n[members])]
+            axes.scatter(n[order], loss[order], s=14, color=colour, lw=0, alpha=0.85)
+            x = np.log(n[order])
+            if found is not None and found.method == "parabola" and len(np.unique(x)) >= 3:
+                grid = np.linspace(x[0], x[-1], 80)
+                curve = np.polyval(np.polyfit(x - x[0], loss[order], 2), grid - x[0])
+                axes.plot(np.exp(grid), curve, color=colour, lw=1.2)
+            else:
+                axes.plot(n[order], loss[order], color=colour, lw=1.0, alpha=0.8)
+        if found is not None:
+            good = [m for m in found.minima if m.status == "ok"]
+            axes.scatter(
+                [m.num_params for m in good],
+                [m.loss for m in good],
+                marker="*",
+                s=90,
+                color=VERMILION,
+                edgecolors="white",
+                linewidths=0.6,
+                zorder=4,
+                label=f"minimum of a budget ({found.method})",
+            )
+            axes.plot(
+                [m.num_params for m in good],
+                [m.loss for m in good],
+                color=VERMILION,
+                lw=0.8,
+                ls=":",
+                zorder=3,
+            )
+            low, high = found.ci()["a"]
+            axes.set_title(
+                f"$N^* \\propto C^{{\\,{found.a:.3f}}}$   (90 %: {low:.3f} to {high:.3f})",
+                fontweight="normal",
+            )
+            axes.legend(loc="best")
+        axes.set_xlabel("Parameters N")
+        log_axis(axes.xaxis, counts=True)
+        loss_axis(axes, loss_label(runs))
+        shades.bar(figure, axes, "Compute C (FLOPs)", counts=False)
+    return figure
+
+
+def plan(allocations: Sequence[Allocation], runs: pd.DataFrame | None = None) -> Figure:
+    """N*, D* and L* against C with their 90 % bands; the shaded part has been measured."""
+    flops = np.array([a.flops for a in allocations])
+    order = np.argsort(flops)
+    parts = (
+        ("num_params", "Parameters N*", BLUE, True),
+        ("num_tokens", f"{data_label(runs).capitalize()} D*" if runs is not None else "D*",
+         ORANGE, True),
+        ("loss", loss_label(runs) if runs is not None else "Loss", VERMILION, False),
+    )  # fmt: skip
+    table = None if runs is None else used(runs)
+    with styled():
+        figure, panels = new_figure(8.4, 2.9, 3)
+        for axes, (name, label, colour, counts) in zip(panels, parts, strict=True):
+            value = np.array([getattr(a, name) for a in allocations])[order]
+            low, high = np.array([getattr(a, f"{name}_ci") for a in allocations])[order].T
+            if np.isfinite(low).all():
+                axes.fill_between(flops[order], low, high, color=colour, alpha=0.18, lw=0)
+            axes.plot(flops[order], value, color=colour, lw=1.8)
+            if table is not None and name in table.columns and "flops" in table.columns:
+                axes.scatter(table["flops"], table[name], s=6, color=MUTED, lw=0, alpha=0.7)
+                axes.axvline(float(table["flops"].max()), color=MUTED, lw=0.8, ls=(0, (2, 2)))
+            axes.set_xlabel("Compute C (FLOPs)")
+            axes.set_title(label, fontsize=8.5)
+            if counts:
+                axes.set_yscale("log")
+                log_axis(axes.yaxis, counts=True, most=6)
+            else:
+                loss_axis(axes, "")
+            log_axis(axes.xaxis, counts=False, most=4)
+    return figure
+
+
+def predictions(
+    names: Sequence[str],
+    predicted: Sequence[float],
+    intervals: Sequence[tuple[float, float]],
+    actual: Sequence[float],
+    label: str = "Loss",
+) -> Figure:
+    """Held-out runs: the predicted loss with its interval beside the measured one."""
+    rows = np.arange(len(names))[::-1]
+    with styled():
+        figure, axes = new_figure(8.4, 0.9 + 0.3 * len(names))
+        for y, (low, high) in zip(rows, intervals, strict=True):
+            axes.plot([low, high], [y, y], color=BLUE, lw=6, alpha=0.22)
+        axes.scatter(predicted, rows, marker="|", s=130, color=BLUE, lw=2, label="predicted")
+        axes.scatter(
+            actual,
+            rows,
+            marker="D",
+            s=34,
+            facecolors="none",
+            edgecolors=VERMILION,
+            linewidths=1.4,
+            zorder=3,
+            label="measured",
+        )
+        axes.set_yticks(rows, names)
+        axes.set_ylim(-0.7, len(names) - 0.3)
+        axes.grid(axis="y", visible=False)
+        axes.tick_params(axis="y", length=0)
+        axes.set_xlabel(label)
+        axes.spines["left"].set_visible(False)
+        figure.legend(loc="outside upper right", ncols=2, labelcolor=INK)
+    return figure

@@ -1,0 +1,240 @@
+"""Figures of the runs themselves: loss against compute, loss against size, residuals."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from analysis.envelope import curve_points, lower_envelope
+from analysis.planning import cost_of, plan
+from analysis.plotting.style import (
+    BLUE,
+    INK,
+    MUTED,
+    VERMILION,
+    Shades,
+    log_axis,
+    loss_axis,
+    new_figure,
+    styled,
+)
+from analysis.wording import count
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from analysis.fitting import Fit
+
+_POINT = {"s": 18, "linewidths": 0.4, "edgecolors": "white", "zorder": 3}
+_HELD_OUT = {"s": 46, "marker": "D", "facecolors": "none", "linewidths": 1.3, "zorder": 4}
+
+
+def used(runs: pd.DataFrame) -> pd.DataFrame:
+    """The rows without an ``exclude_reason``."""
+    return runs[runs["exclude_reason"] == ""] if "exclude_reason" in runs.columns else runs
+
+
+def loss_label(runs: pd.DataFrame) -> str:
+    """``Held-out loss (nats/token)`` for runs of our own, ``Loss`` for a foreign table."""
+    units = set(runs["data_unit"]) - {""} if "data_unit" in runs.columns else set()
+    return f"Held-out loss (nats/{units.pop()})" if len(units) == 1 else "Loss"
+
+
+def data_label(runs: pd.DataFrame) -> str:
+    """``training tokens`` or ``training examples``."""
+    units = set(runs["data_unit"]) - {""} if "data_unit" in runs.columns else set()
+    return f"training {units.pop()}s" if len(units) == 1 else "training tokens"
+
+
+def frontier(
+    runs: pd.DataFrame,
+    curves: pd.DataFrame | None = None,
+    fit: Fit | None = None,
+    holdout: pd.DataFrame | None = None,
+) -> Figure:
+    """Loss against training FLOPs: learning curves, final losses and the efficient frontier."""
+    table = used(runs)
+    with styled():
+        figure, axes = new_figure()
+        shades = Shades(runs["num_params"])
+        if curves is not None and len(curves):
+            points = curve_points(runs, curves)
+            for _, curve in points.groupby("run_id"):
+                size = float(curve["num_params"].iloc[0])
+                axes.plot(curve["flops"], curve["loss"], color=shades(size), lw=0.7, alpha=0.45)
+        axes.scatter(
+            table["flops"], table["loss"], c=shades(table["num_params"]), **_POINT, label="runs"
+        )
+        everything = table if holdout is None else _join(table, holdout)
+        envelope = lower_envelope(everything["flops"], everything["loss"])
+        at = everything.iloc[envelope].sort_values("flops")
+        if fit is None:
+            axes.plot(at["flops"], at["loss"], color=INK, lw=1.6, label="lowest loss measured")
+        else:
+            flops = np.geomspace(float(table["flops"].min()), 10 * float(table["flops"].max()), 60)
+            best = plan(replace(fit, draws=None), flops, cost=cost_of(table))
+            axes.plot(
+                flops,
+                [b.loss for b in best],
+                color=VERMILION,
+                lw=1.8,
+                ls=(0, (5, 2)),
+                label="compute-efficient frontier of the fit",
+            )
+        _mark_holdout(axes, holdout, "flops")
+        axes.set_xlabel("Training compute (FLOPs)")
+        losses = everything["loss"]
+        axes.set_ylim(None, float(losses.max()) * 1.12)
+        log_axis(axes.xaxis, counts=False)
+        loss_axis(axes, loss_label(runs))
+        axes.legend(loc="upper right")
+        shades.bar(figure, axes, "Parameters N")
+    return figure
+
+
+def scaling(
+    runs: pd.DataFrame, fit: Fit | None = None, holdout: pd.DataFrame | None = None
+) -> Figure:
+    """Loss against N, coloured by D, with the fitted law at several D.
+
+    For a law in one variable, loss against that variable with its 90 % prediction interval.
+    """
+    if fit is not None and not {"num_params", "num_tokens"} <= set(fit.x_cols):
+        return _one_variable(runs, fit, holdout)
+    table = used(runs)
+    with styled():
+        figure, axes = new_figure()
+        tokens = table["num_tokens"] if holdout is None else _join(table, holdout)["num_tokens"]
+        shades = Shades(tokens)
+        axes.scatter(table["num_params"], table["loss"], c=shades(table["num_tokens"]), **_POINT)
+        if holdout is not None and len(holdout):
+            axes.scatter(
+                holdout["num_params"],
+                holdout["loss"],
+                edgecolors=shades(holdout["num_tokens"]),
+                **_HELD_OUT,
+                label="held out, not fitted",
+            )
+        if fit is not None:
+            import pandas as pd
+
+            sizes = table["num_params"] if holdout is None else _join(table, holdout)["num_params"]
+            n = np.geomspace(float(sizes.min()) / 1.3, float(sizes.max()) * 1.3, 80)
+            for i, d in enumerate(levels(tokens)):
+                grid = pd.DataFrame({"num_params": n, "num_tokens": np.full_like(n, d)})
+                loss = np.asarray(fit.predict(grid))
+                label = {"label": "fitted law"} if i == 0 else {}
+                axes.plot(n, loss, color=shades(d), lw=1.3, **label)
+                axes.annotate(
+                    f"D = {count(d)}",
+                    (n[-1], loss[-1]),
+                    xytext=(3, 0),
+                    textcoords="offset points",
+                    va="center",
+                    fontsize=7,
+                    color=MUTED,
+                )
+            axes.set_xlim(n[0], n[-1] * (n[-1] / n[0]) ** 0.13)
+            axes.legend(loc="upper right")
+        axes.set_xlabel("Parameters N")
+        log_axis(axes.xaxis, counts=True)
+        loss_axis(axes, loss_label(runs))
+        unit = data_label(runs)
+        shades.bar(figure, axes, f"{unit.capitalize()} D")
+    return figure
+
+
+def levels(values: Any, most: int = 6) -> list[float]:
+    """The distinct values if they are few (to 1 %), else ``most`` log-spaced ones in their range."""
+    values = np.asarray(values, dtype=float)
+    values = np.sort(values[np.isfinite(values) & (values > 0)])
+    distinct = [float(v) for v in values[:1]]
+    for v in values[1:]:
+        if v > 1.01 * distinct[-1]:
+            distinct.append(float(v))
+    if len(distinct) <= most + 2:
+        return distinct
+    low, high = np.quantile(values, [0.02, 0.98])
+    return [float(v) for v in np.geomspace(low, high, most)]
+
+
+def _one_variable(runs: pd.DataFrame, fit: Fit, holdout: pd.DataFrame | None) -> Figure:
+    import pandas as pd
+
+    table = used(runs)
+    if len(fit.x_cols) != 1:
+        raise ValueError(
+            f"law {fit.law.name} takes {', '.join(fit.x_cols)}: no curve in one of them"
+        )
+    name = fit.x_cols[0]
+    with styled():
+        figure, axes = new_figure()
+        everything = table if holdout is None else _join(table, holdout)
+        x = np.geomspace(float(everything[name].min()), 3 * float(everything[name].max()), 120)
+        grid = pd.DataFrame({name: x})
+        if fit.draws is not None:
+            low, high = fit.predict_ci(grid)
+            axes.fill_between(x, low, high, color=BLUE, alpha=0.15, lw=0, label="90 % interval")
+        axes.plot(x, fit.predict(grid), color=BLUE, label="fitted law")
+        axes.scatter(table[name], table["loss"], color=INK, **_POINT, label="runs")
+        _mark_holdout(axes, holdout, name)
+        axes.set_xlabel(name)
+        log_axis(axes.xaxis, counts=name != "flops")
+        loss_axis(axes, loss_label(runs))
+        axes.legend(loc="upper right")
+    return figure
+
+
+def residuals(runs: pd.DataFrame, fit: Fit, holdout: pd.DataFrame | None = None) -> Figure:
+    """ln(measured / predicted) in percent against N, D and C, with the band of two sigma."""
+    table = used(runs)
+    names = [
+        (name, label, counts)
+        for name, label, counts in (
+            ("num_params", "Parameters N", True),
+            ("num_tokens", f"{data_label(runs).capitalize()} D", True),
+            ("flops", "Compute C (FLOPs)", False),
+        )
+        if name in table.columns and table[name].notna().any()
+    ]
+    if not names:
+        names = [(name, name, True) for name in fit.x_cols]
+    left = 100 * np.log(np.asarray(table["loss"], dtype=float) / np.asarray(fit.predict(table)))
+    sigma = float(np.std(left))
+    with styled():
+        figure, panels = new_figure(8.4, 2.9, len(names), sharey=True, squeeze=False)
+        for axes, (name, label, counts) in zip(panels[0], names, strict=True):
+            axes.axhspan(-2 * sigma, 2 * sigma, color=BLUE, alpha=0.10, lw=0)
+            axes.axhline(0, color=MUTED, lw=0.8)
+            axes.scatter(table[name], left, color=BLUE, **_POINT)
+            if holdout is not None and len(holdout):
+                off = 100 * np.log(np.asarray(holdout["loss"]) / np.asarray(fit.predict(holdout)))
+                axes.scatter(holdout[name], off, edgecolors=VERMILION, **_HELD_OUT)
+            axes.set_xlabel(label)
+            log_axis(axes.xaxis, counts, most=4)
+        panels[0][0].set_ylabel("ln(measured / law)  (%)")
+        panels[0][0].set_title(
+            f"band: two standard deviations, {2 * sigma:.2g} %", fontsize=8, fontweight="normal"
+        )
+    return figure
+
+
+def _join(one: pd.DataFrame, other: pd.DataFrame) -> pd.DataFrame:
+    import pandas as pd
+
+    names = [name for name in one.columns if name in other.columns]
+    return pd.concat([one[names], other[names]], ignore_index=True) if len(other) else one
+
+
+def _mark_holdout(axes: Any, holdout: pd.DataFrame | None, name: str) -> None:
+    if holdout is not None and len(holdout):
+        axes.scatter(
+            holdout[name],
+            holdout["loss"],
+            edgecolors=VERMILION,
+            **_HELD_OUT,
+            label="held out, not fitted",
+        )

@@ -1,0 +1,160 @@
+"""One self-contained HTML page of what a set of runs says; no network, no scripts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from html import escape
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from analysis import planning, plotting
+from analysis.isoflop import IsoFlop
+from analysis.plotting.runs import loss_label, used
+from analysis.report import sections
+from analysis.report.sections import Held
+from scaling.errors import NoAnswerError
+from scaling.store import write_atomic
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+    from analysis.fitting import Fit
+    from analysis.planning import Allocation
+
+__all__ = ["figures", "write_report"]
+
+
+def figures(
+    runs: pd.DataFrame,
+    *,
+    curves: pd.DataFrame | None = None,
+    fit: Fit | None = None,
+    holdout: Held = (),
+    isoflop: IsoFlop | None = None,
+) -> dict[str, Figure]:
+    """The figures of a report by name, as many as the runs and the fit allow.
+
+    Parameters
+    ----------
+    runs : DataFrame
+        The run table that was fitted.
+    curves : DataFrame, optional
+        Learning curves.
+    fit : Fit, optional
+        The headline law.
+    holdout : sequence of mapping
+        What :func:`analysis.holdout.predict_held_out` gives.
+    isoflop : IsoFlop, optional
+        Minima by budget.
+    """
+    import pandas as pd
+
+    held = pd.DataFrame(list(holdout)).rename(columns={"actual": "loss"}) if holdout else None
+    found: dict[str, Figure] = {}
+    plane = {"num_params", "num_tokens", "flops"} <= set(runs.columns)
+    if holdout:
+        found["predictions"] = plotting.predictions(
+            [sections.run_label(row) for row in holdout],
+            [row["predicted"] for row in holdout],
+            [tuple(row["ci"]) for row in holdout],
+            [row["actual"] for row in holdout],
+            loss_label(runs),
+        )
+    law = fit if fit is not None and sections.in_plane(fit) else None
+    if plane:
+        found["frontier"] = plotting.frontier(runs, curves, law, held)
+    if fit is not None:
+        found["scaling"] = plotting.scaling(runs, fit, held)
+        found["residuals"] = plotting.residuals(runs, fit, held)
+    if isoflop is not None:
+        found["isoflop"] = plotting.isoflop(runs, isoflop)
+    if law is not None and plane:
+        largest = float(used(runs)["flops"].max())
+        budgets = np.geomspace(float(used(runs)["flops"].min()), 1000 * largest, 25)
+        try:
+            allocations = planning.plan(law, list(budgets), cost=planning.cost_of(runs))
+            found["plan"] = plotting.plan(allocations, runs)
+        except NoAnswerError:
+            pass  # the page says so where the plan would be
+    return found
+
+
+def write_report(
+    path: Path,
+    runs: pd.DataFrame,
+    *,
+    fits: Sequence[Fit] = (),
+    curves: pd.DataFrame | None = None,
+    holdout: Held = (),
+    plan: Sequence[Allocation] | None = None,
+    isoflop: IsoFlop | None = None,
+    drawn: Mapping[str, Figure] | None = None,
+    level: float = 0.9,
+    title: str = "Scaling laws",
+    how_to_run: str = "",
+) -> Path:
+    """Write the report to ``path`` and return it.
+
+    Parameters
+    ----------
+    path : Path
+        An ``.html`` file; its folder is made.
+    runs : DataFrame
+        The run table, excluded rows too.
+    fits : sequence of Fit
+        The first is the headline.
+    curves, holdout, isoflop
+        As for :func:`figures`.
+    plan : sequence of Allocation, optional
+        Left out: 10, 100 and 1000 times the largest compute, if the headline law allows.
+    drawn : mapping, optional
+        Figures to show; left out: :func:`figures`.
+    level : float
+        Coverage of the intervals.
+    title, how_to_run : str
+        The heading, and the commands that make the report again.
+    """
+    if path.suffix.lower() not in (".html", ".htm"):
+        raise ValueError(f"{path}: a report is written as .html")
+    fit = fits[0] if fits else None
+    if drawn is None:
+        drawn = figures(runs, curves=curves, fit=fit, holdout=holdout, isoflop=isoflop)
+    trouble = ""
+    if plan is None and fit is not None and sections.in_plane(fit) and "flops" in runs.columns:
+        budgets = [float(used(runs)["flops"].max()) * k for k in (10.0, 100.0, 1000.0)]
+        try:
+            plan = planning.plan(fit, budgets, cost=planning.cost_of(runs), level=level)
+        except NoAnswerError as error:
+            trouble = str(error)
+    parts = [
+        f"<h1>{escape(title)}</h1>",
+        f"<p class='lead'>{escape(sections.subject(runs))}</p>",
+        sections.tiles_section(runs, fit, holdout, plan),
+        *(sections.law_section(one, level, headline=one is fit) for one in fits),
+        sections.held_out_section(holdout, drawn, level) if holdout else "",
+        sections.plan_section(plan, runs, level) if plan else sections.no_plan_section(trouble),
+        sections.figures_section(drawn),
+        sections.minima_section(isoflop, level) if isoflop is not None else "",
+        sections.care_section(runs, fits),
+        sections.excluded_section(runs, fits),
+        sections.runs_section(runs),
+        f"<h2>Run it again</h2><pre>{escape(how_to_run)}</pre>" if how_to_run else "",
+        "<footer>N: parameters. D: training tokens or examples. C: training FLOPs, 1 MAC = 2 FLOPs. "
+        "Loss in nats. Made by scaling-lab.</footer>",
+    ]
+    style = (files("analysis.report") / "report.css").read_text(encoding="utf-8")
+    page = (
+        "<!DOCTYPE html>\n<html lang='en'><head><meta charset='utf-8'>"
+        "<meta name='viewport' content='width=device-width, initial-scale=1'>"
+        "<meta name='color-scheme' content='light dark'>"
+        f"<title>{escape(title)}</title><style>{style}</style></head>\n"
+        f"<body><main>{''.join(parts)}</main></body></html>\n"
+    )
+    write_atomic(path, page)
+    return path
+
+

@@ -1,0 +1,122 @@
+"""The shipper: one process per sweep that carries journals to the tracking store.
+
+Training never waits for it: it runs beside the workers at the lowest priority, and what it
+cannot deliver stays in the journals for ``scaling sync``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from cluster.lease import claim
+from cluster.queue import live_queues
+from cluster.status import SweepStatus, read_rows, sweep_status
+from scaling.cli import describe
+from scaling.store import Store
+from scaling.tracking import Tracker, TrackingError
+
+SHIP_SECONDS = 5.0
+
+
+@dataclass(frozen=True)
+class Shipped:
+    """What is in the tracking store.
+
+    Attributes
+    ----------
+    complete, open : int
+        Runs delivered to their end, and runs begun whose end is still to come.
+    problem : str
+        Why the rest could not be delivered; empty if all went well.
+    """
+
+    complete: int
+    open: int
+    problem: str = ""
+
+
+def ship_sweep(name: str, *, root: str | None = None, tracking_uri: str | None = None) -> Shipped:
+    """Carry to the tracking store whatever of a sweep is not there yet; safe to repeat.
+
+    Raises
+    ------
+    ValueError
+        If no sweep of that name was submitted.
+    """
+    store = Store.at(root)
+    tracker = Tracker(tracking_uri or store.tracking_uri, name)
+    return _ship(store, tracker, read_rows(store, name), sweep_status(name, root), set())
+
+
+def follow(name: str, *, root: str, tracking_uri: str, pause: Callable[[], None]) -> Shipped:
+    """Ship a sweep while somebody works on it, and once more after the last has ended."""
+    store, tracker, complete = Store.at(root), Tracker(tracking_uri, name), set[str]()
+    status = None
+    while True:
+        busy = bool(live_queues(store.sweep_dir(name)))
+        rows = read_rows(store, name)
+        status = sweep_status(name, root, rows=rows, before=status)
+        shipped = _ship(store, tracker, rows, status, complete)
+        if not busy:
+            return shipped
+        pause()
+
+
+def _ship(
+    store: Store,
+    tracker: Tracker,
+    rows: list[dict[str, Any]],
+    status: SweepStatus,
+    complete: set[str],
+) -> Shipped:
+    """Ship every run that has something new; ``complete`` are those delivered before."""
+    states = {run.run_id: run.state for run in status.runs}
+    unfinished, problem = 0, ""
+    try:
+        for row in rows:
+            run_id = row["run_id"]
+            if run_id in complete or states[run_id] == "planned":
+                continue
+            alive = states[run_id] in ("running", "queued")
+            delivered = tracker.ship(store.run_dir(run_id), row, alive=alive)
+            if delivered and states[run_id] != "queued":
+                complete.add(run_id)
+            unfinished += delivered is False
+    except TrackingError as error:
+        problem = str(error)
+    return Shipped(len(complete), unfinished, problem)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """``python -m cluster.ship``: follow one sweep; 1 if something could not be delivered."""
+    parser = argparse.ArgumentParser()
+    for option in ("--root", "--sweep", "--tracking-uri"):
+        parser.add_argument(option, required=True)
+    args = parser.parse_args(argv)
+    os.nice(19)
+    folder = Store.at(args.root).sweep_dir(args.sweep) / "shipper"
+    while (lease := claim(folder)) is None:
+        time.sleep(1)
+    with lease:
+        try:
+            shipped = follow(
+                args.sweep,
+                root=args.root,
+                tracking_uri=args.tracking_uri,
+                pause=lambda: time.sleep(SHIP_SECONDS),
+            )
+        except (ValueError, OSError) as error:
+            shipped = Shipped(0, 0, describe(error))
+    if shipped.problem:
+        print(shipped.problem, file=sys.stderr)
+    return 1 if shipped.problem else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

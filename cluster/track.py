@@ -1,0 +1,106 @@
+"""Tracking around a submission: the store made ready before, the shipper beside, the rest after.
+
+Nothing here stops a sweep: a tracking store that does not answer is a warning, and the journals
+keep what it should have got.
+"""
+
+from __future__ import annotations
+
+import shlex
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING
+
+from cluster.job import log_tail
+from cluster.ship import Shipped, ship_sweep
+from scaling.store import Store
+from scaling.terminal import note
+from scaling.tracking import Tracker, TrackingError, prepare
+
+if TYPE_CHECKING:
+    from sweeps import Sweep
+
+SHIPPER_LOG = "shipper.log"
+
+
+def prepare_tracking(store: Store, sweep: Sweep, uri: str) -> None:
+    """Make the tracking store ready, once, before anybody writes to it."""
+    note(f"tracking store: {uri}")
+    try:
+        prepare(uri, sweep.name, describe_sweep(sweep))
+    except TrackingError as error:
+        _warn(sweep.name, str(error))
+
+
+def describe_sweep(sweep: Sweep) -> str:
+    """What a sweep is, as the markdown note of its experiment."""
+    columns = [entry.columns for entry in sweep]
+
+    def span(name: str) -> str:
+        values = sorted({float(row[name]) for row in columns})
+        low, high = values[0], values[-1]
+        several = f"{low:.3g} … {high:.3g} ({len(values)} values, × {high / low:.3g})"
+        return several if len(values) > 1 else f"{low:.3g}"
+
+    families = ", ".join(sorted({str(row["family"]) for row in columns}))
+    unit = columns[0]["data_unit"]
+    name = shlex.quote(sweep.name)
+    return f"""### {sweep.name}: {len(sweep)} runs of {families}
+
+| | |
+| --- | --- |
+| parameters N | {span("num_params")} |
+| {unit}s D | {span("num_tokens")} |
+| training FLOPs C | {span("flops")} |
+| all runs together | {sum(float(row["flops"]) for row in columns):.3g} FLOPs |
+
+`heldout/*` and `train/*` are learning curves over {unit}s seen, `final/*` the results, `scale/*`
+N, D, C and their log10. A run's truth is its journal; this is the index.
+
+`scaling status {name}`, `scaling runs {name}`, `scaling report {name} -o report.html`
+"""
+
+
+def start_shipper(store: Store, name: str, uri: str) -> subprocess.Popen[bytes]:
+    """The sweep's shipper as a process of its own, which outlives this one."""
+    log = store.sweep_dir(name) / SHIPPER_LOG
+    command = [sys.executable, "-m", "cluster.ship", "--root", str(store.root), "--sweep", name]
+    with log.open("wb") as output:
+        return subprocess.Popen(
+            [*command, "--tracking-uri", uri],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+
+
+def finish_shipping(store: Store, name: str, shipper: subprocess.Popen[bytes]) -> None:
+    """Wait until the shipper has delivered everything, or has given up."""
+    began = time.monotonic()
+    while shipper.poll() is None:
+        if time.monotonic() - began > 3:
+            note("delivering the last results to the tracking store ...")
+            shipper.wait()
+        time.sleep(0.1)
+    if shipper.returncode:
+        _warn(name, log_tail(store.sweep_dir(name) / SHIPPER_LOG, 1) or "the shipper died")
+
+
+def deliver(store: Store, sweep: Sweep, uri: str) -> Shipped | None:
+    """Ship in this process whatever is not shipped yet; None if there was nothing."""
+    tracker = Tracker(uri, sweep.name)
+    if all(tracker.is_delivered(store.run_dir(entry.run_id)) for entry in sweep):
+        return None
+    shipped = ship_sweep(sweep.name, root=str(store.root), tracking_uri=uri)
+    if shipped.problem:
+        _warn(sweep.name, shipped.problem)
+    return shipped
+
+
+def _warn(name: str, problem: str) -> None:
+    note(
+        f"warning: {problem}; the runs' journals keep everything: "
+        f"`scaling sync {shlex.quote(name)}` ships them later"
+    )

@@ -1,0 +1,198 @@
+"""Data sets by name: which there are, what they hold, how to get them."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from scaling.data.examples import ExampleData, open_examples
+from scaling.data.folder import data_home
+from scaling.data.info import DataInfo, read_info
+from scaling.data.packages import Package, unpacked
+from scaling.data.tokens import TokenData, open_tokens
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A data set that has a name here: ``make`` names the function ``module:function``.
+
+    Without a ``package`` the function takes ``(name, home)`` and needs only what is installed;
+    with one it takes the package's files too. A ``generated`` set is a function of the options
+    in its name and is never written.
+    """
+
+    about: str
+    make: str
+    package: Package | None = None
+    generated: bool = False
+
+    def call(self, *args: Any) -> Any:
+        """Call the function that makes the data set."""
+        module, _, function = self.make.partition(":")
+        return getattr(importlib.import_module(f"scaling.data.{module}"), function)(*args)
+
+
+DATASETS: dict[str, Dataset] = {
+    "python-source": Dataset(
+        "Python sources of the installed pandas, SciPy, NumPy, MLflow, Matplotlib, scikit-learn",
+        "python_source:prepare",
+    ),
+    "dict-gcide": Dataset(
+        "English dictionary (GCIDE), 40 MB",
+        "corpora:by_block",
+        Package(
+            "dict-gcide",
+            "gcide.dict.dz",
+            "802beb667e1fb666203e750f1faea60d5c202ac5430c2083c4180494609f10a7",
+        ),
+    ),
+    "linux-doc": Dataset(
+        "Linux kernel documentation, 24 MB",
+        "corpora:by_file",
+        Package(
+            "linux-doc-6.1",
+            "Documentation/*.rst.gz",
+            "5dd7bff4fdaad9a440f5a20dfa6443f9150d8ad2286518d81b2d9889bace94cc",
+        ),
+    ),
+    "python-doc": Dataset(
+        "Python documentation, 11 MB",
+        "corpora:by_file",
+        Package(
+            "python3.11-doc",
+            "_sources/*.rst.txt",
+            "2dea1ccb90e86b3fbebe17711d2de5549483bfdc30bb7bd1644ac013eca9c413",
+        ),
+    ),
+    "metamath": Dataset(
+        "formal proofs (set.mm), 41 MB",
+        "corpora:by_block",
+        Package(
+            "metamath-databases",
+            "set.mm",
+            "4d93307bc81337a621031739acfffb4159175f94fb90e727f4a231401091e45b",
+        ),
+    ),
+    "fashion-mnist": Dataset(
+        "70,000 images of clothes, 28 x 28, ten classes",
+        "fashion_mnist:build",
+        Package(
+            "dataset-fashion-mnist",
+            "*-ubyte.gz",
+            "6aa5bbd1e024faff58196aae7a773da7a0958db7d2241c6e9b42a6966d3c7baa",
+        ),
+    ),
+    "digits": Dataset("1,797 images of handwritten digits, 8 x 8", "digits:prepare"),
+    "teacher": Dataset(
+        "examples labelled by a random network; teacher:features=16,noise=0.1,...",
+        "teacher:generate",
+        generated=True,
+    ),
+}
+
+
+def describe_data(name: str, data_dir: str | os.PathLike[str] | None = None) -> DataInfo:
+    """What data set ``name`` is; made on the fly where that needs nothing from elsewhere.
+
+    Raises
+    ------
+    FileNotFoundError
+        When it is not there; the message says how to get it.
+    """
+    base, _, options = name.partition(":")
+    known = DATASETS.get(base)
+    if known is not None and known.generated:
+        generated: ExampleData = known.call(options)
+        return generated.info
+    home = data_home(data_dir)
+    info = read_info(home / name)
+    if info is not None:
+        return info
+    if known is None or options:
+        raise FileNotFoundError(_unknown(name, home))
+    if known.package is not None:
+        raise FileNotFoundError(
+            f"the data set {name} is not in {home} yet; {known.package.how_to_get(name)}"
+        )
+    made: DataInfo = known.call(name, home)
+    return made
+
+
+def open_data(name: str, data_dir: str | os.PathLike[str] | None = None) -> TokenData | ExampleData:
+    """Data set ``name``, ready for batches."""
+    base, _, options = name.partition(":")
+    known = DATASETS.get(base)
+    if known is not None and known.generated:
+        generated: ExampleData = known.call(options)
+        return generated
+    info = describe_data(name, data_dir)
+    folder = data_home(data_dir) / name
+    return open_tokens(folder, info) if info.unit == "token" else open_examples(folder, info)
+
+
+def fetch_data(
+    name: str,
+    source: str | os.PathLike[str] | None = None,
+    sha256: str | None = None,
+    data_dir: str | os.PathLike[str] | None = None,
+) -> DataInfo:
+    """Get the named data set, from the path ``source`` or by ``apt-get download``.
+
+    Raises
+    ------
+    FileNotFoundError
+        When the source is missing; the message says how to get it.
+    ValueError
+        When its content is not the one with the pinned sum, or with ``sha256``.
+    """
+    home = data_home(data_dir)
+    if name not in DATASETS:
+        raise ValueError(_unknown(name, home))
+    package = DATASETS[name].package
+    if package is None:
+        if source is not None or sha256 is not None:
+            raise ValueError(f"{name} is made here and takes neither --from nor --sha256")
+        return describe_data(name, data_dir)
+    if source is None and (info := read_info(home / name)) is not None:
+        return info
+    path = None if source is None else Path(source).expanduser()
+    if path is not None and not path.exists():
+        raise FileNotFoundError(f"{path} does not exist; {package.how_to_get(name)}")
+    with unpacked(name, package, path, sha256) as files:
+        made: DataInfo = DATASETS[name].call(name, home, files)
+    return made
+
+
+def list_data(data_dir: str | os.PathLike[str] | None = None) -> list[dict[str, Any]]:
+    """One row per data set, here or to be had: ``name``, ``state``, ``info``, ``about``.
+
+    States: ``ready``; ``on demand`` (made when first used); ``fetch`` (has to be fetched).
+    """
+    home = data_home(data_dir)
+    rows = []
+    for name in [*DATASETS, *(n for n in prepared_names(home) if n not in DATASETS)]:
+        known, info = DATASETS.get(name), read_info(home / name)
+        if info is not None:
+            state = "ready"
+        else:
+            state = "fetch" if known is not None and known.package else "on demand"
+        rows.append(
+            {"name": name, "state": state, "info": info, "about": known.about if known else ""}
+        )
+    return rows
+
+
+def prepared_names(home: Path) -> list[str]:
+    """Names of the data sets in ``home``."""
+    return sorted(path.parent.name for path in home.glob("[!.]*/meta.json"))
+
+
+def _unknown(name: str, home: Path) -> str:
+    known = [*DATASETS, *(n for n in prepared_names(home) if n not in DATASETS)]
+    near = difflib.get_close_matches(name, known, 1)
+    hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(known)}."
+    return f"no data set {name!r} in {home}: {hint} Or make it: scaling data prepare {name} --help"

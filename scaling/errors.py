@@ -1,0 +1,16 @@
+"""The three failure channels (the caller's mistake, no answer, a status) at the command line.
+
+A mistake of the caller's is a ``ValueError`` (or an ``OSError`` for a path) and exits with 2;
+work that was asked for properly and could not be done is a ``WorkError`` and exits with 1;
+an answer that must be read with care is a value with a ``status`` and exits with 0.
+"""
+
+from __future__ import annotations
+
+
+class WorkError(RuntimeError):
+    """Work that was asked for properly could not be done; the message says what remedies it."""
+
+
+class NoAnswerError(WorkError):
+    """The data hold no answer to a well-posed question (a minimum outside the grid, say)."""

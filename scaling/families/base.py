@@ -1,0 +1,103 @@
+"""The small interface that every model family fulfils.
+
+A family turns options into a configuration, counts it exactly without building it, and builds
+it. It knows nothing of the trainer. Counting needs no torch; ``build`` imports it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+
+from scaling.flops import Cost, Unit
+from scaling.names import refuse_unknown
+
+if TYPE_CHECKING:
+    from torch import nn
+
+Options = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """A fully resolved model; every field affects the result. Families subclass it."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """The fields as plain values."""
+        return asdict(self)
+
+
+class Family(Protocol):
+    """What a model family offers.
+
+    Attributes
+    ----------
+    name : str
+        Its name in sweep files and at the command line.
+    unit : {"token", "example"}
+        What it sees: tokens of a stream, or labelled examples.
+    config : type
+        Its frozen configuration.
+    dials : tuple of str
+        Option names beyond the configuration's fields, such as a target ``num_params``.
+    presets : dict
+        The literature's names, in lower case, with their options.
+    """
+
+    name: ClassVar[str]
+    unit: ClassVar[Unit]
+    config: ClassVar[type[ModelConfig]]
+    dials: ClassVar[tuple[str, ...]]
+    presets: ClassVar[Mapping[str, Options]]
+
+    def resolve(self, options: Options) -> Any:
+        """Options, a dial or a target size among them, as a configuration."""
+
+    def cost(self, config: Any) -> Cost:
+        """Exact counts of a configuration."""
+
+    def data_options(self, info: Any) -> dict[str, Any]:
+        """The options that the data determine: vocabulary size, number of classes, ..."""
+
+    def units_per_item(self, config: Any) -> int:
+        """Units of data in one item of a batch: the context for tokens, 1 for examples."""
+
+    def input_shape(self, config: Any) -> list[int]:
+        """The shape of one item of a batch."""
+
+    def build(self, config: Any) -> nn.Module:
+        """The torch module, initialised from torch's global generator."""
+
+
+def option_names(family: Family) -> tuple[str, ...]:
+    """Every option that the family understands."""
+    return (*(f.name for f in fields(family.config)), *family.dials)
+
+
+def check_options(family: Family, options: Options) -> None:
+    """Refuse an option that the family does not know, with the nearest one it knows."""
+    names = option_names(family)
+    for name in options:
+        if name not in names:
+            refuse_unknown(name, names, f"{family.name} option")
+
+
+def with_preset(family: Family, name: str) -> dict[str, Any]:
+    """The options of a preset.
+
+    Raises
+    ------
+    ValueError
+        If the family has no preset of that name.
+    """
+    if name not in family.presets:
+        refuse_unknown(name, family.presets, f"{family.name} preset")
+    return dict(family.presets[name])
+
+
+@lru_cache(maxsize=65536)
+def cached_cost(family: Family, config: ModelConfig) -> Cost:
+    """``family.cost(config)``, each configuration counted once."""
+    return family.cost(config)

@@ -1,0 +1,236 @@
+"""The decoder-only transformer: configuration, dials, exact counts.
+
+Pre-norm blocks of causal self-attention with rotary positions (Su et al. 2021) and a GELU or
+SwiGLU (Shazeer 2020) perceptron; no biases; an output head of its own unless ``tied``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from scaling.families.base import ModelConfig, Options, check_options
+from scaling.flops import Cost, Unit, nearest_size
+from scaling.typed import convert, typed
+
+if TYPE_CHECKING:
+    from torch import nn
+
+WIDTH_MULTIPLE = 8
+
+
+@dataclass(frozen=True)
+class TransformerConfig(ModelConfig):
+    """A decoder-only transformer.
+
+    Attributes
+    ----------
+    depth, width, heads : int
+        Blocks L, model width d, attention heads; d / heads must be even (rotary pairs).
+    mlp_width : int
+        Hidden width of the perceptron.
+    mlp : {"gelu", "swiglu"}
+    norm : {"rmsnorm", "layernorm"}
+    tied : bool
+        Whether the output head is the embedding's transpose.
+    vocab_size, context : int
+        V and T.
+    parametrisation : {"standard", "mup"}
+        muP is Yang et al. 2022, table 8, relative to ``base_width``.
+    base_width : int
+        Width at which muP equals the standard parametrisation.
+    embedding_std : float
+        Standard deviation of the embeddings at the start.
+    dropout : float
+        On the embeddings and on each residual branch.
+    """
+
+    depth: int
+    width: int
+    heads: int
+    mlp_width: int
+    mlp: str = "gelu"
+    norm: str = "rmsnorm"
+    tied: bool = False
+    vocab_size: int = 256
+    context: int = 128
+    parametrisation: str = "standard"
+    base_width: int = 64
+    embedding_std: float = 0.5
+    dropout: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name in ("depth", "width", "heads", "mlp_width", "vocab_size", "context", "base_width"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} {getattr(self, name)} is below 1")
+        if self.width % self.heads:
+            raise ValueError(
+                f"width {self.width} is no multiple of heads {self.heads}: "
+                f"take {max(1, self.width // self.heads) * self.heads} or other heads"
+            )
+        if self.width // self.heads % 2:
+            raise ValueError(
+                f"head width {self.width // self.heads} (width {self.width} / heads "
+                f"{self.heads}) is odd; rotary positions need pairs: change width or heads"
+            )
+        _one_of("mlp", self.mlp, ("gelu", "swiglu"))
+        _one_of("norm", self.norm, ("rmsnorm", "layernorm"))
+        _one_of("parametrisation", self.parametrisation, ("standard", "mup"))
+        if not 0 <= self.dropout < 1:
+            raise ValueError(f"dropout {self.dropout} is not in [0, 1)")
+
+
+def _one_of(name: str, value: str, valid: tuple[str, ...]) -> None:
+    if value not in valid:
+        raise ValueError(f"{name} {value!r} is none of {', '.join(valid)}")
+
+
+def default_heads(width: int, head_dim: int = 32) -> int:
+    """The most heads of even width at least ``head_dim`` that divide ``width`` (else 1)."""
+    for heads in range(max(1, width // head_dim), 0, -1):
+        if width % heads == 0 and width // heads % 2 == 0:
+            return heads
+    return 1
+
+
+class Transformer:
+    """The family ``transformer``; see :class:`TransformerConfig` for its options.
+
+    The size is chosen by ``depth`` alone (width = ``aspect`` x depth), by ``depth`` and
+    ``width``, or by a target ``num_params``, met as nearly as widths in steps of 8 allow.
+    """
+
+    name: ClassVar[str] = "transformer"
+    unit: ClassVar[Unit] = "token"
+    config: ClassVar[type[ModelConfig]] = TransformerConfig
+    dials: ClassVar[tuple[str, ...]] = ("num_params", "aspect", "head_dim", "mlp_ratio")
+    presets: ClassVar[dict[str, Options]] = {
+        # Radford et al. 2019, table 2: width, depth, heads; rotary here, so no position table.
+        f"gpt2-{label}": {
+            "depth": depth,
+            "width": width,
+            "heads": width // 64,
+            "vocab_size": 50257,
+            "context": 1024,
+            "norm": "layernorm",
+            "tied": True,
+        }
+        for label, depth, width in (
+            ("124m", 12, 768),
+            ("355m", 24, 1024),
+            ("774m", 36, 1280),
+            ("1558m", 48, 1600),
+        )
+    }
+
+    def resolve(self, options: Options) -> TransformerConfig:
+        """The configuration that ``options`` describe.
+
+        Raises
+        ------
+        ValueError
+            For an unknown option, an impossible shape, or no size at all.
+        """
+        check_options(self, options)
+        chosen = dict(options)
+        target = chosen.pop("num_params", None)
+        aspect = convert("float", "aspect", chosen.pop("aspect", 32))
+        head_dim = convert("int", "head_dim", chosen.pop("head_dim", 32))
+        default_ratio = 8 / 3 if chosen.get("mlp") == "swiglu" else 4
+        ratio = convert("float", "mlp_ratio", chosen.pop("mlp_ratio", default_ratio))
+
+        def shape(depth: int, width: int) -> TransformerConfig:
+            sized = {"heads": default_heads(width, head_dim), "mlp_width": round(ratio * width)}
+            return typed(TransformerConfig, {**sized, **chosen, "depth": depth, "width": width})
+
+        if target is not None:
+            if "depth" in chosen or "width" in chosen:
+                raise ValueError("num_params sets depth and width: give either, not both")
+            return self._nearest(convert("float", "num_params", target), aspect, shape)
+        if "depth" not in chosen:
+            raise ValueError("no size: give depth, depth and width, or num_params")
+        depth = convert("int", "depth", chosen["depth"])
+        rounded = WIDTH_MULTIPLE * max(1, round(aspect * depth / WIDTH_MULTIPLE))
+        width = convert("int", "width", chosen.get("width", rounded))
+        return shape(depth, width)
+
+    def _nearest(self, target: float, aspect: float, shape: Any) -> TransformerConfig:
+        """Of the depths, that whose nearest width is closest to the aspect ratio."""
+
+        def at(depth: int) -> TransformerConfig:
+            def count(units: int) -> int:
+                return self.cost(shape(depth, WIDTH_MULTIPLE * units)).num_params
+
+            best: TransformerConfig = shape(depth, WIDTH_MULTIPLE * nearest_size(count, target))
+            return best
+
+        def distance(config: TransformerConfig) -> float:
+            wanted = aspect * config.depth
+            return max(config.width / wanted, wanted / config.width)
+
+        best = at(1)
+        for depth in range(2, 512):
+            candidate = at(depth)
+            if distance(candidate) > distance(best):
+                break
+            best = candidate
+        count = self.cost(best).num_params
+        if not 0.5 <= count / target <= 2:
+            raise ValueError(
+                f"num_params {target:.4g} is out of reach: the nearest model has {count} "
+                f"(vocabulary {best.vocab_size}, width in steps of {WIDTH_MULTIPLE})"
+            )
+        return best
+
+    def cost(self, config: TransformerConfig) -> Cost:
+        """Exact counts per token at full context.
+
+        Forward FLOPs are 2 (block + head) + 4 L T d: attention is counted over the whole T x T
+        square, as the kernels compute it. Norms, rotations and activations are not counted.
+        """
+        c = config
+        matrices = 3 if c.mlp == "swiglu" else 2
+        block = c.depth * (4 * c.width**2 + matrices * c.width * c.mlp_width)
+        table = c.vocab_size * c.width
+        norm = (2 if c.norm == "layernorm" else 1) * c.width
+        norms = (2 * c.depth + 1) * norm
+        attention = 2 * c.depth * c.context * c.width
+        per_block = 6 * c.width + (matrices - 1) * c.mlp_width
+        chinchilla = (
+            2 * table
+            + 2 * block
+            + c.depth * (4 * c.context * c.width + 3 * c.heads * c.context)
+            + 2 * table
+        )
+        return Cost(
+            unit="token",
+            num_params=block + norms + (1 if c.tied else 2) * table,
+            num_params_block=block,
+            num_params_matmul=block + table,
+            num_params_non_embedding=block + norms,
+            macs_forward=block + table + attention,
+            activations=c.depth * per_block + c.vocab_size,
+            flops_kaplan=3 * (2 * (block + norms) + 2 * c.depth * c.context * c.width),
+            flops_chinchilla=3 * chinchilla,
+        )
+
+    def data_options(self, info: Any) -> dict[str, Any]:
+        """The vocabulary of the data."""
+        return {"vocab_size": info.vocab_size}
+
+    def units_per_item(self, config: TransformerConfig) -> int:
+        """Tokens of one sequence."""
+        return config.context
+
+    def input_shape(self, config: TransformerConfig) -> list[int]:
+        """One sequence."""
+        return [config.context]
+
+    def build(self, config: TransformerConfig) -> nn.Module:
+        """The torch module."""
+        from scaling.families.transformer_module import TransformerModule
+
+        return TransformerModule(config)
+
+
+TRANSFORMER = Transformer()

@@ -1,0 +1,148 @@
+"""What one model costs: parameters, FLOPs and activations by named convention, and inverses.
+
+FLOPs are an amount; 1 MAC = 2 FLOPs; a training step costs 3 x the forward pass (the backward
+pass forms two products for each product of the forward pass).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+Unit = Literal["token", "example"]
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Exact counts for one model; FLOPs, MACs and activations are per token or example.
+
+    Attributes
+    ----------
+    unit : {"token", "example"}
+        What one unit of data is.
+    num_params : int
+        All trainable parameters.
+    num_params_block : int
+        Entries of the weight matrices (kernels) of the repeated blocks.
+    num_params_matmul : int
+        Entries of every matrix that enters a product: blocks, stem and output head.
+    num_params_non_embedding : int
+        ``num_params`` without token embeddings and, for language models, without the output
+        head (Kaplan et al. 2020, sec. 2.1).
+    macs_forward : int
+        Multiply-accumulates of matrix products and convolutions in one forward pass.
+    activations : int
+        Elements of the outputs of these products.
+    flops_kaplan, flops_chinchilla : int
+        Training FLOPs in the conventions of Kaplan et al. 2020 (eq. 2.2) and Hoffmann et al.
+        2022 (appendix F); for a family that they do not define, the exact count.
+    """
+
+    unit: Unit
+    num_params: int
+    num_params_block: int
+    num_params_matmul: int
+    num_params_non_embedding: int
+    macs_forward: int
+    activations: int
+    flops_kaplan: int
+    flops_chinchilla: int
+
+    @property
+    def flops_forward(self) -> int:
+        """FLOPs of one forward pass: 2 x MACs."""
+        return 2 * self.macs_forward
+
+    @property
+    def flops_train(self) -> int:
+        """FLOPs of one training step: 3 x forward."""
+        return 3 * self.flops_forward
+
+    @property
+    def flops_6nd(self) -> int:
+        """6 N with N = ``num_params`` (Hoffmann et al. 2022, sec. 3)."""
+        return 6 * self.num_params
+
+    def run_columns(self, num_tokens: int) -> dict[str, Any]:
+        """The run table's columns that follow from the model and ``num_tokens``."""
+        return {
+            "num_params": self.num_params,
+            "num_params_non_embedding": self.num_params_non_embedding,
+            "num_params_matmul": self.num_params_matmul,
+            "num_params_block": self.num_params_block,
+            "num_tokens": num_tokens,
+            "data_unit": self.unit,
+            "flops": self.flops_train * num_tokens,
+            "flops_6nd": self.flops_6nd * num_tokens,
+            "flops_kaplan": self.flops_kaplan * num_tokens,
+            "flops_chinchilla": self.flops_chinchilla * num_tokens,
+        }
+
+    def to_dict(self) -> dict[str, Any]:
+        """All counts, the derived ones too."""
+        derived = {
+            "flops_forward": self.flops_forward,
+            "flops_train": self.flops_train,
+            "flops_6nd": self.flops_6nd,
+            "per": self.unit,
+        }
+        fields = asdict(self)
+        fields.pop("unit")
+        return {**fields, **derived}
+
+
+def tokens_for_flops(cost: Cost, flops: float) -> int:
+    """D = C / c, rounded to the nearest token, for c training FLOPs per token.
+
+    Parameters
+    ----------
+    cost : Cost
+    flops : float
+        Budget C in FLOPs.
+
+    Returns
+    -------
+    int
+        Tokens (examples) that ``flops`` trains the model on.
+
+    Raises
+    ------
+    ValueError
+        If the budget does not pay for one token.
+    """
+    tokens = round(flops / cost.flops_train)
+    if tokens < 1:
+        raise ValueError(
+            f"budget {flops:.3g} FLOPs is below one {cost.unit} of this model "
+            f"({cost.flops_train:.3g} FLOPs): raise the budget or take a smaller model"
+        )
+    return tokens
+
+
+def training_memory(cost: Cost, units_per_step: int, bytes_per_activation: int = 4) -> int:
+    """Bytes to train with Adam: 16 a parameter, and the activations of one step.
+
+    Weights, gradients and Adam's two moments in float32 are 16 bytes a parameter (Rajbhandari
+    et al. 2020, sec. 3.1); every product's output is kept once for the backward pass, and
+    about once more for the elementwise function after it.
+    """
+    return 16 * cost.num_params + 2 * bytes_per_activation * cost.activations * units_per_step
+
+
+def nearest_size(
+    count: Callable[[int], int], target: float, low: int = 1, high: int = 1 << 20
+) -> int:
+    """The integer x in [low, high] whose increasing ``count(x)`` is nearest to ``target``, in ratio.
+
+    ``count`` may grow by any law: bisection finds the two neighbours of the target.
+    """
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if count(middle) <= target else (low, middle)
+
+    def ratio(x: int) -> float:
+        n = count(x)
+        return max(n / target, target / n)
+
+    return min((low, high), key=ratio)

@@ -1,0 +1,108 @@
+"""Optimisers by name, learning-rate schedules, and parameter groups by parametrisation."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import torch
+
+    from scaling.spec import OptimSpec, RunSpec, ScheduleSpec
+
+# torch's class and the fields of OptimSpec that it takes, besides lr and weight_decay.
+OPTIMIZERS: dict[str, tuple[str, tuple[str, ...]]] = {
+    "adamw": ("AdamW", ("betas", "eps")),
+    "adam": ("Adam", ("betas", "eps")),
+    "nadam": ("NAdam", ("betas", "eps")),
+    "radam": ("RAdam", ("betas", "eps")),
+    "adamax": ("Adamax", ("betas", "eps")),
+    "sgd": ("SGD", ("momentum",)),
+    "rmsprop": ("RMSprop", ("momentum", "eps")),
+    "adagrad": ("Adagrad", ("eps",)),
+}
+SCHEDULES = ("wsd", "cosine", "linear", "constant")
+
+
+def cooldown_start(schedule: ScheduleSpec, num_steps: int) -> int:
+    """The step at which the cooldown begins; ``num_steps`` when there is none."""
+    if schedule.schedule != "wsd":
+        return num_steps
+    return num_steps - round(schedule.cooldown_fraction * num_steps)
+
+
+def lr_factor(schedule: ScheduleSpec, step: int, num_steps: int, units_per_step: int) -> float:
+    """Learning rate over its peak at ``step`` of ``num_steps``, counted from 0.
+
+    Warm-up rises linearly over ``warmup_tokens``. Then ``constant``: 1. ``cosine``:
+    f + (1 - f)(1 + cos(pi t)) / 2 (Loshchilov and Hutter 2017, eq. 5) and ``linear``:
+    1 - (1 - f) t, with t the share of the steps after warm-up that is done and
+    f = ``final_lr_fraction``. ``wsd``: 1, then 1 - sqrt(t) over the last ``cooldown_fraction``
+    of the steps (Hägele et al. 2024, eq. 1).
+    """
+    s = schedule
+    warmup_steps = math.ceil(s.warmup_tokens / units_per_step)
+    factor = min(1.0, (step + 1) / warmup_steps) if warmup_steps else 1.0
+    if s.schedule == "wsd":
+        start = cooldown_start(s, num_steps)
+        if step >= start:
+            factor *= 1 - math.sqrt((step - start) / max(1, num_steps - start))
+        return factor
+    if s.schedule == "constant" or step < warmup_steps:
+        return factor
+    done = (step - warmup_steps) / max(1, num_steps - warmup_steps)
+    f = s.final_lr_fraction
+    if s.schedule == "cosine":
+        return f + (1 - f) * (1 + math.cos(math.pi * done)) / 2
+    return 1 - (1 - f) * done
+
+
+def make_optimizer(spec: RunSpec, model: torch.nn.Module) -> torch.optim.Optimizer:
+    """The optimiser over the model's parameter groups.
+
+    A module says each parameter's learning-rate multiplier and whether it decays in
+    ``param_groups()``; a module without it gets one group that decays matrices only. Each group
+    keeps its multiplier as ``lr_scale``.
+    """
+    import torch
+
+    o: OptimSpec = spec.optim
+    class_name, takes = OPTIMIZERS[o.optimizer]
+    values: dict[str, Any] = {
+        "betas": (o.beta1, o.beta2),
+        "eps": o.eps,
+        "momentum": o.momentum,
+    }
+    groups = [
+        {
+            "params": group["params"],
+            "lr_scale": group["lr_scale"],
+            "lr": o.lr * group["lr_scale"],
+            "weight_decay": o.weight_decay if group["decay"] else 0.0,
+        }
+        for group in param_groups(model)
+        if group["params"]
+    ]
+    kwargs = {name: values[name] for name in takes}
+    if class_name in ("AdamW", "Adam", "SGD", "Adagrad"):
+        kwargs["fused"] = True
+    optimizer: torch.optim.Optimizer = getattr(torch.optim, class_name)(groups, lr=o.lr, **kwargs)
+    return optimizer
+
+
+def param_groups(model: torch.nn.Module) -> list[dict[str, Any]]:
+    """Groups of ``params`` with ``lr_scale`` and ``decay``."""
+    if hasattr(model, "param_groups"):
+        groups: list[dict[str, Any]] = model.param_groups()
+        return groups
+    parameters = [p for p in model.parameters() if p.requires_grad]
+    return [
+        {"params": [p for p in parameters if p.ndim >= 2], "lr_scale": 1.0, "decay": True},
+        {"params": [p for p in parameters if p.ndim < 2], "lr_scale": 1.0, "decay": False},
+    ]
+
+
+def set_lr(optimizer: torch.optim.Optimizer, lr: float) -> None:
+    """Set every group's rate to ``lr`` x its ``lr_scale``."""
+    for group in optimizer.param_groups:
+        group["lr"] = lr * group["lr_scale"]

@@ -1,0 +1,131 @@
+"""The columns of the run table and of the curve table: names, units, meaning, spellings.
+
+The run table has one tidy row per run; a run that failed, diverged or lost its loss stays in
+it, with ``status`` and ``exclude_reason`` saying so. Whoever reads or writes a column takes its
+name from here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column: ``name``, ``kind`` (``str``, ``int``, ``float``), ``unit``, what it ``means``.
+
+    ``spellings`` are other names (compared in lower case, without spaces, dashes or
+    underscores) under which somebody else's file may hold the same quantity.
+    """
+
+    name: str
+    kind: str
+    unit: str
+    means: str
+    spellings: tuple[str, ...] = ()
+
+
+RUN_COLUMNS: tuple[Column, ...] = (
+    Column("run_id", "str", "", "hash of everything that affects the result", ("id",)),
+    Column("name", "str", "", "a readable label; no part of identity", ("runname",)),
+    Column("sweep", "str", "", "the sweep that asked for the run"),
+    Column("family", "str", "", "model family"),
+    Column(
+        "num_params",
+        "float",
+        "parameters",
+        "N: all trainable parameters, embeddings and output head included",
+        ("n", "params", "parameters", "nparams", "numparameters", "modelsize", "totalparams"),
+    ),
+    Column(
+        "num_params_non_embedding",
+        "float",
+        "parameters",
+        "N without token embeddings and without the output head (Kaplan et al. 2020, sec. 2.1)",
+        ("nonembeddingparams", "paramsnonembedding", "nnonemb"),
+    ),
+    Column(
+        "num_params_matmul",
+        "float",
+        "parameters",
+        "weights that enter a matrix product: blocks and output head",
+    ),
+    Column("num_params_block", "float", "parameters", "matrices of the blocks (12 L d^2)"),
+    Column(
+        "num_tokens",
+        "float",
+        "tokens or examples (data_unit)",
+        "D: training tokens (examples for families that see examples), repeats counted",
+        ("d", "tokens", "ntokens", "trainingtokens", "numexamples", "examples", "datasize"),
+    ),
+    Column("data_unit", "str", "", "what num_tokens counts: token or example"),
+    Column(
+        "num_unique_tokens",
+        "float",
+        "tokens or examples",
+        "U: distinct training tokens among num_tokens",
+        ("u", "uniquetokens"),
+    ),
+    Column(
+        "flops",
+        "float",
+        "FLOPs",
+        "C: exact training FLOPs of this run by itself (1 MAC = 2 FLOPs, 3 x forward)",
+        ("c", "compute", "trainingflops", "trainflops", "totalflops", "flop", "budget"),
+    ),
+    Column("flops_6nd", "float", "FLOPs", "6 x num_params x num_tokens"),
+    Column(
+        "flops_kaplan",
+        "float",
+        "FLOPs",
+        "3 (2 N_non_embedding + 2 L T d) D (Kaplan et al. 2020, eq. 2.2)",
+    ),
+    Column(
+        "flops_chinchilla",
+        "float",
+        "FLOPs",
+        "3 x forward with embeddings, logits and softmax (Hoffmann et al. 2022, appendix F)",
+    ),
+    Column("flops_spent", "float", "FLOPs", "FLOPs computed for this run (a shared trunk once)"),
+    Column(
+        "loss",
+        "float",
+        "nats/token or nats/example",
+        "L: final held-out loss",
+        ("l", "finalloss", "valloss", "validationloss", "testloss", "evalloss"),
+    ),
+    Column("loss_se", "float", "as loss", "sampling error of loss over held-out contexts"),
+    Column("bits_per_byte", "float", "bits/byte", "loss / (ln 2 x bytes per token)", ("bpb",)),
+    Column("error", "float", "fraction", "held-out classification error (top 1)", ("errorrate",)),
+    Column("seed", "int", "", "seed of initialisation and data order"),
+    Column("lr", "float", "", "peak learning rate", ("learningrate",)),
+    Column("batch_size", "float", "tokens or examples", "tokens (examples) per step", ("bs",)),
+    Column("seconds", "float", "s", "time spent training this run"),
+    Column("status", "str", "", "planned, running, done, diverged, failed"),
+    Column("exclude_reason", "str", "", "why the row is not used; empty if it is"),
+)
+
+CURVE_COLUMNS: tuple[Column, ...] = (
+    Column("run_id", "str", "", "the run"),
+    Column("step", "int", "tokens or examples", "tokens (examples) seen"),
+    Column("loss", "float", "as loss", "held-out loss"),
+    Column("train_loss", "float", "as loss", "mean training loss since the point before"),
+    Column("lr", "float", "", "learning rate"),
+    Column("seconds", "float", "s", "time since the run began, pauses left out"),
+)
+
+COLUMNS = {column.name: column for column in RUN_COLUMNS}
+
+
+def normalise(name: str) -> str:
+    """A column name without case, spaces, dashes and underscores."""
+    return "".join(c for c in name.lower() if c.isalnum())
+
+
+def find_column(wanted: str, names: list[str]) -> str | None:
+    """The member of ``names`` that holds column ``wanted``, by its name or a known spelling."""
+    by_form = {normalise(name): name for name in reversed(names)}
+    for form in (normalise(wanted), *COLUMNS[wanted].spellings):
+        if form in by_form:
+            return by_form[form]
+    return None

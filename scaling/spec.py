@@ -1,0 +1,358 @@
+"""RunSpec: everything that affects a run's result, and nothing else; its hash is ``run_id``.
+
+No paths, names, resources or log intervals. A spec is fully resolved: defaults, seed, the
+data's fingerprint and the exact number of tokens are in it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import MISSING, Field, asdict, dataclass, field, fields, replace
+from typing import Any
+
+from scaling.families import get_family
+from scaling.families.base import cached_cost, option_names, with_preset
+from scaling.flops import Cost
+from scaling.names import refuse_unknown
+from scaling.typed import convert, typed
+
+SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True)
+class OptimSpec:
+    """The optimiser.
+
+    Attributes
+    ----------
+    optimizer : str
+        A name of ``scaling.optim.OPTIMIZERS`` (torch's, in lower case).
+    lr : float
+        Peak learning rate.
+    weight_decay : float
+        Decoupled decay of hidden and output matrices; embeddings, gains and biases have none.
+    beta1, beta2, eps, momentum : float
+        Where the optimiser has them.
+    grad_clip : float
+        Largest global gradient norm; 0 for no clipping.
+    """
+
+    lr: float
+    optimizer: str = "adamw"
+    weight_decay: float = 0.1
+    beta1: float = 0.9
+    beta2: float = 0.95
+    eps: float = 1e-8
+    momentum: float = 0.9
+    grad_clip: float = 1.0
+
+
+@dataclass(frozen=True)
+class ScheduleSpec:
+    """The learning-rate schedule.
+
+    Attributes
+    ----------
+    schedule : {"wsd", "cosine", "linear", "constant"}
+        ``wsd``: warm-up, constant, then a cooldown of shape 1 - sqrt (Hägele et al. 2024,
+        eq. 1), so that one constant trunk serves every ``num_tokens``.
+    warmup_tokens : int
+        Linear warm-up, in tokens (examples).
+    cooldown_fraction : float
+        Share of the steps in the cooldown (``wsd`` only).
+    final_lr_fraction : float
+        Last learning rate over ``lr`` (``cosine``, ``linear``).
+    """
+
+    schedule: str = "wsd"
+    warmup_tokens: int = 0
+    cooldown_fraction: float = 0.2
+    final_lr_fraction: float = 0.0
+
+
+@dataclass(frozen=True)
+class TrainSpec:
+    """How much data, in what steps, and how the loss is taken.
+
+    Attributes
+    ----------
+    num_tokens : int
+        D: training tokens (examples), a whole number of steps.
+    batch_size : int
+        Sequences (examples) per step.
+    precision : {"float32", "bfloat16"}
+        ``bfloat16`` is autocast with float32 weights.
+    label_smoothing : float
+    early_stopping : int
+        Stop after so many curve points without a lower held-out loss; 0 for never.
+    curve_tokens, final_tokens : int
+        Held-out tokens (examples) for a point of the learning curve and for the final loss;
+        0 for all there are.
+    """
+
+    num_tokens: int
+    batch_size: int = 8
+    precision: str = "float32"
+    label_smoothing: float = 0.0
+    early_stopping: int = 0
+    curve_tokens: int = 65536
+    final_tokens: int = 0
+
+
+@dataclass(frozen=True)
+class DataSpec:
+    """The data set: ``data`` is its name, ``fingerprint`` the hash of content, split, tokens."""
+
+    data: str
+    fingerprint: str
+
+
+PARTS: dict[str, type] = {
+    "data": DataSpec,
+    "optim": OptimSpec,
+    "schedule": ScheduleSpec,
+    "train": TrainSpec,
+}
+_PART_OF = {f.name: part for part, kind in PARTS.items() for f in fields(kind)}
+TOP_OPTIONS = ("family", "preset", "seed", "tokens_per_param", "warmup_fraction")
+DEFAULT_DATA = "python-source"
+
+
+@dataclass(frozen=True)
+class RunSpec:
+    """One run, fully resolved; equal specs give equal results.
+
+    Examples
+    --------
+    >>> spec = RunSpec.resolve(depth=2, width=32, num_tokens=1 << 16, lr=0.005)  # doctest: +SKIP
+    >>> spec.run_id  # doctest: +SKIP
+    '...'
+    """
+
+    family: str
+    model: Any
+    data: DataSpec
+    optim: OptimSpec
+    schedule: ScheduleSpec
+    train: TrainSpec
+    seed: int = 0
+    schema_version: int = field(default=SCHEMA_VERSION)
+
+    @classmethod
+    def resolve(cls, *, info: Any = None, **options: Any) -> RunSpec:
+        """A spec from flat options: the family's, and the fields of the four parts.
+
+        Parameters
+        ----------
+        info : DataInfo, optional
+            What is known of the data set; looked up by its name when left out.
+        **options
+            ``family`` (default ``transformer``), ``preset``, ``seed``, ``data``; model
+            options; any field of a part; ``num_tokens`` (alias ``num_examples``) or
+            ``tokens_per_param`` x ``num_params``; ``warmup_fraction`` of ``num_tokens``.
+
+        Raises
+        ------
+        ValueError
+            For an unknown option, a value out of range, or a missing size, data size or rate.
+        """
+        if "num_examples" in options:
+            options["num_tokens"] = options.pop("num_examples")
+        family = get_family(options.pop("family", "transformer"))
+        preset = options.pop("preset", None)
+        seed = convert("int", "seed", options.pop("seed", 0))
+        per_param = options.pop("tokens_per_param", None)
+        warmup_fraction = options.pop("warmup_fraction", None)
+        model_names = option_names(family)
+        for name in options:
+            if name not in model_names and name not in _PART_OF:
+                refuse_unknown(name, (*model_names, *_PART_OF, *TOP_OPTIONS), "option")
+        if info is None:
+            from scaling.data import describe_data
+
+            info = describe_data(options.get("data", DEFAULT_DATA))
+        model = {k: v for k, v in options.items() if k in model_names}
+        base = with_preset(family, preset) if preset else {}
+        config = family.resolve({**base, **family.data_options(info), **model})
+        if "vocab_size" in model and model["vocab_size"] < info.vocab_size:
+            raise ValueError(
+                f"vocab_size {model['vocab_size']} is below the data's {info.vocab_size}"
+            )
+
+        chosen: dict[str, dict[str, Any]] = {part: {} for part in PARTS}
+        for name, value in options.items():
+            if name in _PART_OF and name not in model:
+                chosen[_PART_OF[name]][name] = value
+        chosen["data"] = {"data": info.name, "fingerprint": info.fingerprint}
+        if per_param is not None:
+            if "num_tokens" in options:
+                raise ValueError("tokens_per_param sets num_tokens: give either, not both")
+            per_param = convert("float", "tokens_per_param", per_param)
+            chosen["train"]["num_tokens"] = per_param * cached_cost(family, config).num_params
+        if "num_tokens" not in chosen["train"]:
+            raise ValueError("no data size: give num_tokens or tokens_per_param")
+        if "lr" not in chosen["optim"]:
+            raise ValueError("no learning rate: give lr, or a rule under derive")
+        batch_size = convert("int", "batch_size", options.get("batch_size", TrainSpec.batch_size))
+        if batch_size < 1:
+            raise ValueError(f"batch_size {batch_size} is not in [1, inf]")
+        step = batch_size * family.units_per_item(config)
+        asked = convert("float", "num_tokens", chosen["train"]["num_tokens"])
+        if asked < 1:
+            raise ValueError(f"num_tokens {asked:g} is not in [1, inf]")
+        num_tokens = max(1, round(asked / step)) * step
+        chosen["train"]["num_tokens"] = num_tokens
+        if warmup_fraction is not None:
+            warmup_fraction = convert("float", "warmup_fraction", warmup_fraction)
+            chosen["schedule"]["warmup_tokens"] = round(warmup_fraction * num_tokens)
+        parts = {part: typed(kind, chosen[part]) for part, kind in PARTS.items()}
+        spec = cls(family=family.name, model=config, seed=seed, **parts)
+        spec.check()
+        return spec
+
+    def check(self) -> None:
+        """Refuse values out of range.
+
+        Raises
+        ------
+        ValueError
+            With the value, the limit and the remedy.
+        """
+        o, s, t = self.optim, self.schedule, self.train
+        for name, value, low, high in (
+            ("lr", o.lr, 0, math.inf),
+            ("weight_decay", o.weight_decay, 0, math.inf),
+            ("grad_clip", o.grad_clip, 0, math.inf),
+            ("beta1", o.beta1, 0, 1),
+            ("beta2", o.beta2, 0, 1),
+            ("warmup_tokens", s.warmup_tokens, 0, math.inf),
+            ("cooldown_fraction", s.cooldown_fraction, 0, 1),
+            ("final_lr_fraction", s.final_lr_fraction, 0, 1),
+            ("label_smoothing", t.label_smoothing, 0, 1),
+            ("curve_tokens", t.curve_tokens, 0, math.inf),
+            ("final_tokens", t.final_tokens, 0, math.inf),
+        ):
+            if not low <= value <= high:
+                raise ValueError(f"{name} {value} is not in [{low}, {high}]")
+        from scaling.optim import OPTIMIZERS, SCHEDULES
+
+        if o.optimizer not in OPTIMIZERS:
+            refuse_unknown(o.optimizer, OPTIMIZERS, "optimizer")
+        if s.schedule not in SCHEDULES:
+            refuse_unknown(s.schedule, SCHEDULES, "schedule")
+        if t.precision not in ("float32", "bfloat16"):
+            refuse_unknown(t.precision, ("float32", "bfloat16"), "precision")
+
+    @property
+    def cost(self) -> Cost:
+        """Exact counts of the model, per token or example."""
+        return cached_cost(get_family(self.family), self.model)
+
+    @property
+    def units_per_step(self) -> int:
+        """Tokens (examples) per optimiser step."""
+        return self.train.batch_size * get_family(self.family).units_per_item(self.model)
+
+    @property
+    def num_steps(self) -> int:
+        """Optimiser steps."""
+        return self.train.num_tokens // self.units_per_step
+
+    @property
+    def flops(self) -> int:
+        """C: exact training FLOPs of the run by itself."""
+        return self.cost.flops_train * self.train.num_tokens
+
+    @property
+    def run_id(self) -> str:
+        """16 hexadecimal digits of SHA-256 over the canonical JSON of the resolved spec."""
+        return _digest(_hashed(self))
+
+    @property
+    def trunk_id(self) -> str | None:
+        """The identity of the constant-rate trunk that the run shares; None if it has none.
+
+        Runs that differ in ``num_tokens`` and ``cooldown_fraction`` alone share a trunk.
+        """
+        if self.schedule.schedule != "wsd" or self.train.early_stopping:
+            return None
+        hashed = _hashed(self)
+        del hashed["train"]["num_tokens"], hashed["schedule"]["cooldown_fraction"]
+        del hashed["train"]["final_tokens"]
+        return _digest(hashed)
+
+    def columns(self) -> dict[str, Any]:
+        """The run table's columns that are known before the run."""
+        return {
+            "run_id": self.run_id,
+            "family": self.family,
+            **self.cost.run_columns(self.train.num_tokens),
+            "seed": self.seed,
+            "lr": self.optim.lr,
+            "batch_size": self.units_per_step,
+        }
+
+    def to_dict(self) -> dict[str, Any]:
+        """Nested plain values; :meth:`from_dict` inverts it exactly."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, value: Mapping[str, Any]) -> RunSpec:
+        """The spec that :meth:`to_dict` wrote.
+
+        Raises
+        ------
+        ValueError
+            If a key is unknown or missing, or the schema is of a later version.
+        """
+        version = value.get("schema_version", SCHEMA_VERSION)
+        if version > SCHEMA_VERSION:
+            raise ValueError(
+                f"spec has schema version {version}, this release reads up to {SCHEMA_VERSION}: "
+                "upgrade scaling-lab"
+            )
+        try:
+            family = get_family(value["family"])
+            model = family.config(**value["model"])
+            parts = {part: kind(**value[part]) for part, kind in PARTS.items()}
+            return cls(
+                family=family.name,
+                model=model,
+                seed=value["seed"],
+                schema_version=version,
+                **parts,
+            )
+        except (TypeError, KeyError) as error:
+            raise ValueError(f"not a run spec: {error}") from None
+
+    def with_tokens(self, num_tokens: int) -> RunSpec:
+        """The same run on another number of tokens."""
+        return replace(self, train=replace(self.train, num_tokens=num_tokens))
+
+
+def _hashed(value: Any) -> dict[str, Any]:
+    """The fields that count for identity.
+
+    A field added later declares ``metadata={"before": v}``, the value that runs had before it
+    existed, and is hashed only when it differs from that.
+    """
+    hashed: dict[str, Any] = {}
+    for f in fields(value):
+        v = getattr(value, f.name)
+        if _is_before(f, v):
+            continue
+        hashed[f.name] = _hashed(v) if hasattr(v, "__dataclass_fields__") else v
+    return hashed
+
+
+def _is_before(f: Field[Any], value: Any) -> bool:
+    before = f.metadata.get("before", MISSING)
+    return before is not MISSING and bool(value == before)
+
+
+def _digest(hashed: dict[str, Any]) -> str:
+    text = json.dumps(hashed, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

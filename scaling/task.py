@@ -1,0 +1,146 @@
+"""What a run is trained to do: next tokens or classes; batches, loss, held-out evaluation."""
+
+from __future__ import annotations
+
+import math
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from scaling.spec import RunSpec
+
+EVAL_ITEMS = 64  # held-out sequences (examples) per forward pass; part of the bits of the loss
+
+
+class Task(Protocol):
+    """Batches and losses of one run."""
+
+    def loss(self, model: nn.Module, step: int) -> Tensor:
+        """The mean training loss of the batch of ``step``, ready for ``backward``."""
+
+    def evaluate(self, model: nn.Module, limit: int) -> dict[str, float]:
+        """Held-out ``loss``, its sampling error ``loss_se``, and what else the task has."""
+
+
+def make_task(spec: RunSpec, data_dir: Path | None, device: torch.device) -> Task:
+    """The task that the data ask for.
+
+    Raises
+    ------
+    ValueError
+        If the data on this machine are not those of the spec, or do not suit the family.
+    """
+    from scaling.data import open_data
+    from scaling.families import get_family
+
+    data = open_data(spec.data.data, data_dir)
+    if data.info.fingerprint != spec.data.fingerprint:
+        raise ValueError(
+            f"data set {spec.data.data!r} has fingerprint {data.info.fingerprint} here, the run "
+            f"asks for {spec.data.fingerprint}: prepare the same data, or expand the sweep again"
+        )
+    unit = get_family(spec.family).unit
+    if data.info.unit != unit:
+        raise ValueError(
+            f"family {spec.family} sees {unit}s, data set {spec.data.data!r} has "
+            f"{data.info.unit}s: choose another of the two"
+        )
+    return (NextToken if unit == "token" else Classify)(spec, data, device)
+
+
+def _autocast(spec: RunSpec, device: torch.device) -> AbstractContextManager[Any]:
+    return torch.autocast(
+        device.type, dtype=torch.bfloat16, enabled=spec.train.precision == "bfloat16"
+    )
+
+
+class NextToken:
+    """Next-token prediction; losses in nats per token."""
+
+    def __init__(self, spec: RunSpec, data: Any, device: torch.device) -> None:
+        self.spec, self.data, self.device = spec, data, device
+        self.context: int = spec.model.context
+
+    def _losses(self, model: nn.Module, windows: NDArray[Any], smoothing: float) -> Tensor:
+        tokens = torch.from_numpy(windows.astype(np.int64)).to(self.device)
+        with _autocast(self.spec, self.device):
+            logits = model(tokens[:, :-1])
+        flat = logits.float().flatten(0, 1)
+        losses = F.cross_entropy(
+            flat, tokens[:, 1:].flatten(), reduction="none", label_smoothing=smoothing
+        )
+        return losses.view(len(windows), -1)
+
+    def loss(self, model: nn.Module, step: int) -> Tensor:
+        """The mean training loss of the batch of ``step``."""
+        t = self.spec.train
+        windows = self.data.batch(
+            step, context=self.context, batch_size=t.batch_size, seed=self.spec.seed
+        )
+        return self._losses(model, windows, t.label_smoothing).mean()
+
+    @torch.no_grad()
+    def evaluate(self, model: nn.Module, limit: int) -> dict[str, float]:
+        """Mean loss over fixed held-out windows; its error takes the window as the unit."""
+        count = max(1, limit // self.context) if limit else None
+        windows = self.data.heldout_windows(self.context, count)
+        means = [
+            self._losses(model, windows[i : i + EVAL_ITEMS], 0.0).double().mean(1).cpu()
+            for i in range(0, len(windows), EVAL_ITEMS)
+        ]
+        losses = torch.cat(means).numpy()
+        values = _mean(losses)
+        if self.data.info.bytes_per_token:
+            values["bits_per_byte"] = values["loss"] / (
+                math.log(2) * self.data.info.bytes_per_token
+            )
+        return values
+
+
+class Classify:
+    """Classification; losses in nats per example, ``error`` is the share that top 1 misses."""
+
+    def __init__(self, spec: RunSpec, data: Any, device: torch.device) -> None:
+        self.spec, self.data, self.device = spec, data, device
+
+    def _forward(self, model: nn.Module, inputs: NDArray[Any]) -> Tensor:
+        x = torch.from_numpy(np.ascontiguousarray(inputs)).to(self.device)
+        x = x.float() / 255 if x.dtype == torch.uint8 else x.float()
+        with _autocast(self.spec, self.device):
+            logits: Tensor = model(x)
+        return logits.float()
+
+    def loss(self, model: nn.Module, step: int) -> Tensor:
+        """The mean training loss of the batch of ``step``."""
+        t = self.spec.train
+        inputs, labels = self.data.batch(step, batch_size=t.batch_size, seed=self.spec.seed)
+        target = torch.from_numpy(labels.astype(np.int64)).to(self.device)
+        return F.cross_entropy(
+            self._forward(model, inputs), target, label_smoothing=t.label_smoothing
+        )
+
+    @torch.no_grad()
+    def evaluate(self, model: nn.Module, limit: int) -> dict[str, float]:
+        """Mean loss and error over the first ``limit`` held-out examples (all for 0)."""
+        inputs, labels = self.data.heldout_inputs, self.data.heldout_labels
+        count = min(limit or len(labels), len(labels))
+        losses, wrong = [], 0
+        for i in range(0, count, EVAL_ITEMS):
+            target = torch.from_numpy(labels[i : min(i + EVAL_ITEMS, count)].astype(np.int64))
+            logits = self._forward(model, inputs[i : min(i + EVAL_ITEMS, count)]).cpu()
+            losses.append(F.cross_entropy(logits, target, reduction="none").double())
+            wrong += int((logits.argmax(1) != target).sum())
+        return {**_mean(torch.cat(losses).numpy()), "error": wrong / count}
+
+
+def _mean(losses: NDArray[np.float64]) -> dict[str, float]:
+    """The mean, and its standard error with the items as independent draws."""
+    n = len(losses)
+    error = float(losses.std(ddof=1) / math.sqrt(n)) if n > 1 else math.nan
+    return {"loss": float(losses.mean()), "loss_se": error}

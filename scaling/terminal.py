@@ -1,0 +1,102 @@
+"""What a command prints: one JSON document or a table to stdout, all else to stderr."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+def note(message: str) -> None:
+    """One line for the reader, on stderr."""
+    print(message, file=sys.stderr, flush=True)
+
+
+def print_json(value: Any) -> None:
+    """``value`` as one JSON document on stdout; non-finite numbers become ``null``."""
+    print(json.dumps(_finite(value), indent=2))
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(k): _finite(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(v) for v in value]
+    if hasattr(value, "item"):
+        value = value.item()
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
+
+
+def console(stderr: bool = False) -> Console:
+    """A rich console; 120 columns wide where the output is no terminal."""
+    from rich.console import Console
+
+    stream = sys.stderr if stderr else sys.stdout
+    return Console(stderr=stderr, width=None if stream.isatty() else 120, highlight=False)
+
+
+def print_table(title: str, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    """A table on stdout; numbers to the right, four significant digits."""
+    from rich.table import Table
+
+    rows = [list(row) for row in rows]
+    table = Table(title=title or None, title_justify="left", header_style="bold")
+    for i, name in enumerate(header):
+        numeric = any(isinstance(row[i], int | float) for row in rows)
+        table.add_column(name, justify="right" if numeric else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(format_value(v) for v in row))
+    console().print(table)
+
+
+def format_value(value: Any) -> str:
+    """A number to four significant digits, an int in full below a million, text as it is."""
+    if value is None:
+        return ""
+    if hasattr(value, "item"):
+        value = value.item()
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return str(value)
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    if value == int(value) and abs(value) < 1e6:
+        return f"{int(value)}"
+    return f"{value:.4g}"
+
+
+@contextmanager
+def progress(description: str, total: float | None) -> Iterator[Any]:
+    """A progress bar on stderr; yields ``advance(amount)``. Plain lines off a terminal."""
+    if sys.stderr.isatty():
+        from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+        bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.percentage:>3.0f}%"),
+            TimeRemainingColumn(),
+            console=console(stderr=True),
+        )
+        with bar:
+            task = bar.add_task(description, total=total)
+            yield lambda amount=1.0: bar.advance(task, amount)
+        return
+    done, shown = 0.0, -1
+
+    def advance(amount: float = 1.0) -> None:
+        nonlocal done, shown
+        done += amount
+        tenth = int(10 * done / total) if total else 0
+        if tenth > shown:
+            shown = tenth
+            note(f"{description}: {min(10 * tenth, 100)}%" if total else f"{description} ...")
+
+    yield advance

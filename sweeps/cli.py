@@ -1,0 +1,141 @@
+"""``scaling sweep``: expand a sweep file and preview it. Runs nothing."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from sweeps.estimate import Estimate
+    from sweeps.sweep import Sweep
+
+FIRST_ROWS, LAST_ROWS = 20, 5
+
+
+def add_commands(subparsers: Any) -> None:
+    """Add ``sweep`` to the command line."""
+    parser = subparsers.add_parser(
+        "sweep",
+        help="expand a sweep file and preview its runs, hours, cost and energy",
+        description="Expand a sweep file and preview it: runs, parameters, tokens, FLOPs, hours "
+        "on this machine, cost, energy and CO2e. Runs nothing.",
+    )
+    parser.add_argument("spec", metavar="SPEC", help="a .yaml sweep file, or a .jsonl sweep")
+    parser.add_argument("-o", "--out", metavar="SWEEP.jsonl", help="write the runs as JSON Lines")
+    parser.add_argument("--json", action="store_true", help="print one JSON document")
+    parser.add_argument(
+        "--root", metavar="DIR", help="where runs are kept ($SCALING_HOME or ~/.scaling)"
+    )
+    parser.add_argument("--workers", type=int, metavar="N", help="runs at a time (default 1)")
+    parser.add_argument("--all", action="store_true", help="show every row of a long table")
+    parser.set_defaults(run=run_sweep)
+
+
+def run_sweep(args: argparse.Namespace) -> int:
+    """Preview the sweep in ``args.spec``."""
+    from pathlib import Path
+
+    from scaling.terminal import note, print_json
+    from sweeps.estimate import estimate
+    from sweeps.load import preview
+    from sweeps.warnings import design_warnings
+
+    out = Path(args.out) if args.out else None
+    if out is not None and out.suffix != ".jsonl":
+        raise ValueError(f"--out {out} does not end in .jsonl: a sweep is written as JSON Lines")
+    if args.workers is not None and args.workers < 1:
+        raise ValueError(f"--workers {args.workers} is below 1")
+    expansion, prices = preview(args.spec, args.root)
+    sweep = expansion.sweep
+    if out is not None:
+        sweep.write(out)
+        note(f"{len(sweep)} runs written to {out}")
+    taken = estimate(sweep, prices, root=args.root, workers=args.workers)
+    warnings = design_warnings(sweep, expansion.budgets, info=expansion.info)
+    left_out = [str(left) for left in expansion.left_out]
+    if args.json:
+        print_json(
+            {
+                "name": sweep.name,
+                "runs": [
+                    {
+                        key: entry.columns[key]
+                        for key in ("run_id", "name", "num_params", "num_tokens", "flops")
+                    }
+                    for entry in sweep
+                ],
+                "total_flops": sweep.flops,
+                "estimate": taken.to_dict(),
+                "repeated": expansion.repeated,
+                "left_out": left_out,
+                "warnings": warnings,
+            }
+        )
+        return 0
+    _print_runs(sweep, args.all)
+    print(f"\n{_counts(len(sweep), expansion.asked, expansion.repeated)}")
+    for line in left_out:
+        print(f"  {line}")
+    _print_estimate(taken)
+    for warning in warnings:
+        print(f"warning: {warning}")
+    return 0
+
+
+def _print_runs(sweep: Sweep, all_rows: bool) -> None:
+    from scaling.terminal import print_table
+
+    header = ["run", "N", "D", "D/N", "C (FLOPs)", "lr", "batch", "run_id"]
+    entries = sweep.entries
+    hidden = 0 if all_rows else max(0, len(entries) - FIRST_ROWS - LAST_ROWS)
+    if hidden < LAST_ROWS:
+        hidden = 0
+    first = entries[: FIRST_ROWS if hidden else None]
+    last = entries[-LAST_ROWS:] if hidden else ()
+    rows = [_row(entry.columns) for entry in first]
+    if hidden:
+        rows.append([f"... {hidden} more (--all)", *[None] * (len(header) - 1)])
+    rows += [_row(entry.columns) for entry in last]
+    print_table(f"sweep {sweep.name}", header, rows)
+
+
+def _row(columns: dict[str, Any]) -> list[Any]:
+    c = columns
+    ratio = c["num_tokens"] / c["num_params"]
+    sizes = [c["name"], c["num_params"], c["num_tokens"], ratio, c["flops"]]
+    return [*sizes, c["lr"], c["batch_size"], c["run_id"]]
+
+
+def _counts(kept: int, asked: int, repeated: int) -> str:
+    """How many runs there are, and what became of the others."""
+    text = f"{kept} run{'' if kept == 1 else 's'}"
+    if asked > kept:
+        text += f" of {asked}" + (f", {repeated} of them repeated" if repeated else "")
+    return text
+
+
+def _print_estimate(e: Estimate) -> None:
+    saved = 1 - e.flops_spent / e.flops
+    shared = f"; {e.flops_spent:.4g} really spent, {saved:.0%} saved by shared trunks"
+    print(f"FLOPs     {e.flops:.4g}{shared if e.flops_spent < e.flops else ''}")
+    workers = "1 worker" if e.workers == 1 else f"{e.workers} workers"
+    print(
+        f"time      {duration(e.hours)} with {workers} ({e.device}, {e.flops_per_second:.3g} "
+        f"FLOP/s each by {e.measured}); the longest run {duration(e.longest_hours)}"
+    )
+    devices = "1 device" if e.devices == 1 else f"{e.devices} devices"
+    if e.price_per_hour:
+        print(f"cost      {e.cost:.4g} at {e.price_per_hour:g} an hour, {devices}")
+    print(
+        f"energy    {e.kwh:.3g} kWh, {e.kg_co2e:.3g} kg CO2e ({devices} at {e.watts:g} W, "
+        f"PUE {e.pue:g}, {e.kg_co2e_per_kwh:.3f} kg/kWh)"
+    )
+
+
+def duration(hours: float) -> str:
+    """Hours in the unit that reads best."""
+    seconds = 3600 * hours
+    for unit, length in (("days", 86400.0), ("h", 3600.0), ("min", 60.0)):
+        if seconds >= 2 * length:
+            return f"{seconds / length:.3g} {unit}"
+    return f"{seconds:.3g} s"

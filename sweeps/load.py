@@ -1,0 +1,84 @@
+"""``load_sweep``: a sweep from a sweep file, from JSON Lines, or by its name."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from scaling.store import Store
+from sweeps.expand import Expansion, expand
+from sweeps.prices import Prices
+from sweeps.spec import read_design
+from sweeps.sweep import Sweep
+
+YAML = (".yaml", ".yml")
+
+
+def find_sweep(source: str | os.PathLike[str], root: str | os.PathLike[str] | None = None) -> Path:
+    """The file that ``source`` means: a file, a folder with ``sweep.jsonl``, or a name.
+
+    Raises
+    ------
+    ValueError
+        If there is none.
+    """
+    path = Path(source)
+    if path.is_file():
+        return path
+    folder = Store.at(root).sweep_dir(str(source))
+    for known in (path, folder):
+        if (known / "sweep.jsonl").is_file():
+            return known / "sweep.jsonl"
+    raise ValueError(
+        f"no sweep {source}: neither a file nor a sweep's folder, nor is there {folder}"
+    )
+
+
+def load_sweep(
+    source: str | os.PathLike[str],
+    root: str | os.PathLike[str] | None = None,
+    *,
+    info: Any = None,
+) -> Sweep:
+    """The sweep in ``source``.
+
+    Parameters
+    ----------
+    source : path or str
+        A sweep file (``.yaml``), a ``.jsonl`` that :meth:`Sweep.write` wrote, a folder with
+        ``sweep.jsonl``, or the name of a sweep in ``root``.
+    root : path, optional
+        The store; ``$SCALING_HOME`` or its default if left out.
+    info : DataInfo, optional
+        What is known of the data; looked up by name when left out.
+
+    Raises
+    ------
+    ValueError
+        If there is no such sweep, or it is not valid; the message has file and line.
+
+    Examples
+    --------
+    >>> sweep = load_sweep("examples/grid.yaml")  # doctest: +SKIP
+    >>> len(sweep), sweep.flops  # doctest: +SKIP
+    (12, 3124...)
+    """
+    return preview(source, root, info=info)[0].sweep
+
+
+def preview(
+    source: str | os.PathLike[str],
+    root: str | os.PathLike[str] | None = None,
+    *,
+    info: Any = None,
+) -> tuple[Expansion, Prices]:
+    """:func:`load_sweep` with what else the sweep file says: what was left out, and prices."""
+    path = find_sweep(source, root)
+    if path.suffix in YAML:
+        design = read_design(path)
+        return expand(design, info=info), design.prices
+    if path.suffix == ".jsonl":
+        sweep = Sweep.read(path)
+        return Expansion(sweep, len(sweep), 0, (), {}, info), Prices()
+    raise ValueError(f"{path} is neither .yaml nor .jsonl: a sweep is one of the two")

@@ -1,0 +1,174 @@
+"""Sweep: a named, ordered list of runs, each once; kept as JSON Lines."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from scaling.spec import RunSpec
+from scaling.store import write_atomic
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+=-]{0,99}")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One run of a sweep: identity, readable ``name`` (no part of identity) and ``spec``."""
+
+    run_id: str
+    name: str
+    spec: RunSpec
+
+    @cached_property
+    def columns(self) -> dict[str, Any]:
+        """The run table's columns that are known before the run."""
+        columns = self.spec.columns()
+        return {"run_id": columns.pop("run_id"), "name": self.name, **columns}
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """Runs in the order in which they were asked for, no two with the same ``run_id``.
+
+    Attributes
+    ----------
+    name : str
+        Letters, digits and ``._+=-``: it names the sweep's folder.
+    entries : tuple of Entry
+
+    Raises
+    ------
+    ValueError
+        If the name cannot be a folder's, or a run or a run's name occurs twice.
+    """
+
+    name: str
+    entries: tuple[Entry, ...]
+
+    def __post_init__(self) -> None:
+        check_name(self.name)
+        for what in ("run_id", "name"):
+            seen: set[str] = set()
+            for entry in self.entries:
+                value = getattr(entry, what)
+                if value in seen:
+                    raise ValueError(f"sweep {self.name!r} has {what} {value!r} twice")
+                seen.add(value)
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+    def __iter__(self) -> Iterator[Entry]:
+        return iter(self.entries)
+
+    @classmethod
+    def of(cls, name: str, specs: Iterable[RunSpec]) -> Sweep:
+        """The sweep over ``specs``: each once, named by what varies among them."""
+        from sweeps.naming import run_names
+
+        unique: dict[str, RunSpec] = {}
+        for spec in specs:
+            unique.setdefault(spec.run_id, spec)
+        names = run_names(list(unique.values()), list(unique))
+        entries = zip(unique, names, unique.values(), strict=True)
+        return cls(name, tuple(Entry(*entry) for entry in entries))
+
+    @classmethod
+    def from_dict(cls, value: Mapping[str, Any], *, info: Any = None) -> Sweep:
+        """The sweep that the content of a sweep file describes; see ``docs/sweeps.md``.
+
+        Examples
+        --------
+        >>> Sweep.from_dict({  # doctest: +SKIP
+        ...     "name": "tiny", "fixed": {"depth": 2, "num_tokens": 1e6},
+        ...     "grid": {"product": {"width": [16, 32], "lr": [0.01, 0.02]}}})
+        Sweep(name='tiny', ...)
+        """
+        from sweeps.document import Document
+        from sweeps.expand import expand
+        from sweeps.spec import design
+
+        return expand(design(Document(value)), info=info).sweep
+
+    @property
+    def flops(self) -> int:
+        """Training FLOPs of all runs, each by itself."""
+        return sum(entry.spec.flops for entry in self.entries)
+
+    def to_jsonl(self) -> str:
+        """One JSON object a line: ``run_id``, ``name``, ``sweep``, ``spec`` and the columns."""
+        return "".join(
+            json.dumps({**e.columns, "sweep": self.name, "spec": e.spec.to_dict()}) + "\n"
+            for e in self.entries
+        )
+
+    def write(self, path: Path) -> None:
+        """Write :meth:`to_jsonl` to ``path`` in one step."""
+        write_atomic(path, self.to_jsonl())
+
+    @classmethod
+    def read(cls, path: Path) -> Sweep:
+        """The sweep that :meth:`write` wrote.
+
+        Raises
+        ------
+        ValueError
+            If a line is no run, belongs to another sweep, or its ``run_id`` is not its spec's.
+        """
+        entries = []
+        names: dict[str, int] = {}
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+            if line.strip():
+                try:
+                    entry, name = _read_entry(line)
+                except ValueError as error:
+                    raise ValueError(f"{path}:{number}: {error}") from None
+                entries.append(entry)
+                names.setdefault(name, number)
+        if not entries:
+            raise ValueError(f"{path} has no runs")
+        if len(names) > 1:
+            first, other = list(names)[:2]
+            raise ValueError(
+                f"{path}:{names[other]}: a run of sweep {other!r} in a file of {first!r}: "
+                "keep one sweep a file"
+            )
+        return cls(next(iter(names)), tuple(entries))
+
+
+def check_name(name: Any) -> str:
+    """``name`` if it can name a sweep and its folder.
+
+    Raises
+    ------
+    ValueError
+        If it cannot.
+    """
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        raise ValueError(
+            f"sweep name {name!r} cannot name a folder: use 1 to 100 letters, digits and ._+=-, "
+            "the first a letter or digit"
+        )
+    return name
+
+
+def _read_entry(line: str) -> tuple[Entry, str]:
+    try:
+        value = json.loads(line)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"not JSON: {error.msg} at column {error.colno}") from None
+    missing = [k for k in ("run_id", "name", "sweep", "spec") if k not in value]
+    if not isinstance(value, dict) or missing:
+        raise ValueError(f"not a run of a sweep: it has no {', '.join(missing)}")
+    spec = RunSpec.from_dict(value["spec"])
+    if spec.run_id != value["run_id"]:
+        raise ValueError(
+            f"run_id {value['run_id']} does not match its spec ({spec.run_id}): "
+            "the line was edited; expand the sweep file again"
+        )
+    return Entry(value["run_id"], value["name"], spec), value["sweep"]

@@ -1,0 +1,176 @@
+"""Designs that cannot identify a law, said before any run is paid for."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from scaling.spec import RunSpec
+from sweeps.sweep import Sweep
+
+MIN_SCALES = 3  # a power law with a floor has three parameters
+MIN_RANGE = 10.0  # an exponent from less than one decade is mostly noise
+MIN_SIZE_RANGE = 4.0  # of N at one budget; a parabola over less is flat
+SAME = 1.05  # values within 5 % are one scale
+MAX_CORRELATION = 0.98
+MIN_STEPS = 100
+MAX_EPOCHS = 4  # repeated data are as good as new up to here (Muennighoff et al. 2023)
+
+
+def design_warnings(
+    sweep: Sweep, budgets: Mapping[str, float] | None = None, *, info: Any = None
+) -> list[str]:
+    """What keeps ``sweep`` from identifying a law, one sentence each; none if all is well.
+
+    Parameters
+    ----------
+    sweep : Sweep
+    budgets : mapping, optional
+        The budget of runs by ``run_id``, of an iso-FLOP sweep.
+    info : DataInfo, optional
+        With it, data that would be seen too often are named.
+    """
+    specs = [entry.spec for entry in sweep]
+    found = _axes(specs, bool(budgets)) + _rates(specs) + _lengths(specs)
+    if budgets:
+        found += _isoflop(sweep, budgets)
+    if info is not None and info.train_size:
+        found += _repeats(specs, info)
+    return found
+
+
+def scales(values: Sequence[float]) -> list[float]:
+    """Distinct values, those within 5 % of the one before counted as one."""
+    distinct: list[float] = []
+    for value in sorted(values):
+        if not distinct or value > SAME * distinct[-1]:
+            distinct.append(value)
+    return distinct
+
+
+def _axes(specs: Sequence[RunSpec], isoflop: bool) -> list[str]:
+    params = [float(spec.cost.num_params) for spec in specs]
+    tokens = [float(spec.train.num_tokens) for spec in specs]
+    found = []
+    for letter, name, values in (("N", "num_params", params), ("D", "num_tokens", tokens)):
+        distinct = scales(values)
+        if len(distinct) == 1:
+            continue
+        if len(distinct) < MIN_SCALES:
+            found.append(
+                f"{letter} has {len(distinct)} scales, and a law in {letter} needs "
+                f"{MIN_SCALES}: add values of {name}"
+            )
+        if (span := distinct[-1] / distinct[0]) < MIN_RANGE:
+            found.append(
+                f"{letter} spans {span:.3g}x, and an exponent from less than {MIN_RANGE:g}x is "
+                f"uncertain: widen {name}"
+            )
+    if len(scales(params)) == len(scales(tokens)) == 1:
+        found.append("all runs have one N and one D: no law in N or D can be fitted")
+    elif len(scales(params)) > 1 and len(scales(tokens)) > 1 and not isoflop:
+        found += _together(params, tokens)
+    return found
+
+
+def _together(params: Sequence[float], tokens: Sequence[float]) -> list[str]:
+    """N and D that move together leave L(N, D) open: only their sum of terms is seen."""
+    ratios = [d / n for n, d in zip(params, tokens, strict=True)]
+    if len(scales(ratios)) == 1:
+        return [
+            f"D/N is {ratios[0]:.3g} in every run, so L(N, D) cannot tell N from D: take "
+            f"{MIN_SCALES} values of tokens_per_param, or cross sizes with num_tokens"
+        ]
+    r = _correlation([math.log(n) for n in params], [math.log(d) for d in tokens])
+    if abs(r) > MAX_CORRELATION:
+        return [
+            f"log N and log D have correlation {r:.3f}, so L(N, D) can hardly tell N from D: "
+            "cross sizes with num_tokens or tokens_per_param"
+        ]
+    return []
+
+
+def _correlation(x: Sequence[float], y: Sequence[float]) -> float:
+    mean_x, mean_y = sum(x) / len(x), sum(y) / len(y)
+    dx, dy = [v - mean_x for v in x], [v - mean_y for v in y]
+    norm = math.sqrt(sum(v * v for v in dx) * sum(v * v for v in dy))
+    return sum(a * b for a, b in zip(dx, dy, strict=True)) / norm
+
+
+def _rates(specs: Sequence[RunSpec]) -> list[str]:
+    """One rate for all sizes makes the large look worse than they are."""
+    params = scales([spec.cost.num_params for spec in specs])
+    widths = {getattr(spec.model, "width", None) for spec in specs}
+    standard = all(getattr(spec.model, "parametrisation", "") == "standard" for spec in specs)
+    one_rate = len({spec.optim.lr for spec in specs}) == 1
+    if standard and one_rate and len(widths) > 1 and params[-1] / params[0] >= MIN_RANGE:
+        return [
+            f"lr is {specs[0].optim.lr:g} at every size, though the best rate falls with width: "
+            "derive lr (1/width, step-law, ...), or take parametrisation: mup"
+        ]
+    return []
+
+
+def _lengths(specs: Sequence[RunSpec]) -> list[str]:
+    checks: tuple[tuple[Callable[[RunSpec], bool], str], ...] = (
+        (
+            lambda spec: spec.num_steps < MIN_STEPS,
+            f"fewer than {MIN_STEPS} steps: lower batch_size or raise num_tokens",
+        ),
+        (
+            lambda spec: spec.schedule.warmup_tokens > 0.5 * spec.train.num_tokens,
+            "warm-up for more than half of num_tokens: lower warmup_tokens or set "
+            "warmup_fraction (Porian et al. 2024)",
+        ),
+    )
+    found = []
+    for is_so, what in checks:
+        count = sum(is_so(spec) for spec in specs)
+        if count:
+            found.append(f"{count} of {len(specs)} runs have {what}")
+    return found
+
+
+def _isoflop(sweep: Sweep, budgets: Mapping[str, float]) -> list[str]:
+    by_budget: dict[float, list[RunSpec]] = defaultdict(list)
+    for entry in sweep:
+        if entry.run_id in budgets:
+            by_budget[budgets[entry.run_id]].append(entry.spec)
+    found = []
+    if 1 < len(by_budget) < MIN_SCALES:
+        found.append(
+            f"{len(by_budget)} budgets, and the exponents of N* and D* need {MIN_SCALES}: "
+            "add budgets"
+        )
+    for budget, specs in sorted(by_budget.items()):
+        sizes = scales([spec.cost.num_params for spec in specs])
+        if len(sizes) < MIN_SCALES:
+            found.append(
+                f"budget {budget:.3g} has {len(sizes)} size{'s' if len(sizes) > 1 else ''}, and "
+                f"a minimum needs {MIN_SCALES}: add sizes"
+            )
+        elif sizes[-1] / sizes[0] < MIN_SIZE_RANGE:
+            found.append(
+                f"budget {budget:.3g} has sizes over {sizes[-1] / sizes[0]:.3g}x, and a parabola "
+                f"over less than {MIN_SIZE_RANGE:g}x is flat: widen sizes"
+            )
+    off = [abs(s.flops / b - 1) for b, specs in by_budget.items() for s in specs]
+    far = sum(value > SAME - 1 for value in off)
+    if far:
+        found.append(
+            f"{far} of {len(off)} runs miss their budget by more than {SAME - 1:.0%} (at most "
+            f"{max(off):.0%}), since D is a whole number of steps: lower batch_size"
+        )
+    return found
+
+
+def _repeats(specs: Sequence[RunSpec], info: Any) -> list[str]:
+    most = max(spec.train.num_tokens for spec in specs) / info.train_size
+    if most <= MAX_EPOCHS:
+        return []
+    return [
+        f"the longest run sees the data {most:.3g} times, and repeats beyond {MAX_EPOCHS} are "
+        f"worth less than new data: stay below {MAX_EPOCHS * info.train_size:.3g} {info.unit}s"
+    ]

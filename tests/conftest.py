@@ -1,0 +1,55 @@
+"""What every test shares: a home of its own and a tiny corpus."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path_factory, monkeypatch):
+    """A store root that no other test sees."""
+    root = tmp_path_factory.mktemp("home")
+    monkeypatch.setenv("SCALING_HOME", str(root))
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    return root
+
+
+@pytest.fixture(scope="session")
+def tiny_data(tmp_path_factory) -> Path:
+    """A data folder with the byte corpus ``tiny``: 64 documents of a noisy repeating pattern."""
+    from scaling.data.prepare import prepare_tokens
+    from scaling.data.sources import TextFiles
+
+    folder = tmp_path_factory.mktemp("tiny")
+    rng = np.random.default_rng(0)
+    for i in range(64):
+        text = np.tile(np.frombuffer(b"abcdefgh ijklmno\n", np.uint8), 30)
+        noise = rng.random(len(text)) < 0.1
+        text = np.where(noise, rng.integers(97, 123, len(text)), text).astype(np.uint8)
+        (folder / f"{i:02d}.txt").write_bytes(text.tobytes())
+    home = folder / "data"
+    prepare_tokens(
+        "tiny", TextFiles(tuple(sorted(folder.glob("*.txt")))), home, heldout=0.2
+    )
+    return home
+
+
+@pytest.fixture
+def tiny(tiny_data, monkeypatch):
+    """Makes ``tiny`` available by name; returns options of a run that takes under a second."""
+    monkeypatch.setenv("SCALING_DATA", str(tiny_data))
+    return {
+        "data": "tiny",
+        "depth": 1,
+        "width": 8,
+        "context": 32,
+        "batch_size": 4,
+        "num_tokens": 64 * 128,
+        "lr": 0.01,
+    }

@@ -1,0 +1,170 @@
+"""RunSpec: identity, resolution, refusal."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from types import SimpleNamespace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scaling.families.transformer import TransformerConfig
+from scaling.spec import RunSpec
+
+INFO = SimpleNamespace(name="corpus", fingerprint="0123456789abcdef", vocab_size=256)
+BASE = {"depth": 2, "width": 32, "num_tokens": 1 << 16, "lr": 0.005}
+
+
+def resolve(**options):
+    return RunSpec.resolve(info=INFO, **{**BASE, **options})
+
+
+def test_literal_ids_are_pinned():
+    # A change of these loses every user's finished runs: add fields with a "before" value instead.
+    assert resolve().run_id == "fa2964edb0b21895"
+    assert resolve(seed=1, schedule="cosine", mlp="swiglu", tied=True).run_id == "ad638cd23be8fc2f"
+    assert resolve().trunk_id == "PIN_C"
+
+
+@given(
+    st.fixed_dictionaries(
+        {
+            "depth": st.integers(1, 6),
+            "width": st.sampled_from([8, 16, 64]),
+            "num_tokens": st.integers(1, 10**12),
+            "lr": st.floats(1e-6, 1, allow_subnormal=False),
+            "seed": st.integers(0, 2**31),
+            "tied": st.booleans(),
+        }
+    )
+)
+def test_round_trip_keeps_identity(options):
+    spec = RunSpec.resolve(info=INFO, **options)
+    again = RunSpec.from_dict(json.loads(json.dumps(spec.to_dict())))
+    assert again == spec
+    assert again.run_id == spec.run_id
+    assert spec.train.num_tokens % spec.units_per_step == 0
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ({"num_tokens": 65536}, {"num_tokens": 65536.0}),
+        ({"num_tokens": 65536}, {"num_tokens": "65536"}),
+        ({"width": 32}, {"width": 32.0}),
+        ({"num_tokens": 65536}, {"num_examples": 65536}),
+        ({}, {"weight_decay": 0.1, "heads": 1}),
+    ],
+)
+def test_equal_settings_hash_equally(one, other):
+    base = {k: v for k, v in BASE.items() if k not in ("num_tokens",)}
+    base["num_tokens"] = 65536
+    merged = {**base, **other}
+    if "num_examples" in other:
+        del merged["num_tokens"]
+    assert (
+        RunSpec.resolve(info=INFO, **{**base, **one}).run_id
+        == RunSpec.resolve(info=INFO, **merged).run_id
+    )
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"seed": 1},
+        {"lr": 0.0051},
+        {"depth": 3},
+        {"tied": True},
+        {"schedule": "constant"},
+        {"num_tokens": 1 << 17},
+        {"precision": "bfloat16"},
+    ],
+)
+def test_everything_that_affects_the_result_changes_identity(change):
+    assert resolve(**change).run_id != resolve().run_id
+
+
+def test_data_fingerprint_is_part_of_identity():
+    other = replace(resolve().data, fingerprint="f" * 16)
+    assert replace(resolve(), data=other).run_id != resolve().run_id
+
+
+def test_trunk_is_shared_over_data_size_only():
+    assert resolve().trunk_id == resolve(num_tokens=1 << 20, cooldown_fraction=0.1).trunk_id
+    assert resolve().trunk_id != resolve(seed=1).trunk_id
+    assert resolve(schedule="cosine").trunk_id is None
+
+
+def test_field_added_later_hashes_only_when_it_differs():
+    from dataclasses import dataclass, field, make_dataclass
+
+    from scaling.spec import _hashed
+
+    @dataclass(frozen=True)
+    class Old:
+        lr: float = 0.1
+
+    new = make_dataclass(
+        "New",
+        [("lr", float, 0.1), ("ema", float, field(default=0.0, metadata={"before": 0.0}))],
+        frozen=True,
+    )
+    assert _hashed(new()) == _hashed(Old())
+    assert _hashed(new(ema=0.9)) != _hashed(Old())
+
+
+def test_tokens_per_param_counts_all_parameters():
+    options = {k: v for k, v in BASE.items() if k != "num_tokens"}
+    spec = RunSpec.resolve(info=INFO, tokens_per_param=20, **options)
+    assert spec.train.num_tokens == pytest.approx(20 * spec.cost.num_params, abs=1024)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"widht": 3}, "did you mean 'width'"),
+        ({"lr": "fast"}, "lr 'fast' is not a number"),
+        ({"lr": -1}, r"lr -1.0 is not in \[0, inf\]"),
+        ({"lr": float("nan")}, "not finite"),
+        ({"depth": 1.5}, "depth 1.5 is not a whole number"),
+        ({"heads": 3}, "no multiple of heads 3"),
+        ({"optimizer": "admw"}, "did you mean 'adamw'"),
+        ({"schedule": "wds"}, "did you mean 'wsd'"),
+        ({"num_tokens": 0}, "not in"),
+        ({"precision": "fp8"}, "unknown precision"),
+        ({"vocab_size": 100}, "below the data's 256"),
+        ({"family": "transfomer"}, "did you mean 'transformer'"),
+        ({"tokens_per_param": 20}, "give either"),
+        ({"num_params": 1e5}, "give either"),
+        ({"preset": "gpt3"}, "unknown transformer preset"),
+        ({"tied": "maybe"}, "neither true nor false"),
+        ({"mlp": "relu"}, "none of gelu, swiglu"),
+    ],
+)
+def test_bad_options_are_refused_with_a_remedy(options, message):
+    with pytest.raises(ValueError, match=message):
+        resolve(**options)
+
+
+@pytest.mark.parametrize("missing", ["lr", "num_tokens", "depth"])
+def test_missing_settings_are_named(missing):
+    options = {k: v for k, v in BASE.items() if k != missing}
+    if missing == "depth":
+        del options["width"]
+    with pytest.raises(ValueError, match=r"^no "):
+        RunSpec.resolve(info=INFO, **options)
+
+
+def test_later_schema_is_refused():
+    with pytest.raises(ValueError, match="upgrade"):
+        RunSpec.from_dict({**resolve().to_dict(), "schema_version": 99})
+
+
+def test_columns_state_the_conventions():
+    spec = resolve()
+    columns = spec.columns()
+    assert columns["flops"] == spec.cost.flops_train * 65536
+    assert columns["flops_6nd"] == 6 * columns["num_params"] * 65536
+    assert isinstance(spec.model, TransformerConfig)

@@ -11,9 +11,25 @@ from analysis.laws.base import Array
 from analysis.newton import final_delta, spread_of
 from analysis.observations import Observations
 from analysis.problem import Problem
+from analysis.uncertainty import sandwich
 
 SAME = 1e-6
 """Relative difference of objectives below which two starts found the same optimum."""
+
+
+def probes(problem: Problem, theta: Array) -> Array:
+    """Starts ``(m, p)`` at 1, 2 and 4 standard errors along the two flattest directions.
+
+    Descended from with little smoothing, they find optima that the data can hardly tell apart.
+    """
+    values, vectors = np.linalg.eigh(sandwich(problem, theta))
+    steps = [
+        sign * times * min(float(np.sqrt(max(values[-i], 0.0))), 1.0) * vectors[:, -i]
+        for i in (1, 2)[: len(theta)]
+        for times in (1.0, 2.0, 4.0)
+        for sign in (-1.0, 1.0)
+    ]
+    return problem.clip(theta + np.array(steps))
 
 
 def certify(
@@ -37,15 +53,15 @@ def certify(
     theta, objective = found[best], float(objectives[best])
     scale = max(objective, 1e-300)
     last = final_delta(problem, spread_of(problem, theta[None]))
-    gradient, hessian, size = problem.derivatives(theta[None], last)
+    gradient, hessian, size = problem.derivatives(theta[None], problem.residuals(theta[None]), last)
     low, high = problem.bounds
     names = problem.law.names
     at_bounds = [
         name
         for name, value, lo, hi in zip(names, theta, low, high, strict=True)
-        if value <= lo or value >= hi
+        if lo < hi and (value <= lo or value >= hi)
     ]
-    free = np.array([name not in at_bounds for name in names])
+    free = (low < high) & np.array([name not in at_bounds for name in names])
     steep = np.abs(gradient[0]) / (last[0] if problem.penalty.loss_fn == "lad" else 1.0)
     norm = float(steep[free].max(initial=0.0)) / scale
     agree = objectives <= objective * (1 + SAME) + 1e-15

@@ -106,7 +106,7 @@ def _command(subparsers: Any, name: str, help: str, json: bool = True) -> argpar
     def run(args: argparse.Namespace) -> int:
         return int(getattr(import_module("analysis.commands"), name)(args))
 
-    parser.set_defaults(run=run)
+    parser.set_defaults(run=run, parser=parser)
     return parser
 
 

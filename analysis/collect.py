@@ -11,10 +11,11 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from analysis.tables import SUFFIXES, complete, read_table
-from scaling.journal import JOURNAL, SPEC, end, points, read_journal
+from analysis.tables import SUFFIXES, complete, flagged, read_table
+from scaling.journal import SPEC, end, points, read_journal
 from scaling.schema import CURVE_COLUMNS, RUN_COLUMNS
 from scaling.store import Store, read_json
+from scaling.tracking import CURVE_METRICS, connect, sqlite_path
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -68,7 +69,7 @@ def load_runs(
     """
     kind, place = _locate(source, root, tracking_uri)
     if kind == "file":
-        frame = read_table(place, columns)
+        frame = read_table(Path(place), columns)
     else:
         if columns:
             raise ValueError(
@@ -86,6 +87,7 @@ def load_runs(
         note = f"--where {where!r} keeps {int(keep.sum())} of {len(keep)} rows"
         frame = frame[keep].copy()
         frame.attrs = {**attrs, "notes": [*attrs["notes"], note]}
+    frame.attrs["notes"].extend(flagged(frame))
     return frame
 
 
@@ -102,7 +104,7 @@ def load_curves(
     kind, place = _locate(source, root, tracking_uri)
     names = [column.name for column in CURVE_COLUMNS]
     if kind == "file":
-        table = read_table(place)
+        table = read_table(Path(place))
         label = next((name for name in ("run_id", "name") if name in table.columns), None)
         if label is None or not {"num_tokens", "loss"} <= set(table.columns):
             raise ValueError(
@@ -114,7 +116,7 @@ def load_curves(
     if kind == "experiment":
         return _experiment_curves(str(place), tracking_uri, root)
     rows: list[dict[str, Any]] = []
-    for run_id, run_dir, _ in _members(kind, place, root):
+    for run_id, run_dir, _ in _members(kind, Path(place), root):
         for point in points(read_journal(run_dir)):
             rows.append({"run_id": run_id, **{k: point.get(k) for k in names if k != "run_id"}})
     return pd.DataFrame(rows, columns=names)
@@ -146,7 +148,7 @@ def _locate(
         raise FileNotFoundError(2, "No such file or directory", text)
     if (store.sweep_dir(text) / SWEEP).is_file():
         return "sweep", store.sweep_dir(text) / SWEEP
-    if _has_experiment(text, store):
+    if _has_experiment(text, store.tracking_uri):
         return "experiment", text
     sweeps = sorted(p.parent.name for p in store.root.glob(f"sweeps/*/{SWEEP}"))
     there = f"the sweeps there are {', '.join(sweeps)}" if sweeps else "there is no sweep there"
@@ -199,11 +201,12 @@ def _journal_rows(kind: str, place: Path | str, root: Source | None) -> list[dic
     return rows
 
 
-def _why_not(status: str, reason: Any = None) -> str:
+def _why_not(status: object, reason: Any = None) -> str:
     """Why a run of this status cannot be used; empty for a finished one."""
     if status == "done":
         return ""
-    return f"{status}: {reason}" if reason else str(status)
+    words = {"planned": "not run yet", "running": "not finished"}
+    return f"{status}: {reason or words[str(status)]}" if reason or status in words else str(status)
 
 
 def _run_table(rows: list[dict[str, Any]]) -> pd.DataFrame:
@@ -231,70 +234,57 @@ def _run_table(rows: list[dict[str, Any]]) -> pd.DataFrame:
     return frame
 
 
-def _client(tracking_uri: str) -> Any:
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
-    from mlflow import MlflowClient
-
-    return MlflowClient(tracking_uri=tracking_uri)
+def _stored(uri: str) -> bool:
+    """Whether the tracking store at ``uri`` is there, as far as its address tells."""
+    path = sqlite_path(uri)
+    return path is None or path.is_file()
 
 
-def _has_experiment(name: str, store: Store) -> bool:
-    """Whether the default tracking store exists and has an experiment of this name."""
-    uri = store.tracking_uri
-    if uri.startswith("sqlite:///") and not Path(uri.removeprefix("sqlite:///")).is_file():
-        return False
-    return _client(uri).get_experiment_by_name(name) is not None
+def _has_experiment(name: str, uri: str) -> bool:
+    """Whether the tracking store exists and has an experiment of this name."""
+    return _stored(uri) and connect(uri).get_experiment_by_name(name) is not None
 
 
 def _experiment(name: str, tracking_uri: str | None, root: Source | None) -> tuple[Any, list[Any]]:
     """The client and the training runs of the experiment ``name``, all pages."""
-    from mlflow.exceptions import MlflowException
-
     uri = tracking_uri or Store.at(root).tracking_uri
-    if uri.startswith("sqlite:///") and not Path(uri.removeprefix("sqlite:///")).is_file():
+    if not _stored(uri):
         raise ValueError(f"there is no tracking store at {uri}; check --tracking-uri")
-    try:
-        client = _client(uri)
-        experiment = client.get_experiment_by_name(name)
-        if experiment is None:
-            names = sorted(e.name for e in client.search_experiments())
-            raise ValueError(f"{uri} has no experiment {name!r}; it has {', '.join(names)}")
-        found: list[Any] = []
-        token: str | None = None
-        while True:
-            page = client.search_runs(
-                [experiment.experiment_id],
-                max_results=1000,
-                order_by=["attributes.start_time ASC"],
-                page_token=token,
-            )
-            found.extend(run for run in page if run.data.tags.get("scaling.kind") != "report")
-            token = page.token
-            if not token:
-                return client, found
-    except MlflowException as error:
-        raise ValueError(f"the tracking store {uri} does not answer: {error}") from None
+    client = connect(uri)
+    experiment = client.get_experiment_by_name(name)
+    if experiment is None:
+        names = ", ".join(sorted(e.name for e in client.search_experiments()))
+        raise ValueError(f"{uri} has no experiment {name!r}; it has {names}")
+    found: list[Any] = []
+    token: str | None = None
+    while True:
+        page = client.search_runs(
+            [experiment.experiment_id],
+            max_results=1000,
+            order_by=["attributes.start_time ASC"],
+            page_token=token,
+        )
+        found.extend(run for run in page if run.data.tags.get("scaling.kind") != "report")
+        token = page.token
+        if not token:
+            return client, found
 
 
 def _experiment_runs(name: str, tracking_uri: str | None, root: Source | None) -> pd.DataFrame:
     rows = []
     for run in _experiment(name, tracking_uri, root)[1]:
         tags, params, metrics = run.data.tags, run.data.params, run.data.metrics
-        row: dict[str, Any] = {}
+        row: dict[str, Any] = {"run_id": run.info.run_id, "name": run.info.run_name, "sweep": name}
+        row["status"] = _STATUS.get(run.info.status, "failed")
         for column in _TEXTS:
             value = tags.get(f"scaling.{column}", params.get(column))
             if value is not None:
                 row[column] = value
         for column in _NUMBERS:
-            keys = (f"final/{column}", f"scale/{column}")
+            keys = (f"final/{column}", f"scale/{column}", column)
             value = next((metrics[key] for key in keys if key in metrics), params.get(column))
             if value is not None:
                 row[column] = value
-        row.setdefault("run_id", run.info.run_id)
-        row.setdefault("name", run.info.run_name)
-        row.setdefault("sweep", name)
-        row.setdefault("status", _STATUS.get(run.info.status, "failed"))
         row["exclude_reason"] = _why_not(row["status"], tags.get("scaling.reason"))
         rows.append(row)
     return _run_table(rows)
@@ -311,17 +301,9 @@ def _experiment_curves(name: str, tracking_uri: str | None, root: Source | None)
     rows: list[dict[str, Any]] = []
     for run in runs:
         by_step: dict[int, dict[str, Any]] = {}
-        run_id = run.data.params.get("run_id", run.info.run_id)
+        run_id = run.data.tags.get("scaling.run_id", run.info.run_id)
         for column in names[2:]:
-            for point in client.get_metric_history(run.info.run_id, CURVE_KEYS[column]):
+            for point in client.get_metric_history(run.info.run_id, CURVE_METRICS[column]):
                 by_step.setdefault(point.step, {})[column] = point.value
         rows.extend({"run_id": run_id, "step": s, **by_step[s]} for s in sorted(by_step))
     return pd.DataFrame(rows, columns=names)
-
-
-CURVE_KEYS = {
-    "loss": "eval/loss",
-    "train_loss": "train/loss",
-    "lr": "train/lr",
-    "seconds": "train/seconds",
-}

@@ -300,14 +300,16 @@ def report(args: argparse.Namespace) -> int:
 def _again(args: argparse.Namespace) -> str:
     """The command that makes the same report."""
     words = ["scaling", "report", args.source, "-o", args.output]
-    for flag in ("root", "tracking_uri", "where", "law", "x_col", "weights", "cluster", "space"):
-        if getattr(args, flag):
-            words += [f"--{flag.replace('_', '-')}", getattr(args, flag)]
-    for flag, name in _NAMED:
-        if getattr(args, f"col_{name}"):
-            words += [flag, getattr(args, f"col_{name}")]
-    for flag in ("loss_fn", "delta", "bootstrap", "level", "seed"):
-        words += [f"--{flag.replace('_', '-')}", f"{getattr(args, flag)}"]
+    flags = {flag: f"col_{name}" for flag, name in _NAMED}
+    flags |= {
+        f"--{name.replace('_', '-')}": name
+        for name in ("root", "tracking_uri", "where", "law", "loss_fn", "delta", "space",
+                     "weights", "x_col", "bootstrap", "cluster", "level", "seed", "title")
+    }  # fmt: skip
+    for flag, name in flags.items():
+        value = getattr(args, name)
+        if value != args.parser.get_default(name):
+            words += [flag, str(value)]
     return shlex.join(words)
 
 

@@ -5,8 +5,7 @@ Source: Hoffmann et al. 2022, section 3.1 (for each FLOP count, the run of lowes
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -41,7 +40,7 @@ def lower_envelope(flops: ArrayLike, loss: ArrayLike) -> NDArray[np.intp]:
     [0, 2]
     """
     c, y = np.asarray(flops, dtype=float), np.asarray(loss, dtype=float)
-    order = np.lexsort((y, c))
+    order: NDArray[np.intp] = np.lexsort((y, c))
     order = order[np.isfinite(c[order]) & np.isfinite(y[order])]
     before = np.concatenate([[np.inf], np.minimum.accumulate(y[order])[:-1]])
-    return order[y[order] < before]
+    return np.asarray(order[y[order] < before])

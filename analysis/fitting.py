@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from analysis import allocation
-from analysis.certificate import certify
+from analysis.certificate import certify, probes
 from analysis.laws import LAWS, find_law
-from analysis.laws.base import Array, Law
+from analysis.laws.base import Array, Law, scales
 from analysis.newton import minimise
 from analysis.observations import observe
 from analysis.penalty import Penalty
@@ -253,6 +253,7 @@ def fit(
     space: str | None = None,
     weights: str | Array | None = None,
     asymmetry: float = 1.0,
+    fixed: Mapping[str, float] | None = None,
     x_col: str | None = None,
     y_col: str | None = None,
     bootstrap: int = 0,
@@ -278,6 +279,8 @@ def fit(
         estimands.
     weights : str or array, optional
         Column or ``(n_rows,)`` of weights.
+    fixed : mapping, optional
+        Parameters held at a value.
     x_col, y_col : str, optional
         The column that a one-variable law takes, and the column that is predicted.
     bootstrap : int
@@ -297,6 +300,8 @@ def fit(
         If the law, a column or an option is not known, or the rows are too few.
     """
     law = find_law(law)
+    if fixed:
+        law = law.hold(fixed)
     space = space or law.space
     if space not in ("log", "linear"):
         raise ValueError(f"space {space!r} is neither 'log' nor 'linear'")
@@ -306,8 +311,7 @@ def fit(
     y_col = y_col or law.output
     penalty = Penalty(loss_fn, delta, asymmetry)
     seen = observe(law, runs, x_cols, y_col, space, weights, cluster)
-    units = np.array([np.exp(np.log(x).mean()) for x in seen.inputs])
-    units = units if law.rescale is not None else np.ones_like(units)
+    units = scales(seen.inputs, law)
     problem = Problem(
         law,
         tuple(x / u for x, u in zip(seen.inputs, units, strict=True)),
@@ -321,6 +325,8 @@ def fit(
         [best_starts(problem, GRID_STARTS)[0], random_starts(problem, RANDOM_STARTS, rng)]
     )
     found, objectives = minimise(problem, starts)
+    probed = minimise(problem, probes(problem, found[np.argmin(objectives)]), reach=0.02)
+    found, objectives = (np.concatenate(both) for both in zip((found, objectives), probed, strict=True))
     best = int(np.argmin(objectives))
 
     def original(theta: Array) -> Array:

@@ -190,7 +190,9 @@ def isoflop(
     slope, level = _line(x, np.stack([y, z], axis=1), weight[:, None])
     sampled = np.stack([m.draws for m in good])
     # D*(N*) at a budget is read off the runs as a line in logs: its slope there is dlnD/dlnN.
-    tokens = np.stack([m.draws * g + h for m, (g, h) in zip(good, _slopes(budgets, minima))])
+    tokens = np.stack(
+        [m.draws * g + h for m, (g, h) in zip(good, _slopes(budgets, minima), strict=True)]
+    )
     seen = np.where(np.isfinite(sampled), weight[:, None], 0.0)
     pair = [_line(x, np.nan_to_num(v), seen)[0] for v in (sampled, tokens)]
     kept = (seen > 0).sum(axis=0) >= 2

@@ -12,7 +12,6 @@ from concurrent.futures import ThreadPoolExecutor
 from os import cpu_count
 
 import numpy as np
-from numpy.typing import NDArray
 
 from analysis.laws.base import Array
 from analysis.problem import Problem
@@ -23,15 +22,22 @@ CHUNK = 64
 PASSES = 200
 
 
-def minimise(problem: Problem, theta: Array) -> tuple[Array, Array]:
-    """Local minima ``(k, p)`` from the starts ``theta (k, p)`` and their objectives ``(k,)``."""
+def minimise(
+    problem: Problem, theta: Array, small: float = 1e-13, reach: float = 2.0
+) -> tuple[Array, Array]:
+    """Local minima ``(k, p)`` from the starts ``theta (k, p)`` and their objectives ``(k,)``.
+
+    A draw is done when the next Newton step promises to gain less than ``small`` of it. The
+    continuation starts at ``reach`` times the median residual: from far off all starts go down
+    one valley, from near each finds the minimum of its own neighbourhood.
+    """
     parts = [np.arange(i, min(i + CHUNK, len(theta))) for i in range(0, len(theta), CHUNK)]
     if len(parts) == 1:
-        found = _descend(problem, theta)
+        found = _descend(problem, theta, small, reach)
     else:
         with ThreadPoolExecutor(cpu_count()) as pool:
             found = np.concatenate(
-                list(pool.map(lambda part: _descend(problem.rows(part), theta[part]), parts))
+                list(pool.map(lambda part: _descend(problem.rows(part), theta[part], small, reach), parts))
             )
     return found, problem.objective(found)
 
@@ -48,24 +54,25 @@ def spread_of(problem: Problem, theta: Array) -> Array:
     return np.clip(np.median(np.abs(problem.residuals(theta)), axis=-1), 1e-12, 1e6)
 
 
-def _descend(problem: Problem, theta: Array) -> Array:
+def _descend(problem: Problem, theta: Array, small: float, reach: float) -> Array:
     low, high = problem.bounds
     theta = np.clip(theta, low, high)
     spread = spread_of(problem, theta)
     last = final_delta(problem, spread)
-    match problem.penalty.loss_fn:
-        case "mse":
-            return _newton(problem, theta, last, last, True)
-        case "tukey":
-            return _newton(problem, theta, np.maximum(last, 7 * spread), last, True)
+    if problem.penalty.loss_fn == "mse":
+        return _newton(problem, theta, last, last, True, small)
+    if problem.penalty.loss_fn == "tukey":
+        return _newton(problem, theta, np.maximum(last, 3.5 * reach * spread), last, True, small)
     # near the limit the runs that the law goes through lie within some delta of it on the smooth
     # path, but must lie within one delta for Huber's Newton step to see them
     end = np.where(last < 0.05 * spread, 0.03 * last, last)
-    theta = _newton(problem, theta, np.maximum(end, 2 * spread), end, False)
-    return _newton(problem, theta, last, last, True)
+    theta = _newton(problem, theta, np.maximum(end, reach * spread), end, False, small)
+    return _newton(problem, theta, last, last, True, small)
 
 
-def _newton(problem: Problem, theta: Array, delta: Array, last: Array, exact: bool) -> Array:
+def _newton(
+    problem: Problem, theta: Array, delta: Array, last: Array, exact: bool, small: float
+) -> Array:
     """Newton steps with Levenberg damping in the metric of ``scale``; each draw by itself.
 
     ``delta (k,)`` falls to ``last``, each time when the step promises little beside it; only an
@@ -73,23 +80,24 @@ def _newton(problem: Problem, theta: Array, delta: Array, last: Array, exact: bo
     """
     low, high = problem.bounds
     theta = theta.copy()
-    small = 1e-13
     wide = delta / 4
     # delta^2 for each parameter is about what smoothing adds to the objective
     centred = 0.5 * theta.shape[1] * float(problem.weights.mean())
     damping = np.full(len(theta), 1e-6)
     open_ = np.arange(len(theta))
-    diagonal = np.arange(theta.shape[1])
     part = problem
+    r = part.residuals(theta)
     for _ in range(PASSES):
         here, at, damp = theta[open_], delta[open_], damping[open_]
-        value = part.objective(here, at, exact)
-        gradient, hessian, scale = part.derivatives(here, at, exact)
-        step = _step(here, gradient, hessian, scale, damp, low, high, diagonal)
+        value = part.total(part.penalty.smoothed(r, at[:, None], exact))
+        gradient, hessian, scale = part.derivatives(here, r, at, exact)
+        step = _step(here, gradient, hessian, scale, damp, low, high)
         trial = np.clip(here + step, low, high)
-        reached = part.objective(trial, at, exact)
+        r_trial = part.residuals(trial)
+        reached = part.total(part.penalty.smoothed(r_trial, at[:, None], exact))
         better = reached < value
         theta[open_[better]] = trial[better]
+        r = r_trial if better.all() else np.where(better[:, None], r_trial, r)
         promised = -np.einsum("kp,kp->k", gradient, trial - here)
         flat = np.abs(promised) <= small * value
         done = at <= last[open_]
@@ -104,7 +112,7 @@ def _newton(problem: Problem, theta: Array, delta: Array, last: Array, exact: bo
             open_ = open_[keep]
             if not len(open_):
                 break
-            part = problem.rows(open_)
+            r, part = r[keep], problem.rows(open_)
     return theta
 
 
@@ -116,11 +124,11 @@ def _step(
     damping: Array,
     low: Array,
     high: Array,
-    diagonal: NDArray[np.intp],
 ) -> Array:
     """The damped Newton step ``(k, p)``, zero for coordinates that a bound holds."""
     stuck = ((here <= low) & (gradient > 0)) | ((here >= high) & (gradient < 0))
     free = ~(stuck[:, :, None] | stuck[:, None, :])
+    diagonal = np.arange(here.shape[1])
     h = np.where(free, hessian / (scale[:, :, None] * scale[:, None, :]), 0.0)
     h[:, diagonal, diagonal] += damping[:, None] + stuck
     g = np.where(stuck, 0.0, gradient / scale)

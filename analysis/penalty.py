@@ -37,9 +37,9 @@ class Penalty:
             if not 0 < value < np.inf:
                 raise ValueError(f"{name} {value} is not a positive number")
 
-    def side(self, r: Array) -> Array | float:
+    def side(self, r: Array) -> Array:
         """How much each residual counts for its sign."""
-        return 1.0 if self.asymmetry == 1.0 else np.where(r < 0, self.asymmetry, 1.0)
+        return np.where(r < 0, self.asymmetry, 1.0)
 
     def rho(self, r: Array) -> Array:
         """The penalty of each residual."""
@@ -71,22 +71,25 @@ class Penalty:
             value = inside * (np.abs(r) - 0.5 * inside)
         else:
             value = delta * r * r / (delta + np.sqrt(delta * delta + r * r))
-        return value * self.side(r)
+        return value if self.asymmetry == 1.0 else value * self.side(r)
 
     def slopes(self, r: Array, delta: Array, exact: bool) -> tuple[Array, Array]:
-        """First and second derivative of ``smoothed`` at each residual."""
+        """First derivative over r, and second derivative, of ``smoothed`` at each residual."""
         if self.loss_fn == "mse":
-            first, second = r, np.ones_like(r)
+            ratio, second = np.ones_like(r), np.ones_like(r)
         elif self.loss_fn == "tukey":
             u = np.minimum((r / delta) ** 2, 1)
-            first, second = r * (1 - u) ** 2, (1 - u) * (1 - 5 * u)
+            ratio, second = (1 - u) ** 2, (1 - u) * (1 - 5 * u)
         elif exact:
-            first, second = np.clip(r, -delta, delta), (np.abs(r) < delta).astype(float)
+            ratio = np.minimum(delta / np.maximum(np.abs(r), 1e-300), 1.0)
+            second = np.floor(ratio)
         else:
-            root = delta / np.sqrt(delta * delta + r * r)
-            first, second = r * root, root**3
+            ratio = delta / np.sqrt(delta * delta + r * r)
+            second = ratio * ratio * ratio
+        if self.asymmetry == 1.0:
+            return ratio, second
         side = self.side(r)
-        return first * side, second * side
+        return ratio * side, second * side
 
 
 def _biweight(r: Array, delta: Array | float) -> Array:

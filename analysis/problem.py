@@ -8,12 +8,16 @@ condition number 3.5e11) and positive parameters as logarithms.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from analysis.laws.base import Array, Law
 from analysis.penalty import Penalty
+
+BEYOND = 1e100
+"""Residual where a law has no value: large, and with a finite square."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +38,8 @@ class Problem:
 
     def rows(self, index: NDArray[np.intp]) -> Problem:
         """The problem of the draws ``index`` only."""
+        if self.target.ndim == self.weights.ndim == 1:
+            return self
         return replace(
             self,
             target=self.target if self.target.ndim == 1 else self.target[index],
@@ -44,90 +50,90 @@ class Problem:
         """The problem with other weights, ``(n,)`` or ``(k, n)``."""
         return replace(self, weights=weights)
 
-    @property
+    @cached_property
     def bounds(self) -> tuple[Array, Array]:
         """Lower and upper bound of each coordinate, ``(p,)`` each."""
         low = np.array([p.low for p in self.law.parameters])
         high = np.array([p.high for p in self.law.parameters])
         return self.coordinates(low), self.coordinates(high)
 
+    def clip(self, theta: Array) -> Array:
+        """``theta`` moved into the bounds."""
+        low, high = self.bounds
+        return np.clip(theta, low, high)
+
     def coordinates(self, params: Array) -> Array:
         """Fit coordinates of ``params (..., p)``."""
-        on_log = self.law.on_log
-        return np.where(on_log, np.log(np.where(on_log, params, 1.0)), params)
+        return np.log(params, out=params.copy(), where=self.law.on_log)
 
     def params(self, theta: Array) -> Array:
         """Parameters at the coordinates ``theta (..., p)``."""
-        on_log = self.law.on_log
-        return np.where(on_log, np.exp(np.where(on_log, theta, 0.0)), theta)
+        return np.exp(theta, out=theta.copy(), where=self.law.on_log)
 
     def residuals(self, theta: Array) -> Array:
-        """Residuals ``(k, n)``; infinite where the prediction is none."""
-        predicted = self.law.predict(self.params(theta), *self.inputs)
+        """Residuals ``(k, n)``; ``BEYOND`` where the prediction is none."""
         with np.errstate(all="ignore"):
+            predicted = self.law.predict(self.params(theta), *self.inputs)
             r = (np.log(predicted) if self.space == "log" else predicted) - self.target
-        return np.where(np.isfinite(r), r, np.inf)
+        return r if np.isfinite(r).all() else np.where(np.isfinite(r), r, BEYOND)
 
-    def objective(self, theta: Array, delta: Array | None = None, exact: bool = True) -> Array:
-        """Sum of weighted penalties ``(k,)``; smoothed, if ``delta (k,)`` is given."""
-        r = self.residuals(theta)
-        rho = (
-            self.penalty.rho(r)
-            if delta is None
-            else self.penalty.smoothed(r, delta[:, None], exact)
-        )
-        return np.einsum("...n,...n->...", np.broadcast_to(self.weights, rho.shape), rho)
+    def objective(self, theta: Array) -> Array:
+        """Sum of weighted penalties ``(k,)``."""
+        return self.total(self.penalty.rho(self.residuals(theta)))
+
+    def total(self, rho: Array) -> Array:
+        """Sum over runs of weight times ``rho (k, n)``."""
+        if self.weights.ndim == 1:
+            return rho @ self.weights
+        return np.einsum("kn,kn->k", rho, self.weights)
 
     def derivatives(
-        self, theta: Array, delta: Array, exact: bool = True
+        self, theta: Array, r: Array, delta: Array, exact: bool = True
     ) -> tuple[Array, Array, Array]:
-        """Gradient ``(k, p)``, Hessian ``(k, p, p)`` and scale ``(k, p)`` at ``delta (k,)``.
+        """Gradient ``(k, p)``, Hessian ``(k, p, p)`` and scale ``(k, p)`` of the smoothed objective.
 
-        The scale of a coordinate is the root of its diagonal in the quadratic that touches the
-        objective from above (iteratively re-weighted least squares); it is positive where the
-        Hessian need not be.
+        ``r (k, n)`` are the residuals at ``theta``. The scale of a coordinate is about the root
+        of its diagonal in the quadratic that touches the objective from above; it is positive
+        where the Hessian need not be.
         """
         law, params = self.law, self.params(theta)
-        on_log = law.on_log
         jacobian = law.gradient(params, *self.inputs)
-        if on_log.any():
-            jacobian *= np.where(on_log, params, 1.0)[..., None]
-        predicted = law.predict(params, *self.inputs)
-        with np.errstate(all="ignore"):
-            link = 1.0 / predicted if self.space == "log" else np.ones_like(predicted)
-            r = (np.log(predicted) if self.space == "log" else predicted) - self.target
-        first, second = self.penalty.slopes(r, delta[:, None], exact)
-        pull = self.weights * first
-        v = pull * link
-        gradient = np.matmul(jacobian, v[..., None])[..., 0]
-        bend = self.weights * second - (pull if self.space == "log" else 0.0)
-        link2 = link * link
-        hessian = np.matmul(jacobian * (bend * link2)[:, None, :], jacobian.swapaxes(-1, -2))
-        hessian += self._curvature(theta, params, v, jacobian, gradient)
-        with np.errstate(all="ignore"):
-            majorant = np.where(r == 0, self.weights * second, pull / r) * link2
-        scale = np.sqrt(np.matmul(jacobian * jacobian, majorant[..., None])[..., 0])
-        return gradient, hessian, np.maximum(scale, 1e-12 * scale.max(initial=1e-300))
-
-    def _curvature(
-        self, theta: Array, params: Array, v: Array, jacobian: Array, gradient: Array
-    ) -> Array:
-        """Second derivatives of the prediction by the coordinates, summed with weights ``v``."""
-        law, on_log = self.law, self.law.on_log
-        p = theta.shape[-1]
+        stretch = np.where(law.on_log, params, 1.0)
+        ratio, second = self.penalty.slopes(r, delta[:, None], exact)
+        ratio *= self.weights
+        second *= self.weights
+        pull = ratio * r
+        if self.space == "log":
+            link = np.exp(-(r + self.target))  # 1 / prediction
+            v = pull * link
+            bend = (second - pull) * (link * link)
+            level = np.einsum("kn,kn,kn->k", ratio, link, link)
+        else:
+            v, bend, level = pull, second, ratio.sum(axis=-1)
+        gradient = stretch * np.matmul(jacobian, v[..., None])[..., 0]
+        hessian = np.matmul(jacobian * bend[:, None, :], jacobian.swapaxes(-1, -2))
         if law.curvature is not None:
-            stretch = np.where(on_log, params, 1.0)
-            out = law.curvature(params, v, *self.inputs)
-            out = out * (stretch[..., :, None] * stretch[..., None, :])
-            out[..., np.arange(p), np.arange(p)] += np.where(on_log, gradient, 0.0)
-            return out
+            hessian += law.curvature(params, jacobian, v, *self.inputs)
+            hessian *= stretch[:, :, None] * stretch[:, None, :]
+            diagonal = np.arange(theta.shape[1])
+            hessian[:, diagonal, diagonal] += np.where(law.on_log, gradient, 0.0)
+        else:
+            hessian *= stretch[:, :, None] * stretch[:, None, :]
+            hessian += self._curvature(theta, v, gradient)
+        size = np.einsum("kpn,kpn->kp", jacobian, jacobian) / r.shape[-1]
+        scale = stretch * np.sqrt(size * level[:, None])
+        return gradient, hessian, np.maximum(scale, 1e-12 * scale.max(initial=1e-288))
+
+    def _curvature(self, theta: Array, v: Array, gradient: Array) -> Array:
+        """Second derivatives of the prediction by the coordinates, summed with weights ``v``."""
+        p = theta.shape[-1]
         out = np.empty((*theta.shape, p))
         for j in range(p):
             step = 1e-6 * np.maximum(1.0, np.abs(theta[..., j]))
             moved = theta.copy()
             moved[..., j] += step
-            at = self.params(moved)
-            shifted = law.gradient(at, *self.inputs) * np.where(on_log, at, 1.0)[..., None]
-            change = np.matmul(shifted - jacobian, v[..., None])[..., 0]
-            out[..., j] = change / step[..., None]
+            params = self.params(moved)
+            shifted = np.matmul(self.law.gradient(params, *self.inputs), v[..., None])[..., 0]
+            shifted *= np.where(self.law.on_log, params, 1.0)
+            out[..., j] = (shifted - gradient) / step[..., None]
         return 0.5 * (out + out.swapaxes(-1, -2))

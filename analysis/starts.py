@@ -16,7 +16,7 @@ import numpy as np
 from analysis.laws.base import Array, Law
 from analysis.problem import Problem
 
-GRID = 150
+GRID = 64
 """Number of grid points aimed at, whatever the number of shape parameters."""
 
 PASSES = 12
@@ -24,11 +24,11 @@ PASSES = 12
 
 
 def best_starts(problem: Problem, keep: int = 1) -> Array:
-    """The ``keep`` best grid points of each draw, ``(k, keep, p)`` in fit coordinates."""
-    params, cost = project(problem, shape_grid(problem.law))
+    """The ``keep`` best candidates of each draw, ``(k, keep, p)`` in fit coordinates."""
+    params, cost = project(problem, candidates(problem))
     order = np.argsort(cost, axis=0)[:keep]
     chosen = params[order, np.arange(cost.shape[1])]
-    return problem.coordinates(chosen.swapaxes(0, 1))
+    return problem.clip(problem.coordinates(chosen.swapaxes(0, 1)))
 
 
 def random_starts(problem: Problem, count: int, rng: np.random.Generator) -> Array:
@@ -38,13 +38,29 @@ def random_starts(problem: Problem, count: int, rng: np.random.Generator) -> Arr
     as much as fits to other samples would.
     """
     law, n = problem.law, problem.target.shape[-1]
-    shapes = np.ones((count, len(law.parameters)))
-    for i, p in enumerate(law.parameters):
-        low, high = p.start
-        u = rng.random(count)
-        shapes[:, i] = low * (high / low) ** u if p.scale == "log" else low + (high - low) * u
+    if law.starts is None:
+        shapes = np.ones((count, len(law.parameters)))
+        for i, p in enumerate(law.parameters):
+            low, high = p.start
+            u = rng.random(count)
+            shapes[:, i] = low * (high / low) ** u if p.scale == "log" else low + (high - low) * u
+    else:
+        pool = candidates(problem)
+        shapes = pool[rng.integers(0, len(pool), count)]
+        shapes = shapes * np.exp(rng.normal(0.0, 0.3, shapes.shape))
     weights = problem.weights * rng.exponential(size=(count, n))
-    return settle(problem.with_weights(weights), problem.coordinates(shapes))
+    return settle(problem.with_weights(weights), problem.clip(problem.coordinates(shapes)))
+
+
+def candidates(problem: Problem) -> Array:
+    """Parameters ``(g, p)`` to start from: the law's own, or a grid over its shape parameters."""
+    law = problem.law
+    if law.starts is None:
+        return shape_grid(law)
+    observed, _ = _square(problem)
+    pool = law.starts(observed.mean(axis=0), *problem.inputs)
+    pool = pool[np.isfinite(pool).all(axis=1)]
+    return problem.params(problem.clip(problem.coordinates(np.where(law.on_log, np.maximum(pool, 1e-300), pool))))
 
 
 @lru_cache(maxsize=32)
@@ -69,8 +85,13 @@ def project(problem: Problem, shapes: Array) -> tuple[Array, Array]:
     residuals of log loss), of deviations in linear space.
     """
     law = problem.law
-    linear, design, offset = _affine(problem, shapes)
     observed, weights = _square(problem)
+    if not law.linear:
+        relative = law.predict(shapes, *problem.inputs)[:, None] - observed
+        cost = np.einsum("kn,gkn->gk", np.broadcast_to(weights, relative.shape[1:]), relative**2) if weights.shape[0]==relative.shape[1] else (relative[:, 0] ** 2) @ weights.T
+        params = np.repeat(shapes[:, None], cost.shape[1], axis=1)
+        return params, np.where(np.isfinite(cost), cost, np.inf)
+    linear, design, offset = _affine(problem, shapes)
     g, m, n = design.shape
     rows = [design[:, i] * design[:, j] for i in range(m) for j in range(i + 1)]
     packed = (np.concatenate(rows) @ weights.T).reshape(len(rows), g, -1)

@@ -133,6 +133,16 @@ def numbers(values: pd.Series, where: str, first_line: int = 1) -> pd.Series:
     return converted.astype(float)
 
 
+def flagged(frame: pd.DataFrame) -> list[str]:
+    """A note for each column that seems to say which rows not to use, and is not heeded."""
+    return [
+        f"column {str(name)!r} is true in {int(frame[name].sum())} rows, which are used; "
+        f"--where 'not {name}' leaves them out"
+        for name in frame.columns
+        if normalise(str(name)) in _FLAGS and frame[name].dtype == bool and frame[name].any()
+    ]
+
+
 def doubts(frame: pd.DataFrame, first_line: int = 1) -> list[str]:
     """Units that look wrong by powers of 1000, and rows that are there twice."""
     import numpy as np
@@ -168,12 +178,6 @@ def doubts(frame: pd.DataFrame, first_line: int = 1) -> list[str]:
             found.append(
                 f"{small} is {value:.3g} in the median, {d / n:.2g} tokens per parameter: it "
                 "looks like millions or billions; plain counts are wanted"
-            )
-    for name in frame.columns:
-        if normalise(str(name)) in _FLAGS and frame[name].dtype == bool and frame[name].any():
-            found.append(
-                f"column {str(name)!r} is true in {int(frame[name].sum())} rows, which are used; "
-                f"--where 'not {name}' leaves them out"
             )
     twice = frame.duplicated(keep=False) & (frame["exclude_reason"] == "")
     if twice.any():

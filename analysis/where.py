@@ -43,8 +43,8 @@ _NAMES = {"true": True, "false": False}
 def rows_where(frame: pd.DataFrame, expression: str) -> NDArray[np.bool_]:
     """The mask ``(n_rows,)`` of the rows of ``frame`` for which ``expression`` holds.
 
-    A comparison with a missing value is false, ``!=`` true. Raises ``ValueError`` that names the part of the
-    expression which is not understood.
+    A comparison with a missing value is false, ``!=`` true. Raises ``ValueError`` that names the
+    part of the expression which is not understood.
 
     >>> import pandas as pd
     >>> rows_where(pd.DataFrame({"n": [1, 20], "family": ["a", "b"]}), "n > 5 and family == 'b'")
@@ -82,10 +82,10 @@ class _Evaluator:
 
     def __call__(self, node: ast.expr) -> Any:
         match node:
-            case ast.Constant(value=bool() | float() | str()):
-                return node.value
-            case ast.Constant(value=int()):
-                return float(node.value)  # so that 9**9**9 overflows instead of running for ever
+            case ast.Constant(value=bool() | float() | str() as value):
+                return value
+            case ast.Constant(value=int() as value):
+                return float(value)  # so that 9**9**9 overflows instead of running for ever
             case ast.Name():
                 return self._column(self.aliases.get(node.id, node.id))
             case ast.List() | ast.Tuple():

@@ -9,9 +9,10 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, TextIO
 
 from cluster.lease import Lease, claim
 from cluster.queue import Queue
@@ -28,7 +29,6 @@ LOOK_SECONDS = 2.0  # between looks at tasks that other workers hold
 MAX_DEATHS = 3  # workers that one run may take with it before it counts as failed
 
 Stop = Callable[[], bool]
-Report = Callable[[str, str], None]
 
 
 def work(
@@ -54,7 +54,8 @@ def work(
         else:
             os.environ[name] = value
     with stop_on_signals(signal.SIGTERM, signal.SIGINT, signal.SIGUSR2) as stop:
-        return run_queue(Store.at(root), sweep, Queue.read(Path(queue_path)), resources, stop)
+        queue = Queue.read(Path(queue_path))
+        return run_queue(Store.at(root), sweep, queue, resources, stop, capture=True)
 
 
 @contextlib.contextmanager
@@ -87,12 +88,13 @@ def run_queue(
     queue: Queue,
     resources: Resources,
     stop: Stop,
-    report: Report | None = None,
+    *,
+    capture: bool = False,
 ) -> int:
     """Do what is open in ``queue``; the number of runs that ended here.
 
     Tasks that another worker holds are looked at again until they are done, so that a worker
-    that dies loses nothing. ``report`` is told ``(run_id, status)`` after each run.
+    that dies loses nothing. With ``capture``, what runs print goes to their logs.
 
     Raises
     ------
@@ -121,7 +123,8 @@ def run_queue(
                 held.append(task)
                 continue
             with lease:
-                count += _run_task(store, queue, task, rows, resources, lease, stopping, report)
+                train_one = partial(run_one, store, resources=resources, capture=capture)
+                count += _run_task(store, queue, task, rows, lease, stopping, train_one)
             if any(queue.is_open(store, run_id) for run_id in task):
                 held.append(task)
         tasks = held
@@ -141,10 +144,9 @@ def _run_task(
     queue: Queue,
     task: tuple[str, ...],
     rows: Mapping[str, Mapping[str, Any]],
-    resources: Resources,
     lease: Lease,
     stop: Stop,
-    report: Report | None,
+    train_one: Callable[..., str],
 ) -> int:
     count = 0
     for run_id in task:
@@ -157,15 +159,23 @@ def _run_task(
             status = _give_up(run_dir, lease.after_death)
         else:
             spec = RunSpec.from_dict(rows[run_id]["spec"])
-            status = run_one(store, spec, run_id, resources, lambda: stop() or lease.lost)
+            status = train_one(spec, run_id, stop=lambda: stop() or lease.lost)
         count += status != "stopped"
-        if report:
-            report(run_id, status)
     return count
 
 
-def run_one(store: Store, spec: RunSpec, run_id: str, resources: Resources, stop: Stop) -> str:
-    """Train one run; its status. What it prints, and the traceback of a failure, are in its log.
+def run_one(
+    store: Store,
+    spec: RunSpec,
+    run_id: str,
+    *,
+    resources: Resources,
+    stop: Stop,
+    capture: bool = False,
+) -> str:
+    """Train one run; its status. The traceback of a failure is in its log.
+
+    With ``capture``, so is whatever it prints.
 
     Raises
     ------
@@ -177,7 +187,7 @@ def run_one(store: Store, spec: RunSpec, run_id: str, resources: Resources, stop
     with (run_dir / LOG).open("a", encoding="utf-8", buffering=1) as log:
         print(f"{_now()} begin {run_id} in process {os.getpid()}", file=log)
         try:
-            with contextlib.redirect_stdout(log), contextlib.redirect_stderr(log):
+            with _printing_to(log) if capture else contextlib.nullcontext():
                 from scaling.train import train
 
                 outcome = train(
@@ -198,6 +208,12 @@ def run_one(store: Store, spec: RunSpec, run_id: str, resources: Resources, stop
             status = "failed"
         print(f"{_now()} {status}", file=log)
     return status
+
+
+@contextlib.contextmanager
+def _printing_to(log: TextIO) -> Iterator[None]:
+    with contextlib.redirect_stdout(log), contextlib.redirect_stderr(log):
+        yield
 
 
 def _give_up(run_dir: Path, deaths: int) -> str:

@@ -7,7 +7,6 @@ import os
 import shlex
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -15,15 +14,15 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from cluster.job import run_queue, stop_on_signals, work
-from cluster.lease import claim, is_held
+from cluster.job import last_words, run_queue, stop_on_signals, work
+from cluster.lease import claim
 from cluster.process import ProcessId
 from cluster.queue import Queue, count_ends
 from cluster.resources import Resources
 from cluster.tasks import lease_dir, make_tasks
 from scaling.errors import WorkError
 from scaling.journal import JOURNAL, STATE, end, read_journal
-from scaling.store import Store, write_atomic
+from scaling.store import Store
 from scaling.terminal import note
 
 if TYPE_CHECKING:
@@ -135,7 +134,7 @@ def submit(
         for entry in sweep:
             _begin_anew(store, entry.run_id, lease_dir(store, entry.spec, entry.run_id))
         ends = dict.fromkeys(ends, 0)
-    from cluster.track import deliver, prepare_tracking, start_shipper
+    from cluster.track import deliver, prepare_tracking, start_shipper, take_over
 
     if not chosen:
         deliver(store, sweep, uri)
@@ -155,7 +154,9 @@ def submit(
     shipper = start_shipper(store, sweep.name, uri)
     submission = replace(submission, job_ids=job_ids, jobs=tuple(jobs), shipper=shipper)
     if wait:
-        _wait_for(store, submission, queue)
+        _wait_for(store, submission)
+        take_over(store, sweep, uri, shipper)
+        _check_all_done(store, submission, queue)
     return submission
 
 
@@ -246,9 +247,7 @@ def _start_workers(
     environment = {"CUDA_VISIBLE_DEVICES": os.environ.get("CUDA_VISIBLE_DEVICES")}
     with _variables(OMP_NUM_THREADS=threads, MKL_NUM_THREADS=threads), _signals_ignored():
         return [
-            executor.submit(
-                work, str(store.root), name, str(queue.path), resources, environment
-            )
+            executor.submit(work, str(store.root), name, str(queue.path), resources, environment)
             for _ in range(workers)
         ]
 
@@ -287,10 +286,9 @@ def _signals_ignored() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _wait_for(store: Store, submission: Submission, queue: Queue) -> None:
-    """Wait for the workers, then for the shipper; on Ctrl-C ask the workers to stop."""
+def _wait_for(store: Store, submission: Submission) -> None:
+    """Wait for the workers; on Ctrl-C ask them to stop."""
     from cluster.live import watching
-    from cluster.track import finish_shipping
 
     try:
         with watching(store, submission.sweep):
@@ -305,12 +303,11 @@ def _wait_for(store: Store, submission: Submission, queue: Queue) -> None:
             time.sleep(0.5)
         _say_how_to_go_on(submission.sweep)
         raise
-    left = [run_id for run_id in submission.submitted if queue.is_open(store, run_id)]
-    if submission.shipper:
-        finish_shipping(store, submission.sweep, submission.shipper)
-    if left:
-        from cluster.job import last_words
 
+
+def _check_all_done(store: Store, submission: Submission, queue: Queue) -> None:
+    left = [run_id for run_id in submission.submitted if queue.is_open(store, run_id)]
+    if left:
         logs = store.sweep_dir(submission.sweep) / "logs"
         words = {last_words(logs, job_id) for job_id in submission.job_ids}
         raise WorkError(

@@ -123,12 +123,6 @@ def claim(folder: Path, purpose: str = "") -> Lease | None:
     return Lease(folder, epoch, purpose, deaths)
 
 
-def is_held(folder: Path) -> bool:
-    """Whether a living process holds ``folder``."""
-    newest = _newest(folder)
-    return bool(newest) and _is_held(_path(folder, newest), read_json(_path(folder, newest)))
-
-
 def _is_held(path: Path, record: dict[str, Any] | None) -> bool:
     if record is not None:
         if "released" in record:

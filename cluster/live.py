@@ -87,10 +87,7 @@ def summary(status: SweepStatus) -> str:
     counts = ", ".join(f"{count} {state}" for state, count in status.counts.items())
     total = status.flops_total
     share = status.flops_done / total if total else 1.0
-    return (
-        f"{status.name}: {counts} of {len(status.runs)}; "
-        f"{share:.1%} of {total:.3g} FLOPs"
-    )
+    return f"{status.name}: {counts} of {len(status.runs)}; {share:.1%} of {total:.3g} FLOPs"
 
 
 def render(status: SweepStatus, height: int = SHOWN) -> Group:
@@ -121,7 +118,14 @@ def render(status: SweepStatus, height: int = SHOWN) -> Group:
             parts.append(Text(f"... and {len(running) - height} more", style="dim"))
     for state in ("failed", "diverged", "stalled"):
         for run in status.in_state(state)[:3]:
-            parts.append(Text(describe_run(run), style=STYLES.get(state, "yellow"), overflow="ellipsis", no_wrap=True))
+            parts.append(
+                Text(
+                    describe_run(run),
+                    style=STYLES.get(state, "yellow"),
+                    overflow="ellipsis",
+                    no_wrap=True,
+                )
+            )
     return Group(*parts)
 
 

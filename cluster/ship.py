@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from cluster.lease import claim
@@ -50,8 +51,18 @@ def ship_sweep(name: str, *, root: str | None = None, tracking_uri: str | None =
         If no sweep of that name was submitted.
     """
     store = Store.at(root)
-    tracker = Tracker(tracking_uri or store.tracking_uri, name)
-    return _ship(store, tracker, read_rows(store, name), sweep_status(name, root), set())
+    rows = read_rows(store, name)
+    lease = claim(_shipper_dir(store, name))
+    if lease is None:
+        return Shipped(0, 0, f"another process ships sweep {name!r} right now")
+    with lease:
+        tracker = Tracker(tracking_uri or store.tracking_uri, name)
+        return _ship(store, tracker, rows, sweep_status(name, root, rows=rows), set())
+
+
+def _shipper_dir(store: Store, name: str) -> Path:
+    """The folder whose lease the sweep's one shipper holds."""
+    return store.sweep_dir(name) / "shipper"
 
 
 def follow(name: str, *, root: str, tracking_uri: str, pause: Callable[[], None]) -> Shipped:
@@ -100,7 +111,7 @@ def main(argv: list[str] | None = None) -> int:
         parser.add_argument(option, required=True)
     args = parser.parse_args(argv)
     os.nice(19)
-    folder = Store.at(args.root).sweep_dir(args.sweep) / "shipper"
+    folder = _shipper_dir(Store.at(args.root), args.sweep)
     while (lease := claim(folder)) is None:
         time.sleep(1)
     with lease:

@@ -9,10 +9,8 @@ from __future__ import annotations
 import shlex
 import subprocess
 import sys
-import time
 from typing import TYPE_CHECKING
 
-from cluster.job import log_tail
 from cluster.ship import Shipped, ship_sweep
 from scaling.store import Store
 from scaling.terminal import note
@@ -76,16 +74,11 @@ def start_shipper(store: Store, name: str, uri: str) -> subprocess.Popen[bytes]:
         )
 
 
-def finish_shipping(store: Store, name: str, shipper: subprocess.Popen[bytes]) -> None:
-    """Wait until the shipper has delivered everything, or has given up."""
-    began = time.monotonic()
-    while shipper.poll() is None:
-        if time.monotonic() - began > 3:
-            note("delivering the last results to the tracking store ...")
-            shipper.wait()
-        time.sleep(0.1)
-    if shipper.returncode:
-        _warn(name, log_tail(store.sweep_dir(name) / SHIPPER_LOG, 1) or "the shipper died")
+def take_over(store: Store, sweep: Sweep, uri: str, shipper: subprocess.Popen[bytes]) -> None:
+    """End the shipper and deliver the rest here, where nothing is left to be polite to."""
+    shipper.terminate()
+    shipper.wait()
+    deliver(store, sweep, uri)
 
 
 def deliver(store: Store, sweep: Sweep, uri: str) -> Shipped | None:

@@ -82,7 +82,7 @@ def _model(args: argparse.Namespace) -> int:
 
 
 def _quickstart(args: argparse.Namespace) -> int:
-    from scaling.quickstart import run
+    from scaling.cli_quickstart import run
 
     return run(args.out, workers=args.workers, seed=args.seed, as_json=args.json)
 

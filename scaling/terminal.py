@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -11,6 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+
+_NUMBER = re.compile(r"[+-]?[\d.]")
 
 
 def note(message: str) -> None:
@@ -44,17 +48,22 @@ def console(stderr: bool = False) -> Console:
 
 
 def print_table(title: str, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    """A table on stdout; numbers to the right, four significant digits."""
+    """A table on stdout under its title; numbers to the right, four significant digits."""
+    from rich import box
     from rich.table import Table
+    from rich.text import Text
 
-    rows = [list(row) for row in rows]
-    table = Table(title=title or None, title_justify="left", header_style="bold")
+    cells = [[format_value(value) for value in row] for row in rows]
+    table = Table(box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False)
     for i, name in enumerate(header):
-        numeric = any(isinstance(row[i], int | float) for row in rows)
+        numeric = any(_NUMBER.match(row[i]) for row in cells)
         table.add_column(name, justify="right" if numeric else "left", overflow="fold")
-    for row in rows:
-        table.add_row(*(format_value(v) for v in row))
-    console().print(table)
+    for row in cells:
+        table.add_row(*(Text(cell) for cell in row))
+    out = console()
+    if title:
+        out.print(Text(title, style="bold"))
+    out.print(table)
 
 
 def format_value(value: Any) -> str:

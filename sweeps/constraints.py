@@ -38,7 +38,7 @@ class Constraint:
         return value >= self.limit if self.bound == "min" else value <= self.limit
 
     def __str__(self) -> str:
-        side = "at least" if self.bound == "min" else "at most"
+        side = "below the min" if self.bound == "min" else "above the max"
         return f"{self.quantity} {side} {self.limit:g}"
 
 
@@ -52,7 +52,7 @@ class LeftOut:
 
     def __str__(self) -> str:
         runs = "run" if self.count == 1 else "runs"
-        return f"{self.count} {runs} left out: not {self.reason} (nearest: {self.nearest:.4g})"
+        return f"{self.count} {runs} left out: {self.reason} (nearest: {self.nearest:.4g})"
 
 
 class Sieve:

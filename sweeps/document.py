@@ -13,7 +13,7 @@ import yaml
 from scaling.names import refuse_unknown
 
 Where = tuple[str | int, ...]
-MAX_VALUES = 1_000_000  # far above any sweep; aliases of aliases can mean more than memory holds
+MAX_VALUES = 500_000  # far above any sweep; aliases of aliases can mean more than memory holds
 
 
 class _Loader(yaml.SafeLoader):
@@ -25,6 +25,12 @@ _Loader.add_implicit_resolver(
     re.compile(r"[-+]?(\d[\d_]*)(\.\d*)?[eE][-+]?\d+$"),
     list("-+0123456789"),
 )
+
+
+_TAGS = {
+    f"tag:yaml.org,2002:{name}"
+    for name in ("map", "seq", "str", "int", "float", "bool", "null", "timestamp")
+}
 
 
 @dataclass(frozen=True)
@@ -101,6 +107,8 @@ def parse_document(text: str, source: str = "", folder: Path | None = None) -> D
         line = f":{mark.line + 1}" if mark else ""
         problem = getattr(error, "problem", None) or str(error)
         raise ValueError(f"{source}{line}: not YAML: {problem}") from None
+    except RecursionError:
+        raise ValueError(f"{source}: nested too deeply for a sweep file") from None
     finally:
         loader.dispose()
     return Document(value, source, reader.lines, folder or Path())
@@ -119,8 +127,10 @@ class _Reader:
         if len(self.lines) > MAX_VALUES:
             self.fail(node, f"the file has more than {MAX_VALUES} values: write fewer aliases")
         self.lines.setdefault(where, node.start_mark.line + 1)
+        if node.tag not in _TAGS:
+            self.fail(node, f"tag {node.tag!r} is not allowed: write plain values")
         if isinstance(node, yaml.ScalarNode):
-            return self.scalar(node)
+            return self.loader.construct_object(node)
         if id(node) in self.open:
             self.fail(node, "an anchor contains itself")
         self.open.add(id(node))
@@ -138,7 +148,7 @@ class _Reader:
                 continue
             if not isinstance(key_node, yaml.ScalarNode):
                 self.fail(key_node, "a key must be a name")
-            key = self.scalar(key_node)
+            key = self.loader.construct_object(key_node)
             line = key_node.start_mark.line + 1
             if key in first:
                 self.fail(key_node, f"key {key!r} was given before, in line {first[key]}")
@@ -147,13 +157,8 @@ class _Reader:
         self.loader.flatten_mapping(node)
         return {
             key: self.plain(value, (*where, key))
-            for key, value in ((self.scalar(k), v) for k, v in node.value)
+            for key, value in ((self.loader.construct_object(k), v) for k, v in node.value)
         }
-
-    def scalar(self, node: yaml.Node) -> Any:
-        if not node.tag.startswith("tag:yaml.org,2002:"):
-            self.fail(node, f"tag {node.tag!r} is not allowed: write plain values")
-        return self.loader.construct_object(node)
 
     def fail(self, node: yaml.Node, message: str) -> NoReturn:
         raise ValueError(f"{self.source}:{node.start_mark.line + 1}: {message}")

@@ -13,6 +13,7 @@ from scaling.spec import DEFAULT_DATA, RunSpec
 from scaling.typed import convert
 from sweeps.constraints import LeftOut, Sieve
 from sweeps.derive import Facts
+from sweeps.document import Where
 from sweeps.spec import DATA_SIZES, Design
 from sweeps.sweep import Sweep
 from sweeps.values import MAX_RUNS
@@ -64,21 +65,24 @@ def expand(design: Design, *, info: Any = None) -> Expansion:
         raise ValueError(f"{most} runs; the limit is {MAX_RUNS}: take fewer values or seeds")
     models = _Models(info)
     sieve = Sieve(design.constraints)
+    unsized = {key: value for key, value in design.fixed.items() if key not in DATA_SIZES}
     specs: list[RunSpec] = []
     budgets: dict[int, float] = {}
     for i, point in enumerate(design.points):
         seeds = (point["seed"],) if "seed" in point else design.seeds
         try:
-            spec, budget = _resolve({**design.fixed, **point}, design, seeds[0], models)
+            fixed = unsized if any(key in point for key in DATA_SIZES) else design.fixed
+            spec, budget = _resolve({**fixed, **point}, design, seeds[0], models)
         except ValueError as error:
-            design.document.refuse((design.shape, i), f"run {_describe(point)}: {error}")
+            where = _blame(design, str(error)) or (design.shape, i)
+            design.document.refuse(where, f"run {_describe(point)}: {error}")
         broken = sieve.first_broken(spec, len(seeds))
         if broken and design.refuse:
             constraint, value = broken
             design.document.refuse(
                 ("constraints", constraint.quantity, constraint.bound),
-                f"run {_describe(point)} has {constraint.quantity} {value:.4g}, not "
-                f"{constraint}: change the sweep, or say on_violation: drop",
+                f"run {_describe(point)}: {constraint} ({value:.4g}); change the sweep, or leave "
+                "such runs out with on_violation: drop",
             )
         if not broken:
             if budget is not None and budget < 0.5 * spec.flops:
@@ -104,6 +108,14 @@ def expand(design: Design, *, info: Any = None) -> Expansion:
         info=models.only_info(),
         budgets={e.run_id: budgets[id(e.spec)] for e in sweep if id(e.spec) in budgets},
     )
+
+
+def _blame(design: Design, message: str) -> Where:
+    """The place of the fixed or derived option that an error speaks of; empty if of none."""
+    words = message.replace(":", " ").split()
+    fixed: list[Where] = [("fixed", key) for key in design.fixed if key in words]
+    derived: list[Where] = [("derive", d.target) for d in design.derive if d.target in words]
+    return (*fixed, *derived, ())[0]
 
 
 def _describe(point: Mapping[str, Any]) -> str:

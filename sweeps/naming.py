@@ -32,7 +32,7 @@ def run_names(specs: Sequence[RunSpec], run_ids: Sequence[str]) -> list[str]:
     for size, row in zip(sizes, rows, strict=True):
         groups[size].append(row)
     varying = {key for group in groups.values() for key in _varying(group)}
-    order = dict.fromkeys(key for keys in {tuple(row) for row in rows} for key in keys)
+    order = dict.fromkeys(key for row in dict.fromkeys(map(tuple, rows)) for key in row)
     keys = [key for key in order if key in varying]
     names = [
         " ".join([f"N={n[size[0]]}", f"D={d[size[1]]}", *_said(row, keys)])

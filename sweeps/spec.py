@@ -135,7 +135,7 @@ def _check_options(
             refuse_unknown(name, FAMILIES, "family", document.at(where))
     valid = {o for name in families for o in option_names(get_family(name))}
     valid |= {f.name for part in PARTS.values() for f in fields(part)}
-    valid |= {*TOP_OPTIONS, *DATA_SIZES} - {"fingerprint"}
+    valid = (valid | {*TOP_OPTIONS, *DATA_SIZES}) - {"fingerprint"}
     places = {key: ("fixed", key) for key in fixed} | used
     places |= {d.target: ("derive", d.target) for d in derive}
     for key, where in places.items():
@@ -148,15 +148,31 @@ def _check_options(
             document.refuse(
                 ("derive", d.target), f"{d.target} is set and derived: remove one of the two"
             )
-    own = [key for key in DATA_SIZES if key in used]
-    given = own or [key for key in DATA_SIZES if key in fixed]
-    if len(given) > 1 and shape != "runs":
-        document.refuse(places[given[1]], f"both {' and '.join(given)} set the data size: keep one")
-    if own and any(key in fixed for key in DATA_SIZES):
-        key = next(key for key in DATA_SIZES if key in fixed)
-        document.refuse(("fixed", key), f"{shape} sets the data size ({own[0]}): remove {key}")
-    if not given:
+    if shape != "runs":
+        _one_place(document, shape, fixed, used, places)
+    if not any(key in places for key in DATA_SIZES):
         document.refuse((), f"no data size: give one of {', '.join(DATA_SIZES)} under fixed")
+
+
+def _one_place(
+    document: Document,
+    shape: str,
+    fixed: Mapping[str, Any],
+    used: Mapping[str, Where],
+    places: Mapping[str, Where],
+) -> None:
+    """Refuse an option that is both fixed and varied, and a data size that is set twice."""
+    both = next((key for key in fixed if key in used), None)
+    if both:
+        document.refuse(
+            places[both], f"{both} is fixed and varied by {shape}: remove one of the two"
+        )
+    given = [key for key in DATA_SIZES if key in used] + [k for k in DATA_SIZES if k in fixed]
+    if len(given) > 1:
+        document.refuse(
+            places[given[1]],
+            f"{given[0]} and {given[1]} both set the data size: remove one of the two",
+        )
 
 
 def _place(document: Document, shape: str, key: str, i: int) -> Where:

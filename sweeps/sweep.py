@@ -122,7 +122,11 @@ class Sweep:
         """
         entries = []
         names: dict[str, int] = {}
-        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+        try:
+            lines = path.read_text(encoding="utf-8").splitlines()
+        except UnicodeDecodeError:
+            raise ValueError(f"{path} is not a text file: a sweep is JSON Lines") from None
+        for number, line in enumerate(lines, start=1):
             if line.strip():
                 try:
                     entry, name = _read_entry(line)
@@ -162,8 +166,10 @@ def _read_entry(line: str) -> tuple[Entry, str]:
         value = json.loads(line)
     except json.JSONDecodeError as error:
         raise ValueError(f"not JSON: {error.msg} at column {error.colno}") from None
-    missing = [k for k in ("run_id", "name", "sweep", "spec") if k not in value]
-    if not isinstance(value, dict) or missing:
+    if not isinstance(value, dict):
+        raise ValueError("not a run of a sweep: a line is one JSON object")
+    missing = [key for key in ("run_id", "name", "sweep", "spec") if key not in value]
+    if missing:
         raise ValueError(f"not a run of a sweep: it has no {', '.join(missing)}")
     spec = RunSpec.from_dict(value["spec"])
     if spec.run_id != value["run_id"]:

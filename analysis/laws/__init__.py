@@ -3,9 +3,17 @@
 from __future__ import annotations
 
 from analysis.laws.base import Law, Parameter
+from analysis.laws.bnsl import BNSL0, BNSL1, BNSL2, BNSL3
 from analysis.laws.chinchilla import CHINCHILLA, CHINCHILLA_SYMMETRIC
 from analysis.laws.formula import formula_law
+from analysis.laws.gadre import GADRE
+from analysis.laws.kaplan import KAPLAN
+from analysis.laws.own import callable_law
 from analysis.laws.power import POWER, POWER_FLOOR
+from analysis.laws.repeated_data import REPEATED_DATA
+from analysis.laws.saturating import M3, M4
+from analysis.laws.sigmoid import SIGMOID
+from analysis.laws.step_law import STEP_LAW_BATCH, STEP_LAW_LR
 from scaling.names import refuse_unknown
 
 LAWS: dict[str, Law] = {
@@ -13,21 +21,33 @@ LAWS: dict[str, Law] = {
     for law in (
         POWER,
         POWER_FLOOR,
+        M3,
+        M4,
+        BNSL0,
+        BNSL1,
+        BNSL2,
+        BNSL3,
+        KAPLAN,
         CHINCHILLA,
         CHINCHILLA_SYMMETRIC,
+        REPEATED_DATA,
+        GADRE,
+        STEP_LAW_LR,
+        STEP_LAW_BATCH,
+        SIGMOID,
     )
 }
 
 
-def find_law(law: str | Law) -> Law:
+def find_law(law: str | Law, inputs: tuple[str, ...] | None = None) -> Law:
     """The law of that name or formula; a ``Law`` is returned as it is."""
     if isinstance(law, Law):
         return law
     if law in LAWS:
         return LAWS[law]
     if "=" in law:
-        return formula_law(law)
+        return formula_law(law, inputs)
     refuse_unknown(law, LAWS, "law")
 
 
-__all__ = ["LAWS", "Law", "Parameter", "find_law", "formula_law"]
+__all__ = ["LAWS", "Law", "Parameter", "callable_law", "find_law", "formula_law"]

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
+
+from scaling.names import refuse_unknown
 
 Array: TypeAlias = NDArray[np.float64]
 
@@ -34,8 +38,10 @@ class Parameter:
 
     @property
     def latex(self) -> str:
-        """The symbol in LaTeX: a Greek letter's name becomes the letter."""
-        return self.symbol or (rf"\{self.name}" if self.name in GREEK else self.name)
+        """The symbol in LaTeX: a Greek letter's name becomes the letter, a number an index."""
+        if self.name in GREEK:
+            return self.symbol or rf"\{self.name}"
+        return self.symbol or re.sub(r"^([a-zA-Z])(\d+)$", r"\1_\2", self.name)
 
 
 @dataclass(frozen=True)
@@ -62,11 +68,14 @@ class Law:
         Parameters that the prediction is affine in when the others are held: they are projected
         out when starting points are sought.
     curvature : callable or None
-        ``(params (..., p), v (..., n), *inputs) -> (..., p, p)``: the second derivatives by the
-        parameters, summed over runs with weights ``v``. None: by differences of ``gradient``.
+        ``(params (..., p), jacobian (..., p, n), v (..., n), *inputs) -> (..., p, p)``: the second
+        derivatives by the parameters, summed over runs with weights ``v``; ``jacobian`` is what
+        ``gradient`` gave. None: by differences of ``gradient``.
     starts : callable or None
-        ``(inputs, observed (n,), rng) -> (m, p)``: starting points that the law knows better
-        than a grid over ``start`` ranges.
+        ``(observed (n,), *inputs) -> (m, p)``: starting points that the law knows better than a
+        grid over ``start`` ranges; their linear parameters are fitted again.
+    one_unit : tuple of str
+        Inputs that must be measured in one common unit (tokens and unique tokens).
     output : str
         Column that the law predicts.
     space : str
@@ -85,15 +94,16 @@ class Law:
     linear: tuple[str, ...] = ()
     curvature: Callable[..., Array] | None = None
     starts: Callable[..., Array] | None = None
+    one_unit: tuple[str, ...] = ()
     output: str = "loss"
     space: str = "log"
 
-    @property
+    @cached_property
     def names(self) -> tuple[str, ...]:
         """Names of the parameters, in order."""
         return tuple(p.name for p in self.parameters)
 
-    @property
+    @cached_property
     def on_log(self) -> NDArray[np.bool_]:
         """``(p,)``: which parameters are fitted as logarithms."""
         return np.array([p.scale == "log" for p in self.parameters])
@@ -104,6 +114,22 @@ class Law:
         if missing:
             raise ValueError(f"{self.name} needs a value for {', '.join(missing)}")
         return np.array([float(params[name]) for name in self.names])
+
+    def hold(self, values: Mapping[str, float]) -> Law:
+        """The law with some parameters held at ``values``; inputs are then not rescaled."""
+        for name in values:
+            if name not in self.names:
+                refuse_unknown(name, self.names, f"parameter of {self.name}")
+        if len(values) == len(self.names):
+            raise ValueError(f"all parameters of {self.name} are held; leave one to fit")
+        parameters = tuple(
+            replace(p, low=values[p.name], high=values[p.name], start=(values[p.name],) * 2)
+            if p.name in values
+            else p
+            for p in self.parameters
+        )
+        linear = tuple(name for name in self.linear if name not in values)
+        return replace(self, parameters=parameters, linear=linear, rescale=None)
 
     def __reduce__(self) -> Any:
         from analysis.laws import LAWS
@@ -116,6 +142,16 @@ class Law:
 def columns(params: Array) -> list[Array]:
     """``params (..., p)`` as p arrays ``(..., 1)`` that broadcast against runs ``(n,)``."""
     return [params[..., i, None] for i in range(params.shape[-1])]
+
+
+def scales(inputs: tuple[Array, ...], law: Law) -> Array:
+    """The unit ``(n_inputs,)`` of each input in a fit: its geometric mean, or 1."""
+    if law.rescale is None:
+        return np.ones(len(inputs))
+    logs = {name: np.log(x).mean() for name, x in zip(law.inputs, inputs, strict=True)}
+    for name in law.one_unit:
+        logs[name] = np.mean([np.log(inputs[law.inputs.index(other)]).mean() for other in law.one_unit])
+    return np.exp([logs[name] for name in law.inputs])
 
 
 def stack(*rows: Array | float) -> Array:

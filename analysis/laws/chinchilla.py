@@ -25,14 +25,15 @@ def _gradient(params: Array, num_params: Array, num_tokens: Array) -> Array:
     return stack(1.0, n_term, d_term, -a * log_n * n_term, -b * log_d * d_term)
 
 
-def _curvature(params: Array, v: Array, num_params: Array, num_tokens: Array) -> Array:
-    _, a, b, alpha, beta = (params[..., i] for i in range(5))
-    log_n, log_d = np.log(num_params), np.log(num_tokens)
+def _curvature(
+    params: Array, jacobian: Array, v: Array, num_params: Array, num_tokens: Array
+) -> Array:
     out = np.zeros((*params.shape, 5))
-    for size, exponent, i, j, log_x in ((a, alpha, 1, 3, log_n), (b, beta, 2, 4, log_d)):
-        term = v * np.exp(-exponent[..., None] * log_x)
+    for i, j, x in ((1, 3, num_params), (2, 4, num_tokens)):
+        log_x = np.log(x)
+        term = v * jacobian[..., i, :]
         out[..., i, j] = out[..., j, i] = -(term @ log_x)
-        out[..., j, j] = size * (term @ log_x**2)
+        out[..., j, j] = params[..., i] * (term @ log_x**2)
     return out
 
 

@@ -12,7 +12,6 @@ from analysis.isoflop import IsoFlop, group_budgets
 from analysis.plotting.runs import data_label, loss_label, used
 from analysis.plotting.style import (
     BLUE,
-    INK,
     MUTED,
     ORANGE,
     VERMILION,
@@ -120,31 +119,22 @@ def predictions(
     predicted: Sequence[float],
     intervals: Sequence[tuple[float, float]],
     actual: Sequence[float],
-    label: str = "Loss",
 ) -> Figure:
-    """Held-out runs: the predicted loss with its interval beside the measured one."""
+    """Held-out runs: prediction and interval, in percent of the measured loss."""
     rows = np.arange(len(names))[::-1]
+    truth = np.asarray(actual, dtype=float)
+    middle = 100 * (np.asarray(predicted) / truth - 1)
+    low, high = 100 * (np.asarray(intervals, dtype=float).T / truth - 1)
     with styled():
         figure, axes = new_figure(8.4, 0.9 + 0.3 * len(names))
-        for y, (low, high) in zip(rows, intervals, strict=True):
-            axes.plot([low, high], [y, y], color=BLUE, lw=6, alpha=0.22)
-        axes.scatter(predicted, rows, marker="|", s=130, color=BLUE, lw=2, label="predicted")
-        axes.scatter(
-            actual,
-            rows,
-            marker="D",
-            s=34,
-            facecolors="none",
-            edgecolors=VERMILION,
-            linewidths=1.4,
-            zorder=3,
-            label="measured",
-        )
+        axes.axvline(0, color=VERMILION, lw=1.4, label="measured")
+        axes.hlines(rows, low, high, color=BLUE, lw=7, alpha=0.25, label="interval")
+        axes.scatter(middle, rows, marker="|", s=130, color=BLUE, lw=2, zorder=3, label="predicted")
         axes.set_yticks(rows, names)
         axes.set_ylim(-0.7, len(names) - 0.3)
         axes.grid(axis="y", visible=False)
         axes.tick_params(axis="y", length=0)
-        axes.set_xlabel(label)
+        axes.set_xlabel("difference from the measured loss (%)")
         axes.spines["left"].set_visible(False)
-        figure.legend(loc="outside upper right", ncols=2, labelcolor=INK)
+        figure.legend(loc="outside upper right", ncols=3)
     return figure

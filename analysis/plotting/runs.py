@@ -75,7 +75,7 @@ def frontier(
             axes.plot(at["flops"], at["loss"], color=INK, lw=1.6, label="lowest loss measured")
         else:
             flops = np.geomspace(float(table["flops"].min()), 10 * float(table["flops"].max()), 60)
-            best = plan(replace(fit, draws=None), flops, cost=cost_of(table))
+            best = plan(replace(fit, draws=None), list(flops), cost=cost_of(table))
             axes.plot(
                 flops,
                 [b.loss for b in best],
@@ -88,9 +88,10 @@ def frontier(
         axes.set_xlabel("Training compute (FLOPs)")
         losses = everything["loss"]
         axes.set_ylim(None, float(losses.max()) * 1.12)
+        axes.set_xlim(float(everything["flops"].min()) / 3, None)
         log_axis(axes.xaxis, counts=False)
         loss_axis(axes, loss_label(runs))
-        axes.legend(loc="upper right")
+        axes.legend(loc="lower left")
         shades.bar(figure, axes, "Parameters N")
     return figure
 
@@ -148,7 +149,7 @@ def scaling(
 
 
 def levels(values: Any, most: int = 6) -> list[float]:
-    """The distinct values if they are few (to 1 %), else ``most`` log-spaced ones in their range."""
+    """The distinct values if they are few (to 1 %), else ``most`` log-spaced in their range."""
     values = np.asarray(values, dtype=float)
     values = np.sort(values[np.isfinite(values) & (values > 0)])
     distinct = [float(v) for v in values[:1]]

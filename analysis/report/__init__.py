@@ -12,7 +12,7 @@ import numpy as np
 
 from analysis import planning, plotting
 from analysis.isoflop import IsoFlop
-from analysis.plotting.runs import loss_label, used
+from analysis.plotting.runs import used
 from analysis.report import sections
 from analysis.report.sections import Held
 from scaling.errors import NoAnswerError
@@ -62,7 +62,6 @@ def figures(
             [row["predicted"] for row in holdout],
             [tuple(row["ci"]) for row in holdout],
             [row["actual"] for row in holdout],
-            loss_label(runs),
         )
     law = fit if fit is not None and sections.in_plane(fit) else None
     if plane:
@@ -133,18 +132,18 @@ def write_report(
     parts = [
         f"<h1>{escape(title)}</h1>",
         f"<p class='lead'>{escape(sections.subject(runs))}</p>",
-        sections.tiles_section(runs, fit, holdout, plan),
-        *(sections.law_section(one, level, headline=one is fit) for one in fits),
-        sections.held_out_section(holdout, drawn, level) if holdout else "",
-        sections.plan_section(plan, runs, level) if plan else sections.no_plan_section(trouble),
-        sections.figures_section(drawn),
-        sections.minima_section(isoflop, level) if isoflop is not None else "",
-        sections.care_section(runs, fits),
-        sections.excluded_section(runs, fits),
-        sections.runs_section(runs),
+        sections.tiles(runs, fit, holdout, plan),
+        *(sections.law(one, level, headline=one is fit) for one in fits),
+        sections.held_out(holdout, drawn, level) if holdout else "",
+        sections.next_runs(plan, runs, level) if plan else sections.no_plan(trouble),
+        sections.gallery(drawn),
+        sections.minima(isoflop, level) if isoflop is not None else "",
+        sections.care(runs, fits),
+        sections.excluded(runs, fits),
+        sections.run_table(runs),
         f"<h2>Run it again</h2><pre>{escape(how_to_run)}</pre>" if how_to_run else "",
-        "<footer>N: parameters. D: training tokens or examples. C: training FLOPs, 1 MAC = 2 FLOPs. "
-        "Loss in nats. Made by scaling-lab.</footer>",
+        "<footer>N: parameters. D: training tokens or examples. C: training FLOPs, "
+        "1 MAC = 2 FLOPs. Loss in nats. Made by scaling-lab.</footer>",
     ]
     style = (files("analysis.report") / "report.css").read_text(encoding="utf-8")
     page = (
@@ -156,5 +155,3 @@ def write_report(
     )
     write_atomic(path, page)
     return path
-
-

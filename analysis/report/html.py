@@ -33,7 +33,8 @@ def table_html(header: Sequence[str], rows: Sequence[Sequence[Cell]]) -> str:
         for name, kind in zip(header, kinds, strict=True)
     )
     body = "".join(f"<tr>{''.join(map(_cell, row))}</tr>" for row in rows)
-    return f"<div class='scroll'><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
+    table = f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+    return f"<div class='scroll'>{table}</div>"
 
 
 def _kind(cell: Cell) -> str:
@@ -88,12 +89,6 @@ def _themed(text: str, label: str) -> str:
     for colour, variable in _THEME.items():
         text = text.replace(colour, variable)
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
-    return re.sub(
-        r'<svg ([^>]*?)width="[^"]*"([^>]*?)height="[^"]*"|<svg ([^>]*?)height="[^"]*"([^>]*?)width="[^"]*"',
-        lambda m: (
-            f'<svg role="img" aria-label="{escape(label)}" '
-            + "".join(part for part in m.groups() if part)
-        ),
-        text,
-        count=1,
-    )
+    opening, rest = text.split(">", 1)
+    opening = re.sub(r' (?:width|height)="[^"]*"', "", opening)
+    return f'{opening} role="img" aria-label="{escape(label)}">{rest}'

@@ -23,8 +23,7 @@ if TYPE_CHECKING:
 
 Held = Sequence[Mapping[str, Any]]
 _CAPTIONS = {
-    "predictions": "Held-out runs, predicted before they were looked at: the bar is the interval "
-    "for a new run, the diamond what was measured.",
+    "predictions": "Held-out runs: the prediction and its interval for a new run, from what was measured.",
     "frontier": "Loss against training compute. Thin lines are learning curves, points are final "
     "losses, the dashed line is the lowest loss that the law expects at each budget.",
     "scaling": "Loss against parameters; each line is the fitted law at one amount of data.",
@@ -47,10 +46,12 @@ def run_label(row: Mapping[str, Any]) -> str:
 
 
 def in_plane(fit: Fit) -> bool:
+    """Whether the law is one in parameters and tokens."""
     return tuple(fit.x_cols[:2]) == ("num_params", "num_tokens")
 
 
 def subject(runs: pd.DataFrame) -> str:
+    """How many runs over which ranges."""
     table = used(runs)
     words = [f"{len(table)} runs"]
     for name, what in (("num_params", "parameters"), ("num_tokens", data_label(runs))):
@@ -63,9 +64,10 @@ def subject(runs: pd.DataFrame) -> str:
     return ", ".join(words) + "."
 
 
-def tiles_section(
+def tiles(
     runs: pd.DataFrame, fit: Fit | None, holdout: Held, plan: Sequence[Allocation] | None
 ) -> str:
+    """The numbers to know first."""
     tiles = [(f"{len(used(runs))} of {len(runs)}", "runs used")]
     if fit is not None:
         tiles.append((f"{fit.r2:.4f}", "R² of log loss" if fit.space == "log" else "R² of loss"))
@@ -91,7 +93,8 @@ def tiles_section(
     )
 
 
-def law_section(fit: Fit, level: float, headline: bool) -> str:
+def law(fit: Fit, level: float, headline: bool) -> str:
+    """A law: its formula, parameters with intervals, and how it was fitted."""
     percent = f"{100 * level:g} % interval"
     ci = fit.ci(level) if fit.draws is not None else {}
     rows: list[list[Cell]] = [
@@ -129,7 +132,8 @@ def law_section(fit: Fit, level: float, headline: bool) -> str:
     )
 
 
-def held_out_section(holdout: Held, drawn: Mapping[str, Figure], level: float) -> str:
+def held_out(holdout: Held, drawn: Mapping[str, Figure], level: float) -> str:
+    """Held-out runs: prediction, interval, truth, error side by side."""
     rows: list[list[Cell]] = []
     for row in holdout:
         low, high = row["ci"]
@@ -154,7 +158,8 @@ def held_out_section(holdout: Held, drawn: Mapping[str, Figure], level: float) -
     )
 
 
-def plan_section(plan: Sequence[Allocation], runs: pd.DataFrame, level: float) -> str:
+def next_runs(plan: Sequence[Allocation], runs: pd.DataFrame, level: float) -> str:
+    """The best size and data at each budget."""
     percent = f"{100 * level:g} %"
     largest = float(used(runs)["flops"].max()) if "flops" in runs.columns else float("nan")
     rows: list[list[Cell]] = [
@@ -183,13 +188,15 @@ def plan_section(plan: Sequence[Allocation], runs: pd.DataFrame, level: float) -
     )
 
 
-def no_plan_section(trouble: str) -> str:
+def no_plan(trouble: str) -> str:
+    """Why there is no plan; empty if there is nothing to say."""
     if not trouble:
         return ""
     return f"<h2>What to train next</h2><p class='warn'>No plan: {escape(trouble)}.</p>"
 
 
-def figures_section(drawn: Mapping[str, Figure]) -> str:
+def gallery(drawn: Mapping[str, Figure]) -> str:
+    """The figures with their captions."""
     shown = [name for name in drawn if name != "predictions"]
     if not shown:
         return ""
@@ -201,7 +208,8 @@ def figures_section(drawn: Mapping[str, Figure]) -> str:
     return f"<h2>Figures</h2><div class='figures'>{''.join(blocks)}</div>"
 
 
-def minima_section(found: IsoFlop, level: float) -> str:
+def minima(found: IsoFlop, level: float) -> str:
+    """The best size at each budget, with its status."""
     rows: list[list[Cell]] = [
         [
             (scientific(m.flops), "number"),
@@ -228,7 +236,8 @@ def minima_section(found: IsoFlop, level: float) -> str:
     )
 
 
-def care_section(runs: pd.DataFrame, fits: Sequence[Fit]) -> str:
+def care(runs: pd.DataFrame, fits: Sequence[Fit]) -> str:
+    """Diagnostics and notes in words."""
     lines: list[str] = []
     for fit in fits:
         lines += [f"{fit.law.name}: {line}" for line in fit.diagnostics.get("warnings", [])]
@@ -251,7 +260,8 @@ def care_section(runs: pd.DataFrame, fits: Sequence[Fit]) -> str:
     return f"<h2>To be read with care</h2>{card(f'<ul class=plain>{items}</ul>')}"
 
 
-def excluded_section(runs: pd.DataFrame, fits: Sequence[Fit]) -> str:
+def excluded(runs: pd.DataFrame, fits: Sequence[Fit]) -> str:
+    """Each run that was not used, and why."""
     rows: list[list[Cell]] = []
     if fits:
         for line in fits[0].excluded:
@@ -265,7 +275,8 @@ def excluded_section(runs: pd.DataFrame, fits: Sequence[Fit]) -> str:
     return f"<h2>Left out</h2>{card(table_html(('run', 'sizes', 'why'), rows))}"
 
 
-def runs_section(runs: pd.DataFrame) -> str:
+def run_table(runs: pd.DataFrame) -> str:
+    """Every run."""
     columns: list[tuple[str, str, Any]] = [
         ("run_id", "run", lambda v: f"<code>{escape(str(v)[:8])}</code>"),
         ("name", "name", lambda v: escape(str(v))),
@@ -279,9 +290,8 @@ def runs_section(runs: pd.DataFrame) -> str:
         ("status", "status", lambda v: escape(str(v))),
     ]
     shown = [c for c in columns if c[0] in runs.columns and runs[c[0]].notna().any()]
-    order = runs.sort_values(
-        [name for name in ("num_params", "num_tokens") if name in runs.columns] or list(runs)[:1]
-    )
+    by = [name for name in ("num_params", "num_tokens") if name in runs.columns]
+    order = runs.sort_values(by) if by else runs
     rows: list[list[Cell]] = [
         [cell(value) for (_, _, cell), value in zip(shown, record, strict=True)]
         for record in order[[name for name, _, _ in shown]].itertuples(index=False, name=None)

@@ -1,0 +1,270 @@
+"""The commands of the package ``cluster``: submit, status, cancel, retry, logs, sync, ui."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from cluster.launch import Rerun, Submission
+    from cluster.status import SweepStatus
+    from sweeps import Sweep
+
+
+def add_commands(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Describe the commands; nothing heavy is imported."""
+    submit = subparsers.add_parser("submit", help="run what is not done yet of a sweep")
+    submit.add_argument("source", metavar="SPEC.yaml|SWEEP.jsonl")
+    submit.add_argument(
+        "--rerun",
+        choices=("missing", "failed", "all"),
+        default="missing",
+        help="missing: runs that never ended (default); failed: those that failed too; "
+        "all: every run from its beginning",
+    )
+    submit.add_argument("--dry-run", action="store_true", help="say what would be done")
+    _add_where(submit)
+    submit.set_defaults(run=_submit)
+
+    status = subparsers.add_parser("status", help="how far a sweep is")
+    _add_sweep(status)
+    status.add_argument("--watch", action="store_true", help="refresh until all is done")
+    status.add_argument("--json", action="store_true", help="one JSON document on stdout")
+    status.set_defaults(run=_status)
+
+    cancel = subparsers.add_parser(
+        "cancel", help="stop a sweep's workers; what runs is checkpointed"
+    )
+    _add_sweep(cancel)
+    cancel.set_defaults(run=_cancel)
+
+    retry = subparsers.add_parser("retry", help="run a sweep's missing and failed runs")
+    _add_sweep(retry, root=False)
+    _add_where(retry)
+    retry.set_defaults(run=_retry)
+
+    logs = subparsers.add_parser("logs", help="the log of one run")
+    _add_sweep(logs)
+    logs.add_argument("run_id", metavar="RUN_ID", help="a run's id, its beginning, or its name")
+    logs.add_argument("--tail", type=int, metavar="LINES", help="only the last lines")
+    logs.set_defaults(run=_logs)
+
+    sync = subparsers.add_parser("sync", help="ship to the tracking store what is not there yet")
+    _add_sweep(sync)
+    sync.add_argument("--tracking-uri", metavar="URI")
+    sync.set_defaults(run=_sync)
+
+    ui = subparsers.add_parser("ui", help="the MLflow UI on the right store")
+    ui.add_argument("sweep", metavar="SWEEP", nargs="?", help="open at this one (default: last)")
+    ui.add_argument("--port", type=int, default=5000, metavar="P", help="port on 127.0.0.1 (5000)")
+    ui.add_argument("--root", metavar="DIR", help="root folder (default: SCALING_HOME)")
+    ui.add_argument("--tracking-uri", metavar="URI")
+    ui.set_defaults(run=_ui)
+
+
+def _add_sweep(parser: argparse.ArgumentParser, *, root: bool = True) -> None:
+    parser.add_argument("sweep", metavar="SWEEP", help="a submitted sweep's name, folder or file")
+    if root:
+        parser.add_argument("--root", metavar="DIR", help="root folder (default: SCALING_HOME)")
+
+
+def _add_where(parser: argparse.ArgumentParser) -> None:
+    """Where and with what a submission runs."""
+    parser.add_argument(
+        "--on",
+        choices=("local", "inline"),
+        default="local",
+        help="local: worker processes on this machine (default); inline: in this process",
+    )
+    parser.add_argument(
+        "--workers", type=int, default=2, metavar="N", help="worker processes, one thread each (2)"
+    )
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda (auto)")
+    parser.add_argument("--root", metavar="DIR", help="root folder (default: SCALING_HOME)")
+    parser.add_argument("--tracking-uri", metavar="URI", help="default: SQLite in the root")
+    parser.add_argument("--wait", action="store_true", help="show the progress until all is done")
+    parser.add_argument("--json", action="store_true", help="one JSON document on stdout")
+
+
+def _submit(args: argparse.Namespace) -> int:
+    from sweeps import load_sweep
+
+    return _launch(args, load_sweep(args.source), args.rerun, args.dry_run)
+
+
+def _retry(args: argparse.Namespace) -> int:
+    from cluster.status import read_rows
+    from scaling.store import Store
+    from sweeps import load_sweep
+
+    name, store = _name(args.sweep), Store.at(args.root)
+    read_rows(store, name)  # says which sweeps there are if this is none of them
+    return _launch(args, load_sweep(store.sweep_dir(name) / "sweep.jsonl"), "failed", False)
+
+
+def _launch(args: argparse.Namespace, sweep: Sweep, rerun: Rerun, dry_run: bool) -> int:
+    from cluster.launch import submit
+    from cluster.resources import Resources
+    from cluster.status import sweep_status
+    from scaling.terminal import print_json
+
+    submission = submit(
+        sweep,
+        on=args.on,
+        workers=args.workers,
+        root=args.root,
+        tracking_uri=args.tracking_uri,
+        rerun=rerun,
+        dry_run=dry_run,
+        wait=args.wait,
+        resources=Resources(device=args.device),
+    )
+    if args.json:
+        print_json(submission.to_dict())
+    elif dry_run:
+        _print_plan(sweep, submission)
+    else:
+        _print_submission(sweep, submission, args.root)
+    if dry_run or not (args.wait or args.on == "inline"):
+        return 0
+    counts = sweep_status(sweep.name, args.root).counts
+    return 1 if counts.get("failed") else 0
+
+
+def _print_plan(sweep: Sweep, submission: Submission) -> None:
+    from scaling.terminal import print_table
+
+    entries = {entry.run_id: entry for entry in sweep}
+    columns = ("run_id", "name", "num_params", "num_tokens", "flops")
+    rows = [[entries[r].columns[c] for c in columns] for r in submission.submitted]
+    if rows:
+        print_table(f"{sweep.name}: would run, in this order", columns, rows)
+    print(f"{len(submission.submitted)} runs to do, {len(submission.skipped)} left out")
+
+
+def _print_submission(sweep: Sweep, submission: Submission, root: str | None) -> None:
+    from cluster.live import summary
+    from cluster.status import sweep_status
+
+    status = sweep_status(sweep.name, root)
+    print(f"{len(submission.submitted)} runs submitted, {len(submission.skipped)} left out")
+    print(summary(status))
+    failed = [run for run in status.in_state("failed") if run.run_id in submission.skipped]
+    if failed:
+        print(f"{len(failed)} failed before: `scaling retry {sweep.name}` runs them again")
+    if submission.job_ids:
+        print(f"workers: {', '.join(submission.job_ids)}; `scaling status {sweep.name} --watch`")
+
+
+def _status(args: argparse.Namespace) -> int:
+    from cluster.live import summary
+    from cluster.status import sweep_status
+    from scaling.terminal import print_json
+
+    name = _name(args.sweep)
+    if args.watch:
+        _watch(name, args.root)
+    status = sweep_status(name, args.root)
+    if args.json:
+        print_json(status.to_dict())
+        return 0
+    print(summary(status))
+    if not args.watch:
+        _print_runs(status)
+    return 0
+
+
+def _print_runs(status: SweepStatus, limit: int = 40) -> None:
+    """The runs that need a look first; the rest only counted."""
+    from cluster.live import duration
+    from scaling.terminal import print_table
+
+    order = ("failed", "stalled", "diverged", "running", "stopped", "queued", "done", "planned")
+    runs = sorted(status.runs, key=lambda run: order.index(run.state))
+    rows = [
+        (
+            run.run_id,
+            run.name,
+            run.state,
+            f"{run.progress:.0%}",
+            "" if run.loss is None else f"{run.loss:.4f}",
+            duration(run.seconds_left),
+            run.reason,
+        )
+        for run in runs[:limit]
+    ]
+    print_table("", ("run_id", "name", "state", "progress", "loss", "left", "reason"), rows)
+    if len(runs) > limit:
+        print(f"... and {len(runs) - limit} more: --json has all")
+
+
+def _watch(name: str, root: str | None) -> None:
+    import threading
+
+    from cluster.live import watch
+    from cluster.queue import live_queues
+    from scaling.store import Store
+
+    store, over = Store.at(root), threading.Event()
+    thread = threading.Thread(target=watch, args=(store, name, over), daemon=True)
+    thread.start()
+    while thread.is_alive() and live_queues(store.sweep_dir(name)):
+        thread.join(1.0)
+    over.set()
+    thread.join()
+
+
+def _cancel(args: argparse.Namespace) -> int:
+    from cluster.cancel import cancel
+
+    return cancel(_name(args.sweep), args.root)
+
+
+def _logs(args: argparse.Namespace) -> int:
+    from cluster.job import LOG
+    from cluster.status import read_rows
+    from scaling.store import Store
+
+    store, name = Store.at(args.root), _name(args.sweep)
+    rows = read_rows(store, name)
+    found = [r for r in rows if r["run_id"].startswith(args.run_id) or r["name"] == args.run_id]
+    if len(found) != 1:
+        raise ValueError(
+            f"{len(found)} runs of {name!r} match {args.run_id!r}: give one of the ids that "
+            f"`scaling status {name}` lists"
+        )
+    path = store.run_dir(found[0]["run_id"]) / LOG
+    if not path.exists():
+        raise ValueError(f"run {found[0]['run_id']} has no log yet: it was never begun")
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    print("\n".join(lines[-args.tail :] if args.tail else lines))
+    return 0
+
+
+def _sync(args: argparse.Namespace) -> int:
+    from cluster.ship import ship_sweep
+    from scaling.errors import WorkError
+
+    shipped = ship_sweep(_name(args.sweep), root=args.root, tracking_uri=args.tracking_uri)
+    if shipped.problem:
+        raise WorkError(f"{shipped.problem}; run `scaling sync` again when it does")
+    print(f"{shipped.complete} runs are complete in the tracking store, {shipped.open} unfinished")
+    return 0
+
+
+def _ui(args: argparse.Namespace) -> int:
+    from cluster.ui import serve
+
+    return serve(args.port, args.root, args.tracking_uri, args.sweep and _name(args.sweep))
+
+
+def _name(sweep: str) -> str:
+    """A sweep's name from its name, its folder or its file."""
+    from pathlib import Path
+
+    path = Path(sweep)
+    if path.is_file():
+        from sweeps import load_sweep
+
+        return load_sweep(path).name
+    return path.resolve().name if (path / "sweep.jsonl").is_file() else sweep

@@ -1,0 +1,45 @@
+"""What the launcher's tests share: small sweeps, and a tracking store that is ready at once."""
+
+from __future__ import annotations
+
+import shutil
+
+import pytest
+
+from scaling.spec import RunSpec
+from sweeps.sweep import Sweep
+
+
+@pytest.fixture
+def make_sweep(tiny):
+    """``make_sweep(name, **options)``: runs over all combinations of the listed options."""
+
+    def make(name="tiny", **options):
+        import itertools
+
+        axes = {key: value for key, value in options.items() if isinstance(value, list)}
+        fixed = {key: value for key, value in options.items() if key not in axes}
+        specs = [
+            RunSpec.resolve(**{**tiny, **fixed, **dict(zip(axes, values, strict=True))})
+            for values in itertools.product(*axes.values())
+        ]
+        return Sweep.of(name, specs)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def empty_store(tmp_path_factory):
+    """A SQLite tracking store with its tables; making one takes seconds."""
+    from scaling.tracking import connect
+
+    path = tmp_path_factory.mktemp("store") / "mlflow.db"
+    connect(f"sqlite:///{path}")
+    return path
+
+
+@pytest.fixture
+def store_ready(home, empty_store):
+    """The home's tracking store, ready."""
+    shutil.copy(empty_store, home / "mlflow.db")
+    return f"sqlite:///{home / 'mlflow.db'}"

@@ -26,5 +26,3 @@ def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'analysis' has no attribute {name!r}")
     return getattr(import_module(_HOMES[name]), name)
-
-

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from analysis.laws.base import Array
-from analysis.newton import final_delta, spread_of
+from analysis.newton import final_delta
 from analysis.observations import Observations
 from analysis.problem import Problem
 from analysis.uncertainty import sandwich
@@ -36,7 +36,7 @@ def certify(
     problem: Problem,
     found: Array,
     objectives: Array,
-    grid_starts: int,
+    independent: slice,
     seen: Observations,
     original: Callable[[Array], Array],
 ) -> tuple[str, dict[str, Any]]:
@@ -44,15 +44,16 @@ def certify(
 
     ``gradient_norm`` is the largest derivative of the objective by a fit coordinate (inputs over
     their geometric means, positive parameters as logarithms), relative to the objective;
-    ``starts`` and ``agree`` the number of starts and the share that ends at the same optimum;
-    ``objective_gap`` how much worse, relatively, the best independent random start is;
+    ``starts`` and ``agree`` the number of independent random starts and the share that ends at
+    this optimum;
+    ``objective_gap`` how much worse, relatively, the best of them is;
     ``other_optima`` the distinct optima within 5 %; ``condition`` the condition number of the
     Hessian with unit diagonal; ``at_bounds`` parameters at a bound; ``warnings`` in words.
     """
     best = int(np.argmin(objectives))
     theta, objective = found[best], float(objectives[best])
     scale = max(objective, 1e-300)
-    last = final_delta(problem, spread_of(problem, theta[None]))
+    last = final_delta(problem, 1)
     gradient, hessian, size = problem.derivatives(theta[None], problem.residuals(theta[None]), last)
     low, high = problem.bounds
     names = problem.law.names
@@ -64,9 +65,9 @@ def certify(
     free = (low < high) & np.array([name not in at_bounds for name in names])
     steep = np.abs(gradient[0]) / (last[0] if problem.penalty.loss_fn == "lad" else 1.0)
     norm = float(steep[free].max(initial=0.0)) / scale
-    agree = objectives <= objective * (1 + SAME) + 1e-15
-    independent = objectives[grid_starts:]
-    gap = float(independent.min() / scale - 1.0) if len(independent) else float("nan")
+    same = objective * (1 + SAME) + 1e-15
+    alone = objectives[independent]
+    gap = max(float(alone.min()) / scale - 1.0, 0.0) if len(alone) else None
     values, vectors = np.linalg.eigh(
         hessian[0][np.ix_(free, free)] / np.outer(size[0][free], size[0][free])
     )
@@ -87,16 +88,19 @@ def certify(
         seen_before = [objective, *(o["objective"] for o in others)]
         if all(abs(value - s) > 1e-4 * scale for s in seen_before):
             others.append(
-                {"objective": value, "params": dict(zip(names, original(found[i]).tolist(), strict=True))}
+                {
+                    "objective": value,
+                    "params": dict(zip(names, original(found[i]).tolist(), strict=True)),
+                }
             )
     close = [o for o in others if o["objective"] < objective * 1.01]
     if close:
         warnings.append(f"{len(close)} other optima within 1 % of the objective: weakly identified")
     diagnostics = {
         "gradient_norm": norm,
-        "starts": len(objectives),
-        "agree": float(agree.mean()),
-        "objective_gap": max(gap, 0.0),
+        "starts": len(alone),
+        "agree": float((alone <= same).mean()) if len(alone) else None,
+        "objective_gap": gap,
         "other_optima": others,
         "condition": condition,
         "at_bounds": at_bounds,

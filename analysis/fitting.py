@@ -19,12 +19,14 @@ from analysis.penalty import Penalty
 from analysis.problem import Problem
 from analysis.starts import best_starts, random_starts
 from analysis.uncertainty import bootstrap as resampled_fits
+from analysis.uncertainty import profile as profile_of
+from scaling.names import refuse_unknown
 
 if TYPE_CHECKING:
     import pandas as pd
 
 GRID_STARTS = 3
-RANDOM_STARTS = 13
+"""Best grid points that are polished besides the independent starts."""
 
 
 @dataclass(frozen=True)
@@ -130,9 +132,40 @@ class Fit:
     def ci(self, level: float = 0.9) -> dict[str, tuple[float, float]]:
         """Percentile interval of each parameter over the draws (of its logarithm if positive)."""
         low, high = np.quantile(self._need_draws(), _tails(level), axis=0)
-        return {
-            name: (float(low[i]), float(high[i])) for i, name in enumerate(self.law.names)
-        }
+        return {name: (float(low[i]), float(high[i])) for i, name in enumerate(self.law.names)}
+
+    def profile(
+        self, name: str, level: float = 0.9, points: int = 24
+    ) -> tuple[Array, Array, tuple[float, float]]:
+        """Profile likelihood of an exponent (or any parameter that units do not change).
+
+        Returns values ``(2 points + 1,)``, the objective minimised over all other parameters at
+        each, and the interval in which it rises by less than the robust chi-squared limit.
+        """
+        if name not in self.params:
+            refuse_unknown(name, self.params, f"parameter of {self.law.name}")
+        problem = _problem(
+            self.law,
+            self.inputs,
+            self.observed,
+            self.weights,
+            Penalty(self.loss_fn, self.delta, self.asymmetry),
+            self.space,
+        )
+        units = scales(self.inputs, self.law)
+        index = self.law.names.index(name)
+        scaled = self.vector if self.law.rescale is None else self.law.rescale(self.vector, units)
+        if not np.isclose(scaled[index], self.vector[index], rtol=1e-9):
+            raise ValueError(
+                f"{name} of {self.law.name} changes with the units of its inputs, which a profile "
+                "holds fixed; profile an exponent, or use ci() for this parameter"
+            )
+        values, objective, interval = profile_of(
+            problem, problem.coordinates(scaled), index, level, points
+        )
+        if self.law.on_log[index]:
+            values, interval = np.exp(values), (np.exp(interval[0]), np.exp(interval[1]))
+        return values, objective, (float(interval[0]), float(interval[1]))
 
     def optimal(self, flops: float, cost: float = 6.0) -> dict[str, float]:
         """``num_params``, ``num_tokens`` and ``loss`` of the best run with C = ``cost`` N D."""
@@ -257,8 +290,9 @@ def fit(
     x_col: str | None = None,
     y_col: str | None = None,
     bootstrap: int = 0,
-    resample: str = "pairs",
+    resample: str | Array = "pairs",
     cluster: str | None = None,
+    starts: int = 12,
     seed: int = 0,
 ) -> Fit:
     """Fit ``law`` to ``runs``: the least sum over runs of weight x penalty of the residual.
@@ -285,8 +319,12 @@ def fit(
         The column that a one-variable law takes, and the column that is predicted.
     bootstrap : int
         Number of draws for intervals (0: none), each restarted globally.
-    resample : "pairs", "cluster" or "residual"
-        What is drawn; ``cluster`` names the column of the cluster.
+    resample : "pairs", "cluster", "residual" or array ``(bootstrap, n_runs)``
+        What is drawn; ``cluster`` names the column of the cluster. An array says how often each
+        fitted run counts in each draw.
+    starts : int
+        Number of independent random starts that the certificate rests on; with 0 the best
+        points of the global grid alone are polished (some milliseconds).
     seed : int
         Of the draws and of the independent starts.
 
@@ -312,28 +350,17 @@ def fit(
     penalty = Penalty(loss_fn, delta, asymmetry)
     seen = observe(law, runs, x_cols, y_col, space, weights, cluster)
     units = scales(seen.inputs, law)
-    problem = Problem(
-        law,
-        tuple(x / u for x, u in zip(seen.inputs, units, strict=True)),
-        np.log(seen.observed) if space == "log" else seen.observed,
-        seen.weights,
-        penalty,
-        space,
-    )
-    rng = np.random.default_rng(seed)
-    starts = np.concatenate(
-        [best_starts(problem, GRID_STARTS)[0], random_starts(problem, RANDOM_STARTS, rng)]
-    )
-    found, objectives = minimise(problem, starts)
-    probed = minimise(problem, probes(problem, found[np.argmin(objectives)]), reach=0.02)
-    found, objectives = (np.concatenate(both) for both in zip((found, objectives), probed, strict=True))
+    problem = _problem(law, seen.inputs, seen.observed, seen.weights, penalty, space)
+    found, objectives = _search(problem, starts, seed)
     best = int(np.argmin(objectives))
 
     def original(theta: Array) -> Array:
         params = problem.params(theta)
         return params if law.rescale is None else law.rescale(params, 1 / units)
 
-    status, diagnostics = certify(problem, found, objectives, GRID_STARTS, seen, original)
+    status, diagnostics = certify(
+        problem, found, objectives, slice(GRID_STARTS, GRID_STARTS + starts), seen, original
+    )
     draws = None
     if bootstrap:
         draws = original(
@@ -356,13 +383,47 @@ def fit(
         excluded=seen.excluded,
         diagnostics=diagnostics,
         draws=draws,
-        resample=resample,
+        resample=resample if isinstance(resample, str) else "given",
         seed=seed,
     )
+
+
+def _problem(
+    law: Law,
+    inputs: tuple[Array, ...],
+    observed: Array,
+    weights: Array,
+    penalty: Penalty,
+    space: str,
+) -> Problem:
+    """The minimisation, with inputs in units of their geometric means."""
+    units = scales(inputs, law)
+    return Problem(
+        law,
+        tuple(x / u for x, u in zip(inputs, units, strict=True)),
+        np.log(observed) if space == "log" else observed,
+        weights,
+        penalty,
+        space,
+    )
+
+
+def _search(problem: Problem, starts: int, seed: int) -> tuple[Array, Array]:
+    """Optima ``(m, p)`` and objectives: from the grid, from random starts, from probes."""
+    first = best_starts(problem, GRID_STARTS)[0]
+    if not starts:
+        return minimise(problem, first[:1])
+    rng = np.random.default_rng(seed)
+    found, objectives = minimise(
+        problem, np.concatenate([first, random_starts(problem, starts, rng)])
+    )
+    near, near_objectives = minimise(
+        problem, probes(problem, found[np.argmin(objectives)]), reach=0.02
+    )
+    return np.concatenate([found, near]), np.concatenate([objectives, near_objectives])
 
 
 def _tails(level: float) -> list[float]:
     if not 0 < level < 1:
         raise ValueError(f"level {level} is not between 0 and 1; 0.9 is usual")
     return [0.5 - level / 2, 0.5 + level / 2]
-

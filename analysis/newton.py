@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from os import cpu_count
 
 import numpy as np
+from numpy.typing import NDArray
 
 from analysis.laws.base import Array
 from analysis.problem import Problem
@@ -37,16 +38,21 @@ def minimise(
     else:
         with ThreadPoolExecutor(cpu_count()) as pool:
             found = np.concatenate(
-                list(pool.map(lambda part: _descend(problem.rows(part), theta[part], small, reach), parts))
+                list(
+                    pool.map(
+                        lambda part: _descend(problem.rows(part), theta[part], small, reach), parts
+                    )
+                )
             )
     return found, problem.objective(found)
 
 
-def final_delta(problem: Problem, spread: Array) -> Array:
-    """The delta ``(k,)`` that the continuation ends at: tiny beside the residuals for ``lad``."""
-    if problem.penalty.loss_fn == "lad":
-        return 1e-7 * spread
-    return np.full(len(spread), problem.penalty.delta)
+def final_delta(problem: Problem, count: int) -> Array:
+    """The delta ``(count,)`` that the continuation ends at: next to nothing for ``lad``."""
+    if problem.penalty.loss_fn != "lad":
+        return np.full(count, problem.penalty.delta)
+    size = 1.0 if problem.space == "log" else float(np.abs(problem.target).mean())
+    return np.full(count, 1e-9 * size)
 
 
 def spread_of(problem: Problem, theta: Array) -> Array:
@@ -58,7 +64,7 @@ def _descend(problem: Problem, theta: Array, small: float, reach: float) -> Arra
     low, high = problem.bounds
     theta = np.clip(theta, low, high)
     spread = spread_of(problem, theta)
-    last = final_delta(problem, spread)
+    last = final_delta(problem, len(theta))
     if problem.penalty.loss_fn == "mse":
         return _newton(problem, theta, last, last, True, small)
     if problem.penalty.loss_fn == "tukey":
@@ -91,7 +97,9 @@ def _newton(
         here, at, damp = theta[open_], delta[open_], damping[open_]
         value = part.total(part.penalty.smoothed(r, at[:, None], exact))
         gradient, hessian, scale = part.derivatives(here, r, at, exact)
-        step = _step(here, gradient, hessian, scale, damp, low, high)
+        stuck = ((here <= low) & (gradient > 0)) | ((here >= high) & (gradient < 0))
+        stuck[:, problem.held] = True
+        step = _step(stuck, gradient, hessian, scale, damp)
         trial = np.clip(here + step, low, high)
         r_trial = part.residuals(trial)
         reached = part.total(part.penalty.smoothed(r_trial, at[:, None], exact))
@@ -117,18 +125,11 @@ def _newton(
 
 
 def _step(
-    here: Array,
-    gradient: Array,
-    hessian: Array,
-    scale: Array,
-    damping: Array,
-    low: Array,
-    high: Array,
+    stuck: NDArray[np.bool_], gradient: Array, hessian: Array, scale: Array, damping: Array
 ) -> Array:
-    """The damped Newton step ``(k, p)``, zero for coordinates that a bound holds."""
-    stuck = ((here <= low) & (gradient > 0)) | ((here >= high) & (gradient < 0))
+    """The damped Newton step ``(k, p)``, zero for coordinates that are held or at a bound."""
     free = ~(stuck[:, :, None] | stuck[:, None, :])
-    diagonal = np.arange(here.shape[1])
+    diagonal = np.arange(stuck.shape[1])
     h = np.where(free, hessian / (scale[:, :, None] * scale[:, None, :]), 0.0)
     h[:, diagonal, diagonal] += damping[:, None] + stuck
     g = np.where(stuck, 0.0, gradient / scale)

@@ -26,7 +26,7 @@ class Problem:
 
     ``inputs`` are ``(n,)`` each, shared by all draws. ``target (n,) or (k, n)`` is the
     observation, or its logarithm if ``space`` is ``"log"``; ``weights (n,) or (k, n)``. A batch
-    of points is ``theta (k, p)``.
+    of points is ``theta (k, p)``; coordinates ``held`` stay where they start.
     """
 
     law: Law
@@ -35,6 +35,7 @@ class Problem:
     weights: Array
     penalty: Penalty
     space: str
+    held: tuple[int, ...] = ()
 
     def rows(self, index: NDArray[np.intp]) -> Problem:
         """The problem of the draws ``index`` only."""
@@ -44,6 +45,18 @@ class Problem:
             self,
             target=self.target if self.target.ndim == 1 else self.target[index],
             weights=self.weights if self.weights.ndim == 1 else self.weights[index],
+        )
+
+    def repeat(self, times: int) -> Problem:
+        """Each draw ``times`` times in a row."""
+        if times == 1:
+            return self
+        return replace(
+            self,
+            target=self.target if self.target.ndim == 1 else np.repeat(self.target, times, axis=0),
+            weights=self.weights
+            if self.weights.ndim == 1
+            else np.repeat(self.weights, times, axis=0),
         )
 
     def with_weights(self, weights: Array) -> Problem:

@@ -60,7 +60,9 @@ def candidates(problem: Problem) -> Array:
     observed, _ = _square(problem)
     pool = law.starts(observed.mean(axis=0), *problem.inputs)
     pool = pool[np.isfinite(pool).all(axis=1)]
-    return problem.params(problem.clip(problem.coordinates(np.where(law.on_log, np.maximum(pool, 1e-300), pool))))
+    return problem.params(
+        problem.clip(problem.coordinates(np.where(law.on_log, np.maximum(pool, 1e-300), pool)))
+    )
 
 
 @lru_cache(maxsize=32)
@@ -88,7 +90,11 @@ def project(problem: Problem, shapes: Array) -> tuple[Array, Array]:
     observed, weights = _square(problem)
     if not law.linear:
         relative = law.predict(shapes, *problem.inputs)[:, None] - observed
-        cost = np.einsum("kn,gkn->gk", np.broadcast_to(weights, relative.shape[1:]), relative**2) if weights.shape[0]==relative.shape[1] else (relative[:, 0] ** 2) @ weights.T
+        cost = (
+            np.einsum("kn,gkn->gk", np.broadcast_to(weights, relative.shape[1:]), relative**2)
+            if weights.shape[0] == relative.shape[1]
+            else (relative[:, 0] ** 2) @ weights.T
+        )
         params = np.repeat(shapes[:, None], cost.shape[1], axis=1)
         return params, np.where(np.isfinite(cost), cost, np.inf)
     linear, design, offset = _affine(problem, shapes)
@@ -132,8 +138,10 @@ def settle(problem: Problem, theta: Array) -> Array:
             params = _with_coefficients(problem, params, observed, weights)
         r = law.predict(params, *problem.inputs) - observed
         cost = np.einsum("kn,kn->k", np.broadcast_to(weights, r.shape), r * r)
-        return np.clip(problem.coordinates(params), low, high), r, np.where(
-            np.isfinite(cost), cost, np.inf
+        return (
+            np.clip(problem.coordinates(params), low, high),
+            r,
+            np.where(np.isfinite(cost), cost, np.inf),
         )
 
     theta, r, cost = projected(theta)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -51,7 +53,11 @@ def serve(
     command += ["--artifacts-destination", str(folder / "artifacts")]
     log = folder / "ui.log"
     with log.open("wb") as output:
-        server = subprocess.Popen(command, cwd=folder, stdout=output, stderr=subprocess.STDOUT)
+        # A session of its own: the server has children, and they are ended together.
+        server = subprocess.Popen(
+            command, cwd=folder, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
+        )
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(0))
     try:
         note("starting the MLflow UI ...")
         _wait_until_up(server, port, log)
@@ -61,7 +67,8 @@ def serve(
     except KeyboardInterrupt:
         return 0
     finally:
-        server.terminate()
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(server.pid, signal.SIGTERM)
         server.wait()
 
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from analysis.planning import Allocation
     from sweeps import Sweep
 
+SWEEP_FILE = "quickstart.yaml"
 HELD_OUT = 2  # runs of largest compute that the first fit does not see
 LEVEL = 0.9
 DRAWS = 1000
@@ -36,7 +37,7 @@ def quickstart_sweep(seed: int = 0) -> Sweep:
     from sweeps.expand import expand
     from sweeps.spec import read_design
 
-    with as_file(files("scaling") / "quickstart.yaml") as path:
+    with as_file(files("scaling") / SWEEP_FILE) as path:
         design = read_design(path)
     if seed:
         design = replace(design, name=f"{design.name}-seed{seed}", seeds=(seed,))
@@ -160,9 +161,7 @@ def _ci(interval: Any) -> str:
 
 
 def _print_predictions(predicted: list[dict[str, Any]], n_known: int) -> None:
-    rows = [
-        (r["num_params"], r["num_tokens"], r["predicted"], _ci(r["ci"])) for r in predicted
-    ]
+    rows = [(r["num_params"], r["num_tokens"], r["predicted"], _ci(r["ci"])) for r in predicted]
     print_table(
         f"Predicted from {n_known} smaller runs, before their loss is looked at",
         ("N", "D", "predicted loss", "90 % interval"),

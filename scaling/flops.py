@@ -133,7 +133,7 @@ def training_memory(cost: Cost, units_per_step: int, bytes_per_activation: int =
 def nearest_size(
     count: Callable[[int], int], target: float, low: int = 1, high: int = 1 << 20
 ) -> int:
-    """The integer x in [low, high] whose increasing ``count(x)`` is nearest to ``target``, in ratio.
+    """The integer x in [low, high] whose rising ``count(x)`` is nearest to ``target``, in ratio.
 
     ``count`` may grow by any law: bisection finds the two neighbours of the target.
     """

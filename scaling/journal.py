@@ -48,12 +48,8 @@ def points(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def end(events: list[dict[str, Any]]) -> dict[str, Any] | None:
     """The last ``end`` event if nothing was started after it, else None."""
-    for event in reversed(events):
-        if event["event"] == "end":
-            return event
-        if event["event"] == "start":
-            return None
-    return None
+    last = next((e for e in reversed(events) if e["event"] in ("start", "end")), None)
+    return last if last is not None and last["event"] == "end" else None
 
 
 class Journal:

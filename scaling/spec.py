@@ -208,7 +208,7 @@ class RunSpec:
         if warmup_fraction is not None:
             warmup_fraction = convert("float", "warmup_fraction", warmup_fraction)
             chosen["schedule"]["warmup_tokens"] = round(warmup_fraction * num_tokens)
-        parts = {part: typed(kind, chosen[part]) for part, kind in PARTS.items()}
+        parts: dict[str, Any] = {part: typed(kind, chosen[part]) for part, kind in PARTS.items()}
         spec = cls(family=family.name, model=config, seed=seed, **parts)
         spec.check()
         return spec

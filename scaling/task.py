@@ -15,7 +15,9 @@ from torch.nn import functional as F
 
 from scaling.spec import RunSpec
 
-EVAL_ITEMS = 16  # held-out items per forward pass: fits a core's cache; part of the bits of the loss
+EVAL_ITEMS = (
+    16  # held-out items per forward pass: fits a core's cache; part of the bits of the loss
+)
 
 
 class Task(Protocol):
@@ -54,10 +56,11 @@ def make_task(spec: RunSpec, data_dir: Path | None, device: torch.device) -> Tas
     return (NextToken if unit == "token" else Classify)(spec, data, device)
 
 
-def _autocast(spec: RunSpec, device: torch.device) -> AbstractContextManager[Any]:
-    return torch.autocast(
-        device.type, dtype=torch.bfloat16, enabled=spec.train.precision == "bfloat16"
-    )
+def _autocast(spec: RunSpec, device: torch.device) -> AbstractContextManager[None]:
+    enabled = spec.train.precision == "bfloat16"
+    context: AbstractContextManager[None]
+    context = torch.autocast(device.type, dtype=torch.bfloat16, enabled=enabled)
+    return context
 
 
 class NextToken:
@@ -85,7 +88,6 @@ class NextToken:
         )
         return self._losses(model, windows, t.label_smoothing).mean()
 
-    @torch.no_grad()
     def evaluate(self, model: nn.Module, limit: int) -> dict[str, float]:
         """Mean loss over fixed held-out windows; its error takes the window as the unit."""
         count = max(1, limit // self.context) if limit else None
@@ -125,7 +127,6 @@ class Classify:
             self._forward(model, inputs), target, label_smoothing=t.label_smoothing
         )
 
-    @torch.no_grad()
     def evaluate(self, model: nn.Module, limit: int) -> dict[str, float]:
         """Mean loss and error over the first ``limit`` held-out examples (all for 0)."""
         inputs, labels = self.data.heldout_inputs, self.data.heldout_labels

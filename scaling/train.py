@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import math
 import os
 import platform
@@ -224,7 +226,8 @@ class _Run:
 
     def _evaluate(self, task: Task, limit: int) -> dict[str, float]:
         self.model.eval()
-        values = task.evaluate(self.model, limit)
+        with torch.no_grad():
+            values = task.evaluate(self.model, limit)
         self.model.train()
         return values
 
@@ -360,17 +363,13 @@ def _state(run_dir: Path, state: str) -> dict[str, Any]:
 
 
 def _json(value: dict[str, Any]) -> str:
-    import json
-
     return json.dumps(value, indent=1)
 
 
 def _try(action: Callable[[], None]) -> None:
     """Do what can be done while an error is already on its way."""
-    try:
+    with contextlib.suppress(OSError):
         action()
-    except OSError:
-        pass
 
 
 __all__ = ["Outcome", "curve_steps", "points", "train"]

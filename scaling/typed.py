@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import fields
 from functools import cache
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 T = TypeVar("T")
 
@@ -22,7 +22,7 @@ def typed(kind: type[T], values: Mapping[str, Any]) -> T:
     ValueError
         If a value cannot be of its field's type, or a field without a default is missing.
     """
-    types = _field_types(kind)
+    types = _field_types(cast(Any, kind))
     try:
         return kind(**{name: convert(types[name], name, value) for name, value in values.items()})
     except TypeError as error:
@@ -30,8 +30,8 @@ def typed(kind: type[T], values: Mapping[str, Any]) -> T:
 
 
 @cache
-def _field_types(kind: type) -> dict[str, str]:
-    return {f.name: str(f.type) for f in fields(kind)}  # type: ignore[arg-type]
+def _field_types(kind: Any) -> dict[str, str]:
+    return {f.name: str(f.type) for f in fields(kind)}
 
 
 def convert(declared: str, name: str, value: Any) -> Any:

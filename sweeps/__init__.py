@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from sweeps.derive import RULES
-    from sweeps.estimate import estimate
-    from sweeps.expand import expand
     from sweeps.generators import GENERATORS
     from sweeps.load import load_sweep
     from sweeps.spec import Design, read_design
@@ -22,8 +20,6 @@ __all__ = [
     "Entry",
     "Sweep",
     "design_warnings",
-    "estimate",
-    "expand",
     "load_sweep",
     "read_design",
 ]
@@ -35,8 +31,6 @@ _HOMES = {
     "Entry": "sweeps.sweep",
     "Sweep": "sweeps.sweep",
     "design_warnings": "sweeps.warnings",
-    "estimate": "sweeps.estimate",
-    "expand": "sweeps.expand",
     "load_sweep": "sweeps.load",
     "read_design": "sweeps.spec",
 }

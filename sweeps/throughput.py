@@ -8,6 +8,7 @@ import time
 from bisect import bisect_left
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from statistics import median
 from typing import Any
 
@@ -96,16 +97,25 @@ def from_runs(store: Store) -> Throughput | None:
 def calibrated(store: Store) -> Throughput:
     """The calibration kept in ``ROOT/throughput.json``, made anew when missing or a month old."""
     path = store.root / FILE
-    kept = read_json(path)
-    if kept and time.time() - kept["time"] < MAX_AGE:
-        points = tuple((n, rate) for n, rate in kept["points"])
-        return Throughput(points, kept["device"], kept["source"])
+    kept = _kept(path)
+    if kept:
+        return kept
     measured = calibrate()
     try:
         write_atomic(path, json.dumps({**asdict(measured), "time": time.time()}, indent=1))
     except OSError:  # a root that cannot be written to: measure again next time
         return measured
     return measured
+
+
+def _kept(path: Path) -> Throughput | None:
+    value = read_json(path) or {}
+    try:
+        points = tuple((float(n), float(rate)) for n, rate in value["points"])
+        fresh = time.time() - value["time"] < MAX_AGE
+        return Throughput(points, value["device"], value["source"]) if fresh else None
+    except (KeyError, TypeError, ValueError):  # not there, or not ours: measure again
+        return None
 
 
 def calibrate(seconds: float = 1.5) -> Throughput:

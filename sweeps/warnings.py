@@ -11,7 +11,7 @@ from scaling.spec import RunSpec
 from sweeps.sweep import Sweep
 
 MIN_SCALES = 3  # a power law with a floor has three parameters
-MIN_RANGE = 10.0  # an exponent from less than one decade is mostly noise
+MIN_RANGE = 8.0  # three doublings; an exponent from less is mostly noise
 MIN_SIZE_RANGE = 4.0  # of N at one budget; a parabola over less is flat
 SAME = 1.05  # values within 5 % are one scale
 MAX_CORRELATION = 0.98

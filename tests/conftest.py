@@ -34,9 +34,7 @@ def tiny_data(tmp_path_factory) -> Path:
         text = np.where(noise, rng.integers(97, 123, len(text)), text).astype(np.uint8)
         (folder / f"{i:02d}.txt").write_bytes(text.tobytes())
     home = folder / "data"
-    prepare_tokens(
-        "tiny", TextFiles(tuple(sorted(folder.glob("*.txt")))), home, heldout=0.2
-    )
+    prepare_tokens("tiny", TextFiles(tuple(sorted(folder.glob("*.txt")))), home, heldout=0.2)
     return home
 
 

@@ -59,4 +59,3 @@ def test_light_imports_load_nothing_heavy(statement, absent):
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT
     )
     assert found.stdout.strip() == "[]"
-

@@ -150,7 +150,9 @@ def scales(inputs: tuple[Array, ...], law: Law) -> Array:
         return np.ones(len(inputs))
     logs = {name: np.log(x).mean() for name, x in zip(law.inputs, inputs, strict=True)}
     for name in law.one_unit:
-        logs[name] = np.mean([np.log(inputs[law.inputs.index(other)]).mean() for other in law.one_unit])
+        logs[name] = np.mean(
+            [np.log(inputs[law.inputs.index(other)]).mean() for other in law.one_unit]
+        )
     return np.exp([logs[name] for name in law.inputs])
 
 

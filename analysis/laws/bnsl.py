@@ -78,7 +78,9 @@ def _law(breaks: int) -> Law:
     formula, latex = "L = a + b * x^(-c0)", r"L = a + b\,x^{-c_0}"
     for i in range(1, breaks + 1):
         parameters += [
-            Parameter(f"c{i}", f"change of exponent at break {i}", -5.0, 10.0, (-0.5, 1.0), scale="linear"),
+            Parameter(
+                f"c{i}", f"change of exponent at break {i}", -5.0, 10.0, (-0.5, 1.0), scale="linear"
+            ),
             Parameter(f"d{i}", f"place of break {i}", 1e-4, 1e4, (0.1, 10.0), unit="as x"),
             Parameter(f"f{i}", f"width of break {i} in ln x", 1e-2, 10.0, (0.1, 2.0)),
         ]

@@ -7,7 +7,9 @@ import numpy as np
 from analysis.laws.base import Array, Law, Parameter, columns, stack
 
 
-def _terms(params: Array, num_params: Array, num_tokens: Array) -> tuple[Array, Array, Array, Array]:
+def _terms(
+    params: Array, num_params: Array, num_tokens: Array
+) -> tuple[Array, Array, Array, Array]:
     """M^eta C^-eta and M^-eta C^-eta with M = D/N, C = 6 N D, and the logarithms they decay by."""
     eta = columns(params)[3]
     by_n = np.log(6.0) + 2 * np.log(num_params)

@@ -81,7 +81,9 @@ def callable_law(
             out[..., i, :] = (predict(up, *arrays) - predict(down, *arrays)) / (2 * step[..., None])
         return out
 
-    parameters = tuple(free_parameter(name, name in signed, (start or {}).get(name)) for name in free)
+    parameters = tuple(
+        free_parameter(name, name in signed, (start or {}).get(name)) for name in free
+    )
     title = getattr(function, "__name__", "function")
     formula = f"{output} = {title}({', '.join(names)})"
     return own_law(title, formula, parameters, taken, predict, gradient, output)

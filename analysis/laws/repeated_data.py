@@ -7,7 +7,14 @@ import numpy as np
 from analysis.laws.base import Array, Law, Parameter, columns, stack
 from analysis.laws.chinchilla import ALPHA, BETA, A, B, E
 
-RD = Parameter("R_D", "repeats after which data have lost 1 - 1/e of their value", 1e-2, 1e4, (1, 100), symbol="R_D^*")
+RD = Parameter(
+    "R_D",
+    "repeats after which data have lost 1 - 1/e of their value",
+    1e-2,
+    1e4,
+    (1, 100),
+    symbol="R_D^*",
+)
 RN = Parameter("R_N", "the same for excess parameters", 1e-2, 1e4, (1, 100), symbol="R_N^*")
 
 
@@ -17,7 +24,11 @@ def _saturate(unique: Array, amount: Array, scale: Array) -> tuple[Array, Array,
     decay = np.exp(-repeats / scale)
     gained = -np.expm1(-repeats / scale)
     value = unique * (1.0 + scale * gained)
-    return value, 1.0 + scale * gained - decay * (1.0 + repeats), unique * (gained - decay * repeats / scale)
+    return (
+        value,
+        1.0 + scale * gained - decay * (1.0 + repeats),
+        unique * (gained - decay * repeats / scale),
+    )
 
 
 def _effective(

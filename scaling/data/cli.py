@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import glob
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -161,8 +160,8 @@ def _files(patterns: Sequence[str]) -> tuple[Path, ...]:
         path = Path(pattern).expanduser()
         matches = [path]
         if not path.exists():
-            matches = [Path(p) for p in sorted(glob.glob(str(path), recursive=True))]
-            matches = [p for p in matches if p.is_file()]
+            root = Path(path.anchor)
+            matches = sorted(p for p in root.glob(str(path.relative_to(root))) if p.is_file())
         if not matches:
             raise FileNotFoundError(f"{pattern}: no such file; check the path")
         found.update(dict.fromkeys(matches))

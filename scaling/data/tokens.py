@@ -70,14 +70,15 @@ def open_tokens(folder: Path, info: DataInfo) -> TokenData:
 
 
 def _map(path: Path, dtype: str, size: int) -> NDArray[np.unsignedinteger]:
-    found, expected = path.stat().st_size, size * np.dtype(dtype).itemsize
+    kind = np.dtype(dtype).newbyteorder("<")
+    found, expected = path.stat().st_size, size * kind.itemsize
     if found != expected:
         raise ValueError(
             f"{path} has {found} bytes, its meta.json says {expected}: "
             "remove the folder and prepare the data again"
         )
     # A plain view: indexing the memmap subclass itself costs twice as much.
-    return np.memmap(path, dtype=dtype, mode="r").view(np.ndarray)
+    return np.memmap(path, dtype=kind, mode="r").view(np.ndarray)
 
 
 def _gather(

@@ -52,6 +52,9 @@ class Family(Protocol):
     dials: ClassVar[tuple[str, ...]]
     presets: ClassVar[Mapping[str, Options]]
 
+    def __hash__(self) -> int:
+        """Families are compared by identity."""
+
     def resolve(self, options: Options) -> Any:
         """Options, a dial or a target size among them, as a configuration."""
 

@@ -6,6 +6,7 @@ SwiGLU (Shazeer 2020) perceptron; no biases; an output head of its own unless ``
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -104,7 +105,7 @@ class Transformer:
     unit: ClassVar[Unit] = "token"
     config: ClassVar[type[ModelConfig]] = TransformerConfig
     dials: ClassVar[tuple[str, ...]] = ("num_params", "aspect", "head_dim", "mlp_ratio")
-    presets: ClassVar[dict[str, Options]] = {
+    presets: ClassVar[Mapping[str, Options]] = {
         # Radford et al. 2019, table 2: width, depth, heads; rotary here, so no position table.
         f"gpt2-{label}": {
             "depth": depth,

@@ -47,7 +47,7 @@ def loss(params, n, d):
 def test_the_optimum_is_equation_4(log_flops, alpha, beta, log_a, cost):
     params = {"E": 1.5, "A": 10**log_a, "B": 1000.0, "alpha": alpha, "beta": beta}
     n, d = closed_form(params, 10**log_flops, cost)
-    if not (2 < n and 2 < d):
+    if min(n, d) < 2:
         return
     [found] = plan(Known(params), [10**log_flops], cost=cost)
     assert found.num_params == pytest.approx(n, rel=1e-5)
@@ -94,7 +94,7 @@ def test_serving_tokens_makes_the_model_smaller_and_is_paid_from_the_budget():
         n = np.exp(log_n)
         return loss(HOFFMANN, n, flops / (6 * n) - tokens / 3)
 
-    best = minimize_scalar(total, bounds=(15, 23), method="bounded", options={"xatol": 1e-10})
+    best = minimize_scalar(total, bounds=(15, 23.5), method="bounded", options={"xatol": 1e-10})
     assert much.num_params == pytest.approx(np.exp(best.x), rel=1e-4)
 
 
@@ -102,7 +102,7 @@ def test_unique_data_limits_tokens():
     free = plan(TRUTH, [1e22])[0]
     enough = plan(TRUTH, [1e22], unique_tokens=2 * free.num_tokens)[0]
     short = plan(TRUTH, [1e22], unique_tokens=free.num_tokens / 4)[0]
-    assert enough == free
+    assert (enough.status, enough.num_params) == ("ok", pytest.approx(free.num_params))
     assert short.status == "data limited"
     assert short.num_tokens == pytest.approx(free.num_tokens / 4)
     assert short.num_params == pytest.approx(4 * free.num_params, rel=1e-5)

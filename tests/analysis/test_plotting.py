@@ -22,11 +22,11 @@ def law(planted_runs):
 
 
 def texts(figure):
-    figure.canvas.draw()
+    figure.draw_without_rendering()
     return [t.get_text() for t in figure.findobj(matplotlib.text.Text) if t.get_text()]
 
 
-def test_every_figure_is_written_in_every_format(planted_runs, law, tmp_path):
+def test_figures_are_written_in_every_format(planted_runs, law, tmp_path):
     budgets = planted_runs.assign(
         flops=np.repeat(np.geomspace(1e12, 1e13, 5), 6),
         loss=np.tile([3.0, 2.5, 2.2, 2.3, 2.6, 3.1], 5),
@@ -40,18 +40,20 @@ def test_every_figure_is_written_in_every_format(planted_runs, law, tmp_path):
         "plan": plotting.plan(plan(law, [1e13, 1e14, 1e15]), planted_runs),
         "predictions": plotting.predictions(["a", "b"], [2.0, 3.0], [(1.9, 2.1)] * 2, [2.0, 3.1]),
     }
-    starts = {"png": b"\x89PNG", "pdf": b"%PDF", "svg": b"<?xml"}
     for name, figure in figures.items():
-        for kind, start in starts.items():
-            path = plotting.save(figure, tmp_path / "sub" / f"{name}.{kind}")
-            assert path.read_bytes().startswith(start)
+        path = plotting.save(figure, tmp_path / "sub" / f"{name}.svg")
+        assert path.read_bytes().startswith(b"<?xml")
+    for kind, start in {"png": b"\x89PNG", "pdf": b"%PDF"}.items():
+        path = plotting.save(figures["residuals"], tmp_path / f"residuals.{kind}")
+        assert path.read_bytes().startswith(start)
 
 
-def test_equal_figures_are_equal_files(planted_runs, law, tmp_path):
-    for name in ("a.svg", "b.svg", "a.png", "b.png", "a.pdf", "b.pdf"):
-        plotting.save(plotting.scaling(planted_runs, law), tmp_path / name)
-    for kind in ("svg", "png", "pdf"):
-        assert (tmp_path / f"a.{kind}").read_bytes() == (tmp_path / f"b.{kind}").read_bytes()
+@pytest.mark.parametrize("kind", plotting.FORMATS)
+def test_equal_figures_are_equal_files(planted_runs, tmp_path, kind):
+    one, two = (
+        plotting.save(plotting.scaling(planted_runs), tmp_path / f"{i}.{kind}") for i in (1, 2)
+    )
+    assert one.read_bytes() == two.read_bytes()
 
 
 def test_another_suffix_is_refused(planted_runs, tmp_path):
@@ -127,7 +129,7 @@ def test_svg_is_well_formed_and_needs_no_network(planted_runs, law):
     assert root.tag.endswith("svg")
     for element in root.iter():
         for key, value in element.attrib.items():
-            assert not (key.endswith("href") and not value.startswith("#"))
+            assert not key.endswith("href") or value.startswith(("#", "data:"))
 
 
 def test_numbers_as_people_read_them():

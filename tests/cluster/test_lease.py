@@ -58,7 +58,7 @@ def test_no_two_processes_hold_a_lease_at_once(tmp_path):
     counter.write_text("0")
     folder = tmp_path / "leased"
     workers = [run_python(COUNT_UNDER_A_LEASE, folder, counter, 25) for _ in range(4)]
-    assert [worker.wait(60) for worker in workers] == [0] * 4
+    assert [worker.wait(300) for worker in workers] == [0] * 4
     for worker in workers:
         worker.stdout.close()
     assert counter.read_text() == "100"
@@ -68,7 +68,7 @@ def test_no_two_processes_hold_a_lease_at_once(tmp_path):
 def test_the_dead_are_taken_over_and_counted_by_purpose(tmp_path):
     for deaths in range(3):
         worker = run_python(DIE_WITH_A_LEASE, tmp_path)
-        assert worker.wait(30) == 9
+        assert worker.wait(300) == 9
         worker.stdout.close()
         record = json.loads(next(tmp_path.glob("lease-*")).read_text())
         assert record["after_death"] == deaths
@@ -80,7 +80,7 @@ def test_the_dead_are_taken_over_and_counted_by_purpose(tmp_path):
 
 def test_another_purpose_does_not_inherit_the_deaths(tmp_path):
     worker = run_python(DIE_WITH_A_LEASE, tmp_path)
-    worker.wait(30)
+    worker.wait(300)
     worker.stdout.close()
     with claim(tmp_path, "other work") as lease:
         assert lease.after_death == 0

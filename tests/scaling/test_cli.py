@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
+from pathlib import Path
 
 import pytest
 
@@ -75,10 +75,10 @@ def test_a_folder_that_cannot_be_made_is_one_line(tmp_path, capsys):
     assert "Not a directory" in err
 
 
-@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs Linux's /dev/full")
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs Linux's /dev/full")
 def test_a_full_disk_is_exit_1_and_says_that_work_is_kept(monkeypatch, capsys):
     def full(path):
-        with open("/dev/full", "w") as file:
+        with Path("/dev/full").open("w") as file:
             file.write("x")
 
     monkeypatch.setattr("scaling.families.get_family", full)

@@ -72,7 +72,9 @@ def test_kaplan_and_chinchilla_conventions_against_their_papers_formulas():
     assert cost.flops_kaplan == 3 * (2 * n + 2 * layers * context * d)
     # Hoffmann et al. 2022, appendix F, for one sequence.
     t = context
-    attention = 2 * 3 * t * d * d + 2 * t * t * d + 3 * heads * t * t + 2 * t * t * d + 2 * t * d * d
+    attention = (
+        2 * 3 * t * d * d + 2 * t * t * d + 3 * heads * t * t + 2 * t * t * d + 2 * t * d * d
+    )
     dense = 2 * t * (d * ff + d * ff)
     forward = 2 * t * vocab * d + layers * (attention + dense) + 2 * t * d * vocab
     assert cost.flops_chinchilla * t == 3 * forward
@@ -120,7 +122,10 @@ def test_rotary_attention_depends_on_relative_position_only():
 
     def score(i, j):
         return float(
-            (_rotate(q, cos[i : i + 1], sin[i : i + 1]) * _rotate(k, cos[j : j + 1], sin[j : j + 1])).sum()
+            (
+                _rotate(q, cos[i : i + 1], sin[i : i + 1])
+                * _rotate(k, cos[j : j + 1], sin[j : j + 1])
+            ).sum()
         )
 
     assert score(10, 3) == pytest.approx(score(50, 43), abs=1e-4)
@@ -136,8 +141,15 @@ def _coordinate_change(width: int, parametrisation: str) -> float:
 
     info = SimpleNamespace(name="x", fingerprint="0" * 16, vocab_size=64)
     spec = RunSpec.resolve(
-        info=info, depth=2, width=width, context=32, num_tokens=4096, lr=0.01,
-        parametrisation=parametrisation, base_width=32, weight_decay=0.0,
+        info=info,
+        depth=2,
+        width=width,
+        context=32,
+        num_tokens=4096,
+        lr=0.01,
+        parametrisation=parametrisation,
+        base_width=32,
+        weight_decay=0.0,
     )
     torch.manual_seed(1)
     model = FAMILY.build(spec.model)

@@ -101,8 +101,10 @@ def test_unknown_rules_and_targets():
         find_rule("olmo-ladder", "depth")
 
 
-def test_the_page_lists_every_rule_with_its_formula():
-    rows = set(
-        re.findall(r"^\| `([^`]+)` \| `?([^`|]+?)`? \| `([^`]+)` \|", DOCS.read_text(), re.M)
-    )
-    assert rows == {(r.name, r.gives or "any", r.formula) for r in RULES.values()}
+def test_the_page_lists_every_rule_with_formula_and_source():
+    row = r"^\| `([^`]+)`(\*?) \| `?([^`|]+?)`? \| `([^`]+)` \| (.+) \|$"
+    rows = re.findall(row, DOCS.read_text(encoding="utf-8"), re.M)
+    assert rows == [
+        (r.name, "*" if "scale" in r.needs else "", r.gives or "any", r.formula, r.source)
+        for r in RULES.values()
+    ]

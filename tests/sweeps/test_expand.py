@@ -132,8 +132,8 @@ def test_equal_runs_are_done_once_and_counted(expanded):
         """
         name: x
         fixed: {context: 64, num_tokens: 1e6, lr: 0.01}
-        grid: {product: {num_params: [100000, 100001, 400000], tied: [false, 0.0]}}
-    """.replace("0.0", "False")
+        grid: {product: {num_params: [100000, 100001, 400000], tied: [false, "false"]}}
+        """
     )
     assert len(found.sweep) == 2
     assert found.repeated == 4

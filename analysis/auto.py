@@ -1,0 +1,219 @@
+"""``forecast``: a law, or the average of laws that backtests inside the runs call for.
+
+No law of learning curves is right everywhere, and choosing the one that looked best is worse
+than a plain average: rigid laws err to one side, flexible ones to the other. ``auto`` fits each
+candidate with weak priors (``analysis.regularised``) to the runs below several cut-offs and
+weighs the candidates so that their mean would have predicted the runs beyond, with a ridge that
+pulls towards equal weights.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from analysis.cutoffs import Cutoff, cutoffs, log_size
+from analysis.fitting import fit
+from analysis.forecast import T_FIVE, Forecast, spread
+from analysis.laws import LAWS, find_law
+from analysis.laws.base import Array, Law
+from analysis.observations import observe
+from analysis.regularised import regularised_fits
+from scaling.errors import NoAnswerError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+ONE_VARIABLE = ("power_floor", "m3", "m4", "bnsl1", "bnsl2")
+PARAMS_AND_TOKENS = ("kaplan", "chinchilla", "chinchilla_symmetric")
+
+RECENCY = 3.0
+"""Runs count e times less for every e^3 in each input that they lie below the largest."""
+
+RIDGE = 1.0
+"""Pull of the weights towards equality, in units of the candidates' mean square error."""
+
+STEP, DEPTH, WINDOW = 0.5, 6, 1.1
+"""Inner cut-offs: octaves between them, their number, octaves predicted (one, with slack)."""
+
+
+def forecast(
+    runs: pd.DataFrame,
+    law: str | Law = "auto",
+    *,
+    x_col: str | None = None,
+    y_col: str = "loss",
+    seed: int = 0,
+) -> Forecast:
+    """Fit ``law`` to all ``runs`` and to those below inner cut-offs, to predict beyond them.
+
+    Parameters
+    ----------
+    runs : DataFrame
+        One row per run; what cannot be used is listed in ``excluded``.
+    law : str or Law
+        ``"auto"``, or a law as ``analysis.fit`` takes it; that is then fitted as ``fit`` does by
+        default.
+    x_col : str, optional
+        The column that laws of one variable take. Without it ``auto`` averages laws in
+        ``num_params`` and ``num_tokens``, and repeated data if ``num_unique_tokens`` is there.
+    y_col : str
+        What is predicted; positive.
+    seed : int
+        Of the random starts of ``fit``.
+
+    Returns
+    -------
+    Forecast
+
+    Raises
+    ------
+    ValueError
+        If a column is missing, or the usable rows are too few.
+
+    Source
+    ------
+    Averaging by stacked out-of-sample errors: Breiman 1996, *Stacked regressions*; equal weights
+    as what to shrink to: Diebold and Shin 2019, *Egalitarian LASSO for forecast combination*.
+    """
+    laws = _candidates(runs, x_col) if law == "auto" else (find_law(law),)
+    x_cols = (x_col,) if x_col is not None else laws[0].inputs
+    smallest = min(laws, key=lambda each: len(each.parameters))
+    seen = observe(smallest, runs, x_cols, y_col, "log")
+    columns = dict(zip(x_cols, seen.inputs, strict=True))
+    size, n_inputs = log_size(columns)
+    laws = tuple(each for each in laws if len(each.parameters) < len(size)) or (smallest,)
+    cuts = cutoffs(size, n_inputs, step=STEP, depth=DEPTH, window=WINDOW)
+    if law != "auto":
+        cuts = [cut for cut in cuts if cut.seen.sum() > len(smallest.parameters)]
+    everything = np.ones(len(size), dtype=bool)
+    masks = np.array([everything, *(cut.seen for cut in cuts)])
+    if law == "auto":
+        params = _regularised(laws, seen.inputs, seen.observed, size / n_inputs, masks)
+    else:
+        params = [_plain(laws[0], runs, seen.rows, masks, x_col, y_col, seed)]
+    target = np.log(seen.observed)
+    with np.errstate(all="ignore"):
+        logs = [np.log(e.predict(p, *seen.inputs)) for e, p in zip(laws, params, strict=True)]
+    members = np.array(logs)  # (laws, 1 + cuts, runs)
+    sound = np.isfinite(members).all(axis=(1, 2))
+    if not sound.any():
+        raise NoAnswerError(f"no law predicts {y_col} at all {len(size)} runs; look at the values")
+    members, laws = members[sound], tuple(e for e, ok in zip(laws, sound, strict=True) if ok)
+    params = [p for p, ok in zip(params, sound, strict=True) if ok]
+    errors = [members[:, 1 + i][:, cut.ahead] - target[cut.ahead] for i, cut in enumerate(cuts)]
+    weights = stacked(errors, len(laws))
+    n_params = weights @ [len(each.parameters) for each in laws]
+    noise = [
+        _noise((weights @ members[:, i] - target)[mask], n_params) for i, mask in enumerate(masks)
+    ]
+    scores, score_weights, backtests = [T_FIVE], [np.full(len(T_FIVE), 1 / len(T_FIVE))], []
+    for i, (cut, error) in enumerate(zip(cuts, errors, strict=True)):
+        distance = (size[cut.ahead] - cut.at) / n_inputs
+        scale = spread(members[:, 1 + i][:, cut.ahead], weights, noise[1 + i], distance)
+        miss = weights @ error
+        scores.append(np.abs(miss) / scale)
+        score_weights.append(np.full(len(miss), 1 / len(miss)))
+        backtests.append(_record(cut, miss))
+    return Forecast(
+        law=law if isinstance(law, str) else law.name,
+        laws=laws,
+        params=tuple(p[0] for p in params),
+        weights=weights,
+        x_cols=tuple(x_cols),
+        y_col=y_col,
+        n_runs=len(size),
+        noise=noise[0],
+        end=float(size.max()),
+        n_inputs=n_inputs,
+        scores=np.concatenate(scores),
+        score_weights=np.concatenate(score_weights),
+        backtests=tuple(backtests),
+        excluded=seen.excluded,
+    )
+
+
+def stacked(errors: list[Array], n_laws: int, ridge: float = RIDGE) -> Array:
+    """Weights ``(m,)`` >= 0 that sum to 1: min w'Qw + ridge tr(Q)/m |w - 1/m|^2.
+
+    ``errors`` are signed errors ``(m, n)``, one array a cut-off; Q is the mean over cut-offs of
+    their mean products, so that laws that err to opposite sides keep each other.
+    """
+    from scipy.optimize import nnls
+
+    equal = np.full(n_laws, 1 / n_laws)
+    if n_laws == 1 or not errors:
+        return equal
+    clipped = [np.clip(e, -0.5, 0.5) for e in errors]
+    products = np.mean([e @ e.T / e.shape[1] for e in clipped], axis=0)
+    scale = max(np.trace(products) / n_laws, 1e-14)
+    root = np.linalg.cholesky(products / scale + (ridge + 1e-9) * np.eye(n_laws)).T
+    # as non-negative least squares; a heavy row keeps the sum at 1
+    heavy = 1e3 * np.sqrt(1 + ridge)
+    right = np.append(np.linalg.solve(root.T, ridge * equal), heavy)
+    weights = nnls(np.vstack([root, np.full(n_laws, heavy)]), right)[0]
+    return np.asarray(weights / weights.sum())
+
+
+def _candidates(runs: pd.DataFrame, x_col: str | None) -> tuple[Law, ...]:
+    if x_col is not None:
+        return tuple(LAWS[name] for name in ONE_VARIABLE)
+    missing = [name for name in ("num_params", "num_tokens") if name not in runs]
+    if missing:
+        raise ValueError(
+            f"auto needs columns num_params and num_tokens (no {missing[0]}), or one variable: "
+            "name it with x_col (--x-col)"
+        )
+    if "num_unique_tokens" in runs and (runs["num_unique_tokens"] < runs["num_tokens"]).any():
+        return (LAWS["repeated_data"],)
+    return tuple(LAWS[name] for name in PARAMS_AND_TOKENS)
+
+
+def _regularised(
+    laws: tuple[Law, ...],
+    inputs: tuple[Array, ...],
+    observed: Array,
+    place: Array,
+    masks: Array,
+) -> list[Array]:
+    """Parameters ``(cuts, p)`` of each law, fitted to each of ``masks`` with recency weights."""
+    ends = np.array([place[mask].max() for mask in masks])
+    weights = np.where(masks, np.exp((place - ends[:, None]) / RECENCY), 0.0)
+    weights *= (masks.sum(axis=1) / weights.sum(axis=1))[:, None]
+    return [regularised_fits(law, inputs, observed, weights)[0] for law in laws]
+
+
+def _plain(
+    law: Law,
+    runs: pd.DataFrame,
+    rows: Any,
+    masks: Array,
+    x_col: str | None,
+    y_col: str,
+    seed: int,
+) -> Array:
+    """Parameters ``(cuts, p)`` as ``fit`` gives them."""
+    found = []
+    for mask in masks:
+        part = fit(law, runs.iloc[rows[mask]], x_col=x_col, y_col=y_col, starts=8, seed=seed)
+        found.append(part.vector)
+    return np.array(found)
+
+
+def _noise(residual: Array, n_params: float) -> float:
+    """Standard deviation of residuals, those beyond three median deviations cut back to there."""
+    size = np.abs(residual)
+    cut = np.minimum(size, 3 * 1.4826 * np.median(size))
+    free = max(len(size) - n_params, 2.0, len(size) / 3)
+    return float(max(np.sqrt(np.sum(cut**2) / free), 1e-6))
+
+
+def _record(cut: Cutoff, miss: Array) -> dict[str, Any]:
+    return {
+        "size": float(np.exp(cut.at)),
+        "n_train": int(cut.seen.sum()),
+        "n_test": len(miss),
+        "rmse_log": float(np.sqrt(np.mean(miss**2))),
+        "bias_log": float(np.mean(miss)),
+    }

@@ -1,0 +1,255 @@
+"""The commands as a reader with somebody's file meets them."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import scaling.cli
+
+
+@pytest.fixture
+def scaling_command(monkeypatch, capsys):
+    """Runs a command in this process; returns exit code, stdout, stderr."""
+    monkeypatch.setattr(scaling.cli, "DOORS", ("analysis.cli",))
+
+    def run(*words):
+        try:
+            code = scaling.cli.main([str(word) for word in words])
+        except SystemExit as stop:
+            code = stop.code
+        out = capsys.readouterr()
+        return code, out.out, out.err
+
+    return run
+
+
+@pytest.fixture
+def table(planted_runs, tmp_path):
+    """The planted runs as somebody's file: other names, two outliers."""
+    frame = planted_runs[["num_params", "num_tokens", "flops", "loss"]].copy()
+    frame.columns = ["N", "D", "FLOPs", "val_loss"]
+    frame["excluded"] = False
+    frame.loc[[3, 8], ["val_loss", "excluded"]] = [9.0, True]
+    path = tmp_path / "runs.csv"
+    frame.to_csv(path, index=False)
+    return path
+
+
+def test_fit_prints_one_json_document(scaling_command, table):
+    code, out, err = scaling_command(
+        "fit", table, "--where", "excluded == False", "--bootstrap", 60, "--json"
+    )
+    assert code == 0
+    found = json.loads(out)
+    assert found["law"] == "chinchilla"
+    assert found["n_runs"] == 28
+    assert found["params"]["alpha"] == pytest.approx(0.35, abs=0.03)
+    assert found["a"] + found["b"] == pytest.approx(1)
+    assert set(found["ci"]) == {"E", "A", "B", "alpha", "beta", "a", "b"}
+    for low, high in found["ci"].values():
+        assert low <= high
+    assert {"status", "objective", "excluded", "diagnostics"} <= set(found)
+    assert "keeps 28 of 30 rows" in err
+
+
+def test_fit_prints_a_table(scaling_command, table):
+    code, out, _ = scaling_command("fit", table, "--where", "not excluded", "--bootstrap", 20)
+    assert code == 0
+    assert "L = 1." in out
+    assert "irreducible loss" in out
+    assert "Hoffmann et al. 2022" in out
+    assert "28 runs" in out
+
+
+def test_fit_takes_named_columns_a_law_and_a_penalty(scaling_command, table):
+    text = table.read_text().replace("val_loss", "score").replace("N,D", "size,data")
+    table.write_text(text)
+    names = ("--params-col", "size", "--tokens-col", "data", "--loss-col", "score")
+    rest = ("--law", "chinchilla_symmetric", "--loss-fn", "mse", "--bootstrap", 0, "--json")
+    code, out, _ = scaling_command("fit", table, *names, "--where", "excluded == 0", *rest)
+    found = json.loads(out)
+    assert (code, found["law"], found["loss_fn"]) == (0, "chinchilla_symmetric", "mse")
+    assert found["ci"] == {}
+    _, out, _ = scaling_command(
+        "fit", table, "--loss-col", "score", "--x-col", "size", "--bootstrap", 0, "--json"
+    )
+    assert json.loads(out)["law"] == "power_floor"
+
+
+def test_plan_lists_budgets_with_intervals(scaling_command, table):
+    code, out, _ = scaling_command(
+        "plan", table, "--where", "not excluded", "--flops", "1e15", "--flops", "1e16", "1e17",
+        "--bootstrap", 40, "--json",
+    )  # fmt: skip
+    assert code == 0
+    plans = json.loads(out)
+    assert [p["flops"] for p in plans] == [1e15, 1e16, 1e17]
+    for p in plans:
+        assert 6 * p["num_params"] * p["num_tokens"] == pytest.approx(p["flops"])
+        for name in ("num_params", "num_tokens", "loss"):
+            low, high = p[f"{name}_ci"]
+            assert low <= high
+    assert np.diff([p["loss"] for p in plans]).max() < 0
+
+
+def test_plan_without_budgets_goes_beyond_the_largest_run(scaling_command, table):
+    _, out, _ = scaling_command(
+        "plan", table, "--where", "not excluded", "--bootstrap", 0, "--json"
+    )
+    largest = pd.read_csv(table)["FLOPs"].max()
+    assert [p["flops"] for p in json.loads(out)] == pytest.approx(
+        [largest * k for k in (10, 100, 1000)]
+    )
+
+
+def test_plan_writes_a_table(scaling_command, table, tmp_path):
+    path = tmp_path / "new" / "plan.csv"
+    code, out, _ = scaling_command(
+        "plan",
+        table,
+        "--where",
+        "not excluded",
+        "--bootstrap",
+        0,
+        "--num-params",
+        "1e6",
+        "-o",
+        path,
+    )
+    assert code == 0
+    assert pd.read_csv(path)["num_params"].tolist() == pytest.approx([1e6] * 3)
+    assert "given N" in out
+
+
+def test_isoflop(scaling_command, tmp_path):
+    rows = [
+        (c, n, 2 + 400 / n**0.34 + 400 / (c / (6 * n)) ** 0.34)
+        for c in (1e18, 1e19, 1e20)
+        for n in np.sqrt(c / 6) * np.geomspace(0.2, 5, 7)
+    ]
+    path = tmp_path / "iso.csv"
+    pd.DataFrame(rows, columns=["C", "N", "loss"]).to_csv(path, index=False)
+    code, out, err = scaling_command("isoflop", path, "--json")
+    assert code == 0
+    found = json.loads(out)
+    assert [b["status"] for b in found["budgets"]] == ["ok"] * 3
+    assert found["a"] == pytest.approx(0.5, abs=1e-3)
+    assert found["a_ci"][0] <= found["a"] <= found["a_ci"][1]
+    assert found["bias"]["a_law"] == pytest.approx(0.5, abs=1e-3)
+    assert "num_tokens is flops / (6 num_params)" in err
+    code, out, _ = scaling_command("isoflop", path)
+    assert code == 0
+    assert "N* ~ C^a: a = 0.5" in out
+
+
+def test_runs_shows_filters_and_writes(scaling_command, sweep, tmp_path):
+    code, out, err = scaling_command("runs", "demo")
+    assert code == 0
+    assert "30 runs" in out
+    assert "planned: not run yet" in out
+    assert "1 of 30 runs not used: running: not finished" in err
+    code, out, _ = scaling_command("runs", "demo", "--filter", "status == 'done'", "--json")
+    rows = json.loads(out)
+    assert len(rows) == 27
+    assert {row["status"] for row in rows} == {"done"}
+    for name in ("a.csv", "a.jsonl", "a.parquet"):
+        assert scaling_command("runs", "demo", "-o", tmp_path / name)[0] == 0
+        code, out, _ = scaling_command("runs", tmp_path / name, "--json")
+        again = json.loads(out)
+        assert [r["exclude_reason"] for r in again][-1] == "planned: not run yet"
+        assert again[0]["loss"] == rows[0]["loss"]
+
+
+def test_a_planned_run_is_excluded_and_listed(scaling_command, sweep):
+    _, out, _ = scaling_command("fit", "demo", "--bootstrap", 0, "--json")
+    found = json.loads(out)
+    assert found["n_runs"] == 27
+    assert [e["reason"] for e in found["excluded"]] == [
+        "diverged: loss is not finite",
+        "running: not finished",
+        "planned: not run yet",
+    ]
+
+
+@pytest.mark.parametrize("kind", ["frontier", "scaling", "residuals", "plan"])
+def test_plot(scaling_command, sweep, tmp_path, kind):
+    path = tmp_path / f"{kind}.png"
+    code, out, err = scaling_command("plot", "demo", kind, "-o", path, "--bootstrap", 20)
+    assert (code, out) == (0, "")
+    assert path.read_bytes().startswith(b"\x89PNG")
+    assert f"written to {path}" in err
+
+
+def test_report(scaling_command, sweep, tmp_path):
+    path = tmp_path / "r.html"
+    code, _, _ = scaling_command("report", "demo", "-o", path, "--bootstrap", 20)
+    text = path.read_text(encoding="utf-8")
+    assert code == 0
+    assert "planned: not run yet" in text
+    assert f"scaling report demo -o {path} --bootstrap 20" in text
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["fit", "nothing.csv"], "No such file"),
+        (["fit", "nothing"], "no file, no sweep"),
+        (["fit", "{table}", "--loss-col", "foo"], "no column 'foo' for loss"),
+        (["fit", "{table}", "--law", "foo"], "foo"),
+        (["fit", "{table}", "--where", "lss > 1"], "no column 'lss'"),
+        (["fit", "{table}", "--x-col", "foo"], "no column 'foo'"),
+        (["fit", "{table}", "--where", "loss < 0"], "0 usable"),
+        (["fit", "{table}", "--delta", "-1"], "not a positive number"),
+        (["plan", "{table}", "--flops", "many"], "--flops"),
+        (["plan", "{table}", "--flops", "nan"], "not a positive number"),
+        (["plot", "{table}", "pie", "-o", "x.png"], "invalid choice"),
+        (["plot", "{table}", "scaling", "-o", "x.gif"], ".png, .pdf, .svg"),
+        (["report", "{table}", "-o", "x.txt"], "written as .html"),
+        (["runs", "{table}", "-o", "x.txt"], ".csv, .jsonl or .parquet"),
+        (["runs", "{table}", "--filter", "loss>1", "--where", "loss>1"], "give one"),
+    ],
+)
+def test_a_callers_mistake_is_one_line_and_exit_2(scaling_command, table, words, says):
+    words = [word.replace("{table}", str(table)) for word in words]
+    code, out, err = scaling_command(*words)
+    last = err.strip().splitlines()[-1]
+    assert code == 2
+    assert out == ""
+    assert says in last
+    assert last.startswith(f"scaling {words[0]}:")
+    assert "Traceback" not in err
+
+
+def test_a_missing_loss_column_names_the_flag(scaling_command, tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text("N,D,score\n1e6,2e7,3\n")
+    code, _, err = scaling_command("fit", path)
+    assert code == 2
+    assert "no column 'loss': name one of N, D, score" in err
+    assert "with --loss-col" in err
+
+
+def test_no_answer_is_exit_1(scaling_command, table):
+    code, _, err = scaling_command(
+        "plan", table, "--where", "not excluded", "--bootstrap", 0, "--flops", "10",
+        "--num-params", "1e9",
+    )  # fmt: skip
+    assert code == 1
+    assert "do not pay for one token" in err
+
+
+def test_describing_the_commands_loads_nothing_heavy():
+    code = (
+        "import argparse, sys, analysis, analysis.cli as c;"
+        "c.add_commands(argparse.ArgumentParser().add_subparsers());"
+        "print([m for m in ('numpy', 'pandas', 'scipy', 'matplotlib', 'torch', 'mlflow')"
+        " if m in sys.modules])"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "[]"

@@ -1,0 +1,91 @@
+"""Laws from a formula or a callable."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from analysis import Fit, fit, formula_law
+from analysis.laws import callable_law
+from tests.analysis.planted import PARAMS, table
+
+
+def test_a_formula_fits_as_the_registered_law_does() -> None:
+    runs = table("chinchilla", noise=0.01)
+    own = fit("L = E + A / N**alpha + B / num_tokens^beta", runs)
+    named = fit("chinchilla", runs)
+    assert own.objective == pytest.approx(named.objective, rel=1e-9)
+    for name, value in named.params.items():
+        assert own.params[name] == pytest.approx(value, rel=1e-4)
+
+
+def test_a_formula_survives_json() -> None:
+    law = formula_law("err = a + b / width**c", inputs=("width",))
+    width = np.geomspace(8, 1024, 12)
+    f = fit(law, pd.DataFrame({"width": width, "err": 0.1 + 3 / width**0.7}))
+    assert f.params == pytest.approx({"a": 0.1, "b": 3.0, "c": 0.7}, rel=1e-7)
+    again = Fit.from_dict(f.to_dict())
+    assert again.predict({"width": 50}) == f.predict({"width": 50})
+
+
+@given(
+    a=st.floats(0.1, 5), b=st.floats(0.1, 2), x=st.lists(st.floats(0.2, 9), min_size=2, max_size=5)
+)
+@settings(max_examples=40, deadline=None)
+def test_derivatives_of_formulas(a: float, b: float, x: list[float]) -> None:
+    law = formula_law("y = exp(-a*N) + sqrt(a/N) - log(b + N)*tanh(b) + (a*N)**b - -a/2 + N^2")
+    params, n = np.array([a, b]), np.array(x)
+    gradient = law.gradient(params, n)
+    for i in range(2):
+        step = np.eye(2)[i] * 1e-6
+        numeric = (law.predict(params + step, n) - law.predict(params - step, n)) / 2e-6
+        np.testing.assert_allclose(gradient[i], numeric, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("L = __import__('os').system('true')", "not allowed"),
+        ("L = E + A.real / N", "A.real"),
+        ("L = E + A[0] / N", "not allowed"),
+        ("L = E if N else A", "not allowed"),
+        ("L = max(E, A / N)", "not allowed"),
+        ("L = E + 'x' / N", "not allowed"),
+        ("L = E + True * A / N", "not allowed"),
+        ("L = E + A /", "cannot be read"),
+        ("L = E + A", "0 inputs"),
+        ("L = 1 / N", "0 parameters"),
+        ("a b = E + A / N", "one name left"),
+    ],
+)
+def test_what_a_formula_may_not_hold(text: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        formula_law(text)
+
+
+def test_signed_parameters_and_starts() -> None:
+    n = np.geomspace(1e6, 1e9, 20)
+    runs = pd.DataFrame({"num_params": n, "loss": 5.0 - 0.2 * np.log(n)})
+    f = fit(formula_law("L = a + b*log(N)", signed=("b",)), runs)
+    assert f.params == pytest.approx({"a": 5.0, "b": -0.2}, rel=1e-9)
+
+
+def test_a_callable_is_a_law() -> None:
+    def chinchilla(num_params, num_tokens, E, A, B, alpha, beta):  # type: ignore[no-untyped-def]
+        return E + A * num_params**-alpha + B * num_tokens**-beta
+
+    law = callable_law(chinchilla)
+    assert law.linear == ("E", "A", "B")
+    f = fit(law, table("chinchilla"))
+    assert f.params == pytest.approx(PARAMS["chinchilla"], rel=1e-4)
+    with pytest.raises(ValueError, match="law="):
+        Fit.from_dict(f.to_dict())
+    assert Fit.from_dict(f.to_dict(), law=law).params == f.params
+
+
+def test_a_callable_without_inputs_is_refused() -> None:
+    with pytest.raises(ValueError, match="0 inputs"):
+        callable_law(lambda E, A: E + A)

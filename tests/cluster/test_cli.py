@@ -1,0 +1,171 @@
+"""The commands as a user types them."""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+import sys
+import time
+
+import pytest
+
+from cluster import submit
+from cluster.live import duration, render, summary
+from cluster.status import sweep_status
+from scaling.cli import main
+
+
+@pytest.fixture
+def sweep_file(make_sweep, tmp_path):
+    path = tmp_path / "tiny.jsonl"
+    make_sweep(seed=[0, 1]).write(path)
+    return str(path)
+
+
+@pytest.fixture
+def done(make_sweep, store_ready):
+    sweep = make_sweep(seed=[0, 1])
+    submit(sweep, on="inline")
+    return sweep
+
+
+def said(capsys):
+    return json.loads(capsys.readouterr().out)
+
+
+@pytest.mark.usefixtures("store_ready")
+def test_submit_prints_what_it_did(sweep_file, capsys):
+    assert main(["submit", sweep_file, "--on", "inline", "--json"]) == 0
+    first = said(capsys)
+    assert (len(first["submitted"]), first["skipped"], first["job_ids"]) == (2, [], [])
+    assert main(["submit", sweep_file, "--on", "inline", "--json"]) == 0
+    assert said(capsys)["submitted"] == []
+
+
+def test_a_dry_run_lists_the_runs(sweep_file, capsys):
+    assert main(["submit", sweep_file, "--dry-run"]) == 0
+    out = capsys.readouterr().out
+    assert "2 runs to do, 0 left out" in out
+    assert main(["submit", sweep_file, "--dry-run", "--json"]) == 0
+    assert len(said(capsys)["submitted"]) == 2
+
+
+@pytest.mark.usefixtures("store_ready")
+def test_a_failed_run_makes_the_exit_code_one_and_retry_runs_it(sweep_file, capsys, monkeypatch):
+    import scaling.train as trainer
+
+    with monkeypatch.context() as broken:
+        broken.setattr(trainer, "make_task", lambda *a: 1 / 0)
+        assert main(["submit", sweep_file, "--on", "inline"]) == 1
+    capsys.readouterr()
+    assert main(["status", "tiny", "--json"]) == 0
+    status = said(capsys)
+    assert status["counts"] == {"failed": 2}
+    assert {run["reason"] for run in status["runs"]} == {"ZeroDivisionError: division by zero"}
+    assert main(["submit", sweep_file, "--on", "inline"]) == 1
+    assert "2 failed before: `scaling retry tiny`" in capsys.readouterr().out
+    assert main(["retry", "tiny", "--on", "inline", "--json"]) == 0
+    assert len(said(capsys)["submitted"]) == 2
+
+
+def test_status_has_the_promised_keys(done, sweep_file, capsys):
+    for name in ("tiny", sweep_file):
+        assert main(["status", name, "--json"]) == 0
+        status = said(capsys)
+        assert status["counts"] == {"done": 2}
+        assert status["flops_done"] == status["flops_total"] == done.flops
+        assert {"run_id", "name", "state", "reason"} <= set(status["runs"][0])
+    assert main(["status", "tiny"]) == 0
+    assert "2 done of 2; 100.0% of" in capsys.readouterr().out
+
+
+def test_logs_takes_the_beginning_of_an_id_or_a_name(done, capsys):
+    run = done.entries[0]
+    for word in (run.run_id, run.run_id[:8], run.name):
+        assert main(["logs", "tiny", word]) == 0
+        assert f"begin {run.run_id}" in capsys.readouterr().out
+    assert main(["logs", "tiny", run.run_id, "--tail", "1"]) == 0
+    assert capsys.readouterr().out.endswith(" done\n")
+    assert main(["logs", "tiny", "nobody"]) == 2
+    assert "0 runs of 'tiny' match 'nobody'" in capsys.readouterr().err
+
+
+def test_sync_finds_all_there_and_says_what_is_missing(done, capsys):
+    assert main(["sync", "tiny"]) == 0
+    assert "2 runs are complete" in capsys.readouterr().out
+    assert main(["sync", "tiny", "--tracking-uri", "http://127.0.0.1:9"]) == 1
+    assert "run `scaling sync` again" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["status", "cancel", "retry", "sync"])
+def test_an_unknown_sweep_is_wrong_input(command, capsys):
+    assert main([command, "nothing"]) == 2
+    err = capsys.readouterr().err
+    assert "no sweep 'nothing'" in err
+    assert err.count("\n") == 1
+
+
+def test_cancel_with_nobody_at_work_is_no_mistake(done, capsys):
+    assert main(["cancel", "tiny"]) == 0
+    assert "nothing to cancel" in capsys.readouterr().err
+
+
+def test_ui_needs_a_store_and_a_free_port(done, home, tmp_path, capsys):
+    assert main(["ui", "--root", str(tmp_path)]) == 2
+    assert "submit a sweep first" in capsys.readouterr().err
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        assert main(["ui", "--port", str(taken.getsockname()[1])]) == 2
+    err = capsys.readouterr().err
+    assert "choose another with --port" in err
+    assert err.count("\n") == 1
+
+
+def test_the_live_view_shows_every_state(done):
+    from rich.console import Console
+
+    status = sweep_status("tiny")
+    console = Console(width=80, record=True, quiet=True)
+    console.print(render(status))
+    assert "2 done of 2" in console.export_text()
+    assert summary(status).startswith("tiny: 2 done of 2; 100.0% of ")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(None, ""), (5.4, "5 s"), (75, "1 min 15 s"), (7500, "2 h 05 min"), (200_000, "2 d 7 h")],
+)
+def test_durations_are_readable(seconds, text):
+    assert duration(seconds) == text
+
+
+def test_status_needs_neither_torch_nor_mlflow():
+    code = (
+        "import sys, cluster.status, cluster.cli; import cluster\n"
+        "heavy = {'torch', 'mlflow', 'pandas', 'numpy', 'submitit'} & set(sys.modules)\n"
+        "assert not heavy, heavy"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.slow
+def test_ui_prints_the_link_to_the_charts_and_serves_them(done, home):
+    import urllib.request
+
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [sys.executable, "-m", "scaling", "ui", "tiny", "--port", str(port)]
+    server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    try:
+        url = server.stdout.readline().strip()
+        assert url.startswith(f"http://127.0.0.1:{port}/#/experiments/")
+        with urllib.request.urlopen(url, timeout=60) as page:
+            assert b"MLflow" in page.read()
+    finally:
+        server.terminate()
+        server.wait()
+        server.stdout.close()
+    time.sleep(1)

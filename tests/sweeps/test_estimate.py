@@ -1,0 +1,188 @@
+"""Hours, energy and CO2e against published accounts, shared trunks against counting steps."""
+
+from __future__ import annotations
+
+import json
+import math
+from itertools import product
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from scaling.journal import Journal
+from scaling.optim import cooldown_start
+from scaling.spec import RunSpec
+from scaling.store import Store, write_atomic
+from sweeps.estimate import estimate, makespan, spent_flops
+from sweeps.prices import Prices
+from sweeps.sweep import Sweep
+from sweeps.throughput import Throughput, calibrate, from_runs, throughput
+
+POUND = 0.45359237
+
+
+def spec_of(info, **options):
+    base = {"depth": 1, "width": 16, "context": 32, "num_tokens": 1e5, "lr": 0.01}
+    return RunSpec.resolve(info=info, **{**base, **options})
+
+
+@pytest.mark.parametrize(
+    ("watts", "hours", "kwh", "pounds"),
+    [  # Strubell et al. 2019, table 3: power, hours, kWh x PUE, CO2e
+        (1415.78, 12, 27, 26),
+        (1515.43, 84, 201, 192),
+        (517.66, 336, 275, 262),
+        (12_041.51, 79, 1507, 1438),
+        (1515.43, 274_120, 656_347, 626_155),
+    ],
+)
+def test_energy_of_published_models(info, watts, hours, kwh, pounds):
+    sweep = Sweep.of("x", [spec_of(info)])
+    rate = sweep.flops / (hours * 3600)
+    found = estimate(sweep, Prices(watts=watts, flops_per_second=rate))
+    assert found.hours == pytest.approx(hours)
+    # Their hours are rounded, so a published number is good to about 0.3 %.
+    assert found.kwh == pytest.approx(kwh, rel=3e-3, abs=0.5)
+    assert found.kg_co2e / POUND == pytest.approx(pounds, rel=3e-3, abs=0.5)
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    st.lists(
+        st.tuples(st.integers(1, 60), st.sampled_from([0.1, 0.2, 0.5])),
+        min_size=1,
+        max_size=6,
+        unique=True,
+    )
+)
+def test_shared_trunks_cost_each_step_once(info, lengths):
+    specs = [
+        spec_of(info, num_tokens=steps * 256, cooldown_fraction=fraction)
+        for steps, fraction in lengths
+    ]
+    sweep = Sweep.of("x", specs)
+    steps = set()
+    for entry in sweep:
+        start = cooldown_start(entry.spec.schedule, entry.spec.num_steps)
+        steps |= {("trunk", step) for step in range(start)}
+        steps |= {(entry.run_id, step) for step in range(start, entry.spec.num_steps)}
+    per_step = specs[0].cost.flops_train * 256
+    assert sum(spent_flops(sweep)) == len(steps) * per_step
+    assert all(0 <= own <= e.spec.flops for own, e in zip(spent_flops(sweep), sweep, strict=True))
+
+
+def test_without_a_trunk_nothing_is_shared(info):
+    specs = [
+        spec_of(info, schedule="cosine", num_tokens=tokens, seed=seed)
+        for tokens, seed in product((1e5, 2e5), (0, 1))
+    ]
+    sweep = Sweep.of("x", specs)
+    assert sum(spent_flops(sweep)) == sweep.flops
+    other_seeds = Sweep.of("x", [spec_of(info, seed=seed) for seed in range(3)])
+    assert sum(spent_flops(other_seeds)) == other_seeds.flops
+
+
+@given(st.lists(st.integers(1, 20), min_size=1, max_size=6), st.integers(1, 3))
+def test_makespan_against_every_assignment(seconds, workers):
+    best = min(
+        max(sum(s for s, w in zip(seconds, who, strict=True) if w == k) for k in range(workers))
+        for who in product(range(workers), repeat=len(seconds))
+    )
+    found = makespan(seconds, workers)
+    assert best - 1e-9 <= found <= best * (4 / 3 - 1 / (3 * workers)) + 1e-9
+
+
+@given(
+    st.dictionaries(st.floats(1e3, 1e9), st.floats(1e6, 1e15), min_size=1, max_size=5),
+    st.floats(1, 1e12),
+)
+def test_rates_are_interpolated_as_numpy_does(points, size):
+    rate = Throughput(tuple(sorted(points.items())), "cpu", "")
+    x, y = np.log([*zip(*rate.points, strict=True)])
+    assert math.log(rate.at(size)) == pytest.approx(np.interp(np.log(size), x, y), rel=1e-9)
+
+
+def test_workers_devices_and_price(info):
+    sweep = Sweep.of("x", [spec_of(info, seed=seed) for seed in range(4)])
+    second = Prices(flops_per_second=sweep.flops / 4, price_per_hour=3600.0, watts=1000, pue=1)
+    one = estimate(sweep, second)
+    two = estimate(sweep, second, workers=2)
+    cards = estimate(sweep, second, workers=2, rate=Throughput(((1, sweep.flops / 4),), "cuda", ""))
+    assert [e.hours * 3600 for e in (one, two, cards)] == pytest.approx([4, 2, 2])
+    assert [e.devices for e in (one, two, cards)] == [1, 1, 2]
+    assert [e.cost for e in (one, two, cards)] == pytest.approx([4, 2, 4])
+    assert [e.kwh * 3600 for e in (one, two, cards)] == pytest.approx([4, 2, 4])
+    assert one.worker_hours == pytest.approx(two.worker_hours)
+    assert two.longest_hours == pytest.approx(1 / 3600)
+
+
+def finished(store, spec, rate, device="cpu", time=1.0, **changes):
+    folder = store.run_dir(spec.run_id)
+    write_atomic(folder / "spec.json", json.dumps(spec.to_dict()))
+    journal = Journal(folder)
+    journal.append("start", device=device, time=time)
+    end = {"status": "done", "flops_spent": spec.flops, "seconds": spec.flops / rate, "time": time}
+    journal.append("end", **{**end, **changes})
+    journal.close()
+
+
+def test_finished_runs_say_how_fast_things_go(info, home):
+    store = Store.at()
+    assert from_runs(store) is None
+    small = [spec_of(info, seed=seed) for seed in range(3)]
+    for spec, rate in zip(small, (1e6, 2e6, 9e6), strict=True):
+        finished(store, spec, rate)
+    large = spec_of(info, width=64)
+    finished(store, large, 4e6)
+    finished(store, spec_of(info, seed=8), 1e6, seconds=0.01)  # all start-up
+    finished(store, spec_of(info, seed=9), 1e6, flops_spent=None)
+    found = throughput(store)
+    assert found.points == (
+        (small[0].cost.num_params, pytest.approx(2e6)),
+        (large.cost.num_params, pytest.approx(4e6)),
+    )
+    assert found.source == f"4 finished runs in {home}"
+
+
+def test_only_runs_on_the_newest_kind_of_device_count(info, home):
+    store = Store.at()
+    finished(store, spec_of(info), 1e6, time=1.0)
+    finished(store, spec_of(info, seed=1), 5e6, device="cuda:0", time=2.0)
+    (store.run_dir("unreadable")).mkdir()
+    found = throughput(store)
+    assert found.device == "cuda"
+    assert found.points == ((spec_of(info).cost.num_params, pytest.approx(5e6)),)
+
+
+def test_a_calibration_is_made_once_and_kept(home, monkeypatch):
+    made = []
+
+    def calibration():
+        made.append(1)
+        return Throughput(((1e4, 1e9), (1e9, 1e10)), "cpu", "a calibration")
+
+    monkeypatch.setattr("sweeps.throughput.calibrate", calibration)
+    first, second = throughput(Store.at()), throughput(Store.at())
+    assert first == second
+    assert len(made) == 1
+    kept = json.loads((home / "throughput.json").read_text())
+    (home / "throughput.json").write_text(json.dumps({**kept, "time": kept["time"] - 40 * 86400}))
+    throughput(Store.at())
+    assert len(made) == 2
+    (home / "throughput.json").write_text('{"time": 1e12}')
+    assert throughput(Store.at()) == first
+
+
+def test_a_calibration_leaves_torch_as_it_was():
+    import torch
+
+    threads, state = torch.get_num_threads(), torch.random.get_rng_state()
+    found = calibrate(seconds=0.05)
+    assert torch.get_num_threads() == threads
+    assert torch.equal(torch.random.get_rng_state(), state)
+    sizes = [size for size, _ in found.points]
+    assert sizes == sorted(sizes)
+    # Between a tenth of a GFLOP/s and a thousand TFLOP/s, wherever this runs.
+    assert all(1e8 < rate < 1e15 for _, rate in found.points)

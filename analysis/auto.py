@@ -12,10 +12,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from scipy.optimize import nnls
+from scipy.special import stdtrit
 
 from analysis.cutoffs import Cutoff, cutoffs, log_size
 from analysis.fitting import fit
-from analysis.forecast import T_FIVE, Forecast, spread
+from analysis.forecast import Forecast, spread
 from analysis.laws import LAWS, find_law
 from analysis.laws.base import Array, Law
 from analysis.observations import observe
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
 
 ONE_VARIABLE = ("power_floor", "m3", "m4", "bnsl1", "bnsl2")
 PARAMS_AND_TOKENS = ("kaplan", "chinchilla", "chinchilla_symmetric")
+REPEATS = ("repeated_data",)
 
 RECENCY = 3.0
 """Runs count e times less for every e^3 in each input that they lie below the largest."""
@@ -36,6 +39,9 @@ RIDGE = 1.0
 
 STEP, DEPTH, WINDOW = 0.5, 6, 1.1
 """Inner cut-offs: octaves between them, their number, octaves predicted (one, with slack)."""
+
+EXPECTED_SCORES = stdtrit(5, 0.5 + 0.5 * np.arange(1, 40, 2) / 40)
+"""|error| / spread before any backtest, as one more cut-off: Student t with five degrees."""
 
 
 def forecast(
@@ -77,7 +83,7 @@ def forecast(
     Averaging by stacked out-of-sample errors: Breiman 1996, *Stacked regressions*; equal weights
     as what to shrink to: Diebold and Shin 2019, *Egalitarian LASSO for forecast combination*.
     """
-    laws = _candidates(runs, x_col) if law == "auto" else (find_law(law),)
+    laws = candidates(runs, x_col) if law == "auto" else (find_law(law),)
     x_cols = (x_col,) if x_col is not None else laws[0].inputs
     smallest = min(laws, key=lambda each: len(each.parameters))
     seen = observe(smallest, runs, x_cols, y_col, "log")
@@ -108,13 +114,12 @@ def forecast(
     noise = [
         _noise((weights @ members[:, i] - target)[mask], n_params) for i, mask in enumerate(masks)
     ]
-    scores, score_weights, backtests = [T_FIVE], [np.full(len(T_FIVE), 1 / len(T_FIVE))], []
+    scores, backtests = [EXPECTED_SCORES], []
     for i, (cut, error) in enumerate(zip(cuts, errors, strict=True)):
         distance = (size[cut.ahead] - cut.at) / n_inputs
         scale = spread(members[:, 1 + i][:, cut.ahead], weights, noise[1 + i], distance)
         miss = weights @ error
         scores.append(np.abs(miss) / scale)
-        score_weights.append(np.full(len(miss), 1 / len(miss)))
         backtests.append(_record(cut, miss))
     return Forecast(
         law=law if isinstance(law, str) else law.name,
@@ -128,7 +133,7 @@ def forecast(
         end=float(size.max()),
         n_inputs=n_inputs,
         scores=np.concatenate(scores),
-        score_weights=np.concatenate(score_weights),
+        score_weights=np.concatenate([np.full(len(each), 1 / len(each)) for each in scores]),
         backtests=tuple(backtests),
         excluded=seen.excluded,
     )
@@ -140,8 +145,6 @@ def stacked(errors: list[Array], n_laws: int, ridge: float = RIDGE) -> Array:
     ``errors`` are signed errors ``(m, n)``, one array a cut-off; Q is the mean over cut-offs of
     their mean products, so that laws that err to opposite sides keep each other.
     """
-    from scipy.optimize import nnls
-
     equal = np.full(n_laws, 1 / n_laws)
     if n_laws == 1 or not errors:
         return equal
@@ -156,7 +159,8 @@ def stacked(errors: list[Array], n_laws: int, ridge: float = RIDGE) -> Array:
     return np.asarray(weights / weights.sum())
 
 
-def _candidates(runs: pd.DataFrame, x_col: str | None) -> tuple[Law, ...]:
+def candidates(runs: pd.DataFrame, x_col: str | None = None) -> tuple[Law, ...]:
+    """The laws that ``auto`` averages for these runs; all take the same inputs."""
     if x_col is not None:
         return tuple(LAWS[name] for name in ONE_VARIABLE)
     missing = [name for name in ("num_params", "num_tokens") if name not in runs]
@@ -166,7 +170,7 @@ def _candidates(runs: pd.DataFrame, x_col: str | None) -> tuple[Law, ...]:
             "name it with x_col (--x-col)"
         )
     if "num_unique_tokens" in runs and (runs["num_unique_tokens"] < runs["num_tokens"]).any():
-        return (LAWS["repeated_data"],)
+        return tuple(LAWS[name] for name in REPEATS)
     return tuple(LAWS[name] for name in PARAMS_AND_TOKENS)
 
 

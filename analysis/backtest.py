@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.auto import forecast
+from analysis.auto import candidates, forecast
 from analysis.cutoffs import cutoffs, log_size
 from analysis.laws import find_law
 from analysis.laws.base import Law
@@ -220,7 +220,8 @@ def _group(
     seed: int,
 ) -> Group:
     """All splits of one group; a group that is too small says so in its status."""
-    shape = find_law("chinchilla" if x_col is None else "power") if law == "auto" else find_law(law)
+    laws = candidates(runs, x_col) if law == "auto" else (find_law(law),)
+    shape = min(laws, key=lambda each: len(each.parameters))
     x_cols = shape.inputs if x_col is None else (x_col,)
     try:
         seen = observe(shape, runs, x_cols, y_col, "log")

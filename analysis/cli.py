@@ -66,7 +66,7 @@ def add_commands(subparsers: Any) -> None:
     plan.add_argument("-o", "--output", metavar="FILE", help="write .csv or .jsonl")
 
     backtest = _command(subparsers, "backtest", "fit the small, predict the held-out large")
-    backtest.add_argument("--law", default="chinchilla", metavar="NAME", help="a law, or auto")
+    backtest.add_argument("--law", default="auto", metavar="NAME", help="a law (auto: an average)")
     backtest.add_argument("--by", metavar="COL,COL", help="one fit for each group")
     backtest.add_argument("--x-col", metavar="COL", help="the variable of a one-variable law")
     backtest.add_argument("--train-col", metavar="COL", help="fit rows where it is true")

@@ -20,12 +20,14 @@ from analysis.isoflop import parabola_bias
 from analysis.wording import count, counts, span
 from scaling.errors import NoAnswerError
 from scaling.schema import RUN_COLUMNS
-from scaling.terminal import format_value, note, print_json, print_table
+from scaling.terminal import note, print_json, print_table
 
 if TYPE_CHECKING:
     import pandas as pd
 
-_SHOWN = ("run_id", "name", "family", "num_params", "num_tokens", "flops", "loss", "seed", "status")
+_SHOWN = (
+    "run_id", "name", "num_params", "num_tokens", "flops", "loss", "status", "exclude_reason"
+)  # fmt: skip
 _NAMED = tuple((flag, name) for flag, name, _ in COLUMN_FLAGS)
 
 
@@ -41,16 +43,23 @@ def runs(args: argparse.Namespace) -> int:
     if args.json:
         print_json(table.astype(object).where(table.notna(), None).to_dict("records"))
     elif not args.output:
-        known = {column.name for column in RUN_COLUMNS}
-        shown = [name for name in _SHOWN if name in table.columns and _says(table[name])]
-        shown += [name for name in table.columns if name not in known][: 9 - len(shown)]
-        if _says(table["exclude_reason"]):
-            shown.append("exclude_reason")
+        shown = _shown(table)
         rows = table[shown].head(args.limit).itertuples(index=False, name=None)
         print_table(f"{args.source}: {len(table)} runs", shown, rows)
         if len(table) > args.limit:
             note(f"{len(table) - args.limit} more rows; --limit, --json or -o FILE show them")
     return 0
+
+
+def _shown(table: pd.DataFrame) -> list[str]:
+    """The columns that fit a terminal: the ones that say something, then a file's own."""
+    known = {column.name for column in RUN_COLUMNS}
+    shown = [name for name in _SHOWN if name in table.columns and _says(table[name])]
+    if _says(table["exclude_reason"]):
+        shown = [name for name in shown if name != "status"]  # the reason begins with it
+    else:
+        shown += [name for name in table.columns if name not in known][: 8 - len(shown)]
+    return shown
 
 
 def fit(args: argparse.Namespace) -> int:
@@ -80,8 +89,10 @@ def fit(args: argparse.Namespace) -> int:
         + (f" (delta {fitted.delta:g})" if fitted.loss_fn == "huber" else "")
         + f", objective {fitted.objective:.6g}, R2 {fitted.r2:.5f}; status: {fitted.status}"
     )
-    for line in fitted.excluded[:10]:
-        note(f"left out: row {line['row']}: {line['reason']}")
+    known = table["exclude_reason"].tolist()
+    for line in fitted.excluded:
+        if not known[line["row"]]:
+            note(f"left out, {line['reason']}: row {line['row']}, counted from 0")
     return 0
 
 
@@ -205,10 +216,9 @@ def print_plan(allocations: list[planning.Allocation], fitted: Fit, level: float
 
 def next_budgets(table: pd.DataFrame) -> list[float]:
     """10, 100 and 1000 times the largest compute among the runs."""
-    column = "flops" if "flops" in table.columns else "flops_6nd"
-    if column not in table.columns or not table[column].notna().any():
+    if "flops" not in table.columns or not table["flops"].notna().any():
         raise ValueError("the runs have no compute to start from: name budgets with --flops")
-    return [float(table[column].max()) * factor for factor in (10.0, 100.0, 1000.0)]
+    return [float(table["flops"].max()) * factor for factor in (10.0, 100.0, 1000.0)]
 
 
 def _cost(args: argparse.Namespace, table: pd.DataFrame) -> planning.Cost:
@@ -234,8 +244,8 @@ def backtest(args: argparse.Namespace) -> int:
         print_json(values)
         return 0
     rows = [
-        (format_value(g["key"]), g["law"], g["n_train"], g["n_test"], g["rmse_log"],
-         g["coverage_90"])
+        (g["key"] or "all", g["law"] if g["status"] == "ok" else g["status"], g["n_train"],
+         g["n_test"], g["rmse_log"], g["coverage_90"])
         for g in values["groups"]
     ]  # fmt: skip
     header = ("group", "law", "fitted", "predicted", "RMSE of log loss", "in 90 % interval")
@@ -273,8 +283,7 @@ def plot(args: argparse.Namespace) -> int:
 
 def plan_range(table: pd.DataFrame) -> list[float]:
     """Budgets from the smallest run's compute to 1000 times the largest's, for a figure."""
-    column = "flops" if "flops" in table.columns else "flops_6nd"
-    low, high = float(table[column].min()), next_budgets(table)[-1]
+    low, high = float(table["flops"].min()), next_budgets(table)[-1]
     return [float(c) for c in np.geomspace(low, high, 30)]
 
 

@@ -11,13 +11,13 @@ import numpy as np
 
 from analysis import allocation
 from analysis.certificate import certify, probes
-from analysis.laws import LAWS, find_law
+from analysis.laws import LAWS, find_law, formula_law
 from analysis.laws.base import Array, Law, scales
 from analysis.newton import minimise
 from analysis.observations import observe
 from analysis.penalty import Penalty
 from analysis.problem import Problem
-from analysis.starts import best_starts, random_starts
+from analysis.starts import best_starts, random_starts, settle
 from analysis.uncertainty import bootstrap as resampled_fits
 from analysis.uncertainty import profile as profile_of
 from scaling.names import refuse_unknown
@@ -25,7 +25,7 @@ from scaling.names import refuse_unknown
 if TYPE_CHECKING:
     import pandas as pd
 
-GRID_STARTS = 3
+GRID_STARTS = 4
 """Best grid points that are polished besides the independent starts."""
 
 
@@ -228,6 +228,7 @@ class Fit:
         return {
             "law": self.law.name,
             "law_formula": self.law.formula,
+            "law_inputs": list(self.law.inputs),
             "params": dict(self.params),
             "status": self.status,
             "objective": self.objective,
@@ -251,8 +252,10 @@ class Fit:
     def from_dict(cls, data: Mapping[str, Any], law: Law | None = None) -> Fit:
         """The fit that ``to_dict`` wrote; ``law`` is needed for a law from a callable."""
         values = dict(data)
-        formula = values.pop("law_formula")
-        values["law"] = law or find_law(values["law"] if values["law"] in LAWS else formula)
+        formula, inputs = values.pop("law_formula"), tuple(values.pop("law_inputs"))
+        if law is None and values["law"] not in (*LAWS, "formula"):
+            raise ValueError(f"{values['law']} is a law from a callable: give it as law=")
+        values["law"] = law or LAWS.get(values["law"]) or formula_law(formula, inputs)
         values["x_cols"] = tuple(values["x_cols"])
         values["inputs"] = tuple(np.array(x) for x in values["inputs"])
         values["excluded"] = tuple(values["excluded"])
@@ -411,8 +414,12 @@ def _problem(
 def _search(problem: Problem, starts: int, seed: int) -> tuple[Array, Array]:
     """Optima ``(m, p)`` and objectives: from the grid, from random starts, from probes."""
     first = best_starts(problem, GRID_STARTS)[0]
+    if problem.law.starts is not None:
+        first = settle(problem, first)
+    elif not starts:
+        first = first[:1]
     if not starts:
-        return minimise(problem, first[:1])
+        return minimise(problem, first)
     rng = np.random.default_rng(seed)
     found, objectives = minimise(
         problem, np.concatenate([first, random_starts(problem, starts, rng)])

@@ -14,11 +14,6 @@ from analysis.laws.base import Array, Law
 if TYPE_CHECKING:
     import pandas as pd
 
-T_FIVE = np.array(
-    [0.064, 0.194, 0.325, 0.461, 0.602, 0.752, 0.915, 1.097, 1.311, 1.580, 1.962, 2.777]
-)
-"""Absolute Student t with five degrees of freedom at probabilities 1/24, 3/24, ..., 23/24."""
-
 
 @dataclass(frozen=True)
 class Forecast:

@@ -142,7 +142,7 @@ def isoflop(
     Parameters
     ----------
     runs : DataFrame
-        Columns ``num_params``, ``loss`` and ``flops`` (else ``flops_6nd``); ``num_tokens`` gives
+        Columns ``num_params``, ``loss`` and ``flops``; ``num_tokens`` gives
         D*. Rows with an ``exclude_reason`` are left out; repeats of a size are averaged.
     method : {"parabola", "akima"}
         How a budget's minimum is found.
@@ -221,12 +221,11 @@ class _Budget:
 
 
 def _budgets(runs: pd.DataFrame) -> list[_Budget]:
-    column = "flops" if "flops" in runs.columns else "flops_6nd"
-    for name in ("num_params", "loss", column):
+    for name in ("num_params", "flops", "loss"):
         if name not in runs.columns:
-            raise ValueError(f"iso-FLOP needs the column {name.removesuffix('_6nd')}")
+            raise ValueError(f"iso-FLOP needs the column {name}")
     table = runs[runs["exclude_reason"] == ""] if "exclude_reason" in runs.columns else runs
-    n, c, y = (table[k].to_numpy(dtype=float) for k in ("num_params", column, "loss"))
+    n, c, y = (table[k].to_numpy(dtype=float) for k in ("num_params", "flops", "loss"))
     d = table["num_tokens"].to_numpy(dtype=float) if "num_tokens" in table else c / (6 * n)
     usable = np.isfinite(n) & np.isfinite(c) & np.isfinite(y) & (n > 0) & (c > 0) & (y > 0)
     n, c, y, d = n[usable], c[usable], y[usable], d[usable]

@@ -164,7 +164,7 @@ def _allocate(
         raise ValueError(f"budget {flops:.3g} FLOPs is not a positive number")
     loss_at = _loss(law, params, flops, budget)
     low, high = _range(flops, budget)
-    status = "ok"
+    status, floor = "ok", low
     limit = budget.unique_tokens
     if num_params is not None:
         log_n, status = np.full(len(params), np.log(num_params)), "given N"
@@ -178,8 +178,6 @@ def _allocate(
         if limit is not None and "num_unique_tokens" not in law.inputs:
             # D falls as N grows, so D <= U is a lower limit on N.
             floor = _size(limit, flops, budget)
-        else:
-            floor = low
         log_n = _lowest(loss_at, floor, high, len(params))
         if log_n[0] <= floor + 1e-6 and floor > low:
             status = "data limited"
@@ -193,7 +191,7 @@ def _allocate(
     loss = loss_at(log_n[:, None])[:, 0]
     near = (float(n[0]), float(n[0]))
     if num_params is None and num_tokens is None:
-        near = _within(loss_at, float(log_n[0]), float(loss[0]) * 1.001, low, high)
+        near = _within(loss_at, float(log_n[0]), float(loss[0]) * 1.001, floor, high)
     return Allocation(
         flops=flops,
         num_params=float(n[0]),

@@ -196,7 +196,8 @@ def _levenberg(task: _Task, theta: Array, weights: Array, noise: Array) -> tuple
         r_trial = task.residuals(trial)
         reached = cost(r_trial, trial, w)
         better = reached < value
-        quiet = np.where(better & (value - reached > 1e-6 * value), 0, quiet + 1)
+        stalled = np.where(better, value - reached <= 1e-6 * value, damp > 1e3)
+        quiet = np.where(stalled, quiet + 1, np.where(better, 0, quiet))
         here = np.where(better[:, None], trial, here)
         r = np.where(better[:, None], r_trial, r)
         value = np.where(better, reached, value)

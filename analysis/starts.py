@@ -19,7 +19,7 @@ from analysis.problem import Problem
 GRID = 64
 """Number of grid points aimed at, whatever the number of shape parameters."""
 
-PASSES = 12
+PASSES = 30
 """Gauss-Newton steps on the shapes; a start need not be converged."""
 
 
@@ -74,7 +74,7 @@ def shape_grid(law: Law) -> Array:
         np.geomspace(*p.start, each) if p.scale == "log" else np.linspace(*p.start, each)
         for p in shapes
     ]
-    points = np.array(list(product(*axes))).reshape(-1, len(shapes))
+    points = np.array(list(product(*axes)))
     out = np.ones((len(points), len(law.parameters)))
     out[:, [law.names.index(p.name) for p in shapes]] = points
     return out

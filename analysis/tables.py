@@ -79,6 +79,9 @@ def complete(frame: pd.DataFrame, notes: list[str], first_line: int = 1) -> pd.D
     if {"num_params", "flops"} <= have and "num_tokens" not in have:
         frame["num_tokens"] = frame["flops"] / (6 * frame["num_params"])
         notes.append("num_tokens is flops / (6 num_params): the table has none")
+    if {"num_params", "num_tokens"} <= have and "flops" not in have:
+        frame["flops"] = 6 * frame["num_params"] * frame["num_tokens"]
+        notes.append("flops is 6 num_params num_tokens: the table has none")
     if {"num_params", "num_tokens"} <= have and "flops_6nd" not in have:
         frame["flops_6nd"] = 6 * frame["num_params"] * frame["num_tokens"]
     reasons = (

@@ -23,6 +23,8 @@ from scaling.store import Store
 from scaling.tracking import Tracker, TrackingError
 
 SHIP_SECONDS = 5.0
+SHIP_SHARE = 50  # a pass takes at most one part in so many of a processor
+LONGEST_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
@@ -65,18 +67,22 @@ def _shipper_dir(store: Store, name: str) -> Path:
     return store.sweep_dir(name) / "shipper"
 
 
-def follow(name: str, *, root: str, tracking_uri: str, pause: Callable[[], None]) -> Shipped:
+def follow(
+    name: str, *, root: str, tracking_uri: str, sleep: Callable[[float], None] = time.sleep
+) -> Shipped:
     """Ship a sweep while somebody works on it, and once more after the last has ended."""
     store, tracker, complete = Store.at(root), Tracker(tracking_uri, name), set[str]()
     status = None
     while True:
+        began = time.process_time()
         busy = bool(live_queues(store.sweep_dir(name)))
         rows = read_rows(store, name)
         status = sweep_status(name, root, rows=rows, before=status)
         shipped = _ship(store, tracker, rows, status, complete)
         if not busy:
             return shipped
-        pause()
+        spent = time.process_time() - began
+        sleep(min(max(SHIP_SECONDS, SHIP_SHARE * spent), LONGEST_SECONDS))
 
 
 def _ship(
@@ -116,12 +122,7 @@ def main(argv: list[str] | None = None) -> int:
         time.sleep(1)
     with lease:
         try:
-            shipped = follow(
-                args.sweep,
-                root=args.root,
-                tracking_uri=args.tracking_uri,
-                pause=lambda: time.sleep(SHIP_SECONDS),
-            )
+            shipped = follow(args.sweep, root=args.root, tracking_uri=args.tracking_uri)
         except (ValueError, OSError) as error:
             shipped = Shipped(0, 0, describe(error))
     if shipped.problem:

@@ -16,9 +16,10 @@ from scaling.errors import WorkError
 from scaling.store import Store
 from scaling.terminal import note
 from scaling.tracking import connect, set_environment, sqlite_path
+from scaling.tracking_view import VIEW_TAG, chart_url
 
 HOST = "127.0.0.1"
-START_SECONDS = 120.0
+START_SECONDS = 300.0
 
 
 def serve(
@@ -38,13 +39,13 @@ def serve(
     store = Store.at(root)
     uri = tracking_uri or store.tracking_uri
     if uri.startswith(("http://", "https://")):
-        print(chart_url(uri.rstrip("/"), uri, sweep))
+        print(_chart_page(uri.rstrip("/"), uri, sweep))
         return 0
     path = sqlite_path(uri)
     if path and not path.exists():
         raise ValueError(f"there is no tracking store at {path}: submit a sweep first")
     _check_port(port)
-    url = chart_url(f"http://{HOST}:{port}", uri, sweep)
+    url = _chart_page(f"http://{HOST}:{port}", uri, sweep)
     set_environment()
     os.environ.setdefault("MLFLOW_SERVER_ENABLE_JOB_EXECUTION", "false")
     folder = path.parent if path else store.root
@@ -72,19 +73,19 @@ def serve(
         server.wait()
 
 
-def chart_url(base: str, uri: str, sweep: str | None) -> str:
-    """The address of the chart page of ``sweep``, or of the experiment that changed last."""
+def _chart_page(base: str, uri: str, sweep: str | None) -> str:
+    """The address of the charts of ``sweep``, or of the experiment that changed last."""
     client = connect(uri)
     if sweep:
         found = client.get_experiment_by_name(sweep)
         if found is None:
             raise ValueError(f"the tracking store {uri} has no sweep {sweep!r}")
-        return f"{base}/#/experiments/{found.experiment_id}/runs?compareRunsMode=CHART"
-    listed = client.search_experiments(order_by=["last_update_time DESC"], max_results=2)
-    ours = [e for e in listed if e.name != "Default"]
-    if not ours:
-        return base
-    return f"{base}/#/experiments/{ours[0].experiment_id}/runs?compareRunsMode=CHART"
+    else:
+        listed = client.search_experiments(order_by=["last_update_time DESC"], max_results=2)
+        found = next((e for e in listed if e.name != "Default"), None)
+        if found is None:
+            return base
+    return chart_url(base, found.experiment_id, view=VIEW_TAG in found.tags)
 
 
 def _check_port(port: int) -> None:

@@ -32,6 +32,7 @@ from typing import TYPE_CHECKING, Any
 from scaling.errors import WorkError
 from scaling.journal import JOURNAL, end, points, read_journal
 from scaling.store import read_json, write_atomic
+from scaling.tracking_view import VIEW_TAG, chart_view
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -121,6 +122,8 @@ def prepare(tracking_uri: str, experiment: str, description: str = "") -> str:
                 )
             else:
                 experiment_id = found.experiment_id
+            if found is None or VIEW_TAG not in found.tags:
+                client.set_experiment_tag(experiment_id, VIEW_TAG, chart_view())
             if description:
                 client.set_experiment_tag(experiment_id, "mlflow.note.content", description)
     return str(experiment_id)

@@ -107,7 +107,7 @@ class Derivation:
 
 
 BODY = "num_params_non_embedding"
-_STEP = "Li et al. 2025 (Step Law, arXiv 2503.04715), eq. 1; N without embeddings"
+_STEP = "Li et al. 2025 (Step Law, arXiv 2503.04715); N without embeddings"
 _OLMO = "Bhagia et al. 2024 (OLMo ladder), after Porian et al. 2024; N without embeddings"
 _NANOCHAT = "Karpathy 2025, nanochat: base_train.py, gpt.py; AdamW's rate, tuned at width 768"
 
@@ -194,7 +194,7 @@ _RULES = (
         "levine",
         "depth",
         "scale x (ln width - 5.039) / 0.0555",
-        "Levine et al. 2020 (arXiv 2006.12467), sec. 5; fitted to depths from 6 to 48, so to "
+        "Levine et al. 2020 (arXiv 2006.12467); fitted to depths from 6 to 48, so to "
         "widths from about 215 to 2200",
         lambda f, s: s["scale"] * (math.log(f.option("width")) - 5.039) / 0.0555,
         on_shape=True,

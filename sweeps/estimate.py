@@ -136,7 +136,7 @@ def spent_flops(sweep: Sweep) -> list[int]:
 
     Runs on one constant-rate trunk pay for it once: in order of length, each pays from where
     the last one left the trunk to where it leaves it, and for its own cooldown. Their sum is
-    the longest trunk plus every cooldown (Haegele et al. 2024, sec. 4).
+    the longest trunk plus every cooldown (Hägele et al. 2024).
     """
     spent = [entry.spec.flops for entry in sweep]
     groups: dict[str, list[int]] = defaultdict(list)

@@ -15,7 +15,7 @@ KEYS = ("sizes", "tokens_per_param")
 def points(document: Document, block: Any, where: Where) -> list[Options]:
     """Sizes x ``tokens_per_param``, the ratio D / N with N all parameters.
 
-    Source: Bhagia et al. 2024, sec. 3.1: small models at 1, 2, 5 and 10 times 20 tokens a
+    Source: Bhagia et al. 2024: small models at 1, 2, 5 and 10 times 20 tokens a
     parameter.
 
     Raises

@@ -67,7 +67,8 @@ def formula_law(
             f"the formula {text!r} has {len(sources)} inputs and {len(parameters)} parameters; "
             f"inputs are N, D, C, U, columns of the run table, or names listed in inputs="
         )
-    columns = tuple(dict.fromkeys(sources.values()))
+    order = [*(inputs or ()), *COLUMNS]
+    columns = tuple(sorted(set(sources.values()), key=order.index))
 
     def evaluate(params: Array, arrays: tuple[Array, ...], derivatives: bool) -> Dual:
         by_column = dict(zip(columns, arrays, strict=True))
@@ -103,7 +104,8 @@ def formula_law(
 
 def _names(tree: ast.expr) -> list[ast.Name]:
     called = {id(n.func) for n in ast.walk(tree) if isinstance(n, ast.Call)}
-    return [n for n in ast.walk(tree) if isinstance(n, ast.Name) and id(n) not in called]
+    found = [n for n in ast.walk(tree) if isinstance(n, ast.Name) and id(n) not in called]
+    return sorted(found, key=lambda n: n.col_offset)
 
 
 def _check(node: ast.expr, text: str) -> None:

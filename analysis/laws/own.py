@@ -86,7 +86,7 @@ def callable_law(
     )
     title = getattr(function, "__name__", "function")
     formula = f"{output} = {title}({', '.join(names)})"
-    return own_law(title, formula, parameters, taken, predict, gradient, output)
+    return own_law("callable", formula, parameters, taken, predict, gradient, output)
 
 
 def free_parameter(name: str, signed: bool, start: tuple[float, float] | None) -> Parameter:

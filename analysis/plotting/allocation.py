@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 def isoflop(runs: pd.DataFrame, found: IsoFlop | None = None) -> Figure:
     """Loss against N at each budget, with the minima and N* = k C^a through them."""
     table = used(runs)
-    flops = table["flops" if "flops" in table.columns else "flops_6nd"].to_numpy(dtype=float)
+    flops = table["flops"].to_numpy(dtype=float)
     n, loss = (table[k].to_numpy(dtype=float) for k in ("num_params", "loss"))
     with styled():
         figure, axes = new_figure()

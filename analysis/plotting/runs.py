@@ -37,6 +37,15 @@ def used(runs: pd.DataFrame) -> pd.DataFrame:
     return runs[runs["exclude_reason"] == ""] if "exclude_reason" in runs.columns else runs
 
 
+def need(runs: pd.DataFrame, *names: str) -> None:
+    """``ValueError`` if a figure's column is not there, or holds nothing."""
+    for name in names:
+        if name not in runs.columns or not runs[name].notna().any():
+            raise ValueError(
+                f"this figure needs the column {name}; the table has {', '.join(map(str, runs))}"
+            )
+
+
 def loss_label(runs: pd.DataFrame) -> str:
     """``Held-out loss (nats/token)`` for runs of our own, ``Loss`` for a foreign table."""
     units = set(runs["data_unit"]) - {""} if "data_unit" in runs.columns else set()
@@ -56,6 +65,7 @@ def frontier(
     holdout: pd.DataFrame | None = None,
 ) -> Figure:
     """Loss against training FLOPs: learning curves, final losses and the efficient frontier."""
+    need(runs, "num_params", "num_tokens", "flops", "loss")
     table = used(runs)
     with styled():
         figure, axes = new_figure()
@@ -105,6 +115,7 @@ def scaling(
     """
     if fit is not None and not {"num_params", "num_tokens"} <= set(fit.x_cols):
         return _one_variable(runs, fit, holdout)
+    need(runs, "num_params", "num_tokens", "loss")
     table = used(runs)
     with styled():
         figure, axes = new_figure()

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scaling.data.sources import Document
+from scaling.terminal import note
 
 SEPARATOR = "<|endoftext|>"
 TOKENIZER_FILE = "tokenizer.json"
@@ -73,13 +74,21 @@ class BPETokenizer:
         self._library: Any = Library.from_file(str(path))
         self.vocab_size: int = self._library.get_vocab_size()
         self._words: dict[str, bytes] = {}
+        self._said = False
 
     def encode(self, documents: Sequence[Document]) -> list[NDArray[np.unsignedinteger]]:
         """One array of tokens per document, its separator at the end."""
         return [self._encode(bytes(document)) for document in documents]
 
     def _encode(self, document: bytes) -> NDArray[np.unsignedinteger]:
-        parts = [self._tokens(text) for text in pieces(document.decode("utf-8", "replace"))]
+        try:
+            whole = document.decode()
+        except UnicodeDecodeError as error:
+            whole = document.decode(errors="replace")
+            if not self._said:
+                note(f"a document is not UTF-8 ({error}): such bytes become U+FFFD from here on")
+                self._said = True
+        parts = [self._tokens(text) for text in pieces(whole)]
         return np.frombuffer(b"".join([*parts, b"\0" * WIDTH.itemsize]), WIDTH)
 
     def _tokens(self, text: str) -> bytes:

@@ -41,7 +41,8 @@ def test_gradient_against_finite_differences(name: str) -> None:
         up[j] += step
         down[j] -= step
         numeric = (law.predict(up, *x) - law.predict(down, *x)) / (2 * step)
-        np.testing.assert_allclose(gradient[j], numeric, rtol=2e-6, atol=1e-9 * np.abs(numeric).max())
+        rounding = 1e-9 * np.abs(law.predict(params, *x)).max() / abs(p)
+        np.testing.assert_allclose(gradient[j], numeric, rtol=2e-6, atol=rounding)
 
 
 @pytest.mark.parametrize("name", [n for n in NAMES if LAWS[n].curvature is not None])
@@ -83,7 +84,7 @@ def test_a_batch_of_parameters_is_each_of_them(name: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_planted_parameters_are_recovered_and_survive_json(name: str) -> None:
     law = LAWS[name]
-    f = fit(name, table(name, n=120), starts=4)
+    f = fit(name, table(name, n=120), starts=12 if name == "bnsl3" else 4)
     # losses to 1e-6 everywhere, and the parameters themselves (three breaks trade off more)
     np.testing.assert_allclose(f.fitted, f.observed, rtol=1e-9)
     np.testing.assert_allclose(f.vector, law.vector(PARAMS[name]), rtol=1e-5)

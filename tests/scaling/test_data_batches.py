@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scaling.data import describe_data, open_data
@@ -19,6 +19,7 @@ def token_data(train: int, heldout: int = 100) -> TokenData:
     return TokenData(info, np.arange(train, dtype=np.uint16), np.arange(heldout, dtype=np.uint16))
 
 
+@settings(deadline=None, max_examples=40)
 @given(
     size=st.integers(1, 60),
     batch_size=st.integers(1, 150),
@@ -33,6 +34,7 @@ def test_every_index_comes_once_per_epoch(size, batch_size, seed, epochs):
         assert sorted(epoch.tolist()) == list(range(size))
 
 
+@settings(deadline=None, max_examples=40)
 @given(tokens=st.integers(9, 400), context=st.integers(1, 8), batch_size=st.integers(1, 9))
 def test_an_epoch_predicts_every_token_of_a_whole_window_once(tokens, context, batch_size):
     data = token_data(tokens)
@@ -64,6 +66,7 @@ def test_seeds_and_epochs_have_orders_of_their_own():
     assert len({tuple(first(seed, step)) for seed in (0, 1) for step in (0, 1)}) == 4
 
 
+@settings(deadline=None, max_examples=40)
 @given(heldout=st.integers(2, 500), context=st.integers(1, 50), limit=st.integers(1, 60))
 def test_heldout_windows_are_evenly_spread(heldout, context, limit):
     size = (heldout - 1) // context

@@ -74,6 +74,9 @@ def test_wrong_options_are_named(options, message):
 
 
 def test_the_name_does_not_depend_on_the_order_of_options():
-    one, other = describe_data("teacher:seed=3,classes=5"), describe_data("teacher:classes=5,seed=3")
+    one, other = (
+        describe_data("teacher:seed=3,classes=5"),
+        describe_data("teacher:classes=5,seed=3"),
+    )
     assert one == other
     assert describe_data(one.name) == one

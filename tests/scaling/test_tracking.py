@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -265,7 +267,10 @@ def server(tmp_path):
             command = [sys.executable, "-m", "mlflow", "server", "--workers", "1"]
             command += ["--port", str(port), "--backend-store-uri", f"sqlite:///{tmp_path}/m.db"]
             with (tmp_path / "server.log").open("wb") as log:
-                self.process = subprocess.Popen(command, cwd=tmp_path, stdout=log, stderr=log)
+                # a session of its own, so that the server ends together with its children
+                self.process = subprocess.Popen(
+                    command, cwd=tmp_path, stdout=log, stderr=log, start_new_session=True
+                )
             until = time.monotonic() + 300
             while time.monotonic() < until:
                 try:
@@ -277,7 +282,7 @@ def server(tmp_path):
 
         def stop(self):
             if self.process:
-                self.process.terminate()
+                os.killpg(self.process.pid, signal.SIGTERM)
                 self.process.wait()
 
     it = Server()

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from analysis.collect import load_runs
     from analysis.fitting import Fit, fit
-    from analysis.laws import LAWS, Law, formula_law
+    from analysis.laws import LAWS, Law, callable_law, formula_law
 
-__all__ = ["LAWS", "Fit", "Law", "fit", "formula_law", "load_runs"]
+__all__ = ["LAWS", "Fit", "Law", "callable_law", "fit", "formula_law", "load_runs"]
 
 _HOMES = {
     "LAWS": "analysis.laws",
     "Law": "analysis.laws",
+    "callable_law": "analysis.laws",
     "formula_law": "analysis.laws",
     "Fit": "analysis.fitting",
     "fit": "analysis.fitting",

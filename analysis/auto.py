@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy.optimize import nnls
-from scipy.special import stdtrit
 
 from analysis.cutoffs import Cutoff, cutoffs, log_size
 from analysis.fitting import fit
@@ -39,9 +38,6 @@ RIDGE = 1.0
 
 STEP, DEPTH, WINDOW = 0.5, 6, 1.1
 """Inner cut-offs: octaves between them, their number, octaves predicted (one, with slack)."""
-
-EXPECTED_SCORES = stdtrit(5, 0.5 + 0.5 * np.arange(1, 40, 2) / 40)
-"""|error| / spread before any backtest, as one more cut-off: Student t with five degrees."""
 
 
 def forecast(
@@ -110,17 +106,19 @@ def forecast(
     params = [p for p, ok in zip(params, sound, strict=True) if ok]
     errors = [members[:, 1 + i][:, cut.ahead] - target[cut.ahead] for i, cut in enumerate(cuts)]
     weights = stacked(errors, len(laws))
-    n_params = weights @ [len(each.parameters) for each in laws]
+    n_params = float(weights @ [len(each.parameters) for each in laws])
     noise = [
         _noise((weights @ members[:, i] - target)[mask], n_params) for i, mask in enumerate(masks)
     ]
-    scores, backtests = [EXPECTED_SCORES], []
+    scores: list[Array] = []
+    backtests: list[dict[str, Any]] = []
     for i, (cut, error) in enumerate(zip(cuts, errors, strict=True)):
         distance = (size[cut.ahead] - cut.at) / n_inputs
         scale = spread(members[:, 1 + i][:, cut.ahead], weights, noise[1 + i], distance)
         miss = weights @ error
         scores.append(np.abs(miss) / scale)
         backtests.append(_record(cut, miss))
+    scores = scores or [np.zeros(1)]
     return Forecast(
         law=law if isinstance(law, str) else law.name,
         laws=laws,

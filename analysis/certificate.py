@@ -49,6 +49,7 @@ def certify(
     ``objective_gap`` how much worse, relatively, the best of them is;
     ``other_optima`` the distinct optima within 5 %; ``condition`` the condition number of the
     Hessian with unit diagonal; ``at_bounds`` parameters at a bound; ``warnings`` in words.
+    ``fit`` adds ``fixed``, the parameters held.
     """
     best = int(np.argmin(objectives))
     theta, objective = found[best], float(objectives[best])

@@ -75,6 +75,7 @@ def add_commands(subparsers: Any) -> None:
     plot = _command(subparsers, "plot", "one figure, for a paper", json=False)
     plot.add_argument("kind", choices=KINDS, metavar="KIND", help=", ".join(KINDS))
     plot.add_argument("-o", "--output", required=True, metavar="FILE", help=".png, .pdf or .svg")
+    plot.add_argument("--method", choices=("parabola", "akima"), default="parabola")
     _add_fit(plot)
 
     report = _command(subparsers, "report", "one self-contained HTML file", json=False)

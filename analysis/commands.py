@@ -15,8 +15,9 @@ from analysis.cli import COLUMN_FLAGS
 from analysis.collect import load_curves, load_runs
 from analysis.fitting import Fit
 from analysis.fitting import fit as fit_law
+from analysis.isoflop import IsoFlop
 from analysis.isoflop import isoflop as find_minima
-from analysis.isoflop import parabola_bias
+from analysis.isoflop_bias import parabola_bias
 from analysis.wording import count, counts, span
 from scaling.errors import NoAnswerError
 from scaling.schema import RUN_COLUMNS
@@ -161,7 +162,7 @@ def isoflop(args: argparse.Namespace) -> int:
 
 
 def _bias(table: pd.DataFrame, method: Any, flops: list[float]) -> dict[str, Any] | None:
-    """:func:`analysis.isoflop.parabola_bias` beyond the largest budget, if the law can be fit."""
+    """The bias of the method beyond the largest budget, if the parametric law can be fitted."""
     try:
         fitted = fit_law("chinchilla", table)
         budgets = [max(flops) * factor for factor in (1.0, 10.0, 100.0)]
@@ -268,7 +269,7 @@ def plot(args: argparse.Namespace) -> int:
     elif args.kind == "scaling":
         figure = plotting.scaling(table, _fit(args, table))
     elif args.kind == "isoflop":
-        figure = plotting.isoflop(table, find_minima(table))
+        figure = plotting.isoflop(table, find_minima(table, method=args.method))
     elif args.kind == "residuals":
         figure = plotting.residuals(table, _fit(args, table))
     else:
@@ -298,12 +299,21 @@ def report(args: argparse.Namespace) -> int:
         table,
         curves=_curves(args),
         fits=[fitted],
+        isoflop=_minima(table),
         level=args.level,
         title=args.title or f"Scaling laws of {Path(args.source).stem}",
         how_to_run=_again(args),
     )
     note(f"written to {path}")
     return 0
+
+
+def _minima(table: pd.DataFrame) -> IsoFlop | None:
+    """Iso-FLOP minima, where the runs are of such a design and it succeeded."""
+    try:
+        return find_minima(table)
+    except (ValueError, NoAnswerError):
+        return None
 
 
 def _again(args: argparse.Namespace) -> str:

@@ -255,7 +255,9 @@ class Fit:
         formula, inputs = values.pop("law_formula"), tuple(values.pop("law_inputs"))
         if law is None and values["law"] not in (*LAWS, "formula"):
             raise ValueError(f"{values['law']} is a law from a callable: give it as law=")
-        values["law"] = law or LAWS.get(values["law"]) or formula_law(formula, inputs)
+        law = law or LAWS.get(values["law"]) or formula_law(formula, inputs)
+        held = values["diagnostics"]["fixed"]
+        values["law"] = law.hold(held) if held else law
         values["x_cols"] = tuple(values["x_cols"])
         values["inputs"] = tuple(np.array(x) for x in values["inputs"])
         values["excluded"] = tuple(values["excluded"])
@@ -364,6 +366,7 @@ def fit(
     status, diagnostics = certify(
         problem, found, objectives, slice(GRID_STARTS, GRID_STARTS + starts), seen, original
     )
+    diagnostics["fixed"] = dict(fixed or {})
     draws = None
     if bootstrap:
         draws = original(

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from scipy.special import stdtrit
 
 from analysis.cutoffs import log_size
 from analysis.laws.base import Array, Law
@@ -68,7 +69,9 @@ class Forecast:
 
         The prediction times exp(-+ q s): s is the ``spread``, q the quantile ``level`` of the
         scores, so that the intervals would have covered that share of the inner backtests
-        (split conformal prediction with the spread as scale; Lei et al. 2018, sec. 5.2).
+        (split conformal prediction with the spread as scale; Lei et al. 2018, sec. 5.2). Inner
+        cut-offs are few and overlap: they may widen an interval, but q is at least the quantile
+        of Student's t with five degrees of freedom.
         """
         if not 0 < level < 1:
             raise ValueError(f"level {level} is not between 0 and 1; 0.9 is usual")
@@ -109,7 +112,7 @@ class Forecast:
         order = np.argsort(self.scores)
         share = np.cumsum(self.score_weights[order])
         place = min(int(np.searchsorted(share, level * share[-1])), len(order) - 1)
-        return float(self.scores[order][place])
+        return max(float(self.scores[order][place]), float(stdtrit(5, 0.5 + 0.5 * level)))
 
     def _inputs(self, table: Mapping[str, Any] | pd.DataFrame) -> dict[str, Array]:
         missing = [name for name in self.x_cols if name not in table]

@@ -5,7 +5,7 @@ Two ways from the runs of a budget to its minimum:
 ``parabola``
     loss is a parabola in ln N (Hoffmann et al. 2022, section 3.2). Smooth and robust, but biased
     when the true curve is not symmetric about its minimum (alpha != beta) or the sizes are not
-    centred on it; :func:`parabola_bias` measures that.
+    centred on it; :mod:`analysis.isoflop_bias` measures that.
 ``akima``
     Akima's interpolant of ln loss in ln N, its minimum found on a grid of 25 points per size and
     taken as the median under re-drawn noise (Porian et al. 2024, appendix B). Local, so it keeps
@@ -29,12 +29,11 @@ from scaling.errors import NoAnswerError
 if TYPE_CHECKING:
     import pandas as pd
 
-    from analysis.fitting import Fit
-
 Array = NDArray[np.float64]
 Method = Literal["parabola", "akima"]
 NOISE = 0.002  # relative seed noise at low loss, Porian et al. 2024, appendix B
 _GRID = 25
+_SPAN = 1.5  # FLOPs of one budget agree within this factor
 _SE_FLOOR = 0.33  # of the spacing of sizes, Porian et al. 2024
 
 
@@ -47,7 +46,8 @@ class Minimum:
     flops, num_params, num_tokens, loss : float
         C, N*, D* and L*; NaN where ``status`` is not ``ok``.
     status : str
-        ``ok``, ``at the edge``, ``not convex``, ``too few sizes`` or ``unstable``.
+        ``ok``, ``at the edge``, ``not convex``, ``unstable``, ``too few sizes`` or ``no one
+        budget`` (FLOPs that run into each other).
     n_sizes : int
         Distinct sizes at this budget.
     log_se : float
@@ -210,9 +210,13 @@ def isoflop(
 
 @dataclass(frozen=True)
 class _Budget:
-    """Runs at one budget by size: ln N, mean ln loss, runs per size, their spread; D = h N^g."""
+    """Runs at one budget by size: ln N, mean ln loss, runs per size, their spread; D = h N^g.
+
+    ``span`` is the largest over the smallest FLOPs.
+    """
 
     flops: float
+    span: float
     log_n: Array
     log_loss: Array
     repeats: Array
@@ -243,6 +247,7 @@ def _budgets(runs: pd.DataFrame) -> list[_Budget]:
         found.append(
             _Budget(
                 flops=float(np.exp(np.mean(np.log(c[members])))),
+                span=float(c[members].max() / c[members].min()),
                 log_n=x,
                 log_loss=mean,
                 repeats=repeats,
@@ -281,8 +286,10 @@ def _minimum(
     x, k = budget.log_n, len(budget.log_n)
     none = np.full(draws, np.nan)
     needed = 3 if method == "parabola" else 5
-    if k < needed:
+    if k < needed or budget.span > _SPAN:
         status = f"too few sizes ({method} needs {needed})"
+        if budget.span > _SPAN:
+            status = f"no one budget: FLOPs differ {budget.span:.2g}-fold"
         return Minimum(budget.flops, np.nan, np.nan, np.nan, status, k, np.nan, none)
     error = noise * rng.standard_normal((k, draws)) / np.sqrt(budget.repeats)[:, None]
     losses = budget.log_loss[:, None] + np.concatenate([np.zeros((k, 1)), error], axis=1)
@@ -359,76 +366,3 @@ def _interval(values: Array, level: float) -> tuple[float, float]:
         return float("nan"), float("nan")
     low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
-
-
-@dataclass(frozen=True)
-class Bias:
-    """How far Approach 2 is off if the parametric law is the truth, on the same grid of runs.
-
-    Attributes
-    ----------
-    a, a_law : float
-        The exponent from noise-free losses of the law on the runs' grid, and the law's own.
-    flops : tuple of float
-        Budgets at which the allocation is compared.
-    num_params_ratio : tuple of float
-        N* by Approach 2 over N* of the law.
-    misallocated : tuple of float
-        Share of the budget wasted: 1 - C'/C where the law's optimum at C' reaches the loss that
-        Approach 2's allocation has at C.
-    """
-
-    a: float
-    a_law: float
-    flops: tuple[float, ...]
-    num_params_ratio: tuple[float, ...]
-    misallocated: tuple[float, ...]
-
-
-def parabola_bias(
-    fit: Fit, runs: pd.DataFrame, flops: Any, *, method: Method = "parabola", cost: float = 6.0
-) -> Bias:
-    """The bias of Approach 2 on this grid of runs, taking ``fit`` (a law in N and D) as true.
-
-    Source: the effect of alpha != beta and of off-centre grids, arXiv 2603.22339.
-
-    Parameters
-    ----------
-    fit : Fit
-        A law with inputs ``num_params`` and ``num_tokens``.
-    runs : DataFrame
-        The runs whose grid is taken; their losses are replaced by the law's.
-    flops : sequence of float
-        Budgets to compare at.
-    cost : float
-        FLOPs per parameter and token.
-    """
-    import pandas as pd
-    from scipy.optimize import brentq
-
-    exact = runs.assign(loss=np.asarray(fit.predict(runs)))
-    found = isoflop(exact, method=method, noise=1e-6, draws=50)
-    ratios, shares = [], []
-    for budget in flops:
-        best = fit.optimal(budget, cost=cost)
-        n = float(found.num_params(budget))
-        table = pd.DataFrame({"num_params": [n], "num_tokens": [budget / (cost * n)]})
-        loss = float(np.asarray(fit.predict(table))[0])
-        ratios.append(n / best["num_params"])
-
-        def excess(log_c: float, loss: float = loss) -> float:
-            return float(fit.optimal(float(np.exp(log_c)), cost=cost)["loss"]) - loss
-
-        top = float(np.log(budget))
-        low = top - 1.0
-        while excess(low) < 0:
-            low -= 2.0
-        equal = brentq(excess, low, top) if excess(top) < 0 else top
-        shares.append(1 - float(np.exp(equal - top)))
-    return Bias(
-        a=found.a,
-        a_law=fit.exponents()[0],
-        flops=tuple(float(c) for c in flops),
-        num_params_ratio=tuple(ratios),
-        misallocated=tuple(shares),
-    )

@@ -57,7 +57,8 @@ def final_delta(problem: Problem, count: int) -> Array:
 
 def spread_of(problem: Problem, theta: Array) -> Array:
     """Median absolute residual ``(k,)``."""
-    return np.clip(np.median(np.abs(problem.residuals(theta)), axis=-1), 1e-12, 1e6)
+    middle: Array = np.median(np.abs(problem.residuals(theta)), axis=-1)
+    return np.clip(middle, 1e-12, 1e6)
 
 
 def _descend(problem: Problem, theta: Array, small: float, reach: float) -> Array:

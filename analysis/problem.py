@@ -97,13 +97,13 @@ class Problem:
     def total(self, rho: Array) -> Array:
         """Sum over runs of weight times ``rho (k, n)``."""
         if self.weights.ndim == 1:
-            return rho @ self.weights
-        return np.einsum("kn,kn->k", rho, self.weights)
+            return np.asarray(rho @ self.weights)
+        return np.asarray(np.einsum("kn,kn->k", rho, self.weights))
 
     def derivatives(
         self, theta: Array, r: Array, delta: Array, exact: bool = True
     ) -> tuple[Array, Array, Array]:
-        """Gradient ``(k, p)``, Hessian ``(k, p, p)`` and scale ``(k, p)`` of the smoothed objective.
+        """Gradient ``(k, p)``, Hessian ``(k, p, p)`` and scale ``(k, p)``, of the smoothed penalty.
 
         ``r (k, n)`` are the residuals at ``theta``. The scale of a coordinate is about the root
         of its diagonal in the quadratic that touches the objective from above; it is positive

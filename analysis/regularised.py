@@ -126,7 +126,8 @@ def _noise(r: Array, weights: Array, n_params: int) -> Array:
     square = np.sum(weights * np.minimum(np.abs(r), limit[:, None]) ** 2, axis=1)
     # a law with nearly as many parameters as runs would otherwise seem without noise
     free = np.maximum(count - n_params, np.maximum(2, count / 3))
-    return np.maximum(np.sqrt(square / free), 1e-5)
+    noise: Array = np.maximum(np.sqrt(square / free), 1e-5)
+    return noise
 
 
 def _task(law: Law, inputs: tuple[Array, ...], observed: Array) -> _Task:
@@ -165,7 +166,8 @@ def _starts(task: _Task, observed: Array, weights: Array) -> Array:
     found = task.coordinates(problem.params(theta))
     found = found[np.isfinite(found).all(axis=1)]
     rows = np.concatenate([found, np.repeat(task.centre[None], KEEP - len(found), axis=0)])
-    return np.clip(rows, task.low, task.high)
+    starts: Array = np.clip(rows, task.low, task.high)
+    return starts
 
 
 def _levenberg(task: _Task, theta: Array, weights: Array, noise: Array) -> tuple[Array, Array]:
@@ -176,7 +178,8 @@ def _levenberg(task: _Task, theta: Array, weights: Array, noise: Array) -> tuple
     damping = np.full(len(theta), 1e-3)
 
     def cost(r: Array, at: Array, w: Array) -> Array:
-        return np.einsum("kn,kn->k", w, r**2) + np.sum(task.away(at) ** 2, axis=1)
+        total: Array = np.einsum("kn,kn->k", w, r**2) + np.sum(task.away(at) ** 2, axis=1)
+        return total
 
     theta, final = theta.copy(), np.empty(len(theta))
     open_, quiet = np.arange(len(theta)), np.zeros(len(theta), dtype=int)

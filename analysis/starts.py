@@ -145,6 +145,8 @@ def settle(problem: Problem, theta: Array) -> Array:
         )
 
     theta, r, cost = projected(theta)
+    if not shape.any():
+        return theta
     damping = np.full(len(theta), 1e-3)
     diagonal = np.arange(theta.shape[1])
     for _ in range(PASSES):
@@ -158,8 +160,6 @@ def settle(problem: Problem, theta: Array) -> Array:
         h[:, diagonal, diagonal] += damping[:, None]
         step = -np.linalg.solve(h, (g / size)[..., None])[..., 0] / size
         step = np.where(np.isfinite(step), np.clip(step, -1.0, 1.0), 0.0)
-        if not shape.any():
-            shape[:] = True
         trial, r_trial, cost_trial = projected(theta + np.where(shape, step, 0.0))
         better = cost_trial < cost
         theta = np.where(better[:, None], trial, theta)
@@ -182,7 +182,7 @@ def _with_coefficients(problem: Problem, params: Array, observed: Array, weights
     packed = np.stack([gram[:, i, j] for i in range(m) for j in range(i + 1)])
     floors = _floors(problem, design, linear)
     coefficients = _least_squares(packed, moment.T, floors.T)
-    pinned = coefficients.T <= floors
+    pinned = floors >= coefficients.T
     if pinned.any():
         # again, with those at their floor held there
         held = np.where(pinned, coefficients.T, 0.0)

@@ -1,4 +1,4 @@
-"""Resampling: bootstrap draws, each fitted from a global start."""
+"""How sure a fit is: sandwich covariance, bootstrap draws, profile likelihood."""
 
 from __future__ import annotations
 
@@ -91,7 +91,8 @@ def bootstrap(
         resampled.repeat(keep), starts.reshape(draws * keep, -1), small=1e-9
     )
     best = objectives.reshape(draws, keep).argmin(axis=1)
-    return found.reshape(draws, keep, -1)[np.arange(draws), best]
+    chosen: Array = found.reshape(draws, keep, -1)[np.arange(draws), best]
+    return chosen
 
 
 def restarts(problem: Problem) -> int:

@@ -188,7 +188,7 @@ def run_one(
         print(f"{_now()} begin {run_id} in process {os.getpid()}", file=log)
         try:
             with _printing_to(log) if capture else contextlib.nullcontext():
-                from scaling.train import train
+                from scaling.training import train
 
                 outcome = train(
                     spec,

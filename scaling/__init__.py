@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from scaling.families import FAMILIES
     from scaling.spec import RunSpec
     from scaling.store import Store
-    from scaling.train import train
+    from scaling.training import train
 
 __version__ = "0.1.0"
 __all__ = ["FAMILIES", "RunSpec", "Store", "__version__", "train"]
@@ -18,7 +18,7 @@ _HOMES = {
     "FAMILIES": "scaling.families",
     "RunSpec": "scaling.spec",
     "Store": "scaling.store",
-    "train": "scaling.train",
+    "train": "scaling.training",
 }
 
 

@@ -63,8 +63,8 @@ def describe(error: BaseException) -> str:
     where = f"{error.filename}: " if error.filename else ""
     remedies = {
         2: "check the path",
-        13: "choose a folder you may write to (--root or SCALING_HOME)",
-        30: "choose a folder you may write to (--root or SCALING_HOME)",
+        13: "check its permissions, or name another folder (--root, SCALING_HOME, SCALING_DATA)",
+        30: "name a folder you may write to (--root, SCALING_HOME, SCALING_DATA)",
         28: "free some space and run the same command again; finished work is kept",
         122: "free some space and run the same command again; finished work is kept",
         98: "the port is in use: choose another with --port",

@@ -79,6 +79,7 @@ def run(out: str | None, *, workers: int = 2, seed: int = 0, as_json: bool = Fal
     from analysis.planning import cost_of, plan
 
     runs = load_runs(sweep.name, root=store.root)
+    runs = runs[runs["run_id"].isin([entry.run_id for entry in sweep])]
     usable = runs[runs["exclude_reason"] == ""].sort_values("flops")
     if len(usable) < len(runs) / 2:
         raise WorkError(

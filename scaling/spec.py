@@ -10,7 +10,8 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import MISSING, Field, asdict, dataclass, field, fields, replace
+from dataclasses import MISSING, asdict, dataclass, field, fields, replace
+from functools import cache
 from typing import Any
 
 from scaling.families import get_family
@@ -142,13 +143,15 @@ class RunSpec:
     schema_version: int = field(default=SCHEMA_VERSION)
 
     @classmethod
-    def resolve(cls, *, info: Any = None, **options: Any) -> RunSpec:
+    def resolve(cls, *, info: Any = None, model: Any = None, **options: Any) -> RunSpec:
         """A spec from flat options: the family's, and the fields of the four parts.
 
         Parameters
         ----------
         info : DataInfo, optional
             What is known of the data set; looked up by its name when left out.
+        model : ModelConfig, optional
+            A resolved model of the family, in place of model options.
         **options
             ``family`` (default ``transformer``), ``preset``, ``seed``, ``data``; model
             options; any field of a part; ``num_tokens`` (alias ``num_examples``) or
@@ -174,24 +177,26 @@ class RunSpec:
             from scaling.data import describe_data
 
             info = describe_data(options.get("data", DEFAULT_DATA))
-        model = {k: v for k, v in options.items() if k in model_names}
-        base = with_preset(family, preset) if preset else {}
-        config = family.resolve({**base, **family.data_options(info), **model})
-        if "vocab_size" in model and model["vocab_size"] < info.vocab_size:
-            raise ValueError(
-                f"vocab_size {model['vocab_size']} is below the data's {info.vocab_size}"
-            )
+        given = {k: v for k, v in options.items() if k in model_names}
+        if model is None:
+            base = with_preset(family, preset) if preset else {}
+            model = family.resolve({**base, **family.data_options(info), **given})
+        elif given or preset:
+            raise ValueError(f"the model is given, so {preset or ', '.join(given)} has no effect")
+        vocab_size = getattr(model, "vocab_size", None)
+        if vocab_size is not None and vocab_size < info.vocab_size:
+            raise ValueError(f"vocab_size {vocab_size} is below the data's {info.vocab_size}")
 
         chosen: dict[str, dict[str, Any]] = {part: {} for part in PARTS}
         for name, value in options.items():
-            if name in _PART_OF and name not in model:
+            if name in _PART_OF and name not in given:
                 chosen[_PART_OF[name]][name] = value
         chosen["data"] = {"data": info.name, "fingerprint": info.fingerprint}
         if per_param is not None:
             if "num_tokens" in options:
                 raise ValueError("tokens_per_param sets num_tokens: give either, not both")
             per_param = convert("float", "tokens_per_param", per_param)
-            chosen["train"]["num_tokens"] = per_param * cached_cost(family, config).num_params
+            chosen["train"]["num_tokens"] = per_param * cached_cost(family, model).num_params
         if "num_tokens" not in chosen["train"]:
             raise ValueError("no data size: give num_tokens or tokens_per_param")
         if "lr" not in chosen["optim"]:
@@ -199,7 +204,7 @@ class RunSpec:
         batch_size = convert("int", "batch_size", options.get("batch_size", TrainSpec.batch_size))
         if batch_size < 1:
             raise ValueError(f"batch_size {batch_size} is not in [1, inf]")
-        step = batch_size * family.units_per_item(config)
+        step = batch_size * family.units_per_item(model)
         asked = convert("float", "num_tokens", chosen["train"]["num_tokens"])
         if asked < 1:
             raise ValueError(f"num_tokens {asked:g} is not in [1, inf]")
@@ -209,7 +214,7 @@ class RunSpec:
             warmup_fraction = convert("float", "warmup_fraction", warmup_fraction)
             chosen["schedule"]["warmup_tokens"] = round(warmup_fraction * num_tokens)
         parts: dict[str, Any] = {part: typed(kind, chosen[part]) for part, kind in PARTS.items()}
-        spec = cls(family=family.name, model=config, seed=seed, **parts)
+        spec = cls(family=family.name, model=model, seed=seed, **parts)
         spec.check()
         return spec
 
@@ -340,17 +345,18 @@ def _hashed(value: Any) -> dict[str, Any]:
     existed, and is hashed only when it differs from that.
     """
     hashed: dict[str, Any] = {}
-    for f in fields(value):
-        v = getattr(value, f.name)
-        if _is_before(f, v):
+    for name, before in _plan(type(value)):
+        v = getattr(value, name)
+        if before is not MISSING and v == before:
             continue
-        hashed[f.name] = _hashed(v) if hasattr(v, "__dataclass_fields__") else v
+        hashed[name] = _hashed(v) if hasattr(v, "__dataclass_fields__") else v
     return hashed
 
 
-def _is_before(f: Field[Any], value: Any) -> bool:
-    before = f.metadata.get("before", MISSING)
-    return before is not MISSING and bool(value == before)
+@cache
+def _plan(kind: type) -> tuple[tuple[str, Any], ...]:
+    """The fields of a dataclass, each with its value from before it existed."""
+    return tuple((f.name, f.metadata.get("before", MISSING)) for f in fields(kind))
 
 
 def _digest(hashed: dict[str, Any]) -> str:

@@ -15,9 +15,10 @@ from torch.nn import functional as F
 
 from scaling.spec import RunSpec
 
-EVAL_ITEMS = (
-    16  # held-out items per forward pass: fits a core's cache; part of the bits of the loss
-)
+# Held-out tokens and examples per forward pass: they fit a core's cache. The sums' order is part of
+# the last bits of the loss, so these are constants.
+EVAL_TOKENS = 2048
+EVAL_EXAMPLES = 64
 
 
 class Task(Protocol):
@@ -92,9 +93,10 @@ class NextToken:
         """Mean loss over fixed held-out windows; its error takes the window as the unit."""
         count = max(1, limit // self.context) if limit else None
         windows = self.data.heldout_windows(self.context, count)
+        items = max(1, EVAL_TOKENS // self.context)
         means = [
-            self._losses(model, windows[i : i + EVAL_ITEMS], 0.0).double().mean(1).cpu()
-            for i in range(0, len(windows), EVAL_ITEMS)
+            self._losses(model, windows[i : i + items], 0.0).double().mean(1).cpu()
+            for i in range(0, len(windows), items)
         ]
         losses = torch.cat(means).numpy()
         values = _mean(losses)
@@ -132,9 +134,10 @@ class Classify:
         inputs, labels = self.data.heldout_inputs, self.data.heldout_labels
         count = min(limit or len(labels), len(labels))
         losses, wrong = [], 0
-        for i in range(0, count, EVAL_ITEMS):
-            target = torch.from_numpy(labels[i : min(i + EVAL_ITEMS, count)].astype(np.int64))
-            logits = self._forward(model, inputs[i : min(i + EVAL_ITEMS, count)]).cpu()
+        for i in range(0, count, EVAL_EXAMPLES):
+            chunk = slice(i, min(i + EVAL_EXAMPLES, count))
+            target = torch.from_numpy(labels[chunk].astype(np.int64))
+            logits = self._forward(model, inputs[chunk]).cpu()
             losses.append(F.cross_entropy(logits, target, reduction="none").double())
             wrong += int((logits.argmax(1) != target).sum())
         return {**_mean(torch.cat(losses).numpy()), "error": wrong / count}

@@ -6,6 +6,7 @@ import json
 import math
 import re
 import sys
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 
+QUIET_SECONDS = 2.0  # shorter work shows no progress off a terminal
 _NUMBER = re.compile(r"[+-]?[\d.]")
 
 
@@ -83,7 +85,10 @@ def format_value(value: Any) -> str:
 
 @contextmanager
 def progress(description: str, total: float | None) -> Iterator[Any]:
-    """A progress bar on stderr; yields ``advance(amount)``. Plain lines off a terminal."""
+    """A progress bar on stderr; yields ``advance(amount)``.
+
+    Off a terminal, plain lines for what takes longer than two seconds.
+    """
     if sys.stderr.isatty():
         from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -98,13 +103,13 @@ def progress(description: str, total: float | None) -> Iterator[Any]:
             task = bar.add_task(description, total=total)
             yield lambda amount=1.0: bar.advance(task, amount)
         return
-    done, shown = 0.0, -1
+    done, shown, began = 0.0, -1, time.monotonic()
 
     def advance(amount: float = 1.0) -> None:
         nonlocal done, shown
         done += amount
         tenth = int(10 * done / total) if total else 0
-        if tenth > shown:
+        if tenth > shown and time.monotonic() - began > QUIET_SECONDS:
             shown = tenth
             note(f"{description}: {min(10 * tenth, 100)}%" if total else f"{description} ...")
 

@@ -12,6 +12,7 @@ from functools import cache
 from typing import Any, TypeVar, cast
 
 T = TypeVar("T")
+_EXACT = {"int": int, "bool": bool, "str": str}
 
 
 def typed(kind: type[T], values: Mapping[str, Any]) -> T:
@@ -36,6 +37,8 @@ def _field_types(kind: Any) -> dict[str, str]:
 
 def convert(declared: str, name: str, value: Any) -> Any:
     """``value`` as ``int``, ``float``, ``bool`` or ``str``, whichever ``declared`` says."""
+    if type(value) is _EXACT.get(declared):
+        return value
     if declared == "int":
         number = _number(name, value)
         if number != int(number):

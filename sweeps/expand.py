@@ -127,9 +127,9 @@ def _describe(point: Mapping[str, Any]) -> str:
 
 @dataclass(frozen=True)
 class _Model:
-    """A resolved model; ``fields`` are options that give it again, ``facts`` what rules ask."""
+    """A resolved model; ``facts`` and ``counts`` are what rules may ask."""
 
-    fields: dict[str, Any]
+    config: ModelConfig
     cost: Cost
     facts: dict[str, Any]
     counts: dict[str, Any]
@@ -180,11 +180,10 @@ class _Models:
         from_data = family.data_options(self.info(data))
         config: ModelConfig = family.resolve({**base, **from_data, **options})
         cost = cached_cost(family, config)
-        fields = config.to_dict()
         return _Model(
-            fields,
+            config,
             cost,
-            {**base, **options, **fields},
+            {**base, **options, **config.to_dict()},
             cost.to_dict(),
             family.units_per_item(config),
         )
@@ -209,7 +208,7 @@ def _resolve(
         if not d.rule.on_shape:
             facts = {**model.facts, **rest}
             rest[d.target] = d.value(Facts(facts, model.counts, size, model.units_per_item))
-    spec = RunSpec.resolve(info=models.info(data), **rest, **model.fields, num_tokens=size)
+    spec = RunSpec.resolve(info=models.info(data), **rest, model=model.config, num_tokens=size)
     return spec, budget
 
 

@@ -7,8 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import settings
 
 os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
+# No deadlines: a busy machine is no failure.
+settings.register_profile("scaling", deadline=None)
+settings.load_profile("scaling")
 
 
 @pytest.fixture(autouse=True)

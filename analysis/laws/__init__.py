@@ -47,7 +47,7 @@ def find_law(law: str | Law, inputs: tuple[str, ...] | None = None) -> Law:
         return LAWS[law]
     if "=" in law:
         return formula_law(law, inputs)
-    refuse_unknown(law, LAWS, "law")
+    return refuse_unknown(law, LAWS, "law")
 
 
 __all__ = ["LAWS", "Law", "Parameter", "callable_law", "find_law", "formula_law"]

@@ -15,7 +15,7 @@ from scaling.names import refuse_unknown
 
 Array: TypeAlias = NDArray[np.float64]
 
-GREEK = frozenset("alpha beta gamma delta epsilon eta kappa lambda mu nu sigma tau".split())
+GREEK = {"alpha", "beta", "gamma", "delta", "epsilon", "eta", "kappa", "lambda", "mu", "sigma"}
 
 
 @dataclass(frozen=True)

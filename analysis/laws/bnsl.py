@@ -11,11 +11,11 @@ from analysis.laws.base import Array, Law, Parameter, columns, stack
 
 
 def _log_excess(params: Array, x: Array) -> tuple[Array, list[tuple[Array, ...]]]:
-    """ln((L - a) / b) and per break (c, f, w, share): w = ln(x/d)/f, share = 1/(1 + e^-w)."""
+    """ln((L - a) / b), and per break c, d, f, w = ln(x/d)/f, ln(1 + e^w) and 1/(1 + e^-w)."""
     _, _, c0, *rest = columns(params)
     log_x = np.log(x)
     value = -c0 * log_x
-    breaks = []
+    breaks: list[tuple[Array, ...]] = []
     for c, d, f in zip(rest[::3], rest[1::3], rest[2::3], strict=True):
         w = (log_x - np.log(d)) / f
         soft = np.logaddexp(0.0, w)

@@ -34,7 +34,8 @@ def _gradient(params: Array, num_params: Array, num_tokens: Array) -> Array:
 
 
 def _rescale(params: Array, units: Array) -> Array:
-    return params * np.stack([1 / units[0], 1 / units[1], 1.0, 1.0])
+    n_c, d_c, alpha_n, alpha_d = np.moveaxis(params, -1, 0)
+    return np.stack([n_c / units[0], d_c / units[1], alpha_n, alpha_d], axis=-1)
 
 
 def _starts(observed: Array, num_params: Array, num_tokens: Array) -> Array:

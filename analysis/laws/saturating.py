@@ -79,7 +79,7 @@ def _m4_predict(params: Array, x: Array) -> Array:
 
 
 def _m4_gradient(params: Array, x: Array) -> Array:
-    e, beta, c, alpha, e0 = columns(params)
+    e, beta, _, alpha, e0 = columns(params)
     s = _m4_share(params, x)
     span = e0 - e
     # by the implicit function theorem, from ln s - alpha ln(1 - s) = right

@@ -26,7 +26,8 @@ def _gradient(params: Array, loss: Array) -> Array:
 
 
 def _rescale(params: Array, units: Array) -> Array:
-    return params * np.array([1.0, units[0], 1.0 / units[0], 1.0])
+    a, k, middle, b = np.moveaxis(params, -1, 0)
+    return np.stack([a, k * units[0], middle / units[0], b], axis=-1)
 
 
 SIGMOID = Law(

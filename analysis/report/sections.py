@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 Held = Sequence[Mapping[str, Any]]
 _CAPTIONS = {
-    "predictions": "Held-out runs: the prediction and its interval for a new run, from what was measured.",
+    "predictions": "Held-out runs: prediction and interval, from what was measured.",
     "frontier": "Loss against training compute. Thin lines are learning curves, points are final "
     "losses, the dashed line is the lowest loss that the law expects at each budget.",
     "scaling": "Loss against parameters; each line is the fitted law at one amount of data.",

@@ -74,6 +74,7 @@ class Family(Protocol):
         """The torch module, initialised from torch's global generator."""
 
 
+@lru_cache(maxsize=64)
 def option_names(family: Family) -> tuple[str, ...]:
     """Every option that the family understands."""
     return (*(f.name for f in fields(family.config)), *family.dials)

@@ -53,7 +53,7 @@ def test_where_keeps_rows_and_says_how_many(sweep):
 
 def test_a_folder_of_runs_takes_sizes_from_the_specs(home, tiny):
     from scaling import RunSpec
-    from scaling.train import train
+    from scaling.training import train
 
     specs = [RunSpec.resolve(**{**tiny, "seed": seed}) for seed in (0, 1)]
     for spec in specs:

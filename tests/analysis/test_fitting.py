@@ -26,14 +26,14 @@ def residuals(theta: np.ndarray, runs: pd.DataFrame) -> np.ndarray:
 def scipy_chinchilla(runs: pd.DataFrame, delta: float) -> float:
     """Best of a few starts of the published procedure (L-BFGS on a, b, e, alpha, beta)."""
     best = np.inf
-    for start in ([0.5, 5, 6, 0.3, 0.3], [0.5, 7, 8, 0.4, 0.4], [0.6, 6, 7, 0.35, 0.35]):
+    for start in ([0.5, 5, 6, 0.3, 0.3], [0.6, 6, 7, 0.35, 0.35]):
         x = np.array(start, dtype=float)
         for _ in range(3):
             found = minimize(
                 lambda t: huber(residuals(t, runs), delta),
                 x,
                 method="Nelder-Mead",
-                options={"maxiter": 4000, "maxfev": 4000, "xatol": 1e-9, "fatol": 1e-15},
+                options={"maxiter": 1500, "maxfev": 1500, "xatol": 1e-9, "fatol": 1e-15},
             )
             x = found.x
         best = min(best, found.fun)

@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from analysis import fit, load_runs
-from analysis.isoflop import group_budgets, isoflop, parabola_bias
+from analysis.isoflop import group_budgets, isoflop
+from analysis.isoflop_bias import parabola_bias
 from scaling.errors import NoAnswerError
 
 DATA = Path(__file__).parents[1] / "published" / "data"
@@ -86,6 +87,12 @@ def test_each_budget_has_a_status():
     ]
     assert np.isnan(found.minima[4].num_params)
     assert found.a == pytest.approx(0.5, abs=2e-3)
+
+
+def test_a_ladder_of_compute_is_not_taken_for_a_budget():
+    runs, _ = law_runs(0.34, 0.34, budgets=np.geomspace(1e18, 1e19, 30))
+    with pytest.raises(NoAnswerError, match="no one budget: FLOPs differ 10-fold"):
+        isoflop(runs)
 
 
 def test_no_exponent_without_two_minima():

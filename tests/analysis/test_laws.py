@@ -145,7 +145,9 @@ def test_repeats_without_end_are_worth_r_d_epochs() -> None:
 def test_one_epoch_is_chinchilla_when_parameters_are_not_in_excess() -> None:
     p = PARAMS["repeated_data"]
     n, d = np.array([1e7]), np.array([1e11])
-    plain = LAWS["chinchilla"].predict(np.array([p[k] for k in ("E", "A", "B", "alpha", "beta")]), n, d)
+    plain = LAWS["chinchilla"].predict(
+        np.array([p[k] for k in ("E", "A", "B", "alpha", "beta")]), n, d
+    )
     law = LAWS["repeated_data"]
     np.testing.assert_allclose(law.predict(law.vector(p), n, d, d), plain, rtol=1e-13)
 
@@ -154,6 +156,9 @@ def test_held_parameters_stay() -> None:
     f = fit("chinchilla", table("chinchilla"), fixed={"alpha": 0.3, "E": 1.5})
     assert f.params["alpha"] == pytest.approx(0.3, rel=1e-12)
     assert f.params["E"] == 1.5
+    again = Fit.from_dict(json.loads(json.dumps(f.to_dict())))
+    assert again.to_dict() == f.to_dict()
+    assert again.law.linear == ("A", "B")
     with pytest.raises(ValueError, match="did you mean 'alpha'"):
         fit("chinchilla", table("chinchilla"), fixed={"alhpa": 0.3})
     with pytest.raises(ValueError, match="leave one to fit"):

@@ -69,6 +69,12 @@ def test_tokens_come_from_compute_when_there_are_none(tmp_path):
     assert table["num_tokens"].tolist() == pytest.approx([2e7])
 
 
+def test_compute_comes_from_the_sizes_when_there_is_none(tmp_path):
+    table = read_table(write(tmp_path, "N,D,loss\n1e6,2e7,3.5\n"))
+    assert table["flops"].tolist() == pytest.approx([1.2e14])
+    assert "flops is 6 num_params num_tokens: the table has none" in table.attrs["notes"]
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [

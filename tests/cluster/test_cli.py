@@ -53,7 +53,7 @@ def test_a_dry_run_lists_the_runs(sweep_file, capsys):
 
 @pytest.mark.usefixtures("store_ready")
 def test_a_failed_run_makes_the_exit_code_one_and_retry_runs_it(sweep_file, capsys, monkeypatch):
-    import scaling.train as trainer
+    import scaling.training as trainer
 
     with monkeypatch.context() as broken:
         broken.setattr(trainer, "make_task", lambda *a: 1 / 0)

@@ -68,7 +68,7 @@ def test_the_larger_runs_come_first_and_a_trunk_in_ascending_order(make_sweep):
 
 
 def test_a_failing_run_does_not_stop_the_others(make_sweep, home, monkeypatch):
-    import scaling.train as trainer
+    import scaling.training as trainer
 
     sweep, make_task = make_sweep(seed=[0, 1, 2]), trainer.make_task
 
@@ -89,7 +89,7 @@ def test_a_failing_run_does_not_stop_the_others(make_sweep, home, monkeypatch):
 
 
 def test_failed_runs_are_begun_again_when_asked_for(make_sweep, home, monkeypatch):
-    import scaling.train as trainer
+    import scaling.training as trainer
 
     sweep = make_sweep()
     with monkeypatch.context() as broken:
@@ -168,13 +168,14 @@ def test_without_a_tracking_store_the_sweep_runs_and_says_how_to_ship_it(make_sw
 
 
 def test_a_signal_is_a_wish_and_the_second_interrupt_an_order():
+    before = signal.getsignal(signal.SIGINT)
     with stop_on_signals(signal.SIGINT, signal.SIGTERM) as stop:
         assert not stop()
         os.kill(os.getpid(), signal.SIGTERM)
         assert stop()
         with pytest.raises(KeyboardInterrupt):
             os.kill(os.getpid(), signal.SIGINT)
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert signal.getsignal(signal.SIGINT) is before
 
 
 def test_a_run_that_keeps_killing_its_workers_is_given_up(make_sweep, home):
@@ -303,7 +304,14 @@ def test_ctrl_c_while_waiting_stops_the_workers_and_says_how_to_go_on(make_sweep
     sweep = make_sweep(num_tokens=64 * 128 * 512)
     path = home / "sweep.jsonl"
     sweep.write(path)
-    command = [sys.executable, "-m", "scaling", "submit", str(path), "--wait", "--workers", "1"]
+    # Tests that run in the background inherit an ignored SIGINT; a user's shell does not.
+    code = """
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)
+from scaling.cli import main
+sys.exit(main(["submit", sys.argv[1], "--wait", "--workers", "1"]))
+"""
+    command = [sys.executable, "-c", code, str(path)]
     waiting = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
     wait_until(lambda: (home / "sweeps/tiny/sweep.jsonl").exists())
     wait_until(lambda: sweep_status("tiny").counts.get("running") == 1)

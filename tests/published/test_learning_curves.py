@@ -1,39 +1,48 @@
-"""The learning-curve benchmark of Alabdulmohsin et al. 2022, by one setting for all curves."""
+"""The learning-curve benchmark of Alabdulmohsin et al. 2022, by one setting for all curves.
+
+Score: root mean square of the error of log loss on the held-out points, mean over curves. The
+best law alone scores 0.0332 (vision, broken law) and 0.0050 (language, M4) with many starts.
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from analysis.backtest import Backtest, backtest
 
+pytestmark = pytest.mark.slow
+
 DATA = Path(__file__).parent / "data"
-CURVE = ["domain", "task", "model"]
 
 
-def scored(name: str, law: str = "auto") -> Backtest:
-    table = pd.read_csv(DATA / f"learning_curves_{name}.csv", comment="#")
-    return backtest(table, law=law, by=CURVE, x_col="num_examples", train_col="is_training")
+@pytest.fixture(scope="module")
+def scores() -> dict[str, Backtest]:
+    return {
+        name: backtest(
+            pd.read_csv(DATA / f"learning_curves_{name}.csv", comment="#"),
+            by=["domain", "task", "model"],
+            x_col="num_examples",
+            train_col="is_training",
+        )
+        for name in ("vision", "lang")
+    }
 
 
-@pytest.mark.slow
-def test_vision_curves():
-    found = scored("vision")
-    assert len(found.groups) == 36
-    assert found.mean_rmse_log <= 0.027
+def test_vision_is_better_than_the_best_single_law(scores):
+    assert len(scores["vision"].groups) == 36
+    assert scores["vision"].mean_rmse_log <= 0.027
 
 
-@pytest.mark.slow
-def test_language_curves():
-    found = scored("lang")
-    assert len(found.groups) == 8
-    assert found.mean_rmse_log <= 0.006
+def test_language_is_no_better_than_m4(scores):
+    # 0.0056 measured; the aim of 0.0045 is not reached
+    assert len(scores["lang"].groups) == 8
+    assert scores["lang"].mean_rmse_log <= 0.006
 
 
-@pytest.mark.slow
-def test_intervals_cover_nine_of_ten_curves_points():
-    groups = [group for name in ("vision", "lang") for group in scored(name).groups]
-    mean = sum(group.mean("coverage_90") for group in groups) / len(groups)
-    assert 0.85 <= mean <= 0.95
+def test_intervals_cover_about_nine_points_of_ten(scores):
+    groups = [group for found in scores.values() for group in found.groups]
+    assert 0.85 <= np.mean([group.mean("coverage_90") for group in groups]) <= 0.95

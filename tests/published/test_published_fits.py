@@ -83,7 +83,9 @@ def test_gemstones_optima_below_the_stored_ones(table: str, stored: float, optim
     # the best fit with the stored exponent ratio is no better: stored is not the optimum
     ratio = stored / (1 - stored)
     held = min(
-        fit("chinchilla", runs, delta=1e-4, starts=0, fixed={"alpha": a, "beta": ratio * a}).objective
+        fit(
+            "chinchilla", runs, delta=1e-4, starts=0, fixed={"alpha": a, "beta": ratio * a}
+        ).objective
         for a in np.linspace(0.15, 0.5, 36)
     )
     assert f.objective < held

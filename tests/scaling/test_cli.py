@@ -60,6 +60,13 @@ def test_unknown_command_is_exit_2(capsys):
     assert stop.value.code == 2
 
 
+def test_train_is_the_function_whoever_imported_the_module_first():
+    import scaling.training
+    from scaling import train
+
+    assert train is scaling.training.train
+
+
 def test_doctor_says_what_works(capsys):
     assert main(["doctor", "--json"]) == 0
     checks = {c["what"]: c for c in json.loads(capsys.readouterr().out)["checks"]}

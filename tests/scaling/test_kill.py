@@ -10,8 +10,8 @@ import traceback
 
 from scaling.journal import end, points, read_journal
 from scaling.spec import RunSpec
-from scaling.train import train
-from tests.scaling.test_train import bits
+from scaling.training import train
+from tests.scaling.test_training import bits
 
 KILLS = 24
 

@@ -253,8 +253,9 @@ def test_many_can_prepare_a_fresh_store_at_once(tmp_path):
 
 
 @pytest.fixture
-def server(tmp_path):
+def server(tmp_path, monkeypatch):
     """``server.start()`` starts a real tracking server on the loopback, ``stop()`` ends it."""
+    monkeypatch.setenv("MLFLOW_SERVER_ENABLE_JOB_EXECUTION", "false")
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]

@@ -11,7 +11,7 @@ from scaling import checkpoint
 from scaling.journal import JOURNAL, STATE, end, points, read_journal
 from scaling.spec import RunSpec
 from scaling.store import read_json
-from scaling.train import curve_steps, train
+from scaling.training import curve_steps, train
 
 
 def bits(run_dir):

@@ -19,14 +19,15 @@ from cluster.queue import Queue
 from cluster.resources import Resources
 from cluster.status import read_rows
 from cluster.tasks import lease_dir
-from scaling.cli import is_full
-from scaling.journal import Journal, end, read_journal
+from scaling.errors import is_full
+from scaling.journal import LATEST, Journal, end, read_journal
 from scaling.spec import RunSpec
 from scaling.store import Store
 
 LOG = "log.txt"
 LOOK_SECONDS = 2.0  # between looks at tasks that other workers hold
-MAX_DEATHS = 3  # workers that one run may take with it before it counts as failed
+# Workers that one run may take with it, without a checkpoint between, before it counts as failed.
+MAX_DEATHS = 3
 
 Stop = Callable[[], bool]
 
@@ -118,7 +119,8 @@ def run_queue(
             if not ready:
                 continue
             spec = RunSpec.from_dict(rows[ready[0]]["spec"])
-            lease = claim(lease_dir(store, spec, ready[0]), f"{queue.path.stem} {ready[0]}")
+            purpose = f"{queue.path.stem} {ready[0]} {_progress(store.run_dir(ready[0]))}"
+            lease = claim(lease_dir(store, spec, ready[0]), purpose)
             if lease is None:
                 held.append(task)
                 continue
@@ -131,6 +133,14 @@ def run_queue(
         if tasks and not stopping():
             _wait(LOOK_SECONDS, stopping)
     return count
+
+
+def _progress(run_dir: Path) -> int:
+    """When the run was last checkpointed, in ns; 0 for never."""
+    try:
+        return (run_dir / LATEST).stat().st_mtime_ns
+    except FileNotFoundError:
+        return 0
 
 
 def _wait(seconds: float, stop: Stop) -> None:

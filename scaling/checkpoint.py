@@ -14,11 +14,10 @@ from typing import Any
 
 import torch
 
+from scaling.journal import LATEST, PREVIOUS
 from scaling.terminal import note
 
 MAGIC = b"scaling-ckpt-1\n"
-LATEST = "checkpoint.pt"
-PREVIOUS = "checkpoint.previous.pt"
 
 
 class CheckpointError(RuntimeError):

@@ -13,7 +13,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from scaling.errors import WorkError
+from scaling.errors import WorkError, is_full
 
 DOORS = ("scaling.commands", "sweeps.cli", "cluster.cli", "analysis.cli")
 
@@ -49,11 +49,6 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         print(f"scaling {args.command}: {describe(error)}", file=sys.stderr)
         return 1 if isinstance(error, WorkError) or is_full(error) else 2
-
-
-def is_full(error: BaseException) -> bool:
-    """Whether a disk or quota is full (``ENOSPC``, ``EDQUOT``)."""
-    return isinstance(error, OSError) and error.errno in (28, 122)
 
 
 def describe(error: BaseException) -> str:

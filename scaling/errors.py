@@ -7,6 +7,8 @@ an answer that must be read with care is a value with a ``status`` and exits wit
 
 from __future__ import annotations
 
+import errno
+
 
 class WorkError(RuntimeError):
     """Work that was asked for properly could not be done; the message says what remedies it."""
@@ -14,3 +16,8 @@ class WorkError(RuntimeError):
 
 class NoAnswerError(WorkError):
     """The data hold no answer to a well-posed question (a minimum outside the grid, say)."""
+
+
+def is_full(error: BaseException) -> bool:
+    """Whether a disk or quota is full (``ENOSPC``, ``EDQUOT``)."""
+    return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)

@@ -21,6 +21,8 @@ from typing import Any
 JOURNAL = "metrics.jsonl"
 STATE = "state.json"
 SPEC = "spec.json"
+LATEST = "checkpoint.pt"
+PREVIOUS = "checkpoint.previous.pt"
 
 
 def read_journal(run_dir: Path) -> list[dict[str, Any]]:

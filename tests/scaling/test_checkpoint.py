@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scaling import checkpoint
+from scaling.journal import LATEST, PREVIOUS
 
 
 def test_round_trip_is_exact(tmp_path):
@@ -41,10 +42,10 @@ def test_corrupt_latest_falls_back_and_says_so(tmp_path, capsys):
     checkpoint.save_latest(tmp_path, {"step": 1})
     checkpoint.save_latest(tmp_path, {"step": 2})
     assert checkpoint.load_latest(tmp_path) == {"step": 2}
-    (tmp_path / checkpoint.LATEST).write_bytes(b"garbage")
+    (tmp_path / LATEST).write_bytes(b"garbage")
     assert checkpoint.load_latest(tmp_path) == {"step": 1}
     assert "going back to its predecessor" in capsys.readouterr().err
-    (tmp_path / checkpoint.PREVIOUS).write_bytes(b"garbage")
+    (tmp_path / PREVIOUS).write_bytes(b"garbage")
     assert checkpoint.load_latest(tmp_path) is None
     assert "starting from the beginning" in capsys.readouterr().err
 
@@ -75,7 +76,7 @@ def test_a_pickle_that_runs_code_is_refused(tmp_path):
     torch.save({"w": Evil()}, buffer)
     payload = buffer.getvalue()
     head = checkpoint.MAGIC + hashlib.sha256(payload).digest()
-    (tmp_path / checkpoint.LATEST).write_bytes(head + payload)
+    (tmp_path / LATEST).write_bytes(head + payload)
     with pytest.raises(pickle.UnpicklingError):
-        checkpoint.load(tmp_path / checkpoint.LATEST)
+        checkpoint.load(tmp_path / LATEST)
     assert not (tmp_path / "owned").exists()

@@ -1,4 +1,4 @@
-"""What goes to the terminal: strict JSON, plain tables, progress that says nothing of short work."""
+"""Terminal output: strict JSON, plain tables, progress that says nothing of short work."""
 
 from __future__ import annotations
 

@@ -7,8 +7,7 @@ import math
 
 import pytest
 
-from scaling import checkpoint
-from scaling.journal import JOURNAL, STATE, end, points, read_journal
+from scaling.journal import JOURNAL, LATEST, STATE, end, points, read_journal
 from scaling.spec import RunSpec
 from scaling.store import read_json
 from scaling.training import curve_steps, train
@@ -40,7 +39,7 @@ def test_a_run_learns_and_reports_all_its_values(tiny, tmp_path):
     assert outcome.values["flops_spent"] == spec.flops
     assert json.loads((tmp_path / "spec.json").read_text()) == spec.to_dict()
     assert read_json(tmp_path / STATE)["state"] == "done"
-    assert not (tmp_path / checkpoint.LATEST).exists()
+    assert not (tmp_path / LATEST).exists()
 
 
 def test_a_finished_run_is_not_done_again(tiny, tmp_path):
@@ -70,7 +69,7 @@ def test_a_corrupt_checkpoint_costs_time_but_no_bits(tiny, tmp_path, capsys):
     train(spec, tmp_path / "whole")
     for _ in range(2):
         train(spec, tmp_path / "parts", should_stop=stop_after(20))
-    (tmp_path / "parts" / checkpoint.LATEST).write_bytes(b"not a checkpoint")
+    (tmp_path / "parts" / LATEST).write_bytes(b"not a checkpoint")
     train(spec, tmp_path / "parts")
     assert "going back to its predecessor" in capsys.readouterr().err
     assert bits(tmp_path / "parts") == bits(tmp_path / "whole")

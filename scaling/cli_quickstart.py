@@ -71,7 +71,7 @@ def run(out: str | None, *, workers: int = 2, seed: int = 0, as_json: bool = Fal
 
     from cluster import submit
 
-    submit(sweep, on="local", workers=workers, root=store.root, wait=True)
+    submit(sweep, on="local", workers=workers, root=store.root, rerun="failed", wait=True)
 
     from analysis import fit, load_runs
     from analysis.collect import load_curves

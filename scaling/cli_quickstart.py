@@ -135,7 +135,8 @@ def _report(
 ) -> None:
     """Write the report; its figures go to the tracking store too."""
     from analysis.report import figures, write_report
-    from scaling.tracking import TrackingError, log_report
+    from scaling.tracking import TrackingError
+    from scaling.tracking_report import log_report
 
     drawn = figures(runs, curves=curves, fit=law, holdout=held_out)
     write_report(

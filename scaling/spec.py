@@ -354,7 +354,7 @@ def _hashed(value: Any) -> dict[str, Any]:
 
 
 @cache
-def _plan(kind: type) -> tuple[tuple[str, Any], ...]:
+def _plan(kind: Any) -> tuple[tuple[str, Any], ...]:
     """The fields of a dataclass, each with its value from before it existed."""
     return tuple((f.name, f.metadata.get("before", MISSING)) for f in fields(kind))
 

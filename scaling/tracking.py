@@ -35,8 +35,6 @@ from scaling.store import read_json, write_atomic
 from scaling.tracking_view import VIEW_TAG, chart_view
 
 if TYPE_CHECKING:
-    import pandas as pd
-    from matplotlib.figure import Figure
     from mlflow import MlflowClient
 
 CURVE_METRICS = {
@@ -80,7 +78,7 @@ def connect(tracking_uri: str) -> MlflowClient:
     ValueError
         If the URI is of no known kind.
     """
-    with _reported(tracking_uri):
+    with reported(tracking_uri):
         from mlflow import MlflowClient
         from mlflow.tracking.registry import UnsupportedModelRegistryStoreURIException
 
@@ -109,7 +107,7 @@ def prepare(tracking_uri: str, experiment: str, description: str = "") -> str:
     path = sqlite_path(tracking_uri)
     with _exclusive(path) if path else contextlib.nullcontext():
         client = _connect_upgraded(tracking_uri) if path else connect(tracking_uri)
-        with _reported(tracking_uri):
+        with reported(tracking_uri):
             found = client.get_experiment_by_name(experiment)
             if found is None:
                 # The default place would be below whatever folder this process runs in.
@@ -138,7 +136,7 @@ def _connect_upgraded(tracking_uri: str) -> MlflowClient:
             raise
     from mlflow.db import upgrade
 
-    with _reported(tracking_uri):
+    with reported(tracking_uri):
         upgrade.callback(tracking_uri)
     return connect(tracking_uri)
 
@@ -155,7 +153,7 @@ def _exclusive(path: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _reported(tracking_uri: str) -> Iterator[None]:
+def reported(tracking_uri: str) -> Iterator[None]:
     """Turn MLflow's errors into one line, and keep its libraries' warnings from the user."""
     set_environment()
     with warnings.catch_warnings():
@@ -223,7 +221,7 @@ class Tracker:
         if not events:
             return None
         last = end(events)
-        with _reported(self.uri):
+        with reported(self.uri):
             run_id, seen = self._find_or_create(run_dir, row, events, position)
             self._send_curve(run_id, events, seen)
             self._send_status(run_id, events, last, alive)
@@ -363,52 +361,6 @@ class Tracker:
             room = BATCH_METRICS - len(now)
             self.client.log_batch(run_id, metrics=metrics[:room], params=now)
             metrics = metrics[room:]
-
-
-def log_report(
-    tracking_uri: str,
-    experiment: str,
-    html: Path,
-    figures: Mapping[str, Figure],
-    tables: Mapping[str, pd.DataFrame] | None = None,
-) -> str:
-    """Put a report, its plots and tables into the experiment's run of kind ``report``; its id.
-
-    A repetition replaces what the run had.
-
-    Parameters
-    ----------
-    tracking_uri, experiment : str
-    html : Path
-        The report; it becomes the artifact ``report.html``.
-    figures : dict of matplotlib figures
-        They become ``figures/<name>.png``.
-    tables : dict of DataFrame, optional
-        They become ``tables/<name>.csv``.
-
-    Raises
-    ------
-    TrackingError
-        If the store does not answer.
-    """
-    experiment_id = prepare(tracking_uri, experiment)
-    client = connect(tracking_uri)
-    with _reported(tracking_uri):
-        found = client.search_runs([experiment_id], "tags.`scaling.kind` = 'report'", max_results=1)
-        if found:
-            run = found[0]
-        else:
-            tags = {"scaling.kind": "report", "scaling.sweep": experiment}
-            run = client.create_run(experiment_id, tags=tags, run_name="report")
-        run_id = str(run.info.run_id)
-        client.log_text(run_id, html.read_text(encoding="utf-8"), "report.html")
-        for name, figure in figures.items():
-            client.log_figure(run_id, figure, f"figures/{name}.png")
-        for name, table in (tables or {}).items():
-            # Not log_table: it appends to the table of an earlier report.
-            client.log_text(run_id, table.to_csv(index=False), f"tables/{name}.csv")
-        client.set_terminated(run_id)
-    return run_id
 
 
 def _born(events: Sequence[Mapping[str, Any]]) -> str:

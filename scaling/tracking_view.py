@@ -13,6 +13,7 @@ from typing import Any
 VIEW_KEY = "scaling"
 VIEW_TAG = f"mlflow.sharedViewState.{VIEW_KEY}"
 ALL_RUNS = 1000
+PREFIXES = ("final", "heldout", "scale", "train")
 
 
 def chart_url(base: str, experiment_id: str, *, view: bool) -> str:
@@ -26,6 +27,8 @@ def chart_view() -> str:
     sections = [
         {"uuid": "scaling", "name": "Scaling", "display": True, "columns": 3},
         {"uuid": "curves", "name": "Learning curves", "display": True, "columns": 3},
+        # The UI adds a section of bar charts for each prefix of metrics: closed, until asked for.
+        *({"uuid": p, "name": p, "display": False, "columns": 3} for p in PREFIXES),
     ]
     charts = [
         _scatter("scale/log10_flops", "final/loss"),

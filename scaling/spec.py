@@ -345,7 +345,8 @@ def _hashed(value: Any) -> dict[str, Any]:
     existed, and is hashed only when it differs from that.
     """
     hashed: dict[str, Any] = {}
-    for name, before in _plan(type(value)):
+    kind: Any = type(value)
+    for name, before in _plan(kind):
         v = getattr(value, name)
         if before is not MISSING and v == before:
             continue

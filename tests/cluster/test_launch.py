@@ -178,8 +178,12 @@ def test_a_signal_is_a_wish_and_the_second_interrupt_an_order():
     assert signal.getsignal(signal.SIGINT) is before
 
 
-def test_a_run_that_keeps_killing_its_workers_is_given_up(make_sweep, home):
-    """Three processes die holding the run; the fourth worker fails it and goes on."""
+@pytest.mark.parametrize(("progress", "failed"), [(0, 1), (12345, 0)])
+def test_a_run_that_keeps_killing_its_workers_is_given_up(make_sweep, home, progress, failed):
+    """Three processes die holding the run; the fourth worker fails it and goes on.
+
+    Not if they died at another checkpoint than the run's present one.
+    """
     store, sweep = Store.at(home), make_sweep(seed=[0, 1])
     chosen = submit(sweep, dry_run=True).submitted
     sweep.write(store.sweep_dir("tiny") / "sweep.jsonl")
@@ -192,14 +196,14 @@ from cluster.lease import claim
 assert claim(Path(sys.argv[1]), sys.argv[2])
 os._exit(9)
 """
-    purpose = f"{queue.path.stem} {chosen[0]}"
+    purpose = f"{queue.path.stem} {chosen[0]} {progress}"
     folder = store.trunk_dir(spec.trunk_id)
     for _ in range(3):
         subprocess.run([sys.executable, "-c", die, str(folder), purpose], check=False)
     assert run_queue(store, "tiny", queue, Resources(), lambda: False) == 2
     status = sweep_status("tiny")
-    assert status.counts == {"done": 1, "failed": 1}
-    assert "3 workers died" in status.in_state("failed")[0].reason
+    assert status.counts == ({"done": 1, "failed": 1} if failed else {"done": 2})
+    assert all("3 workers died" in run.reason for run in status.in_state("failed"))
 
 
 # with real worker processes

@@ -122,7 +122,7 @@ def test_intervals_cover_few_trials() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("resample", ["pairs", "residual"])
 def test_intervals_cover(resample: str) -> None:
-    found = coverage("chinchilla", 150, 300, 300, resample=resample)
+    found = coverage("chinchilla", 150, 150, 200, resample=resample)
     assert found["new run"] == pytest.approx(0.9, abs=0.05)
     for name in PARAMS["chinchilla"]:
         assert found[name] == pytest.approx(0.9, abs=0.06), (name, found)

@@ -120,9 +120,8 @@ def test_intervals_cover_few_trials() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("resample", ["pairs", "residual"])
-def test_intervals_cover(resample: str) -> None:
-    found = coverage("chinchilla", 150, 150, 200, resample=resample)
+def test_intervals_cover() -> None:
+    found = coverage("chinchilla", 150, 150, 200)
     assert found["new run"] == pytest.approx(0.9, abs=0.05)
     for name in PARAMS["chinchilla"]:
         assert found[name] == pytest.approx(0.9, abs=0.06), (name, found)

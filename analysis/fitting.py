@@ -326,7 +326,8 @@ def fit(
         Number of draws for intervals (0: none), each restarted globally.
     resample : "pairs", "cluster", "residual" or array ``(bootstrap, n_runs)``
         What is drawn; ``cluster`` names the column of the cluster. An array says how often each
-        fitted run counts in each draw.
+        fitted run counts in each draw. ``residual`` is too narrow for small ``delta``, see
+        ``analysis.uncertainty.bootstrap``.
     starts : int
         Number of independent random starts that the certificate rests on; with 0 the best
         points of the global grid alone are polished (some milliseconds).

@@ -60,6 +60,10 @@ def bootstrap(
     ``pairs`` draws runs with replacement, ``cluster`` whole clusters (checkpoints of one run,
     seeds of one configuration), ``residual`` keeps the inputs and adds drawn residuals to the
     fitted values; an array ``(draws, n)`` says itself how often each run counts.
+
+    Near the least-absolute-deviation limit as many residuals as parameters are zero, so that
+    ``residual`` is too narrow there: its 90 % intervals held 81 to 84 % of planted values
+    (benchmarks/RESULTS.md). Use ``pairs``.
     """
     rng = np.random.default_rng(seed)
     n = problem.target.shape[-1]

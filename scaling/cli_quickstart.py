@@ -138,7 +138,11 @@ def _report(
     from scaling.tracking import TrackingError
     from scaling.tracking_report import log_report
 
-    drawn = figures(runs, curves=curves, fit=law, holdout=held_out)
+    # The law in the report is fitted to all runs, so its figures mark none as held out.
+    drawn = {
+        "predictions": figures(runs, holdout=held_out)["predictions"],
+        **figures(runs, curves=curves, fit=law),
+    }
     write_report(
         path,
         runs,

@@ -153,7 +153,7 @@ def held_out(holdout: Held, drawn: Mapping[str, Figure], level: float) -> str:
     figure = inline(drawn["predictions"], "predictions") if "predictions" in drawn else ""
     return (
         "<h2>Held-out runs: prediction and truth</h2>"
-        "<p class='quiet'>These runs took no part in the fit.</p>"
+        "<p class='quiet'>The fit that predicts these runs has not seen them.</p>"
         + card(table_html(header, rows) + f"<figure>{figure}</figure>")
     )
 

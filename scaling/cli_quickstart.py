@@ -134,13 +134,19 @@ def _report(
     allocations: list[Allocation],
 ) -> None:
     """Write the report; its figures go to the tracking store too."""
+    from analysis import plotting
     from analysis.report import figures, write_report
     from scaling.tracking import TrackingError
     from scaling.tracking_report import log_report
 
     # The law in the report is fitted to all runs, so its figures mark none as held out.
     drawn = {
-        "predictions": figures(runs, holdout=held_out)["predictions"],
+        "predictions": plotting.predictions(
+            [row["name"] for row in held_out],
+            [row["predicted"] for row in held_out],
+            [tuple(row["ci"]) for row in held_out],
+            [row["actual"] for row in held_out],
+        ),
         **figures(runs, curves=curves, fit=law),
     }
     write_report(

@@ -74,7 +74,7 @@ def test_signed_parameters_and_starts() -> None:
 
 
 def test_a_callable_is_a_law() -> None:
-    def chinchilla(num_params, num_tokens, E, A, B, alpha, beta):  # type: ignore[no-untyped-def]
+    def chinchilla(num_params, num_tokens, E, A, B, alpha, beta):
         return E + A * num_params**-alpha + B * num_tokens**-beta
 
     law = callable_law(chinchilla)

@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from scaling.journal import LATEST, PREVIOUS
+from scaling.journal import checkpoint_epoch, checkpoint_names, checkpoints
 from scaling.terminal import note
 
 MAGIC = b"scaling-ckpt-1\n"
@@ -68,34 +68,47 @@ def load(path: Path) -> dict[str, Any]:
     return state
 
 
-def save_latest(run_dir: Path, state: dict[str, Any]) -> None:
-    """Write the run's checkpoint; the one before becomes its predecessor."""
-    latest = run_dir / LATEST
+def save_latest(run_dir: Path, state: dict[str, Any], epoch: int = 0) -> None:
+    """Write the run's checkpoint of ``epoch``; the one before becomes its predecessor.
+
+    A writer replaces only files of its own epoch, and removes older ones that it has no more
+    use for: a zombie that wakes up late cannot touch its successor's.
+    """
+    latest, previous = (run_dir / name for name in checkpoint_names(epoch))
+    older = [path for path in checkpoints(run_dir) if checkpoint_epoch(path) < epoch]
     if latest.exists():
-        # A link, so that there is no moment without a file called LATEST.
-        link = run_dir / f".{PREVIOUS}.{os.getpid()}"
+        # A link, so that there is no moment without a file of that name.
+        link = run_dir / f".{previous.name}.{os.getpid()}"
         link.unlink(missing_ok=True)
         os.link(latest, link)
-        link.replace(run_dir / PREVIOUS)
+        link.replace(previous)
     save(latest, state)
+    for path in older[0 if previous.exists() else 1 :]:
+        path.unlink(missing_ok=True)
 
 
-def load_latest(run_dir: Path) -> dict[str, Any] | None:
-    """The run's newest whole checkpoint; None if it has none. Says when it falls back."""
-    for name, remedy in (
-        (LATEST, "going back to its predecessor"),
-        (PREVIOUS, "starting from the beginning"),
-    ):
+def load_latest(run_dir: Path, first: int = 0) -> tuple[Path, dict[str, Any]] | None:
+    """The run's newest whole checkpoint and its file; None if it has none.
+
+    Says when it falls back. Those of epochs before ``first`` do not count.
+    """
+    found = checkpoints(run_dir, first)
+    for i, path in enumerate(found):
         try:
-            return load(run_dir / name)
+            return path, load(path)
         except FileNotFoundError:
             continue
         except (CheckpointError, OSError, RuntimeError, EOFError) as error:
-            note(f"{error}; {remedy}")
+            last = i == len(found) - 1
+            note(
+                f"{error}; "
+                + ("starting from the beginning" if last else "going back to its predecessor")
+            )
     return None
 
 
-def remove(run_dir: Path) -> None:
-    """Remove the run's checkpoints."""
-    for name in (LATEST, PREVIOUS):
-        (run_dir / name).unlink(missing_ok=True)
+def remove(run_dir: Path, epoch: int | None = None) -> None:
+    """Remove the run's checkpoints, with ``epoch`` only those up to it."""
+    for path in checkpoints(run_dir):
+        if epoch is None or checkpoint_epoch(path) <= epoch:
+            path.unlink(missing_ok=True)

@@ -18,6 +18,10 @@ class NoAnswerError(WorkError):
     """The data hold no answer to a well-posed question (a minimum outside the grid, say)."""
 
 
+class WorkerLostError(WorkError):
+    """A process that worked on the same run died; the run can be resumed."""
+
+
 def is_full(error: BaseException) -> bool:
     """Whether a disk or quota is full (``ENOSPC``, ``EDQUOT``)."""
     return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)

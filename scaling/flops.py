@@ -37,6 +37,9 @@ class Cost:
     flops_kaplan, flops_chinchilla : int
         Training FLOPs in the conventions of Kaplan et al. 2020 (eq. 2.2) and Hoffmann et al.
         2022 (appendix F); for a family that they do not define, the exact count.
+    receptive_field : int or None
+        Of the last features, in input pixels along a side (Araujo et al. 2019); None where
+        there is no image.
     """
 
     unit: Unit
@@ -48,6 +51,7 @@ class Cost:
     activations: int
     flops_kaplan: int
     flops_chinchilla: int
+    receptive_field: int | None = None
 
     @property
     def flops_forward(self) -> int:
@@ -77,6 +81,8 @@ class Cost:
             "flops_6nd": self.flops_6nd * num_tokens,
             "flops_kaplan": self.flops_kaplan * num_tokens,
             "flops_chinchilla": self.flops_chinchilla * num_tokens,
+            "macs_forward": self.macs_forward,
+            "activations": self.activations,
         }
 
     def to_dict(self) -> dict[str, Any]:
@@ -87,8 +93,7 @@ class Cost:
             "flops_6nd": self.flops_6nd,
             "per": self.unit,
         }
-        fields = asdict(self)
-        fields.pop("unit")
+        fields = {k: v for k, v in asdict(self).items() if k != "unit" and v is not None}
         return {**fields, **derived}
 
 

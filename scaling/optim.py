@@ -21,6 +21,7 @@ OPTIMIZERS: dict[str, tuple[str, tuple[str, ...]]] = {
     "rmsprop": ("RMSprop", ("momentum", "eps")),
     "adagrad": ("Adagrad", ("eps",)),
 }
+ADAPTIVE_EPS = 1e-3  # least norm of a unit's weights: Brock et al. 2021, sec. 4.1
 SCHEDULES = ("wsd", "cosine", "linear", "constant")
 
 
@@ -100,6 +101,42 @@ def param_groups(model: torch.nn.Module) -> list[dict[str, Any]]:
         {"params": [p for p in parameters if p.ndim >= 2], "lr_scale": 1.0, "decay": True},
         {"params": [p for p in parameters if p.ndim < 2], "lr_scale": 1.0, "decay": False},
     ]
+
+
+def clip_adaptively(model: torch.nn.Module, limit: float) -> None:
+    """Scale each unit's gradient G to at most ``limit`` x max(norm of its weights W, 0.001).
+
+    A unit is a row of a matrix, a filter of a convolution, or a whole vector or scalar. The
+    classifier, the last matrix of ``model.head``, is left as it is.
+
+    Notes
+    -----
+    Brock et al. 2021 (arXiv 2102.06171), eq. 3 and sec. 4.1.
+    """
+    import torch
+
+    head = getattr(model, "head", None) or torch.nn.Module()
+    matrices = [m for m in head.modules() if isinstance(m, torch.nn.Linear)]
+    kept = {id(p) for m in matrices[-1:] for p in m.parameters()}
+    for weight in model.parameters():
+        if weight.grad is None or id(weight) in kept:
+            continue
+        with torch.no_grad():
+            size, slope = _unit_norm(weight), _unit_norm(weight.grad)
+            largest = limit * size.clamp_min(ADAPTIVE_EPS)
+            weight.grad.mul_((largest / slope.clamp_min(1e-6)).clamp_max(1.0))
+
+
+def _unit_norm(x: torch.Tensor) -> torch.Tensor:
+    """The norm of each unit, shaped to multiply ``x``; a vector of any shape is one unit."""
+    import torch
+
+    is_vector = max(x.shape, default=1) == x.numel()
+    norm: torch.Tensor
+    norm = torch.linalg.vector_norm(
+        x, dim=None if is_vector else tuple(range(1, x.ndim)), keepdim=True
+    )
+    return norm
 
 
 def set_lr(optimizer: torch.optim.Optimizer, lr: float) -> None:

@@ -97,10 +97,26 @@ RUN_COLUMNS: tuple[Column, ...] = (
     Column("loss_se", "float", "as loss", "sampling error of loss over held-out contexts"),
     Column("bits_per_byte", "float", "bits/byte", "loss / (ln 2 x bytes per token)", ("bpb",)),
     Column("error", "float", "fraction", "held-out classification error (top 1)", ("errorrate",)),
+    Column(
+        "macs_forward", "float", "MACs", "multiply-accumulates of a forward pass, per unit of data"
+    ),
+    Column(
+        "activations", "float", "elements", "outputs of all products of a forward pass, per unit"
+    ),
+    Column("axis", "str", "", "what was scaled: base, depth, width, resolution, compound, search"),
+    Column("phi", "float", "", "compound coefficient (Tan & Le 2019, eq. 3)"),
+    Column("depth_multiplier", "float", "", "asked depth over the base model's"),
+    Column("width_multiplier", "float", "", "asked width over the base model's"),
+    Column("resolution_multiplier", "float", "", "asked resolution over the base model's"),
+    Column("flops_depth", "float", "", "FLOPs with this depth alone over the base model's"),
+    Column("flops_width", "float", "", "FLOPs with this width alone over the base model's"),
+    Column("flops_resolution", "float", "", "FLOPs with this resolution alone over the base's"),
+    Column("space", "str", "", "design space that the model was drawn from"),
     Column("seed", "int", "", "seed of initialisation and data order"),
     Column("lr", "float", "", "peak learning rate", ("learningrate",)),
     Column("batch_size", "float", "tokens or examples", "tokens (examples) per step", ("bs",)),
     Column("seconds", "float", "s", "time spent training this run"),
+    Column("device", "str", "", "kind of device that it was trained on: cpu, cuda"),
     Column("status", "str", "", "planned, running, done, diverged, failed"),
     Column("exclude_reason", "str", "", "why the row is not used; empty if it is"),
 )
@@ -112,6 +128,15 @@ CURVE_COLUMNS: tuple[Column, ...] = (
     Column("train_loss", "float", "as loss", "mean training loss since the point before"),
     Column("lr", "float", "", "learning rate"),
     Column("seconds", "float", "s", "time since the run began, pauses left out"),
+)
+
+# What a sweep says of a run beyond its spec; no part of a run's identity.
+LABELS = (
+    "axis",
+    "phi",
+    *(f"{axis}_multiplier" for axis in ("depth", "width", "resolution")),
+    *(f"flops_{axis}" for axis in ("depth", "width", "resolution")),
+    "space",
 )
 
 COLUMNS = {column.name: column for column in RUN_COLUMNS}

@@ -39,6 +39,9 @@ class OptimSpec:
         Where the optimiser has them.
     grad_clip : float
         Largest global gradient norm; 0 for no clipping.
+    adaptive_clip : float
+        Largest norm of a unit's gradient over that of its weights (Brock et al. 2021, arXiv
+        2102.06171, eq. 3), for networks without norms; applied first; 0 for no such clipping.
     """
 
     lr: float
@@ -49,6 +52,7 @@ class OptimSpec:
     eps: float = 1e-8
     momentum: float = 0.9
     grad_clip: float = 1.0
+    adaptive_clip: float = field(default=0.0, metadata={"before": 0.0})
 
 
 @dataclass(frozen=True)
@@ -87,6 +91,18 @@ class TrainSpec:
     precision : {"float32", "bfloat16"}
         ``bfloat16`` is autocast with float32 weights.
     label_smoothing : float
+    crop_padding : int
+        Images: pixels of black around each side before a random crop back to its size.
+    crop_scale : float
+        Images: least share of the area in a random resized crop; 1 for no such crop.
+    flip : bool
+        Images: mirrored left to right, one in two.
+    colour_jitter : float
+        Images: brightness, contrast and saturation times a factor within 1 +- this.
+    mixup : float
+        Images: alpha of the Beta distribution of the mixing weight; 0 for no mixing.
+    standardise : bool
+        Inputs less the mean of their channel (feature), over its standard deviation.
     early_stopping : int
         Stop after so many curve points without a lower held-out loss; 0 for never.
     curve_tokens, final_tokens : int
@@ -101,6 +117,18 @@ class TrainSpec:
     early_stopping: int = 0
     curve_tokens: int = 65536
     final_tokens: int = 0
+    crop_padding: int = field(default=0, metadata={"before": 0})
+    crop_scale: float = field(default=1.0, metadata={"before": 1.0})
+    flip: bool = field(default=False, metadata={"before": False})
+    colour_jitter: float = field(default=0.0, metadata={"before": 0.0})
+    mixup: float = field(default=0.0, metadata={"before": 0.0})
+    standardise: bool = field(default=False, metadata={"before": False})
+
+    @property
+    def augmented(self) -> bool:
+        """Whether training images differ from the stored ones."""
+        crops = self.crop_padding > 0 or self.crop_scale < 1
+        return crops or self.flip or self.colour_jitter > 0 or self.mixup > 0
 
 
 @dataclass(frozen=True)
@@ -216,6 +244,14 @@ class RunSpec:
         parts: dict[str, Any] = {part: typed(kind, chosen[part]) for part, kind in PARTS.items()}
         spec = cls(family=family.name, model=model, seed=seed, **parts)
         spec.check()
+        train = spec.train
+        if train.augmented and len(info.input_shape) != 3:
+            raise ValueError(
+                "crop_padding, crop_scale, flip, colour_jitter and mixup are for images; "
+                f"data set {info.name!r} has none: leave them out, or choose another"
+            )
+        if train.standardise and info.unit == "token":
+            raise ValueError(f"standardise is for examples; data set {info.name!r} has tokens")
         return spec
 
     def check(self) -> None:
@@ -231,12 +267,17 @@ class RunSpec:
             ("lr", o.lr, 0, math.inf),
             ("weight_decay", o.weight_decay, 0, math.inf),
             ("grad_clip", o.grad_clip, 0, math.inf),
+            ("adaptive_clip", o.adaptive_clip, 0, math.inf),
             ("beta1", o.beta1, 0, 1),
             ("beta2", o.beta2, 0, 1),
             ("warmup_tokens", s.warmup_tokens, 0, math.inf),
             ("cooldown_fraction", s.cooldown_fraction, 0, 1),
             ("final_lr_fraction", s.final_lr_fraction, 0, 1),
             ("label_smoothing", t.label_smoothing, 0, 1),
+            ("crop_padding", t.crop_padding, 0, math.inf),
+            ("crop_scale", t.crop_scale, 0.01, 1),
+            ("colour_jitter", t.colour_jitter, 0, 1),
+            ("mixup", t.mixup, 0, math.inf),
             ("curve_tokens", t.curve_tokens, 0, math.inf),
             ("final_tokens", t.final_tokens, 0, math.inf),
         ):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Protocol
@@ -13,22 +14,38 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from scaling.data.loader import Loader
+from scaling.families import get_family
 from scaling.spec import RunSpec
 
 # Held-out tokens and examples per forward pass: they fit a core's cache. The sums' order is part of
 # the last bits of the loss, so these are constants.
 EVAL_TOKENS = 2048
 EVAL_EXAMPLES = 64
+ALL = slice(None)
+
+# ``share(chunk, starts)``: the results of ``chunk`` at each start, in their order.
+Share = Callable[[Callable[[int], NDArray[np.float64]], Sequence[int]], list[NDArray[np.float64]]]
+
+
+def alone(
+    chunk: Callable[[int], NDArray[np.float64]], starts: Sequence[int]
+) -> list[NDArray[np.float64]]:
+    """All chunks done in this process."""
+    return [chunk(start) for start in starts]
 
 
 class Task(Protocol):
     """Batches and losses of one run."""
 
-    def loss(self, model: nn.Module, step: int) -> Tensor:
-        """The mean training loss of the batch of ``step``, ready for ``backward``."""
+    def loss(self, model: nn.Module, step: int, rows: slice = ALL) -> Tensor:
+        """The mean training loss of rows of the batch of ``step``, ready for ``backward``."""
 
-    def evaluate(self, model: nn.Module, limit: int) -> dict[str, float]:
-        """Held-out ``loss``, its sampling error ``loss_se``, and what else the task has."""
+    def evaluate(self, model: nn.Module, limit: int, share: Share = alone) -> dict[str, float]:
+        """Held-out ``loss``, its sampling error ``loss_se``, and what else the task has.
+
+        ``share`` does the chunks, several processes together or this one alone.
+        """
 
 
 def make_task(spec: RunSpec, data_dir: Path | None, device: torch.device) -> Task:
@@ -40,7 +57,6 @@ def make_task(spec: RunSpec, data_dir: Path | None, device: torch.device) -> Tas
         If the data on this machine are not those of the spec, or do not suit the family.
     """
     from scaling.data import open_data
-    from scaling.families import get_family
 
     data = open_data(spec.data.data, data_dir)
     if data.info.fingerprint != spec.data.fingerprint:
@@ -81,24 +97,26 @@ class NextToken:
         )
         return losses.view(len(windows), -1)
 
-    def loss(self, model: nn.Module, step: int) -> Tensor:
-        """The mean training loss of the batch of ``step``."""
+    def loss(self, model: nn.Module, step: int, rows: slice = ALL) -> Tensor:
+        """The mean training loss of rows of the batch of ``step``."""
         t = self.spec.train
         windows = self.data.batch(
             step, context=self.context, batch_size=t.batch_size, seed=self.spec.seed
         )
-        return self._losses(model, windows, t.label_smoothing).mean()
+        return self._losses(model, windows[rows], t.label_smoothing).mean()
 
-    def evaluate(self, model: nn.Module, limit: int) -> dict[str, float]:
+    def evaluate(self, model: nn.Module, limit: int, share: Share = alone) -> dict[str, float]:
         """Mean loss over fixed held-out windows; its error takes the window as the unit."""
         count = max(1, limit // self.context) if limit else None
         windows = self.data.heldout_windows(self.context, count)
         items = max(1, EVAL_TOKENS // self.context)
-        means = [
-            self._losses(model, windows[i : i + items], 0.0).double().mean(1).cpu()
-            for i in range(0, len(windows), items)
-        ]
-        losses = torch.cat(means).numpy()
+
+        def chunk(i: int) -> NDArray[np.float64]:
+            losses = self._losses(model, windows[i : i + items], 0.0)
+            means: NDArray[np.float64] = losses.double().mean(1).cpu().numpy()
+            return means
+
+        losses = np.concatenate(share(chunk, range(0, len(windows), items)))
         values = _mean(losses)
         if self.data.info.bytes_per_token:
             values["bits_per_byte"] = values["loss"] / (
@@ -112,35 +130,43 @@ class Classify:
 
     def __init__(self, spec: RunSpec, data: Any, device: torch.device) -> None:
         self.spec, self.data, self.device = spec, data, device
+        shape = tuple(get_family(spec.family).input_shape(spec.model))
+        self.loader = Loader(data, spec.train, spec.seed, shape, device)
 
-    def _forward(self, model: nn.Module, inputs: NDArray[Any]) -> Tensor:
-        x = torch.from_numpy(np.ascontiguousarray(inputs)).to(self.device)
-        x = x.float() / 255 if x.dtype == torch.uint8 else x.float()
+    def _forward(self, model: nn.Module, inputs: Tensor) -> Tensor:
         with _autocast(self.spec, self.device):
-            logits: Tensor = model(x)
+            logits: Tensor = model(inputs)
         return logits.float()
 
-    def loss(self, model: nn.Module, step: int) -> Tensor:
-        """The mean training loss of the batch of ``step``."""
-        t = self.spec.train
-        inputs, labels = self.data.batch(step, batch_size=t.batch_size, seed=self.spec.seed)
-        target = torch.from_numpy(labels.astype(np.int64)).to(self.device)
-        return F.cross_entropy(
-            self._forward(model, inputs), target, label_smoothing=t.label_smoothing
+    def loss(self, model: nn.Module, step: int, rows: slice = ALL) -> Tensor:
+        """The mean training loss of rows of the batch of ``step``."""
+        batch = self.loader.batch(step, rows)
+        logits = self._forward(model, batch.inputs)
+        smoothing = self.spec.train.label_smoothing
+        if batch.other is None or batch.weight is None:
+            return F.cross_entropy(logits, batch.labels, label_smoothing=smoothing)
+        one, other = (
+            F.cross_entropy(logits, labels, label_smoothing=smoothing, reduction="none")
+            for labels in (batch.labels, batch.other)
         )
+        return (batch.weight * one + (1 - batch.weight) * other).mean()
 
-    def evaluate(self, model: nn.Module, limit: int) -> dict[str, float]:
+    def evaluate(self, model: nn.Module, limit: int, share: Share = alone) -> dict[str, float]:
         """Mean loss and error over the first ``limit`` held-out examples (all for 0)."""
-        inputs, labels = self.data.heldout_inputs, self.data.heldout_labels
+        labels = self.data.heldout_labels
         count = min(limit or len(labels), len(labels))
-        losses, wrong = [], 0
-        for i in range(0, count, EVAL_EXAMPLES):
-            chunk = slice(i, min(i + EVAL_EXAMPLES, count))
-            target = torch.from_numpy(labels[chunk].astype(np.int64))
-            logits = self._forward(model, inputs[chunk]).cpu()
-            losses.append(F.cross_entropy(logits, target, reduction="none").double())
-            wrong += int((logits.argmax(1) != target).sum())
-        return {**_mean(torch.cat(losses).numpy()), "error": wrong / count}
+
+        def chunk(i: int) -> NDArray[np.float64]:
+            rows = slice(i, min(i + EVAL_EXAMPLES, count))
+            target = torch.from_numpy(labels[rows].astype(np.int64))
+            logits = self._forward(model, self.loader.heldout(rows)).cpu()
+            losses = F.cross_entropy(logits, target, reduction="none").double()
+            wrong = (logits.argmax(1) != target).double()
+            both: NDArray[np.float64] = torch.stack([losses, wrong]).numpy()
+            return both
+
+        losses, wrong = np.concatenate(share(chunk, range(0, count, EVAL_EXAMPLES)), axis=1)
+        return {**_mean(losses), "error": int(wrong.sum()) / count}
 
 
 def _mean(losses: NDArray[np.float64]) -> dict[str, float]:

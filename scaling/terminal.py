@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -22,6 +23,12 @@ _NUMBER = re.compile(r"[+-]?[\d.]")
 def note(message: str) -> None:
     """One line for the reader, on stderr."""
     print(message, file=sys.stderr, flush=True)
+
+
+@cache
+def note_once(message: str) -> None:
+    """:func:`note`, the first time in this process that it is this message."""
+    note(message)
 
 
 def print_json(value: Any) -> None:

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
 import math
-import os
-import platform
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,11 +12,15 @@ from typing import Any
 import torch
 
 from scaling import checkpoint
+from scaling.distributed import Team
+from scaling.errors import WorkerLostError
 from scaling.families import get_family
-from scaling.journal import SPEC, STATE, Journal, end, points, read_journal
-from scaling.optim import cooldown_start, lr_factor, make_optimizer, set_lr
+from scaling.host import node_name
+from scaling.journal import SupersededError, end, points, read_journal
+from scaling.optim import clip_adaptively, cooldown_start, lr_factor, make_optimizer, set_lr
+from scaling.parallel import Spread
+from scaling.record import Record
 from scaling.spec import RunSpec
-from scaling.store import read_json, write_atomic
 from scaling.task import Task, make_task
 
 HEARTBEAT_SECONDS = 2.0
@@ -35,7 +35,8 @@ class Outcome:
     Attributes
     ----------
     status : {"done", "diverged", "stopped"}
-        ``stopped``: ``should_stop`` asked for it; the run is checkpointed.
+        ``stopped``: ``should_stop`` asked for it, and the run is checkpointed, or another worker
+        took it over, and nothing was written since.
     values : dict
         The journal's ``end`` event (empty for ``stopped``).
     """
@@ -59,6 +60,11 @@ def train(
     threads: int = 1,
     checkpoint_seconds: float = 60.0,
     should_stop: Callable[[], bool] | None = None,
+    epoch: int | None = None,
+    held: Callable[[], bool] = lambda: True,
+    micro_batch: int = 0,
+    shard: str = "auto",
+    team: Team | None = None,
 ) -> Outcome:
     """Train one run to its end, from wherever its folder says that it got to.
 
@@ -82,6 +88,19 @@ def train(
         Least time between checkpoints; longer where writing one would cost over 1 %.
     should_stop : callable, optional
         Asked after every step; when true the run is checkpointed and returns ``stopped``.
+    epoch : int, optional
+        That of the lease under which the run is trained: what earlier epochs write later does
+        not count. By default the last one's that wrote.
+    held : callable, optional
+        Whether the lease is still held; asked after every step and before each write.
+    micro_batch : int
+        Most sequences (examples) of one forward pass; 0 for the whole batch. The gradient is
+        that of the whole batch.
+    shard : {"auto", "ddp", "fsdp"}
+        How the model lies over a team; see :class:`scaling.parallel.Spread`.
+    team : Team, optional
+        The processes that train together, each of which makes this call; this one alone by
+        default.
 
     Returns
     -------
@@ -93,26 +112,41 @@ def train(
         If the data are not those of the spec.
     OSError
         If the folder cannot be written; the run's past is kept.
+    WorkerLostError
+        If another process of the team died; the run can be resumed.
     """
-    run_dir.mkdir(parents=True, exist_ok=True)
-    finished = end(read_journal(run_dir))
-    if finished and finished["status"] in ("done", "diverged"):
-        return Outcome(finished["status"], finished)
-    write_atomic(run_dir / SPEC, _json(spec.to_dict()))
-    journal = Journal(run_dir)
+    team = team or Team()
+    record: Record | None = None
+    trunk_dir = trunk_dir if spec.trunk_id else None
     try:
-        return _Run(spec, run_dir, journal, trunk_dir, checkpoint_seconds).run(
-            data_dir, device, threads, should_stop or (lambda: False)
+        # Rank 0 looks and writes; what it found is the others' too, whatever they see by now.
+        finished = team.say(end(read_journal(run_dir)) if team.leads else None)
+        if finished and finished["status"] in ("done", "diverged"):
+            return Outcome(finished["status"], finished)
+        if team.leads:
+            record = Record(spec, run_dir, trunk_dir, epoch, held)
+        run = _Run(spec, record, team, trunk_dir, checkpoint_seconds)
+        return run.run(
+            data_dir, device, threads, micro_batch, shard, should_stop or (lambda: False)
         )
     except KeyboardInterrupt:
+        team.broken = team.size > 1
         raise
-    except BaseException as error:
-        reason = f"{type(error).__name__}: {' '.join(str(error).split())[:500]}"
-        _try(lambda: journal.append("end", status="failed", reason=reason, time=time.time()))
-        _try(lambda: write_atomic(run_dir / STATE, _json(_state(run_dir, "failed"))))
+    except SupersededError:
+        if team.size == 1:
+            return Outcome("stopped", {})
+        team.broken = True  # the others wait for this process in the middle of a step
         raise
+    except BaseException as original:
+        error = team.explain(original)
+        if record is not None and not isinstance(error, WorkerLostError):
+            record.fail(error)
+        if error is original:
+            raise
+        raise error from original
     finally:
-        journal.close()
+        if record is not None:
+            record.close()
 
 
 def curve_steps(num_steps: int) -> set[int]:
@@ -130,13 +164,13 @@ class _Run:
     def __init__(
         self,
         spec: RunSpec,
-        run_dir: Path,
-        journal: Journal,
+        record: Record | None,
+        team: Team,
         trunk_dir: Path | None,
         checkpoint_seconds: float,
     ) -> None:
-        self.spec, self.run_dir, self.journal = spec, run_dir, journal
-        self.trunk_dir = trunk_dir if spec.trunk_id else None
+        self.spec, self.record, self.team = spec, record, team
+        self.trunk_dir = trunk_dir
         self.checkpoint_seconds = checkpoint_seconds
         self.step = 0
         self.curve: list[dict[str, Any]] = []
@@ -144,34 +178,38 @@ class _Run:
         self.seconds = 0.0
 
     def run(
-        self, data_dir: Path | None, device: str, threads: int, should_stop: Callable[[], bool]
+        self,
+        data_dir: Path | None,
+        device: str,
+        threads: int,
+        micro_batch: int,
+        shard: str,
+        should_stop: Callable[[], bool],
     ) -> Outcome:
-        spec, units = self.spec, self.spec.units_per_step
-        if device == "auto":
-            device = "cuda" if torch.cuda.is_available() else "cpu"
-        self.device = torch.device(device)
+        spec, units, team = self.spec, self.spec.units_per_step, self.team
+        self.device = team.device(device)
         torch.set_num_threads(threads)
         task = make_task(spec, data_dir, self.device)
         torch.manual_seed(spec.seed)
-        self.model = get_family(spec.family).build(spec.model).to(self.device)
+        model = get_family(spec.family).build(spec.model)
+        self.spread = Spread(model, spec, team, self.device, micro_batch, shard)
+        self.model = self.spread.model
         self.optimizer = make_optimizer(spec, self.model)
-        before = read_json(self.run_dir / STATE) or {}
-        self.attempt = int(before.get("attempt", 0)) + 1
-        self.spent_before = int(before.get("spent_tokens", 0))
         self._restore()
         self.first_step = self.step
-        self.journal.append(
+        self._append(
             "start",
-            attempt=self.attempt,
+            attempt=self.record.attempt if self.record else 0,
             step=self.step * units,
             time=time.time(),
-            host=platform.node(),
+            host=node_name(),
             device=str(self.device),
             threads=threads,
             torch=torch.__version__,
+            **({"processes": team.size} if team.size > 1 else {}),
         )
         for point in self.curve:
-            self.journal.append("point", **point)
+            self._append("point", **point)
 
         self.started = time.monotonic() - self.seconds
         heartbeat = saved = -math.inf
@@ -198,9 +236,12 @@ class _Run:
             if now - heartbeat > HEARTBEAT_SECONDS:
                 heartbeat = now
                 self._heartbeat("running")
-            stop = should_stop()
-            due = max(self.checkpoint_seconds, save_seconds / CHECKPOINT_COST)
-            if self.step < spec.num_steps and (stop or now - saved > due):
+            due = now - saved > max(self.checkpoint_seconds, save_seconds / CHECKPOINT_COST)
+            lost = self.record is not None and not self.record.journal.held()
+            stop, due, lost = team.agree(should_stop(), due and team.leads, lost)
+            if lost:
+                return Outcome("stopped", {})
+            if self.step < spec.num_steps and (stop or due):
                 self._save_latest()
                 saved = time.monotonic()
                 save_seconds = saved - now
@@ -214,20 +255,20 @@ class _Run:
         factor = lr_factor(spec.schedule, self.step, spec.num_steps, spec.units_per_step)
         self.lr = spec.optim.lr * factor
         set_lr(self.optimizer, self.lr)
-        loss = task.loss(self.model, self.step)
-        loss.backward()
+        loss = self.spread.backward(task, self.step)
+        if spec.optim.adaptive_clip:
+            clip_adaptively(self.model, spec.optim.adaptive_clip)
         if spec.optim.grad_clip:
             torch.nn.utils.clip_grad_norm_(self.model.parameters(), spec.optim.grad_clip)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         self.step += 1
-        detached = loss.detach()
-        return float(detached) if self.device.type == "cpu" else detached
+        return float(loss) if self.device.type == "cpu" else loss
 
     def _evaluate(self, task: Task, limit: int) -> dict[str, float]:
         self.model.eval()
         with torch.no_grad():
-            values = task.evaluate(self.model, limit)
+            values = task.evaluate(self.model, limit, self.team.share)
         self.model.train()
         return values
 
@@ -249,7 +290,11 @@ class _Run:
         }
         self.loss_sum, self.loss_count = 0.0, 0
         self.curve.append(point)
-        self.journal.append("point", **point)
+        self._append("point", **point)
+
+    def _append(self, event: str, **values: Any) -> None:
+        if self.record is not None:
+            self.record.journal.append(event, **values)
 
     def _finish(self, task: Task) -> Outcome:
         values = self._evaluate(task, self.spec.train.final_tokens)
@@ -273,39 +318,38 @@ class _Run:
             "seconds": round(self.seconds, 3),
             "time": time.time(),
         }
-        self.journal.append("end", **event)
+        self._append("end", **event)
         self._heartbeat(status)
-        checkpoint.remove(self.run_dir)
+        if self.record is not None:
+            self.record.remove_checkpoints()
         return Outcome(status, event)
 
     def _spent(self) -> int:
         """Tokens computed for this run in all attempts, those lost to a kill too."""
-        return self.spent_before + (self.step - self.first_step) * self.spec.units_per_step
+        before = self.record.spent_tokens if self.record else 0
+        return before + (self.step - self.first_step) * self.spec.units_per_step
 
     def _heartbeat(self, state: str) -> None:
+        if self.record is None:
+            return
         units = self.spec.units_per_step
         last = self.curve[-1]["loss"] if self.curve else None
-        record = {
-            "state": state,
-            "step": self.step * units,
-            "num_tokens": self.spec.train.num_tokens,
-            "loss": last if last is not None and math.isfinite(last) else None,
-            "attempt": self.attempt,
-            "pid": os.getpid(),
-            "host": platform.node(),
-            "time": time.time(),
-            "started_step": self.first_step * units,
-            "seconds": round(time.monotonic() - self.started, 3),
-            "spent_tokens": self._spent(),
-        }
-        write_atomic(self.run_dir / STATE, _json(record))
+        self.record.state(
+            state,
+            step=self.step * units,
+            num_tokens=self.spec.train.num_tokens,
+            loss=last if last is not None and math.isfinite(last) else None,
+            gpus=self.team.size if self.device.type == "cuda" else 0,
+            started_step=self.first_step * units,
+            seconds=round(time.monotonic() - self.started, 3),
+            spent_tokens=self._spent(),
+        )
 
     def _snapshot(self) -> dict[str, Any]:
         self.seconds = time.monotonic() - self.started
         state = {
             "step": self.step,
-            "model": self.model.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
+            **self.spread.state(self.optimizer),
             "curve": self.curve,
             "loss_sum": float(self.loss_sum),
             "loss_count": self.loss_count,
@@ -318,58 +362,39 @@ class _Run:
         return state
 
     def _save_latest(self) -> None:
-        checkpoint.save_latest(self.run_dir, {"run_id": self.spec.run_id, **self._snapshot()})
-
-    def _trunk_path(self, step: int) -> Path:
-        assert self.trunk_dir is not None
-        return self.trunk_dir / f"{step:012d}.pt"
+        state = self._snapshot()
+        if self.record is not None:
+            self.record.save(state)
 
     def _save_trunk(self) -> None:
-        path = self._trunk_path(self.step)
-        if not path.exists():
-            checkpoint.save(path, {"run_id": self.spec.trunk_id, **self._snapshot()})
+        assert self.trunk_dir is not None
+        path = self.trunk_dir / f"{self.step:012d}.pt"
+        if self.team.say(path.exists()):
+            return
+        state = self._snapshot()
+        if self.record is not None:
+            self.record.save_trunk(path, state)
 
     def _restore(self) -> None:
-        """Continue from the run's own checkpoint, else from the trunk, else from the start."""
-        state = checkpoint.load_latest(self.run_dir)
-        if state is None and self.trunk_dir is not None:
-            branch = cooldown_start(self.spec.schedule, self.spec.num_steps)
-            for path in sorted(self.trunk_dir.glob("[0-9]*.pt"), reverse=True):
-                if int(path.stem) <= branch:
-                    try:
-                        state = checkpoint.load(path)
-                        break
-                    except (checkpoint.CheckpointError, OSError, RuntimeError):
-                        path.unlink(missing_ok=True)
+        """Continue from the checkpoint that rank 0 finds, else from the start."""
+        path, state = (self.record.find() if self.record else None) or (None, None)
+        path = self.team.say(path)
+        if state is None and path is not None:
+            state = checkpoint.load(path)
         if state is None:
             return
         if state["run_id"] not in (self.spec.run_id, self.spec.trunk_id):
             raise ValueError(
-                f"{self.run_dir}: its checkpoint is of run {state['run_id']}, not of "
+                f"{path}: this checkpoint is of run {state['run_id']}, not of "
                 f"{self.spec.run_id}: use another folder"
             )
-        self.model.load_state_dict(state["model"])
-        self.optimizer.load_state_dict(state["optimizer"])
+        self.spread.load(state, self.optimizer)
         self.step, self.curve = state["step"], state["curve"]
         self.loss_sum, self.loss_count = state["loss_sum"], state["loss_count"]
         self.first_loss, self.seconds = state["first_loss"], state["seconds"]
         torch.set_rng_state(state["rng"])
         if self.device.type == "cuda" and "cuda_rng" in state:
             torch.cuda.set_rng_state(state["cuda_rng"], self.device)
-
-
-def _state(run_dir: Path, state: str) -> dict[str, Any]:
-    return {**(read_json(run_dir / STATE) or {}), "state": state, "time": time.time()}
-
-
-def _json(value: dict[str, Any]) -> str:
-    return json.dumps(value, indent=1)
-
-
-def _try(action: Callable[[], None]) -> None:
-    """Do what can be done while an error is already on its way."""
-    with contextlib.suppress(OSError):
-        action()
 
 
 __all__ = ["Outcome", "curve_steps", "points", "train"]

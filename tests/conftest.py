@@ -25,6 +25,16 @@ def home(tmp_path_factory, monkeypatch):
 
 
 @pytest.fixture(scope="session")
+def empty_store(tmp_path_factory) -> Path:
+    """A SQLite tracking store with its tables; making one takes seconds."""
+    from scaling.tracking import connect
+
+    path = tmp_path_factory.mktemp("store") / "mlflow.db"
+    connect(f"sqlite:///{path}")
+    return path
+
+
+@pytest.fixture(scope="session")
 def tiny_data(tmp_path_factory) -> Path:
     """A data folder with the byte corpus ``tiny``: 64 documents of a noisy repeating pattern."""
     from scaling.data.prepare import prepare_tokens

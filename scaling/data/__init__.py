@@ -1,4 +1,6 @@
-"""Data sets by name: what they hold, their fingerprints, and their batches (numpy, no torch).
+"""Data sets by name: what they hold, their fingerprints, and their batches (numpy).
+
+Only ``augment`` and ``loader`` need torch.
 
 >>> from scaling.data import describe_data, open_data
 >>> info = describe_data("teacher")

@@ -39,7 +39,7 @@ def add_commands(subparsers: Any) -> None:
 
     prepare = verbs.add_parser(
         "prepare",
-        help="your own data, as memory-mapped tokens",
+        help="your own data, as memory-mapped tokens or examples",
         description="Make a data set NAME of your own files. Killed, it goes on where it was; "
         "the same content makes the same fingerprint, whatever the paths.",
     )
@@ -53,8 +53,18 @@ def add_commands(subparsers: Any) -> None:
     kinds.add_argument(
         "--shards", nargs="+", metavar="FILE", help="raw tokens; see --dtype, --vocab-size"
     )
+    kinds.add_argument(
+        "--from",
+        dest="examples",
+        nargs="+",
+        metavar="PATH",
+        help="labelled examples: a folder with a folder of images per class (or with train/ and "
+        "val/ of such), or .npz, .npy, IDX or .parquet files",
+    )
     prepare.add_argument("--field", default="text", help="JSON field with the text (text)")
-    prepare.add_argument("--column", default="text", help="Parquet column with the text (text)")
+    prepare.add_argument(
+        "--column", help="Parquet column with the text (text), or with the images (image)"
+    )
     prepare.add_argument("--dtype", choices=("uint16", "uint32"), help="type of the tokens")
     prepare.add_argument(
         "--blocks",
@@ -72,7 +82,24 @@ def add_commands(subparsers: Any) -> None:
         "--vocab-size", type=int, metavar="V", help="tokens of the BPE (8192), or of the shards"
     )
     prepare.add_argument(
-        "--heldout", type=float, default=0.05, metavar="SHARE", help="of the bytes (0.05)"
+        "--heldout", type=float, metavar="SHARE", help="of the bytes or examples (0.05)"
+    )
+    images = prepare.add_argument_group("images (--from)")
+    images.add_argument(
+        "--resolution", metavar="PIXELS", help="a side, or HxW, to resize to (all are of one size)"
+    )
+    images.add_argument(
+        "--fit",
+        choices=("crop", "stretch"),
+        default="crop",
+        help="scale the short side and cut out the centre, or scale both sides (crop)",
+    )
+    images.add_argument(
+        "--channels", type=int, choices=(1, 3), default=3, help="of encoded images: grey, RGB (3)"
+    )
+    images.add_argument("--label-column", default="label", help="Parquet column (label)")
+    images.add_argument(
+        "--skip-bad", action="store_true", help="go on without images that cannot be decoded"
     )
     prepare.add_argument("--json", action="store_true", help="one JSON document")
     prepare.set_defaults(run=run_prepare)
@@ -121,15 +148,53 @@ def run_prepare(args: argparse.Namespace) -> int:
 
     if args.name in DATASETS:
         raise ValueError(f"{args.name} is the name of a known data set: choose another")
+    if args.examples:
+        return _prepare_examples(args)
     info = prepare_tokens(
         args.name,
         _source(args),
         data_home(None),
         tokenizer=args.tokenizer,
         vocab_size=8192 if args.vocab_size is None else args.vocab_size,
-        heldout=args.heldout,
+        heldout=0.05 if args.heldout is None else args.heldout,
     )
     return _show(info, args.json)
+
+
+def _prepare_examples(args: argparse.Namespace) -> int:
+    from scaling.data.folder import data_home
+    from scaling.data.info import META
+    from scaling.data.labelled import source_of
+    from scaling.data.prepare_labelled import prepare_labelled
+    from scaling.store import read_json
+
+    source = source_of(
+        _files(args.examples),
+        image_column=args.column or "image",
+        label_column=args.label_column,
+    )
+    info = prepare_labelled(
+        args.name,
+        source,
+        data_home(None),
+        resolution=_resolution(args.resolution),
+        fit=args.fit,
+        channels=args.channels,
+        heldout=args.heldout,
+        skip_bad=args.skip_bad,
+    )
+    meta = read_json(data_home(None) / args.name / META) or {}
+    return _show(info, args.json, skipped=len(meta["skipped"]))
+
+
+def _resolution(text: str | None) -> tuple[int, int] | None:
+    """Height and width of ``224`` or ``192x256``."""
+    if text is None:
+        return None
+    sides = text.lower().split("x")
+    if not all(side.isdecimal() for side in sides) or len(sides) > 2:
+        raise ValueError(f"--resolution {text!r}: give pixels, as in 224 or 192x256")
+    return int(sides[0]), int(sides[-1])
 
 
 def _source(args: argparse.Namespace) -> Source:
@@ -139,7 +204,7 @@ def _source(args: argparse.Namespace) -> Source:
     if args.jsonl:
         return JsonLines(_files(args.jsonl), args.field)
     if args.parquet:
-        return ParquetColumn(_files(args.parquet), args.column)
+        return ParquetColumn(_files(args.parquet), args.column or "text")
     if args.shards:
         if args.dtype is None or args.vocab_size is None:
             raise ValueError("--shards needs --dtype uint16|uint32 and --vocab-size V")
@@ -168,10 +233,10 @@ def _files(patterns: Sequence[str]) -> tuple[Path, ...]:
     return tuple(found)
 
 
-def _show(info: DataInfo, as_json: bool) -> int:
+def _show(info: DataInfo, as_json: bool, **more: Any) -> int:
     from scaling.terminal import print_json, print_table
 
-    facts = {key: value for key, value in asdict(info).items() if value not in (None, ())}
+    facts = {key: value for key, value in asdict(info).items() if value not in (None, ())} | more
     if as_json:
         print_json(facts)
     else:

@@ -32,15 +32,21 @@ class ExampleData:
     heldout_labels: NDArray[np.int64]
 
     def batch(
-        self, step: int, *, batch_size: int, seed: int
+        self,
+        step: int,
+        *,
+        batch_size: int,
+        seed: int,
+        rows: slice | NDArray[np.int64] = slice(None),
     ) -> tuple[NDArray[Any], NDArray[np.int64]]:
         """Inputs ``(batch_size, *input_shape)`` and labels of training step ``step`` (from 0).
 
-        A function of its arguments alone: any step can be asked for at any time.
+        A function of its arguments alone: any step, and any ``rows`` of it, can be asked for at
+        any time.
         """
         if batch_size < 1:
             raise ValueError(f"batch_size {batch_size} must be at least 1")
-        chosen = batch_indices(step, batch_size, len(self.train_labels), seed)
+        chosen = batch_indices(step, batch_size, len(self.train_labels), seed)[rows]
         return self.train_inputs[chosen], self.train_labels[chosen]
 
 

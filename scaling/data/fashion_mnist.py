@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from scaling.data.arrays import read_idx
 from scaling.data.examples import prepare_examples
 from scaling.data.info import DataInfo
 
@@ -29,22 +30,3 @@ def build(name: str, home: Path, files: tuple[Path, ...]) -> DataInfo:
         }
 
     return prepare_examples(name, home, arrays)
-
-
-def read_idx(path: Path) -> NDArray[np.uint8]:
-    """The array in an IDX file of unsigned bytes.
-
-    Bytes 0 and 1 are 0, byte 2 the type (8: unsigned byte), byte 3 the number of dimensions;
-    then the dimensions, each in four bytes, big end first; then the values.
-    """
-    content = path.read_bytes()
-    if content[:3] != b"\0\0\x08":
-        raise ValueError(f"{path.name} is no IDX file of bytes: it begins with {content[:4]!r}")
-    dimensions = content[3]
-    start = 4 + 4 * dimensions
-    shape = tuple(np.frombuffer(content[4:start], ">u4").tolist())
-    if len(content) - start != int(np.prod(shape)):
-        raise ValueError(
-            f"{path.name} has {len(content) - start} values, its head says {shape}: get it again"
-        )
-    return np.frombuffer(content, np.uint8, offset=start).reshape(shape)

@@ -98,6 +98,23 @@ def read_info(folder: Path) -> DataInfo | None:
     return DataInfo(**values)
 
 
+def made_before(folder: Path, request: str) -> DataInfo | None:
+    """The data set in ``folder`` that this request made; None when there is none.
+
+    Raises
+    ------
+    ValueError
+        When another data set has the name.
+    """
+    info = read_info(folder)
+    if info is None or (read_json(folder / META) or {}).get("request") == request:
+        return info
+    raise ValueError(
+        f"{info.name} is another data set already (fingerprint {info.fingerprint}): "
+        f"choose another name, or remove {folder}"
+    )
+
+
 def write_info(folder: Path, info: DataInfo, **origin: Any) -> None:
     """Write ``folder/meta.json``: the info, and where the data came from."""
     meta = {"format": FORMAT, "info": asdict(info), **origin}

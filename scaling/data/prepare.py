@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from scaling.data.folder import building, check_name, publish, start_afresh
-from scaling.data.info import META, DataInfo, fingerprint, read_info, sha256_of, write_info
+from scaling.data.info import DataInfo, fingerprint, made_before, sha256_of, write_info
 from scaling.data.sources import Document, Source, TokenShards
 from scaling.data.split import TO_HELDOUT, TO_SAMPLE, TO_TRAIN, Split, split_documents
 from scaling.data.tokenizer import (
@@ -94,7 +94,7 @@ def prepare_tokens(
         json.dumps({"facts": facts, "content": content}, sort_keys=True).encode()
     ).hexdigest()
     with building(home, name) as partial:
-        if (done := _already(home / name, request)) is not None:
+        if (done := made_before(home / name, request)) is not None:
             return done
         if read_json(partial / REQUEST) != {"request": request}:
             start_afresh(partial)
@@ -135,19 +135,6 @@ def _in_order(name: str, source: Source) -> tuple[list[Path], list[str]]:
             advance(path.stat().st_size)
     content = sorted(by_content)
     return [by_content[key] for key in content], content
-
-
-def _already(folder: Path, request: str) -> DataInfo | None:
-    """The data set that this request made before; an error when another has the name."""
-    info = read_info(folder)
-    if info is None:
-        return None
-    if (read_json(folder / META) or {}).get("request") == request:
-        return info
-    raise ValueError(
-        f"{info.name} is another data set already (fingerprint {info.fingerprint}): "
-        f"choose another name, or remove {folder}"
-    )
 
 
 def _sample(source: Source, paths: list[Path], split: Split) -> Iterator[bytes]:

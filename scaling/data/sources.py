@@ -154,14 +154,14 @@ class ParquetColumn:
 
     def size(self, path: Path) -> int:
         """Rows of the file."""
-        with _open_parquet(path) as file:
+        with open_parquet(path) as file:
             return int(file.metadata.num_rows)
 
     def read(self, path: Path, position: int) -> Iterator[tuple[Document, int]]:
         """The documents; ``position`` is a row number."""
         import pyarrow as pa
 
-        with _open_parquet(path) as file:
+        with open_parquet(path) as file:
             schema = file.schema_arrow
             if self.column not in schema.names:
                 raise ValueError(
@@ -186,13 +186,16 @@ class ParquetColumn:
                             yield value.as_py().encode(), row
 
 
-def _open_parquet(path: Path) -> Any:
+def open_parquet(path: Path) -> Any:
+    """The file, opened; ``ValueError`` if it is no Parquet file, or not whole."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
         return pq.ParquetFile(path)
-    except pa.ArrowInvalid as error:
+    except (pa.ArrowException, OSError) as error:
+        if isinstance(error, OSError) and error.errno:
+            raise
         raise ValueError(f"{path}: no Parquet file ({error})") from None
 
 

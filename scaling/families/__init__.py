@@ -2,10 +2,35 @@
 
 from __future__ import annotations
 
+from scaling.families.anynet import ANYNET
 from scaling.families.base import Family
+from scaling.families.convnext import CONVNEXT
+from scaling.families.efficientnet import EFFICIENTNET
+from scaling.families.lenet import LENET
+from scaling.families.mlp import MLP_FAMILY
+from scaling.families.regnet import REGNETX, REGNETY
+from scaling.families.resnet import RESNET, RESNEXT
 from scaling.families.transformer import TRANSFORMER
+from scaling.families.vgg import VGG_FAMILY
+from scaling.families.vit import VIT
 
-FAMILIES: dict[str, Family] = {family.name: family for family in (TRANSFORMER,)}
+FAMILIES: dict[str, Family] = {
+    family.name: family
+    for family in (
+        TRANSFORMER,
+        MLP_FAMILY,
+        LENET,
+        VGG_FAMILY,
+        RESNET,
+        RESNEXT,
+        ANYNET,
+        REGNETX,
+        REGNETY,
+        EFFICIENTNET,
+        CONVNEXT,
+        VIT,
+    )
+}
 
 
 def get_family(name: str) -> Family:

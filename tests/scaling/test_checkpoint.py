@@ -41,9 +41,9 @@ def test_any_damage_is_noticed(tmp_path_factory, data):
 def test_corrupt_latest_falls_back_and_says_so(tmp_path, capsys):
     checkpoint.save_latest(tmp_path, {"step": 1})
     checkpoint.save_latest(tmp_path, {"step": 2})
-    assert checkpoint.load_latest(tmp_path) == {"step": 2}
+    assert checkpoint.load_latest(tmp_path) == (tmp_path / LATEST, {"step": 2})
     (tmp_path / LATEST).write_bytes(b"garbage")
-    assert checkpoint.load_latest(tmp_path) == {"step": 1}
+    assert checkpoint.load_latest(tmp_path) == (tmp_path / PREVIOUS, {"step": 1})
     assert "going back to its predecessor" in capsys.readouterr().err
     (tmp_path / PREVIOUS).write_bytes(b"garbage")
     assert checkpoint.load_latest(tmp_path) is None

@@ -17,7 +17,7 @@ import pytest
 
 from scaling.cli import main
 from scaling.data import describe_data, fetch_data
-from scaling.data.fashion_mnist import read_idx
+from scaling.data.arrays import read_idx
 from scaling.data.packages import Package, content_sum, unpacked
 from scaling.data.python_source import GENERATED, python_files
 
@@ -183,10 +183,10 @@ def test_idx_files_are_read_and_checked(tmp_path):
     (tmp_path / "x").write_bytes(head + values.tobytes())
     np.testing.assert_array_equal(read_idx(tmp_path / "x"), values)
     (tmp_path / "y").write_bytes(head + values.tobytes()[:-1])
-    with pytest.raises(ValueError, match=r"y has 23 values, its head says \(2, 3, 4\)"):
+    with pytest.raises(ValueError, match=r"y has 23 bytes of values, its head says \(2, 3, 4\)"):
         read_idx(tmp_path / "y")
-    (tmp_path / "z").write_bytes(b"\0\0\x0d\x01")
-    with pytest.raises(ValueError, match="z is no IDX file of bytes"):
+    (tmp_path / "z").write_bytes(b"\0\0\x07\x01")
+    with pytest.raises(ValueError, match="z is no IDX file"):
         read_idx(tmp_path / "z")
 
 

@@ -6,29 +6,14 @@ import os
 import random
 import signal
 import time
-import traceback
 
 from scaling.journal import end, points, read_journal
 from scaling.spec import RunSpec
 from scaling.training import train
+from tests.scaling.processes import in_child
 from tests.scaling.test_training import bits
 
 KILLS = 24
-
-
-def _in_child(action) -> int:
-    """Run ``action`` in a forked process; its id."""
-    pid = os.fork()
-    if pid:
-        return pid
-    code = 1
-    try:
-        action()
-        code = 0
-    except BaseException:
-        traceback.print_exc()
-    finally:
-        os._exit(code)
 
 
 def test_kill_at_random_moments_changes_no_bit(tiny, tmp_path):
@@ -42,7 +27,7 @@ def test_kill_at_random_moments_changes_no_bit(tiny, tmp_path):
         train(spec, tmp_path / "killed", trunk_dir=tmp_path / "trunk", checkpoint_seconds=0.02)
 
     while kills < KILLS:
-        pid = _in_child(attempt)
+        pid = in_child(attempt)
         time.sleep(chance.expovariate(1 / 0.12))
         os.kill(pid, signal.SIGKILL)
         _, status = os.waitpid(pid, 0)
@@ -54,7 +39,7 @@ def test_kill_at_random_moments_changes_no_bit(tiny, tmp_path):
     finished_early = end(read_journal(tmp_path / "killed")) is not None
     assert kills >= 20, f"the run ended after {kills} kills: lengthen it"
     if not finished_early:
-        _, status = os.waitpid(_in_child(attempt), 0)
+        _, status = os.waitpid(in_child(attempt), 0)
         assert status == 0
     assert bits(tmp_path / "killed") == bits(tmp_path / "whole")
     events = read_journal(tmp_path / "killed")

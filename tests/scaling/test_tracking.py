@@ -22,14 +22,6 @@ from scaling.tracking_report import log_report
 from sweeps.sweep import Sweep
 
 
-@pytest.fixture(scope="module")
-def empty_store(tmp_path_factory):
-    """A SQLite store with its tables; making one takes seconds."""
-    path = tmp_path_factory.mktemp("store") / "mlflow.db"
-    connect(f"sqlite:///{path}")
-    return path
-
-
 @pytest.fixture
 def uri(empty_store, tmp_path):
     shutil.copy(empty_store, tmp_path / "mlflow.db")

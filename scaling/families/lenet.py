@@ -1,0 +1,115 @@
+"""LeNet-5-style networks (LeCun et al. 1998, "Gradient-based learning ...", sec. II.B)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
+
+from scaling.families.base import Options
+from scaling.families.layers import Act, Conv, Dropout, Flatten, Layer, Linear, Network, Pool
+from scaling.families.vision import VisionConfig, VisionFamily, round_width, stage_values
+from scaling.names import refuse_unknown
+from scaling.typed import convert
+
+
+@dataclass(frozen=True, kw_only=True)
+class LeNetConfig(VisionConfig):
+    """A LeNet: a convolution and a 2x2 pool for each of ``widths``, then ``head_widths``.
+
+    Attributes
+    ----------
+    widths, head_widths : tuple of int
+        Channels of the convolutions, and the hidden layers of the classifier.
+    kernel : int
+    paddings : tuple of int
+        Of each convolution.
+    pool : {"avg", "max"}
+    activation : str
+    """
+
+    widths: tuple[int, ...] = (6, 16)
+    head_widths: tuple[int, ...] = (120, 84)
+    kernel: int = 5
+    paddings: tuple[int, ...]
+    pool: str = "avg"
+    activation: str = "tanh"
+    resolution: int = 32
+    in_channels: int = 1
+    num_classes: int = 10
+    init: str = "glorot"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        stage_values(self, ("widths",))
+        if self.head_widths:
+            stage_values(self, ("head_widths",))
+        paddings = tuple(convert("int", "paddings", padding) for padding in self.paddings)
+        object.__setattr__(self, "paddings", paddings)
+        if len(paddings) != len(self.widths) or min(paddings) < 0:
+            raise ValueError(
+                f"paddings {list(paddings)} are not {len(self.widths)} numbers of at least 0, "
+                "one for each of widths"
+            )
+        if self.kernel < 1:
+            raise ValueError(f"kernel {self.kernel} is below 1")
+        if self.pool not in ("avg", "max"):
+            refuse_unknown(self.pool, ("avg", "max"), "pool")
+
+
+class LeNet(VisionFamily):
+    """The family ``lenet``; see :class:`LeNetConfig` for its options.
+
+    LeNet-5 sees 32 pixels without padding. From 28 pixels on the first convolution is padded
+    by 2, as the authors did to MNIST; smaller images are padded before each. Poolings have no
+    weights, and the second convolution sees all channels of the first, as usual today.
+    There is no depth to multiply: ``depth_multiplier`` is no dial of it.
+    """
+
+    name: ClassVar[str] = "lenet"
+    config: ClassVar[type[Any]] = LeNetConfig
+    dials: ClassVar[tuple[str, ...]] = (
+        "width_multiplier",
+        "resolution_multiplier",
+        "num_params",
+        "flops_forward",
+    )
+    presets: ClassVar[Mapping[str, Options]] = {
+        "5": {"resolution": 32, "in_channels": 1, "num_classes": 10}
+    }
+
+    def configure(self, options: dict[str, Any]) -> LeNetConfig:
+        """The configuration, with paddings for its resolution."""
+        options = dict(options)
+        resolution = convert("int", "resolution", options.get("resolution", 32))
+        half = convert("int", "kernel", options.get("kernel", 5)) // 2
+        widths = options.get("widths", LeNetConfig.widths)
+        if "paddings" not in options and isinstance(widths, list | tuple):
+            first, rest = (half, half) if resolution < 28 else (half * (resolution < 32), 0)
+            options["paddings"] = (first, *(rest,) * (len(widths) - 1))
+        config: LeNetConfig = super().configure(options)
+        return config
+
+    def scaled(self, config: LeNetConfig, depth: float, width: float) -> LeNetConfig:
+        """Widths rounded to whole channels; the depth stays."""
+        return replace(
+            config,
+            widths=tuple(round_width(width * w, 1) for w in config.widths),
+            head_widths=tuple(round_width(width * w, 1) for w in config.head_widths),
+        )
+
+    def network(self, config: LeNetConfig) -> Network:
+        """Convolutions and pools, then the classifier."""
+        c, act = config, Act(config.activation)
+        body: list[Layer] = []
+        for width, padding in zip(c.widths, c.paddings, strict=True):
+            body += [Conv(width, c.kernel, bias=True, padding=padding), act]
+            body.append(Pool(c.pool, 2, 2, padding=0))
+        head: list[Layer] = [Flatten()]
+        for width in c.head_widths:
+            head += [Linear(width), act]
+        head += [Dropout(c.dropout), Linear(c.num_classes)]
+        return Network(c.input_shape, (), tuple(body), tuple(head), c.init)
+
+
+LENET = LeNet()

@@ -1,0 +1,20 @@
+"""Which node this process runs on, and in which job."""
+
+from __future__ import annotations
+
+import os
+import platform
+
+
+def node_name() -> str:
+    """The node's name: SLURM's, where it started this process, else the machine's.
+
+    Several virtual nodes of a test cluster share one machine's name.
+    """
+    return os.environ.get("SLURMD_NODENAME") or platform.node()
+
+
+def slurm_job() -> str:
+    """The SLURM job of this process, ``12_3`` for a task of an array; empty without SLURM."""
+    array, task = (os.environ.get(f"SLURM_ARRAY_{name}", "") for name in ("JOB_ID", "TASK_ID"))
+    return f"{array}_{task}" if array and task else os.environ.get("SLURM_JOB_ID", "")

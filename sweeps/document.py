@@ -35,12 +35,16 @@ _TAGS = {
 
 @dataclass(frozen=True)
 class Document:
-    """``value``: the plain content. ``lines``: the line of each key and item, by its path."""
+    """``value``: the plain content. ``lines``: the line of each key and item, by its path.
+
+    ``info`` is what is known of the data, where it is not to be looked up by their name.
+    """
 
     value: Any
     source: str = ""
     lines: Mapping[Where, int] = field(default_factory=dict)
     folder: Path = field(default_factory=Path)
+    info: Any = None
 
     def at(self, where: Where) -> str:
         """``file:line: `` of the nearest known place, empty for a document without a file."""

@@ -8,9 +8,10 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from scaling.energy import WATTS
 from scaling.optim import cooldown_start
 from scaling.store import Store
-from sweeps.prices import WATTS, Prices
+from sweeps.prices import Prices
 from sweeps.sweep import Sweep
 from sweeps.throughput import Throughput, throughput
 

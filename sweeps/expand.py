@@ -68,7 +68,9 @@ def expand(design: Design, *, info: Any = None) -> Expansion:
     unsized = {key: value for key, value in design.fixed.items() if key not in DATA_SIZES}
     specs: list[RunSpec] = []
     budgets: dict[int, float] = {}
-    for i, point in enumerate(design.points):
+    labels: dict[str, dict[str, Any]] = {}
+    for i, chosen in enumerate(design.points):
+        point = {key: value for key, value in chosen.items() if key != "labels"}
         seeds = (point["seed"],) if "seed" in point else design.seeds
         try:
             fixed = unsized if any(key in point for key in DATA_SIZES) else design.fixed
@@ -96,10 +98,12 @@ def expand(design: Design, *, info: Any = None) -> Expansion:
             specs += seeded
             if budget is not None:
                 budgets |= {id(run): budget for run in seeded}
+            if "labels" in chosen:
+                labels = {run.run_id: chosen["labels"] for run in seeded} | labels
     if not specs:
         reasons = "; ".join(map(str, sieve.left_out()))
         design.document.refuse(("constraints",), f"the constraints leave no run: {reasons}")
-    sweep = Sweep.of(design.name, specs)
+    sweep = replace(Sweep.of(design.name, specs, labels), resources=design.resources)
     return Expansion(
         sweep=sweep,
         asked=len(specs) + sum(left.count for left in sieve.left_out()),

@@ -76,7 +76,7 @@ def preview(
     """:func:`load_sweep` with what else the sweep file says: what was left out, and prices."""
     path = find_sweep(source, root)
     if path.suffix in YAML:
-        design = read_design(path)
+        design = read_design(path, info=info)
         return expand(design, info=info), design.prices
     if path.suffix == ".jsonl":
         sweep = Sweep.read(path)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from sweeps.sweep import check_name
 from sweeps.values import number, values
 
 TOP_KEYS = ("name", "data", "family", "preset", "seeds", "fixed", "derive", "constraints")
+LAST_KEYS = ("estimate", "resources")  # no part of what the runs are
 DATA_SIZES = ("num_tokens", "num_examples", "tokens_per_param", "flops")
 
 
@@ -43,6 +44,8 @@ class Design:
         Whether a run outside the constraints is an error.
     prices : Prices
         What the estimate assumes.
+    resources : dict
+        What the launcher will read; not looked at here.
     document : Document
         Where errors point to.
     """
@@ -56,11 +59,14 @@ class Design:
     constraints: tuple[Constraint, ...] = ()
     refuse: bool = False
     prices: Prices = field(default_factory=Prices)
+    resources: Mapping[str, Any] = field(default_factory=dict)
     document: Document = field(default_factory=lambda: Document(None))
 
 
-def read_design(path: Path) -> Design:
+def read_design(path: Path, *, info: Any = None) -> Design:
     """The design in the sweep file ``path``; see ``docs/sweeps.md`` for its keys.
+
+    ``info`` is what is known of the data; looked up by name when left out.
 
     Raises
     ------
@@ -69,12 +75,12 @@ def read_design(path: Path) -> Design:
     OSError
         If the file cannot be read.
     """
-    return design(read_document(path), default_name=path.stem)
+    return design(replace(read_document(path), info=info), default_name=path.stem)
 
 
 def design(document: Document, default_name: str | None = None) -> Design:
     """The design that a document's content describes."""
-    content = document.mapping(document.value, (), (*TOP_KEYS, *GENERATORS, "estimate"))
+    content = document.mapping(document.value, (), (*TOP_KEYS, *GENERATORS, *LAST_KEYS))
     shapes = [key for key in GENERATORS if key in content]
     if len(shapes) != 1:
         found = f"both {' and '.join(shapes)}" if shapes else "none of them"
@@ -111,6 +117,7 @@ def design(document: Document, default_name: str | None = None) -> Design:
         constraints=constraints,
         refuse=refuse,
         prices=_prices(document, content.get("estimate", {})),
+        resources=document.mapping(content.get("resources", {}), ("resources",)),
         document=document,
     )
 
@@ -126,7 +133,7 @@ def _check_options(
     used: dict[str, Where] = {}
     for i, point in enumerate(points):
         for key in point:
-            if key not in used:
+            if key not in used and key != "labels":
                 used[key] = _place(document, shape, key, i)
     families = {str(p.get("family", fixed.get("family", "transformer"))) for p in points}
     for name in families:

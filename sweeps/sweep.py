@@ -5,30 +5,36 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from scaling.schema import LABELS
 from scaling.spec import RunSpec
 from scaling.store import write_atomic
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+=-]{0,99}")
+NONE: Mapping[str, Any] = {}
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One run of a sweep: identity, readable ``name`` (no part of identity) and ``spec``."""
+    """One run of a sweep: identity, readable ``name`` (no part of identity) and ``spec``.
+
+    ``labels`` are columns of the run table that say what the run is for, such as ``axis``.
+    """
 
     run_id: str
     name: str
     spec: RunSpec
+    labels: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
     @cached_property
     def columns(self) -> dict[str, Any]:
         """The run table's columns that are known before the run."""
         columns = self.spec.columns()
-        return {"run_id": columns.pop("run_id"), "name": self.name, **columns}
+        return {"run_id": columns.pop("run_id"), "name": self.name, **columns, **self.labels}
 
 
 @dataclass(frozen=True)
@@ -40,6 +46,8 @@ class Sweep:
     name : str
         Letters, digits and ``._+=-``: it names the sweep's folder.
     entries : tuple of Entry
+    resources : dict
+        What its runs may use, for the launcher alone to read; no part of any run's identity.
 
     Raises
     ------
@@ -49,6 +57,7 @@ class Sweep:
 
     name: str
     entries: tuple[Entry, ...]
+    resources: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
         check_name(self.name)
@@ -67,8 +76,13 @@ class Sweep:
         return iter(self.entries)
 
     @classmethod
-    def of(cls, name: str, specs: Iterable[RunSpec]) -> Sweep:
-        """The sweep over ``specs``: each once, named by what varies among them."""
+    def of(
+        cls, name: str, specs: Iterable[RunSpec], labels: Mapping[str, Mapping[str, Any]] = NONE
+    ) -> Sweep:
+        """The sweep over ``specs``: each once, named by what varies among them.
+
+        ``labels`` are those of each ``run_id`` that has any.
+        """
         from sweeps.naming import run_names
 
         unique: dict[str, RunSpec] = {}
@@ -76,7 +90,7 @@ class Sweep:
             unique.setdefault(spec.run_id, spec)
         names = run_names(list(unique.values()), list(unique))
         entries = zip(unique, names, unique.values(), strict=True)
-        return cls(name, tuple(Entry(*entry) for entry in entries))
+        return cls(name, tuple(Entry(*entry, labels.get(entry[0], NONE)) for entry in entries))
 
     @classmethod
     def from_dict(cls, value: Mapping[str, Any], *, info: Any = None) -> Sweep:
@@ -93,7 +107,7 @@ class Sweep:
         from sweeps.expand import expand
         from sweeps.spec import design
 
-        return expand(design(Document(value)), info=info).sweep
+        return expand(design(Document(value, info=info)), info=info).sweep
 
     @property
     def flops(self) -> int:
@@ -101,11 +115,14 @@ class Sweep:
         return sum(entry.spec.flops for entry in self.entries)
 
     def to_jsonl(self) -> str:
-        """One JSON object a line: ``run_id``, ``name``, ``sweep``, ``spec`` and the columns."""
-        return "".join(
-            json.dumps({**e.columns, "sweep": self.name, "spec": e.spec.to_dict()}) + "\n"
-            for e in self.entries
-        )
+        """One JSON object a line: ``run_id``, ``name``, ``sweep``, ``spec`` and the columns.
+
+        The first line has the sweep's ``resources`` too.
+        """
+        rows = [{**e.columns, "sweep": self.name, "spec": e.spec.to_dict()} for e in self.entries]
+        if self.resources:
+            rows[0]["resources"] = self.resources
+        return "".join(json.dumps(row) + "\n" for row in rows)
 
     def write(self, path: Path) -> None:
         """Write :meth:`to_jsonl` to ``path`` in one step."""
@@ -122,6 +139,7 @@ class Sweep:
         """
         entries = []
         names: dict[str, int] = {}
+        resources: Mapping[str, Any] = {}
         try:
             lines = path.read_text(encoding="utf-8").splitlines()
         except UnicodeDecodeError:
@@ -129,11 +147,12 @@ class Sweep:
         for number, line in enumerate(lines, start=1):
             if line.strip():
                 try:
-                    entry, name = _read_entry(line)
+                    entry, name, its_resources = _read_entry(line)
                 except ValueError as error:
                     raise ValueError(f"{path}:{number}: {error}") from None
                 entries.append(entry)
                 names.setdefault(name, number)
+                resources = resources or its_resources
         if not entries:
             raise ValueError(f"{path} has no runs")
         if len(names) > 1:
@@ -142,7 +161,7 @@ class Sweep:
                 f"{path}:{names[other]}: a run of sweep {other!r} in a file of {first!r}: "
                 "keep one sweep a file"
             )
-        return cls(next(iter(names)), tuple(entries))
+        return cls(next(iter(names)), tuple(entries), resources)
 
 
 def check_name(name: Any) -> str:
@@ -161,7 +180,7 @@ def check_name(name: Any) -> str:
     return name
 
 
-def _read_entry(line: str) -> tuple[Entry, str]:
+def _read_entry(line: str) -> tuple[Entry, str, Mapping[str, Any]]:
     try:
         value = json.loads(line)
     except json.JSONDecodeError as error:
@@ -177,4 +196,6 @@ def _read_entry(line: str) -> tuple[Entry, str]:
             f"run_id {value['run_id']} does not match its spec ({spec.run_id}): "
             "the line was edited; expand the sweep file again"
         )
-    return Entry(value["run_id"], value["name"], spec), value["sweep"]
+    labels = {key: value[key] for key in LABELS if key in value}
+    entry = Entry(value["run_id"], value["name"], spec, labels)
+    return entry, value["sweep"], value.get("resources", NONE)

@@ -24,6 +24,8 @@ def design_warnings(
 ) -> list[str]:
     """What keeps ``sweep`` from identifying a law, one sentence each; none if all is well.
 
+    Runs with labels (an axis, a design space) are for another comparison than a law in N or D.
+
     Parameters
     ----------
     sweep : Sweep
@@ -33,7 +35,8 @@ def design_warnings(
         With it, data that would be seen too often are named.
     """
     specs = [entry.spec for entry in sweep]
-    found = _axes(specs, bool(budgets)) + _rates(specs) + _lengths(specs)
+    found = [] if all(entry.labels for entry in sweep) else _axes(specs, bool(budgets))
+    found += _rates(specs) + _lengths(specs)
     if budgets:
         found += _isoflop(sweep, budgets)
     if info is not None and info.train_size:

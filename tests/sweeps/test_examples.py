@@ -2,27 +2,58 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from sweeps.document import read_document
 from sweeps.expand import expand
+from sweeps.generators import GENERATORS
 from sweeps.load import load_sweep
-from sweeps.spec import read_design
+from sweeps.spec import design, read_design
 from sweeps.warnings import design_warnings
+from tests.sweeps.test_compound import IMAGES
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = sorted((ROOT / "examples").glob("*.yaml"))
+ON_GPUS = sorted((ROOT / "examples" / "gpu").glob("*.yaml"))
+IMAGENET = replace(IMAGES, num_classes=1000, input_shape=(3, 224, 224), train_size=1_281_167)
+
+
+def known(path, info):
+    """What is known of an example's data."""
+    text = path.read_text(encoding="utf-8")
+    return next(
+        (i for name, i in (("fashion", IMAGES), ("imagenet", IMAGENET)) if name in text), info
+    )
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
 def test_example(path, info):
-    found = expand(read_design(path), info=info)
+    info = known(path, info)
+    found = expand(read_design(path, info=info), info=info)
     assert found.sweep == load_sweep(path, info=info)
-    assert found.sweep.name == path.stem
-    assert 10 <= len(found.sweep) <= 60
+    assert found.sweep.name.replace("-", "_") == path.stem
+    assert 5 <= len(found.sweep) <= 60
     assert design_warnings(found.sweep, found.budgets) == []
 
 
-def test_there_is_one_for_every_common_shape(info):
-    assert {read_design(path).shape for path in EXAMPLES} >= {"grid", "isoflop", "ladder", "runs"}
+@pytest.mark.parametrize("path", ON_GPUS, ids=lambda path: path.stem)
+def test_on_gpus(path, info):
+    """Each is the same kind of sweep as the small one, with far more compute in every run."""
+    document = replace(read_document(path), info=known(path, info))
+    if "design_space" in document.value:
+        document.value["design_space"]["models"] = 5  # the 500 of the file take some seconds
+    large = design(document)
+    sweep = expand(large, info=document.info).sweep
+    assert sweep.name == path.stem.replace("_", "-") + "-gpu"
+    small = read_design(path.parents[1] / path.name, info=IMAGES)
+    assert small.shape == large.shape
+    most = max(e.spec.flops for e in expand(small, info=IMAGES).sweep)
+    assert min(e.spec.flops for e in sweep) > 100 * most
+
+
+def test_there_is_one_for_every_shape(info):
+    shapes = {read_design(path, info=known(path, info)).shape for path in EXAMPLES}
+    assert shapes >= set(GENERATORS) - {"compound"}  # single_axis has compound as one of its axes

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from sweeps.document import Document
 from sweeps.expand import expand
 from sweeps.spec import design
+from sweeps.sweep import Sweep
 
 GRID = """
     name: x
@@ -101,6 +102,19 @@ def test_width_of_a_target_size_reaches_the_rate(sweep):
     """)
     for entry in found:
         assert entry.spec.optim.lr == pytest.approx(0.2 / entry.spec.model.width)
+
+
+def test_resources_go_along_and_are_no_part_of_any_run(sweep, tmp_path):
+    text = (
+        "name: s\nfixed: {depth: 2, num_tokens: 1e5, lr: 0.1}\ngrid: {product: {width: [8, 16]}}\n"
+    )
+    plain = sweep(text)
+    with_resources = sweep(text + "resources: {minutes: 60, rules: [{from_params: 1e6, gpus: 1}]}")
+    assert [e.run_id for e in with_resources] == [e.run_id for e in plain]
+    path = tmp_path / "s.jsonl"
+    with_resources.write(path)
+    assert Sweep.read(path) == with_resources
+    assert Sweep.read(path).resources["rules"] == [{"from_params": 1e6, "gpus": 1}]
 
 
 def test_presets_and_top_level_names(sweep):
@@ -222,7 +236,7 @@ def test_memory_counts_weights_gradients_adam_and_activations(expanded):
         ("[1]", "sweep.yaml:1: a sweep file must be a mapping .* not a list"),
         ("name: x\ngird: {}\n", "sweep.yaml:2: unknown key 'gird': did you mean 'grid'"),
         ("1: x\n", "key 1 is a number .*, not a name"),
-        ("name: x\n", "a sweep has one of grid, isoflop, ladder, runs; this one has none"),
+        ("name: x\n", "a sweep has one of grid, isoflop, ladder, .*runs; this one has none"),
         ("name: x\ngrid: {}\nladder: {}\n", "sweep.yaml:3: .* this one has both grid and ladder"),
         ("name: a/b\nruns: [{}]\n", "sweep.yaml:1: sweep name 'a/b' cannot name a folder"),
         ("name: 3\nruns: [{}]\n", "sweep.yaml:1: sweep name 3 cannot"),

@@ -3,8 +3,7 @@
 No law of learning curves is right everywhere, and choosing the one that looked best is worse
 than a plain average: rigid laws err to one side, flexible ones to the other. ``auto`` fits each
 candidate with weak priors (``analysis.regularised``) to the runs below several cut-offs and
-weighs the candidates so that their mean would have predicted the runs beyond, with a ridge that
-pulls towards equal weights.
+weighs the candidates by how well each predicted the runs beyond.
 """
 
 from __future__ import annotations
@@ -12,7 +11,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy.optimize import nnls
 
 from analysis.cutoffs import Cutoff, cutoffs, log_size
 from analysis.fitting import fit
@@ -26,15 +24,15 @@ from scaling.errors import NoAnswerError
 if TYPE_CHECKING:
     import pandas as pd
 
-ONE_VARIABLE = ("power_floor", "m3", "m4", "bnsl1", "bnsl2")
+ONE_VARIABLE = ("power_floor", "m3", "m4", "bnsl1")
 PARAMS_AND_TOKENS = ("kaplan", "chinchilla", "chinchilla_symmetric")
 REPEATS = ("repeated_data",)
 
 RECENCY = 3.0
 """Runs count e times less for every e^3 in each input that they lie below the largest."""
 
-RIDGE = 1.0
-"""Pull of the weights towards equality, in units of the candidates' mean square error."""
+SHARPNESS, FADE = 2.0, 0.8
+"""Weights are (mean square error)^-SHARPNESS; each further cut-off counts FADE times the last."""
 
 STEP, DEPTH, WINDOW = 0.5, 6, 1.1
 """Inner cut-offs: octaves between them, their number, octaves predicted (one, with slack)."""
@@ -76,8 +74,8 @@ def forecast(
 
     Source
     ------
-    Averaging by stacked out-of-sample errors: Breiman 1996, *Stacked regressions*; equal weights
-    as what to shrink to: Diebold and Shin 2019, *Egalitarian LASSO for forecast combination*.
+    Weights by the inverse of recent mean square errors: Bates and Granger 1969, *The combination
+    of forecasts*, without the covariances, which few cut-offs cannot tell.
     """
     laws = candidates(runs, x_col) if law == "auto" else (find_law(law),)
     x_cols = (x_col,) if x_col is not None else laws[0].inputs
@@ -105,7 +103,7 @@ def forecast(
     members, laws = members[sound], tuple(e for e, ok in zip(laws, sound, strict=True) if ok)
     params = [p for p, ok in zip(params, sound, strict=True) if ok]
     errors = [members[:, 1 + i][:, cut.ahead] - target[cut.ahead] for i, cut in enumerate(cuts)]
-    weights = stacked(errors, len(laws))
+    weights = weigh(errors, len(laws))
     n_params = float(weights @ [len(each.parameters) for each in laws])
     noise = [
         _noise((weights @ members[:, i] - target)[mask], n_params) for i, mask in enumerate(masks)
@@ -114,7 +112,12 @@ def forecast(
     backtests: list[dict[str, Any]] = []
     for i, (cut, error) in enumerate(zip(cuts, errors, strict=True)):
         distance = (size[cut.ahead] - cut.at) / n_inputs
-        scale = spread(members[:, 1 + i][:, cut.ahead], weights, noise[1 + i], distance)
+        scale = spread(
+            members[:, 1 + i][:, cut.ahead],
+            weights @ members[:, 1 + i][:, cut.ahead],
+            noise[1 + i],
+            distance,
+        )
         miss = weights @ error
         scores.append(np.abs(miss) / scale)
         backtests.append(_record(cut, miss))
@@ -137,23 +140,17 @@ def forecast(
     )
 
 
-def stacked(errors: list[Array], n_laws: int, ridge: float = RIDGE) -> Array:
-    """Weights ``(m,)`` >= 0 that sum to 1: min w'Qw + ridge tr(Q)/m |w - 1/m|^2.
+def weigh(errors: list[Array], n_laws: int) -> Array:
+    """Weights ``(m,)`` that sum to 1, in proportion to mean square error ^ -SHARPNESS.
 
-    ``errors`` are signed errors ``(m, n)``, one array a cut-off; Q is the mean over cut-offs of
-    their mean products, so that laws that err to opposite sides keep each other.
+    ``errors`` are errors of log loss ``(m, n)``, one array a cut-off, the largest cut-off first.
     """
-    equal = np.full(n_laws, 1 / n_laws)
-    if n_laws == 1 or not errors:
-        return equal
-    clipped = [np.clip(e, -0.5, 0.5) for e in errors]
-    products = np.mean([e @ e.T / e.shape[1] for e in clipped], axis=0)
-    scale = max(np.trace(products) / n_laws, 1e-14)
-    root = np.linalg.cholesky(products / scale + (ridge + 1e-9) * np.eye(n_laws)).T
-    # as non-negative least squares; a heavy row keeps the sum at 1
-    heavy = 1e3 * np.sqrt(1 + ridge)
-    right = np.append(np.linalg.solve(root.T, ridge * equal), heavy)
-    weights = nnls(np.vstack([root, np.full(n_laws, heavy)]), right)[0]
+    if not errors:
+        return np.full(n_laws, 1 / n_laws)
+    squares = [np.mean(np.clip(error, -0.5, 0.5) ** 2, axis=1) for error in errors]
+    mean = np.average(squares, axis=0, weights=FADE ** np.arange(len(errors), dtype=float))
+    # a law that is exact to 1e-4 has no claim over one that is exact to 1e-5
+    weights = (mean + 1e-8) ** -SHARPNESS
     return np.asarray(weights / weights.sum())
 
 

@@ -124,8 +124,23 @@ def design_warnings(problem: Problem, seen: Observations, theta: Array) -> list[
             warnings.append(
                 "num_tokens / num_params is constant: the terms of N and of D cannot be told apart"
             )
-    if "E" in law.names:
-        floor = problem.params(theta)[law.names.index("E")]
+    for name in floors(problem, theta):
+        floor = problem.params(theta)[law.names.index(name)]
         if floor < 0.01 * seen.observed.min():
-            warnings.append(f"E is {floor:.3g}, near 0: the data do not show a floor")
+            warnings.append(f"{name} is {floor:.3g}, near 0: the data do not show a floor")
     return warnings
+
+
+def floors(problem: Problem, theta: Array) -> list[str]:
+    """Parameters that the law falls to: of that role, or (a user's law) added to all else.
+
+    One that is held at a value is no finding.
+    """
+    law = problem.law
+    slopes = law.gradient(problem.params(theta), *problem.inputs)
+    return [
+        p.name
+        for p, slope in zip(law.parameters, slopes, strict=True)
+        if p.low < p.high
+        and (p.role == "floor" or (p.low >= 0 and np.allclose(slope, 1.0, rtol=1e-6)))
+    ]

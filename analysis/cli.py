@@ -1,4 +1,4 @@
-"""The commands of ``analysis``: runs, fit, isoflop, plan, backtest, plot, report.
+"""The commands of ``analysis``: runs, fit, isoflop, plan, backtest, plot, report, compound, ...
 
 Only arguments are described here; what a command does is in :mod:`analysis.commands`.
 """
@@ -60,6 +60,15 @@ def add_commands(subparsers: Any) -> None:
     plan.add_argument(
         "--unique-tokens", type=_positive, metavar="U", help="distinct tokens there are"
     )
+    plan.add_argument(
+        "--family",
+        metavar="NAME",
+        help="show the real models next to N* (a sweep's own family without this)",
+    )
+    plan.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", dest="settings",
+        help="what models of --family share, such as context=1024",
+    )  # fmt: skip
     given = plan.add_mutually_exclusive_group()
     given.add_argument("--num-params", type=_positive, metavar="N", help="N is given")
     given.add_argument("--num-tokens", type=_positive, metavar="D", help="D is given")
@@ -82,6 +91,8 @@ def add_commands(subparsers: Any) -> None:
     report.add_argument("-o", "--output", required=True, metavar="FILE.html")
     report.add_argument("--title", help="the heading (the source's name)")
     _add_fit(report)
+
+    _add_design(subparsers)
 
 
 def _command(subparsers: Any, name: str, help: str, json: bool = True) -> argparse.ArgumentParser:
@@ -130,6 +141,30 @@ def _add_fit(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--cluster", metavar="COL", help="draw whole groups of rows")
     parser.add_argument("--level", type=_share, default=0.9, metavar="P", help="of intervals (0.9)")
     parser.add_argument("--seed", type=int, default=0, help="of the draws (0)")
+
+
+def _add_design(subparsers: Any) -> None:
+    """The commands on architectures."""
+    compound = _command(subparsers, "compound", "depth, width and resolution: balance, comparison")
+    edf = _command(subparsers, "edf", "error distributions of design spaces")
+    edf.add_argument("other", metavar="SOURCE2", nargs="?", help="a second space, to compare")
+    edf.add_argument(
+        "--parameter", action="append", metavar="COL", help="a design parameter (all that vary)"
+    )
+    pareto = _command(subparsers, "pareto", "how good each model is for what it costs")
+    pareto.add_argument("--watts", type=_positive, metavar="W", help="of what one run holds")
+    pareto.add_argument(
+        "--pue", type=_positive, default=1.58, metavar="X", help="of the data centre (1.58)"
+    )
+    for parser in (compound, edf, pareto):
+        parser.add_argument("-o", "--output", metavar="FILE", help="figure: .png, .pdf or .svg")
+        parser.add_argument("--metric", metavar="COL", help="error where there is one, else loss")
+    for parser in (compound, edf):
+        parser.add_argument(
+            "--draws", type=_count, default=2000, metavar="K", help="bootstrap draws (2000)"
+        )
+        parser.add_argument("--level", type=_share, default=0.9, metavar="P", help="(0.9)")
+        parser.add_argument("--seed", type=int, default=0, help="of the draws (0)")
 
 
 def _positive(text: str) -> float:

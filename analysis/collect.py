@@ -122,6 +122,37 @@ def load_curves(
     return pd.DataFrame(rows, columns=names)
 
 
+def load_models(
+    source: Source, *, root: Source | None = None, tracking_uri: str | None = None
+) -> list[tuple[str, dict[str, Any]]]:
+    """Family and resolved model fields of each run of a sweep or run folder, in its order.
+
+    Empty for files and experiments, whose tables do not hold them.
+    """
+    kind, place = _locate(source, root, tracking_uri)
+    if kind not in ("sweep", "run folder"):
+        return []
+    specs = (
+        row.get("spec") or read_json(run_dir / SPEC) or {}
+        for _, run_dir, row in _members(kind, Path(place), root)
+    )
+    return [(str(s["family"]), dict(s["model"])) for s in specs if {"family", "model"} <= set(s)]
+
+
+def load_designs(
+    source: Source, *, root: Source | None = None, tracking_uri: str | None = None
+) -> dict[str, dict[str, Any]]:
+    """The model of each run by ``run_id``, as plain values; empty where only numbers are kept."""
+    kind, place = _locate(source, root, tracking_uri)
+    if kind not in ("sweep", "run folder"):
+        return {}
+    models = {}
+    for run_id, run_dir, row in _members(kind, Path(place), root):
+        spec = row.get("spec") or read_json(run_dir / SPEC) or {}
+        models[run_id] = dict(spec.get("model", {}))
+    return models
+
+
 def _locate(
     source: Source, root: Source | None, tracking_uri: str | None
 ) -> tuple[str, Path | str]:
@@ -196,6 +227,8 @@ def _journal_rows(kind: str, place: Path | str, root: Source | None) -> list[dic
         else:
             row["status"] = "running" if events else "planned"
         row["run_id"] = run_id
+        devices = [event["device"] for event in events if event.get("device")]
+        row["device"] = str(devices[-1]).partition(":")[0] if devices else ""
         row["exclude_reason"] = _why_not(row["status"], (last or {}).get("reason"))
         rows.append(row)
     return rows

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import argparse
-import json
-import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from analysis import planning
-from analysis.cli import COLUMN_FLAGS
-from analysis.collect import load_curves, load_runs
+from analysis.architectures import Architecture, architectures
+from analysis.arguments import cost_of, curves_of, family_of, fit_of, table_of, write_table
+from analysis.compare import Approach, compare, method_bias
+from analysis.design_commands import compound, edf, pareto
 from analysis.fitting import Fit
 from analysis.fitting import fit as fit_law
-from analysis.isoflop import IsoFlop
 from analysis.isoflop import isoflop as find_minima
-from analysis.isoflop_bias import parabola_bias
+from analysis.pictures import plot, report
 from analysis.wording import count, counts, span
 from scaling.errors import NoAnswerError
 from scaling.schema import RUN_COLUMNS
@@ -26,10 +23,22 @@ from scaling.terminal import note, print_json, print_table
 if TYPE_CHECKING:
     import pandas as pd
 
+__all__ = [
+    "backtest",
+    "compound",
+    "edf",
+    "fit",
+    "isoflop",
+    "pareto",
+    "plan",
+    "plot",
+    "report",
+    "runs",
+]
+
 _SHOWN = (
     "run_id", "name", "num_params", "num_tokens", "flops", "loss", "status", "exclude_reason"
 )  # fmt: skip
-_NAMED = tuple((flag, name) for flag, name, _ in COLUMN_FLAGS)
 
 
 def runs(args: argparse.Namespace) -> int:
@@ -37,9 +46,9 @@ def runs(args: argparse.Namespace) -> int:
     if args.filter and args.where:
         raise ValueError("--filter and --where are the same: give one")
     args.where = args.where or args.filter
-    table = _load(args)
+    table = table_of(args)
     if args.output:
-        _write_table(table, Path(args.output))
+        write_table(table, Path(args.output))
         note(f"{len(table)} rows written to {args.output}")
     if args.json:
         print_json(table.astype(object).where(table.notna(), None).to_dict("records"))
@@ -65,10 +74,15 @@ def _shown(table: pd.DataFrame) -> list[str]:
 
 def fit(args: argparse.Namespace) -> int:
     """``scaling fit``: the law, its intervals and its certificate."""
-    table = _load(args)
-    fitted = _fit(args, table)
+    table = table_of(args)
+    fitted = fit_of(args, table)
     found = fit_values(fitted, args.level)
     found["notes"] = table.attrs["notes"]
+    curves = curves_of(args)
+    approaches: list[Approach] = []
+    if curves is not None and len(curves) and "a" in found:
+        approaches = compare(table, curves=curves, fit=fitted, level=args.level, seed=args.seed)
+        found["approaches"] = [approach.to_dict() for approach in approaches]
     if args.json:
         print_json(found)
         return 0
@@ -90,6 +104,7 @@ def fit(args: argparse.Namespace) -> int:
         + (f" (delta {fitted.delta:g})" if fitted.loss_fn == "huber" else "")
         + f", objective {fitted.objective:.6g}, R2 {fitted.r2:.5f}; status: {fitted.status}"
     )
+    print_approaches(approaches, args.level)
     known = table["exclude_reason"].tolist()
     for line in fitted.excluded:
         if not known[line["row"]]:
@@ -130,12 +145,16 @@ def fit_values(fitted: Fit, level: float = 0.9) -> dict[str, Any]:
 
 def isoflop(args: argparse.Namespace) -> int:
     """``scaling isoflop``: minima by budget, the exponents, and the method's own bias."""
-    table = _load(args)
+    table = table_of(args)
     found = find_minima(
         table, method=args.method, noise=args.noise, draws=args.draws, seed=args.seed
     )
     values = found.to_dict()
-    values["bias"] = _bias(table, found.method, [m.flops for m in found.minima])
+    fitted = _law_of(args, table)
+    bias = _bias(table, found.method, fitted)
+    values["bias"] = bias
+    approaches = compare(table, curves=curves_of(args), isoflop=found, fit=fitted, seed=args.seed)
+    values["approaches"] = [approach.to_dict() for approach in approaches]
     values["notes"] = table.attrs["notes"]
     if args.json:
         print_json(values)
@@ -150,8 +169,8 @@ def isoflop(args: argparse.Namespace) -> int:
     for name, what in (("a", "N* ~ C^a"), ("b", "D* ~ C^b")):
         low, high = values[f"{name}_ci"]
         print(f"{what}: {name} = {values[name]:.4f} (90 %: {low:.4f} to {high:.4f})")
-    if values["bias"]:
-        bias = values["bias"]
+    print_approaches(approaches)
+    if bias:
         print(
             f"bias of the method, if the parametric law with a = {bias['a_law']:.4f} is true: it "
             f"would find {bias['a']:.4f} on these sizes; at 100 x the largest budget it would "
@@ -161,12 +180,31 @@ def isoflop(args: argparse.Namespace) -> int:
     return 0
 
 
-def _bias(table: pd.DataFrame, method: Any, flops: list[float]) -> dict[str, Any] | None:
-    """The bias of the method beyond the largest budget, if the parametric law can be fitted."""
+def print_approaches(approaches: list[Approach], level: float = 0.9) -> None:
+    """The approaches side by side on stdout; nothing if there are none."""
+    if not approaches:
+        return
+    percent = f"{100 * level:g} %"
+    rows = [(x.name, x.method, x.a, span(x.a_ci), x.b, span(x.b_ci), x.status) for x in approaches]
+    header = ("approach", "by", "a", percent, "b", percent, "status")
+    print_table("N* ~ C^a and D* ~ C^b by each approach", header, rows)
+
+
+def _law_of(args: argparse.Namespace, table: pd.DataFrame) -> Fit | None:
+    """Chinchilla's law on the table, with draws: Approach 3 beside Approach 2."""
     try:
-        fitted = fit_law("chinchilla", table)
-        budgets = [max(flops) * factor for factor in (1.0, 10.0, 100.0)]
-        bias = parabola_bias(fitted, table, budgets, method=method)
+        return fit_law("chinchilla", table, bootstrap=args.draws, seed=args.seed)
+    except ValueError as error:
+        note(f"no parametric law beside the minima: {error}")
+        return None
+
+
+def _bias(table: pd.DataFrame, method: Any, fitted: Fit | None) -> dict[str, Any] | None:
+    """The bias of the method beyond the largest budget, if there is a parametric law."""
+    if fitted is None:
+        return None
+    try:
+        bias = method_bias(table, fitted, method)
     except (ValueError, NoAnswerError) as error:
         note(f"the method's bias is not known: {error}")
         return None
@@ -175,31 +213,71 @@ def _bias(table: pd.DataFrame, method: Any, flops: list[float]) -> dict[str, Any
 
 def plan(args: argparse.Namespace) -> int:
     """``scaling plan``: N*, D*, loss at budgets."""
-    table = _load(args)
-    fitted = _fit(args, table)
-    budgets = args.flops or next_budgets(table)
+    table = table_of(args)
+    fitted = fit_of(args, table)
+    budgets = args.flops or planning.next_budgets(table)
+    family = family_of(args)
     allocations = planning.plan(
         fitted,
         budgets,
-        cost=_cost(args, table),
+        cost=cost_of(args, table, family, budgets),
         inference_tokens=args.inference_tokens,
         unique_tokens=args.unique_tokens,
         num_params=args.num_params,
         num_tokens=args.num_tokens,
         level=args.level,
     )
+    real = [_near(fitted, a, family) for a in allocations]
     if args.output:
         import pandas as pd
 
-        _write_table(pd.json_normalize([a.to_dict() for a in allocations]), Path(args.output))
+        write_table(pd.json_normalize([a.to_dict() for a in allocations]), Path(args.output))
         note(f"written to {args.output}")
     if fitted.status != "ok":
         note(f"fit: {fitted.status}")
     if args.json:
-        print_json([a.to_dict() for a in allocations])
+        print_json(
+            [
+                {**a.to_dict(), "architectures": [x.to_dict() for x in near]}
+                for a, near in zip(allocations, real, strict=True)
+            ]
+        )
         return 0
     print_plan(allocations, fitted, args.level)
+    _print_architectures(allocations, real)
     return 0
+
+
+def _near(
+    fitted: Fit, best: planning.Allocation, family: tuple[str, dict[str, Any]] | None
+) -> list[Architecture]:
+    """The real models next to a best size; none, with a note, where there are none."""
+    if family is None:
+        return []
+    try:
+        return architectures(fitted, best, *family)
+    except NoAnswerError as error:
+        note(str(error))
+        return []
+
+
+def _print_architectures(
+    allocations: list[planning.Allocation], real: list[list[Architecture]]
+) -> None:
+    """The real models next to each best size; fields that all of them share are left out."""
+    configs = [x.config for near in real for x in near]
+    if not configs:
+        return
+    varied = [k for k in configs[0] if any(c[k] != configs[0][k] for c in configs)]
+    rows = [
+        (a.flops, x.side, ", ".join(f"{k} {x.config[k]}" for k in varied), count(x.num_params),
+         count(x.num_tokens), x.flops_per_token, f"{x.loss:.4f}",
+         f"{100 * (x.loss_ratio - 1):+.3f} %")
+        for a, near in zip(allocations, real, strict=True)
+        for x in near
+    ]  # fmt: skip
+    header = ("flops", "size", "model", "N", "D", "FLOPs/token", "loss", "of the best")
+    print_table("real architectures next to N*", header, rows)
 
 
 def print_plan(allocations: list[planning.Allocation], fitted: Fit, level: float = 0.9) -> None:
@@ -215,27 +293,11 @@ def print_plan(allocations: list[planning.Allocation], fitted: Fit, level: float
     print_table(f"plan by {fitted.formula()}", header, rows)
 
 
-def next_budgets(table: pd.DataFrame) -> list[float]:
-    """10, 100 and 1000 times the largest compute among the runs."""
-    if "flops" not in table.columns or not table["flops"].notna().any():
-        raise ValueError("the runs have no compute to start from: name budgets with --flops")
-    return [float(table["flops"].max()) * factor for factor in (10.0, 100.0, 1000.0)]
-
-
-def _cost(args: argparse.Namespace, table: pd.DataFrame) -> planning.Cost:
-    if args.cost:
-        return float(args.cost)
-    cost = planning.cost_of(table)
-    if callable(cost):
-        note("cost: the runs' exact FLOPs per token (--cost 6 for C = 6 N D)")
-    return cost
-
-
 def backtest(args: argparse.Namespace) -> int:
     """``scaling backtest``: fits on the small, predicts the large."""
     from analysis.backtest import backtest as run_backtest
 
-    table = _load(args)
+    table = table_of(args)
     by = [name.strip() for name in args.by.split(",") if name.strip()] if args.by else []
     found = run_backtest(
         table, law=args.law, by=by, x_col=args.x_col, train_col=args.train_col, seed=args.seed
@@ -256,150 +318,6 @@ def backtest(args: argparse.Namespace) -> int:
     return 0
 
 
-def plot(args: argparse.Namespace) -> int:
-    """``scaling plot``: one figure."""
-    from analysis import plotting
-
-    path = Path(args.output)
-    if path.suffix.lower().removeprefix(".") not in plotting.FORMATS:
-        raise ValueError(f"-o {path}: a figure is written as .{', .'.join(plotting.FORMATS)}")
-    table = _load(args)
-    if args.kind in ("frontier", "curves"):
-        figure = plotting.frontier(table, _curves(args), _try_fit(args, table))
-    elif args.kind == "scaling":
-        figure = plotting.scaling(table, _fit(args, table))
-    elif args.kind == "isoflop":
-        figure = plotting.isoflop(table, find_minima(table, method=args.method))
-    elif args.kind == "residuals":
-        figure = plotting.residuals(table, _fit(args, table))
-    else:
-        allocations = planning.plan(
-            _fit(args, table), plan_range(table), cost=planning.cost_of(table), level=args.level
-        )
-        figure = plotting.plan(allocations, table)
-    plotting.save(figure, path)
-    note(f"written to {path}")
-    return 0
-
-
-def plan_range(table: pd.DataFrame) -> list[float]:
-    """Budgets from the smallest run's compute to 1000 times the largest's, for a figure."""
-    low, high = float(table["flops"].min()), next_budgets(table)[-1]
-    return [float(c) for c in np.geomspace(low, high, 30)]
-
-
-def report(args: argparse.Namespace) -> int:
-    """``scaling report``: one HTML file."""
-    from analysis.report import write_report
-
-    table = _load(args)
-    fitted = _fit(args, table)
-    path = write_report(
-        Path(args.output),
-        table,
-        curves=_curves(args),
-        fits=[fitted],
-        isoflop=_minima(table),
-        level=args.level,
-        title=args.title or f"Scaling laws of {Path(args.source).stem}",
-        how_to_run=_again(args),
-    )
-    note(f"written to {path}")
-    return 0
-
-
-def _minima(table: pd.DataFrame) -> IsoFlop | None:
-    """Iso-FLOP minima, where the runs are of such a design and it succeeded."""
-    try:
-        return find_minima(table)
-    except (ValueError, NoAnswerError):
-        return None
-
-
-def _again(args: argparse.Namespace) -> str:
-    """The command that makes the same report."""
-    words = ["scaling", "report", args.source, "-o", args.output]
-    flags = {flag: f"col_{name}" for flag, name in _NAMED}
-    flags |= {
-        f"--{name.replace('_', '-')}": name
-        for name in ("root", "tracking_uri", "where", "law", "loss_fn", "delta", "space",
-                     "weights", "x_col", "bootstrap", "cluster", "level", "seed", "title")
-    }  # fmt: skip
-    for flag, name in flags.items():
-        value = getattr(args, name)
-        if value != args.parser.get_default(name):
-            words += [flag, str(value)]
-    return shlex.join(words)
-
-
-def _load(args: argparse.Namespace) -> pd.DataFrame:
-    """The run table that the arguments name; what is to be known of it goes to stderr."""
-    columns = {name: getattr(args, f"col_{name}") for _, name in _NAMED}
-    table = load_runs(
-        args.source,
-        root=args.root,
-        tracking_uri=args.tracking_uri,
-        where=args.where,
-        columns={name: column for name, column in columns.items() if column},
-    )
-    for line in table.attrs["notes"]:
-        note(line)
-    return table
-
-
-def _curves(args: argparse.Namespace) -> pd.DataFrame | None:
-    """Learning curves, where the source is not a file of final losses."""
-    if Path(args.source).is_file() and Path(args.source).name != "sweep.jsonl":
-        return None
-    return load_curves(args.source, root=args.root, tracking_uri=args.tracking_uri)
-
-
-def _fit(args: argparse.Namespace, table: pd.DataFrame) -> Fit:
-    """The fit that the arguments ask for."""
-    law = args.law or ("power_floor" if args.x_col else "chinchilla")
-    for flag, name in _NAMED:
-        needed = name == "loss" or (not args.x_col and law == "chinchilla" and name != "flops")
-        if needed and name not in table.columns:
-            names = ", ".join(map(str, table.columns))
-            raise ValueError(f"no column {name!r}: name one of {names} with {flag}")
-    options: dict[str, Any] = {"space": args.space} if args.space else {}
-    if args.cluster:
-        options.update(resample="cluster", cluster=args.cluster)
-    return fit_law(
-        law,
-        table,
-        loss_fn=args.loss_fn,
-        delta=args.delta,
-        weights=args.weights,
-        x_col=args.x_col,
-        bootstrap=args.bootstrap,
-        seed=args.seed,
-        **options,
-    )
-
-
-def _try_fit(args: argparse.Namespace, table: pd.DataFrame) -> Fit | None:
-    try:
-        return _fit(args, table)
-    except ValueError as error:
-        note(f"drawn without a law: {error}")
-        return None
-
-
 def _says(values: pd.Series) -> bool:
     """Whether a column holds anything."""
     return bool((values.notna() & (values.astype(str) != "")).any())
-
-
-def _write_table(table: pd.DataFrame, path: Path) -> None:
-    """Write ``table`` as ``.csv``, ``.jsonl`` or ``.parquet``."""
-    if path.suffix not in (".csv", ".jsonl", ".parquet"):
-        raise ValueError(f"-o {path}: a table is written as .csv, .jsonl or .parquet")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if path.suffix == ".parquet":
-        table.to_parquet(path, index=False)
-    elif path.suffix == ".csv":
-        table.to_csv(path, index=False)
-    else:
-        rows = table.astype(object).where(table.notna(), None).to_dict("records")
-        path.write_text("".join(json.dumps(row, default=float) + "\n" for row in rows))

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from analysis import allocation
 from analysis.certificate import certify, probes
-from analysis.laws import LAWS, find_law, formula_law
+from analysis.fitted import Fit
+from analysis.laws import find_law
 from analysis.laws.base import Array, Law, scales
 from analysis.newton import minimise
 from analysis.observations import observe
@@ -19,267 +17,14 @@ from analysis.penalty import Penalty
 from analysis.problem import Problem
 from analysis.starts import best_starts, random_starts, settle
 from analysis.uncertainty import bootstrap as resampled_fits
-from analysis.uncertainty import profile as profile_of
-from scaling.names import refuse_unknown
 
 if TYPE_CHECKING:
     import pandas as pd
 
+__all__ = ["Fit", "fit"]
+
 GRID_STARTS = 4
 """Best grid points that are polished besides the independent starts."""
-
-
-@dataclass(frozen=True)
-class Fit:
-    """A fitted law: parameters at full precision, how they were found and how sure they are.
-
-    Attributes
-    ----------
-    law : Law
-    params : dict
-        Name -> value.
-    status : str
-        ``"ok"``, or what to be careful of.
-    objective : float
-        Sum over runs of weight x penalty of the residual (never the mean: that would shrink
-        gradients below a solver's tolerance).
-    loss_fn, delta, asymmetry, space : str, float, float, str
-        The penalty and the space of the residuals: together, the estimand.
-    x_cols, y_col : tuple of str, str
-        Columns of the run table that were the law's inputs and output.
-    inputs, observed, weights : arrays
-        The rows that were fitted.
-    excluded : tuple of dict
-        ``row``, ``run_id`` and ``reason`` of each row that was not.
-    diagnostics : dict
-        The certificate, see ``analysis.certificate``.
-    draws : array ``(k, p)`` or None
-        Bootstrap draws of the parameters.
-    """
-
-    law: Law
-    params: dict[str, float]
-    status: str
-    objective: float
-    loss_fn: str
-    delta: float
-    asymmetry: float
-    space: str
-    x_cols: tuple[str, ...]
-    y_col: str
-    inputs: tuple[Array, ...] = field(repr=False)
-    observed: Array = field(repr=False)
-    weights: Array = field(repr=False)
-    excluded: tuple[dict[str, Any], ...] = field(repr=False)
-    diagnostics: dict[str, Any] = field(repr=False)
-    draws: Array | None = field(default=None, repr=False)
-    resample: str = "pairs"
-    seed: int = 0
-
-    @property
-    def n_runs(self) -> int:
-        """Number of rows fitted."""
-        return len(self.observed)
-
-    @property
-    def vector(self) -> Array:
-        """Parameters ``(p,)`` in the law's order."""
-        return self.law.vector(self.params)
-
-    @property
-    def fitted(self) -> Array:
-        """Predictions ``(n,)`` for the rows that were fitted."""
-        return self.law.predict(self.vector, *self.inputs)
-
-    @property
-    def residuals(self) -> Array:
-        """Prediction minus observation ``(n,)``, of logarithms if ``space`` is ``"log"``."""
-        if self.space == "log":
-            return np.log(self.fitted) - np.log(self.observed)
-        return self.fitted - self.observed
-
-    @property
-    def r2(self) -> float:
-        """Share of the variance (of the logarithm, in log space) that the law explains."""
-        target = np.log(self.observed) if self.space == "log" else self.observed
-        total = float(np.sum((target - target.mean()) ** 2))
-        return 1.0 - float(np.sum(self.residuals**2)) / total if total else float("nan")
-
-    def predict(self, table: Mapping[str, Any] | pd.DataFrame) -> Array:
-        """Predictions for the rows of ``table``, which holds the columns ``x_cols``."""
-        return self.law.predict(self.vector, *self._columns(table))
-
-    def predict_ci(
-        self, table: Mapping[str, Any] | pd.DataFrame, level: float = 0.9, noise: bool = True
-    ) -> tuple[Array, Array]:
-        """Interval of a new observation (of the mean, without ``noise``) at each row.
-
-        Parameter draws, plus residuals drawn from the fit, widened by sqrt(n / (n - p)).
-        """
-        draws = self._need_draws()
-        predicted = self.law.predict(draws, *self._columns(table))
-        if noise:
-            rng = np.random.default_rng(self.seed + 1)
-            n = self.n_runs
-            wide = -self.residuals * np.sqrt(n / max(n - len(self.params), 1))
-            times = max(1, 4000 // len(draws))
-            predicted = np.repeat(predicted, times, axis=0)
-            added = wide[rng.integers(0, n, predicted.shape)]
-            predicted = predicted * np.exp(added) if self.space == "log" else predicted + added
-        low, high = np.quantile(predicted, _tails(level), axis=0)
-        return low, high
-
-    def ci(self, level: float = 0.9) -> dict[str, tuple[float, float]]:
-        """Percentile interval of each parameter over the draws (of its logarithm if positive)."""
-        low, high = np.quantile(self._need_draws(), _tails(level), axis=0)
-        return {name: (float(low[i]), float(high[i])) for i, name in enumerate(self.law.names)}
-
-    def profile(
-        self, name: str, level: float = 0.9, points: int = 24
-    ) -> tuple[Array, Array, tuple[float, float]]:
-        """Profile likelihood of an exponent (or any parameter that units do not change).
-
-        Returns values ``(2 points + 1,)``, the objective minimised over all other parameters at
-        each, and the interval in which it rises by less than the robust chi-squared limit.
-        """
-        if name not in self.params:
-            refuse_unknown(name, self.params, f"parameter of {self.law.name}")
-        problem = _problem(
-            self.law,
-            self.inputs,
-            self.observed,
-            self.weights,
-            Penalty(self.loss_fn, self.delta, self.asymmetry),
-            self.space,
-        )
-        units = scales(self.inputs, self.law)
-        index = self.law.names.index(name)
-        scaled = self.vector if self.law.rescale is None else self.law.rescale(self.vector, units)
-        if not np.isclose(scaled[index], self.vector[index], rtol=1e-9):
-            raise ValueError(
-                f"{name} of {self.law.name} changes with the units of its inputs, which a profile "
-                "holds fixed; profile an exponent, or use ci() for this parameter"
-            )
-        values, objective, interval = profile_of(
-            problem, problem.coordinates(scaled), index, level, points
-        )
-        if self.law.on_log[index]:
-            values, interval = np.exp(values), (np.exp(interval[0]), np.exp(interval[1]))
-        return values, objective, (float(interval[0]), float(interval[1]))
-
-    def optimal(self, flops: float, cost: float = 6.0) -> dict[str, float]:
-        """``num_params``, ``num_tokens`` and ``loss`` of the best run with C = ``cost`` N D."""
-        best = allocation.optimal(self.law, self.vector, flops, cost)
-        return dict(zip(("num_params", "num_tokens", "loss"), map(float, best), strict=True))
-
-    def optimal_draws(self, flops: float, cost: float = 6.0) -> dict[str, Array]:
-        """The same for each draw, ``(k,)`` each."""
-        best = allocation.optimal(self.law, self._need_draws(), flops, cost)
-        return dict(zip(("num_params", "num_tokens", "loss"), best, strict=True))
-
-    def exponents(self) -> tuple[float, float]:
-        """a and b of N* ~ C^a and D* ~ C^b (at the middle of the fitted compute)."""
-        a, b = allocation.exponents(self.law, self.vector, self._middle_flops())
-        return float(a), float(b)
-
-    def exponents_ci(self, level: float = 0.9) -> dict[str, tuple[float, float]]:
-        """Percentile intervals of ``a`` and ``b`` over the draws."""
-        a, b = allocation.exponents(self.law, self._need_draws(), self._middle_flops())
-        return {
-            name: (float(low), float(high))
-            for name, (low, high) in (
-                ("a", np.nanquantile(a, _tails(level))),
-                ("b", np.nanquantile(b, _tails(level))),
-            )
-        }
-
-    def formula(self, style: str = "plain", digits: int = 4) -> str:
-        """The law with its numbers, as ``"plain"`` text, ``"latex"`` or ``"html"``."""
-        text = self.law.latex if style == "latex" else self.law.formula
-        for parameter in self.law.parameters:
-            symbol = parameter.latex if style == "latex" else parameter.name
-            value = f"{self.params[parameter.name]:.{digits}g}"
-            text = re.sub(rf"(?<![\w\\]){re.escape(symbol)}(?!\w)", value, text)
-        if style == "html":
-            text = re.sub(r"\^(\([^()]*\)|[-+.\w]+)", r"<sup>\1</sup>", text)
-        return text
-
-    def summary(self, level: float = 0.9) -> pd.DataFrame:
-        """One row per parameter: value, interval, standard error, unit and meaning."""
-        import pandas as pd
-
-        frame = pd.DataFrame(
-            {
-                "parameter": self.law.names,
-                "value": [self.params[name] for name in self.law.names],
-                "unit": [p.unit for p in self.law.parameters],
-                "means": [p.means for p in self.law.parameters],
-            }
-        )
-        if self.draws is not None:
-            ci = self.ci(level)
-            frame.insert(2, "low", [ci[name][0] for name in self.law.names])
-            frame.insert(3, "high", [ci[name][1] for name in self.law.names])
-            frame.insert(4, "se", self.draws.std(axis=0, ddof=1))
-        return frame.set_index("parameter")
-
-    def to_dict(self) -> dict[str, Any]:
-        """Everything, as values that JSON holds exactly."""
-        return {
-            "law": self.law.name,
-            "law_formula": self.law.formula,
-            "law_inputs": list(self.law.inputs),
-            "params": dict(self.params),
-            "status": self.status,
-            "objective": self.objective,
-            "loss_fn": self.loss_fn,
-            "delta": self.delta,
-            "asymmetry": self.asymmetry,
-            "space": self.space,
-            "x_cols": list(self.x_cols),
-            "y_col": self.y_col,
-            "inputs": [x.tolist() for x in self.inputs],
-            "observed": self.observed.tolist(),
-            "weights": self.weights.tolist(),
-            "excluded": list(self.excluded),
-            "diagnostics": self.diagnostics,
-            "draws": None if self.draws is None else self.draws.tolist(),
-            "resample": self.resample,
-            "seed": self.seed,
-        }
-
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any], law: Law | None = None) -> Fit:
-        """The fit that ``to_dict`` wrote; ``law`` is needed for a law from a callable."""
-        values = dict(data)
-        formula, inputs = values.pop("law_formula"), tuple(values.pop("law_inputs"))
-        if law is None and values["law"] not in (*LAWS, "formula"):
-            raise ValueError(f"{values['law']} is a law from a callable: give it as law=")
-        law = law or LAWS.get(values["law"]) or formula_law(formula, inputs)
-        held = values["diagnostics"]["fixed"]
-        values["law"] = law.hold(held) if held else law
-        values["x_cols"] = tuple(values["x_cols"])
-        values["inputs"] = tuple(np.array(x) for x in values["inputs"])
-        values["excluded"] = tuple(values["excluded"])
-        for name in ("observed", "weights"):
-            values[name] = np.array(values[name])
-        if values["draws"] is not None:
-            values["draws"] = np.array(values["draws"])
-        return cls(**values)
-
-    def _need_draws(self) -> Array:
-        if self.draws is None:
-            raise ValueError("this fit has no draws for intervals; fit with bootstrap=1000")
-        return self.draws
-
-    def _columns(self, table: Mapping[str, Any] | pd.DataFrame) -> list[Array]:
-        missing = [name for name in self.x_cols if name not in table]
-        if missing:
-            raise ValueError(f"{self.law.name} predicts from {', '.join(missing)}: not given")
-        return [np.atleast_1d(np.asarray(table[name], dtype=float)) for name in self.x_cols]
-
-    def _middle_flops(self) -> float:
-        return float(6 * np.exp(np.mean(np.log(self.inputs[0]) + np.log(self.inputs[1]))))
 
 
 def fit(
@@ -325,9 +70,8 @@ def fit(
     bootstrap : int
         Number of draws for intervals (0: none), each restarted globally.
     resample : "pairs", "cluster", "residual" or array ``(bootstrap, n_runs)``
-        What is drawn; ``cluster`` names the column of the cluster. An array says how often each
-        fitted run counts in each draw. ``residual`` is too narrow for small ``delta``, see
-        ``analysis.uncertainty.bootstrap``.
+        What is drawn, see ``analysis.uncertainty.bootstrap``; ``cluster`` names the column of
+        the cluster. An array says how often each fitted run counts in each draw.
     starts : int
         Number of independent random starts that the certificate rests on; with 0 the best
         points of the global grid alone are polished (some milliseconds).
@@ -356,7 +100,14 @@ def fit(
     penalty = Penalty(loss_fn, delta, asymmetry)
     seen = observe(law, runs, x_cols, y_col, space, weights, cluster)
     units = scales(seen.inputs, law)
-    problem = _problem(law, seen.inputs, seen.observed, seen.weights, penalty, space)
+    problem = Problem(
+        law,
+        tuple(x / u for x, u in zip(seen.inputs, units, strict=True)),
+        np.log(seen.observed) if space == "log" else seen.observed,
+        seen.weights,
+        penalty,
+        space,
+    )
     found, objectives = _search(problem, starts, seed)
     best = int(np.argmin(objectives))
 
@@ -395,26 +146,6 @@ def fit(
     )
 
 
-def _problem(
-    law: Law,
-    inputs: tuple[Array, ...],
-    observed: Array,
-    weights: Array,
-    penalty: Penalty,
-    space: str,
-) -> Problem:
-    """The minimisation, with inputs in units of their geometric means."""
-    units = scales(inputs, law)
-    return Problem(
-        law,
-        tuple(x / u for x, u in zip(inputs, units, strict=True)),
-        np.log(observed) if space == "log" else observed,
-        weights,
-        penalty,
-        space,
-    )
-
-
 def _search(problem: Problem, starts: int, seed: int) -> tuple[Array, Array]:
     """Optima ``(m, p)`` and objectives: from the grid, from random starts, from probes."""
     first = best_starts(problem, GRID_STARTS)[0]
@@ -432,9 +163,3 @@ def _search(problem: Problem, starts: int, seed: int) -> tuple[Array, Array]:
         problem, probes(problem, found[np.argmin(objectives)]), reach=0.02
     )
     return np.concatenate([found, near]), np.concatenate([objectives, near_objectives])
-
-
-def _tails(level: float) -> list[float]:
-    if not 0 < level < 1:
-        raise ValueError(f"level {level} is not between 0 and 1; 0.9 is usual")
-    return [0.5 - level / 2, 0.5 + level / 2]

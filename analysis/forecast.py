@@ -85,7 +85,7 @@ class Forecast:
         members = self._members(table)
         inputs = self._inputs(table)
         distance = (log_size(inputs)[0] - self.end) / self.n_inputs
-        return spread(members, self.weights, self.noise, distance)
+        return spread(members, self.weights @ members, self.noise, distance)
 
     def to_dict(self) -> dict[str, Any]:
         """The members, their parameters and weights, noise and inner backtests, for JSON."""
@@ -128,11 +128,13 @@ class Forecast:
         )
 
 
-def spread(members: Array, weights: Array, noise: float, distance: Array) -> Array:
-    """Scale of the error of a mean of ``members (m, n)``, up to a factor that backtests give.
+def spread(members: Array, centre: Array, noise: float, distance: Array) -> Array:
+    """Scale of the error of ``centre (n,)``, a mean of ``members (m, n)``, up to a factor.
 
     Three parts: noise of the observation; the same growing with the log ``distance`` beyond the
-    runs (a slope known as well as the level is); and the laws' disagreement.
+    runs (a slope known as well as the level is); and the laws' disagreement, in which each law
+    counts alike: weights say which were right nearby, not how wrong they may be far off.
     """
-    between = weights @ (members - weights @ members) ** 2
-    return np.sqrt(noise**2 * (1 + np.maximum(distance, 0) ** 2) + between)
+    between = np.mean((members - centre) ** 2, axis=0)
+    scale: Array = np.sqrt(noise**2 * (1 + np.maximum(distance, 0) ** 2) + between)
+    return scale

@@ -81,7 +81,7 @@ class Penalty:
             u = np.minimum((r / delta) ** 2, 1)
             ratio, second = (1 - u) ** 2, (1 - u) * (1 - 5 * u)
         elif exact:
-            ratio = np.minimum(delta / np.maximum(np.abs(r), 1e-300), 1.0)
+            ratio = np.minimum(delta / np.maximum(np.abs(r), 1e-30), 1.0)
             second = np.floor(ratio)
         else:
             ratio = delta / np.sqrt(delta * delta + r * r)

@@ -288,6 +288,13 @@ def _interval(values: Array, level: float) -> Interval:
     return float(low), float(high)
 
 
+def next_budgets(table: pd.DataFrame) -> list[float]:
+    """10, 100 and 1000 times the largest compute among the runs."""
+    if "flops" not in table.columns or not table["flops"].notna().any():
+        raise ValueError("the runs have no compute to start from: name budgets with --flops")
+    return [float(table["flops"].max()) * factor for factor in (10.0, 100.0, 1000.0)]
+
+
 def cost_of(runs: pd.DataFrame) -> Cost:
     """The training FLOPs per token at size N that the runs show, C / D; 6 N for foreign tables.
 

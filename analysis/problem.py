@@ -16,8 +16,11 @@ from numpy.typing import NDArray
 from analysis.laws.base import Array, Law
 from analysis.penalty import Penalty
 
-BEYOND = 1e100
+BEYOND = {np.dtype(np.float64): 1e100, np.dtype(np.float32): 1e15}
 """Residual where a law has no value: large, and with a finite square."""
+
+HIGH = 40.0
+"""Largest -ln of a prediction: beyond it its inverse squared would overflow single precision."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +66,15 @@ class Problem:
         """The problem with other weights, ``(n,)`` or ``(k, n)``."""
         return replace(self, weights=weights)
 
+    def single(self) -> Problem:
+        """The problem in single precision: for the way to an optimum, not for its last digits."""
+        return replace(
+            self,
+            inputs=tuple(x.astype(np.float32) for x in self.inputs),
+            target=self.target.astype(np.float32),
+            weights=self.weights.astype(np.float32),
+        )
+
     @cached_property
     def bounds(self) -> tuple[Array, Array]:
         """Lower and upper bound of each coordinate, ``(p,)`` each."""
@@ -85,10 +97,12 @@ class Problem:
 
     def residuals(self, theta: Array) -> Array:
         """Residuals ``(k, n)``; ``BEYOND`` where the prediction is none."""
+        dtype = self.target.dtype
         with np.errstate(all="ignore"):
-            predicted = self.law.predict(self.params(theta), *self.inputs)
+            params = self.params(theta).astype(dtype, copy=False)
+            predicted = self.law.predict(params, *self.inputs)
             r = (np.log(predicted) if self.space == "log" else predicted) - self.target
-        return r if np.isfinite(r).all() else np.where(np.isfinite(r), r, BEYOND)
+        return r if np.isfinite(r).all() else np.where(np.isfinite(r), r, BEYOND[dtype])
 
     def objective(self, theta: Array) -> Array:
         """Sum of weighted penalties ``(k,)``."""
@@ -109,15 +123,17 @@ class Problem:
         of its diagonal in the quadratic that touches the objective from above; it is positive
         where the Hessian need not be.
         """
-        law, params = self.law, self.params(theta)
+        law, dtype = self.law, self.target.dtype
+        values = self.params(theta)
+        params = values.astype(dtype, copy=False)
         jacobian = law.gradient(params, *self.inputs)
-        stretch = np.where(law.on_log, params, 1.0)
-        ratio, second = self.penalty.slopes(r, delta[:, None], exact)
+        stretch = np.where(law.on_log, values, 1.0)
+        ratio, second = self.penalty.slopes(r, delta[:, None].astype(dtype), exact)
         ratio *= self.weights
         second *= self.weights
         pull = ratio * r
         if self.space == "log":
-            link = np.exp(-(r + self.target))  # 1 / prediction
+            link = np.exp(np.minimum(-(r + self.target), HIGH))  # 1 / prediction
             v = pull * link
             bend = (second - pull) * (link * link)
             level = np.einsum("kn,kn,kn->k", ratio, link, link)
@@ -125,6 +141,7 @@ class Problem:
             v, bend, level = pull, second, ratio.sum(axis=-1)
         gradient = stretch * np.matmul(jacobian, v[..., None])[..., 0]
         hessian = np.matmul(jacobian * bend[:, None, :], jacobian.swapaxes(-1, -2))
+        hessian = hessian.astype(float, copy=False)
         if law.curvature is not None:
             hessian += law.curvature(params, jacobian, v, *self.inputs)
             hessian *= stretch[:, :, None] * stretch[:, None, :]
@@ -133,19 +150,20 @@ class Problem:
         else:
             hessian *= stretch[:, :, None] * stretch[:, None, :]
             hessian += self._curvature(theta, v, gradient)
-        size = np.einsum("kpn,kpn->kp", jacobian, jacobian) / r.shape[-1]
-        scale = stretch * np.sqrt(size * level[:, None])
+        size = np.einsum("kpn,kpn->kp", jacobian, jacobian)
+        scale = stretch * np.sqrt(size * (level[:, None] / r.shape[-1]))
         return gradient, hessian, np.maximum(scale, 1e-12 * scale.max(initial=1e-288))
 
     def _curvature(self, theta: Array, v: Array, gradient: Array) -> Array:
         """Second derivatives of the prediction by the coordinates, summed with weights ``v``."""
-        p = theta.shape[-1]
+        p, dtype = theta.shape[-1], self.target.dtype
+        small = 1e-6 if dtype == np.float64 else 1e-3
         out = np.empty((*theta.shape, p))
         for j in range(p):
-            step = 1e-6 * np.maximum(1.0, np.abs(theta[..., j]))
+            step = small * np.maximum(1.0, np.abs(theta[..., j]))
             moved = theta.copy()
             moved[..., j] += step
-            params = self.params(moved)
+            params = self.params(moved).astype(dtype, copy=False)
             shifted = np.matmul(self.law.gradient(params, *self.inputs), v[..., None])[..., 0]
             shifted *= np.where(self.law.on_log, params, 1.0)
             out[..., j] = (shifted - gradient) / step[..., None]

@@ -24,7 +24,8 @@ class Parameter:
 
     ``low`` and ``high`` are the bounds of the fit and ``start`` the range that starting points
     cover, both with every input divided by its geometric mean (``Law.rescale``). A parameter of
-    ``scale`` ``"log"`` is positive and fitted as its logarithm.
+    ``scale`` ``"log"`` is positive and fitted as its logarithm. ``role`` ``"floor"`` is what the
+    law falls to when its inputs grow.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Parameter:
     unit: str = ""
     scale: str = "log"
     symbol: str = ""
+    role: str = ""
 
     @property
     def latex(self) -> str:
@@ -159,7 +161,7 @@ def scales(inputs: tuple[Array, ...], law: Law) -> Array:
 def stack(*rows: Array | float) -> Array:
     """Derivatives by each parameter, each broadcast to ``(..., n)``, as ``(..., p, n)``."""
     shape = np.broadcast_shapes(*(np.shape(row) for row in rows))
-    out = np.empty((*shape[:-1], len(rows), shape[-1]))
+    out = np.empty((*shape[:-1], len(rows), shape[-1]), dtype=np.result_type(*rows))
     for i, row in enumerate(rows):
         out[..., i, :] = row
     return out

@@ -71,7 +71,9 @@ def _starts(observed: Array, x: Array, breaks: int) -> Array:
 
 def _law(breaks: int) -> Law:
     parameters = [
-        Parameter("a", "loss at infinite x", 0.0, 1e6, unit="as loss", scale="linear"),
+        Parameter(
+            "a", "loss at infinite x", 0.0, 1e6, unit="as loss", scale="linear", role="floor"
+        ),
         Parameter("b", "size at x = 1", 1e-8, 1e8, unit="as loss"),
         Parameter("c0", "exponent before the first break", -5.0, 10.0, (0.0, 1.0), scale="linear"),
     ]

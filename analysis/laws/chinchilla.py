@@ -6,7 +6,7 @@ import numpy as np
 
 from analysis.laws.base import Array, Law, Parameter, columns, stack
 
-E = Parameter("E", "irreducible loss", 0.0, 1e6, unit="nats/token", scale="linear")
+E = Parameter("E", "irreducible loss", 0.0, 1e6, unit="nats/token", scale="linear", role="floor")
 A = Parameter("A", "size of the parameter term at N = 1", 1e-8, 1e8, unit="nats/token")
 B = Parameter("B", "size of the data term at D = 1", 1e-8, 1e8, unit="nats/token")
 ALPHA = Parameter("alpha", "exponent of parameters", 1e-3, 5.0, (0.03, 2.0))

@@ -41,7 +41,9 @@ GADRE = Law(
     r" M = \frac{D}{N},\ C = 6ND",
     source="Gadre et al. 2024 (arXiv 2403.08540), eq. 4",
     parameters=(
-        Parameter("E", "irreducible loss", 0.0, 1e6, unit="nats/token", scale="linear"),
+        Parameter(
+            "E", "irreducible loss", 0.0, 1e6, unit="nats/token", scale="linear", role="floor"
+        ),
         Parameter("a", "size of the parameter term", 1e-8, 1e8, unit="nats/token"),
         Parameter("b", "size of the data term", 1e-8, 1e8, unit="nats/token"),
         Parameter("eta", "exponent of compute at constant M", 1e-3, 3.0, (0.015, 1.0)),

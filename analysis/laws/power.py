@@ -45,7 +45,7 @@ POWER_FLOOR = Law(
     latex=r"L = E + \frac{A}{x^{\alpha}}",
     source="Hestness et al. 2017 (arXiv 1712.00409); M2 of Alabdulmohsin et al. 2022",
     parameters=(
-        Parameter("E", "irreducible loss", 0.0, 1e6, unit="as loss", scale="linear"),
+        Parameter("E", "irreducible loss", 0.0, 1e6, unit="as loss", scale="linear", role="floor"),
         A,
         ALPHA,
     ),

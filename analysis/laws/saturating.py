@@ -116,7 +116,9 @@ M4 = Law(
     latex=r"\frac{L - E}{(E_0 - L)^{\alpha}} = \frac{\beta}{x^{c}}",
     source="Alabdulmohsin et al. 2022 (arXiv 2209.06640), M4",
     parameters=(
-        Parameter("E", "loss at infinite x", 0.0, 1e6, unit="as loss", scale="linear"),
+        Parameter(
+            "E", "loss at infinite x", 0.0, 1e6, unit="as loss", scale="linear", role="floor"
+        ),
         BETA,
         EXPONENT,
         Parameter("alpha", "how slowly learning begins", 1e-3, 10.0, (0.1, 2.0)),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from html import escape
 from importlib.resources import files
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from analysis import planning, plotting
+from analysis.compare import Approach, compare, method_bias
 from analysis.isoflop import IsoFlop
 from analysis.plotting.runs import used
 from analysis.report import sections
@@ -138,6 +140,7 @@ def write_report(
         sections.next_runs(plan, runs, level) if plan else sections.no_plan(trouble),
         sections.gallery(drawn),
         sections.minima(isoflop, level) if isoflop is not None else "",
+        _approaches(runs, curves, isoflop, fit, level),
         sections.care(runs, fits),
         sections.excluded(runs, fits),
         sections.run_table(runs),
@@ -155,3 +158,23 @@ def write_report(
     )
     write_atomic(path, page)
     return path
+
+
+def _approaches(
+    runs: pd.DataFrame,
+    curves: pd.DataFrame | None,
+    isoflop: IsoFlop | None,
+    fit: Fit | None,
+    level: float,
+) -> str:
+    """The approaches side by side, if at least two have an answer, and what the second costs."""
+    if fit is None or not sections.in_plane(fit) or "flops" not in runs.columns:
+        return ""
+    found: list[Approach] = compare(runs, curves=curves, isoflop=isoflop, fit=fit, level=level)
+    if sum(np.isfinite(approach.a) for approach in found) < 2:
+        return ""
+    bias = None
+    if isoflop is not None:
+        with suppress(ValueError, NoAnswerError):  # the table stands without it
+            bias = method_bias(used(runs), fit, isoflop.method)
+    return sections.approaches(found, bias, level)

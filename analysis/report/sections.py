@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
+    from analysis.compare import Approach
     from analysis.fitting import Fit
+    from analysis.isoflop_bias import Bias
     from analysis.planning import Allocation
 
 Held = Sequence[Mapping[str, Any]]
@@ -233,6 +235,40 @@ def minima(found: IsoFlop, level: float) -> str:
         + card(table_html(header, rows))
         + f"<p class='quiet'>N* ∝ C<sup>a</sup>, D* ∝ C<sup>b</sup> with {escape(words)}; "
         f"{found.method}.</p>"
+    )
+
+
+def approaches(found: Sequence[Approach], bias: Bias | None, level: float) -> str:
+    """a and b by each approach, and what the parabola's bias would cost."""
+    percent = f"{100 * level:g} %"
+    rows: list[list[Cell]] = [
+        [
+            escape(f"{x.name}: {x.method}"),
+            number(x.a, ".3f"),
+            escape(span(x.a_ci, ".3f")),
+            number(x.b, ".3f"),
+            escape(span(x.b_ci, ".3f")),
+            (x.status if x.status == "ok" else f"<span class='warn'>{escape(x.status)}</span>",
+             "wide"),
+        ]
+        for x in found
+    ]  # fmt: skip
+    words = ""
+    if bias is not None:
+        words = (
+            f"On these sizes Approach 2 would find a = {bias.a:.3f} if the law with "
+            f"a = {bias.a_law:.3f} were true; at {bias.flops[-1] / bias.flops[0]:,.0f} times the "
+            f"largest compute it would choose {bias.num_params_ratio[-1]:.2g} N* and waste "
+            f"{100 * bias.misallocated[-1]:.2g} % of the budget."
+        )
+    header = ("approach", "a", percent, "b", percent, "status")
+    return (
+        "<h2>Three approaches</h2>"
+        "<p class='quiet'>N* ∝ C<sup>a</sup> and D* ∝ C<sup>b</sup> as Hoffmann et al. 2022, "
+        "section 3, estimate them. Points of a learning curve before its end are not final "
+        "losses; minima of parabolas lean to one side where the law is not symmetric.</p>"
+        + card(table_html(header, rows))
+        + (f"<p class='quiet'>{escape(words)}</p>" if words else "")
     )
 
 

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from analysis.auto import ONE_VARIABLE, forecast, stacked
+from analysis.auto import ONE_VARIABLE, forecast, weigh
 
 X = np.geomspace(1e6, 1e9, 30)
 
@@ -25,26 +25,26 @@ def curve(noise: float = 0.0, seed: int = 0, floor: float = 0.5, alpha: float = 
     return table.iloc[:-2], table.iloc[-2:]
 
 
-def test_opposite_errors_keep_each_other():
-    error = np.array([[0.1, 0.2], [-0.1, -0.2], [0.3, 0.3]])
-    assert stacked([error], 3, ridge=1e-9) == pytest.approx([0.5, 0.5, 0.0], abs=1e-3)
+def test_weights_are_inverse_squares_of_mean_square_errors():
+    near = np.array([[0.01, 0.01], [0.02, 0.02]])
+    # mean squares 1e-4 and 4e-4, so 16 : 1 (and 1e-8 on both, which moves little)
+    assert weigh([near], 2) == pytest.approx([16 / 17, 1 / 17], abs=1e-4)
 
 
-def test_ridge_pulls_towards_equal_weights():
-    errors = [np.array([[0.0, 0.0], [0.1, 0.1]])]
-    weights = [stacked(errors, 2, ridge)[0] for ridge in (1e-6, 1.0, 1e6)]
-    # min w2^2 q + ridge q/2 * 2 (w1 - 1/2)^2 with w1 + w2 = 1: w1 = (2 + ridge) / (2 + 2 ridge)
-    assert weights == pytest.approx([1.0, 0.75, 0.5], abs=1e-3)
+def test_cut_offs_further_back_count_less():
+    small, large = np.array([[0.01], [0.02]]), np.array([[0.02], [0.01]])
+    assert weigh([small, large], 2)[0] > 0.5
+    assert weigh([large, small], 2)[0] < 0.5
 
 
 def test_without_backtests_weights_are_equal():
-    assert stacked([], 4) == pytest.approx([0.25] * 4)
+    assert weigh([], 4) == pytest.approx([0.25] * 4)
 
 
 @settings(deadline=None, max_examples=30)
 @given(arrays(float, (4, 5), elements=st.floats(-10, 10)))
 def test_weights_are_shares(errors):
-    weights = stacked([errors], 4)
+    weights = weigh([errors], 4)
     assert (weights >= 0).all()
     assert weights.sum() == pytest.approx(1.0)
 

@@ -253,3 +253,47 @@ def test_describing_the_commands_loads_nothing_heavy():
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[]"
+
+
+def test_fit_of_a_sweep_has_the_approaches_side_by_side(scaling_command, sweep, home):
+    code, out, _ = scaling_command("fit", "demo", "--root", home, "--bootstrap", 20, "--json")
+    assert code == 0
+    approaches = json.loads(out)["approaches"]
+    assert [x["name"] for x in approaches] == ["1", "2", "3"]
+    assert approaches[2]["a"] == pytest.approx(0.4 / 0.75, abs=0.05)
+    code, out, _ = scaling_command("fit", "demo", "--root", home, "--bootstrap", 20)
+    assert "by each approach" in out
+
+
+def test_isoflop_has_the_parametric_law_beside_it(scaling_command, tmp_path):
+    c, s = np.meshgrid([1e18, 1e19, 1e20], np.geomspace(0.2, 5, 7), indexing="ij")
+    n = 0.1 * np.sqrt(c) * s
+    loss = 2 + 400 / n**0.34 + 400 / (c / (6 * n)) ** 0.34
+    noise = np.exp(1e-3 * np.random.default_rng(0).standard_normal(c.shape))
+    frame = pd.DataFrame({"N": n.ravel(), "D": (c / (6 * n)).ravel(), "C": c.ravel()})
+    frame["loss"] = (loss * noise).ravel()
+    frame.to_csv(tmp_path / "grid.csv", index=False)
+    code, out, _ = scaling_command("isoflop", tmp_path / "grid.csv", "--draws", 60, "--json")
+    assert code == 0
+    found = json.loads(out)
+    assert [x["name"] for x in found["approaches"]] == ["2", "3"]
+    for x in found["approaches"]:
+        assert x["a"] == pytest.approx(0.5, abs=0.05)
+
+
+def test_plan_shows_the_real_models_next_to_the_best_size(scaling_command, table):
+    words = ("plan", table, "--where", "not excluded", "--bootstrap", 0, "--flops", 1e14,
+             "--family", "transformer", "--set", "vocab_size=256",
+             "--set", "context=64")  # fmt: skip
+    code, out, err = scaling_command(*words, "--json")
+    assert code == 0
+    (best,) = json.loads(out)
+    below, above = best["architectures"]
+    assert below["num_params"] <= best["num_params"] < above["num_params"]
+    assert above["flops_per_token"] * above["num_tokens"] == pytest.approx(1e14)
+    assert "exact FLOPs per token of transformer" in err
+    code, out, _ = scaling_command(*words)
+    assert "real architectures next to N*" in out
+    code, _, err = scaling_command("plan", table, "--family", "transfomer")
+    assert code == 2
+    assert "did you mean 'transformer'" in err

@@ -7,6 +7,8 @@ import pandas as pd
 import pytest
 
 from analysis import fit
+from analysis.penalty import Penalty
+from analysis.uncertainty import smooth_residuals
 from tests.analysis.planted import PARAMS, table
 
 
@@ -74,9 +76,25 @@ def test_profile_and_bootstrap_agree_for_huber() -> None:
     assert (right - left) / (high - low) == pytest.approx(1.0, abs=0.3)
 
 
-def test_profile_of_a_size_is_refused() -> None:
-    with pytest.raises(ValueError, match="changes with the units"):
-        fit("power", table("power", noise=0.01)).profile("A")
+def test_profile_of_a_size_is_the_t_interval_of_the_intercept() -> None:
+    """ln L = ln A - alpha ln x is a line: its intercept at ln x = 0 has a known standard error."""
+    runs = table("power", n=60, noise=0.01)
+    f = fit("power", runs, loss_fn="mse")
+    x = np.log(runs.num_params)
+    spread = np.sum((x - x.mean()) ** 2)
+    se = np.sqrt(np.sum(f.residuals**2) / 58 * (1 / 60 + x.mean() ** 2 / spread))
+    _, _, (low, high) = f.profile("A", level=0.9)
+    log_a = np.log(f.params["A"])
+    assert np.log([low, high]) == pytest.approx([log_a - 1.645 * se, log_a + 1.645 * se], rel=2e-3)
+
+
+@pytest.mark.parametrize("law", ["chinchilla", "bnsl1", "m4"])
+def test_every_parameter_has_a_profile_with_its_value_inside(law: str) -> None:
+    f = fit(law, table(law, n=80, noise=0.003), starts=4)
+    for name, value in f.params.items():
+        _, objective, (low, high) = f.profile(name, points=8)
+        assert low < value < high
+        assert objective[8] <= f.objective * (1 + 1e-9)
 
 
 def test_prediction_interval_of_a_new_run_is_wider_than_that_of_the_law() -> None:
@@ -119,12 +137,67 @@ def test_intervals_cover_few_trials() -> None:
         assert 0.8 <= share <= 0.98
 
 
+def test_smoothed_residuals_have_the_kernels_variance_and_no_spike_at_zero() -> None:
+    rng = np.random.default_rng(0)
+    r = np.concatenate([np.zeros(5), rng.standard_normal(195)])
+    drawn = smooth_residuals(r, np.ones(200), 5, 2000, np.random.default_rng(1))
+    low, high = np.quantile(r - r.mean(), [0.25, 0.75])
+    width = 0.9 * min(r.std(), (high - low) / 1.349) * 200**-0.2
+    # 195 residuals of the 200, inflated by n / (n - p), and a normal of Silverman's width
+    expected = np.var(r[5:] - r.mean()) * 200 / 195 + width**2
+    assert drawn.shape == (2000, 200)
+    assert drawn.var() == pytest.approx(expected, rel=0.01)
+    near = np.mean(np.abs(drawn) < 0.02)
+    assert near == pytest.approx(0.04 * 0.3989 / np.sqrt(1 + width**2), rel=0.25)
+
+
+@pytest.mark.parametrize(("loss_fn", "gap"), [("huber", 1e-6), ("lad", 1e-4)])
+def test_draws_found_in_single_precision_are_the_optima(loss_fn: str, gap: float) -> None:
+    """1e-4 of the objective is 0.15 standard errors; corners of ``lad`` lie closer than that."""
+    runs = table("chinchilla", n=120, noise=0.01)
+    counts = np.stack(
+        [np.bincount(np.random.default_rng(i).integers(0, 120, 120), minlength=120)
+         for i in range(6)]
+    )  # fmt: skip
+    f = fit("chinchilla", runs, loss_fn=loss_fn, bootstrap=6, resample=counts, starts=0)
+    assert f.draws is not None
+    for weights, draw in zip(counts, f.draws, strict=True):
+        alone = fit("chinchilla", runs, loss_fn=loss_fn, weights=weights.astype(float), starts=6)
+        r = np.log(f.law.predict(draw, *f.inputs)) - np.log(f.observed)
+        penalty = Penalty(loss_fn).rho(r) @ weights
+        assert penalty == pytest.approx(alone.objective, rel=gap)
+
+
 @pytest.mark.slow
-def test_intervals_cover() -> None:
-    found = coverage("chinchilla", 150, 150, 200)
+@pytest.mark.parametrize("resample", ["pairs", "residual"])
+def test_intervals_cover(resample: str) -> None:
+    # 150 trials at 0.9: standard error 0.025
+    found = coverage("chinchilla", 150, 150, 200, resample=resample)
     assert found["new run"] == pytest.approx(0.9, abs=0.05)
     for name in PARAMS["chinchilla"]:
         assert found[name] == pytest.approx(0.9, abs=0.06), (name, found)
+
+
+@pytest.mark.slow
+def test_cluster_intervals_cover_where_runs_of_a_cluster_move_together() -> None:
+    """60 trainings of 3 checkpoints each, with noise of the training: pairs is too narrow."""
+    hits = {"pairs": 0, "cluster": 0}
+    for trial in range(120):
+        rng = np.random.default_rng(trial)
+        x = np.geomspace(1e6, 1e9, 60)
+        runs = pd.DataFrame(
+            {"num_params": np.repeat(x, 3), "training": np.repeat(np.arange(60), 3)}
+        )
+        noise = np.repeat(rng.normal(0, 0.01, 60), 3) + rng.normal(0, 0.002, 180)
+        runs["loss"] = (1.5 + 80 * runs.num_params**-0.3) * np.exp(noise)
+        for resample in hits:
+            cluster = "training" if resample == "cluster" else None
+            f = fit("power_floor", runs, bootstrap=200, resample=resample, cluster=cluster,
+                    starts=0, seed=trial)  # fmt: skip
+            low, high = f.ci()["alpha"]
+            hits[resample] += low <= 0.3 <= high
+    assert hits["cluster"] / 120 == pytest.approx(0.9, abs=0.07)
+    assert hits["pairs"] / 120 < 0.8
 
 
 def test_excluded_rows_take_no_part_in_draws() -> None:

@@ -1,0 +1,143 @@
+"""What parsed arguments name: the run table, its curves, the fit, the cost of a run."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from analysis import planning
+from analysis.architectures import family_cost, size_options
+from analysis.cli import COLUMN_FLAGS
+from analysis.collect import load_curves, load_models, load_runs
+from analysis.fitting import Fit
+from analysis.fitting import fit as fit_law
+from scaling.terminal import note
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+NAMED = tuple((flag, name) for flag, name, _ in COLUMN_FLAGS)
+
+
+def table_of(args: argparse.Namespace) -> pd.DataFrame:
+    """The run table that the arguments name; what is to be known of it goes to stderr."""
+    columns = {name: getattr(args, f"col_{name}") for _, name in NAMED}
+    table = load_runs(
+        args.source,
+        root=args.root,
+        tracking_uri=args.tracking_uri,
+        where=args.where,
+        columns={name: column for name, column in columns.items() if column},
+    )
+    for line in table.attrs["notes"]:
+        note(line)
+    return table
+
+
+def curves_of(args: argparse.Namespace) -> pd.DataFrame | None:
+    """Learning curves, where the source is not a file of final losses."""
+    if Path(args.source).is_file() and Path(args.source).name != "sweep.jsonl":
+        return None
+    return load_curves(args.source, root=args.root, tracking_uri=args.tracking_uri)
+
+
+def fit_of(args: argparse.Namespace, table: pd.DataFrame) -> Fit:
+    """The fit that the arguments ask for."""
+    law = args.law or ("power_floor" if args.x_col else "chinchilla")
+    for flag, name in NAMED:
+        needed = name == "loss" or (not args.x_col and law == "chinchilla" and name != "flops")
+        if needed and name not in table.columns:
+            names = ", ".join(map(str, table.columns))
+            raise ValueError(f"no column {name!r}: name one of {names} with {flag}")
+    options: dict[str, Any] = {"space": args.space} if args.space else {}
+    if args.cluster:
+        options.update(resample="cluster", cluster=args.cluster)
+    return fit_law(
+        law,
+        table,
+        loss_fn=args.loss_fn,
+        delta=args.delta,
+        weights=args.weights,
+        x_col=args.x_col,
+        bootstrap=args.bootstrap,
+        seed=args.seed,
+        **options,
+    )
+
+
+def fit_or_none(args: argparse.Namespace, table: pd.DataFrame) -> Fit | None:
+    """The fit that the arguments ask for, where the table allows it."""
+    try:
+        return fit_of(args, table)
+    except ValueError as error:
+        note(f"drawn without a law: {error}")
+        return None
+
+
+def family_of(args: argparse.Namespace) -> tuple[str, dict[str, Any]] | None:
+    """The family of the runs and what its models share; None if the source does not say.
+
+    ``--family`` and ``--set`` say it for a table.
+    """
+    from scaling.commands import parse_settings
+
+    if args.family:
+        return args.family, parse_settings(args.settings)
+    models = load_models(args.source, root=args.root, tracking_uri=args.tracking_uri)
+    families = {family for family, _ in models}
+    if len(families) != 1:
+        return None
+    family = families.pop()
+    try:
+        largest_last = sorted((m for _, m in models), key=lambda m: _count(family, m))
+        return family, size_options(family, largest_last)
+    except ValueError as error:
+        note(f"no real architectures beside the plan: {error}")
+        return None
+
+
+def _count(family: str, model: dict[str, Any]) -> int:
+    from scaling.families import get_family
+
+    known = get_family(family)
+    return int(known.cost(known.resolve(model)).num_params)
+
+
+def cost_of(
+    args: argparse.Namespace,
+    table: pd.DataFrame,
+    family: tuple[str, dict[str, Any]] | None,
+    budgets: list[float],
+) -> planning.Cost:
+    """Training FLOPs per token at size N: as asked for, by the family, as the runs show, or 6 N."""
+    if args.cost:
+        return float(args.cost)
+    if family is not None:
+        largest = max(float(table["num_params"].max()), (max(budgets) / 6) ** 0.5)
+        try:
+            cost = family_cost(*family, float(table["num_params"].min()), 10 * largest)
+        except ValueError as error:
+            note(f"the family's own FLOPs are not known: {error}")
+        else:
+            note(f"cost: exact FLOPs per token of {family[0]} (--cost 6 for C = 6 N D)")
+            return cost
+    cost = planning.cost_of(table)
+    if callable(cost):
+        note("cost: the runs' exact FLOPs per token (--cost 6 for C = 6 N D)")
+    return cost
+
+
+def write_table(table: pd.DataFrame, path: Path) -> None:
+    """Write ``table`` as ``.csv``, ``.jsonl`` or ``.parquet``."""
+    if path.suffix not in (".csv", ".jsonl", ".parquet"):
+        raise ValueError(f"-o {path}: a table is written as .csv, .jsonl or .parquet")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.suffix == ".parquet":
+        table.to_parquet(path, index=False)
+    elif path.suffix == ".csv":
+        table.to_csv(path, index=False)
+    else:
+        rows = table.astype(object).where(table.notna(), None).to_dict("records")
+        path.write_text("".join(json.dumps(row, default=float) + "\n" for row in rows))

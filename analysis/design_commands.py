@@ -1,0 +1,179 @@
+"""The commands on architectures: compound scaling, design spaces, and what models cost."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from analysis.arguments import table_of
+from analysis.coefficients import Coefficients, has_search, pick_coefficients
+from analysis.scaling_axes import AxisComparison, compare_axes
+from analysis.wording import count, span
+from scaling.terminal import note, print_json, print_table
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+def compound(args: argparse.Namespace) -> int:
+    """``scaling compound``: the coefficients of a search, and the axes at equal FLOPs."""
+    from analysis.plotting import compound as figures
+
+    table = table_of(args)
+    options = {"metric": args.metric, "draws": args.draws, "level": args.level, "seed": args.seed}
+    found: dict[str, Any] = {}
+    drawn: dict[str, Figure] = {}
+    scaled = "axis" in table.columns and table["axis"].isin(["depth", "width", "resolution"]).any()
+    if not scaled and not has_search(table):
+        raise ValueError(
+            "the runs are of no compound-scaling sweep: the column axis names none of depth, "
+            "width, resolution and search (sweep kinds single_axis, coefficient_search)"
+        )
+    picked = compared = None
+    if has_search(table):
+        picked = pick_coefficients(table, **options)
+        found["coefficients"] = picked.to_dict()
+        if args.output:
+            drawn["coefficients"] = figures.coefficient_surface(table, picked)
+    if scaled:
+        compared = compare_axes(table, **options)
+        found["axes"] = compared.to_dict()
+        if args.output:
+            drawn["axes"] = figures.axes_at_equal_flops(table, compared)
+    _save(drawn, args.output)
+    if args.json:
+        print_json({**found, "notes": table.attrs["notes"]})
+        return 0
+    if picked:
+        _print_coefficients(picked)
+    if compared:
+        _print_axes(compared)
+    return 0
+
+
+def _print_coefficients(found: Coefficients) -> None:
+    percent = f"{100 * found.level:g} %"
+    rows = [
+        (name, found.params[name], span(found.ci[name], ".3f"), found.best_cell[name], paper)
+        for name, paper in zip(found.params, (1.2, 1.1, 1.15), strict=True)
+    ]
+    title = f"coefficients at {found.factor:.3g} times the FLOPs"
+    print_table(title, ("", "surface", percent, "best cell", "Tan & Le 2019"), rows)
+    print(
+        f"{found.metric} {found.value:.4g} at the surface's lowest point, {found.gain:.3f} times "
+        f"that of the paper's coefficients ({percent}: {span(found.gain_ci, '.3f')}); "
+        f"{found.n_cells} cells, {found.n_runs} runs, R2 {found.r2:.3f}; status: {found.status}"
+    )
+
+
+def _print_axes(found: AxisComparison) -> None:
+    percent = f"{100 * found.level:g} %"
+    rows = [
+        (f"{e.flops_ratio:g}", count(e.flops_forward), e.axis, e.value, span(e.ci), e.ratio,
+         span(e.ratio_ci, ".3f"))
+        for e in found.equal_flops
+    ]  # fmt: skip
+    header = ("FLOPs x", "FLOPs", "axis", found.metric, percent, "over compound", percent)
+    print_table(f"{found.metric} at equal FLOPs", header, rows)
+    said = {True: "yes", False: "not seen", None: ""}
+    shapes = [
+        (c.axis, c.n_runs, f"{c.max_ratio:.3g}", c.slope_small, c.slope_large,
+         span(c.slope_large_ci, ".3f"), said[c.saturates])
+        for c in found.curves
+    ]  # fmt: skip
+    header = ("axis", "runs", "up to x", "slope at 1", "slope at the end", percent, "saturates")
+    print_table(f"d ln {found.metric} / d ln FLOPs", header, shapes)
+    print(f"R2 {found.r2:.3f}; status: {found.status}")
+
+
+def edf(args: argparse.Namespace) -> int:
+    """``scaling edf``: error distributions of design spaces."""
+    from analysis.collect import load_designs
+    from analysis.design_parameters import PARAMETERS, with_design
+    from analysis.edf import describe_spaces
+
+    sources = {}
+    for source in (args.source, args.other) if args.other else (args.source,):
+        args.source = source
+        models = load_designs(source, root=args.root, tracking_uri=args.tracking_uri)
+        sources[Path(source).stem] = with_design(table_of(args), models)
+    asked = tuple(args.parameter or ())
+    for name in asked:
+        if not any(name in table.columns for table in sources.values()):
+            raise ValueError(f"--parameter {name}: no source has such a column")
+    found = describe_spaces(
+        sources, asked or PARAMETERS, metric=args.metric, draws=args.draws, level=args.level,
+        seed=args.seed,
+    )  # fmt: skip
+    if args.output:
+        from analysis.plotting import edf as figures
+
+        drawn = {"edf": figures.edf(found)}
+        if found.parameters:
+            drawn["parameters"] = figures.parameters(found)
+        _save(drawn, args.output)
+    if args.json:
+        print_json(found.to_dict())
+        return 0
+    percent = f"{100 * args.level:g} %"
+    rows = [
+        (s.name, s.n_models, s.best, s.median, span(s.median_ci), s.mean, span(s.mean_ci))
+        for s in found.spaces
+    ]
+    header = ("space", "models", "best", "median", percent, "mean", percent)
+    print_table(f"distribution of {found.metric}", header, rows)
+    tests = [
+        (c.one, c.other, c.statistic, f"{c.p_value:.2g}", c.median_gap, span(c.median_gap_ci),
+         c.better or "open")
+        for c in found.comparisons
+    ]  # fmt: skip
+    if tests:
+        header = ("space", "other", "KS distance", "p", "median gap", percent, "better")
+        print_table("Kolmogorov-Smirnov", header, tests)
+    best = [
+        (p.space, p.parameter, p.low, p.middle, p.high, p.rank_correlation)
+        for p in found.parameters
+    ]
+    if best:
+        columns = ("space", "parameter", "95 % from", "median", "to", "rank correlation with error")
+        print_table("values of the best models (empirical bootstrap)", columns, best)
+    return 0
+
+
+def pareto(args: argparse.Namespace) -> int:
+    """``scaling pareto``: how good each model is for what it costs."""
+    from analysis.pareto import HEADERS, table_rows
+    from analysis.pareto import pareto as find_frontier
+
+    found = find_frontier(table_of(args), metric=args.metric, watts=args.watts, pue=args.pue)
+    if args.output:
+        from analysis.plotting.pareto import pareto as figure
+
+        _save({"pareto": figure(found)}, args.output)
+    if args.json:
+        print_json(found.to_dict())
+        return 0
+    metric = "error (%)" if found.metric == "error" else found.metric
+    header = ("family", "model", *(HEADERS[cost] for cost in found.costs), metric, "frontier in")
+    print_table(f"{args.source}: {len(found.models)} models", header, table_rows(found))
+    if "kwh_estimated" in found.costs:
+        watts = "rated power of the device" if args.watts is None else f"{args.watts:g} W"
+        print(
+            f"time: measured, training with held-out evaluation; energy: estimated, seconds x "
+            f"{watts} x PUE {args.pue:g}, as if a run had its device to itself"
+        )
+    return 0
+
+
+def _save(drawn: dict[str, Figure], output: str | None) -> None:
+    """One figure goes to ``output``; of several, each name is put before the suffix."""
+    from analysis.plotting import save
+
+    if output is None:
+        return
+    path = Path(output)
+    for name, figure in drawn.items():
+        to = path if len(drawn) == 1 else path.with_stem(f"{path.stem}-{name}")
+        save(figure, to)
+        note(f"written to {to}")

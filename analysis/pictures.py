@@ -1,0 +1,96 @@
+"""The commands that draw: ``scaling plot`` and ``scaling report``."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from analysis import planning
+from analysis.arguments import NAMED, curves_of, fit_of, fit_or_none, table_of
+from analysis.isoflop import IsoFlop
+from analysis.isoflop import isoflop as find_minima
+from scaling.errors import NoAnswerError
+from scaling.terminal import note
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def plot(args: argparse.Namespace) -> int:
+    """``scaling plot``: one figure."""
+    from analysis import plotting
+
+    path = Path(args.output)
+    if path.suffix.lower().removeprefix(".") not in plotting.FORMATS:
+        raise ValueError(f"-o {path}: a figure is written as .{', .'.join(plotting.FORMATS)}")
+    table = table_of(args)
+    if args.kind in ("frontier", "curves"):
+        figure = plotting.frontier(table, curves_of(args), fit_or_none(args, table))
+    elif args.kind == "scaling":
+        figure = plotting.scaling(table, fit_of(args, table))
+    elif args.kind == "isoflop":
+        figure = plotting.isoflop(table, find_minima(table, method=args.method))
+    elif args.kind == "residuals":
+        figure = plotting.residuals(table, fit_of(args, table))
+    else:
+        allocations = planning.plan(
+            fit_of(args, table), plan_range(table), cost=planning.cost_of(table), level=args.level
+        )
+        figure = plotting.plan(allocations, table)
+    plotting.save(figure, path)
+    note(f"written to {path}")
+    return 0
+
+
+def plan_range(table: pd.DataFrame) -> list[float]:
+    """Budgets from the smallest run's compute to 1000 times the largest's, for a figure."""
+    low, high = float(table["flops"].min()), planning.next_budgets(table)[-1]
+    return [float(c) for c in np.geomspace(low, high, 30)]
+
+
+def report(args: argparse.Namespace) -> int:
+    """``scaling report``: one HTML file."""
+    from analysis.report import write_report
+
+    table = table_of(args)
+    fitted = fit_of(args, table)
+    path = write_report(
+        Path(args.output),
+        table,
+        curves=curves_of(args),
+        fits=[fitted],
+        isoflop=_minima(table),
+        level=args.level,
+        title=args.title or f"Scaling laws of {Path(args.source).stem}",
+        how_to_run=_again(args),
+    )
+    note(f"written to {path}")
+    return 0
+
+
+def _minima(table: pd.DataFrame) -> IsoFlop | None:
+    """Iso-FLOP minima, where the runs are of such a design and it succeeded."""
+    try:
+        return find_minima(table)
+    except (ValueError, NoAnswerError):
+        return None
+
+
+def _again(args: argparse.Namespace) -> str:
+    """The command that makes the same report."""
+    words = ["scaling", "report", args.source, "-o", args.output]
+    flags = {flag: f"col_{name}" for flag, name in NAMED}
+    flags |= {
+        f"--{name.replace('_', '-')}": name
+        for name in ("root", "tracking_uri", "where", "law", "loss_fn", "delta", "space",
+                     "weights", "x_col", "bootstrap", "cluster", "level", "seed", "title")
+    }  # fmt: skip
+    for flag, name in flags.items():
+        value = getattr(args, name)
+        if value != args.parser.get_default(name):
+            words += [flag, str(value)]
+    return shlex.join(words)

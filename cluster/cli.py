@@ -6,6 +6,8 @@ import argparse
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from cluster.launch import Rerun, Submission
     from cluster.status import SweepStatus
     from sweeps import Sweep
@@ -23,6 +25,12 @@ def add_commands(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]
         "all: every run from its beginning",
     )
     submit.add_argument("--dry-run", action="store_true", help="say what would be done")
+    submit.add_argument(
+        "--canary",
+        action="store_true",
+        help="slurm: try the smallest and the largest run for a few steps first; the rest "
+        "follows if they succeed",
+    )
     _add_where(submit)
     submit.set_defaults(run=_submit)
 
@@ -40,8 +48,16 @@ def add_commands(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]
 
     retry = subparsers.add_parser("retry", help="run a sweep's missing and failed runs")
     _add_sweep(retry, root=False)
+    retry.add_argument(
+        "--cause",
+        action="append",
+        metavar="CAUSE",
+        help="only what broke for this cause, as `scaling status` groups it: oom, disk, time, "
+        "node, import, data, killed, non-finite, other; repeatable",
+    )
+    retry.add_argument("--dry-run", action="store_true", help="say what would be done")
     _add_where(retry)
-    retry.set_defaults(run=_retry)
+    retry.set_defaults(run=_retry, on=None)  # where it was done the last time
 
     logs = subparsers.add_parser("logs", help="the log of one run")
     _add_sweep(logs)
@@ -72,14 +88,26 @@ def _add_where(parser: argparse.ArgumentParser) -> None:
     """Where and with what a submission runs."""
     parser.add_argument(
         "--on",
-        choices=("local", "inline"),
+        choices=("local", "slurm", "inline"),
         default="local",
-        help="local: worker processes on this machine (default); inline: in this process",
+        help="local: worker processes on this machine (default); slurm: job arrays; inline: in "
+        "this process",
     )
     parser.add_argument(
-        "--workers", type=int, default=2, metavar="N", help="worker processes, one thread each (2)"
+        "--workers",
+        type=int,
+        default=2,
+        metavar="N",
+        help="worker processes, or jobs at a time (2)",
     )
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda (auto)")
+    parser.add_argument("--device", help="auto, cpu, cuda (auto)")
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="a resource setting that wins over the sweep's, such as memory=32GB; repeatable",
+    )
     parser.add_argument("--root", metavar="DIR", help="root folder (default: SCALING_HOME)")
     parser.add_argument("--tracking-uri", metavar="URI", help="default: SQLite in the root")
     parser.add_argument("--wait", action="store_true", help="show the progress until all is done")
@@ -89,22 +117,60 @@ def _add_where(parser: argparse.ArgumentParser) -> None:
 def _submit(args: argparse.Namespace) -> int:
     from sweeps import load_sweep
 
-    return _launch(args, load_sweep(args.source), args.rerun, args.dry_run)
+    return _launch(args, load_sweep(args.source), args.rerun, args.dry_run, args.canary)
 
 
 def _retry(args: argparse.Namespace) -> int:
+    from cluster.queue import read_queues
     from cluster.status import read_rows
     from scaling.store import Store
     from sweeps import load_sweep
 
     name, store = _name(args.sweep), Store.at(args.root)
     read_rows(store, name)  # says which sweeps there are if this is none of them
-    return _launch(args, load_sweep(store.sweep_dir(name) / "sweep.jsonl"), "failed", False)
+    if args.on is None:
+        queues = read_queues(store.sweep_dir(name))
+        args.on = "slurm" if queues and queues[-1].slurm_jobs else "local"
+    only = _broken_by(name, args.root, args.cause) if args.cause else None
+    sweep = load_sweep(store.sweep_dir(name) / "sweep.jsonl")
+    return _launch(args, sweep, "failed", args.dry_run, only=only)
 
 
-def _launch(args: argparse.Namespace, sweep: Sweep, rerun: Rerun, dry_run: bool) -> int:
+def _broken_by(name: str, root: str | None, causes: list[str]) -> set[str]:
+    """The runs that one of ``causes`` broke and that a retry may mend."""
+    from collections import Counter
+
+    from cluster.failures import NAMES
+    from cluster.status import sweep_status
+    from scaling.names import refuse_unknown
+
+    for cause in causes:
+        if cause not in NAMES:
+            refuse_unknown(cause, NAMES, "cause")
+    broken = [run for run in sweep_status(name, root).runs if run.cause]
+    chosen = {r.run_id for r in broken if r.cause in causes and r.state != "diverged"}
+    if not chosen:
+        counted = Counter(run.cause for run in broken if run.state != "diverged")
+        there = ", ".join(f"{cause} ({count})" for cause, count in counted.items())
+        diverged = sum(run.state == "diverged" for run in broken)
+        also = f"; {diverged} diverged, and would again: change lr or the schedule"
+        raise ValueError(
+            f"no run of {name!r} to retry for the cause {' or '.join(causes)}: there are "
+            f"{there or 'no other failures'}" + (also if diverged else "")
+        )
+    return chosen
+
+
+def _launch(
+    args: argparse.Namespace,
+    sweep: Sweep,
+    rerun: Rerun,
+    dry_run: bool,
+    canary: bool = False,
+    only: Collection[str] | None = None,
+) -> int:
     from cluster.launch import submit
-    from cluster.resources import Resources
+    from cluster.resources import parse_settings
     from cluster.status import sweep_status
     from scaling.terminal import print_json
 
@@ -117,7 +183,9 @@ def _launch(args: argparse.Namespace, sweep: Sweep, rerun: Rerun, dry_run: bool)
         rerun=rerun,
         dry_run=dry_run,
         wait=args.wait,
-        resources=Resources(device=args.device),
+        settings=parse_settings(args.set) | ({"device": args.device} if args.device else {}),
+        canary=canary,
+        only=only,
     )
     if args.json:
         print_json(submission.to_dict())
@@ -143,8 +211,8 @@ def _print_plan(sweep: Sweep, submission: Submission) -> None:
 
 
 def _print_submission(sweep: Sweep, submission: Submission, root: str | None) -> None:
-    from cluster.live import summary
     from cluster.status import sweep_status
+    from cluster.view import summary
 
     status = sweep_status(sweep.name, root)
     print(f"{len(submission.submitted)} runs submitted, {len(submission.skipped)} left out")
@@ -157,61 +225,26 @@ def _print_submission(sweep: Sweep, submission: Submission, root: str | None) ->
 
 
 def _status(args: argparse.Namespace) -> int:
-    from cluster.live import summary
     from cluster.status import sweep_status
+    from cluster.view import print_status
     from scaling.terminal import print_json
 
     name = _name(args.sweep)
-    if args.watch:
-        _watch(name, args.root)
-    status = sweep_status(name, args.root)
+    status = _watch(name, args.root) if args.watch else sweep_status(name, args.root)
     if args.json:
         print_json(status.to_dict())
-        return 0
-    print(summary(status))
-    if not args.watch:
-        _print_runs(status)
+    else:
+        print_status(status)
     return 0
 
 
-def _print_runs(status: SweepStatus, limit: int = 40) -> None:
-    """The runs that need a look first; the rest only counted."""
-    from cluster.live import duration
-    from scaling.terminal import print_table
-
-    order = ("failed", "stalled", "diverged", "running", "stopped", "queued", "done", "planned")
-    runs = sorted(status.runs, key=lambda run: order.index(run.state))
-    rows = [
-        (
-            run.run_id,
-            run.name,
-            run.state,
-            f"{run.progress:.0%}",
-            "" if run.loss is None else f"{run.loss:.4f}",
-            duration(run.seconds_left),
-            run.reason,
-        )
-        for run in runs[:limit]
-    ]
-    print_table("", ("run_id", "name", "state", "progress", "loss", "left", "reason"), rows)
-    if len(runs) > limit:
-        print(f"... and {len(runs) - limit} more: --json has all")
-
-
-def _watch(name: str, root: str | None) -> None:
+def _watch(name: str, root: str | None) -> SweepStatus:
     import threading
 
     from cluster.live import watch
-    from cluster.queue import live_queues
     from scaling.store import Store
 
-    store, over = Store.at(root), threading.Event()
-    thread = threading.Thread(target=watch, args=(store, name, over), daemon=True)
-    thread.start()
-    while thread.is_alive() and live_queues(store.sweep_dir(name)):
-        thread.join(1.0)
-    over.set()
-    thread.join()
+    return watch(Store.at(root), name, threading.Event(), until_idle=True)
 
 
 def _cancel(args: argparse.Namespace) -> int:
@@ -221,7 +254,7 @@ def _cancel(args: argparse.Namespace) -> int:
 
 
 def _logs(args: argparse.Namespace) -> int:
-    from cluster.job import LOG
+    from cluster.logs import LOG
     from cluster.status import read_rows
     from scaling.store import Store
 

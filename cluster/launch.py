@@ -9,28 +9,29 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from cluster.job import last_words, run_queue, stop_on_signals, work
+from cluster.job import run_queue, stop_on_signals, work
 from cluster.lease import claim
+from cluster.logs import last_words
 from cluster.process import ProcessId
 from cluster.queue import Queue, count_ends
-from cluster.resources import Resources
+from cluster.resources import ResourceRules, Resources
 from cluster.tasks import lease_dir, make_tasks
 from scaling.errors import WorkError
-from scaling.journal import JOURNAL, STATE, end, read_journal
+from scaling.journal import STATE, begin_anew, end, last_epoch, read_journal
 from scaling.store import Store
 from scaling.terminal import note
 
 if TYPE_CHECKING:
     from sweeps import Sweep
 
-On = Literal["local", "inline"]
+On = Literal["local", "slurm", "inline"]
 Rerun = Literal["missing", "failed", "all"]
-PLACES = ("local", "inline")
+PLACES = ("local", "slurm", "inline")
 RERUNS = ("missing", "failed", "all")
 FOREVER = 60 * 24 * 366  # minutes: submitit's local executor wants a limit
 
@@ -46,7 +47,7 @@ class Submission:
     skipped : tuple of str
         Those of the sweep that were not: they have a result, or failed before.
     job_ids : tuple of str
-        The worker jobs; none for ``inline``.
+        The worker jobs, on SLURM the arrays; none for ``inline``.
     """
 
     sweep: str
@@ -77,6 +78,9 @@ def submit(
     dry_run: bool = False,
     wait: bool = False,
     resources: Resources | None = None,
+    settings: Mapping[str, Any] | None = None,
+    only: Collection[str] | None = None,
+    canary: bool = False,
 ) -> Submission:
     """Run what is not done yet of a sweep.
 
@@ -84,11 +88,12 @@ def submit(
     ----------
     sweep : Sweep
         Runs that an earlier sweep of the same name had stay in it.
-    on : {"local", "inline"}
+    on : {"local", "slurm", "inline"}
         ``local``: worker processes through submitit's local executor, which outlive this one;
+        ``slurm``: job arrays, one for each class of the sweep's ``resources``;
         ``inline``: in this process, which then waits.
     workers : int
-        Worker processes (``local``).
+        Worker processes (``local``), or jobs at a time of a class that does not say (``slurm``).
     root, tracking_uri : optional
         Where runs are kept and tracked; see :class:`scaling.store.Store`.
     rerun : {"missing", "failed", "all"}
@@ -99,7 +104,15 @@ def submit(
     wait : bool
         Show the progress and return when the workers have ended.
     resources : Resources, optional
-        What a worker may use.
+        What a worker may use (``local``, ``inline``); by default what the sweep says, without
+        its ``minutes``.
+    settings : dict, optional
+        Fields of :class:`cluster.resources.Resources` that win over those of the sweep.
+    only : collection of str, optional
+        The runs to look at; all for None.
+    canary : bool
+        On SLURM: try the smallest and the largest run for a few steps first; the rest follows
+        only if they succeed.
 
     Returns
     -------
@@ -108,9 +121,9 @@ def submit(
     Raises
     ------
     ValueError
-        For an option that is not known.
+        For an option that is not known, or resources that the SLURM site does not have.
     WorkError
-        When waiting, if the workers ended with runs left undone.
+        When waiting, if the workers ended with runs left undone; without a SLURM that answers.
     KeyboardInterrupt
         When waiting, after Ctrl-C; what ran is checkpointed.
     """
@@ -118,20 +131,29 @@ def submit(
     _one_of("rerun", rerun, RERUNS)
     if workers < 1:
         raise ValueError(f"workers {workers} is below 1")
-    resources = resources or Resources()
+    if canary and on != "slurm":
+        raise ValueError(f"canary has no effect on {on!r}: it is for jobs that wait in a queue")
+    rules = ResourceRules.parse(sweep.resources, settings)
+    resources = resources or replace(rules.of(0), minutes=None)
     store = Store.at(root)
     uri = tracking_uri or store.tracking_uri
-    ends = _runs_to_do(store, sweep, rerun)
+    ends = _runs_to_do(store, sweep, rerun, only)
     specs = {entry.run_id: entry.spec for entry in sweep if entry.run_id in ends}
-    tasks = [task.run_ids for task in make_tasks(specs.items())]
+    longest_first = make_tasks(specs.items())
+    tasks = [task.run_ids for task in longest_first]
     chosen = tuple(run_id for task in tasks for run_id in task)
     skipped = tuple(entry.run_id for entry in sweep if entry.run_id not in ends)
     submission = Submission(sweep.name, chosen, skipped)
+    plan = None
+    if on == "slurm":
+        from cluster import remote
+
+        plan = remote.plan(sweep, longest_first, rules, workers)
     if dry_run:
         return submission
     _write_sweep(store, sweep)
     if rerun == "all":
-        for entry in sweep:
+        for entry in (entry for entry in sweep if entry.run_id in ends):
             _begin_anew(store, entry.run_id, lease_dir(store, entry.spec, entry.run_id))
         ends = dict.fromkeys(ends, 0)
     from cluster.track import deliver, prepare_tracking, start_shipper, take_over
@@ -140,6 +162,17 @@ def submit(
         deliver(store, sweep, uri)
         return submission
     prepare_tracking(store, sweep, uri)
+    if plan is not None:
+        queues = remote.launch(store, sweep, plan, ends, canary)
+        job_ids = tuple(job for queue in queues for job in queue.slurm_jobs)
+        shipper = start_shipper(store, sweep.name, uri)
+        submission = replace(submission, job_ids=job_ids, shipper=shipper)
+        if wait:
+            try:
+                remote.wait(store, sweep.name, plan, queues)
+            finally:
+                take_over(store, sweep, uri, shipper)
+        return submission
     queue = Queue.new(store.sweep_dir(sweep.name), tasks, ends)
     if on == "inline":
         queue = queue.with_jobs([ProcessId.of()])
@@ -165,10 +198,14 @@ def _one_of(option: str, value: str, allowed: Sequence[str]) -> None:
         raise ValueError(f"{option} {value!r} is not known: choose one of {', '.join(allowed)}")
 
 
-def _runs_to_do(store: Store, sweep: Sweep, rerun: Rerun) -> dict[str, int]:
+def _runs_to_do(
+    store: Store, sweep: Sweep, rerun: Rerun, only: Collection[str] | None
+) -> dict[str, int]:
     """The runs to do, with how often each has ended so far."""
     chosen = {}
     for entry in sweep:
+        if only is not None and entry.run_id not in only:
+            continue
         events = read_journal(store.run_dir(entry.run_id))
         last = end(events)
         if rerun == "all" or last is None or (rerun == "failed" and last["status"] == "failed"):
@@ -186,6 +223,7 @@ def _write_sweep(store: Store, sweep: Sweep) -> None:
         time.sleep(0.1)
     with lease:
         before = SweepType.read(path) if path.exists() else SweepType(sweep.name, ())
+        resources = sweep.resources or before.resources
         ours = {entry.run_id for entry in sweep}
         others = [entry for entry in before if entry.run_id not in ours]
         if others:
@@ -203,13 +241,13 @@ def _write_sweep(store: Store, sweep: Sweep) -> None:
                 name = f"{entry.name}-{entry.run_id[:6]}" if clash else entry.name
                 merged.append(replace(entry, name=name))
                 taken.add(name)
-        if len(merged) > len(before):
-            SweepType(sweep.name, tuple(merged)).write(path)
+        if len(merged) > len(before) or resources != before.resources:
+            SweepType(sweep.name, tuple(merged), resources).write(path)
 
 
 def _begin_anew(store: Store, run_id: str, held: Path) -> None:
     """Throw away what a run and its trunk have; the log and the leases stay."""
-    lease = claim(held)
+    lease = claim(held, after=last_epoch(store.run_dir(run_id)))
     if lease is None:
         note(f"run {run_id} is being done right now: it is not begun anew")
         return
@@ -217,8 +255,8 @@ def _begin_anew(store: Store, run_id: str, held: Path) -> None:
         run_dir = store.run_dir(run_id)
         for path in [*run_dir.glob("*.pt"), *held.glob("*.pt")]:
             path.unlink()
-        for name in (STATE, JOURNAL):
-            (run_dir / name).unlink(missing_ok=True)
+        (run_dir / STATE).unlink(missing_ok=True)
+        begin_anew(run_dir, lease.epoch)
 
 
 def _run_inline(store: Store, name: str, queue: Queue, resources: Resources) -> None:

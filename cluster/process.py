@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-import platform
 import subprocess
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
+
+from scaling.host import node_name
 
 
 @dataclass(frozen=True)
@@ -17,7 +18,7 @@ class ProcessId:
     Attributes
     ----------
     host : str
-        The machine's name.
+        The node's name.
     space : str
         Boot and process-number space: containers on one machine may share its name.
     pid : int
@@ -34,7 +35,7 @@ class ProcessId:
     def of(cls, pid: int | None = None) -> ProcessId:
         """The identity of a process of this machine, by default of this one."""
         pid = os.getpid() if pid is None else pid
-        return cls(platform.node(), _space(), pid, _started(pid))
+        return cls(node_name(), _space(), pid, _started(pid))
 
     @classmethod
     def from_dict(cls, value: dict[str, Any]) -> ProcessId:
@@ -48,7 +49,7 @@ class ProcessId:
     @property
     def is_local(self) -> bool:
         """Whether it is of this machine, so that :attr:`is_alive` can be known."""
-        return (self.host, self.space) == (platform.node(), _space())
+        return (self.host, self.space) == (node_name(), _space())
 
     @property
     def is_alive(self) -> bool:

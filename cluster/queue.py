@@ -1,4 +1,7 @@
-"""A submission on disk: the runs that it asked for, in order, and the processes that do them."""
+"""A submission on disk: the runs that it asked for, in order, and who does them.
+
+A submission to SLURM has one queue for each class of resources.
+"""
 
 from __future__ import annotations
 
@@ -6,10 +9,12 @@ import json
 import secrets
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from cluster.process import ProcessId
+from cluster.scheduler import Answer, ask
 from scaling.journal import end, read_journal
 from scaling.store import Store, read_json, write_atomic
 
@@ -27,12 +32,20 @@ class Queue:
         is not begun again by the same submission.
     jobs : tuple of ProcessId
         The processes that do the work.
+    slurm_jobs, canary : tuple of str
+        Or the SLURM jobs (of an array the one number that stands for all its tasks), and those
+        that try the smallest and the largest run before.
+    resources : dict
+        What a worker may use; see :class:`cluster.resources.Resources`.
     """
 
     path: Path
     tasks: tuple[tuple[str, ...], ...]
     ends: Mapping[str, int]
     jobs: tuple[ProcessId, ...] = ()
+    slurm_jobs: tuple[str, ...] = ()
+    canary: tuple[str, ...] = ()
+    resources: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
     def new(
@@ -59,6 +72,9 @@ class Queue:
             tuple(tuple(task) for task in value["tasks"]),
             value["ends"],
             tuple(ProcessId.from_dict(job) for job in value["jobs"]),
+            tuple(value.get("slurm_jobs", ())),
+            tuple(value.get("canary", ())),
+            value.get("resources", {}),
         )
 
     def write(self) -> None:
@@ -67,17 +83,38 @@ class Queue:
             "tasks": self.tasks,
             "ends": self.ends,
             "jobs": [job.to_dict() for job in self.jobs],
+            "slurm_jobs": self.slurm_jobs,
+            "canary": self.canary,
+            "resources": self.resources,
         }
         write_atomic(self.path, json.dumps(value))
 
     def with_jobs(self, jobs: Sequence[ProcessId]) -> Queue:
         """The same queue, with the processes that do it."""
-        return Queue(self.path, self.tasks, self.ends, tuple(jobs))
+        return replace(self, jobs=tuple(jobs))
+
+    def stop(self) -> None:
+        """Ask all workers to checkpoint and end, wherever they are, and not to come back."""
+        write_atomic(self.stop_path, "")
+
+    @property
+    def stop_path(self) -> Path:
+        """The file whose presence says that :meth:`stop` was called."""
+        return self.path.with_suffix(".stop")
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether :meth:`stop` was called."""
+        return self.stop_path.exists()
 
     @property
     def live_jobs(self) -> list[ProcessId]:
         """The processes that still run; those of another machine count as running."""
         return [job for job in self.jobs if not job.is_local or job.is_alive]
+
+    def is_live(self, answer: Answer) -> bool:
+        """Whether some process or SLURM job works on it or will, by what SLURM says."""
+        return bool(self.live_jobs) or any(answer.may_run(job) for job in self.slurm_jobs)
 
     def is_open(self, store: Store, run_id: str) -> bool:
         """Whether a run is still to be done for this submission."""
@@ -93,14 +130,19 @@ def count_ends(events: Sequence[Mapping[str, object]]) -> int:
     return sum(event["event"] == "end" for event in events)
 
 
-def live_queues(sweep_dir: Path) -> list[Queue]:
-    """The submissions of a sweep that some process still works on."""
+def read_queues(sweep_dir: Path) -> list[Queue]:
+    """All submissions of a sweep, oldest first."""
     queues = []
     for path in sorted((sweep_dir / "submissions").glob("*.json")):
         try:
-            queue = Queue.read(path)
+            queues.append(Queue.read(path))
         except OSError:  # replaced or removed meanwhile
             continue
-        if queue.live_jobs:
-            queues.append(queue)
     return queues
+
+
+def ask_about(queues: Sequence[Queue]) -> Answer:
+    """What SLURM says of the jobs of some submissions."""
+    jobs = [job for queue in queues for job in (*queue.slurm_jobs, *queue.canary)]
+    day = queues[0].path.stem[:8] if jobs else ""
+    return ask(jobs, since=f"{day[:4]}-{day[4:6]}-{day[6:]}" if day.isdigit() else "")

@@ -1,33 +1,260 @@
-"""What a worker may use."""
+"""What a worker may use, and which runs get what: the ``resources`` of a sweep file."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any
+
+from scaling.names import refuse_unknown
+from scaling.typed import convert, typed
+
+SHORTEST_MINUTES = 2.0
+SHARDS = ("auto", "ddp", "fsdp")
+_MEGABYTES = {"K": 1 / 1024, "M": 1.0, "G": 1024.0, "T": 1024.0**2}
 
 
 @dataclass(frozen=True)
 class Resources:
-    """What one worker may use.
+    """What one worker may use; only the first five matter outside SLURM.
 
     Attributes
     ----------
     threads : int
-        CPU threads; a run's result is the same bits for the same number.
+        CPU threads of a run; its result is the same bits for the same number.
     device : str
         ``auto`` is CUDA where there is one, else the CPU.
     checkpoint_seconds : float
         Least time between checkpoints of a run.
     minutes : float or None
-        Time after which a worker checkpoints and ends; None for no limit.
+        Time after which a worker checkpoints and ends; on SLURM the job's limit, after which it
+        goes on in the queue again. None for no limit, on SLURM for the partition's.
+    micro_batch : int
+        Sequences (examples) of a forward pass; 0 for the whole batch.
+    shard : {"auto", "ddp", "fsdp"}
+        How a run spans processes.
+    partition, account, qos, constraint : str
+        As ``sbatch`` has them; empty for the site's default.
+    nodes, tasks_per_node : int
+        Processes of a run; with more than one it has a job of its own.
+    gpus, memory : int, str
+        Of a node; ``memory`` as ``32GB`` or ``800MB``.
+    cpus : int
+        Of a task; 0 for ``threads`` x ``side_by_side``.
+    workers : int
+        Jobs at a time; 0 for ``--workers``.
+    side_by_side : int
+        Runs at a time in one job; 0 for as many as its CPUs, and its memory as measured on the
+        first run, allow.
+    alone : bool
+        Whether each run gets a job of its own, which starts once, with its own place in the queue.
+    setup : tuple of str
+        Shell lines before the worker: modules, environment.
+    python : str
+        Shell command that starts Python, such as a container's prologue; empty for this one.
+    sbatch : dict
+        Further options of ``sbatch``, ``true`` for those without a value.
+    margin_seconds : float
+        What a worker leaves of ``minutes`` for its last checkpoint; 0 for a tenth of it, in
+        [20, 120].
     """
 
     threads: int = 1
     device: str = "auto"
     checkpoint_seconds: float = 60.0
     minutes: float | None = None
+    micro_batch: int = 0
+    shard: str = "auto"
+    partition: str = ""
+    account: str = ""
+    qos: str = ""
+    constraint: str = ""
+    nodes: int = 1
+    tasks_per_node: int = 1
+    gpus: int = 0
+    memory: str = ""
+    cpus: int = 0
+    workers: int = 0
+    side_by_side: int = 0
+    alone: bool = False
+    setup: tuple[str, ...] = ()
+    python: str = ""
+    sbatch: Mapping[str, Any] = field(default_factory=dict)
+    margin_seconds: float = 0.0
 
     def __post_init__(self) -> None:
-        if self.threads < 1:
-            raise ValueError(f"threads {self.threads} is below 1")
+        for name in ("threads", "nodes", "tasks_per_node"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} {getattr(self, name)} is below 1")
+        for name in ("gpus", "cpus", "workers", "side_by_side", "micro_batch", "margin_seconds"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} {getattr(self, name)} is below 0")
         if self.minutes is not None and not self.minutes > 0:
             raise ValueError(f"minutes {self.minutes} is not above 0: leave it out for no limit")
+        if self.shard not in SHARDS:
+            refuse_unknown(self.shard, SHARDS, "shard")
+        if self.memory and not _memory(self.memory):
+            raise ValueError(f"memory {self.memory!r} is no amount: write it as 32GB or 800MB")
+        if self.processes > 1 and self.side_by_side > 1:
+            raise ValueError(
+                f"side_by_side {self.side_by_side} with {self.processes} processes a run: a run "
+                "that spans processes has its job alone; leave side_by_side out"
+            )
+
+    @property
+    def processes(self) -> int:
+        """Processes of one run."""
+        return self.nodes * self.tasks_per_node
+
+    @property
+    def is_alone(self) -> bool:
+        """Whether each run has a job of its own."""
+        return self.alone or self.processes > 1
+
+    @property
+    def cpus_per_task(self) -> int:
+        """CPUs of a task."""
+        return self.cpus or self.threads * max(1, self.side_by_side)
+
+    @property
+    def most_side_by_side(self) -> int:
+        """Runs at a time that the CPUs allow."""
+        return self.side_by_side or max(1, self.cpus_per_task // self.threads)
+
+    @property
+    def memory_mb(self) -> float:
+        """Memory of a node in MB (2^20 bytes); 0 where not given."""
+        return _memory(self.memory)
+
+    @property
+    def margin(self) -> float:
+        """Seconds before its limit at which a worker stops."""
+        limit = 60 * (self.minutes or 0.0)
+        return self.margin_seconds or min(120.0, max(20.0, limit / 10))
+
+    def to_dict(self) -> dict[str, Any]:
+        """The settings that are not the default's, as plain values."""
+        default = asdict(Resources())
+        values = {name: v for name, v in asdict(self).items() if v != default[name]}
+        return json.loads(json.dumps(values))  # type: ignore[no-any-return]
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Resources:
+        """The resources that :meth:`to_dict`, a sweep file or a command line describes.
+
+        Raises
+        ------
+        ValueError
+            For an unknown name or a value out of range.
+        """
+        return typed(cls, _checked(values))
+
+
+@dataclass(frozen=True)
+class ResourceRules:
+    """Resources by the size of a run's model.
+
+    Attributes
+    ----------
+    base : dict
+        Settings of every run.
+    rules : tuple of (num_params, dict)
+        Settings from that size on, ascending; the larger come later and win.
+    """
+
+    base: Mapping[str, Any] = field(default_factory=dict)
+    rules: tuple[tuple[float, Mapping[str, Any]], ...] = ()
+
+    @classmethod
+    def parse(
+        cls, value: Mapping[str, Any], settings: Mapping[str, Any] | None = None
+    ) -> ResourceRules:
+        """The rules in a sweep's ``resources``; ``settings`` win over all of them.
+
+        Raises
+        ------
+        ValueError
+            For an unknown name, a rule without ``from_params`` or a value out of range.
+        """
+        base = {name: v for name, v in value.items() if name != "rules"}
+        found = []
+        listed = value.get("rules", ())
+        if not isinstance(listed, Sequence) or isinstance(listed, str):
+            raise ValueError("resources: rules must be a list of mappings with from_params")
+        for i, rule in enumerate(listed, start=1):
+            if not isinstance(rule, Mapping) or "from_params" not in rule:
+                raise ValueError(f"resources: rule {i} has no from_params: from which size on?")
+            rest = {name: v for name, v in rule.items() if name != "from_params"}
+            size = convert("float", "from_params", rule["from_params"])
+            found.append((size, {**rest, **(settings or {})}))
+        rules = cls({**base, **(settings or {})}, tuple(sorted(found, key=lambda rule: rule[0])))
+        for size in (0.0, *(size for size, _ in rules.rules)):
+            rules.of(size)
+        return rules
+
+    def of(self, num_params: float) -> Resources:
+        """What a run with so many parameters may use.
+
+        Raises
+        ------
+        ValueError
+            If the settings do not go together.
+        """
+        merged = dict(self.base)
+        for size, rule in self.rules:
+            if num_params >= size:
+                merged.update(rule)
+        try:
+            return Resources.from_dict(merged)
+        except ValueError as error:
+            raise ValueError(f"resources: {error}") from None
+
+
+def parse_settings(words: Sequence[str]) -> dict[str, Any]:
+    """Settings from a command line's ``KEY=VALUE``; values as YAML has them.
+
+    Raises
+    ------
+    ValueError
+        For a word without ``=``.
+    """
+    import yaml
+
+    settings = {}
+    for word in words:
+        name, equals, text = word.partition("=")
+        if not equals:
+            raise ValueError(f"setting {word!r} has no value: write it as KEY=VALUE")
+        try:
+            settings[name] = yaml.safe_load(text)
+        except yaml.YAMLError:
+            settings[name] = text
+    return settings
+
+
+def _checked(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings by name, lists as tuples; values that ``typed`` leaves as they are, checked."""
+    names = {f.name for f in fields(Resources)}
+    checked = dict(values)
+    for name in values:
+        if name not in names:
+            refuse_unknown(str(name), (*names, "rules"), "setting")
+    if checked.get("minutes") is not None:
+        checked["minutes"] = convert("float", "minutes", checked["minutes"])
+    if "setup" in checked:
+        lines = checked["setup"]
+        lines = [lines] if isinstance(lines, str) else lines
+        if not isinstance(lines, Sequence) or not all(isinstance(line, str) for line in lines):
+            raise ValueError("setup must be a list of shell lines")
+        checked["setup"] = tuple(lines)
+    if not isinstance(checked.get("sbatch", {}), Mapping):
+        raise ValueError("sbatch must be a mapping of sbatch's options, as exclusive: true")
+    return checked
+
+
+def _memory(text: str) -> float:
+    """MB in an amount such as ``32GB``; 0 if it is none."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT])i?B?", text.strip(), re.IGNORECASE)
+    return float(match[1]) * _MEGABYTES[match[2].upper()] if match else 0.0

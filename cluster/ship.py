@@ -16,13 +16,13 @@ from pathlib import Path
 from typing import Any
 
 from cluster.lease import claim
-from cluster.queue import live_queues
 from cluster.status import SweepStatus, read_rows, sweep_status
 from scaling.cli import describe
 from scaling.store import Store
 from scaling.tracking import Tracker, TrackingError
 
 SHIP_SECONDS = 5.0
+SLURM_SECONDS = 20.0  # a controller has others to serve
 SHIP_SHARE = 50  # a pass takes at most one part in so many of a processor
 LONGEST_SECONDS = 60.0
 
@@ -75,14 +75,16 @@ def follow(
     status = None
     while True:
         began = time.process_time()
-        busy = bool(live_queues(store.sweep_dir(name)))
         rows = read_rows(store, name)
         status = sweep_status(name, root, rows=rows, before=status)
         shipped = _ship(store, tracker, rows, status, complete)
-        if not busy:
+        if not status.is_live:
             return shipped
+        if status.problem and len(status.in_state("done", "diverged")) == len(rows):
+            return shipped  # who works on it is not known, and there is nothing left to do
         spent = time.process_time() - began
-        sleep(min(max(SHIP_SECONDS, SHIP_SHARE * spent), LONGEST_SECONDS))
+        least = SLURM_SECONDS if status.is_on_slurm else SHIP_SECONDS
+        sleep(min(max(least, SHIP_SHARE * spent), LONGEST_SECONDS))
 
 
 def _ship(
@@ -100,7 +102,7 @@ def _ship(
             run_id = row["run_id"]
             if run_id in complete or states[run_id] == "planned":
                 continue
-            alive = states[run_id] in ("running", "queued")
+            alive = states[run_id] in ("running", "queued", "pre-empted")
             delivered = tracker.ship(store.run_dir(run_id), row, alive=alive)
             if delivered and states[run_id] != "queued":
                 complete.add(run_id)

@@ -1,27 +1,34 @@
-"""How far a sweep is, from the runs' own folders; needs neither torch nor MLflow."""
+"""How far a sweep is: what its runs' folders say, joined with what SLURM says of its jobs.
+
+Needs neither torch nor MLflow.
+"""
 
 from __future__ import annotations
 
 import json
-import platform
-import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cluster.process import ProcessId
-from cluster.queue import Queue, count_ends, live_queues
-from scaling.journal import STATE, end, read_journal
+from cluster.failures import Failure, cause_of, group_failures
+from cluster.queue import ask_about, read_queues
+from cluster.scheduler import Answer
+from cluster.verdict import Work, judge
+from scaling.journal import STATE
 from scaling.store import Store, read_json
 
-STATES = ("done", "running", "queued", "planned", "stopped", "stalled", "failed", "diverged")
-"""``planned``: nobody was asked to do it; ``queued``: a live worker will; ``stopped``: it was
-asked to stop and is checkpointed; ``stalled``: its worker died or gives no sign of life."""
+STATES = (
+    *("done", "running", "queued", "planned", "pre-empted", "stopped"),
+    *("stalled", "failed", "diverged", "unknown"),
+)
+"""``planned``: nobody was asked to do it; ``queued``: a live worker or a job in SLURM's queue
+will; ``pre-empted``: its job had to make room and goes on later; ``stopped``: it was asked to
+stop and is checkpointed; ``stalled``: its worker died or gives no sign of life; ``unknown``:
+SLURM has a word for its job that is not known here."""
 
 ENDED = ("done", "diverged", "failed")
-STALL_SECONDS = 120.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +49,12 @@ class RunStatus:
         The last held-out loss.
     seconds : float or None
         Time that it trained so far.
+    gpus : int or None
+        GPUs that it trains on; None where its worker did not say.
+    job : str
+        The SLURM job that has or had it, ``12_3`` for a task of an array; empty without SLURM.
+    cause : str
+        Why it failed, diverged or stalled, one of :data:`cluster.failures.NAMES`.
     """
 
     run_id: str
@@ -53,6 +66,9 @@ class RunStatus:
     num_tokens: int
     loss: float | None
     seconds: float | None
+    gpus: int | None = None
+    job: str = ""
+    cause: str = ""
 
     @property
     def progress(self) -> float:
@@ -71,10 +87,32 @@ class RunStatus:
 
 @dataclass(frozen=True)
 class SweepStatus:
-    """All runs of a sweep as they stand."""
+    """All runs of a sweep as they stand.
+
+    Attributes
+    ----------
+    name : str
+    runs : tuple of RunStatus
+    failures : tuple of Failure
+        What broke, by cause, the most frequent first.
+    is_live : bool
+        Whether some process or job works on it or waits to.
+    is_on_slurm : bool
+        Whether jobs of it were submitted to SLURM.
+    problem : str
+        What SLURM could not be asked; empty if all went well.
+    gpu_hours_used : float or None
+        What its jobs had allocated, all attempts, waste too; without SLURM's accounting what its
+        runs trained. None where nobody says.
+    """
 
     name: str
     runs: tuple[RunStatus, ...]
+    failures: tuple[Failure, ...] = ()
+    is_live: bool = False
+    is_on_slurm: bool = False
+    problem: str = ""
+    gpu_hours_used: float | None = None
 
     @property
     def counts(self) -> dict[str, int]:
@@ -92,6 +130,13 @@ class SweepStatus:
         """The share of these that is done, runs in progress by their tokens."""
         return sum(run.flops * run.progress for run in self.runs)
 
+    @property
+    def gpu_hours_left(self) -> float | None:
+        """What the rest takes at the pace so far; None as long as nothing is known of it."""
+        if not self.flops_done or self.gpu_hours_used is None:
+            return None
+        return self.gpu_hours_used / self.flops_done * (self.flops_total - self.flops_done)
+
     def in_state(self, *states: str) -> list[RunStatus]:
         """The runs in one of ``states``."""
         return [run for run in self.runs if run.state in states]
@@ -103,6 +148,10 @@ class SweepStatus:
             "counts": self.counts,
             "flops_done": self.flops_done,
             "flops_total": self.flops_total,
+            "gpu_hours_used": self.gpu_hours_used,
+            "gpu_hours_left": self.gpu_hours_left,
+            "problem": self.problem,
+            "failures": [failure.to_dict() for failure in self.failures],
             "runs": [
                 {
                     "run_id": run.run_id,
@@ -113,6 +162,8 @@ class SweepStatus:
                     "num_tokens": run.num_tokens,
                     "loss": run.loss,
                     "seconds_left": run.seconds_left,
+                    "job": run.job,
+                    "cause": run.cause,
                 }
                 for run in self.runs
             ],
@@ -146,6 +197,7 @@ def sweep_status(
     *,
     rows: Sequence[Mapping[str, Any]] | None = None,
     before: SweepStatus | None = None,
+    answer: Answer | None = None,
 ) -> SweepStatus:
     """How far the sweep ``name`` is.
 
@@ -156,7 +208,9 @@ def sweep_status(
     rows : list of dict, optional
         The sweep's lines, where the caller has read them.
     before : SweepStatus, optional
-        An earlier answer: runs that were done or diverged then are not read again.
+        An earlier status: runs that were done or diverged then are not read again.
+    answer : Answer, optional
+        What SLURM says, where it was asked already.
 
     Raises
     ------
@@ -165,65 +219,59 @@ def sweep_status(
     """
     store = Store.at(root)
     rows = read_rows(store, name) if rows is None else rows
+    queues = read_queues(store.sweep_dir(name))
+    answer = ask_about(queues) if answer is None else answer
+    work = Work(queues, answer)
     known = {run.run_id: run for run in before.in_state("done", "diverged")} if before else {}
-    queues = live_queues(store.sweep_dir(name))
-    waiting = {run_id: queue for queue in queues for task in queue.tasks for run_id in task}
-    runs = []
-    for row in rows:
-        run_id = row["run_id"]
-        if run_id in known:
-            runs.append(known[run_id])
-        else:
-            runs.append(_run_status(store.run_dir(run_id), row, waiting.get(run_id)))
-    return SweepStatus(name, tuple(runs))
+    begun = _folders(store.root / "runs")
+    runs = tuple(
+        known.get(row["run_id"]) or _run_status(store, row, work, row["run_id"] in begun)
+        for row in rows
+    )
+    broken = [run for run in runs if run.cause]
+    resources = {run.run_id: work.resources(run.run_id) for run in broken}
+    return SweepStatus(
+        name,
+        runs,
+        tuple(group_failures(name, broken, store, resources)),
+        is_live=bool(work.live_queues),
+        is_on_slurm=work.is_on_slurm,
+        problem=answer.problem,
+        gpu_hours_used=_gpu_hours(runs, answer if work.is_on_slurm else None),
+    )
 
 
-def _run_status(run_dir: Path, row: Mapping[str, Any], queue: Queue | None) -> RunStatus:
-    record = read_json(run_dir / STATE) or {}
-    state, reason = _state(run_dir, record, row["run_id"], queue)
+def _folders(folder: Path) -> set[str]:
+    """The names in a folder, in one call: most runs of a large sweep have none yet."""
+    try:
+        return {path.name for path in folder.iterdir()}
+    except FileNotFoundError:
+        return set()
+
+
+def _run_status(store: Store, row: Mapping[str, Any], work: Work, begun: bool) -> RunStatus:
+    run_id = row["run_id"]
+    run_dir = store.run_dir(run_id) if begun else None
+    record = (run_dir and read_json(run_dir / STATE)) or {}
+    verdict = judge(run_dir, record, run_id, work)
     return RunStatus(
-        run_id=row["run_id"],
+        run_id=run_id,
         name=row["name"],
-        state=state,
-        reason=reason,
+        state=verdict.state,
+        reason=verdict.reason,
         flops=float(row["flops"]),
         step=int(record.get("step", 0)),
         num_tokens=int(row["num_tokens"]),
         loss=record.get("loss"),
         seconds=record.get("seconds"),
+        gpus=record.get("gpus"),
+        job=verdict.job,
+        cause=cause_of(verdict.state, verdict.reason),
     )
 
 
-def _state(
-    run_dir: Path, record: Mapping[str, Any], run_id: str, queue: Queue | None
-) -> tuple[str, str]:
-    """The state of a run, and why."""
-    state = record.get("state")
-    if state == "done":
-        return "done", ""
-    if state == "running":
-        alive, silence = _is_alive(record), time.time() - record["time"]
-        if alive and silence < STALL_SECONDS:
-            return "running", ""
-        if alive:
-            return "stalled", f"no sign of life for {silence:.0f} s"
-    events = read_journal(run_dir)
-    last = end(events)
-    if last and last["status"] != "failed":
-        return last["status"], str(last.get("reason") or "")
-    if queue is not None and count_ends(events) <= queue.ends.get(run_id, 0):
-        return "queued", ""
-    if last:
-        return "failed", str(last.get("reason") or "")
-    if state == "stopped":
-        return "stopped", "checkpointed; submit again to go on"
-    if events or state:
-        return "stalled", "its worker died; submit again to go on"
-    return "planned", ""
-
-
-def _is_alive(record: Mapping[str, Any]) -> bool:
-    """Whether the process that wrote a run's state may still run."""
-    if record.get("host") != platform.node():
-        return bool(time.time() - record["time"] < STALL_SECONDS)
-    return ProcessId.of(record["pid"]).started != ""
+def _gpu_hours(runs: Sequence[RunStatus], answer: Answer | None) -> float | None:
+    if answer is not None and answer.gpu_seconds is not None:
+        return answer.gpu_seconds / 3600
+    said = [run.gpus * run.seconds for run in runs if run.gpus is not None and run.seconds]
+    return sum(said) / 3600 if said else None

@@ -28,16 +28,6 @@ def make_sweep(tiny):
     return make
 
 
-@pytest.fixture(scope="session")
-def empty_store(tmp_path_factory):
-    """A SQLite tracking store with its tables; making one takes seconds."""
-    from scaling.tracking import connect
-
-    path = tmp_path_factory.mktemp("store") / "mlflow.db"
-    connect(f"sqlite:///{path}")
-    return path
-
-
 @pytest.fixture
 def store_ready(home, empty_store):
     """The home's tracking store, ready."""

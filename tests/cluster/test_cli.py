@@ -12,8 +12,8 @@ import time
 import pytest
 
 from cluster import submit
-from cluster.live import duration, render, summary
 from cluster.status import sweep_status
+from cluster.view import duration, render, summary
 from scaling.cli import main
 
 
@@ -68,6 +68,88 @@ def test_a_failed_run_makes_the_exit_code_one_and_retry_runs_it(sweep_file, caps
     assert "2 failed before: `scaling retry tiny`" in capsys.readouterr().out
     assert main(["retry", "tiny", "--on", "inline", "--json"]) == 0
     assert len(said(capsys)["submitted"]) == 2
+
+
+@pytest.fixture
+def broken(make_sweep, store_ready, monkeypatch):
+    """A sweep of three runs: one out of memory, one with a bug, one done."""
+    import scaling.training as trainer
+
+    sweep, make_task = make_sweep(seed=[0, 1, 2]), trainer.make_task
+
+    def bad(spec, *args):
+        if spec.seed < 2:
+            raise [RuntimeError("CUDA out of memory. Tried"), KeyError("width")][spec.seed]
+        return make_task(spec, *args)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(trainer, "make_task", bad)
+        submit(sweep, on="inline")
+    return sweep
+
+
+def test_status_groups_failures_with_a_log_and_the_command_that_retries_them(broken, capsys):
+    assert main(["status", "tiny"]) == 0
+    out = capsys.readouterr().out
+    assert "tiny: 1 done, 2 failed of 3" in out
+    assert "oom: 1 (N=4.89k D=8.19k seed=0)" in out
+    assert "RuntimeError: CUDA out of memory. Tried" in out
+    assert "scaling retry tiny --cause oom" in out
+    assert "scaling retry tiny --cause other" in out
+    assert "nobody works on it: `scaling retry tiny` does what is left" in out
+    assert main(["status", "tiny", "--json"]) == 0
+    failures = said(capsys)["failures"]
+    assert {failure["cause"]: failure["count"] for failure in failures} == {"oom": 1, "other": 1}
+    assert all(failure["log_tail"] for failure in failures)
+
+
+def test_retry_does_only_what_broke_for_a_cause(broken, capsys):
+    chosen = next(e.run_id for e in broken if e.spec.seed == 0)
+    assert main(["retry", "tiny", "--cause", "oom", "--dry-run", "--json"]) == 0
+    assert said(capsys)["submitted"] == [chosen]
+    command = ["retry", "tiny", "--cause", "oom", "--on", "inline", "--set", "micro_batch=2"]
+    assert main([*command, "--json"]) in (0, 1)
+    assert said(capsys)["submitted"] == [chosen]
+    assert sweep_status("tiny").counts == {"done": 2, "failed": 1}
+    assert main(["retry", "tiny", "--cause", "time"]) == 2
+    assert "no run of 'tiny' to retry for the cause time: there are other (1)" in (
+        capsys.readouterr().err
+    )
+    assert main(["retry", "tiny", "--cause", "oon"]) == 2
+    assert "did you mean 'oom'" in capsys.readouterr().err
+
+
+def test_retry_goes_where_it_was_done_the_last_time(broken, home, monkeypatch):
+    from cluster import launch
+
+    places = []
+    monkeypatch.setattr(
+        launch, "submit", lambda *a, on, **o: places.append(on) or launch.Submission("tiny", (), ())
+    )
+    assert main(["retry", "tiny"]) == 0
+    for path in (home / "sweeps" / "tiny" / "submissions").glob("*.json"):
+        path.write_text(json.dumps({**json.loads(path.read_text()), "slurm_jobs": ["12"]}))
+    monkeypatch.setenv("PATH", str(home))
+    assert main(["retry", "tiny"]) == 0
+    assert places == ["local", "slurm"]
+
+
+def test_watch_off_a_terminal_ends_with_the_sweep(done, capsys):
+    assert main(["status", "tiny", "--watch"]) == 0
+    assert "all done: `scaling report tiny" in capsys.readouterr().out
+
+
+def test_without_slurm_status_says_so_in_one_line(done, home, monkeypatch, capsys):
+    for path in (home / "sweeps" / "tiny" / "submissions").glob("*.json"):
+        path.write_text(json.dumps({**json.loads(path.read_text()), "slurm_jobs": ["12"]}))
+    monkeypatch.setenv("PATH", str(home))
+    assert main(["status", "tiny"]) == 0
+    out = capsys.readouterr().out
+    assert "2 done of 2" in out
+    assert out.count("SLURM does not answer (squeue: No such file or directory") == 1
+    assert main(["cancel", "tiny"]) == 1
+    assert "SLURM does not answer (scancel: No such file" in capsys.readouterr().err
+    assert list((home / "sweeps" / "tiny" / "submissions").glob("*.stop"))
 
 
 def test_status_has_the_promised_keys(done, sweep_file, capsys):

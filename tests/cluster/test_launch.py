@@ -9,16 +9,19 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 
 import pytest
 
 from cluster import submit, sweep_status
 from cluster.cancel import cancel
-from cluster.job import LOG, run_queue, stop_on_signals
+from cluster.job import LOG, Shift, _fits, run_queue, stop_on_signals
+from cluster.lease import claim
 from cluster.queue import Queue
 from cluster.resources import Resources
-from scaling.journal import end, points, read_journal
+from scaling.journal import checkpoints, end, points, read_journal
 from scaling.store import Store, read_json
+from sweeps.sweep import Sweep
 
 pytestmark = pytest.mark.usefixtures("store_ready")
 
@@ -141,7 +144,7 @@ def test_a_stopped_run_goes_on_where_it_was(make_sweep, home):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"on": "moon"}, "'moon' is not known: choose one of local, inline"),
+        ({"on": "moon"}, "'moon' is not known: choose one of local, slurm, inline"),
         ({"rerun": "some"}, "choose one of missing, failed, all"),
         ({"workers": 0}, "workers 0 is below 1"),
         ({"tracking_uri": "foo://bar"}, "is of no known kind"),
@@ -200,10 +203,113 @@ os._exit(9)
     folder = store.trunk_dir(spec.trunk_id)
     for _ in range(3):
         subprocess.run([sys.executable, "-c", die, str(folder), purpose], check=False)
-    assert run_queue(store, "tiny", queue, Resources(), lambda: False) == 2
+    assert run_queue(store, "tiny", queue, Resources(), lambda: False).done == 2
     status = sweep_status("tiny")
     assert status.counts == ({"done": 1, "failed": 1} if failed else {"done": 2})
     assert all("3 workers died" in run.reason for run in status.in_state("failed"))
+
+
+def queue_of(store, sweep):
+    sweep.write(store.sweep_dir("tiny") / "sweep.jsonl")
+    chosen = submit(sweep, dry_run=True).submitted
+    return Queue.new(store.sweep_dir("tiny"), [(run_id,) for run_id in chosen], {})
+
+
+def test_a_worker_whose_time_is_over_begins_nothing(make_sweep, home):
+    store = Store.at(home)
+    queue = queue_of(store, make_sweep())
+    turn = run_queue(
+        store, "tiny", queue, Resources(), lambda: False, shift=Shift(until=time.time() - 1)
+    )
+    assert (turn.done, turn.short_of_time) == (0, True)
+    assert not (home / "runs").exists()
+
+
+def test_a_worker_anywhere_heeds_a_queue_that_was_stopped(make_sweep, home):
+    store = Store.at(home)
+    queue = queue_of(store, make_sweep())
+    queue.stop()
+    assert run_queue(store, "tiny", queue, Resources(), lambda: False).done == 0
+    assert not (home / "runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("seconds", "left", "fits"),
+    [
+        (0, 10, True),  # nothing is known yet
+        (50, 60, True),
+        (70, 60, False),  # a fresh worker can do it
+        (90, 60, False),
+        (150, 60, True),  # no worker can: it needs several, and half of this one is left
+        (150, 40, False),
+    ],
+)
+def test_a_worker_begins_what_ends_in_time_or_what_needs_more_than_one(seconds, left, fits):
+    assert _fits(seconds, Shift(until=time.time() + left, full_seconds=100)) == fits
+
+
+def test_near_its_end_a_worker_takes_the_short_runs_and_leaves_the_long(make_sweep, home):
+    """Its first run tells the pace: by that the other long one takes an hour, the short is free."""
+    store, sweep = Store.at(home), make_sweep(num_tokens=[8192, 16384], schedule="cosine")
+    queue = queue_of(store, sweep)
+    rows = [json.loads(line) for line in sweep.to_jsonl().splitlines()]
+    long, *_ = sorted(rows, key=lambda row: -row["num_tokens"])
+    extra = make_sweep(num_tokens=4096, schedule="cosine").entries[0]
+    rows.append({**json.loads(json.dumps(rows[0])), "run_id": extra.run_id})
+    rows[-1]["spec"], rows[-1]["num_tokens"] = extra.spec.to_dict(), 4096
+    short = next(row for row in rows if row["num_tokens"] == 8192)
+    short["flops"] = 1e30  # believed to be endless
+    rows[-1]["flops"] = 0.0
+    path = store.sweep_dir("tiny") / "sweep.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    order = [(row["run_id"],) for row in (long, short, rows[-1])]
+    queue = Queue.new(store.sweep_dir("tiny"), order, {})
+    shift = Shift(until=time.time() + 3600, full_seconds=1e40)
+    turn = run_queue(store, "tiny", queue, Resources(), lambda: False, shift=shift)
+    assert (turn.done, turn.short_of_time) == (2, True)
+    assert not store.run_dir(short["run_id"]).exists()
+
+
+def test_a_worker_waits_only_so_long_for_what_another_holds(make_sweep, home):
+    store, sweep = Store.at(home), make_sweep(schedule="cosine")
+    queue = queue_of(store, sweep)
+    with claim(store.run_dir(sweep.entries[0].run_id)):
+        began = time.monotonic()
+        turn = run_queue(
+            store, "tiny", queue, Resources(), lambda: False, shift=Shift(linger_seconds=0.5)
+        )
+    assert (turn.done, turn.short_of_time) == (0, False)
+    assert time.monotonic() - began < 30
+
+
+def test_the_resources_of_a_sweep_stay_with_it(make_sweep, home):
+    sweep = make_sweep(seed=[0, 1])
+    submit(replace(sweep, resources={"threads": 1, "minutes": 60}), on="inline")
+    path = Store.at(home).sweep_dir("tiny") / "sweep.jsonl"
+    assert Sweep.read(path).resources == {"threads": 1, "minutes": 60}
+    submit(make_sweep(seed=[1, 2]), on="inline")  # says nothing of them
+    kept = Sweep.read(path)
+    assert (len(kept), kept.resources) == (3, {"threads": 1, "minutes": 60})
+    assert [entry.run_id for entry in kept][:2] == [entry.run_id for entry in sweep]
+
+
+def test_only_some_runs_can_be_asked_for(make_sweep):
+    sweep = make_sweep(seed=[0, 1, 2])
+    one = sweep.entries[1].run_id
+    assert submit(sweep, on="inline", only=[one]).submitted == (one,)
+    assert sweep_status("tiny").counts == {"done": 1, "planned": 2}
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"canary": True}, "canary has no effect on 'local'"),
+        ({"settings": {"memroy": "1GB"}}, "unknown setting 'memroy': did you mean 'memory'"),
+    ],
+)
+def test_wrong_settings_are_refused(make_sweep, options, message):
+    with pytest.raises(ValueError, match=message):
+        submit(make_sweep(), **options)
 
 
 # with real worker processes
@@ -299,7 +405,7 @@ def test_cancel_checkpoints_what_runs_and_begins_nothing_more(make_sweep, home, 
     reaper.join()
     assert sweep_status("tiny").counts == {"planned": 1, "stopped": 1}
     stopped = sweep_status("tiny").in_state("stopped")[0]
-    assert (store.run_dir(stopped.run_id) / "checkpoint.pt").exists()
+    assert checkpoints(store.run_dir(stopped.run_id))
     assert cancel("tiny") == 0
 
 

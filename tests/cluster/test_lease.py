@@ -13,6 +13,7 @@ import pytest
 from cluster import lease as leases
 from cluster.lease import STALE_SECONDS, claim
 from cluster.process import ProcessId
+from scaling.errors import WorkerLostError
 
 
 def run_python(code, *args):
@@ -76,6 +77,19 @@ def test_the_dead_are_taken_over_and_counted_by_purpose(tmp_path):
         assert lease.after_death == 3
     with claim(tmp_path, "work") as lease:
         assert lease.after_death == 0  # the one before released it
+
+
+def test_a_holder_that_lost_its_team_counts_as_dead(tmp_path):
+    """It lives on and releases, but what it did must not be tried for ever."""
+    for deaths in (0, 1):
+        with pytest.raises(WorkerLostError), claim(tmp_path, "work") as lease:
+            assert lease.after_death == deaths
+            raise WorkerLostError("rank 1 is gone")
+    with pytest.raises(OSError, match="full"), claim(tmp_path, "work") as lease:
+        assert lease.after_death == 2
+        raise OSError("disk full")
+    with claim(tmp_path, "work") as lease:
+        assert lease.after_death == 0
 
 
 def test_another_purpose_does_not_inherit_the_deaths(tmp_path):

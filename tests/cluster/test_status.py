@@ -7,12 +7,15 @@ import platform
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import pytest
 
 from cluster.process import ProcessId
 from cluster.queue import Queue
-from cluster.status import STALL_SECONDS, STATES, sweep_status
+from cluster.scheduler import Answer, Job
+from cluster.status import STATES, sweep_status
+from cluster.verdict import STALL_SECONDS
 from scaling.journal import JOURNAL, STATE
 from scaling.store import Store, write_atomic
 
@@ -44,11 +47,13 @@ def place(home):
             lines = "".join(json.dumps(row) + "\n" for row in rows)
             write_atomic(store.sweep_dir("s") / "sweep.jsonl", lines)
 
-        def queue(self, tasks, ends=None, jobs=()):
-            Queue.new(store.sweep_dir("s"), tasks, ends or {}).with_jobs(jobs).write()
+        def queue(self, tasks, ends=None, jobs=(), **options):
+            queue = Queue.new(store.sweep_dir("s"), tasks, ends or {}).with_jobs(jobs)
+            replace(queue, **options).write()
+            return queue
 
-        def states(self):
-            return {run.run_id: run.state for run in sweep_status("s").runs}
+        def states(self, answer=None):
+            return {run.run_id: run.state for run in sweep_status("s", answer=answer).runs}
 
     return Place()
 
@@ -117,6 +122,128 @@ def test_what_a_live_worker_will_do_is_queued(place):
         "new": "queued",
         "not asked for": "planned",
     }
+
+
+def on_node(job, **changes):
+    """The state of a run that a job on another machine has, by default in its full vigour."""
+    return running(host="node7", job=job, **changes)
+
+
+def answer(*jobs, **options):
+    return Answer({job.job_id: job for job in jobs}, **options)
+
+
+def test_what_slurm_says_of_its_job_joins_what_a_run_says(place):
+    """Each run's job is in another state, and one worker is left that would take runs over."""
+    jobs = {
+        "works": Job("12_0", "RUNNING", nodes="n1"),
+        "node gone": Job("12_1", "NODE_FAIL", nodes="n1"),
+        "made room": Job("12_2", "PENDING", "Resources", before="PREEMPTED"),
+        "was signalled": Job("12_3", "PENDING", "BeginTime", before="REQUEUED"),
+        "out of time": Job("12_4", "PENDING", "BeginTime", before="TIMEOUT"),
+        "odd": Job("12_5", "FROZEN"),
+        "memory": Job("12_6", "OUT_OF_MEMORY", nodes="n2"),
+    }
+    for run_id, job in jobs.items():
+        state = "stopped" if job.before in ("REQUEUED", "TIMEOUT") else "running"
+        place(run_id, [START], **on_node(job.job_id, state=state))
+    place.sweep(*jobs, "not begun")
+    place.queue([*((r,) for r in jobs), ("not begun",)], slurm_jobs=["12"])
+    status = sweep_status("s", answer=answer(*jobs.values()))
+    found = {run.run_id: (run.state, run.reason) for run in status.runs}
+    assert found == {
+        "works": ("running", ""),
+        "node gone": ("queued", "job 12_1 lost its node on n1; another takes it over"),
+        "made room": ("pre-empted", "goes on when there is room"),
+        "was signalled": ("pre-empted", "goes on when there is room"),
+        "out of time": ("queued", "job 12_4 was requeued (TIMEOUT)"),
+        "odd": ("unknown", "unknown: FROZEN (job 12_5)"),
+        "memory": ("queued", "job 12_6 ran out of memory on n2; another takes it over"),
+        "not begun": ("queued", ""),
+    }
+    assert status.is_live
+    assert status.is_on_slurm
+    assert set(status.counts) <= set(STATES)
+
+
+@pytest.mark.parametrize(
+    ("word", "cut_off", "stopped", "fresh", "cause"),
+    [
+        ("OUT_OF_MEMORY", "failed", "stopped", "failed", "oom"),
+        ("TIMEOUT", "failed", "stopped", "failed", "time"),
+        ("NODE_FAIL", "failed", "stopped", "failed", "node"),
+        ("FAILED", "failed", "stopped", "failed", "other"),
+        ("PREEMPTED", "pre-empted", "pre-empted", "pre-empted", None),
+        ("CANCELLED", "stopped", "stopped", "planned", None),
+        ("COMPLETED", "stalled", "stopped", "planned", "killed"),
+    ],
+)
+def test_jobs_that_are_all_over_decide_what_became_of_a_run(
+    place, word, cut_off, stopped, fresh, cause
+):
+    place("cut off", [START], **on_node("12_0"))
+    place("stopped", [START], **on_node("12_0", state="stopped"))
+    place.sweep("cut off", "stopped", "not begun")
+    place.queue([("cut off",), ("stopped",), ("not begun",)], slurm_jobs=["12"])
+    status = sweep_status("s", answer=answer(Job("12_0", word, nodes="n1", exit_code="1:0")))
+    found = {run.run_id: run.state for run in status.runs}
+    assert found == {"cut off": cut_off, "stopped": stopped, "not begun": fresh}
+    assert not status.is_live
+    assert [failure.cause for failure in status.failures] == ([cause] if cause else [])
+
+
+def test_why_slurm_does_not_begin_is_said(place):
+    place.sweep("a")
+    place.queue([("a",)], slurm_jobs=["12"])
+    waiting = answer(Job("12_0", "PENDING", "QOSMaxJobsPerUserLimit"))
+    assert sweep_status("s", answer=waiting).runs[0].reason == "SLURM says QOSMaxJobsPerUserLimit"
+
+
+def test_a_canary_that_failed_is_named(place, home):
+    place.sweep("a")
+    queue = place.queue([("a",)], slurm_jobs=["13"], canary=["12"])
+    folder = queue.path.parents[1] / "canary" / queue.path.stem / "0123"
+    folder.mkdir(parents=True)
+    event = {"event": "end", "status": "failed", "reason": "KeyError: 'x'"}
+    (folder / JOURNAL).write_text(json.dumps(event) + "\n")
+    gone = answer(Job("12", "FAILED", exit_code="1:0"), Job("13_0", "CANCELLED"))
+    run = sweep_status("s", answer=gone).runs[0]
+    assert (run.state, run.reason) == ("planned", "its canary failed: 0123: KeyError: 'x'")
+
+
+def test_when_slurm_does_not_answer_the_folders_speak(place, monkeypatch, tmp_path):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    place("works", [START], **on_node("12_0"))
+    place("silent", [START], **on_node("12_1", time=time.time() - STALL_SECONDS - 5))
+    place("done", [START, {"event": "end", "status": "done"}], state="done", step=1000)
+    place.sweep("works", "silent", "done", "not begun")
+    place.queue([("works",), ("silent",), ("done",), ("not begun",)], slurm_jobs=["12"])
+    status = sweep_status("s")
+    assert status.problem.startswith("SLURM does not answer (squeue: No such file")
+    assert {run.run_id: run.state for run in status.runs} == {
+        "works": "running",
+        "silent": "queued",  # for all that is known another worker goes on with it
+        "done": "done",
+        "not begun": "queued",
+    }
+
+
+def test_gpu_hours_are_those_allocated_and_the_rest_follows_the_flops(place):
+    place("done", [START, {"event": "end", "status": "done"}], state="done", step=1000)
+    place.sweep("done", "a", "b")
+    place.queue([("done",), ("a",), ("b",)], slurm_jobs=["12"])
+    status = sweep_status("s", answer=answer(gpu_seconds=7200.0))
+    assert (status.gpu_hours_used, status.gpu_hours_left) == (2.0, pytest.approx(4.0))
+    assert {"gpu_hours_used", "gpu_hours_left", "failures", "problem"} <= set(status.to_dict())
+    nobody_says = sweep_status("s", answer=answer())
+    assert (nobody_says.gpu_hours_used, nobody_says.gpu_hours_left) == (None, None)
+
+
+def test_without_accounting_gpu_hours_are_those_trained(place):
+    place("a", [START], **running(gpus=4, seconds=3600.0, step=500))
+    place.sweep("a", "b")
+    status = sweep_status("s")
+    assert (status.gpu_hours_used, status.gpu_hours_left) == (4.0, pytest.approx(12.0))
 
 
 def test_a_queue_whose_workers_are_dead_queues_nothing(place):

@@ -1,0 +1,75 @@
+"""Canaries: the smallest and the largest run for a few steps before the sweep follows.
+
+They run in folders of their own under ``ROOT/sweeps/<name>/canary/<submission>/<run_id>``, so
+that nothing of them is part of a result.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from cluster.logs import LOG
+from cluster.resources import Resources
+from scaling.errors import WorkError
+from scaling.journal import end, read_journal
+from scaling.spec import RunSpec
+from scaling.store import Store
+
+STEPS = 5
+
+
+def choose(rows: Mapping[str, Mapping[str, Any]]) -> tuple[str, ...]:
+    """The runs with the fewest and the most FLOPs a step: the cheapest, and the most memory."""
+
+    def size(run_id: str) -> tuple[float, float, str]:
+        return float(rows[run_id]["num_params"]), float(rows[run_id]["flops"]), run_id
+
+    return tuple(dict.fromkeys((min(rows, key=size), max(rows, key=size))))
+
+
+def try_out(
+    root: str, sweep: str, submission: str, spec: Mapping[str, Any], resources: Mapping[str, Any]
+) -> str:
+    """Train ``STEPS`` steps of a run and evaluate once; returns how that ended.
+
+    Raises
+    ------
+    WorkError
+        If the run fails or diverges so early; the message says why.
+    """
+    from scaling.training import train
+
+    run, used = RunSpec.from_dict(spec), Resources.from_dict(resources)
+    folder = canary_dir(Store.at(root), sweep, submission) / run.run_id
+    folder.mkdir(parents=True, exist_ok=True)
+    short = run.with_tokens(run.units_per_step * min(STEPS, run.num_steps))
+    began = time.monotonic()
+    with (folder / LOG).open("a", encoding="utf-8") as log:
+        try:
+            outcome = train(short, folder, device=used.device, threads=used.threads)
+        except Exception as error:
+            print(f"{type(error).__name__}: {error}", file=log)
+            raise WorkError(f"canary {run.run_id}: {type(error).__name__}: {error}") from error
+        print(f"{outcome.status} after {time.monotonic() - began:.1f} s", file=log)
+    if outcome.status != "done":
+        reason = outcome.values.get("reason", outcome.status)
+        raise WorkError(f"canary {run.run_id} {outcome.status}: {reason}")
+    return outcome.status
+
+
+def canary_dir(store: Store, sweep: str, submission: str) -> Path:
+    """Where the canaries of a submission run."""
+    return store.sweep_dir(sweep) / "canary" / submission
+
+
+def failures(store: Store, sweep: str, submission: str) -> dict[str, str]:
+    """The canaries of a submission that failed, with why."""
+    found = {}
+    for folder in sorted(canary_dir(store, sweep, submission).glob("*")):
+        last = end(read_journal(folder))
+        if last is not None and last["status"] != "done":
+            found[folder.name] = str(last.get("reason") or last["status"])
+    return found

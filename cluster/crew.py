@@ -1,0 +1,341 @@
+"""A SLURM job as a crew: a light foreman that trains nothing, and workers side by side.
+
+The foreman starts one worker, learns from its first run how much memory one takes, and starts
+as many more as fit. It outlives what kills a worker (out of memory, kill -9) and starts
+another; it passes signals on; when time runs out it puts the job back into SLURM's queue. The
+workers take run after run, so that Python, CUDA and data start once a worker and not once a run.
+
+How a worker ends: 0, nothing is left for it; ``SHORT_OF_TIME``, what is left takes longer than
+the job has; anything else is a death.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from cluster.job import Shift, run_queue, stop_on_signals
+from cluster.queue import Queue
+from cluster.resources import Resources
+from scaling.errors import WorkError
+from scaling.journal import STATE
+from scaling.store import Store
+from scaling.terminal import note
+
+SHORT_OF_TIME = 3
+LOOK_SECONDS = 0.5
+STOP_LOOK_SECONDS = 2.0
+LINGER_SECONDS = 120.0  # longer than a lease lives without its holder
+MEASURE_AFTER = 20  # steps of the first run
+ROOM = 1.25  # a later run may need more than the first one did so far
+KILL_SECONDS = 10.0  # before the limit: what has not stopped by then is killed
+MOST_DEATHS = 5  # in a row, of workers that got no run going
+
+
+def work_in_slurm(root: str, sweep: str, queue_path: str, task: int | None) -> int:
+    """What an array task does: work on a queue until it is empty or the time is over.
+
+    Returns the number of workers that it started. ``task`` is the one task of the queue that a
+    job of its own is for.
+
+    Raises
+    ------
+    WorkError
+        If workers die without getting a run going, or the time is too short for any.
+    """
+    store, queue = Store.at(root), Queue.read(Path(queue_path))
+    resources = Resources.from_dict(queue.resources)
+    shift = _shift(resources, task)
+    preempted = threading.Event()
+    before = signal.signal(signal.SIGUSR2, lambda *_: preempted.set())
+    try:
+        with stop_on_signals(signal.SIGTERM, signal.SIGINT) as stop:
+            crew = Crew(store, sweep, queue, resources, shift, lambda: stop() or preempted.is_set())
+            if resources.processes > 1:
+                leads = _work_together(crew)
+            else:
+                crew.work()
+                leads = True
+            if not leads or stop() or queue.is_stopped:
+                return crew.started
+    finally:
+        signal.signal(signal.SIGUSR2, before)
+    if preempted.is_set() or crew.short_of_time:
+        _go_on_later(store, queue, shift, crew)
+    return crew.started
+
+
+def _work_together(crew: Crew) -> bool:
+    """Train in this process, with those that SLURM started beside it; whether it leads them."""
+    from scaling.distributed import connect
+
+    with connect(crew.store.root / "rendezvous", crew.resources.device) as team:
+        if not team.leads:
+            team.follow(crew.stop)
+            return False
+        turn = run_queue(
+            crew.store,
+            crew.sweep,
+            crew.queue,
+            replace(crew.resources, minutes=None),
+            crew.stop,
+            capture=True,
+            shift=crew.shift,
+            train=team.train,
+        )
+    crew.short_of_time = turn.short_of_time
+    return True
+
+
+def _shift(resources: Resources, task: int | None) -> Shift:
+    """Until the job's limit, less what the last checkpoint takes."""
+    linger = None if task is not None else LINGER_SECONDS
+    ends = os.environ.get("SLURM_JOB_END_TIME")
+    if resources.minutes is None and not ends:
+        return Shift(linger_seconds=linger, task=task)
+    limit = 60 * resources.minutes if resources.minutes else float(str(ends)) - time.time()
+    at = float(ends) if ends else time.time() + limit
+    return Shift(at - resources.margin, limit - resources.margin, linger, task)
+
+
+def _go_on_later(store: Store, queue: Queue, shift: Shift, crew: Crew) -> None:
+    """Put this job back into SLURM's queue if it left something to do."""
+    tasks = queue.tasks if shift.task is None else [queue.tasks[shift.task]]
+    left = [run_id for task in tasks for run_id in task if queue.is_open(store, run_id)]
+    if not left:
+        return
+    if crew.short_of_time and not crew.got_going(crew.began):
+        raise WorkError(
+            f"no run got going in the time of this job: {len(left)} are left; raise minutes, or "
+            "lower margin_seconds"
+        )
+    job = os.environ["SLURM_JOB_ID"]
+    if "SLURM_ARRAY_JOB_ID" in os.environ:
+        job = f"{os.environ['SLURM_ARRAY_JOB_ID']}_{os.environ['SLURM_ARRAY_TASK_ID']}"
+    note(f"{len(left)} runs are left: job {job} goes on later")
+    done = subprocess.run(
+        ["scontrol", "requeue", job], capture_output=True, text=True, check=False, timeout=60
+    )
+    if done.returncode:  # the scheduler, which pre-empts it, may have done so already
+        note(f"scontrol requeue {job}: {done.stderr.strip()}")
+
+
+@dataclass
+class Worker:
+    """One worker process and what it said of its memory."""
+
+    process: subprocess.Popen[bytes]
+    began: float
+    memory: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass
+class Crew:
+    """The foreman's view of a job."""
+
+    store: Store
+    sweep: str
+    queue: Queue
+    resources: Resources
+    shift: Shift
+    stop: Callable[[], bool]
+    started: int = 0
+    short_of_time: bool = False
+    began: float = field(default_factory=time.time)
+    workers: dict[int, Worker] = field(default_factory=dict)
+
+    def work(self) -> None:
+        """Keep workers going until nothing is left for them, or this job has to end.
+
+        Raises
+        ------
+        WorkError
+            If they die one after another without getting a run going.
+        """
+        places, measured, deaths = 1, False, 0
+        closed: set[int] = set()  # places whose worker found nothing more to do
+        looked = 0.0
+        try:
+            while not self.stop() and not self._is_over():
+                for place in range(places):
+                    if place not in self.workers and place not in closed:
+                        self.workers[place] = self._start(place)
+                time.sleep(LOOK_SECONDS)
+                for place, status, since in self._ended():
+                    self.short_of_time |= status == SHORT_OF_TIME
+                    if status in (0, SHORT_OF_TIME):
+                        closed.add(place)
+                        deaths = 0
+                    else:
+                        note(f"worker {place} ended with {status}: another takes its place")
+                        deaths = 0 if self.got_going(since) else deaths + 1
+                        if deaths >= MOST_DEATHS:
+                            raise WorkError(f"{deaths} workers died without getting a run going")
+                first = self.workers.get(0)
+                if not measured and first is not None and first.memory:
+                    measured, places = True, self._places(first.memory)
+                if not self.workers and len(closed) >= places:
+                    return
+                if time.time() - looked > STOP_LOOK_SECONDS:
+                    looked = time.time()
+                    if self.queue.is_stopped:
+                        return
+            self.short_of_time |= self._is_over()
+        finally:
+            self._end_all()
+
+    def got_going(self, since: float) -> bool:
+        """Whether some run of the queue has made progress since then."""
+        for run_id in (run_id for task in self.queue.tasks for run_id in task):
+            try:
+                if (self.store.run_dir(run_id) / STATE).stat().st_mtime > since:
+                    return True
+            except FileNotFoundError:
+                continue
+        return False
+
+    def _is_over(self) -> bool:
+        return self.shift.until is not None and time.time() > self.shift.until
+
+    def _start(self, place: int) -> Worker:
+        self.started += 1
+        arguments = {
+            "root": str(self.store.root),
+            "sweep": self.sweep,
+            "queue": str(self.queue.path),
+            "resources": self.resources.to_dict(),
+            "shift": vars(self.shift),
+        }
+        threads = str(self.resources.threads)
+        environment = {**os.environ, "OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads}
+        devices = os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")
+        if len(devices) > 1:
+            environment["CUDA_VISIBLE_DEVICES"] = devices[place % len(devices)]
+        process = subprocess.Popen(
+            [sys.executable, "-m", "cluster.crew", json.dumps(arguments)],
+            stdin=subprocess.PIPE,  # its end tells the worker that the foreman is gone
+            stdout=subprocess.PIPE,
+            env=environment,
+        )
+        worker = Worker(process, time.time())
+        threading.Thread(target=_listen, args=(worker,), daemon=True).start()
+        return worker
+
+    def _ended(self) -> list[tuple[int, int, float]]:
+        """Places whose worker has ended, with its exit status and when it began."""
+        ended = []
+        for place, worker in list(self.workers.items()):
+            status = worker.process.poll()
+            if status is not None:
+                _close(worker)
+                del self.workers[place]
+                ended.append((place, status, worker.began))
+        return ended
+
+    def _places(self, memory: dict[str, float]) -> int:
+        """How many workers fit side by side if each takes ``memory`` (MB)."""
+        most = self.resources.most_side_by_side
+        limit = self.resources.memory_mb or float(os.environ.get("SLURM_MEM_PER_NODE") or 0)
+        if limit:
+            most = min(most, int(limit / (ROOM * memory["rss"])))
+        if memory.get("gpu"):
+            devices = len(os.environ.get("CUDA_VISIBLE_DEVICES", "").split(","))
+            most = min(most, devices * int(memory["gpu_total"] / (ROOM * memory["gpu"])))
+        most = max(1, most)
+        used = ", ".join(f"{name} {value:.0f} MB" for name, value in memory.items())
+        note(f"the first run takes {used}: {most} side by side")
+        return most
+
+    def _end_all(self) -> None:
+        """Ask all workers to checkpoint and end; kill what has not when time is over."""
+        for worker in self.workers.values():
+            worker.process.terminate()
+        margin = self.resources.margin - KILL_SECONDS
+        until = (self.shift.until or time.time()) + max(margin, 0.0)
+        until = max(until, time.time() + KILL_SECONDS)
+        for worker in self.workers.values():
+            try:
+                worker.process.wait(max(0.1, until - time.time()))
+            except subprocess.TimeoutExpired:
+                worker.process.kill()
+                worker.process.wait()
+            _close(worker)
+        self.workers.clear()
+
+
+def _listen(worker: Worker) -> None:
+    """Take in what a worker says of its memory."""
+    assert worker.process.stdout is not None
+    with worker.process.stdout as lines:
+        for line in lines:
+            worker.memory.update(json.loads(line))
+
+
+def _close(worker: Worker) -> None:
+    if worker.process.stdin is not None:
+        worker.process.stdin.close()
+
+
+def main(argv: list[str]) -> int:
+    """``python -m cluster.crew ARGUMENTS``: one worker; see the module for how it ends."""
+    arguments: dict[str, Any] = json.loads(argv[0])
+    resources = Resources.from_dict(arguments["resources"])
+    queue = Queue.read(Path(arguments["queue"]))
+    # What runs print goes to their logs; this pipe is for the foreman alone.
+    report = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    gone = threading.Event()
+    threading.Thread(target=_wait_for_end_of_input, args=(gone,), daemon=True).start()
+    with stop_on_signals(signal.SIGTERM, signal.SIGINT, signal.SIGUSR2) as stop:
+        polls = 0
+
+        def stop_and_measure() -> bool:
+            nonlocal polls
+            if "torch" in sys.modules and polls < MEASURE_AFTER:
+                polls += 1
+                if polls == MEASURE_AFTER:
+                    print(json.dumps(_memory()), file=report, flush=True)
+            return stop() or gone.is_set()
+
+        turn = run_queue(
+            Store.at(arguments["root"]),
+            arguments["sweep"],
+            queue,
+            replace(resources, minutes=None),
+            stop_and_measure,
+            capture=True,
+            shift=Shift(**arguments["shift"]),
+        )
+    return SHORT_OF_TIME if turn.short_of_time else 0
+
+
+def _wait_for_end_of_input(gone: threading.Event) -> None:
+    while os.read(0, 1024):
+        pass
+    gone.set()
+
+
+def _memory() -> dict[str, float]:
+    """MB that this process has taken so far: of the machine, and of its GPU where it has one."""
+    import resource
+
+    import torch
+
+    memory = {"rss": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}
+    if torch.cuda.is_available():
+        free, total = torch.cuda.mem_get_info()
+        memory |= {"gpu": (total - free) / 2**20, "gpu_total": total / 2**20}
+    return memory
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

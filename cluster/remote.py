@@ -1,0 +1,164 @@
+"""A submission to SLURM from end to end: check, snapshot, canary, arrays; and waiting for it."""
+
+from __future__ import annotations
+
+import shlex
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cluster.canary import choose, failures
+from cluster.queue import Queue
+from cluster.resources import ResourceRules
+from cluster.site import Site
+from cluster.slurm import JobClass, check, classes, living, send, send_canary, within
+from cluster.snapshot import snapshot
+from cluster.tasks import Task
+from scaling.errors import WorkError
+from scaling.store import Store
+from scaling.terminal import note
+
+if TYPE_CHECKING:
+    from sweeps import Sweep
+
+LOOK_SECONDS = 5.0  # between questions to the controller
+SETTLE_SECONDS = 5.0  # what the last jobs wrote may reach this machine so much later
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What would be sent: the runs by class, checked against the site."""
+
+    site: Site
+    kinds: tuple[JobClass, ...]
+    workers: int
+
+
+def plan(sweep: Sweep, tasks: Sequence[Task], rules: ResourceRules, workers: int) -> Plan:
+    """The classes of a sweep's tasks.
+
+    Raises
+    ------
+    ValueError
+        If the site cannot run one of them.
+    WorkError
+        If there is no SLURM, or it does not answer.
+    """
+    site = Site.ask()
+    sizes = {entry.run_id: float(entry.spec.cost.num_params) for entry in sweep}
+    kinds = classes(tasks, sizes, rules)
+    check(site, kinds)
+    return Plan(site, tuple(within(site, kind) for kind in kinds), workers)
+
+
+def launch(
+    store: Store, sweep: Sweep, plan: Plan, ends: Mapping[str, int], canary: bool
+) -> list[Queue]:
+    """Send a plan; the queues, one a class, with their jobs."""
+    folder = store.sweep_dir(sweep.name)
+    code = snapshot(folder)
+    queues = []
+    for kind in plan.kinds:
+        tasks = [task.run_ids for task in kind.tasks]
+        own = {run_id: ends[run_id] for task in tasks for run_id in task}
+        queue = replace(Queue.new(folder, tasks, own), resources=kind.resources.to_dict())
+        queue.write()
+        queues.append(queue)
+    if canary:
+        rows = {entry.run_id: entry.columns for entry in sweep if entry.run_id in ends}
+        specs = {entry.run_id: entry.spec.to_dict() for entry in sweep}
+        tried = {run_id: specs[run_id] for run_id in choose(rows)}
+        pairs = list(zip(queues, plan.kinds, strict=True))
+        jobs = send_canary(store, sweep.name, pairs, tried, code)
+        note(f"canary: {', '.join(tried)} in jobs {', '.join(jobs)}; the rest waits for them")
+        queues = [replace(queue, canary=jobs) for queue in queues]
+    return _send(store, sweep.name, plan, queues, code)
+
+
+def _send(store: Store, name: str, plan: Plan, queues: Sequence[Queue], code: Path) -> list[Queue]:
+    return [
+        send(store, name, queue, kind, plan.workers, plan.site, code)
+        for queue, kind in zip(queues, plan.kinds, strict=True)
+    ]
+
+
+def wait(store: Store, name: str, plan: Plan, queues: Sequence[Queue]) -> list[Queue]:
+    """Wait until a submission's jobs have ended; send new ones as long as that gets on.
+
+    Workers that were killed together leave runs that nobody does; new jobs take them up from
+    their checkpoints.
+
+    Raises
+    ------
+    WorkError
+        If the canary failed, somebody cancelled the sweep, or the last jobs ended without
+        finishing a run.
+    KeyboardInterrupt
+        After Ctrl-C; the jobs go on.
+    """
+    from cluster.live import watching
+
+    before = sum(len(_left(store, queue)) for queue in queues)
+    with watching(store, name):
+        while True:
+            try:
+                _wait_for_jobs(queues)
+            except KeyboardInterrupt:
+                note(
+                    "the jobs go on; `scaling status` shows them, "
+                    f"`scaling cancel {shlex.quote(name)}` stops them"
+                )
+                raise
+            left = sum(len(_left(store, queue)) for queue in queues)
+            if not left:
+                return list(queues)
+            _check(store, name, queues, left)
+            if left == before:
+                raise WorkError(
+                    f"the jobs ended with {left} runs left and none finished by the last ones: "
+                    f"see `scaling status {shlex.quote(name)}`; `scaling retry` goes on"
+                )
+            before = left
+            note(f"{left} runs are left without a worker: new jobs go on")
+            again = [replace(queue, canary=()) for queue in queues]
+            code = snapshot(store.sweep_dir(name))
+            queues = _send(store, name, plan, again, code)
+
+
+def _left(store: Store, queue: Queue) -> list[str]:
+    return [r for task in queue.tasks for r in task if queue.is_open(store, r)]
+
+
+def _check(store: Store, name: str, queues: Sequence[Queue], left: int) -> None:
+    """Say why nobody should go on."""
+    for queue in queues:
+        failed = failures(store, name, queue.path.stem)
+        if failed:
+            why = "; ".join(f"{run_id}: {reason}" for run_id, reason in failed.items())
+            raise WorkError(f"the canary failed, nothing else ran: {why}")
+        if queue.is_stopped:
+            raise WorkError(
+                f"the sweep was cancelled with {left} runs left: `scaling retry "
+                f"{shlex.quote(name)}` goes on"
+            )
+
+
+def _wait_for_jobs(queues: Sequence[Queue]) -> None:
+    """Wait until SLURM has none of the jobs any more; a controller that is away may come back."""
+    jobs = {job for queue in queues for job in (*queue.canary, *queue.slurm_jobs)}
+    told = False
+    while True:
+        try:
+            alive = living(jobs)
+        except WorkError as error:
+            if not told:
+                note(f"{error}; waiting for it")
+            told = True
+        else:
+            told = False
+            if not alive:
+                time.sleep(SETTLE_SECONDS)
+                return
+        time.sleep(LOOK_SECONDS)

@@ -1,0 +1,214 @@
+"""The state of one run, from its folder, the submissions that asked for it, and their jobs."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from cluster.process import ProcessId
+from cluster.queue import Queue, count_ends
+from cluster.scheduler import FAILING, WAITING, WORKING, Answer, Job
+from scaling.host import node_name
+from scaling.journal import end, read_turns
+from scaling.store import Store
+
+STALL_SECONDS = 120.0
+MADE_ROOM = ("PREEMPTED", "REQUEUED")  # the latter where its worker was signalled first
+
+
+class Verdict(NamedTuple):
+    """A state of :data:`cluster.status.STATES`, why, and the SLURM job that has or had the run."""
+
+    state: str
+    reason: str = ""
+    job: str = ""
+
+
+@dataclass(frozen=True)
+class Work:
+    """Who works on a sweep: its submissions, and what SLURM says of their jobs."""
+
+    queues: Sequence[Queue]
+    answer: Answer
+
+    @cached_property
+    def live_queues(self) -> list[Queue]:
+        """The submissions that some process or job works on, or will."""
+        return [queue for queue in self.queues if queue.is_live(self.answer)]
+
+    @cached_property
+    def live(self) -> dict[str, Queue]:
+        """By run, the newest submission that asked for it and is still worked on."""
+        return _by_run(self.live_queues)
+
+    @cached_property
+    def newest(self) -> dict[str, Queue]:
+        """By run, the newest submission that asked for it."""
+        return _by_run(self.queues)
+
+    @cached_property
+    def is_on_slurm(self) -> bool:
+        """Whether any submission went to SLURM."""
+        return any(queue.slurm_jobs for queue in self.queues)
+
+    def resources(self, run_id: str) -> Mapping[str, Any]:
+        """What the newest submission gave a run."""
+        queue = self.newest.get(run_id)
+        return queue.resources if queue else {}
+
+    def job(self, record: Mapping[str, Any]) -> Job | None:
+        """The job that wrote a run's state, as SLURM knows it."""
+        return self.answer.jobs.get(str(record.get("job") or ""))
+
+    def waits_for(self, queue: Queue) -> str:
+        """Why nobody has begun a submission, in SLURM's word; empty if somebody has."""
+        return self._waits.get(queue.path, "")
+
+    def wreck(self, run_id: str) -> Job | None:
+        """A job of a run's newest submission that ended badly, where all have ended."""
+        queue = self.newest.get(run_id)
+        return self._wrecks.get(queue.path) if queue else None
+
+    def canary_failure(self, run_id: str) -> str:
+        """Why a run's submission was not let follow its canary; empty if it was not for that."""
+        queue = self.newest.get(run_id)
+        return self._canaries.get(queue.path, "") if queue else ""
+
+    @cached_property
+    def _canaries(self) -> dict[Path, str]:
+        from cluster.canary import failures
+
+        found = {}
+        for queue in self.queues:
+            if queue.canary:
+                folder = queue.path.parents[1]
+                why = failures(Store(folder.parents[1]), folder.name, queue.path.stem)
+                found[queue.path] = "; ".join(f"{name}: {reason}" for name, reason in why.items())
+        return found
+
+    @cached_property
+    def _jobs(self) -> dict[Path, list[Job]]:
+        return {
+            queue.path: [job for number in queue.slurm_jobs for job in self.answer.tasks(number)]
+            for queue in self.queues
+            if queue.slurm_jobs
+        }
+
+    @cached_property
+    def _waits(self) -> dict[Path, str]:
+        reasons = {}
+        for path, jobs in self._jobs.items():
+            waiting = [job.reason for job in jobs if job.state in WAITING and job.reason]
+            if waiting and not any(job.state in WORKING for job in jobs):
+                reasons[path] = f"SLURM says {waiting[0]}"
+        return reasons
+
+    @cached_property
+    def _wrecks(self) -> dict[Path, Job]:
+        found = {}
+        for path, jobs in self._jobs.items():
+            bad = next((job for job in jobs if job.state != "COMPLETED"), None)
+            if bad and all(job.has_ended for job in jobs):
+                found[path] = next((job for job in jobs if job.state in FAILING), bad)
+        return found
+
+
+def _by_run(queues: Iterable[Queue]) -> dict[str, Queue]:
+    return {run_id: queue for queue in queues for task in queue.tasks for run_id in task}
+
+
+def judge(run_dir: Path | None, record: Mapping[str, Any], run_id: str, work: Work) -> Verdict:
+    """The state of a run.
+
+    Parameters
+    ----------
+    run_dir : Path or None
+        None for a run that has none yet.
+    record : dict
+        Its ``state.json``, empty if there is none.
+    run_id : str
+    work : Work
+    """
+    state, name = record.get("state"), str(record.get("job") or "")
+    job = work.job(record)
+    if state == "done":
+        return Verdict("done", "", name)
+    if state == "running":
+        silence = time.time() - record["time"]
+        dead = not _is_alive(record) or (job is not None and job.has_ended)
+        if not dead and (job is None or job.state not in WAITING):
+            if job is not None and not job.is_known:
+                return _unknown(job)
+            if silence < STALL_SECONDS:
+                return Verdict("running", "", name)
+            return Verdict("stalled", f"no sign of life for {silence:.0f} s{_at(job)}", name)
+    events = read_turns(run_dir) if run_dir else []
+    last = end(events)
+    if last and last["status"] != "failed":
+        return Verdict(last["status"], str(last.get("reason") or ""), name)
+    queue = work.live.get(run_id)
+    if queue is not None and count_ends(events) <= queue.ends.get(run_id, 0):
+        return _queued(queue, job, work, bool(events or state))
+    if last:
+        return Verdict("failed", str(last.get("reason") or ""), name)
+    return _left(state, bool(events or state), job, name, run_id, work)
+
+
+def _queued(queue: Queue, job: Job | None, work: Work, begun: bool) -> Verdict:
+    """What a live submission will do."""
+    if job is not None and begun:
+        if not job.has_ended and not job.is_known:
+            return _unknown(job)
+        if job.state == "PREEMPTED" or (job.state in WAITING and job.before in MADE_ROOM):
+            return Verdict("pre-empted", "goes on when there is room", job.job_id)
+        if job.state in FAILING:
+            return Verdict("queued", f"{job}; another takes it over", job.job_id)
+        if job.state in WAITING and job.before:
+            return Verdict("queued", f"job {job.job_id} was requeued ({job.before})", job.job_id)
+    return Verdict("queued", work.waits_for(queue))
+
+
+def _left(
+    state: str | None, begun: bool, job: Job | None, name: str, run_id: str, work: Work
+) -> Verdict:
+    """What nobody works on any more."""
+    if job is None and not (begun and state == "stopped"):
+        job = work.wreck(run_id)
+    if job is not None:
+        where = job.job_id
+        if not job.has_ended and not job.is_known:
+            return _unknown(job)
+        if job.state in FAILING and state != "stopped":
+            return Verdict("failed", str(job), where)
+        if job.state == "PREEMPTED":
+            return Verdict("pre-empted", "its job was not requeued; submit again to go on", where)
+        if job.state == "CANCELLED" and state == "running":
+            return Verdict("stopped", f"job {where} was cancelled; submit again to go on", where)
+        if job.state == "CANCELLED" and not begun:
+            if canary := work.canary_failure(run_id):
+                return Verdict("planned", f"its canary failed: {canary}")
+            return Verdict("planned", "cancelled before it began")
+    if state == "stopped":
+        return Verdict("stopped", "checkpointed; submit again to go on", name)
+    if begun:
+        return Verdict("stalled", "its worker died; submit again to go on", name)
+    return Verdict("planned")
+
+
+def _unknown(job: Job) -> Verdict:
+    return Verdict("unknown", f"unknown: {job.state} (job {job.job_id})", job.job_id)
+
+
+def _at(job: Job | None) -> str:
+    return f" ({job})" if job is not None else ""
+
+
+def _is_alive(record: Mapping[str, Any]) -> bool:
+    """Whether the process that wrote a run's state may still run."""
+    if record.get("host") != node_name():
+        return bool(time.time() - record["time"] < STALL_SECONDS)
+    return ProcessId.of(record["pid"]).started != ""

@@ -1,0 +1,127 @@
+"""The foreman: how many workers fit, how long a job works, when it comes back."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import time
+
+import pytest
+
+from cluster import crew as crews
+from cluster.crew import Crew, _go_on_later, _shift
+from cluster.job import Shift
+from cluster.queue import Queue
+from cluster.resources import Resources
+from scaling.errors import WorkError
+from scaling.store import Store, write_atomic
+
+
+@pytest.fixture
+def crew(home):
+    """``crew(**resources)``: a foreman of a queue with one run."""
+
+    def make(run_ids=("a",), **resources):
+        store = Store.at(home)
+        queue = Queue.new(store.sweep_dir("s"), [(run_id,) for run_id in run_ids], {})
+        queue.write()
+        chosen = Resources.from_dict(resources)
+        return Crew(store, "s", queue, chosen, Shift(), lambda: False)
+
+    return make
+
+
+@pytest.mark.parametrize(
+    ("resources", "memory", "devices", "places"),
+    [
+        ({"cpus": 8}, {"rss": 500}, "", 8),
+        ({"cpus": 8, "threads": 4}, {"rss": 500}, "", 2),
+        ({"cpus": 8, "memory": "4GB"}, {"rss": 500}, "", 6),  # 4096 / (1.25 x 500)
+        ({"cpus": 8, "memory": "100MB"}, {"rss": 500}, "", 1),  # never none
+        ({"cpus": 8, "side_by_side": 3}, {"rss": 5}, "", 3),
+        ({"cpus": 16}, {"rss": 500, "gpu": 9000, "gpu_total": 80000}, "0", 7),
+        ({"cpus": 16}, {"rss": 500, "gpu": 9000, "gpu_total": 80000}, "0,1", 14),
+        ({"cpus": 16}, {"rss": 500, "gpu": 79000, "gpu_total": 80000}, "0", 1),
+    ],
+)
+def test_as_many_run_side_by_side_as_cpus_and_memory_allow(
+    crew, monkeypatch, resources, memory, devices, places
+):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", devices)
+    monkeypatch.delenv("SLURM_MEM_PER_NODE", raising=False)
+    assert crew(**resources)._places(memory) == places
+
+
+def test_without_a_limit_of_its_own_slurms_memory_counts(crew, monkeypatch):
+    monkeypatch.setenv("SLURM_MEM_PER_NODE", "2000")
+    assert crew(cpus=8)._places({"rss": 400}) == 4
+
+
+def test_a_job_works_until_its_end_less_the_margin(monkeypatch):
+    end = time.time() + 3600
+    monkeypatch.setenv("SLURM_JOB_END_TIME", str(int(end)))
+    shift = _shift(Resources(minutes=60), None)
+    assert shift.until == pytest.approx(end - 120, abs=2)
+    assert shift.full_seconds == pytest.approx(3600 - 120)
+    monkeypatch.delenv("SLURM_JOB_END_TIME")
+    assert _shift(Resources(minutes=60), None).until == pytest.approx(end - 120, abs=5)
+    assert _shift(Resources(), None).until is None
+    assert _shift(Resources(), 3).linger_seconds is None  # a job of its own waits for its run
+
+
+def test_a_job_with_runs_left_goes_back_into_the_queue(crew, monkeypatch):
+    asked = []
+
+    def run(command, **options):
+        asked.append(command)
+        return subprocess.CompletedProcess(command, 0, "", "")
+
+    monkeypatch.setattr(subprocess, "run", run)
+    monkeypatch.setenv("SLURM_JOB_ID", "17")
+    one = crew(("a", "b"))
+    run_dir = one.store.run_dir("a")
+    write_atomic(
+        run_dir / "metrics.jsonl", '{"event": "start"}\n{"event": "end", "status": "done"}'
+    )
+    _go_on_later(one.store, one.queue, Shift(task=0), one)
+    assert asked == []  # its only run is done
+    _go_on_later(one.store, one.queue, Shift(), one)
+    assert asked.pop() == ["scontrol", "requeue", "17"]
+    monkeypatch.setenv("SLURM_ARRAY_JOB_ID", "16")
+    monkeypatch.setenv("SLURM_ARRAY_TASK_ID", "3")
+    _go_on_later(one.store, one.queue, Shift(), one)
+    assert asked.pop() == ["scontrol", "requeue", "16_3"]
+
+
+def test_a_job_too_short_for_any_run_does_not_come_back_for_ever(crew, monkeypatch):
+    monkeypatch.setenv("SLURM_JOB_ID", "17")
+    one = crew()
+    one.short_of_time = True
+    with pytest.raises(WorkError, match=r"no run got going .* 1 are left; raise minutes"):
+        _go_on_later(one.store, one.queue, Shift(), one)
+
+
+def test_workers_that_die_at_once_end_the_job(crew, monkeypatch):
+    one = crew()
+    monkeypatch.setattr(crews, "LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(crews, "sys", type("Broken", (), {"executable": "false"}))
+    with pytest.raises(WorkError, match="5 workers died without getting a run going"):
+        one.work()
+    assert one.started == 5
+
+
+def test_the_foreman_ends_its_workers_when_it_is_told_to(crew, monkeypatch, tmp_path):
+    """A worker that heeds no signal is killed in the end."""
+    stubborn = tmp_path / "stubborn"
+    stubborn.write_text("#!/bin/sh\ntrap '' TERM\nwhile :; do sleep 0.1; done\n")
+    stubborn.chmod(0o755)
+    monkeypatch.setattr(crews, "sys", type("Other", (), {"executable": str(stubborn)}))
+    monkeypatch.setattr(crews, "LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(crews, "KILL_SECONDS", 0.5)
+    one = crew(margin_seconds=0.5)
+    pids = []
+    one.stop = lambda: bool(pids.extend(w.process.pid for w in one.workers.values()) or pids)
+    one.work()
+    assert not one.workers
+    with pytest.raises(ProcessLookupError):
+        os.kill(pids[0], 0)

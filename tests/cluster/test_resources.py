@@ -1,0 +1,84 @@
+"""Resources by model size, and the settings that go together."""
+
+from __future__ import annotations
+
+import pytest
+
+from cluster.resources import ResourceRules, Resources, parse_settings
+
+
+def test_later_rules_win_from_their_size_on_and_settings_over_all():
+    block = {
+        "minutes": 60,
+        "cpus": 4,
+        "rules": [
+            {"from_params": 1e9, "gpus": 8, "nodes": 2, "tasks_per_node": 8},
+            {"from_params": 1e6, "gpus": 1, "minutes": 120},
+        ],
+    }
+    rules = ResourceRules.parse(block)
+    small, middle, large = rules.of(10), rules.of(1e6), rules.of(2e9)
+    assert (small.gpus, small.minutes, small.cpus) == (0, 60, 4)
+    assert (middle.gpus, middle.minutes, middle.is_alone) == (1, 120, False)
+    assert (large.gpus, large.minutes, large.processes, large.is_alone) == (8, 120, 16, True)
+    told = ResourceRules.parse(block, {"minutes": 30})
+    assert {told.of(size).minutes for size in (10, 1e6, 2e9)} == {30}
+
+
+def test_resources_survive_json():
+    resources = Resources.from_dict(
+        {"setup": ["module load cuda"], "sbatch": {"exclusive": True}, "memory": "32GB"}
+    )
+    assert Resources.from_dict(resources.to_dict()) == resources
+    assert resources.setup == ("module load cuda",)
+    assert Resources().to_dict() == {}
+
+
+@pytest.mark.parametrize(
+    ("text", "megabytes"), [("32GB", 32768), ("800MB", 800), ("1.5G", 1536), ("2T", 2 * 1024**2)]
+)
+def test_memory_is_in_slurms_units(text, megabytes):
+    """sbatch --mem: K, M, G, T are powers of 1024."""
+    assert Resources(memory=text).memory_mb == megabytes
+
+
+@pytest.mark.parametrize(
+    ("minutes", "margin"), [(2, 20), (10, 60), (60, 120), (1440, 120), (None, 20)]
+)
+def test_the_margin_is_a_tenth_of_the_limit_between_twenty_seconds_and_two_minutes(minutes, margin):
+    assert Resources(minutes=minutes).margin == margin
+
+
+@pytest.mark.parametrize(
+    ("block", "message"),
+    [
+        ({"partitoin": "gpu"}, "unknown setting 'partitoin': did you mean 'partition'"),
+        ({"memory": "32"}, "memory '32' is no amount: write it as 32GB"),
+        ({"memory": 32}, "memory 32 is not a name"),
+        ({"nodes": 0}, "nodes 0 is below 1"),
+        ({"minutes": "soon"}, "minutes 'soon' is not a number"),
+        ({"minutes": 0}, "minutes 0.0 is not above 0"),
+        ({"setup": [1]}, "setup must be a list of shell lines"),
+        ({"sbatch": ["--x"]}, "sbatch must be a mapping"),
+        ({"rules": {"gpus": 1}}, "rules must be a list"),
+        ({"rules": [{"gpus": 1}]}, "rule 1 has no from_params"),
+        ({"rules": [{"from_params": 10, "gpu": 1}]}, "unknown setting 'gpu'"),
+        ({"nodes": 2, "side_by_side": 2}, "leave side_by_side out"),
+    ],
+)
+def test_wrong_settings_are_named(block, message):
+    with pytest.raises(ValueError, match=message):
+        ResourceRules.parse(block)
+
+
+def test_settings_of_a_command_line_are_yaml():
+    words = ["memory=8GB", "minutes=30", "alone=true", "python=apptainer exec a.sif python"]
+    settings = parse_settings(words)
+    assert settings == {
+        "memory": "8GB",
+        "minutes": 30,
+        "alone": True,
+        "python": "apptainer exec a.sif python",
+    }
+    with pytest.raises(ValueError, match="write it as KEY=VALUE"):
+        parse_settings(["memory"])

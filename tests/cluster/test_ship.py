@@ -1,0 +1,54 @@
+"""The shipper: it follows a sweep to its end, and what a server missed comes later, once."""
+
+from __future__ import annotations
+
+from cluster import submit
+from cluster.process import ProcessId
+from cluster.queue import Queue
+from cluster.ship import follow, ship_sweep
+from scaling.store import Store
+from scaling.tracking import connect
+
+NO_SERVER = "http://127.0.0.1:9"
+
+
+def test_a_server_that_was_down_all_the_time_gets_everything_later_and_once(
+    make_sweep, store_ready
+):
+    sweep = make_sweep(seed=[0, 1])
+    submit(sweep, on="inline", tracking_uri=NO_SERVER)
+    for _ in range(2):
+        shipped = ship_sweep("tiny", tracking_uri=store_ready)
+        assert (shipped.complete, shipped.open, shipped.problem) == (2, 0, "")
+    client = connect(store_ready)
+    runs = client.search_runs([client.get_experiment_by_name("tiny").experiment_id])
+    assert sorted(run.data.params["run_id"] for run in runs) == sorted(e.run_id for e in sweep)
+    assert {run.info.status for run in runs} == {"FINISHED"}
+
+
+def test_the_shipper_ends_when_nobody_works_on_the_sweep(make_sweep, store_ready, home):
+    submit(make_sweep(seed=[0, 1]), on="inline")
+    folder = Store.at(home).sweep_dir("tiny")
+    queue = Queue.new(folder, [], {}).with_jobs([ProcessId.of()])
+    queue.write()
+    naps = []
+
+    def sleep(seconds):
+        naps.append(seconds)
+        if len(naps) == 2:
+            queue.path.unlink()
+
+    assert follow("tiny", root=str(home), tracking_uri=store_ready, sleep=sleep).complete == 2
+    assert len(naps) == 2
+
+
+def test_the_shipper_of_a_silent_slurm_ends_with_the_last_run(
+    make_sweep, store_ready, home, monkeypatch
+):
+    sweep = make_sweep(seed=[0, 1])
+    submit(sweep, on="inline")
+    folder = Store.at(home).sweep_dir("tiny")
+    tasks = [(entry.run_id,) for entry in sweep]
+    Queue(folder / "submissions" / "20260101-000000-x.json", tuple(tasks), {}, (), ("7",)).write()
+    monkeypatch.setenv("PATH", str(home))
+    assert follow("tiny", root=str(home), tracking_uri=store_ready, sleep=None).complete == 2

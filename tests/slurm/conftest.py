@@ -1,0 +1,127 @@
+"""The test cluster, and sweeps to run there."""
+
+from __future__ import annotations
+
+import os
+import time
+from types import SimpleNamespace
+
+import pytest
+
+from cluster import remote, submit
+from scaling.journal import end, points, read_journal
+from scaling.spec import RunSpec
+from scaling.store import Store
+from sweeps.sweep import Sweep
+from tests.slurm.cluster import Cluster, UnavailableError
+
+NO_SERVER = "http://127.0.0.1:9"  # the journals are the truth; nothing here needs tracking
+
+
+@pytest.fixture(scope="session")
+def slurm():
+    """A real SLURM; one that runs already is used and left running.
+
+    Where there can be none the tests are skipped, but with ``CI`` or ``SCALING_REQUIRE_SLURM``
+    in the environment that is a failure.
+    """
+    cluster = Cluster()
+    ours = not cluster.is_up
+    try:
+        cluster.up()
+    except UnavailableError as error:
+        if os.environ.get("CI") or os.environ.get("SCALING_REQUIRE_SLURM"):
+            pytest.fail(str(error))
+        pytest.skip(str(error))
+    before = {key: os.environ.get(key) for key in cluster.environment}
+    os.environ.update(cluster.environment)
+    yield cluster
+    for key, value in before.items():
+        if value is None:
+            del os.environ[key]
+        else:
+            os.environ[key] = value
+    if ours:
+        cluster.down(wipe=True)
+
+
+@pytest.fixture
+def site(slurm, home, tiny, tmp_path, monkeypatch):
+    """Sweeps on the cluster.
+
+    ``site.sweep(**options)`` makes one over the listed options, ``site.submit(sweep, **options)``
+    sends it, ``site.table(sweep)`` is what must not depend on what happened on the way, and
+    ``site.undisturbed(sweep)`` the same table of a run in this process.
+    """
+
+    monkeypatch.setattr(remote, "LOOK_SECONDS", 1.0)
+    monkeypatch.setattr(remote, "SETTLE_SECONDS", 0.2)
+
+    def sweep(name="s", resources=None, **options):
+        import itertools
+
+        axes = {key: value for key, value in options.items() if isinstance(value, list)}
+        fixed = {"schedule": "cosine", **{k: v for k, v in options.items() if k not in axes}}
+        specs = [
+            RunSpec.resolve(**{**tiny, **fixed, **dict(zip(axes, values, strict=True))})
+            for values in itertools.product(*axes.values())
+        ]
+        sweep = Sweep.of(name, specs)
+        return Sweep(name, sweep.entries, {"minutes": 10, **(resources or {})})
+
+    def short_leases(resources):
+        """Workers whose leases live for six seconds without a heartbeat."""
+        shim = tmp_path / "shim"
+        shim.mkdir(exist_ok=True)
+        (shim / "sitecustomize.py").write_text(
+            "import cluster.lease\n"
+            "cluster.lease.BEAT_SECONDS, cluster.lease.STALE_SECONDS = 1.0, 6.0\n"
+        )
+        return {**resources, "setup": [f"export PYTHONPATH={shim}"]}
+
+    def send(sweep, **options):
+        submission = submit(sweep, on="slurm", tracking_uri=NO_SERVER, **options)
+        if submission.shipper:
+            shippers.append(submission.shipper)
+        return submission
+
+    def table(sweep, root=home):
+        store, found = Store.at(root), {}
+        for entry in sweep:
+            events = read_journal(store.run_dir(entry.run_id))
+            curve = tuple((p["step"], p["loss"], p["train_loss"]) for p in points(events))
+            last = end(events) or {}
+            found[entry.run_id] = (last.get("status"), last.get("loss"), curve)
+        return found
+
+    def undisturbed(sweep):
+        root = tmp_path / "undisturbed"
+        submit(sweep, on="inline", root=root, tracking_uri=NO_SERVER)
+        return table(sweep, root)
+
+    def starts(run_id):
+        events = read_journal(Store.at(home).run_dir(run_id))
+        return [event for event in events if event["event"] == "start"]
+
+    def until(condition, seconds=300.0, what="that"):
+        end_of_patience = time.monotonic() + seconds
+        while not condition():
+            assert time.monotonic() < end_of_patience, f"waited {seconds} s for {what}"
+            time.sleep(0.25)
+
+    shippers = []
+    yield SimpleNamespace(
+        cluster=slurm,
+        store=Store.at(home),
+        sweep=sweep,
+        short_leases=short_leases,
+        submit=send,
+        table=table,
+        undisturbed=undisturbed,
+        starts=starts,
+        until=until,
+    )
+    slurm.cancel_all()
+    for shipper in shippers:
+        shipper.terminate()
+        shipper.wait()

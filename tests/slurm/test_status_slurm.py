@@ -1,0 +1,88 @@
+"""Looking after a sweep on SLURM: status, cancel, retry by cause, and offline workers."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import pytest
+
+from cluster import sweep_status
+from cluster.cancel import cancel
+from scaling.cli import main
+
+pytestmark = [pytest.mark.slurm, pytest.mark.xdist_group("slurm")]
+
+LONG = 64 * 128 * 32  # tokens; some seconds
+
+
+def said(capsys):
+    return json.loads(capsys.readouterr().out)
+
+
+def test_cancel_checkpoints_what_runs_and_retry_finishes_with_the_same_bits(site):
+    """Two run, one waits in a worker's queue; none of them is begun anew."""
+    sweep = site.sweep(seed=[0, 1, 2], num_tokens=LONG, resources={"cpus": 1, "gpus": 1})
+    site.submit(sweep, workers=2)
+    site.until(lambda: sweep_status("s").counts.get("running") == 2, 300, "two runs")
+    status = sweep_status("s")
+    assert status.is_live
+    assert status.problem == ""
+    assert all(run.job.endswith(("_0", "_1")) for run in status.in_state("running"))
+    site.until(lambda: sweep_status("s").gpu_hours_used, 300, "accounting")
+    assert cancel("s") == 0
+    assert not site.cluster.ask("squeue", "-h", "-n", "s").split()
+    status = sweep_status("s")
+    assert status.counts == {"planned": 1, "stopped": 2}
+    assert not status.is_live
+    for run in status.in_state("stopped"):
+        assert list(site.store.run_dir(run.run_id).glob("checkpoint*.pt"))
+    site.submit(sweep, workers=2, wait=True)
+    assert {len(site.starts(run.run_id)) for run in status.in_state("stopped")} == {2}
+    assert site.table(sweep) == site.undisturbed(sweep)
+
+
+def test_what_a_dead_job_leaves_has_a_cause_and_a_retry(site, capsys):
+    """A job that fails before Python: its runs are not lost, and one command does them."""
+    sweep = site.sweep(seed=[0, 1], resources={"setup": ["echo no such module >&2; exit 9"]})
+    site.submit(sweep, workers=1)
+    site.until(lambda: sweep_status("s").counts == {"failed": 2}, 300, "the end of the job")
+    (failure,) = sweep_status("s").failures
+    assert "failed with exit code 9:0 on node" in failure.reason
+    assert len(failure.runs) == 2
+    command = ["retry", "s", "--cause", failure.cause, "--set", "cpus=1", "--dry-run", "--json"]
+    assert main(command) == 0
+    assert len(said(capsys)["submitted"]) == 2
+
+
+def test_a_held_job_is_queued_for_the_reason_that_slurm_gives(site):
+    sweep = site.sweep(resources={"sbatch": {"hold": True}})
+    submission = site.submit(sweep, workers=1)
+    (run,) = sweep_status("s").runs
+    assert (run.state, run.reason) == ("queued", "SLURM says JobHeldUser")
+    assert cancel("s") == 0
+    assert sweep_status("s").counts == {"planned": 1}
+    assert submission.job_ids
+
+
+def test_workers_without_a_tracking_server_are_shipped_later_and_once(
+    site, empty_store, home, capsys
+):
+    from scaling.tracking import connect
+
+    sweep = site.sweep(seed=[0, 1])
+    site.submit(sweep, workers=1, wait=True)  # its tracking server is down all the time
+    shutil.copy(empty_store, home / "mlflow.db")
+    uri = f"sqlite:///{home / 'mlflow.db'}"
+    for _ in range(2):
+        assert main(["sync", "s", "--tracking-uri", uri]) == 0
+        assert "2 runs are complete" in capsys.readouterr().out
+    client = connect(uri)
+    experiment = client.get_experiment_by_name("s").experiment_id
+    runs = client.search_runs([experiment])
+    assert len(runs) == 2
+    for run in runs:
+        _, loss, curve = site.table(sweep)[run.data.params["run_id"]]
+        assert run.data.metrics["final/loss"] == loss
+        history = client.get_metric_history(run.info.run_id, "heldout/loss")
+        assert sorted((m.step, m.value) for m in history) == [(s, x) for s, x, _ in curve]

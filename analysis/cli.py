@@ -85,6 +85,7 @@ def add_commands(subparsers: Any) -> None:
     plot.add_argument("kind", choices=KINDS, metavar="KIND", help=", ".join(KINDS))
     plot.add_argument("-o", "--output", required=True, metavar="FILE", help=".png, .pdf or .svg")
     plot.add_argument("--method", choices=("parabola", "akima"), default="parabola")
+    plot.add_argument("--by", metavar="COL", help="scaling: a law for each value, and crossings")
     _add_fit(plot)
 
     report = _command(subparsers, "report", "one self-contained HTML file", json=False)

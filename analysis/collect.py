@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from analysis.tables import SUFFIXES, complete, flagged, read_table
 from scaling.journal import SPEC, end, points, read_journal
+from scaling.names import refuse_unknown
 from scaling.schema import CURVE_COLUMNS, RUN_COLUMNS
 from scaling.store import Store, read_json
 from scaling.tracking import CURVE_METRICS, connect, sqlite_path
@@ -48,7 +49,7 @@ def load_runs(
     where : str, optional
         Keeps the rows for which this expression holds (see :mod:`analysis.where`).
     columns : mapping, optional
-        Run-table column -> the file's column, for files with other names.
+        Run-table column -> the column to take for it, such as ``loss`` -> ``error``.
 
     Returns
     -------
@@ -71,14 +72,16 @@ def load_runs(
     if kind == "file":
         frame = read_table(Path(place), columns)
     else:
-        if columns:
-            raise ValueError(
-                f"{', '.join(columns)}: columns are named only for a file, and {source} is a {kind}"
-            )
         if kind == "experiment":
             frame = _experiment_runs(str(place), tracking_uri, root)
         else:
             frame = _run_table(_journal_rows(kind, place, root))
+        for name, column in (columns or {}).items():
+            if column not in frame.columns:
+                refuse_unknown(column, map(str, frame.columns), f"column of {kind} {source}")
+            if column != name:
+                frame[name] = frame[column]
+                frame.attrs["notes"].append(f"{name} is the column {column!r}")
     if where:
         from analysis.where import rows_where
 

@@ -119,3 +119,14 @@ def _without(name: str, method: str, error: Exception) -> Approach:
     nan = float("nan")
     why = str(error).partition(" (")[0]  # without the list of all budgets
     return Approach(name, method, nan, nan, NONE, NONE, why)
+
+
+def crossings(one: Fit, other: Fit, low: float, high: float) -> list[float]:
+    """Where two laws in the same one variable cross within [low, high], to one part in 1e4."""
+    import numpy as np
+    import pandas as pd
+
+    x = np.geomspace(low, high, max(2, int(np.log(high / low) / 1e-4)))
+    gap = [np.asarray(fit.predict(pd.DataFrame({fit.x_cols[0]: x}))) for fit in (one, other)]
+    above = gap[0] > gap[1]
+    return [float(v) for v in x[1:][above[1:] != above[:-1]]]

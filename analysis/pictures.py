@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import shlex
+from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,13 +12,18 @@ import numpy as np
 
 from analysis import planning
 from analysis.arguments import NAMED, curves_of, fit_of, fit_or_none, table_of
+from analysis.compare import crossings
 from analysis.isoflop import IsoFlop
 from analysis.isoflop import isoflop as find_minima
+from analysis.wording import count
 from scaling.errors import NoAnswerError
+from scaling.names import refuse_unknown
 from scaling.terminal import note
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from analysis.fitting import Fit
 
 
 def plot(args: argparse.Namespace) -> int:
@@ -30,6 +36,8 @@ def plot(args: argparse.Namespace) -> int:
     table = table_of(args)
     if args.kind in ("frontier", "curves"):
         figure = plotting.frontier(table, curves_of(args), fit_or_none(args, table))
+    elif args.kind == "scaling" and args.by:
+        figure = plotting.compared(_groups(args, table))
     elif args.kind == "scaling":
         figure = plotting.scaling(table, fit_of(args, table))
     elif args.kind == "isoflop":
@@ -44,6 +52,21 @@ def plot(args: argparse.Namespace) -> int:
     plotting.save(figure, path)
     note(f"written to {path}")
     return 0
+
+
+def _groups(args: argparse.Namespace, table: pd.DataFrame) -> dict[str, tuple[pd.DataFrame, Fit]]:
+    """A law in one variable for each value of a column; says where each two laws cross."""
+    if not args.x_col:
+        raise ValueError("--by needs a law in one variable: name its column with --x-col")
+    if args.by not in table.columns:
+        refuse_unknown(args.by, map(str, table.columns), "column")
+    found = {str(value): (rows, fit_of(args, rows)) for value, rows in table.groupby(args.by)}
+    low, high = float(table[args.x_col].min()), 3 * float(table[args.x_col].max())
+    for (one, (_, first)), (other, (_, second)) in combinations(found.items(), 2):
+        crossed = crossings(first, second, low, high)
+        where = f"at {', '.join(map(count, crossed))}" if crossed else "nowhere"
+        note(f"{one} and {other} cross {where} between {count(low)} and {count(high)}")
+    return found
 
 
 def plan_range(table: pd.DataFrame) -> list[float]:

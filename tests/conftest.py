@@ -15,6 +15,11 @@ settings.register_profile("scaling", deadline=None)
 settings.load_profile("scaling")
 
 
+def pytest_collection_modifyitems(items):
+    """The tests on SLURM first: they wait more than they work, one after another."""
+    items.sort(key=lambda item: item.get_closest_marker("slurm") is None)
+
+
 @pytest.fixture(autouse=True)
 def home(tmp_path_factory, monkeypatch):
     """A store root that no other test sees."""

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from analysis.plotting.allocation import isoflop, plan, predictions
-from analysis.plotting.runs import frontier, residuals, scaling
+from analysis.plotting.runs import compared, frontier, residuals, scaling
 from analysis.plotting.style import FORMATS, save, svg
 
 __all__ = [
     "FORMATS",
+    "compared",
     "frontier",
     "isoflop",
     "plan",

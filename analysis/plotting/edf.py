@@ -7,23 +7,11 @@ from typing import TYPE_CHECKING
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from analysis.plotting.style import (
-    BLUE,
-    GREEN,
-    INK,
-    MUTED,
-    ORANGE,
-    PURPLE,
-    VERMILION,
-    log_axis,
-    new_figure,
-    styled,
-)
+from analysis.plotting.style import MUTED, SERIES, log_axis, new_figure, styled
 
 if TYPE_CHECKING:
     from analysis.edf import SpaceReport
 
-SERIES = (BLUE, VERMILION, GREEN, ORANGE, PURPLE, INK)
 LABELS = {
     "depth": "depth (blocks)",
     "width": "width (widest stage)",
@@ -52,7 +40,7 @@ def edf(report: SpaceReport) -> Figure:
         axes.set_ylim(0, 1.02)
         axes.set_ylabel("Share of models below")
         axes.set_xlabel("Held-out error (%)" if percent == 100 else "Held-out loss")
-        axes.legend(loc="upper left")
+        axes.legend(loc="lower right")
         if len(report.comparisons) == 1:
             test = report.comparisons[0]
             axes.set_title(

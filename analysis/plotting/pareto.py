@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, NullLocator
 
-from analysis.plotting.edf import SERIES
-from analysis.plotting.style import INK, MUTED, log_axis, loss_axis, styled
+from analysis.plotting.style import INK, MUTED, SERIES, log_axis, loss_axis, styled
 
 if TYPE_CHECKING:
     from analysis.pareto import Pareto

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from analysis.plotting.style import (
     BLUE,
     INK,
     MUTED,
+    SERIES,
     VERMILION,
     Shades,
     log_axis,
@@ -47,7 +49,16 @@ def need(runs: pd.DataFrame, *names: str) -> None:
 
 
 def loss_label(runs: pd.DataFrame) -> str:
-    """``Held-out loss (nats/token)`` for runs of our own, ``Loss`` for a foreign table."""
+    """``Held-out loss (nats/token)`` for runs of our own, ``Loss`` for a foreign table.
+
+    ``Held-out error`` where that column was taken for the loss.
+    """
+    if (
+        "error" in runs.columns
+        and runs["loss"].notna().any()
+        and runs["loss"].equals(runs["error"])
+    ):
+        return "Held-out error"
     units = set(runs["data_unit"]) - {""} if "data_unit" in runs.columns else set()
     return f"Held-out loss (nats/{units.pop()})" if len(units) == 1 else "Loss"
 
@@ -174,8 +185,6 @@ def levels(values: Any, most: int = 6) -> list[float]:
 
 
 def _one_variable(runs: pd.DataFrame, fit: Fit, holdout: pd.DataFrame | None) -> Figure:
-    import pandas as pd
-
     table = used(runs)
     if len(fit.x_cols) != 1:
         raise ValueError(
@@ -185,19 +194,49 @@ def _one_variable(runs: pd.DataFrame, fit: Fit, holdout: pd.DataFrame | None) ->
     with styled():
         figure, axes = new_figure()
         everything = table if holdout is None else _join(table, holdout)
-        x = np.geomspace(float(everything[name].min()), 3 * float(everything[name].max()), 120)
-        grid = pd.DataFrame({name: x})
-        if fit.draws is not None:
-            low, high = fit.predict_ci(grid)
-            axes.fill_between(x, low, high, color=BLUE, alpha=0.15, lw=0, label="90 % interval")
-        axes.plot(x, fit.predict(grid), color=BLUE, label="fitted law")
+        _curve(axes, everything[name], fit, BLUE, "fitted law")
         axes.scatter(table[name], table["loss"], color=INK, **_POINT, label="runs")
         _mark_holdout(axes, holdout, name)
-        axes.set_xlabel(name)
-        log_axis(axes.xaxis, counts=name != "flops")
-        loss_axis(axes, loss_label(runs))
-        axes.legend(loc="upper right")
+        _finish_one_variable(axes, runs, name)
     return figure
+
+
+def compared(groups: Mapping[str, tuple[pd.DataFrame, Fit]]) -> Figure:
+    """Loss against one variable for several groups of runs, each with its own law.
+
+    Bands are 90 % intervals of a prediction.
+    """
+    import pandas as pd
+
+    with styled():
+        figure, axes = new_figure()
+        for colour, (label, (runs, fit)) in zip(SERIES, groups.items(), strict=False):
+            table, name = used(runs), fit.x_cols[0]
+            _curve(axes, table[name], fit, colour, f"{label}: {fit.formula()}", band=False)
+            axes.scatter(table[name], table["loss"], color=colour, **_POINT)
+        _finish_one_variable(axes, pd.concat([runs for runs, _ in groups.values()]), name)
+    return figure
+
+
+def _curve(axes: Any, values: Any, fit: Fit, colour: str, label: str, *, band: bool = True) -> None:
+    """A law from the least of ``values`` to three times the largest, with its interval."""
+    import pandas as pd
+
+    x = np.geomspace(float(values.min()), 3 * float(values.max()), 120)
+    grid = pd.DataFrame({fit.x_cols[0]: x})
+    if fit.draws is not None:
+        low, high = fit.predict_ci(grid)
+        named = {"label": "90 % interval"} if band else {}
+        axes.fill_between(x, low, high, color=colour, alpha=0.15, lw=0, **named)
+    axes.plot(x, fit.predict(grid), color=colour, label=label)
+
+
+def _finish_one_variable(axes: Any, runs: pd.DataFrame, name: str) -> None:
+    known = {"num_params": "Parameters N", "num_tokens": f"{data_label(runs).capitalize()} D"}
+    axes.set_xlabel(known.get(name, name))
+    log_axis(axes.xaxis, counts=name != "flops")
+    loss_axis(axes, loss_label(runs))
+    axes.legend(loc="upper right")
 
 
 def residuals(runs: pd.DataFrame, fit: Fit, holdout: pd.DataFrame | None = None) -> Figure:

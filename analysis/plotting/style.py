@@ -25,6 +25,7 @@ from analysis.wording import count
 
 INK, MUTED, GRID, PAPER = "#24292f", "#6e7781", "#d8dee4", "#ffffff"
 BLUE, ORANGE, GREEN, VERMILION, PURPLE = "#0072b2", "#e69f00", "#009e73", "#d55e00", "#aa4499"
+SERIES = (BLUE, VERMILION, GREEN, ORANGE, PURPLE, INK)
 COLOURS = LinearSegmentedColormap.from_list(
     "depth", matplotlib.colormaps["viridis"](np.linspace(0.18, 0.87, 256))
 )

@@ -93,10 +93,17 @@ def test_what_is_not_there(home, tmp_path, sweep):
         load_runs("dmo")
     with pytest.raises(ValueError, match=r"a folder without sweep.jsonl"):
         load_runs(tmp_path)
-    with pytest.raises(ValueError, match="columns are named only for a file"):
-        load_runs("demo", columns={"loss": "x"})
+    with pytest.raises(ValueError, match="unknown column of sweep demo 'los': did you mean 'loss'"):
+        load_runs("demo", columns={"loss": "los"})
     with pytest.raises(ValueError, match="there is no tracking store"):
         load_runs("demo", tracking_uri=f"sqlite:///{tmp_path}/none.db")
+
+
+def test_another_column_can_stand_for_the_loss(home, sweep):
+    runs = load_runs("demo")
+    taken = load_runs("demo", columns={"loss": "flops_6nd"})
+    assert taken["loss"].equals(runs["flops_6nd"])
+    assert "loss is the column 'flops_6nd'" in taken.attrs["notes"]
 
 
 def test_a_broken_line_of_a_sweep_is_named(sweep):

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from analysis import fit
-from analysis.compare import compare, method_bias
+from analysis.compare import compare, crossings, method_bias
 from analysis.envelope import envelope
 from scaling.errors import NoAnswerError
 
@@ -97,3 +97,15 @@ def test_the_waste_of_a_biased_exponent_is_a_share_of_the_budget():
     assert bias.flops == pytest.approx([1e16, 1e17, 1e18])
     assert bias.a_law == pytest.approx(TRUE_A, abs=1e-3)
     assert all(0 <= share < 1 for share in bias.misallocated)
+
+
+def test_crossing_of_two_power_laws():
+    """a x^-p = b x^-q at x = (a / b)^(1 / (p - q))."""
+    x = np.geomspace(1e2, 1e6, 9)
+    laws = {}
+    for name, size, exponent in (("one", 5.0, 0.5), ("other", 0.5, 0.25)):
+        runs = pd.DataFrame({"num_tokens": x, "loss": size * x**-exponent})
+        laws[name] = fit("power", runs, x_col="num_tokens")
+    found = crossings(laws["one"], laws["other"], 1e2, 1e6)
+    assert found == pytest.approx([10.0**4], rel=1e-3)
+    assert crossings(laws["one"], laws["other"], 2e4, 1e6) == []

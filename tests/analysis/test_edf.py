@@ -106,7 +106,7 @@ def test_constrained_spaces_are_nearer_to_a_line():
     rng = np.random.default_rng(0)
     mean = {}
     for name in ("anynetx-a", "anynetx-e"):
-        drawn = SPACES[name].draw(rng, 6)
+        drawn = SPACES[name].draw(rng, 20)
         fits = [fit_line(block_widths(o["depths"], o["widths"]))["e_fit"] for o in drawn]
         mean[name] = np.mean(fits)
     assert mean["anynetx-e"] < 0.5 * mean["anynetx-a"]

@@ -8,7 +8,14 @@ from typing import Any, ClassVar
 
 from scaling.families.base import ModelConfig, Options
 from scaling.families.layers import Act, Dropout, Flatten, Layer, Linear, Network, Norm
-from scaling.families.vision import TARGETS, VisionFamily, round_depth, round_width, whole_tuple
+from scaling.families.vision import (
+    LARGEST,
+    TARGETS,
+    VisionFamily,
+    round_depth,
+    round_width,
+    whole_tuple,
+)
 from scaling.names import refuse_unknown
 
 NORMS = ("none", "batch", "layer")
@@ -47,8 +54,8 @@ class MLPConfig(ModelConfig):
         object.__setattr__(self, "input_shape", shape)
         if not shape or min(shape) < 1:
             raise ValueError(f"input_shape {list(shape)} is empty or has a number below 1")
-        if self.depth < 0:
-            raise ValueError(f"depth {self.depth} is below 0")
+        if not 0 <= self.depth <= LARGEST:
+            raise ValueError(f"depth {self.depth} is not within [0, {LARGEST}]")
         for name in ("width", "num_classes"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} {getattr(self, name)} is below 1")

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 from scaling.families.anynet import AnyNet, AnyNetConfig
 from scaling.families.base import Options
-from scaling.families.vision import MULTIPLIERS, TARGETS
+from scaling.families.vision import LARGEST, MULTIPLIERS, TARGETS
 from scaling.typed import convert
 
 RULE = ("depth", "w0", "wa", "wm")
@@ -82,6 +82,8 @@ def quantised_widths(
             raise ValueError(f"{name} {value:g} is not above {low}")
     if wa < 0:
         raise ValueError(f"wa {wa:g} is below 0")
+    if depth > LARGEST:
+        raise ValueError(f"depth {depth} is above {LARGEST}")
     steps = (round(math.log((w0 + wa * j) / w0) / math.log(wm)) for j in range(depth))
     return tuple(max(1, round(w0 * wm**step / quantum)) * quantum for step in steps)
 

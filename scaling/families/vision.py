@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 C = TypeVar("C", bound="VisionConfig")
 SMALL = 64  # pixels: below, stems keep the resolution unless told otherwise
 SMALLEST_SIDE = 4  # positions a side that strides of small networks leave to the last stage
+LARGEST = 100_000  # blocks or channels of a stage: nothing larger is meant
+LARGEST_MULTIPLIER = 1000.0
 MULTIPLIERS = ("depth_multiplier", "width_multiplier", "resolution_multiplier")
 TARGETS = ("num_params", "flops_forward")
 
@@ -48,6 +50,8 @@ class VisionConfig(ModelConfig):
         for name, value in vars(self).items():
             if isinstance(value, list):  # as JSON and YAML have them
                 object.__setattr__(self, name, tuple(value))
+            if isinstance(value, int) and value > LARGEST:
+                raise ValueError(f"{name} {value} is above {LARGEST}")
         for name in ("resolution", "in_channels", "num_classes"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} {getattr(self, name)} is below 1")
@@ -99,6 +103,9 @@ class VisionFamily:
         check_options(self, options)
         chosen = dict(options)
         depth, width, resolution = (_positive(name, chosen.pop(name, 1.0)) for name in MULTIPLIERS)
+        for name, value in zip(MULTIPLIERS, (depth, width, resolution), strict=True):
+            if value > LARGEST_MULTIPLIER:
+                raise ValueError(f"{name} {value:g} is above {LARGEST_MULTIPLIER:g}")
         targets = {n: _positive(n, chosen.pop(n)) for n in TARGETS if n in chosen}
         if len(targets) > 1:
             raise ValueError("num_params and flops_forward both set the width: give one")
@@ -202,8 +209,8 @@ def stage_values(config: VisionConfig, names: tuple[str, ...]) -> None:
     """Make the fields ``names`` tuples of whole numbers of at least 1: call it on construction."""
     for name in names:
         values = whole_tuple(name, getattr(config, name))
-        if not values or min(values) < 1:
-            raise ValueError(f"{name} {list(values)} is empty or has a number below 1")
+        if not values or not 1 <= min(values) <= max(values) <= LARGEST:
+            raise ValueError(f"{name} {list(values)} is empty or not within [1, {LARGEST}]")
         object.__setattr__(config, name, values)
 
 

@@ -192,3 +192,18 @@ def test_the_receptive_field_is_where_the_gradient_is(name, options):
     out[0, 0, out.shape[2] // 2, out.shape[3] // 2].backward()
     seen = x.grad[0, 0].abs().amax(0).nonzero().flatten()
     assert seen[-1] - seen[0] + 1 == family.cost(config).receptive_field
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("efficientnet", {"depth_multiplier": 1e9}),
+        ("resnet", {"depths": (10**9,) * 4, "widths": (64,) * 4}),
+        ("regnetx", {"depth": 10**9, "w0": 24, "wa": 36.44, "wm": 2.49, "group_width": 8}),
+        ("vit", {"depth": 10**9, "width": 192, "mlp_width": 768, "heads": 3}),
+        ("mlp", {"depth": 10**9}),
+    ],
+)
+def test_absurd_sizes_are_refused_at_once(name, options):
+    with pytest.raises(ValueError, match=r"is above 1000|not within"):
+        get_family(name).resolve(options)

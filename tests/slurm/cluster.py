@@ -27,9 +27,10 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import gettempdir
 
 PACKAGES = "slurmctld slurmd slurm-client slurmdbd munge mariadb-server-core mariadb-client-core"
-FOLDER = Path(os.environ.get("SCALING_SLURM_DIR", "/tmp/scaling-slurm"))
+FOLDER = Path(os.environ.get("SCALING_SLURM_DIR") or Path(gettempdir()) / "scaling-slurm")
 PORT = int(os.environ.get("SCALING_SLURM_PORT", "16800"))  # + 1 ... + 10 + nodes are used
 PATIENCE = 180.0
 

@@ -64,11 +64,11 @@ def test_a_checkpoint_is_resumed_by_any_number_of_processes(spec, tmp_path):
     """One process, then two that share, two that shard, and one again."""
     train(spec, tmp_path / "whole")
     parts = tmp_path / "parts"
-    assert train(spec, parts, should_stop=stop_after(9)).status == "stopped"
+    assert train(spec, parts, should_stop=stop_after(6)).status == "stopped"
     for shard in ("ddp", "fsdp"):
 
         def lead(team, shard=shard):
-            outcome = team.train(spec, parts, shard=shard, should_stop=stop_after(9))
+            outcome = team.train(spec, parts, shard=shard, should_stop=stop_after(6))
             assert outcome.status == "stopped"
 
         assert run_team(tmp_path / "meet", 2, lead) == [0, 0]

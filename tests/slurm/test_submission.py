@@ -9,6 +9,7 @@ from itertools import pairwise
 import pytest
 
 from cluster import submit
+from cluster.logs import LOG
 from scaling.errors import WorkError
 from scaling.store import read_json
 
@@ -37,13 +38,16 @@ def test_workers_take_run_after_run_side_by_side_the_longest_first(site):
     assert listed == ["2"]
     tokens = {entry.run_id: entry.spec.train.num_tokens for entry in sweep}
     by_start = sorted(tokens, key=lambda run_id: elapsed(site, run_id)[0])
-    # the second worker starts when the first run's memory is known, so the order is loose
     assert tokens[by_start[0]] == max(sizes)
-    assert tokens[by_start[-1]] == min(sizes)
+    done = {}  # by worker: a second one takes its first run long before it begins it
+    for run_id in by_start:
+        log = (site.store.run_dir(run_id) / LOG).read_text()
+        done.setdefault(log.partition(" in process ")[2].split()[0], []).append(tokens[run_id])
+    assert all(lengths == sorted(lengths, reverse=True) for lengths in done.values())
     spans = sorted(elapsed(site, run_id) for run_id in tokens)
     assert any(later[0] < earlier[1] for earlier, later in pairwise(spans))
-    log = (site.store.sweep_dir("s") / "logs").glob("*_log.err")
-    assert any("2 side by side" in path.read_text() for path in log)
+    logs = (site.store.sweep_dir("s") / "logs").glob("*_log.err")
+    assert any("2 side by side" in path.read_text() for path in logs)
 
 
 def test_memory_limits_how_many_run_side_by_side(site):

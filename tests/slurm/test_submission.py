@@ -29,7 +29,7 @@ def elapsed(site, run_id):
 
 
 def test_workers_take_run_after_run_side_by_side_the_longest_first(site):
-    sizes = [4096, 8192, 16384]
+    sizes = [16384, 32768, 131072]
     sweep = site.sweep(seed=[0, 1], num_tokens=sizes, resources={"cpus": 2, "memory": "3GB"})
     submission = site.submit(sweep, workers=1, wait=True)
     assert site.table(sweep) == site.undisturbed(sweep)

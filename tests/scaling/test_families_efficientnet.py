@@ -118,7 +118,7 @@ def test_a_configuration_survives_json():
     [
         ({"depths": [1, 1]}, "depths 2, widths 7"),
         ({**NARROW, "strides": [1, 2]}, "strides 2"),
-        ({"depths": [1, 0], "widths": [8, 8]}, "below 1"),
+        ({"depths": [1, 0], "widths": [8, 8]}, r"not within \[1"),
         ({"depths": 3, "widths": [8]}, "not a list"),
         ({"stem": "medium"}, "imagenet, small"),
         ({"resolution": 8, "stem": "imagenet"}, "resolution 8 is too small"),

@@ -138,7 +138,8 @@ class Resources:
         """The settings that are not the default's, as plain values."""
         default = asdict(Resources())
         values = {name: v for name, v in asdict(self).items() if v != default[name]}
-        return json.loads(json.dumps(values))  # type: ignore[no-any-return]
+        plain: dict[str, Any] = json.loads(json.dumps(values))
+        return plain
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Resources:

@@ -10,6 +10,8 @@ from matplotlib.ticker import MaxNLocator, NullLocator
 from analysis.plotting.style import INK, MUTED, SERIES, log_axis, loss_axis, styled
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from analysis.pareto import Pareto
 
 LABELS = {
@@ -75,7 +77,6 @@ def pareto(found: Pareto) -> Figure:
     return figure
 
 
-def _tells(models: object, kind: str) -> bool:
+def _tells(models: pd.DataFrame, kind: str) -> bool:
     """Whether a column names more than one kind of model."""
-    columns = getattr(models, "columns", ())
-    return kind in columns and models[kind].nunique() > 1  # type: ignore[index]
+    return kind in models.columns and models[kind].nunique() > 1

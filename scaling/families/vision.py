@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
@@ -64,7 +65,7 @@ class VisionConfig(ModelConfig):
         return self.in_channels, self.resolution, self.resolution
 
 
-class VisionFamily:
+class VisionFamily(ABC):
     """A family of classifiers: subclasses say ``config``, ``presets``, ``network``, ``scaled``.
 
     A model is chosen by the configuration's fields, a preset's among them; on top of these the
@@ -84,13 +85,13 @@ class VisionFamily:
         """The configuration for options other than the common dials."""
         return typed(self.config, options)
 
+    @abstractmethod
     def network(self, config: Any) -> Network:
         """The layers of ``config``."""
-        raise NotImplementedError
 
+    @abstractmethod
     def scaled(self, config: Any, depth: float, width: float) -> Any:
         """``config`` with depth and width multiplied, rounded as in the paper."""
-        raise NotImplementedError
 
     def resolve(self, options: Options) -> Any:
         """The configuration that ``options`` describe.

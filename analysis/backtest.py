@@ -35,8 +35,8 @@ class Split:
     ``size`` is the largest x (N D for laws of both) that was fitted; errors are
     ln(predicted / measured): ``rmse_log`` their root mean square, ``bias_log`` their mean;
     ``coverage_90`` is the share of held-out runs inside the 90 % interval. ``weights`` are those
-    of the laws, ``rows`` the positions of the held-out rows and ``predicted``, ``low``, ``high``
-    the prediction and its interval for each.
+    of the laws, ``rows`` the positions of the held-out rows, ``beyond`` how many times ``size``
+    each of them is, and ``predicted``, ``low``, ``high`` the prediction and its interval.
     """
 
     size: float
@@ -47,6 +47,7 @@ class Split:
     coverage_90: float
     weights: dict[str, float]
     rows: NDArray[np.intp] = field(repr=False)
+    beyond: NDArray[np.float64] = field(repr=False)
     actual: NDArray[np.float64] = field(repr=False)
     predicted: NDArray[np.float64] = field(repr=False)
     low: NDArray[np.float64] = field(repr=False)
@@ -54,7 +55,7 @@ class Split:
 
     def to_dict(self) -> dict[str, Any]:
         """The numbers of the split, without its rows."""
-        hidden = ("rows", "actual", "predicted", "low", "high")
+        hidden = ("rows", "beyond", "actual", "predicted", "low", "high")
         return {name: value for name, value in asdict(self).items() if name not in hidden}
 
 
@@ -271,6 +272,7 @@ def _split(
         coverage_90=float(np.mean((low <= actual) & (actual <= high))),
         weights=dict(zip((e.name for e in found.laws), found.weights.tolist(), strict=True)),
         rows=beyond,
+        beyond=np.exp(found.log_sizes(held_out) - found.end),
         actual=actual,
         predicted=predicted,
         low=low,

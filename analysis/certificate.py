@@ -137,10 +137,9 @@ def floors(problem: Problem, theta: Array) -> list[str]:
     One that is held at a value is no finding.
     """
     law = problem.law
-    slopes = law.gradient(problem.params(theta), *problem.inputs)
-    return [
-        p.name
-        for p, slope in zip(law.parameters, slopes, strict=True)
-        if p.low < p.high
-        and (p.role == "floor" or (p.low >= 0 and np.allclose(slope, 1.0, rtol=1e-6)))
-    ]
+    free = [p for p in law.parameters if p.low < p.high]
+    known = [p.name for p in free if p.role == "floor"]
+    if known:
+        return known
+    slopes = dict(zip(law.names, law.gradient(problem.params(theta), *problem.inputs), strict=True))
+    return [p.name for p in free if p.low >= 0 and np.abs(slopes[p.name] - 1.0).max() < 1e-6]

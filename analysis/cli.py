@@ -9,7 +9,12 @@ import argparse
 from importlib import import_module
 from typing import Any
 
-KINDS = ("frontier", "curves", "scaling", "isoflop", "residuals", "plan")
+from scaling.energy import PUE
+
+KINDS = (
+    "frontier", "curves", "scaling", "isoflop", "residuals", "plan", "profile", "cloud", "funnel"
+)  # fmt: skip
+DESIGN_KINDS = ("compound", "edf", "pareto")
 COLUMN_FLAGS = (
     ("--params-col", "num_params", "parameters N"),
     ("--tokens-col", "num_tokens", "training tokens D"),
@@ -27,6 +32,11 @@ def add_commands(subparsers: Any) -> None:
 
     fit = _command(subparsers, "fit", "fit a scaling law and say how sure it is")
     _add_fit(fit)
+    fit.add_argument(
+        "--checklist",
+        action="store_true",
+        help="answer the questions of Li et al. 2025, (Mis)Fitting, for this fit",
+    )
 
     iso = _command(subparsers, "isoflop", "the best size at each budget, and N* = k C^a")
     iso.add_argument("--method", choices=("parabola", "akima"), default="parabola")
@@ -74,6 +84,33 @@ def add_commands(subparsers: Any) -> None:
     given.add_argument("--num-tokens", type=_positive, metavar="D", help="D is given")
     plan.add_argument("-o", "--output", metavar="FILE", help="write .csv or .jsonl")
 
+    following = _command(subparsers, "next", "the runs that make a number most certain")
+    _add_fit(following)
+    following.add_argument(
+        "--flops", type=_positive, required=True, metavar="B", help="for all new runs together"
+    )
+    following.add_argument(
+        "--target",
+        default="num_params",
+        metavar="NAME",
+        help="num_params, num_tokens or loss of the best run, a, b, or a parameter (num_params)",
+    )
+    following.add_argument(
+        "--at", type=_positive, metavar="C", help="compute of the target (100 x the largest run)"
+    )
+    following.add_argument(
+        "--runs", type=_count, default=20, metavar="K", help="number of runs at most (20)"
+    )
+    following.add_argument(
+        "--reach", type=_positive, default=16.0, metavar="X",
+        help="N, D and D/N to X times what was run (16)",
+    )  # fmt: skip
+    following.add_argument(
+        "--cost", type=_positive, metavar="X", help="C = X N D (6; a family's exact FLOPs)"
+    )
+    following.set_defaults(family=None, settings=[])
+    following.add_argument("-o", "--output", metavar="FILE.yaml", help="write a sweep file")
+
     backtest = _command(subparsers, "backtest", "fit the small, predict the held-out large")
     backtest.add_argument("--law", default="auto", metavar="NAME", help="a law (auto: an average)")
     backtest.add_argument("--by", metavar="COL,COL", help="one fit for each group")
@@ -82,11 +119,16 @@ def add_commands(subparsers: Any) -> None:
     backtest.add_argument("--seed", type=int, default=0)
 
     plot = _command(subparsers, "plot", "one figure, for a paper", json=False)
-    plot.add_argument("kind", choices=KINDS, metavar="KIND", help=", ".join(KINDS))
+    kinds = (*KINDS, *DESIGN_KINDS)
+    plot.add_argument("kind", choices=kinds, metavar="KIND", help=", ".join(kinds))
     plot.add_argument("-o", "--output", required=True, metavar="FILE", help=".png, .pdf or .svg")
     plot.add_argument("--method", choices=("parabola", "akima"), default="parabola")
-    plot.add_argument("--by", metavar="COL", help="scaling: a law for each value, and crossings")
+    plot.add_argument("--by", metavar="COL", help="scaling, funnel: a law for each value")
+    plot.add_argument("--train-col", metavar="COL", help="funnel: fit rows where it is true")
     _add_fit(plot)
+    plot.add_argument("--other", metavar="SOURCE2", help="edf: a second space, to compare")
+    plot.add_argument("--metric", metavar="COL", help="compound, edf, pareto: error, else loss")
+    plot.set_defaults(parameter=None, draws=2000, watts=None, pue=PUE)
 
     report = _command(subparsers, "report", "one self-contained HTML file", json=False)
     report.add_argument("-o", "--output", required=True, metavar="FILE.html")
@@ -155,7 +197,7 @@ def _add_design(subparsers: Any) -> None:
     pareto = _command(subparsers, "pareto", "how good each model is for what it costs")
     pareto.add_argument("--watts", type=_positive, metavar="W", help="of what one run holds")
     pareto.add_argument(
-        "--pue", type=_positive, default=1.58, metavar="X", help="of the data centre (1.58)"
+        "--pue", type=_positive, default=PUE, metavar="X", help=f"of the data centre ({PUE})"
     )
     for parser in (compound, edf, pareto):
         parser.add_argument("-o", "--output", metavar="FILE", help="figure: .png, .pdf or .svg")

@@ -125,10 +125,10 @@ def load_curves(
     return pd.DataFrame(rows, columns=names)
 
 
-def load_models(
+def load_specs(
     source: Source, *, root: Source | None = None, tracking_uri: str | None = None
-) -> list[tuple[str, dict[str, Any]]]:
-    """Family and resolved model fields of each run of a sweep or run folder, in its order.
+) -> list[dict[str, Any]]:
+    """The resolved spec of each run of a sweep or run folder, in its order.
 
     Empty for files and experiments, whose tables do not hold them.
     """
@@ -139,7 +139,15 @@ def load_models(
         row.get("spec") or read_json(run_dir / SPEC) or {}
         for _, run_dir, row in _members(kind, Path(place), root)
     )
-    return [(str(s["family"]), dict(s["model"])) for s in specs if {"family", "model"} <= set(s)]
+    return [dict(spec) for spec in specs if {"family", "model"} <= set(spec)]
+
+
+def load_models(
+    source: Source, *, root: Source | None = None, tracking_uri: str | None = None
+) -> list[tuple[str, dict[str, Any]]]:
+    """Family and resolved model fields of each run of a sweep or run folder, in its order."""
+    specs = load_specs(source, root=root, tracking_uri=tracking_uri)
+    return [(str(spec["family"]), dict(spec["model"])) for spec in specs]
 
 
 def load_designs(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from analysis.arguments import table_of
 from analysis.coefficients import Coefficients, has_search, pick_coefficients
@@ -13,43 +13,68 @@ from analysis.wording import count, span
 from scaling.terminal import note, print_json, print_table
 
 if TYPE_CHECKING:
+    import pandas as pd
     from matplotlib.figure import Figure
+
+    from analysis.edf import SpaceReport
+    from analysis.pareto import Pareto
+
+
+def figures(args: argparse.Namespace) -> dict[str, Figure]:
+    """The figures of ``args.kind``, one of ``compound``, ``edf`` and ``pareto``, by name."""
+    if args.kind == "compound":
+        table = table_of(args)
+        return _draw_compound(table, *_compound(table, args))
+    if args.kind == "edf":
+        return _draw_edf(_edf(args))
+    return _draw_pareto(_pareto(args))
 
 
 def compound(args: argparse.Namespace) -> int:
     """``scaling compound``: the coefficients of a search, and the axes at equal FLOPs."""
-    from analysis.plotting import compound as figures
-
     table = table_of(args)
-    options = {"metric": args.metric, "draws": args.draws, "level": args.level, "seed": args.seed}
-    found: dict[str, Any] = {}
-    drawn: dict[str, Figure] = {}
-    scaled = "axis" in table.columns and table["axis"].isin(["depth", "width", "resolution"]).any()
-    if not scaled and not has_search(table):
-        raise ValueError(
-            "the runs are of no compound-scaling sweep: the column axis names none of depth, "
-            "width, resolution and search (sweep kinds single_axis, coefficient_search)"
-        )
-    picked = compared = None
-    if has_search(table):
-        picked = pick_coefficients(table, **options)
-        found["coefficients"] = picked.to_dict()
-        if args.output:
-            drawn["coefficients"] = figures.coefficient_surface(table, picked)
-    if scaled:
-        compared = compare_axes(table, **options)
-        found["axes"] = compared.to_dict()
-        if args.output:
-            drawn["axes"] = figures.axes_at_equal_flops(table, compared)
-    _save(drawn, args.output)
+    picked, compared = _compound(table, args)
+    if args.output:
+        save_all(_draw_compound(table, picked, compared), args.output)
     if args.json:
-        print_json({**found, "notes": table.attrs["notes"]})
+        found = {"coefficients": picked, "axes": compared}
+        values = {name: value.to_dict() for name, value in found.items() if value}
+        print_json({**values, "notes": table.attrs["notes"]})
         return 0
     if picked:
         _print_coefficients(picked)
     if compared:
         _print_axes(compared)
     return 0
+
+
+def _compound(
+    table: pd.DataFrame, args: argparse.Namespace
+) -> tuple[Coefficients | None, AxisComparison | None]:
+    options = {"metric": args.metric, "draws": args.draws, "level": args.level, "seed": args.seed}
+    scaled = "axis" in table.columns and table["axis"].isin(["depth", "width", "resolution"]).any()
+    if not scaled and not has_search(table):
+        raise ValueError(
+            "the runs are of no compound-scaling sweep: the column axis names none of depth, "
+            "width, resolution and search (sweep kinds single_axis, coefficient_search)"
+        )
+    return (
+        pick_coefficients(table, **options) if has_search(table) else None,
+        compare_axes(table, **options) if scaled else None,
+    )
+
+
+def _draw_compound(
+    table: pd.DataFrame, picked: Coefficients | None, compared: AxisComparison | None
+) -> dict[str, Figure]:
+    from analysis.plotting.compound import axes_at_equal_flops, coefficient_surface
+
+    drawn = {}
+    if picked:
+        drawn["coefficients"] = coefficient_surface(table, picked)
+    if compared:
+        drawn["axes"] = axes_at_equal_flops(table, compared)
+    return drawn
 
 
 def _print_coefficients(found: Coefficients) -> None:
@@ -87,8 +112,7 @@ def _print_axes(found: AxisComparison) -> None:
     print(f"R2 {found.r2:.3f}; status: {found.status}")
 
 
-def edf(args: argparse.Namespace) -> int:
-    """``scaling edf``: error distributions of design spaces."""
+def _edf(args: argparse.Namespace) -> SpaceReport:
     from analysis.collect import load_designs
     from analysis.design_parameters import PARAMETERS, with_design
     from analysis.edf import describe_spaces
@@ -102,17 +126,27 @@ def edf(args: argparse.Namespace) -> int:
     for name in asked:
         if not any(name in table.columns for table in sources.values()):
             raise ValueError(f"--parameter {name}: no source has such a column")
-    found = describe_spaces(
+    return describe_spaces(
         sources, asked or PARAMETERS, metric=args.metric, draws=args.draws, level=args.level,
         seed=args.seed,
     )  # fmt: skip
-    if args.output:
-        from analysis.plotting import edf as figures
 
-        drawn = {"edf": figures.edf(found)}
-        if found.parameters:
-            drawn["parameters"] = figures.parameters(found)
-        _save(drawn, args.output)
+
+def _draw_edf(found: SpaceReport) -> dict[str, Figure]:
+    from analysis.plotting.edf import edf as distributions
+    from analysis.plotting.edf import parameters
+
+    drawn = {"edf": distributions(found)}
+    if found.parameters:
+        drawn["parameters"] = parameters(found)
+    return drawn
+
+
+def edf(args: argparse.Namespace) -> int:
+    """``scaling edf``: error distributions of design spaces."""
+    found = _edf(args)
+    if args.output:
+        save_all(_draw_edf(found), args.output)
     if args.json:
         print_json(found.to_dict())
         return 0
@@ -141,37 +175,53 @@ def edf(args: argparse.Namespace) -> int:
     return 0
 
 
-def pareto(args: argparse.Namespace) -> int:
-    """``scaling pareto``: how good each model is for what it costs."""
-    from analysis.pareto import HEADERS, table_rows
+def _pareto(args: argparse.Namespace) -> Pareto:
     from analysis.pareto import pareto as find_frontier
 
     found = find_frontier(table_of(args), metric=args.metric, watts=args.watts, pue=args.pue)
-    if args.output:
-        from analysis.plotting.pareto import pareto as figure
+    for line in found.notes:
+        note(line)
+    return found
 
-        _save({"pareto": figure(found)}, args.output)
+
+def _draw_pareto(found: Pareto) -> dict[str, Figure]:
+    from analysis.plotting.pareto import pareto as figure
+
+    return {"pareto": figure(found)}
+
+
+def pareto(args: argparse.Namespace) -> int:
+    """``scaling pareto``: how good each model is for what it costs."""
+    from analysis.pareto import HEADERS, table_rows
+
+    found = _pareto(args)
+    if args.output:
+        save_all(_draw_pareto(found), args.output)
     if args.json:
         print_json(found.to_dict())
         return 0
     metric = "error (%)" if found.metric == "error" else found.metric
     header = ("family", "model", *(HEADERS[cost] for cost in found.costs), metric, "frontier in")
     print_table(f"{args.source}: {len(found.models)} models", header, table_rows(found))
+    said = {
+        "seconds_per_example": "training: measured, with held-out evaluation",
+        "inference_seconds": "inference: measured on held-out data in batches of 64",
+    }
+    lines = [text for cost, text in said.items() if cost in found.costs]
     if "kwh_estimated" in found.costs:
         watts = "rated power of the device" if args.watts is None else f"{args.watts:g} W"
-        print(
-            f"time: measured, training with held-out evaluation; energy: estimated, seconds x "
-            f"{watts} x PUE {args.pue:g}, as if a run had its device to itself"
+        lines.append(
+            f"energy: estimated, seconds of training x {watts} x PUE {args.pue:g}, as if a run "
+            "had its device to itself"
         )
+    print("\n".join(lines))
     return 0
 
 
-def _save(drawn: dict[str, Figure], output: str | None) -> None:
+def save_all(drawn: dict[str, Figure], output: str) -> None:
     """One figure goes to ``output``; of several, each name is put before the suffix."""
     from analysis.plotting import save
 
-    if output is None:
-        return
     path = Path(output)
     for name, figure in drawn.items():
         to = path if len(drawn) == 1 else path.with_stem(f"{path.stem}-{name}")

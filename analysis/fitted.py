@@ -98,6 +98,22 @@ class Fit:
         total = float(np.sum((target - target.mean()) ** 2))
         return 1.0 - float(np.sum(self.residuals**2)) / total if total else float("nan")
 
+    @property
+    def units(self) -> Array:
+        """The unit ``(n_inputs,)`` that each input was divided by in the fit."""
+        return scales(self.inputs, self.law)
+
+    def problem(self, law: Law | None = None) -> Problem:
+        """The fit as a minimisation of ``law`` (its own), for inputs over ``units``."""
+        return Problem(
+            law or self.law,
+            tuple(x / u for x, u in zip(self.inputs, self.units, strict=True)),
+            np.log(self.observed) if self.space == "log" else self.observed,
+            self.weights,
+            Penalty(self.loss_fn, self.delta, self.asymmetry),
+            self.space,
+        )
+
     def predict(self, table: Mapping[str, Any] | pd.DataFrame) -> Array:
         """Predictions for the rows of ``table``, which holds the columns ``x_cols``."""
         return self.law.predict(self.vector, *self._columns(table))
@@ -137,17 +153,9 @@ class Fit:
         """
         if name not in self.params:
             refuse_unknown(name, self.params, f"parameter of {self.law.name}")
-        units = scales(self.inputs, self.law)
         index = self.law.names.index(name)
-        law, params = in_runs_units(self.law, self.vector, units, index)
-        problem = Problem(
-            law,
-            tuple(x / u for x, u in zip(self.inputs, units, strict=True)),
-            np.log(self.observed) if self.space == "log" else self.observed,
-            self.weights,
-            Penalty(self.loss_fn, self.delta, self.asymmetry),
-            self.space,
-        )
+        law, params = in_runs_units(self.law, self.vector, self.units, index)
+        problem = self.problem(law)
         values, objective, interval = profile_of(
             problem, problem.coordinates(params), index, level, points
         )
@@ -170,16 +178,17 @@ class Fit:
         a, b = allocation.exponents(self.law, self.vector, self._middle_flops())
         return float(a), float(b)
 
+    def exponents_draws(self) -> tuple[Array, Array]:
+        """The same for each draw, ``(k,)`` each; NaN for a draw without a best size."""
+        return allocation.exponents(self.law, self._need_draws(), self._middle_flops())
+
     def exponents_ci(self, level: float = 0.9) -> dict[str, tuple[float, float]]:
         """Percentile intervals of ``a`` and ``b`` over the draws."""
-        a, b = allocation.exponents(self.law, self._need_draws(), self._middle_flops())
-        return {
-            name: (float(low), float(high))
-            for name, (low, high) in (
-                ("a", np.nanquantile(a, _tails(level))),
-                ("b", np.nanquantile(b, _tails(level))),
-            )
-        }
+        found: dict[str, tuple[float, float]] = {}
+        for name, values in zip("ab", self.exponents_draws(), strict=True):
+            low, high = np.nanquantile(values, _tails(level))
+            found[name] = float(low), float(high)
+        return found
 
     def formula(self, style: str = "plain", digits: int = 4) -> str:
         """The law with its numbers, as ``"plain"`` text, ``"latex"`` or ``"html"``."""

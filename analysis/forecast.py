@@ -83,9 +83,12 @@ class Forecast:
     def spread(self, table: Mapping[str, Any] | pd.DataFrame) -> Array:
         """sqrt(noise^2 (1 + distance^2) + variance among members), ``(n,)``; see ``spread``."""
         members = self._members(table)
-        inputs = self._inputs(table)
-        distance = (log_size(inputs)[0] - self.end) / self.n_inputs
+        distance = (self.log_sizes(table) - self.end) / self.n_inputs
         return spread(members, self.weights @ members, self.noise, distance)
+
+    def log_sizes(self, table: Mapping[str, Any] | pd.DataFrame) -> Array:
+        """Log size of each row ``(n,)``, as that of ``end``."""
+        return log_size(self._inputs(table))[0]
 
     def to_dict(self) -> dict[str, Any]:
         """The members, their parameters and weights, noise and inner backtests, for JSON."""

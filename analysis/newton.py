@@ -72,7 +72,9 @@ def _size(problem: Problem) -> float:
 
 def spread_of(problem: Problem, theta: Array) -> Array:
     """Median absolute residual ``(k,)``."""
-    middle: Array = np.median(np.abs(problem.residuals(theta)), axis=-1)
+    size = np.abs(problem.residuals(theta))
+    half = size.shape[-1] // 2
+    middle: Array = np.partition(size, half, axis=-1)[..., half]
     return np.clip(middle, 1e-12, 1e6)
 
 
@@ -92,9 +94,9 @@ def _descend(problem: Problem, theta: Array, small: float, reach: float, coarse:
     if coarse:
         least = np.minimum(np.maximum(end, COARSE * _size(problem)), delta)
         rough = problem.single()
-        theta = _newton(rough, theta, delta.copy(), least, False, small)
+        theta = _newton(rough, theta, delta, least, False, small)
         if (least == last).all():
-            theta = _newton(rough, theta, last.copy(), last, True, 1e-4)
+            theta = _newton(rough, theta, last, last, True, 1e-4)
         delta = least
     if not coarse or (delta > end).any():
         theta = _newton(problem, theta, delta, end, False, small)
@@ -110,44 +112,54 @@ def _newton(
     ``exact`` penalty is minimised to the last digit.
     """
     low, high = problem.bounds
-    theta = theta.copy()
-    wide = delta / 4
     # delta^2 for each parameter is about what smoothing adds to the objective
     centred = 0.5 * theta.shape[1] * float(problem.weights.mean())
-    damping = np.full(len(theta), 1e-6)
+    out = theta.copy()
     open_ = np.arange(len(theta))
-    part = problem
-    r = part.residuals(theta)
+    part, here, wide, damping = problem, theta, delta / 4, np.full(len(theta), 1e-6)
+    r = part.residuals(here)
+    value = part.smoothed(r, delta, exact)
     for _ in range(PASSES):
-        here, at, damp = theta[open_], delta[open_], damping[open_]
-        width = at[:, None].astype(r.dtype)
-        value = part.total(part.penalty.smoothed(r, width, exact))
-        gradient, hessian, scale = part.derivatives(here, r, at, exact)
-        stuck = ((here <= low) & (gradient > 0)) | ((here >= high) & (gradient < 0))
-        stuck[:, problem.held] = True
-        step = _step(stuck, gradient, hessian, scale, damp)
+        gradient, hessian, scale = part.derivatives(here, r, delta, exact)
+        stuck = np.where(gradient > 0, here <= low, here >= high)
+        if problem.held:
+            stuck[:, problem.held] = True
+        step = _step(stuck, gradient, hessian, scale, damping)
         trial = np.minimum(np.maximum(here + step, low), high)
         r_trial = part.residuals(trial)
-        reached = part.total(part.penalty.smoothed(r_trial, width, exact))
+        reached = part.smoothed(r_trial, delta, exact)
         better = reached < value
-        theta[open_[better]] = trial[better]
-        r = r_trial if better.all() else np.where(better[:, None], r_trial, r)
         promised = -np.einsum("kp,kp->k", gradient, trial - here)
         flat = np.abs(promised) <= small * value
-        done = at <= last[open_]
-        little = (better & (promised < centred * at**2)) | flat | (damp > 1e6)
-        lower = np.maximum(last[open_], at / np.where(at > wide[open_], 4.0, 2.0))
-        delta[open_] = np.where(little, lower, at)
-        damping[open_] = np.where(
-            better | (little & ~done), np.maximum(0.1 * damp, 1e-12), np.maximum(10 * damp, 1e-6)
+        done = delta <= last
+        little = (better & (promised < centred * delta**2)) | flat | (damping > 1e6)
+        over = done & (flat | (damping > 1e8) | (little & (not exact)))
+        if better.all():
+            here, r, value = trial, r_trial, reached
+        else:
+            here = np.where(better[:, None], trial, here)
+            r = np.where(better[:, None], r_trial, r)
+            value = np.where(better, reached, value)
+        damping = np.where(
+            better | (little & ~done),
+            np.maximum(0.1 * damping, 1e-12),
+            np.maximum(10 * damping, 1e-6),
         )
-        keep = ~(done & (flat | (damp > 1e8) | (little & (not exact))))
-        if not keep.all():
+        lower = np.maximum(last, delta / np.where(delta > wide, 4.0, 2.0))
+        delta = np.where(little, lower, delta)
+        if over.any():
+            out[open_[over]] = here[over]
+            keep = ~over
             open_ = open_[keep]
             if not len(open_):
-                break
-            r, part = r[keep], problem.rows(open_)
-    return theta
+                return out
+            here, r, value, damping = here[keep], r[keep], value[keep], damping[keep]
+            delta, last, wide, part = delta[keep], last[keep], wide[keep], problem.rows(open_)
+            little, done = little[keep], done[keep]
+        if (little & ~done).any():
+            value = part.smoothed(r, delta, exact)
+    out[open_] = here
+    return out
 
 
 def _step(
@@ -157,15 +169,15 @@ def _step(
     inverse = 1.0 / scale
     h = hessian * inverse[:, :, None] * inverse[:, None, :]
     g = gradient * inverse
-    diagonal = np.arange(stuck.shape[1])
-    h[:, diagonal, diagonal] += damping[:, None]
+    diagonal = h.reshape(len(h), -1)[:, :: h.shape[1] + 1]  # a view
+    diagonal += damping[:, None]
     if stuck.any():
         h[stuck[:, :, None] | stuck[:, None, :]] = 0.0
-        h[:, diagonal, diagonal] += stuck
+        diagonal += stuck
         g[stuck] = 0.0
     try:
         step = np.linalg.solve(h, g[..., None])[..., 0]
     except np.linalg.LinAlgError:
-        h[:, diagonal, diagonal] += 1e-10
+        diagonal += 1e-10
         step = np.linalg.solve(h, g[..., None])[..., 0]
     return np.minimum(np.maximum(-step * inverse, -2.0), 2.0)

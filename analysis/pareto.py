@@ -1,8 +1,9 @@
 """How good each model is for what it costs: the table and the frontier.
 
 In the manner of Tan & Le 2019 (fig. 1) and Radosavovic et al. 2020 (table 4). Time per example is
-measured in training (forward, backward, step and held-out evaluation, on the machine of the
-run); kWh are estimated from it (see :mod:`analysis.complexity`).
+measured twice on the machine of the run: a forward pass of the trained model in batches of 64,
+and all of training (forward, backward, step and held-out evaluation). kWh are estimated from the
+latter (see :mod:`analysis.complexity`).
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ COSTS = (
     "flops_forward",
     "num_params",
     "activations",
+    "inference_seconds",
     "seconds_per_example",
     "kwh_estimated",
 )
@@ -45,19 +47,27 @@ class Pareto:
         One row a model, by FLOPs.
     frontier : dict
         Cost -> the models (row numbers) that no other beats in both cost and metric.
+    notes : tuple of str
+        Costs that some or all of the models lack: those trained before it was measured, say.
     """
 
     metric: str
     costs: tuple[str, ...]
     models: pd.DataFrame
     frontier: dict[str, tuple[int, ...]]
+    notes: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values: ``models`` with ``frontier``, the costs on whose frontier each is."""
         rows = self.models.astype(object).where(self.models.notna(), None).to_dict("records")
         for i, row in enumerate(rows):
             row["frontier"] = [cost for cost in self.costs if i in self.frontier[cost]]
-        return {"metric": self.metric, "costs": list(self.costs), "models": rows}
+        return {
+            "metric": self.metric,
+            "costs": list(self.costs),
+            "models": rows,
+            "notes": list(self.notes),
+        }
 
 
 def pareto(
@@ -112,7 +122,14 @@ def pareto(
     frontier = {
         cost: tuple(int(i) for i in lower_envelope(models[cost], models[metric])) for cost in costs
     }
-    return Pareto(metric, costs, models, frontier)
+    notes = tuple(
+        f"{missing} of {len(models)} models have no {cost} and are on no frontier in it"
+        for cost in costs
+        if (missing := int(models[cost].isna().sum()))
+    )
+    if unknown := [cost for cost in COSTS if cost not in costs]:
+        notes += (f"not known of these runs: {', '.join(unknown)}",)
+    return Pareto(metric, costs, models, frontier, notes)
 
 
 def _name(row: Any) -> str:
@@ -142,17 +159,25 @@ _SHORT = {
     "flops_forward": "FLOPs",
     "num_params": "params",
     "activations": "acts",
-    "seconds_per_example": "time",
+    "inference_seconds": "inference",
+    "seconds_per_example": "training",
     "kwh_estimated": "kWh",
 }
 HEADERS = {
     "flops_forward": "FLOPs (M)",
     "num_params": "params (M)",
     "activations": "acts (M)",
-    "seconds_per_example": "ms/example (training)",
-    "kwh_estimated": "kWh (estimated)",
+    "inference_seconds": "inference (ms)",
+    "seconds_per_example": "training (ms)",
+    "kwh_estimated": "kWh (est.)",
 }
-_UNIT = {"flops_forward": 1e6, "num_params": 1e6, "activations": 1e6, "seconds_per_example": 1e-3}
+_UNIT = {
+    "flops_forward": 1e6,
+    "num_params": 1e6,
+    "activations": 1e6,
+    "inference_seconds": 1e-3,
+    "seconds_per_example": 1e-3,
+}
 
 
 def _scaled(row: Any, cost: str) -> float:

@@ -12,6 +12,7 @@ import numpy as np
 
 from analysis import planning
 from analysis.arguments import NAMED, curves_of, fit_of, fit_or_none, table_of
+from analysis.cli import DESIGN_KINDS
 from analysis.compare import crossings
 from analysis.isoflop import IsoFlop
 from analysis.isoflop import isoflop as find_minima
@@ -23,6 +24,7 @@ from scaling.terminal import note
 if TYPE_CHECKING:
     import pandas as pd
 
+    from analysis.backtest import Backtest
     from analysis.fitting import Fit
 
 
@@ -33,6 +35,11 @@ def plot(args: argparse.Namespace) -> int:
     path = Path(args.output)
     if path.suffix.lower().removeprefix(".") not in plotting.FORMATS:
         raise ValueError(f"-o {path}: a figure is written as .{', .'.join(plotting.FORMATS)}")
+    if args.kind in DESIGN_KINDS:
+        from analysis.design_commands import figures, save_all
+
+        save_all(figures(args), args.output)
+        return 0
     table = table_of(args)
     if args.kind in ("frontier", "curves"):
         figure = plotting.frontier(table, curves_of(args), fit_or_none(args, table))
@@ -44,6 +51,12 @@ def plot(args: argparse.Namespace) -> int:
         figure = plotting.isoflop(table, find_minima(table, method=args.method))
     elif args.kind == "residuals":
         figure = plotting.residuals(table, fit_of(args, table))
+    elif args.kind == "profile":
+        figure = plotting.profile(fit_of(args, table), args.level)
+    elif args.kind == "cloud":
+        figure = plotting.cloud(fit_of(args, table), args.level)
+    elif args.kind == "funnel":
+        figure = plotting.funnel(_backtest(args, table))
     else:
         allocations = planning.plan(
             fit_of(args, table), plan_range(table), cost=planning.cost_of(table), level=args.level
@@ -52,6 +65,20 @@ def plot(args: argparse.Namespace) -> int:
     plotting.save(figure, path)
     note(f"written to {path}")
     return 0
+
+
+def _backtest(args: argparse.Namespace, table: pd.DataFrame) -> Backtest:
+    from analysis.backtest import backtest
+
+    by = args.by.split(",") if args.by else []
+    return backtest(
+        table,
+        law=args.law or "auto",
+        by=by,
+        x_col=args.x_col,
+        train_col=args.train_col,
+        seed=args.seed,
+    )
 
 
 def _groups(args: argparse.Namespace, table: pd.DataFrame) -> dict[str, tuple[pd.DataFrame, Fit]]:

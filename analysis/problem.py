@@ -108,6 +108,10 @@ class Problem:
         """Sum of weighted penalties ``(k,)``."""
         return self.total(self.penalty.rho(self.residuals(theta)))
 
+    def smoothed(self, r: Array, delta: Array, exact: bool) -> Array:
+        """Sum of weighted penalties ``(k,)`` of residuals ``(k, n)`` smoothed to ``delta (k,)``."""
+        return self.total(self.penalty.smoothed(r, delta[:, None].astype(r.dtype), exact))
+
     def total(self, rho: Array) -> Array:
         """Sum over runs of weight times ``rho (k, n)``."""
         if self.weights.ndim == 1:
@@ -134,9 +138,10 @@ class Problem:
         pull = ratio * r
         if self.space == "log":
             link = np.exp(np.minimum(-(r + self.target), HIGH))  # 1 / prediction
+            square = link * link
             v = pull * link
-            bend = (second - pull) * (link * link)
-            level = np.einsum("kn,kn,kn->k", ratio, link, link)
+            bend = (second - pull) * square
+            level = np.einsum("kn,kn->k", ratio, square)
         else:
             v, bend, level = pull, second, ratio.sum(axis=-1)
         gradient = stretch * np.matmul(jacobian, v[..., None])[..., 0]
@@ -145,14 +150,15 @@ class Problem:
         if law.curvature is not None:
             hessian += law.curvature(params, jacobian, v, *self.inputs)
             hessian *= stretch[:, :, None] * stretch[:, None, :]
-            diagonal = np.arange(theta.shape[1])
-            hessian[:, diagonal, diagonal] += np.where(law.on_log, gradient, 0.0)
+            diagonal = hessian.reshape(len(hessian), -1)[:, :: hessian.shape[1] + 1]  # a view
+            diagonal += np.where(law.on_log, gradient, 0.0)
         else:
             hessian *= stretch[:, :, None] * stretch[:, None, :]
             hessian += self._curvature(theta, v, gradient)
         size = np.einsum("kpn,kpn->kp", jacobian, jacobian)
         scale = stretch * np.sqrt(size * (level[:, None] / r.shape[-1]))
-        return gradient, hessian, np.maximum(scale, 1e-12 * scale.max(initial=1e-288))
+        least = 1e-12 * scale.max(axis=-1, keepdims=True, initial=1e-288)
+        return gradient, hessian, np.maximum(scale, least)
 
     def _curvature(self, theta: Array, v: Array, gradient: Array) -> Array:
         """Second derivatives of the prediction by the coordinates, summed with weights ``v``."""

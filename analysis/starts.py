@@ -99,23 +99,27 @@ def project(problem: Problem, shapes: Array) -> tuple[Array, Array]:
         return params, np.where(np.isfinite(cost), cost, np.inf)
     linear, design, offset = _affine(problem, shapes)
     g, m, n = design.shape
-    rows = [design[:, i] * design[:, j] for i in range(m) for j in range(i + 1)]
-    packed = (np.concatenate(rows) @ weights.T).reshape(len(rows), g, -1)
-    flat = design.swapaxes(0, 1).reshape(m * g, n)
-    moment = (flat @ (weights * observed).T).reshape(m, g, -1)
+    pairs = [(i, j) for i in range(m) for j in range(i + 1)]
+    if len(weights) == 1:
+        weighted = design * weights
+        gram = np.matmul(weighted, design.swapaxes(-1, -2))
+        packed = np.stack([gram[:, i, j, None] for i, j in pairs])
+        moment = np.matmul(weighted, observed.T).swapaxes(0, 1)
+    else:
+        rows = [design[:, i] * design[:, j] for i, j in pairs]
+        packed = (np.concatenate(rows) @ weights.T).reshape(len(rows), g, -1)
+        flat = design.swapaxes(0, 1).reshape(m * g, n)
+        moment = (flat @ (weights * observed).T).reshape(m, g, -1)
     square = np.einsum("kn,kn->k", *np.broadcast_arrays(weights, observed**2))
-    if offset.any():
+    if offset is not None:
         shifted = (design * offset[:, None]).swapaxes(0, 1).reshape(m * g, n)
         moment = moment - (shifted @ weights.T).reshape(m, g, -1)
         square = square - 2 * offset @ (weights * observed).T + offset**2 @ weights.T
-    coefficients = _least_squares(packed, moment, _floors(problem, design, linear).T[:, :, None])
+    coefficients = _least_squares(packed, moment, _floors(problem, design).T[:, :, None])
     cost = square - 2 * np.einsum("mgk,mgk->gk", coefficients, moment)
-    index = 0
-    for i in range(m):
-        for j in range(i + 1):
-            twice = 1 if i == j else 2
-            cost = cost + twice * packed[index] * coefficients[i] * coefficients[j]
-            index += 1
+    for index, (i, j) in enumerate(pairs):
+        twice = 1 if i == j else 2
+        cost = cost + twice * packed[index] * coefficients[i] * coefficients[j]
     params = np.repeat(shapes[:, None], cost.shape[-1], axis=1)
     params[..., linear] = np.moveaxis(np.broadcast_to(coefficients, (m, *cost.shape)), 0, -1)
     return params, np.where(np.isfinite(cost), cost, np.inf)
@@ -177,10 +181,11 @@ def _with_coefficients(problem: Problem, params: Array, observed: Array, weights
     linear, design, offset = _affine(problem, params)
     weighted = design * weights[:, None, :]
     gram = np.matmul(weighted, design.swapaxes(-1, -2))
-    moment = np.matmul(weighted, (observed - offset)[..., None])[..., 0]
-    m = len(linear)
+    rest = observed if offset is None else observed - offset
+    moment = np.matmul(weighted, rest[..., None])[..., 0]
+    m = design.shape[1]
     packed = np.stack([gram[:, i, j] for i in range(m) for j in range(i + 1)])
-    floors = _floors(problem, design, linear)
+    floors = _floors(problem, design)
     coefficients = _least_squares(packed, moment.T, floors.T)
     pinned = floors >= coefficients.T
     if pinned.any():
@@ -196,14 +201,36 @@ def _with_coefficients(problem: Problem, params: Array, observed: Array, weights
     return out
 
 
-def _affine(problem: Problem, params: Array) -> tuple[list[int], Array, Array]:
-    """Index of the linear parameters, their columns ``(k, m, n)`` and what they are added to."""
+def _affine(problem: Problem, params: Array) -> tuple[slice | list[int], Array, Array | None]:
+    """Where the linear parameters are, their columns ``(k, m, n)`` and what they are added to.
+
+    The last is None where that is zero.
+    """
     law = problem.law
-    linear = [law.names.index(name) for name in law.linear]
+    linear = _place(law)
+    design = law.gradient(params, *problem.inputs)[:, linear]
+    if not _has_offset(law):
+        return linear, design, None
     base = params.copy()
     base[:, linear] = 0.0
-    design = law.gradient(params, *problem.inputs)[:, linear]
     return linear, design, law.predict(base, *problem.inputs)
+
+
+def _place(law: Law) -> slice | list[int]:
+    """Indices of the linear parameters: a slice, which copies nothing, where they adjoin."""
+    linear = [i for i, name in enumerate(law.names) if name in law.linear]
+    first, last = linear[0], linear[-1] + 1
+    return slice(first, last) if linear == list(range(first, last)) else linear
+
+
+@lru_cache(maxsize=32)
+def _has_offset(law: Law) -> bool:
+    """Whether the law is not zero where its linear parameters are: one was held at a value."""
+    base = shape_grid(law).copy()
+    base[:, _place(law)] = 0.0
+    inputs = [np.geomspace(0.1, 10.0, 7) * (1 + i) for i in range(len(law.inputs))]
+    with np.errstate(all="ignore"):
+        return bool((law.predict(base, *inputs) != 0.0).any())
 
 
 def _square(problem: Problem) -> tuple[Array, Array]:
@@ -215,14 +242,14 @@ def _square(problem: Problem) -> tuple[Array, Array]:
     return observed, weights / observed**2
 
 
-def _floors(problem: Problem, design: Array, linear: list[int]) -> Array:
+def _floors(problem: Problem, design: Array) -> Array:
     """Least values ``(k, m)`` of the coefficients: bounds, or 1 % of the observation if positive.
 
     A positive parameter may not start at zero, where its logarithm has no slope.
     """
     observed, _ = _square(problem)
     size = 0.01 * np.abs(observed).mean() / (np.abs(design).mean(axis=-1) + 1e-300)
-    parameters = [problem.law.parameters[i] for i in linear]
+    parameters = [p for p in problem.law.parameters if p.name in problem.law.linear]
     on_log = np.array([p.scale == "log" for p in parameters])
     return np.where(on_log, size, np.array([p.low for p in parameters]))
 

@@ -2,40 +2,44 @@
 
     python benchmarks/data_speed.py [--device cuda] [--steps 20]
 
-First JPEG files of 500 x 375 are decoded to 224 x 224, on one thread and on all. Then models train
-on random images on disk. On a CPU (one thread, processor time, which a busy machine disturbs
-least) the data's share is the time of a batch over that of a step. On a GPU the two overlap: there
-it is what steps take longer than with one batch that is kept. Medians over the steps.
+First a Parquet file of JPEGs of 500 x 375 becomes a data set of 224 x 224, and batches are gathered
+from it by one thread. Then models train on random images on disk, by one thread on a CPU; an
+accelerator that leaves the core free is a sleep of as long as its step takes.
+"batch" is processor time, which a busy machine disturbs least; "waits" is the share of elapsed time
+that the training thread waits for data when it makes batches itself, and with threads that make
+them ahead. On a GPU (--device cuda) the step is what it takes with one batch that is kept.
 """
 
 from __future__ import annotations
 
 import argparse
 import io
-import os
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from statistics import median
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import torch
 from PIL import Image
 from torch.nn import functional as F
 
-from scaling.data.examples import ExampleData
+from scaling.data.examples import ExampleData, open_examples
 from scaling.data.info import DataInfo
+from scaling.data.labelled import source_of
 from scaling.data.loader import Batch, Loader
 from scaling.data.pictures import decode
+from scaling.data.prepare_labelled import prepare_labelled
 from scaling.families import get_family
 from scaling.families.base import with_preset
 from scaling.spec import TrainSpec
 
+WARM_UP = 3  # steps that are not counted
 PLAIN = TrainSpec(num_tokens=1, batch_size=128)
 CHANGES: dict[str, dict[str, Any]] = {
     "as stored": {},
@@ -50,13 +54,17 @@ CHANGES: dict[str, dict[str, Any]] = {
         "standardise": True,
     },
 }
-# What is trained: data shape, examples, family, options, batch, precision.
-CPU_RUNS: list[tuple[tuple[int, ...], int, str, dict[str, Any], int]] = [
+# What is trained: data shape, examples, family, options, batch; a number is the milliseconds
+# that an accelerator takes for a step (3,000 images of 224 x 224 a second: ResNet-50 on an H100).
+Run = tuple[tuple[int, ...], int, str | float, dict[str, Any], int]
+CPU_RUNS: list[Run] = [
     ((1, 28, 28), 60_000, "efficientnet", {"num_params": 20_000}, 128),
     ((1, 28, 28), 60_000, "lenet", {}, 128),
     ((1, 28, 28), 60_000, "mlp", {}, 128),
+    ((1, 28, 28), 60_000, 2.0, {}, 128),
+    ((3, 224, 224), 4_000, 85.0, {}, 256),
 ]
-GPU_RUNS: list[tuple[tuple[int, ...], int, str, dict[str, Any], int]] = [
+GPU_RUNS: list[Run] = [
     ((3, 224, 224), 20_000, "resnet:50", {}, 256),
     ((3, 224, 224), 20_000, "vit:b16", {}, 256),
 ]
@@ -67,44 +75,55 @@ def main() -> None:
     options.add_argument("--device", default="cpu")
     options.add_argument("--steps", type=int, default=20)
     args = options.parse_args()
-    decoding()
+    with TemporaryDirectory() as folder:
+        preparing(Path(folder))
     device = torch.device(args.device)
     if device.type == "cpu":
         torch.set_num_threads(1)
-    print(f"{'model':24} {'images':>13} {'augmented':20} {'batch':>8} {'step':>8} {'data':>6}")
-    for shape, count, model, more, size in CPU_RUNS if device.type == "cpu" else GPU_RUNS:
+    threads = (0, 1, 2) if device.type == "cpu" else (0, 1, 4)
+    print(
+        f"{'model':14} {'images':>13} {'augmented':18} {'batch':>8} {'step':>8}  waits: "
+        + ", ".join(f"{n} threads" for n in threads)
+    )
+    for run in CPU_RUNS if device.type == "cpu" else GPU_RUNS:
         with TemporaryDirectory() as folder:
-            training(shape, count, model, more, size, device, args.steps, Path(folder))
+            training(run, device, args.steps, threads, Path(folder))
 
 
-def decoding(count: int = 400) -> None:
-    """Images per second, from photograph-like noise."""
+def preparing(folder: Path, count: int = 600) -> None:
+    """Images per second: a Parquet file to a data set, and batches out of it."""
     rng = np.random.default_rng(0)
     contents = []
-    for _ in range(16):
+    for _ in range(count):  # photograph-like noise
         small = Image.fromarray(rng.integers(0, 256, (47, 63, 3), dtype=np.uint8))
         buffer = io.BytesIO()
         small.resize((500, 375), Image.Resampling.BICUBIC).save(buffer, "JPEG", quality=90)
         contents.append(buffer.getvalue())
-    work = partial(decode, channels=3, size=(224, 224), fit="crop")
-    for threads in (1, len(os.sched_getaffinity(0))):
-        start = time.perf_counter()
-        with ThreadPoolExecutor(threads) as pool:
-            list(pool.map(work, (contents[i % 16] for i in range(count))))
-        rate = count / (time.perf_counter() - start)
-        print(f"decoding, {threads} threads: {rate:,.0f} images/s")
+    table = pa.table({"image": contents, "label": np.arange(count) % 10})
+    pq.write_table(table, folder / "train.parquet", row_group_size=100)
+    began = time.process_time()
+    for content in contents:
+        decode(content, 3, (224, 224), "crop")
+    rate = count / (time.process_time() - began)
+    print(f"decoding: {rate:,.0f} images a second of one core")
+    source = source_of((folder / "train.parquet",))
+    began = time.process_time()
+    info = prepare_labelled("jpegs", source, folder, resolution=(224, 224))
+    rate = count / (time.process_time() - began)
+    print(f"the whole Parquet file, read twice, written once: {rate:,.0f} a second of one core")
+    data = open_examples(folder / "jpegs", info)
+    began = time.process_time()
+    for step in range(10):
+        data.batch(step, batch_size=256, seed=0)
+    rate = 2560 / (time.process_time() - began)
+    print(f"gathering batches of 256 as bytes: {rate:,.0f} a second of one core")
 
 
 def training(
-    shape: tuple[int, ...],
-    count: int,
-    model: str,
-    more: dict[str, Any],
-    size: int,
-    device: torch.device,
-    steps: int,
-    folder: Path,
+    run: Run, device: torch.device, steps: int, threads: tuple[int, ...], folder: Path
 ) -> None:
+    """A row for each kind of augmentation."""
+    shape, count, model, more, size = run
     inputs = np.lib.format.open_memmap(folder / "x.npy", "w+", np.uint8, (count, *shape))
     rng = np.random.default_rng(0)
     for start in range(0, count, 1000):
@@ -112,12 +131,36 @@ def training(
     labels = rng.integers(0, 10, count)
     info = DataInfo("random", "0" * 16, "example", count, 0, num_classes=10, input_shape=shape)
     data = ExampleData(info, inputs.view(np.ndarray), labels, inputs[:0], labels[:0])
+    learn = sleeper(model) if isinstance(model, float) else learner(model, more, info, device)
+    for title, changes in CHANGES.items():
+        train = replace(PLAIN, num_tokens=size * (steps + WARM_UP), batch_size=size, **changes)
+        loaders = [Loader(data, train, 0, shape, device, n) for n in threads]
+        kept = loaders[0].batch(0)
+        began = time.process_time()
+        for step in range(steps):
+            loaders[0].batch(step)
+        alone = (time.process_time() - began) / steps
+        fixed = elapsed(partial(repeat, learn, kept), steps, device)[1]
+        shares = [waiting(loader, learn, steps, fixed, device) for loader in loaders]
+        sizes = " x ".join(map(str, shape))
+        name = f"{model:g} ms" if isinstance(model, float) else model
+        print(
+            f"{name:14} {sizes:>13} {title:18} {1e3 * alone:6.1f}ms {1e3 * fixed:6.1f}ms  "
+            + ", ".join(f"{100 * share:5.1f} %" for share in shares),
+            flush=True,
+        )
+
+
+def learner(
+    model: str, more: dict[str, Any], info: DataInfo, device: torch.device
+) -> Callable[[Batch], None]:
+    """A training step of a model."""
     name, _, preset = model.partition(":")
     family = get_family(name)
     base = with_preset(family, preset) if preset else {}
     config = family.resolve({**base, **family.data_options(info), **more})
     net: Any = family.build(config).to(device)
-    optimizer = torch.optim.AdamW(net.parameters(), lr=1e-4, fused=device.type == "cuda")
+    optimizer = torch.optim.AdamW(net.parameters(), lr=1e-4, fused=True)
 
     def learn(batch: Batch) -> None:
         with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
@@ -126,43 +169,53 @@ def training(
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
 
-    for title, changes in CHANGES.items():
-        train = replace(PLAIN, batch_size=size, **changes)
-        loader = Loader(data, train, 0, tuple(family.input_shape(config)), device)
-        kept = loader.batch(0)
-        learn(kept)
-        alone = timed(loader.batch, steps, device)
-        fixed = timed(partial(repeat, learn, kept), steps, device)
-        whole = timed(partial(load_and_learn, learn, loader), steps, device)
-        share = alone / whole if device.type == "cpu" else max(0.0, 1 - fixed / whole)
-        sizes = " x ".join(map(str, shape))
-        print(
-            f"{model:24} {sizes:>13} {title:20} {1e3 * alone:6.1f}ms {1e3 * whole:6.1f}ms "
-            f"{100 * share:5.1f}%"
-        )
+    return learn
 
 
-def repeat(learn: Callable[[Batch], None], batch: Batch, step: int) -> None:
+def sleeper(milliseconds: float) -> Callable[[Batch], None]:
+    """An accelerator's step."""
+    return lambda batch: time.sleep(milliseconds / 1e3)
+
+
+def waiting(
+    loader: Loader,
+    learn: Callable[[Batch], None],
+    steps: int,
+    fixed: float,
+    device: torch.device,
+) -> float:
+    """The share of the time in which a step has no data: on a GPU what steps take longer."""
+
+    def step_on(step: int) -> float:
+        asked = time.perf_counter()
+        batch = loader.batch(step)
+        waited = time.perf_counter() - asked
+        learn(batch)
+        return waited
+
+    waited, whole = elapsed(step_on, steps, device)
+    loader.close()
+    return waited / whole if device.type == "cpu" else max(0.0, 1 - fixed / whole)
+
+
+def repeat(learn: Callable[[Batch], None], batch: Batch, step: int) -> float:
+    """A step that waits for nothing."""
     learn(batch)
+    return 0.0
 
 
-def load_and_learn(learn: Callable[[Batch], None], loader: Loader, step: int) -> None:
-    learn(loader.batch(step))
-
-
-def timed(work: Callable[[int], Any], steps: int, device: torch.device) -> float:
-    """Seconds per step; on a GPU elapsed, over spans of five, for steps overlap there."""
-    on_gpu = device.type == "cuda"
-    span, clock = (5, time.perf_counter) if on_gpu else (1, time.process_time)
-    seconds = []
-    for start in range(0, steps, span):
-        began = clock()
-        for step in range(start, start + span):
-            work(step)
-        if on_gpu:
-            torch.cuda.synchronize()
-        seconds.append((clock() - began) / span)
-    return median(seconds)
+def elapsed(work: Callable[[int], float], steps: int, device: torch.device) -> tuple[float, float]:
+    """Means over steps of what ``work`` returns and of its time, after the first ones."""
+    total, began = 0.0, 0.0
+    for step in range(steps + WARM_UP):
+        if step == WARM_UP:
+            if device.type == "cuda":
+                torch.cuda.synchronize()
+            total, began = 0.0, time.perf_counter()
+        total += work(step)
+    if device.type == "cuda":
+        torch.cuda.synchronize()
+    return total / steps, (time.perf_counter() - began) / steps
 
 
 if __name__ == "__main__":

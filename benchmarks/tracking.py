@@ -1,6 +1,6 @@
 """What tracking costs a sweep: the shipper's processor time against the training's.
 
-    python benchmarks/tracking.py [--runs 8] [--tokens 1048576]
+    python benchmarks/tracking.py [--runs 8] [--tokens 262144]
 
 It trains the same sweep twice with two local workers, without and with a shipper beside them,
 each in a fresh root, and prints for both the seconds that the runs trained (their own journals)
@@ -72,10 +72,19 @@ def measure(sweep: Sweep, *, tracked: bool) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--runs", type=int, default=8)
-    parser.add_argument("--tokens", type=int, default=1 << 20)
+    parser.add_argument("--tokens", type=int, default=1 << 18)
     args = parser.parse_args()
     specs = [
-        RunSpec.resolve(depth=3, width=64, context=128, lr=0.003, num_tokens=args.tokens, seed=seed)
+        RunSpec.resolve(
+            depth=3,
+            width=64,
+            context=128,
+            lr=0.003,
+            num_tokens=args.tokens,
+            curve_tokens=4096,
+            final_tokens=65536,
+            seed=seed,
+        )
         for seed in range(args.runs)
     ]
     sweep = Sweep.of("tracking-benchmark", specs)

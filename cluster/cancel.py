@@ -11,7 +11,7 @@ import time
 from cluster.process import ProcessId
 from cluster.queue import ask_about, read_queues
 from cluster.scheduler import PATIENCE_SECONDS as SLURM_PATIENCE
-from cluster.scheduler import ask
+from cluster.scheduler import ask_queue
 from cluster.status import read_rows
 from scaling.errors import WorkError
 from scaling.store import Store
@@ -82,7 +82,7 @@ def _end_processes(processes: list[ProcessId], until: float, patience: float) ->
 def _end_jobs(jobs: list[str], until: float, patience: float) -> None:
     """Wait for SLURM's jobs; those that have not ended by then are cancelled as they are."""
     while jobs and time.monotonic() < until:
-        said = ask(jobs)
+        said = ask_queue(jobs)
         jobs = [job for job in jobs if said.may_run(job)]
         if jobs:
             time.sleep(LOOK_SECONDS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -227,10 +228,17 @@ def _print_submission(sweep: Sweep, submission: Submission, root: str | None) ->
 def _status(args: argparse.Namespace) -> int:
     from cluster.status import sweep_status
     from cluster.view import print_status
-    from scaling.terminal import print_json
+    from scaling.terminal import note, print_json
 
     name = _name(args.sweep)
-    status = _watch(name, args.root) if args.watch else sweep_status(name, args.root)
+    if args.watch:
+        try:
+            status = _watch(name, args.root)
+        except KeyboardInterrupt:
+            note(f"the sweep goes on; `scaling cancel {shlex.quote(name)}` stops it")
+            return 130
+    else:
+        status = sweep_status(name, args.root)
     if args.json:
         print_json(status.to_dict())
     else:

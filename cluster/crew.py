@@ -6,11 +6,14 @@ another; it passes signals on; when time runs out it puts the job back into SLUR
 workers take run after run, so that Python, CUDA and data start once a worker and not once a run.
 
 How a worker ends: 0, nothing is left for it; ``SHORT_OF_TIME``, what is left takes longer than
-the job has; anything else is a death.
+the job has; ``FULL``, there is no space to write to, nor for another worker; anything else is a
+death.
 """
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import json
 import os
 import signal
@@ -23,10 +26,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from cluster.failures import out_of_memory
 from cluster.job import Shift, run_queue, stop_on_signals
+from cluster.logs import job_log
 from cluster.queue import Queue
 from cluster.resources import Resources
-from scaling.errors import WorkError
+from cluster.scheduler import FULL
+from scaling.errors import WorkError, is_full
+from scaling.host import slurm_job
 from scaling.journal import STATE
 from scaling.store import Store
 from scaling.terminal import note
@@ -67,11 +74,25 @@ def work_in_slurm(root: str, sweep: str, queue_path: str, task: int | None) -> i
                 leads = True
             if not leads or stop() or queue.is_stopped:
                 return crew.started
+    except OSError as error:
+        _end_if_full(error)
+        raise
     finally:
         signal.signal(signal.SIGUSR2, before)
     if preempted.is_set() or crew.short_of_time:
         _go_on_later(store, queue, shift, crew)
     return crew.started
+
+
+def _end_if_full(error: OSError) -> None:
+    """End this process with an exit code that says so where a disk or quota is full.
+
+    At once: that its logs cannot be flushed either would make it another code.
+    """
+    if is_full(error):
+        with contextlib.suppress(OSError):
+            note(f"{error}: nothing more can be written here")
+        os._exit(FULL)
 
 
 def _work_together(crew: Crew) -> bool:
@@ -163,7 +184,9 @@ class Crew:
         """
         places, measured, deaths = 1, False, 0
         closed: set[int] = set()  # places whose worker found nothing more to do
-        looked = 0.0
+        looked, kills = 0.0, oom_kills()
+        # What made SLURM kill them all goes alone now, and takes nobody with it.
+        most = 1 if out_of_memory(job_log(self._sweep_dir, slurm_job())) else sys.maxsize
         try:
             while not self.stop() and not self._is_over():
                 for place in range(places):
@@ -172,18 +195,25 @@ class Crew:
                 time.sleep(LOOK_SECONDS)
                 for place, status, since in self._ended():
                     self.short_of_time |= status == SHORT_OF_TIME
+                    if status == FULL:
+                        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
                     if status in (0, SHORT_OF_TIME):
                         closed.add(place)
                         deaths = 0
                     else:
-                        note(f"worker {place} ended with {status}: another takes its place")
+                        why = ""
+                        if status == -signal.SIGKILL and oom_kills() > kills:
+                            why, kills = ", killed by the kernel: out of memory", oom_kills()
+                            if places > 1:  # one less, until only who is to blame is killed
+                                places = most = places - 1
+                        note(f"worker {place} ended with {status}{why}: another takes its place")
                         deaths = 0 if self.got_going(since) else deaths + 1
                         if deaths >= MOST_DEATHS:
                             raise WorkError(f"{deaths} workers died without getting a run going")
                 first = self.workers.get(0)
                 if not measured and first is not None and first.memory:
-                    measured, places = True, self._places(first.memory)
-                if not self.workers and len(closed) >= places:
+                    measured, places = True, min(most, self._places(first.memory))
+                if not self.workers and closed.issuperset(range(places)):
                     return
                 if time.time() - looked > STOP_LOOK_SECONDS:
                     looked = time.time()
@@ -202,6 +232,10 @@ class Crew:
             except FileNotFoundError:
                 continue
         return False
+
+    @property
+    def _sweep_dir(self) -> Path:
+        return self.store.sweep_dir(self.sweep)
 
     def _is_over(self) -> bool:
         return self.shift.until is not None and time.time() > self.shift.until
@@ -272,6 +306,16 @@ class Crew:
         self.workers.clear()
 
 
+def oom_kills() -> int:
+    """Processes that the kernel has killed for want of memory on this node; 0 if not known."""
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/vmstat").read_text().splitlines():
+            name, _, count = line.partition(" ")
+            if name == "oom_kill":
+                return int(count)
+    return 0
+
+
 def _listen(worker: Worker) -> None:
     """Take in what a worker says of its memory."""
     assert worker.process.stdout is not None
@@ -306,15 +350,19 @@ def main(argv: list[str]) -> int:
                     print(json.dumps(_memory()), file=report, flush=True)
             return stop() or gone.is_set()
 
-        turn = run_queue(
-            Store.at(arguments["root"]),
-            arguments["sweep"],
-            queue,
-            replace(resources, minutes=None),
-            stop_and_measure,
-            capture=True,
-            shift=Shift(**arguments["shift"]),
-        )
+        try:
+            turn = run_queue(
+                Store.at(arguments["root"]),
+                arguments["sweep"],
+                queue,
+                replace(resources, minutes=None),
+                stop_and_measure,
+                capture=True,
+                shift=Shift(**arguments["shift"]),
+            )
+        except OSError as error:
+            _end_if_full(error)
+            raise
     return SHORT_OF_TIME if turn.short_of_time else 0
 
 

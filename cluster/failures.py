@@ -7,6 +7,7 @@ import shlex
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cluster.logs import LOG, job_log, log_tail
@@ -16,11 +17,12 @@ if TYPE_CHECKING:
     from scaling.store import Store
 
 TAIL_LINES = 3
+LOOK_BACK_LINES = 100
 
 CAUSES: dict[str, str] = {
-    "killed": r"workers? died|exit code (\d+:9|137:\d+|9:0)\b|SIGKILL",
-    "oom": r"out of memory|OutOfMemory|MemoryError|oom[-_ ]kill|ran out of memory|"
+    "oom": r"out of memory(?!\?)|OutOfMemory|MemoryError|oom[-_ ]kill|exceeded.* memory limit|"
     r"Unable to allocate|can't allocate memory|Cannot allocate memory",
+    "killed": r"workers? died|exit code (\d+:9|137:\d+|9:0)\b|SIGKILL",
     "disk": r"No space left|Disk quota exceeded|ENOSPC|EDQUOT|Input/output error|Read-only file",
     "time": r"reached its (time limit|deadline)|DUE TO TIME LIMIT|TimeoutExpired",
     "node": r"lost its node|did not boot|could not be launched|NODE.FAIL|NCCL|"
@@ -123,6 +125,12 @@ def group_failures(
         )
         for cause, group in sorted(groups.items(), key=lambda item: -len(item[1]))
     ]
+
+
+def out_of_memory(log: Path) -> str:
+    """The last line of a job's log that tells of a lack of memory; empty if none does."""
+    lines = log_tail(log, LOOK_BACK_LINES).splitlines()
+    return next((line for line in reversed(lines) if _PATTERNS["oom"].search(line)), "")
 
 
 def _usual_reason(group: Sequence[RunStatus]) -> str:

@@ -15,13 +15,16 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, TextIO
 
+from cluster.failures import out_of_memory
 from cluster.lease import Lease, claim
-from cluster.logs import LOG
+from cluster.logs import LOG, job_log
 from cluster.queue import Queue
 from cluster.resources import Resources
 from cluster.status import read_rows
 from cluster.tasks import lease_dir
+from cluster.trunks import tidy
 from scaling.errors import is_full
+from scaling.host import slurm_job
 from scaling.journal import STATE, Journal, checkpoints, end, last_epoch, read_journal
 from scaling.spec import RunSpec
 from scaling.store import Store, read_json
@@ -273,10 +276,12 @@ def _run_task(
             continue
         run_dir = store.run_dir(run_id)
         if lease.after_death >= MAX_DEATHS and count == 0:
-            status = _give_up(run_dir, lease)
+            status = _give_up(store, queue, run_dir, lease)
         else:
             spec = RunSpec.from_dict(rows[run_id]["spec"])
             status = train_one(spec, run_id, stop=lambda: stop() or not lease.held())
+            if spec.trunk_id and lease.held():
+                tidy(store, spec.trunk_id)
         count += status != "stopped"
     return count
 
@@ -341,10 +346,12 @@ def _printing_to(log: TextIO) -> Iterator[None]:
         yield
 
 
-def _give_up(run_dir: Path, lease: Lease) -> str:
+def _give_up(store: Store, queue: Queue, run_dir: Path, lease: Lease) -> str:
     """Record as failed a run whose workers died one after another."""
-    deaths = lease.after_death
-    reason = f"{deaths} workers died doing this run (killed? out of memory?): see its log"
+    job = (read_json(run_dir / STATE) or {}).get("job") or slurm_job()
+    told = out_of_memory(job_log(queue.path.parents[1], job)) if job else ""
+    why = f"out of memory, says job {job}: {told}" if told else "killed? out of memory?"
+    reason = f"{lease.after_death} workers died doing this run ({why})"
     journal = Journal(run_dir, lease.epoch, lease.held)
     try:
         journal.append("end", status="failed", reason=reason, time=time.time())

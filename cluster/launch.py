@@ -156,7 +156,16 @@ def submit(
         for entry in (entry for entry in sweep if entry.run_id in ends):
             _begin_anew(store, entry.run_id, lease_dir(store, entry.spec, entry.run_id))
         ends = dict.fromkeys(ends, 0)
-    from cluster.track import deliver, prepare_tracking, start_shipper, take_over
+    from cluster.trunks import tidy_up_after
+
+    tidy_up_after(store, (entry.spec for entry in sweep if entry.run_id not in ends))
+    from cluster.track import (
+        deliver,
+        deliver_in_time,
+        prepare_tracking,
+        start_shipper,
+        take_over,
+    )
 
     if not chosen:
         deliver(store, sweep, uri)
@@ -177,7 +186,11 @@ def submit(
     if on == "inline":
         queue = queue.with_jobs([ProcessId.of()])
         queue.write()
-        _run_inline(store, sweep.name, queue, resources)
+        try:
+            _run_inline(store, sweep.name, queue, resources)
+        except KeyboardInterrupt:
+            deliver_in_time(store, sweep, uri)
+            raise
         deliver(store, sweep, uri)
         return submission
     queue.write()

@@ -37,7 +37,7 @@ def watch(
 ) -> SweepStatus:
     """Show a sweep's progress on stderr until ``over`` is set; the last status.
 
-    With ``until_idle`` also until nobody works on it.
+    With ``until_idle`` also until nobody works on it; the view then goes, for a status to follow.
     """
     rows = read_rows(store, name)
     status = sweep_status(name, store.root, rows=rows)
@@ -45,15 +45,20 @@ def watch(
         return _refresh(store, rows, status, over, until_idle, _Lines(status))
     from rich.live import Live
 
-    with Live(render(status), console=console(stderr=True), auto_refresh=False) as live:
-        return _refresh(
-            store,
-            rows,
-            status,
-            over,
-            until_idle,
-            lambda now: live.update(render(now), refresh=True),
-        )
+    out = console(stderr=True)
+    with Live(render(status), console=out, auto_refresh=False, transient=until_idle) as live:
+        try:
+            return _refresh(
+                store,
+                rows,
+                status,
+                over,
+                until_idle,
+                lambda now: live.update(render(now), refresh=True),
+            )
+        except KeyboardInterrupt:
+            live.transient = False  # what was seen last stays
+            raise
 
 
 def _refresh(

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 from cluster.canary import choose, failures
 from cluster.queue import Queue
 from cluster.resources import ResourceRules
+from cluster.scheduler import ask_queue
 from cluster.site import Site
-from cluster.slurm import JobClass, check, classes, living, send, send_canary, within
+from cluster.slurm import JobClass, check, classes, send, send_canary, within
 from cluster.snapshot import snapshot
 from cluster.tasks import Task
 from scaling.errors import WorkError
@@ -150,15 +151,11 @@ def _wait_for_jobs(queues: Sequence[Queue]) -> None:
     jobs = {job for queue in queues for job in (*queue.canary, *queue.slurm_jobs)}
     told = False
     while True:
-        try:
-            alive = living(jobs)
-        except WorkError as error:
-            if not told:
-                note(f"{error}; waiting for it")
-            told = True
-        else:
-            told = False
-            if not alive:
-                time.sleep(SETTLE_SECONDS)
-                return
+        said = ask_queue(jobs)
+        if said.problem and not told:
+            note(f"{said.problem}; waiting for it")
+        told = bool(said.problem)
+        if not any(said.may_run(job) for job in jobs):
+            time.sleep(SETTLE_SECONDS)
+            return
         time.sleep(LOOK_SECONDS)

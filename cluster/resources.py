@@ -95,7 +95,7 @@ class Resources:
             raise ValueError(f"minutes {self.minutes} is not above 0: leave it out for no limit")
         if self.shard not in SHARDS:
             refuse_unknown(self.shard, SHARDS, "shard")
-        if self.memory and not _memory(self.memory):
+        if self.memory and not megabytes(self.memory):
             raise ValueError(f"memory {self.memory!r} is no amount: write it as 32GB or 800MB")
         if self.processes > 1 and self.side_by_side > 1:
             raise ValueError(
@@ -126,7 +126,7 @@ class Resources:
     @property
     def memory_mb(self) -> float:
         """Memory of a node in MB (2^20 bytes); 0 where not given."""
-        return _memory(self.memory)
+        return megabytes(self.memory)
 
     @property
     def margin(self) -> float:
@@ -255,7 +255,7 @@ def _checked(values: Mapping[str, Any]) -> dict[str, Any]:
     return checked
 
 
-def _memory(text: str) -> float:
+def megabytes(text: str) -> float:
     """MB in an amount such as ``32GB``; 0 if it is none."""
     match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT])i?B?", text.strip(), re.IGNORECASE)
     return float(match[1]) * _MEGABYTES[match[2].upper()] if match else 0.0

@@ -11,12 +11,16 @@ import os
 import re
 import signal
 import subprocess
+import textwrap
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
+from cluster.resources import megabytes
+
 PATIENCE_SECONDS = 10.0
+FULL = 28  # exit code of our own jobs when a disk or quota is full: ENOSPC
 LATE = 0.75  # share of its time after which a job that requeues itself does so for lack of time
 
 WAITING = {
@@ -45,6 +49,8 @@ _SACCT = (
     "--format=JobID,State,ElapsedRaw,TimelimitRaw,AllocTRES,NodeList,ExitCode",
 )
 _GPUS = re.compile(r"gres/gpu=(\d+)")
+_MEMORY = re.compile(r"\bmem=([\d.]+[KMGT])")
+_NODES = re.compile(r"\bnode=(\d+)")
 _GPUS_ASKED = re.compile(r"gpu(?::[^:,|()]+)?:(\d+)")
 
 
@@ -72,6 +78,8 @@ class Job:
         it put itself back into the queue shortly before its limit.
     limit : float or None
         Seconds that an attempt may take.
+    memory_mb : float
+        What it has on a node, in 2^20 bytes; 0 where it is not known.
     """
 
     job_id: str
@@ -83,6 +91,7 @@ class Job:
     exit_code: str = ""
     before: str = ""
     limit: float | None = None
+    memory_mb: float = 0.0
 
     @property
     def has_ended(self) -> bool:
@@ -97,6 +106,8 @@ class Job:
     def __str__(self) -> str:
         """The job, how it is, and where."""
         code = f" with exit code {self.exit_code}" if self.state == "FAILED" else ""
+        if code and self.exit_code == f"{FULL}:0":
+            code = ": No space left, or a quota is full"
         where = f" on {self.nodes}" if self.nodes else ""
         return f"job {self.job_id} {FAILING.get(self.state, self.state)}{code}{where}"
 
@@ -146,6 +157,19 @@ def number(job_id: str) -> str:
     return re.split(r"[_+.]", job_id, maxsplit=1)[0]
 
 
+def ask_queue(job_ids: Iterable[str], *, patience: float = PATIENCE_SECONDS) -> Answer:
+    """What ``squeue`` alone says of some jobs, enough for :meth:`Answer.may_run`; never raises."""
+    numbers = _numbers(job_ids)
+    if not numbers:
+        return Answer()
+    queue = _queue_text(_Call([*_SQUEUE, f"--jobs={numbers}"]), time.monotonic() + patience)
+    return Answer(
+        read_squeue(queue.text),
+        problem=f"SLURM does not answer ({queue.problem})" if queue.problem else "",
+        sees_queue=not queue.problem,
+    )
+
+
 def ask(job_ids: Iterable[str], *, since: str = "", patience: float = PATIENCE_SECONDS) -> Answer:
     """What SLURM says of some jobs; never raises, see :attr:`Answer.problem`.
 
@@ -158,15 +182,13 @@ def ask(job_ids: Iterable[str], *, since: str = "", patience: float = PATIENCE_S
     patience : float
         Seconds that both calls together may take.
     """
-    numbers = ",".join(sorted({number(job_id) for job_id in job_ids}))
+    numbers = _numbers(job_ids)
     if not numbers:
         return Answer()
     until = time.monotonic() + patience
     start = [f"--starttime={since}"] if since else []
     calls = [_Call([*_SQUEUE, f"--jobs={numbers}"]), _Call([*_SACCT, f"--jobs={numbers}", *start])]
-    queue, accounting = (call.answer(until, patience) for call in calls)
-    if "Invalid job id specified" in queue.problem:  # it has forgotten all of them
-        queue = _Text("")
+    queue, accounting = _queue_text(calls[0], until), calls[1].answer(until)
     live = read_squeue(queue.text)
     past, gpu_seconds = read_sacct(accounting.text)
     # What the queue does not have is over, even where the accounting never heard of its end.
@@ -176,13 +198,25 @@ def ask(job_ids: Iterable[str], *, since: str = "", patience: float = PATIENCE_S
         known = past.get(job_id)
         if known:
             before = known.before if known.state == job.state else _how(known)
-            jobs[job_id] = replace(job, before=before, exit_code=known.exit_code)
+            jobs[job_id] = replace(
+                job, before=before, exit_code=known.exit_code, memory_mb=known.memory_mb
+            )
     return Answer(
         jobs,
         None if accounting.problem else gpu_seconds,
         _describe(queue.problem, accounting.problem),
         sees_queue=not queue.problem,
     )
+
+
+def _numbers(job_ids: Iterable[str]) -> str:
+    return ",".join(sorted({number(job_id) for job_id in job_ids}))
+
+
+def _queue_text(call: _Call, until: float) -> _Text:
+    """What ``squeue`` prints; nothing where it has forgotten all of the jobs."""
+    text = call.answer(until)
+    return _Text("") if "Invalid job id specified" in text.problem else text
 
 
 def _describe(queue: str, accounting: str) -> str:
@@ -233,8 +267,19 @@ def read_sacct(text: str) -> tuple[dict[str, Job], float]:
         before = _how(jobs[owner]) if owner in jobs else ""
         where = "" if nodes == "None assigned" else nodes
         most = 60.0 * int(limit) if limit.isdigit() else None
-        jobs[owner] = Job(owner, _word(state), "", where, seconds, gpus, exit_code, before, most)
+        jobs[owner] = Job(
+            *(owner, _word(state), "", where, seconds, gpus, exit_code, before, most),
+            memory_mb=_memory_mb(tres),
+        )
     return jobs, gpu_seconds
+
+
+def _memory_mb(tres: str) -> float:
+    """Memory of a node by what was allocated on all of them: ``cpu=2,mem=4G,node=2``."""
+    memory, nodes = _MEMORY.search(tres), _NODES.search(tres)
+    if not memory:
+        return 0.0
+    return megabytes(memory[1]) / (int(nodes[1]) if nodes else 1)
 
 
 def _how(job: Job) -> str:
@@ -271,6 +316,7 @@ class _Call:
     def __init__(self, command: list[str]) -> None:
         self.name = command[0]
         self.problem = ""
+        self.began = time.monotonic()
         # The user's defaults for these commands would change what they print.
         kept = {k: v for k, v in os.environ.items() if not k.startswith(("SQUEUE_", "SACCT_"))}
         try:
@@ -287,7 +333,7 @@ class _Call:
         except OSError as error:
             self.problem = f"{self.name}: {error.strerror}"
 
-    def answer(self, until: float, patience: float) -> _Text:
+    def answer(self, until: float) -> _Text:
         """What it prints, or why there is no answer by ``until``."""
         if self.problem:
             return _Text("", self.problem)
@@ -296,8 +342,10 @@ class _Call:
         except subprocess.TimeoutExpired:
             os.killpg(self.process.pid, signal.SIGKILL)
             self.process.communicate()
-            return _Text("", f"{self.name}: nothing within {patience:.0f} s")
+            return _Text("", f"{self.name}: nothing within {until - self.began:.0f} s")
         if self.process.returncode:
-            said = " ".join(err.split())[:200] or f"exit code {self.process.returncode}"
+            lines = [line for line in err.splitlines() if line.strip()]
+            said = textwrap.shorten(lines[0], 120) if lines else ""
+            said = said or f"exit code {self.process.returncode}"
             return _Text("", said if said.startswith(self.name) else f"{self.name}: {said}")
         return _Text(out)

@@ -18,13 +18,15 @@ from typing import Any
 from cluster.lease import claim
 from cluster.status import SweepStatus, read_rows, sweep_status
 from scaling.cli import describe
-from scaling.store import Store
-from scaling.tracking import Tracker, TrackingError
+from scaling.store import Store, write_atomic
+from scaling.tracking import Tracker
+from scaling.tracking_errors import TrackingError
 
 SHIP_SECONDS = 5.0
 SLURM_SECONDS = 20.0  # a controller has others to serve
 SHIP_SHARE = 50  # a pass takes at most one part in so many of a processor
 LONGEST_SECONDS = 60.0
+WISH = "wish"
 
 
 @dataclass(frozen=True)
@@ -44,8 +46,16 @@ class Shipped:
     problem: str = ""
 
 
-def ship_sweep(name: str, *, root: str | None = None, tracking_uri: str | None = None) -> Shipped:
+def ship_sweep(
+    name: str,
+    *,
+    root: str | None = None,
+    tracking_uri: str | None = None,
+    patience: float = 0.0,
+) -> Shipped:
     """Carry to the tracking store whatever of a sweep is not there yet; safe to repeat.
+
+    Waits ``patience`` seconds for another process that ships it.
 
     Raises
     ------
@@ -54,17 +64,19 @@ def ship_sweep(name: str, *, root: str | None = None, tracking_uri: str | None =
     """
     store = Store.at(root)
     rows = read_rows(store, name)
-    lease = claim(_shipper_dir(store, name))
-    if lease is None:
-        return Shipped(0, 0, f"another process ships sweep {name!r} right now")
+    tracker = Tracker(tracking_uri or store.tracking_uri, name)
+    folder, until = _shipper_dir(store, tracker), time.monotonic() + patience
+    while (lease := claim(folder)) is None:
+        if time.monotonic() > until:
+            return Shipped(0, 0, f"another process ships sweep {name!r} right now")
+        time.sleep(0.5)
     with lease:
-        tracker = Tracker(tracking_uri or store.tracking_uri, name)
         return _ship(store, tracker, rows, sweep_status(name, root, rows=rows), set())
 
 
-def _shipper_dir(store: Store, name: str) -> Path:
-    """The folder whose lease the sweep's one shipper holds."""
-    return store.sweep_dir(name) / "shipper"
+def _shipper_dir(store: Store, tracker: Tracker) -> Path:
+    """The folder whose lease the one shipper of a sweep and a tracking store holds."""
+    return store.sweep_dir(tracker.experiment) / "shipper" / tracker.key
 
 
 def follow(
@@ -85,6 +97,22 @@ def follow(
         spent = time.process_time() - began
         least = SLURM_SECONDS if status.is_on_slurm else SHIP_SECONDS
         sleep(min(max(least, SHIP_SHARE * spent), LONGEST_SECONDS))
+
+
+def follow_alone(name: str, *, root: str, tracking_uri: str) -> Shipped | None:
+    """:func:`follow`, unless another process does; None then.
+
+    That one learns by a file, the wish, that there is more to do: it was written before its
+    lease was found held, and the other looks for it after it has given the lease back.
+    """
+    folder = _shipper_dir(Store.at(root), Tracker(tracking_uri, name))
+    wish, shipped = folder / WISH, None
+    write_atomic(wish, "")
+    while wish.exists() and (lease := claim(folder)) is not None:
+        with lease:
+            wish.unlink(missing_ok=True)
+            shipped = follow(name, root=root, tracking_uri=tracking_uri)
+    return shipped
 
 
 def _ship(
@@ -119,17 +147,14 @@ def main(argv: list[str] | None = None) -> int:
         parser.add_argument(option, required=True)
     args = parser.parse_args(argv)
     os.nice(19)
-    folder = _shipper_dir(Store.at(args.root), args.sweep)
-    while (lease := claim(folder)) is None:
-        time.sleep(1)
-    with lease:
-        try:
-            shipped = follow(args.sweep, root=args.root, tracking_uri=args.tracking_uri)
-        except (ValueError, OSError) as error:
-            shipped = Shipped(0, 0, describe(error))
-    if shipped.problem:
-        print(shipped.problem, file=sys.stderr)
-    return 1 if shipped.problem else 0
+    try:
+        shipped = follow_alone(args.sweep, root=args.root, tracking_uri=args.tracking_uri)
+        problem = shipped.problem if shipped else ""
+    except (ValueError, OSError) as error:
+        problem = describe(error)
+    if problem:
+        print(problem, file=sys.stderr)
+    return 1 if problem else 0
 
 
 if __name__ == "__main__":

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import shlex
 import sys
 import tempfile
@@ -205,16 +204,3 @@ def _setup(resources: Resources, code: Path | None) -> list[str]:
         "export PYTHONSAFEPATH=1",  # the folder of the submission may hold other code
         f"export PYTHONPATH={shlex.quote(str(code))}${{PYTHONPATH:+:$PYTHONPATH}}",
     ]
-
-
-def living(jobs: Iterable[str]) -> set[str]:
-    """Those of ``jobs`` that SLURM still has in its queue, waiting or running.
-
-    Raises
-    ------
-    WorkError
-        If the controller does not answer.
-    """
-    user = ("-u", str(os.getuid()))
-    listed = ask(("squeue", "-h", "-a", *user, "-o", "%F")).split()
-    return set(jobs) & set(listed)

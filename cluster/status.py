@@ -229,7 +229,7 @@ def sweep_status(
         for row in rows
     )
     broken = [run for run in runs if run.cause]
-    resources = {run.run_id: work.resources(run.run_id) for run in broken}
+    resources = {run.run_id: _resources(work, run) for run in broken}
     return SweepStatus(
         name,
         runs,
@@ -239,6 +239,13 @@ def sweep_status(
         problem=answer.problem,
         gpu_hours_used=_gpu_hours(runs, answer if work.is_on_slurm else None),
     )
+
+
+def _resources(work: Work, run: RunStatus) -> dict[str, Any]:
+    """What a run could use; the memory that SLURM gave its job where the sweep does not say."""
+    job = work.answer.jobs.get(run.job)
+    given = {"memory": f"{job.memory_mb:.0f}MB"} if job is not None and job.memory_mb else {}
+    return {**given, **work.resources(run.run_id)}
 
 
 def _folders(folder: Path) -> set[str]:

@@ -11,15 +11,18 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
-from cluster.ship import Shipped, ship_sweep
+from cluster.ship import LONGEST_SECONDS, Shipped, ship_sweep
+from cluster.status import sweep_status
 from scaling.store import Store
 from scaling.terminal import note
-from scaling.tracking import Tracker, TrackingError, prepare
+from scaling.tracking import Tracker, prepare
+from scaling.tracking_errors import TrackingError
 
 if TYPE_CHECKING:
     from sweeps import Sweep
 
 SHIPPER_LOG = "shipper.log"
+PATIENCE_SECONDS = 20.0
 
 
 def prepare_tracking(store: Store, sweep: Sweep, uri: str) -> None:
@@ -62,9 +65,9 @@ N, D, C and their log10. A run's truth is its journal; this is the index.
 
 def start_shipper(store: Store, name: str, uri: str) -> subprocess.Popen[bytes]:
     """The sweep's shipper as a process of its own, which outlives this one."""
-    log = store.sweep_dir(name) / SHIPPER_LOG
+    log = store.sweep_dir(name) / SHIPPER_LOG  # which the shipper of an earlier one may write
     command = [sys.executable, "-m", "cluster.ship", "--root", str(store.root), "--sweep", name]
-    with log.open("wb") as output:
+    with log.open("ab") as output:
         return subprocess.Popen(
             [*command, "--tracking-uri", uri],
             stdin=subprocess.DEVNULL,
@@ -75,10 +78,24 @@ def start_shipper(store: Store, name: str, uri: str) -> subprocess.Popen[bytes]:
 
 
 def take_over(store: Store, sweep: Sweep, uri: str, shipper: subprocess.Popen[bytes]) -> None:
-    """End the shipper and deliver the rest here, where nothing is left to be polite to."""
+    """End the shipper and deliver the rest here, where nothing is left to be polite to.
+
+    Should others still work on the sweep, they get another.
+    """
     shipper.terminate()
     shipper.wait()
     deliver(store, sweep, uri)
+    if sweep_status(sweep.name, store.root).is_live:
+        start_shipper(store, sweep.name, uri)
+
+
+def deliver_in_time(store: Store, sweep: Sweep, uri: str) -> None:
+    """Deliver after Ctrl-C: for some seconds while the user waits, then in the background."""
+    shipper = start_shipper(store, sweep.name, uri)
+    try:
+        shipper.wait(PATIENCE_SECONDS)
+    except subprocess.TimeoutExpired:
+        note("the tracking store gets the rest in the background")
 
 
 def deliver(store: Store, sweep: Sweep, uri: str) -> Shipped | None:
@@ -86,7 +103,10 @@ def deliver(store: Store, sweep: Sweep, uri: str) -> Shipped | None:
     tracker = Tracker(uri, sweep.name)
     if all(tracker.is_delivered(store.run_dir(entry.run_id)) for entry in sweep):
         return None
-    shipped = ship_sweep(sweep.name, root=str(store.root), tracking_uri=uri)
+    # An earlier submission's shipper sees within its longest nap that nobody is left.
+    shipped = ship_sweep(
+        sweep.name, root=str(store.root), tracking_uri=uri, patience=LONGEST_SECONDS
+    )
     if shipped.problem:
         _warn(sweep.name, shipped.problem)
     return shipped

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 SHOWN = 12
 LISTED = 25
+NARROW = 100  # columns of a terminal, below which a run's id is cut
+SHORT_ID = 8  # `scaling logs` takes the beginning of one
 
 STYLES = {
     "done": "green",
@@ -84,7 +86,7 @@ def print_status(status: SweepStatus) -> None:
     columns = ["state", "run", "run_id", "progress", "loss", "left"]
     columns += ["job"] if any(run.job for run in runs) else []
     columns += ["reason"] if any(run.reason and not run.cause for run in runs[:LISTED]) else []
-    out.print(_table(runs[:LISTED], columns))
+    out.print(_table(runs[:LISTED], columns, SHORT_ID if out.width < NARROW else None))
     if len(runs) > LISTED:
         out.print(Text(f"... and {len(runs) - LISTED} more: --json has all", style="dim"))
     for failure in status.failures:
@@ -119,30 +121,35 @@ def _head(status: SweepStatus, *, bar: bool = True) -> list[RenderableType]:
     return parts
 
 
-def _table(runs: list[RunStatus], columns: tuple[str, ...] | list[str]) -> Table:
+def _table(
+    runs: list[RunStatus], columns: tuple[str, ...] | list[str], id_length: int | None = None
+) -> Table:
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=None, header_style="dim", pad_edge=False, expand="reason" in columns)
+    def cut(text: str, style: str = "") -> Text:
+        """A cell that is cut, not wrapped, where the terminal is too narrow."""
+        return Text(text, style=style, no_wrap=True, overflow="ellipsis")
+
+    table = Table(box=None, header_style="dim", pad_edge=False)
     for column in columns:
         table.add_column(
             column,
             justify="right" if column in ("loss", "progress", "left") else "left",
-            no_wrap=True,
-            overflow="ellipsis",
-            ratio=1 if column == "reason" else None,  # what is left of the line
+            # Names and reasons alone give way; the others keep what they need.
+            no_wrap=column not in ("running", "run", "reason"),
         )
     for run in runs:
         cells = {
-            "running": Text(run.name, style=STYLES["running"]),
+            "running": cut(run.name, STYLES["running"]),
             "state": Text(run.state, style=STYLES.get(run.state, "")),
-            "run": Text(run.name),
-            "run_id": Text(run.run_id, style="dim"),
+            "run": cut(run.name),
+            "run_id": Text(run.run_id[:id_length], style="dim"),
             "progress": Text(f"{run.progress:.0%}"),
             "loss": Text("" if run.loss is None else f"{run.loss:.4f}"),
             "left": Text(duration(run.seconds_left)),
             "job": Text(run.job),
-            "reason": Text("" if run.cause else run.reason),
+            "reason": cut("" if run.cause else run.reason),
         }
         table.add_row(*(cells[column] for column in columns))
     return table
@@ -153,11 +160,17 @@ def _failure(failure: Failure) -> list[RenderableType]:
     from rich.text import Text
 
     style = STYLES.get(failure.runs[0].state, "red")
-    title = Text(f"{failure.cause}: {format_value(len(failure.runs))} ", style=f"bold {style}")
+    title = Text(
+        f"{failure.cause}: {format_value(len(failure.runs))} ",
+        style=f"bold {style}",
+        no_wrap=True,
+        overflow="ellipsis",
+    )
     names = ", ".join(run.name for run in failure.runs[:3])
     more = f", ... {len(failure.runs) - 3} more" if len(failure.runs) > 3 else ""
     title.append(f"({names}{more})", style="not bold")
-    parts: list[RenderableType] = [title]
+    # Padded, because printing alone would join it to what follows and wrap it again.
+    parts: list[RenderableType] = [Padding(title, 0)]
     if failure.reason:
         parts.append(Padding(Text(failure.reason), (0, 0, 0, 2)))
     if failure.log_tail:

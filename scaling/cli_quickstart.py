@@ -136,7 +136,7 @@ def _report(
     """Write the report; its figures go to the tracking store too."""
     from analysis import plotting
     from analysis.report import figures, write_report
-    from scaling.tracking import TrackingError
+    from scaling.tracking_errors import TrackingError
     from scaling.tracking_report import log_report
 
     # The law in the report is fitted to all runs, so its figures mark none as held out.

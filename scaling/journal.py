@@ -103,6 +103,12 @@ def end(events: list[dict[str, Any]]) -> dict[str, Any] | None:
     return last if last is not None and last["event"] == "end" else None
 
 
+def has_result(run_dir: Path) -> bool:
+    """Whether a run is done or has diverged, so that nobody has to do it again."""
+    last = end(read_turns(run_dir))
+    return last is not None and last["status"] in ("done", "diverged")
+
+
 class Journal:
     """Appends events to a run's journal, each in one write, flushed to disk.
 

@@ -116,6 +116,12 @@ RUN_COLUMNS: tuple[Column, ...] = (
     Column("lr", "float", "", "peak learning rate", ("learningrate",)),
     Column("batch_size", "float", "tokens or examples", "tokens (examples) per step", ("bs",)),
     Column("seconds", "float", "s", "time spent training this run"),
+    Column(
+        "inference_seconds",
+        "float",
+        "s/token or s/example",
+        "a forward pass at the end, the median over batches of 2,048 tokens or 64 examples",
+    ),
     Column("device", "str", "", "kind of device that it was trained on: cpu, cuda"),
     Column("status", "str", "", "planned, running, done, diverged, failed"),
     Column("exclude_reason", "str", "", "why the row is not used; empty if it is"),

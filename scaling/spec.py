@@ -6,17 +6,15 @@ data's fingerprint and the exact number of tokens are in it.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
 from collections.abc import Mapping
-from dataclasses import MISSING, asdict, dataclass, field, fields, replace
-from functools import cache
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
 from scaling.families import get_family
 from scaling.families.base import cached_cost, option_names, with_preset
 from scaling.flops import Cost
+from scaling.identity import digest, hashed
 from scaling.names import refuse_unknown
 from scaling.typed import convert, typed
 
@@ -315,7 +313,7 @@ class RunSpec:
     @property
     def run_id(self) -> str:
         """16 hexadecimal digits of SHA-256 over the canonical JSON of the resolved spec."""
-        return _digest(_hashed(self))
+        return digest(hashed(self))
 
     @property
     def trunk_id(self) -> str | None:
@@ -325,10 +323,10 @@ class RunSpec:
         """
         if self.schedule.schedule != "wsd" or self.train.early_stopping:
             return None
-        hashed = _hashed(self)
-        del hashed["train"]["num_tokens"], hashed["schedule"]["cooldown_fraction"]
-        del hashed["train"]["final_tokens"]
-        return _digest(hashed)
+        shared = hashed(self)
+        del shared["train"]["num_tokens"], shared["schedule"]["cooldown_fraction"]
+        del shared["train"]["final_tokens"]
+        return digest(shared)
 
     def columns(self) -> dict[str, Any]:
         """The run table's columns that are known before the run."""
@@ -377,30 +375,3 @@ class RunSpec:
     def with_tokens(self, num_tokens: int) -> RunSpec:
         """The same run on another number of tokens."""
         return replace(self, train=replace(self.train, num_tokens=num_tokens))
-
-
-def _hashed(value: Any) -> dict[str, Any]:
-    """The fields that count for identity.
-
-    A field added later declares ``metadata={"before": v}``, the value that runs had before it
-    existed, and is hashed only when it differs from that.
-    """
-    hashed: dict[str, Any] = {}
-    kind: Any = type(value)
-    for name, before in _plan(kind):
-        v = getattr(value, name)
-        if before is not MISSING and v == before:
-            continue
-        hashed[name] = _hashed(v) if hasattr(v, "__dataclass_fields__") else v
-    return hashed
-
-
-@cache
-def _plan(kind: Any) -> tuple[tuple[str, Any], ...]:
-    """The fields of a dataclass, each with its value from before it existed."""
-    return tuple((f.name, f.metadata.get("before", MISSING)) for f in fields(kind))
-
-
-def _digest(hashed: dict[str, Any]) -> str:
-    text = json.dumps(hashed, sort_keys=True, separators=(",", ":"), allow_nan=False)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
+from statistics import median
 from typing import Any, Protocol
 
 import numpy as np
@@ -44,8 +46,12 @@ class Task(Protocol):
     def evaluate(self, model: nn.Module, limit: int, share: Share = alone) -> dict[str, float]:
         """Held-out ``loss``, its sampling error ``loss_se``, and what else the task has.
 
-        ``share`` does the chunks, several processes together or this one alone.
+        ``inference_seconds`` is the time of a forward pass per token (example), the median over
+        batches. ``share`` does the chunks, several processes together or this one alone.
         """
+
+    def close(self) -> None:
+        """End what runs beside the steps."""
 
 
 def make_task(spec: RunSpec, data_dir: Path | None, device: torch.device) -> Task:
@@ -111,18 +117,33 @@ class NextToken:
         windows = self.data.heldout_windows(self.context, count)
         items = max(1, EVAL_TOKENS // self.context)
 
+        paces: list[float] = []
+
         def chunk(i: int) -> NDArray[np.float64]:
+            began = time.perf_counter()
             losses = self._losses(model, windows[i : i + items], 0.0)
             means: NDArray[np.float64] = losses.double().mean(1).cpu().numpy()
+            paces.append((time.perf_counter() - began) / losses.numel())
             return means
 
         losses = np.concatenate(share(chunk, range(0, len(windows), items)))
-        values = _mean(losses)
+        values = {**_mean(losses), "inference_seconds": median(paces)}
         if self.data.info.bytes_per_token:
             values["bits_per_byte"] = values["loss"] / (
                 math.log(2) * self.data.info.bytes_per_token
             )
         return values
+
+    def close(self) -> None:
+        """Nothing runs beside the steps: windows of tokens are gathered in no time."""
+
+
+def batch_threads(device: torch.device) -> int:
+    """Threads that make batches of examples while the model computes.
+
+    One where the model computes on the same cores, all of the run's cores beside a GPU.
+    """
+    return 1 if device.type == "cpu" else torch.get_num_threads()
 
 
 class Classify:
@@ -131,7 +152,7 @@ class Classify:
     def __init__(self, spec: RunSpec, data: Any, device: torch.device) -> None:
         self.spec, self.data, self.device = spec, data, device
         shape = tuple(get_family(spec.family).input_shape(spec.model))
-        self.loader = Loader(data, spec.train, spec.seed, shape, device)
+        self.loader = Loader(data, spec.train, spec.seed, shape, device, batch_threads(device))
 
     def _forward(self, model: nn.Module, inputs: Tensor) -> Tensor:
         with _autocast(self.spec, self.device):
@@ -155,18 +176,27 @@ class Classify:
         """Mean loss and error over the first ``limit`` held-out examples (all for 0)."""
         labels = self.data.heldout_labels
         count = min(limit or len(labels), len(labels))
+        paces: list[float] = []
 
         def chunk(i: int) -> NDArray[np.float64]:
             rows = slice(i, min(i + EVAL_EXAMPLES, count))
             target = torch.from_numpy(labels[rows].astype(np.int64))
-            logits = self._forward(model, self.loader.heldout(rows)).cpu()
+            inputs = self.loader.heldout(rows)
+            began = time.perf_counter()
+            logits = self._forward(model, inputs).cpu()
+            paces.append((time.perf_counter() - began) / len(target))
             losses = F.cross_entropy(logits, target, reduction="none").double()
             wrong = (logits.argmax(1) != target).double()
             both: NDArray[np.float64] = torch.stack([losses, wrong]).numpy()
             return both
 
         losses, wrong = np.concatenate(share(chunk, range(0, count, EVAL_EXAMPLES)), axis=1)
-        return {**_mean(losses), "error": int(wrong.sum()) / count}
+        error = int(wrong.sum()) / count
+        return {**_mean(losses), "error": error, "inference_seconds": median(paces)}
+
+    def close(self) -> None:
+        """End the threads that make batches."""
+        self.loader.close()
 
 
 def _mean(losses: NDArray[np.float64]) -> dict[str, float]:

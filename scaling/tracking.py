@@ -29,9 +29,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from scaling.errors import WorkError
 from scaling.journal import JOURNAL, end, points, read_journal
 from scaling.store import read_json, write_atomic
+from scaling.tracking_errors import TrackingError, reason
 from scaling.tracking_view import VIEW_TAG, chart_view
 
 if TYPE_CHECKING:
@@ -56,10 +56,6 @@ ENVIRONMENT = {
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
     "MLFLOW_LOGGING_LEVEL": "WARNING",
 }
-
-
-class TrackingError(WorkError):
-    """The tracking store does not answer; journals keep what it should have got."""
 
 
 def set_environment() -> None:
@@ -132,7 +128,7 @@ def _connect_upgraded(tracking_uri: str) -> MlflowClient:
     try:
         return connect(tracking_uri)
     except TrackingError as error:
-        if "mlflow db upgrade" not in str(error):
+        if "mlflow db upgrade" not in str(error.__cause__):
             raise
     from mlflow.db import upgrade
 
@@ -165,9 +161,8 @@ def reported(tracking_uri: str) -> Iterator[None]:
         try:
             yield
         except (MlflowException, SQLAlchemyError) as error:
-            words = " ".join(str(error).split())
             raise TrackingError(
-                f"the tracking store {tracking_uri} does not answer: {words[:300]}"
+                f"the tracking store {tracking_uri} does not answer: {reason(str(error))}"
             ) from error
 
 
@@ -183,6 +178,7 @@ class Tracker:
     def __init__(self, tracking_uri: str, experiment: str) -> None:
         self.uri, self.experiment = tracking_uri, experiment
         key = hashlib.sha256(f"{tracking_uri}\n{experiment}".encode()).hexdigest()[:12]
+        self.key = key  # of this store and experiment, in names of files
         self._position = f"shipped-{key}.json"
         self._client: MlflowClient | None = None
         self._experiment_id = ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,9 +15,10 @@ import torch
 from scaling import checkpoint
 from scaling.distributed import Team
 from scaling.errors import WorkerLostError
+from scaling.evaluation import curve_steps
 from scaling.families import get_family
 from scaling.host import node_name
-from scaling.journal import SupersededError, end, points, read_journal
+from scaling.journal import SupersededError, end, read_journal
 from scaling.optim import clip_adaptively, cooldown_start, lr_factor, make_optimizer, set_lr
 from scaling.parallel import Spread
 from scaling.record import Record
@@ -149,15 +151,6 @@ def train(
             record.close()
 
 
-def curve_steps(num_steps: int) -> set[int]:
-    """The steps of the learning curve: 2^(k/2) from 16 on, whatever the length of the run."""
-    steps, k = set(), 8
-    while (step := round(2 ** (k / 2))) < num_steps:
-        steps.add(step)
-        k += 1
-    return steps
-
-
 class _Run:
     """The state of one run in this process."""
 
@@ -210,7 +203,11 @@ class _Run:
         )
         for point in self.curve:
             self._append("point", **point)
+        with closing(task):
+            return self._steps(task, should_stop)
 
+    def _steps(self, task: Task, should_stop: Callable[[], bool]) -> Outcome:
+        spec, team = self.spec, self.team
         self.started = time.monotonic() - self.seconds
         heartbeat = saved = -math.inf
         save_seconds = 0.0
@@ -270,6 +267,7 @@ class _Run:
         with torch.no_grad():
             values = task.evaluate(self.model, limit, self.team.share)
         self.model.train()
+        self.inference_seconds = values.pop("inference_seconds")
         return values
 
     def _point(self, task: Task) -> bool:
@@ -302,7 +300,7 @@ class _Run:
             return self._diverged(f"held-out loss {values['loss']} at the end")
         if not self.curve or self.curve[-1]["step"] < self.step * self.spec.units_per_step:
             self._record(values)
-        return self._end("done", **values)
+        return self._end("done", **values, inference_seconds=self.inference_seconds)
 
     def _diverged(self, reason: str) -> Outcome:
         return self._end("diverged", loss=None, reason=reason)
@@ -395,6 +393,3 @@ class _Run:
         torch.set_rng_state(state["rng"])
         if self.device.type == "cuda" and "cuda_rng" in state:
             torch.cuda.set_rng_state(state["cuda_rng"], self.device)
-
-
-__all__ = ["Outcome", "curve_steps", "points", "train"]

@@ -38,6 +38,7 @@ def run_sweep(args: argparse.Namespace) -> int:
     from scaling.terminal import note, print_json
     from sweeps.estimate import estimate
     from sweeps.load import preview
+    from sweeps.sweep import unfinished
     from sweeps.warnings import design_warnings
 
     out = Path(args.out) if args.out else None
@@ -51,6 +52,10 @@ def run_sweep(args: argparse.Namespace) -> int:
         sweep.write(out)
         note(f"{len(sweep)} runs written to {out}")
     taken = estimate(sweep, prices, root=args.root, workers=args.workers)
+    left = unfinished(sweep, args.root)
+    rest = taken
+    if len(left) < len(sweep):
+        rest = estimate(left, prices, root=args.root, workers=args.workers)
     warnings = design_warnings(sweep, expansion.budgets, info=expansion.info)
     left_out = [str(left) for left in expansion.left_out]
     if args.json:
@@ -66,6 +71,8 @@ def run_sweep(args: argparse.Namespace) -> int:
                 ],
                 "total_flops": sweep.flops,
                 "estimate": taken.to_dict(),
+                "done": len(sweep) - len(left),
+                "left": rest.to_dict(),
                 "repeated": expansion.repeated,
                 "left_out": left_out,
                 "warnings": warnings,
@@ -77,6 +84,8 @@ def run_sweep(args: argparse.Namespace) -> int:
     for line in left_out:
         print(f"  {line}")
     _print_estimate(taken)
+    if len(left) < len(sweep):
+        print(_done(len(sweep), len(left), rest))
     for warning in warnings:
         print(f"warning: {warning}")
     return 0
@@ -114,10 +123,22 @@ def _counts(kept: int, asked: int, repeated: int) -> str:
     return text
 
 
+def _done(runs: int, left: int, rest: Estimate) -> str:
+    """What is done already, and what that leaves."""
+    if not left:
+        return f"done      all {runs} runs are done already: submitting starts nothing"
+    cost = f", {rest.cost:.4g}" if rest.price_per_hour else ""
+    return (
+        f"done      {runs - left} of {runs} runs are done already; the rest takes "
+        f"{duration(rest.hours)}{cost} and {rest.flops_spent:.4g} FLOPs"
+    )
+
+
 def _print_estimate(e: Estimate) -> None:
     saved = 1 - e.flops_spent / e.flops
     shared = f"; {e.flops_spent:.4g} really spent, {saved:.0%} saved by shared trunks"
-    print(f"FLOPs     {e.flops:.4g}{shared if e.flops_spent < e.flops else ''}")
+    evaluation = f"; {e.flops_evaluation:.3g} more for held-out evaluation"
+    print(f"FLOPs     {e.flops:.4g}{shared if e.flops_spent < e.flops else ''}{evaluation}")
     workers = "1 worker" if e.workers == 1 else f"{e.workers} workers"
     print(
         f"time      {duration(e.hours)} with {workers} ({e.device}, {e.flops_per_second:.3g} "

@@ -11,9 +11,10 @@ from typing import Any
 from scaling.energy import WATTS
 from scaling.optim import cooldown_start
 from scaling.store import Store
+from sweeps.calibration import Throughput
 from sweeps.prices import Prices
 from sweeps.sweep import Sweep
-from sweeps.throughput import Throughput, throughput
+from sweeps.throughput import heldout_size, throughput, work
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,9 @@ class Estimate:
     flops : int
         Of all runs, each by itself.
     flops_spent : int
-        Really computed: what runs share is counted once.
+        Really computed in training: what runs share is counted once.
+    flops_evaluation : int
+        Of held-out evaluations, learning curves included.
     hours : float
         From start to end, with ``workers`` runs at a time.
     worker_hours : float
@@ -52,6 +55,7 @@ class Estimate:
 
     flops: int
     flops_spent: int
+    flops_evaluation: int
     hours: float
     worker_hours: float
     longest_hours: float
@@ -93,33 +97,46 @@ def estimate(
     workers : int, optional
         In place of ``prices.workers``.
     rate : Throughput, optional
-        In place of a measurement.
+        In place of a measurement, for all families.
     """
     assumed = prices or Prices()
     if workers is not None:
         assumed = replace(assumed, workers=workers)
     if rate is None and assumed.flops_per_second is not None:
         rate = Throughput(((1.0, assumed.flops_per_second),), "cpu", "the sweep file")
-    rate = rate or throughput(Store.at(root))
-    spent = spent_flops(sweep)
-    seconds = [
-        flops / rate.at(entry.spec.cost.num_params)
-        for entry, flops in zip(sweep, spent, strict=True)
+    specs = [entry.spec for entry in sweep]
+    heldout = {name: heldout_size(name) for name in {spec.data.data for spec in specs}}
+    starts = first_steps(sweep)
+    whole = [
+        work(spec, heldout[spec.data.data], start)
+        for spec, start in zip(specs, starts, strict=True)
     ]
+    spent = spent_flops(sweep)
+    rates = (
+        dict.fromkeys({spec.family for spec in specs}, rate)
+        if rate
+        else throughput(Store.at(root), specs)
+    )
+    seconds = [
+        flops / rates[spec.family].at(spec.cost.flops_forward)
+        for spec, flops in zip(specs, whole, strict=True)
+    ]
+    device = "cuda" if any(found.device == "cuda" for found in rates.values()) else "cpu"
     count = int(assumed.workers)
     hours = makespan(seconds, count) / 3600
-    devices = int(assumed.devices or (1 if rate.device == "cpu" else count))
-    watts = assumed.watts if assumed.watts is not None else WATTS.get(rate.device, WATTS["cpu"])
+    devices = int(assumed.devices or (1 if device == "cpu" else count))
+    watts = assumed.watts if assumed.watts is not None else WATTS[device]
     kwh = hours * devices * watts * assumed.pue / 1000
     return Estimate(
         flops=sweep.flops,
         flops_spent=sum(spent),
+        flops_evaluation=sum(whole) - sum(spent),
         hours=hours,
         worker_hours=sum(seconds) / 3600,
         longest_hours=max(seconds, default=0.0) / 3600,
-        flops_per_second=sum(spent) / sum(seconds) if seconds else 0.0,
-        measured=rate.source,
-        device=rate.device,
+        flops_per_second=sum(whole) / sum(seconds) if seconds else 0.0,
+        measured="; ".join(sorted({found.source for found in rates.values()})),
+        device=device,
         workers=count,
         devices=devices,
         watts=watts,
@@ -133,13 +150,21 @@ def estimate(
 
 
 def spent_flops(sweep: Sweep) -> list[int]:
-    """FLOPs really computed for each run, in order, when trunks are shared.
+    """FLOPs of training really computed for each run, in order, when trunks are shared."""
+    return [
+        (entry.spec.num_steps - start) * entry.spec.units_per_step * entry.spec.cost.flops_train
+        for entry, start in zip(sweep, first_steps(sweep), strict=True)
+    ]
+
+
+def first_steps(sweep: Sweep) -> list[int]:
+    """The step at which each run leaves its trunk where another has brought it; 0 without one.
 
     Runs on one constant-rate trunk pay for it once: in order of length, each pays from where
     the last one left the trunk to where it leaves it, and for its own cooldown. Their sum is
     the longest trunk plus every cooldown (Hägele et al. 2024).
     """
-    spent = [entry.spec.flops for entry in sweep]
+    first = [0] * len(sweep)
     groups: dict[str, list[int]] = defaultdict(list)
     for i, entry in enumerate(sweep):
         trunk = entry.spec.trunk_id
@@ -148,11 +173,8 @@ def spent_flops(sweep: Sweep) -> list[int]:
     for members in groups.values():
         left_at = 0
         for start, i in sorted((_branch(sweep, i), i) for i in members):
-            spec = sweep.entries[i].spec
-            steps = spec.num_steps - left_at
-            spent[i] = steps * spec.units_per_step * spec.cost.flops_train
-            left_at = start
-    return spent
+            first[i], left_at = left_at, start
+    return first
 
 
 def _branch(sweep: Sweep, i: int) -> int:

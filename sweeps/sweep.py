@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from scaling.journal import has_result
 from scaling.schema import LABELS
 from scaling.spec import RunSpec
-from scaling.store import write_atomic
+from scaling.store import Store, write_atomic
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+=-]{0,99}")
 NONE: Mapping[str, Any] = {}
@@ -162,6 +163,13 @@ class Sweep:
                 "keep one sweep a file"
             )
         return cls(next(iter(names)), tuple(entries), resources)
+
+
+def unfinished(sweep: Sweep, root: str | None = None) -> Sweep:
+    """The runs of ``sweep`` that have no result in the store at ``root`` yet."""
+    store = Store.at(root)
+    left = [entry for entry in sweep if not has_result(store.run_dir(entry.run_id))]
+    return replace(sweep, entries=tuple(left))
 
 
 def check_name(name: Any) -> str:

@@ -160,7 +160,7 @@ def scales(inputs: tuple[Array, ...], law: Law) -> Array:
 
 def stack(*rows: Array | float) -> Array:
     """Derivatives by each parameter, each broadcast to ``(..., n)``, as ``(..., p, n)``."""
-    shape = np.broadcast_shapes(*(np.shape(row) for row in rows))
+    shape = np.broadcast(*rows).shape
     out = np.empty((*shape[:-1], len(rows), shape[-1]), dtype=np.result_type(*rows))
     for i, row in enumerate(rows):
         out[..., i, :] = row

@@ -43,6 +43,33 @@ def _gradient(params: Array, x: Array) -> Array:
     return stack(*rows)
 
 
+def _curvature(params: Array, jacobian: Array, v: Array, x: Array) -> Array:
+    """With L = a + S, S = b exp(value): S_ij = S_i S_j / S + S value_ij, and S_bb = 0."""
+    _, b, *_ = columns(params)
+    value, breaks = _log_excess(params, x)
+    size = b * np.exp(value)
+    out = np.zeros((*params.shape, params.shape[-1]))
+    weighted = jacobian[..., 1:, :] * (v / np.maximum(size, 1e-300))[..., None, :]
+    out[..., 1:, 1:] = np.matmul(weighted, jacobian[..., 1:, :].swapaxes(-1, -2))
+    out[..., 1, 1] = 0.0
+    pull = v * size
+    for k, (c, d, f, w, soft, above) in enumerate(breaks):
+        turn = above * (1.0 - above) / f
+        second = {
+            (0, 1): above / d,
+            (0, 2): w * above - soft,
+            (1, 1): -c * (above + turn) / d**2,
+            (1, 2): -c * turn * w / d,
+            (2, 2): -c * turn * w**2,
+        }
+        for (i, j), term in second.items():
+            added = np.sum(pull * term, axis=-1)
+            out[..., 3 + 3 * k + i, 3 + 3 * k + j] += added
+            if i != j:
+                out[..., 3 + 3 * k + j, 3 + 3 * k + i] += added
+    return out
+
+
 def _rescale(params: Array, units: Array) -> Array:
     out = params.copy()
     out[..., 1] *= units[0] ** -params[..., 2]
@@ -97,6 +124,7 @@ def _law(breaks: int) -> Law:
         inputs=("num_params",),
         predict=_predict,
         gradient=_gradient,
+        curvature=_curvature,
         rescale=_rescale,
         linear=("a", "b"),
         starts=partial(_starts, breaks=breaks),

@@ -30,10 +30,9 @@ def _curvature(
 ) -> Array:
     out = np.zeros((*params.shape, 5))
     for i, j, x in ((1, 3, num_params), (2, 4, num_tokens)):
-        log_x = np.log(x)
-        term = v * jacobian[..., i, :]
-        out[..., i, j] = out[..., j, i] = -(term @ log_x)
-        out[..., j, j] = params[..., i] * (term @ log_x**2)
+        slope = v * jacobian[..., j, :]
+        out[..., i, j] = out[..., j, i] = slope.sum(axis=-1) / params[..., i]
+        out[..., j, j] = -(slope @ np.log(x))
     return out
 
 

@@ -53,8 +53,8 @@ M3 = Law(
 )
 
 
-def _m4_share(params: Array, x: Array) -> Array:
-    """s in (0, 1) with L = E + (E_0 - E) s: Newton's method on u = logit s.
+def _m4_share(params: Array, x: Array) -> tuple[Array, Array, Array]:
+    """s in (0, 1) with L = E + (E_0 - E) s, 1 - s and ln(1 - s): Newton's method on u = logit s.
 
     ln s - alpha ln(1 - s) rises with slope between 1 and alpha, and its slope is monotone in u,
     so that Newton's steps cannot overshoot twice.
@@ -64,30 +64,67 @@ def _m4_share(params: Array, x: Array) -> Array:
         right = np.log(beta) - c * np.log(x) - (1.0 - alpha) * np.log(e0 - e)
         u = np.where(right < 0, right, right / alpha)
         for _ in range(50):
-            above, below = np.logaddexp(0.0, u), np.logaddexp(0.0, -u)
-            s = np.exp(-below)
-            step = (alpha * above - below - right) / (1.0 - s + alpha * s)
+            above = np.logaddexp(0.0, u)
+            s = np.exp(u - above)
+            step = (alpha * above - (above - u) - right) / (1.0 - s + alpha * s)
             u = u - step
-            if not np.nanmax(np.abs(step), initial=0.0) > 1e-13:
+            if not (np.abs(step) > 1e-12 * (1.0 + np.abs(u))).any():
                 break
-        return np.exp(-np.logaddexp(0.0, -u))
+        above = np.logaddexp(0.0, u)
+        return np.exp(u - above), np.exp(-above), -above
 
 
 def _m4_predict(params: Array, x: Array) -> Array:
     e, _, _, _, e0 = columns(params)
-    return e + (e0 - e) * _m4_share(params, x)
+    return e + (e0 - e) * _m4_share(params, x)[0]
 
 
 def _m4_gradient(params: Array, x: Array) -> Array:
     e, beta, _, alpha, e0 = columns(params)
-    s = _m4_share(params, x)
+    s, rest, log_rest = _m4_share(params, x)
     span = e0 - e
     # by the implicit function theorem, from ln s - alpha ln(1 - s) = right
-    rate = span * s * (1.0 - s) / (1.0 - s + alpha * s)
+    rate = span * s * rest / (rest + alpha * s)
     pull = rate * (1.0 - alpha) / span
     with np.errstate(invalid="ignore", divide="ignore"):
-        by_alpha = rate * (np.log(span) + np.log1p(-s))
-    return stack(1.0 - s + pull, rate / beta, -rate * np.log(x), by_alpha, s - pull)
+        by_alpha = rate * (np.log(span) + log_rest)
+    return stack(rest + pull, rate / beta, -rate * np.log(x), by_alpha, s - pull)
+
+
+def _m4_curvature(params: Array, jacobian: Array, v: Array, x: Array) -> Array:
+    """s is a function of alpha and of R = ln beta - c ln x - (1 - alpha) ln(E_0 - E)."""
+    e, beta, _, alpha, e0 = columns(params)
+    s, rest, log_rest = _m4_share(params, x)
+    span = e0 - e
+    below = rest + alpha * s
+    q = s * rest / below  # ds/dR; ds/dalpha = q ln(1 - s)
+    q_s = ((rest - s) * below - s * rest * (alpha - 1.0)) / below**2
+    by_both = q_s * q * log_rest - s * s * rest / below**2  # d2s/dR dalpha
+    by_alpha = by_both * log_rest - q * s / below * log_rest
+    slope = (1.0 - alpha) / span
+    with np.errstate(invalid="ignore"):  # no law where E is above E_0
+        log_span = np.log(span)
+    by = stack(slope, 1.0 / beta, -np.log(x), log_span, -slope)  # dR
+    total = by * q[..., None, :]
+    total[..., 3, :] += q * log_rest
+    pull = v * span
+    out: Array = np.matmul(by * (pull * q_s * q)[..., None, :], by.swapaxes(-1, -2))
+    cross = np.matmul(by, (pull * by_both)[..., None])[..., 0]
+    out[..., 3] += cross
+    out[..., 3, :] += cross
+    out[..., 3, 3] += np.sum(pull * by_alpha, axis=-1)
+    bend = np.sum(pull * q, axis=-1)
+    slope, span, beta = slope[..., 0], span[..., 0], beta[..., 0]
+    out[..., 1, 1] -= bend / beta**2
+    slid = np.matmul(total, v[..., None])[..., 0]
+    for i, sign in ((0, 1.0), (4, -1.0)):
+        for j, other in ((0, 1.0), (4, -1.0)):
+            out[..., i, j] += sign * other * bend * slope / span
+        out[..., i, 3] -= sign * bend / span
+        out[..., 3, i] -= sign * bend / span
+        out[..., i, :] -= sign * slid
+        out[..., :, i] -= sign * slid
+    return out
 
 
 def _m4_rescale(params: Array, units: Array) -> Array:
@@ -127,6 +164,7 @@ M4 = Law(
     inputs=("num_params",),
     predict=_m4_predict,
     gradient=_m4_gradient,
+    curvature=_m4_curvature,
     rescale=_m4_rescale,
     starts=_m4_starts,
 )

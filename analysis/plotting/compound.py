@@ -143,5 +143,6 @@ def coefficient_surface(runs: pd.DataFrame, found: Coefficients) -> Figure:
         )
         care = "" if found.status == "ok" else f"\nstatus: {found.status}"
         axes.set_title(words + care, fontweight="normal", fontsize=8.5)
-        axes.legend(loc="upper left", fontsize=7, bbox_to_anchor=(-0.08, 0.98))
+        legend = axes.legend(loc="upper left", fontsize=7, bbox_to_anchor=(-0.08, 0.98))
+        legend.legend_handles[0].set(edgecolor=INK, linewidth=0.4, alpha=1)  # white on white
     return figure

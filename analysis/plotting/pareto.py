@@ -18,10 +18,11 @@ LABELS = {
     "flops_forward": "forward FLOPs",
     "num_params": "parameters",
     "activations": "activations",
+    "inference_seconds": "inference time per example (ms)",
     "seconds_per_example": "training time per example (ms)",
     "kwh_estimated": "energy of the run (Wh, estimated)",
 }
-_SCALE = {"seconds_per_example": 1e3, "kwh_estimated": 1e3}
+_SCALE = {"inference_seconds": 1e3, "seconds_per_example": 1e3, "kwh_estimated": 1e3}
 NARROW = 4.0  # the range of a log axis below which ticks are better spaced evenly
 MARKERS = ("o", "s", "^", "D", "v", "P")
 

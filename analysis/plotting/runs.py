@@ -120,9 +120,9 @@ def frontier(
 def scaling(
     runs: pd.DataFrame, fit: Fit | None = None, holdout: pd.DataFrame | None = None
 ) -> Figure:
-    """Loss against N, coloured by D, with the fitted law at several D.
+    """Loss against N, coloured by D, with the fitted law at several D and its 90 % intervals.
 
-    For a law in one variable, loss against that variable with its 90 % prediction interval.
+    For a law in one variable, loss against that variable.
     """
     if fit is not None and not {"num_params", "num_tokens"} <= set(fit.x_cols):
         return _one_variable(runs, fit, holdout)
@@ -150,6 +150,10 @@ def scaling(
                 grid = pd.DataFrame({"num_params": n, "num_tokens": np.full_like(n, d)})
                 loss = np.asarray(fit.predict(grid))
                 label = {"label": "fitted law"} if i == 0 else {}
+                if fit.draws is not None:
+                    band = {"label": "90 % interval of a run"} if i == 0 else {}
+                    low, high = fit.predict_ci(grid)
+                    axes.fill_between(n, low, high, color=shades(d), alpha=0.15, lw=0, **band)
                 axes.plot(n, loss, color=shades(d), lw=1.3, **label)
                 axes.annotate(
                     f"D = {count(d)}",

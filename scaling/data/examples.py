@@ -46,8 +46,10 @@ class ExampleData:
         """
         if batch_size < 1:
             raise ValueError(f"batch_size {batch_size} must be at least 1")
-        chosen = batch_indices(step, batch_size, len(self.train_labels), seed)[rows]
-        return self.train_inputs[chosen], self.train_labels[chosen]
+        order = batch_indices(step, batch_size, len(self.train_labels), seed)
+        chosen = order[rows].astype(np.intp)
+        # `take` lets other threads run meanwhile; indexing does not for batches below 500.
+        return self.train_inputs.take(chosen, axis=0), self.train_labels.take(chosen)
 
 
 def prepare_examples(

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
+from scaling.data.ahead import Ahead
 from scaling.data.augment import Draws, augment, draw, to_float
 from scaling.data.examples import ExampleData
 from scaling.spec import TrainSpec
@@ -43,6 +44,9 @@ class Loader:
     input_shape : sequence of int
         What the model takes: images of another height or width are resized to it (bilinear with
         antialiasing), after augmentation.
+    device : torch.device
+    threads : int
+        Threads that make the batches to come while a step runs; :meth:`close` ends them.
 
     Raises
     ------
@@ -57,6 +61,7 @@ class Loader:
         seed: int,
         input_shape: tuple[int, ...],
         device: torch.device,
+        threads: int = 0,
     ) -> None:
         self.data, self.train, self.seed, self.device = data, train, seed, device
         stored = data.info.input_shape
@@ -74,9 +79,17 @@ class Loader:
                 f"{data.train_inputs.dtype}: leave it out"
             )
         self.scale = _mean_and_std(data.train_inputs, device) if train.standardise else None
+        self._ahead = Ahead(self._batch, train.num_tokens // train.batch_size, threads)
 
     def batch(self, step: int, rows: slice = slice(None)) -> Batch:
         """These rows of the batch of training step ``step`` (from 0)."""
+        return self._ahead.get(step, rows)
+
+    def close(self) -> None:
+        """End the threads."""
+        self._ahead.close()
+
+    def _batch(self, step: int, rows: slice) -> Batch:
         size, seed = self.train.batch_size, self.seed
         if not self.train.augmented:
             inputs, labels = self.data.batch(step, batch_size=size, seed=seed, rows=rows)

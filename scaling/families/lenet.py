@@ -3,33 +3,53 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
 from scaling.families.base import Options
-from scaling.families.layers import Act, Conv, Dropout, Flatten, Layer, Linear, Network, Pool
-from scaling.families.vision import VisionConfig, VisionFamily, round_width, stage_values
+from scaling.families.layers import (
+    Act,
+    Conv,
+    Dropout,
+    Flatten,
+    Layer,
+    Layers,
+    Linear,
+    Network,
+    Pool,
+)
+from scaling.families.vision import (
+    VisionConfig,
+    VisionFamily,
+    round_depth,
+    round_width,
+    stage_values,
+)
 from scaling.names import refuse_unknown
 from scaling.typed import convert
 
 
 @dataclass(frozen=True, kw_only=True)
 class LeNetConfig(VisionConfig):
-    """A LeNet: a convolution and a 2x2 pool for each of ``widths``, then ``head_widths``.
+    """A LeNet: a stage and its 2x2 pool for each of ``widths``, then ``head_widths``.
 
     Attributes
     ----------
     widths, head_widths : tuple of int
-        Channels of the convolutions, and the hidden layers of the classifier.
+        Channels of the stages' convolutions, and the hidden layers of the classifier.
+    depth : int
+        Convolutions in each stage: 1 in LeNet-5. Those after the first are padded so that they
+        keep the size of the image.
     kernel : int
     paddings : tuple of int
-        Of each convolution.
+        Of the first convolution of each stage.
     pool : {"avg", "max"}
     activation : str
     """
 
     widths: tuple[int, ...] = (6, 16)
     head_widths: tuple[int, ...] = (120, 84)
+    depth: int = field(default=1, metadata={"before": 1})
     kernel: int = 5
     paddings: tuple[int, ...]
     pool: str = "avg"
@@ -51,8 +71,14 @@ class LeNetConfig(VisionConfig):
                 f"paddings {list(paddings)} are not {len(self.widths)} numbers of at least 0, "
                 "one for each of widths"
             )
-        if self.kernel < 1:
-            raise ValueError(f"kernel {self.kernel} is below 1")
+        for name in ("kernel", "depth"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} {getattr(self, name)} is below 1")
+        if self.depth > 1 and self.kernel % 2 == 0:
+            raise ValueError(
+                f"kernel {self.kernel} is even: a further convolution of a stage cannot keep the "
+                "size of the image: take an odd kernel or depth 1"
+            )
         if self.pool not in ("avg", "max"):
             refuse_unknown(self.pool, ("avg", "max"), "pool")
 
@@ -63,17 +89,12 @@ class LeNet(VisionFamily):
     LeNet-5 sees 32 pixels without padding. From 28 pixels on the first convolution is padded
     by 2, as the authors did to MNIST; smaller images are padded before each. Poolings have no
     weights, and the second convolution sees all channels of the first, as usual today.
-    There is no depth to multiply: ``depth_multiplier`` is no dial of it.
+    ``depth_multiplier`` adds convolutions within the stages, as Simonyan and Zisserman 2015 made
+    plain networks deeper: a further stage would need another halving of a small image.
     """
 
     name: ClassVar[str] = "lenet"
     config: ClassVar[type[Any]] = LeNetConfig
-    dials: ClassVar[tuple[str, ...]] = (
-        "width_multiplier",
-        "resolution_multiplier",
-        "num_params",
-        "flops_forward",
-    )
     presets: ClassVar[Mapping[str, Options]] = {
         "5": {"resolution": 32, "in_channels": 1, "num_classes": 10}
     }
@@ -91,9 +112,10 @@ class LeNet(VisionFamily):
         return config
 
     def scaled(self, config: LeNetConfig, depth: float, width: float) -> LeNetConfig:
-        """Widths rounded to whole channels; the depth stays."""
+        """The depth rounded up, widths to whole channels."""
         return replace(
             config,
+            depth=round_depth(depth * config.depth),
             widths=tuple(round_width(width * w, 1) for w in config.widths),
             head_widths=tuple(round_width(width * w, 1) for w in config.head_widths),
         )
@@ -104,6 +126,8 @@ class LeNet(VisionFamily):
         body: list[Layer] = []
         for width, padding in zip(c.widths, c.paddings, strict=True):
             body += [Conv(width, c.kernel, bias=True, padding=padding), act]
+            further: Layers = (Conv(width, c.kernel, bias=True), act)
+            body += (c.depth - 1) * further
             body.append(Pool(c.pool, 2, 2, padding=0))
         head: list[Layer] = [Flatten()]
         for width in c.head_widths:

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 C = TypeVar("C", bound="VisionConfig")
 SMALL = 64  # pixels: below, stems keep the resolution unless told otherwise
 SMALLEST_SIDE = 4  # positions a side that strides of small networks leave to the last stage
-LARGEST = 100_000  # blocks or channels of a stage: nothing larger is meant
+LARGEST = 100_000  # channels of a stage: nothing larger is meant
+DEEPEST = 10_000  # blocks: counted one by one in a second or less
 LARGEST_MULTIPLIER = 1000.0
 MULTIPLIERS = ("depth_multiplier", "width_multiplier", "resolution_multiplier")
 TARGETS = ("num_params", "flops_forward")
@@ -115,6 +116,9 @@ class VisionFamily(ABC):
             config = replace(config, resolution=round(config.resolution * resolution))
         if depth != 1:
             config = self.scaled(config, depth, 1.0)
+        blocks = sum(getattr(config, "depths", ())) or config.depth
+        if blocks > DEEPEST:
+            raise ValueError(f"depth {blocks} is above {DEEPEST} blocks: take fewer")
         for name, target in targets.items():
             config = self._nearest(config, name, target, width)
         if width != 1 and not targets:

@@ -34,8 +34,10 @@ from scaling.typed import convert
 EPS = 1e-6  # of the layer norms, as in the authors' code
 CHOICES = {"pool": ("token", "mean"), "positions": ("learned", "sincos", "none")}
 HEAD_DIM, FEWEST_HEADS = 64, 3  # width / heads of Ti, S, B and L; heads of Ti
-# Alabdulmohsin et al. 2023, section 4: optimal sizes grow with these powers of the compute.
-SOVIT = {"depth": 0.45, "width": 0.22, "mlp_width": 0.6}
+# Alabdulmohsin et al. 2023: each size by itself grows with this power of the compute (section 4.1;
+# for image to text 0.49, 0.25 and 0.62, section 4.2). Grown jointly, each gets a third of the
+# growth in compute, w_k = 1/3 ("Scaling" in section 3).
+SOVIT = {"depth": 0.45 / 3, "width": 0.22 / 3, "mlp_width": 0.6 / 3}
 SOVIT_LIMIT = 1e6
 
 # Depth, width, perceptron, heads. Ti, g, G: Zhai et al. 2022 (arXiv 2106.04560), table 2; S:
@@ -49,6 +51,8 @@ SHAPES = {
     "g": (40, 1408, 6144, 16),
     "gigantic": (48, 1664, 8192, 16),
 }
+# Alabdulmohsin et al. 2023, section 4.1; heads as in the authors' code.
+SOVIT_SHAPES = {"so150m": (18, 880, 2320, 16), "so400m": (27, 1152, 4304, 16)}
 PATCHES = {
     "ti": (16,),
     "s": (16, 32),
@@ -123,10 +127,11 @@ class ViT(VisionFamily):
     64 pixels it is 4, and up to 16 pixels 2 (28x28: 49 tokens, 8x8: 16), unless it is given.
 
     SoViT (Alabdulmohsin et al. 2023, arXiv 2305.13035) is a shape of the same network:
-    ``so400m14`` has its depth, width and perceptron, with mean pooling where the paper has an
-    attention-pooling head (its 15 million further parameters make it 428 million). The dial
-    ``sovit_compute``, a factor c on the compute, multiplies depth by c^0.45, width by c^0.22
-    and ``mlp_width`` by c^0.6, that paper's exponents.
+    ``so150m14`` and ``so400m14`` have its depth, width and perceptron (section 4.1), with mean
+    pooling where the paper has an attention-pooling head (its 15 million further parameters
+    make the larger one 428 million). The dial ``sovit_compute``, a factor c on the compute of
+    the whole training, multiplies depth by c^(0.45/3), width by c^(0.22/3) and ``mlp_width`` by
+    c^(0.6/3), that paper's exponents: ten times the compute makes 2.5 times the parameters.
     """
 
     name: ClassVar[str] = "vit"
@@ -141,13 +146,13 @@ class ViT(VisionFamily):
             for size, shape in SHAPES.items()
             for patch in PATCHES[size]
         },
-        "so400m14": {
-            "depth": 27,
-            "width": 1152,
-            "mlp_width": 4304,
-            "heads": 16,
-            "patch": 14,
-            "pool": "mean",
+        **{
+            f"{size}14": {
+                **dict(zip(("depth", "width", "mlp_width", "heads"), shape, strict=True)),
+                "patch": 14,
+                "pool": "mean",
+            }
+            for size, shape in SOVIT_SHAPES.items()
         },
     }
 

@@ -297,3 +297,39 @@ def test_plan_shows_the_real_models_next_to_the_best_size(scaling_command, table
     code, _, err = scaling_command("plan", table, "--family", "transfomer")
     assert code == 2
     assert "did you mean 'transformer'" in err
+
+
+def test_the_checklist_is_filled(scaling_command, table):
+    words = ("fit", table, "--where", "not excluded", "--bootstrap", 20, "--checklist")
+    code, out, err = scaling_command(*words)
+    assert code == 0
+    assert "## Fitting" in out
+    assert "- **Which objective?** sum of Huber's penalty" in out
+    assert "left to the author" in err
+    _, out, _ = scaling_command(*words, "--json")
+    items = json.loads(out)["checklist"]
+    assert {"section", "question", "answer"} == set(items[0])
+
+
+@pytest.mark.parametrize("kind", ["profile", "cloud", "funnel"])
+def test_certainty_is_drawn(scaling_command, table, tmp_path, kind):
+    path = tmp_path / f"{kind}.svg"
+    code, _, err = scaling_command(
+        "plot", table, kind, "--where", "not excluded", "--bootstrap", 20, "-o", path
+    )
+    assert (code, path.exists()) == (0, True), err
+
+
+def test_next_runs_are_written_as_a_sweep_file(scaling_command, table, tmp_path):
+    path = tmp_path / "more.yaml"
+    words = ("next", table, "--where", "not excluded", "--flops", 1e14, "--bootstrap", 0)
+    code, out, err = scaling_command(*words, "--runs", 6, "-o", path)
+    assert code == 0, err
+    assert "standard error of num_params" in out
+    assert "num_params:" in path.read_text()
+    _, out, _ = scaling_command(*words, "--target", "loss", "--at", 1e18, "--json")
+    found = json.loads(out)
+    assert found["se_after"] < found["se_before"]
+    assert found["flops"] <= 1e14
+    code, _, err = scaling_command(*words, "-o", tmp_path / "more.txt")
+    assert (code, "written as .yaml" in err) == (2, True)

@@ -7,7 +7,11 @@ import pandas as pd
 import pytest
 from scipy.optimize import linprog, minimize
 
-from analysis import fit
+from analysis import LAWS, fit
+from analysis.newton import minimise as newton
+from analysis.penalty import Penalty
+from analysis.problem import Problem
+from analysis.starts import best_starts
 from tests.analysis.planted import PARAMS, table
 
 
@@ -233,3 +237,19 @@ def test_intervals_need_draws() -> None:
     f = fit("power", table("power"))
     with pytest.raises(ValueError, match="bootstrap=1000"):
         f.ci()
+
+
+def test_a_start_at_which_the_law_has_no_value_spoils_no_other() -> None:
+    """M4 has none where its floor lies above its ceiling; each start is minimised by itself."""
+    runs = table("m4", n=40, noise=0.01)
+    law = LAWS["m4"]
+    x = runs.num_params.to_numpy() / np.exp(np.log(runs.num_params).mean())
+    problem = Problem(
+        law, (x,), np.log(runs.loss.to_numpy()), np.ones(40), Penalty("huber", 1e-3), "log"
+    )
+    good = best_starts(problem, 3)[0]
+    bad = good[:1].copy()
+    bad[0, 0], bad[0, 4] = np.exp(good[0, 4]) + 1.0, good[0, 4]
+    alone = newton(problem, good)[1]
+    together = newton(problem, np.concatenate([bad, good]))[1]
+    np.testing.assert_allclose(together[1:], alone, rtol=1e-6)

@@ -85,6 +85,20 @@ def test_a_table_without_costs():
         pareto(runs_of([(1e6, 0.1)])[["error", "exclude_reason"]])
 
 
+def test_models_without_a_time_of_inference_are_said_and_stay():
+    runs = runs_of([(1e6, 0.3), (2e6, 0.2), (3e6, 0.1)]).assign(inference_seconds=[2, np.nan, 1])
+    found = pareto(runs)
+    assert "inference_seconds" in found.costs
+    assert len(found.models) == 3
+    assert found.frontier["inference_seconds"] == (2,)
+    assert found.frontier["flops_forward"] == (0, 1, 2)
+    assert found.notes[0].startswith("1 of 3 models have no inference_seconds")
+    assert pareto(runs_of([(1e6, 0.3)])).notes == (
+        "not known of these runs: activations, inference_seconds",
+    )
+    assert found.to_dict()["models"][1]["inference_seconds"] is None
+
+
 @pytest.fixture
 def planted(home):
     """A compound sweep and a design space of foreign tables in one folder."""
@@ -149,7 +163,7 @@ def test_pareto_command(planted, capsys):
     on = [m["axis"] for m in found["models"] if "flops_forward" in m["frontier"]]
     assert on == ["base", "compound", "compound", "compound"]
     assert main(["pareto", str(planted / "axes.csv"), "--watts", "10"]) == 0
-    assert "energy: estimated, seconds x 10 W x PUE 1.58" in capsys.readouterr().out
+    assert "energy: estimated, seconds of training x 10 W x PUE 1.58" in capsys.readouterr().out
 
 
 def test_commands_on_runs_of_another_kind(planted, capsys):
@@ -185,3 +199,15 @@ def test_models_of_a_sweep_give_the_design_parameters(home, capsys):
     depth = next(p for p in found["parameters"] if p["parameter"] == "depth")
     assert depth["rank_correlation"] == pytest.approx(-1) and depth["high"] == 17
     assert found["spaces"][0]["name"] == "regnetx"
+
+
+def test_they_are_kinds_of_plot_too(planted, capsys):
+    for kind, *more in (("compound",), ("pareto",)):
+        figure = planted / f"{kind}.svg"
+        assert main(["plot", str(planted / "axes.csv"), kind, "-o", str(figure), *more]) == 0
+        assert figure.stat().st_size > 10_000
+    command = ["plot", str(planted / "wide.csv"), "edf", "-o", str(planted / "two.png")]
+    assert main([*command, "--other", str(planted / "narrow.csv"), "--metric", "loss"]) == 0
+    assert (planted / "two-edf.png").is_file()
+    out, err = capsys.readouterr()
+    assert out == "" and err.count("written to") == 4

@@ -7,13 +7,16 @@ import xml.etree.ElementTree as ET
 import matplotlib
 import numpy as np
 import pytest
+from matplotlib.collections import FillBetweenPolyCollection
 
 from analysis import fit, plotting
+from analysis.backtest import backtest
 from analysis.isoflop import isoflop
 from analysis.planning import plan
 from analysis.plotting.runs import levels
 from analysis.plotting.style import power
 from analysis.wording import count
+from scaling.errors import NoAnswerError
 
 
 @pytest.fixture(scope="module")
@@ -107,6 +110,56 @@ def test_residuals_are_in_percent_of_the_measured_loss(planted_runs, law):
     offsets = figure.axes[0].collections[-1].get_offsets()
     expected = 100 * np.log(planted_runs["loss"] / law.predict(planted_runs))
     np.testing.assert_allclose(offsets[:, 1], expected)
+
+
+def test_the_band_of_the_law_holds_new_runs(planted_runs, law):
+    figure = plotting.scaling(planted_runs, law)
+    bands = [c for c in figure.axes[0].collections if isinstance(c, FillBetweenPolyCollection)]
+    assert len(bands) == 5
+    tokens = planted_runs["num_tokens"].min()
+    at = bands[0].get_paths()[0].vertices
+    table = {"num_params": [at[:, 0].min()], "num_tokens": [tokens]}
+    low, high = law.predict_ci(table)
+    edge = at[at[:, 0] == at[:, 0].min(), 1]
+    assert (edge.min(), edge.max()) == pytest.approx((low[0], high[0]), rel=5e-3)
+
+
+def test_profiles_reach_their_limit_at_the_ends_of_the_interval(law):
+    figure = plotting.profile(law)
+    assert [axes.get_xlabel() for axes in figure.axes] == [r"$\alpha$", r"$\beta$"]
+    for axes, name in zip(figure.axes, ("alpha", "beta"), strict=True):
+        limit = next(line for line in axes.get_lines() if len(set(line.get_ydata())) == 1)
+        curve = max(axes.get_lines(), key=lambda line: len(line.get_xdata()))
+        for end in law.profile(name)[2]:
+            at = np.interp(end, curve.get_xdata(), curve.get_ydata())
+            assert at == pytest.approx(limit.get_ydata()[0], rel=1e-3)
+
+
+def test_the_cloud_is_one_of_the_draws(planted_runs, law):
+    figure = plotting.cloud(law)
+    points = figure.axes[0].collections[0].get_offsets()
+    alpha, beta = law.draws[:, 3], law.draws[:, 4]
+    np.testing.assert_allclose(points[:, 0], beta / (alpha + beta))
+    np.testing.assert_allclose(points[:, 1], law.draws[:, 0])
+    one = fit("power_floor", planted_runs, x_col="num_params", bootstrap=20)
+    drawn = plotting.cloud(one).axes[0].collections[0].get_offsets()
+    np.testing.assert_allclose(drawn[:, 0], one.draws[:, one.law.names.index("alpha")])
+    with pytest.raises(NoAnswerError, match="law kaplan has no floor"):
+        plotting.cloud(fit("kaplan", planted_runs, bootstrap=2, starts=0))
+    with pytest.raises(ValueError, match="bootstrap=1000"):
+        plotting.cloud(fit("chinchilla", planted_runs, starts=0))
+
+
+def test_the_funnel_counts_what_is_inside(planted_runs):
+    found = backtest(planted_runs, law="chinchilla")
+    axes = plotting.funnel(found).axes[0]
+    inside, outside = (c.get_offsets() for c in axes.collections[1:])
+    total = sum(split.n_test for split in found.groups[0].splits)
+    assert len(inside) + len(outside) == total
+    assert len(inside) / total == pytest.approx(found.coverage_90)
+    n, d = planted_runs["num_params"], planted_runs["num_tokens"]
+    split = found.groups[0].splits[0]
+    np.testing.assert_allclose(split.beyond * split.size, (n * d).to_numpy()[split.rows])
 
 
 def test_a_law_in_one_variable_is_drawn_against_it(planted_runs):

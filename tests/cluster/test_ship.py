@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from cluster import submit
+import threading
+
+from cluster import ship, submit
+from cluster.lease import claim
 from cluster.process import ProcessId
 from cluster.queue import Queue
-from cluster.ship import follow, ship_sweep
+from cluster.ship import Shipped, follow, follow_alone, ship_sweep
 from scaling.store import Store
-from scaling.tracking import connect
+from scaling.tracking import Tracker, connect
 
 NO_SERVER = "http://127.0.0.1:9"
 
@@ -52,3 +55,40 @@ def test_the_shipper_of_a_silent_slurm_ends_with_the_last_run(
     Queue(folder / "submissions" / "20260101-000000-x.json", tuple(tasks), {}, (), ("7",)).write()
     monkeypatch.setenv("PATH", str(home))
     assert follow("tiny", root=str(home), tracking_uri=store_ready, sleep=None).complete == 2
+
+
+def test_a_second_shipper_ends_at_once_and_the_first_does_its_work_too(home, monkeypatch):
+    """Its wish comes in the last moment, when the first has looked at everything."""
+    rounds, seconds = [], []
+
+    def last_look(name, *, root, tracking_uri):
+        rounds.append(name)
+        if len(rounds) == 1:
+            second = threading.Thread(
+                target=lambda: seconds.append(follow_alone(name, root=root, tracking_uri=NO_SERVER))
+            )
+            second.start()
+            second.join()
+            assert seconds == [None]
+        return Shipped(len(rounds), 0)
+
+    monkeypatch.setattr(ship, "follow", last_look)
+    assert follow_alone("s", root=str(home), tracking_uri=NO_SERVER) == Shipped(2, 0)
+    assert rounds == ["s", "s"]
+    assert follow_alone("s", root=str(home), tracking_uri=NO_SERVER) == Shipped(3, 0)
+
+
+def test_a_shipper_to_another_store_is_another(home, monkeypatch):
+    monkeypatch.setattr(ship, "follow", lambda *a, **o: Shipped(1, 0))
+    with claim(ship._shipper_dir(Store.at(home), Tracker("sqlite:///a", "s"))):
+        assert follow_alone("s", root=str(home), tracking_uri="sqlite:///a") is None
+        assert follow_alone("s", root=str(home), tracking_uri="sqlite:///b") == Shipped(1, 0)
+
+
+def test_delivery_waits_for_a_shipper_that_is_about_to_end(make_sweep, store_ready, home):
+    submit(make_sweep(), on="inline", tracking_uri=NO_SERVER)
+    lease = claim(ship._shipper_dir(Store.at(home), Tracker(store_ready, "tiny")))
+    shipped = ship_sweep("tiny", tracking_uri=store_ready)
+    assert shipped.problem == "another process ships sweep 'tiny' right now"
+    threading.Timer(1.0, lease.release).start()
+    assert ship_sweep("tiny", tracking_uri=store_ready, patience=60).complete == 1

@@ -86,12 +86,24 @@ def test_dials():
 
 
 def test_the_shape_grows_as_sovits_exponents_say():
-    base = FAMILY.resolve(FAMILY.presets["so400m14"])
-    assert FAMILY.resolve({**FAMILY.presets["so400m14"], "sovit_compute": 1}) == base
-    grown = FAMILY.resolve({**FAMILY.presets["so400m14"], "sovit_compute": 16})
+    # Alabdulmohsin et al. 2023, sections 3 (each size gets a third of the compute) and 4.1.
+    options = FAMILY.presets["so400m14"]
+    base = FAMILY.resolve(options)
+    assert FAMILY.resolve({**options, "sovit_compute": 1}) == base
+    grown = FAMILY.resolve({**options, "sovit_compute": 1000})
     for name, power in {"depth": 0.45, "width": 0.22, "mlp_width": 0.6}.items():
         growth = getattr(grown, name) / getattr(base, name)
-        assert math.log(growth, 16) == pytest.approx(power, abs=0.01)
+        assert 3 * math.log(growth, 1000) == pytest.approx(power, abs=0.01)
+
+
+@pytest.mark.parametrize("preset", ["so150m14", "so400m14"])
+def test_ten_times_the_compute_makes_two_and_a_half_times_the_parameters(preset):
+    # Alabdulmohsin et al. 2023, section 4.1, II: "a factor of approximately 2.5".
+    base, grown = (
+        FAMILY.cost(FAMILY.resolve({**FAMILY.presets[preset], "sovit_compute": c}))
+        for c in (1, 10)
+    )
+    assert grown.num_params / base.num_params == pytest.approx(2.5, abs=0.25)
 
 
 def test_a_configuration_survives_json():

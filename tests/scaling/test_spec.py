@@ -100,7 +100,7 @@ def test_trunk_is_shared_over_data_size_only():
 def test_field_added_later_hashes_only_when_it_differs():
     from dataclasses import dataclass, field, make_dataclass
 
-    from scaling.spec import _hashed
+    from scaling.identity import hashed
 
     @dataclass(frozen=True)
     class Old:
@@ -111,8 +111,8 @@ def test_field_added_later_hashes_only_when_it_differs():
         [("lr", float, 0.1), ("ema", float, field(default=0.0, metadata={"before": 0.0}))],
         frozen=True,
     )
-    assert _hashed(new()) == _hashed(Old())
-    assert _hashed(new(ema=0.9)) != _hashed(Old())
+    assert hashed(new()) == hashed(Old())
+    assert hashed(new(ema=0.9)) != hashed(Old())
 
 
 def test_tokens_per_param_counts_all_parameters():

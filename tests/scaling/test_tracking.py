@@ -17,7 +17,8 @@ import pytest
 
 from scaling.journal import JOURNAL, Journal
 from scaling.spec import RunSpec
-from scaling.tracking import CURVE_METRICS, Tracker, TrackingError, connect, prepare
+from scaling.tracking import CURVE_METRICS, Tracker, connect, prepare
+from scaling.tracking_errors import TrackingError
 from scaling.tracking_report import log_report
 from sweeps.sweep import Sweep
 

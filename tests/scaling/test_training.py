@@ -7,10 +7,11 @@ import math
 
 import pytest
 
+from scaling.evaluation import curve_steps
 from scaling.journal import JOURNAL, LATEST, STATE, end, points, read_journal
 from scaling.spec import RunSpec
 from scaling.store import read_json
-from scaling.training import curve_steps, train
+from scaling.training import train
 
 
 def bits(run_dir):

@@ -7,10 +7,6 @@ python -m tests.slurm.cluster down [--wipe]
 ```
 All its files are in one folder, ``/etc`` keeps its own: clients find the cluster by
 ``SLURM_CONF``. Several may run side by side, each with its ``--folder`` and ``--port``.
-
-Configuration that cost time: ``cred_expire`` well above ``KillWait``, else a requeue drains its
-node ("Duplicate jobid"); ``DbdHost`` must be a host name; ``PreemptParameters`` does not exist
-in 22.05; Debian's ``slurm-wlm-emulator`` replaces the real daemons and does not work.
 """
 
 from __future__ import annotations
@@ -29,78 +25,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import gettempdir
 
-PACKAGES = "slurmctld slurmd slurm-client slurmdbd munge mariadb-server-core mariadb-client-core"
+from tests.slurm import configuration
+from tests.slurm.install import UnavailableError, install
+
 FOLDER = Path(os.environ.get("SCALING_SLURM_DIR") or Path(gettempdir()) / "scaling-slurm")
 PORT = int(os.environ.get("SCALING_SLURM_PORT", "16800"))  # + 1 ... + 10 + nodes are used
 PATIENCE = 180.0
-
-SLURM_CONF = """\
-ClusterName=lab
-SlurmctldHost=localhost(127.0.0.1)
-SlurmctldPort={slurmctld}
-SlurmUser=root
-AuthType=auth/munge
-AuthInfo=cred_expire=10,socket={folder}/munge/socket
-StateSaveLocation={folder}/state
-SlurmdSpoolDir={folder}/spool/%n
-SlurmctldPidFile={folder}/pid/slurmctld.pid
-SlurmdPidFile={folder}/pid/slurmd-%n.pid
-SlurmctldLogFile={folder}/log/slurmctld.log
-SlurmdLogFile={folder}/log/slurmd-%n.log
-ProctrackType=proctrack/linuxproc
-TaskPlugin=task/none
-JobAcctGatherType=jobacct_gather/linux
-MpiDefault=none
-SwitchType=switch/none
-SelectType=select/cons_tres
-SelectTypeParameters=CR_Core_Memory
-SlurmdParameters=config_overrides
-SchedulerType=sched/backfill
-SchedulerParameters=bf_interval=2,bf_continue,sched_interval=2,batch_sched_delay=0
-PreemptType=preempt/partition_prio
-PreemptMode=REQUEUE
-JobRequeue=1
-ReturnToService=2
-SlurmdTimeout=10
-SlurmctldTimeout=10
-KillWait=3
-InactiveLimit=0
-MinJobAge=300
-MaxJobCount=20000
-DefMemPerCPU=100
-AccountingStorageType=accounting_storage/slurmdbd
-AccountingStorageHost=127.0.0.1
-AccountingStoragePort={slurmdbd}
-AccountingStoragePass={folder}/munge/socket
-AccountingStorageTRES=gres/gpu
-GresTypes=gpu
-NodeName=node[1-{nodes}] NodeHostname=localhost NodeAddr=127.0.0.1 Port=[{first}-{last}] \
-CPUs=8 RealMemory=4000 Gres=gpu:2 State=UNKNOWN
-PartitionName=main Nodes=ALL Default=YES MaxTime=INFINITE PriorityTier=1 PreemptMode=REQUEUE \
-GraceTime={grace} State=UP
-PartitionName=high Nodes=ALL MaxTime=INFINITE PriorityTier=10 PreemptMode=OFF State=UP
-PartitionName=short Nodes=ALL MaxTime=30 PriorityTier=10 PreemptMode=OFF State=UP
-"""
-
-SLURMDBD_CONF = """\
-DbdHost=localhost
-DbdAddr=127.0.0.1
-DbdPort={slurmdbd}
-SlurmUser=root
-AuthType=auth/munge
-AuthInfo=socket={folder}/munge/socket
-StorageType=accounting_storage/mysql
-StorageHost=127.0.0.1
-StoragePort={mariadb}
-StorageUser=root
-StorageLoc=slurm_acct
-PidFile={folder}/pid/slurmdbd.pid
-LogFile={folder}/log/slurmdbd.log
-"""
-
-
-class UnavailableError(RuntimeError):
-    """This machine cannot run the cluster; the message says what it takes."""
 
 
 @dataclass(frozen=True)
@@ -163,7 +93,7 @@ class Cluster:
         UnavailableError
             If this machine cannot.
         """
-        _install()
+        install()
         for name in ("etc", "log", "pid", "state", "spool", "munge", "dev"):
             (self.folder / name).mkdir(parents=True, exist_ok=True)
         self.folder.chmod(0o755)
@@ -244,7 +174,7 @@ class Cluster:
 
     @contextlib.contextmanager
     def configured(self, *, user_signals: bool = True, **options: object) -> Iterator[None]:
-        """The same cluster with other settings inside the block; restarts the controller."""
+        """The same cluster with other settings inside the block; restarts its daemons."""
         changed = Cluster(self.folder, self.nodes, self.port, user_signals, options)
         try:
             changed._reconfigure()
@@ -254,37 +184,19 @@ class Cluster:
 
     def _reconfigure(self) -> None:
         self._configure()
-        pid = self._pid("slurmctld")
-        if pid:
-            os.kill(pid, signal.SIGTERM)
-            _wait_for("the end of slurmctld", lambda: not self._pid("slurmctld"))
+        nodes = [f"slurmd-{node}" for node in self.node_names]
+        for name in ("slurmctld", *nodes):
+            pid = self._pid(name)
+            if pid:
+                os.kill(pid, signal.SIGTERM)
+                _wait_for(f"the end of {name}", lambda name=name: not self._pid(name))
         self.start_controller()
+        for node in self.node_names:
+            self.start_node(node)
         self.wait_until_idle()
 
     def _configure(self) -> None:
-        ports = {
-            "mariadb": self.port + 1,
-            "slurmdbd": self.port + 2,
-            "slurmctld": self.port + 3,
-            "first": self.port + 11,
-            "last": self.port + 10 + self.nodes,
-        }
-        grace = 20 if self.user_signals else 0
-        text = SLURM_CONF.format(folder=self.folder, nodes=self.nodes, grace=grace, **ports)
-        parameters = {"MaxArraySize": 10001, **self.options}
-        if self.user_signals:
-            parameters["SlurmctldParameters"] = "preempt_send_user_signal"
-        text += "".join(f"{key}={value}\n" for key, value in parameters.items())
-        etc = self.folder / "etc"
-        (etc / "slurm.conf").write_text(text)
-        for i in range(2):
-            device = self.folder / "dev" / f"nvidia{i}"
-            if not device.is_symlink():
-                device.symlink_to("/dev/null")
-        gpus = f"NodeName=node[1-{self.nodes}] Name=gpu File={self.folder}/dev/nvidia[0-1]\n"
-        (etc / "gres.conf").write_text(gpus)
-        (etc / "slurmdbd.conf").write_text(SLURMDBD_CONF.format(folder=self.folder, **ports))
-        (etc / "slurmdbd.conf").chmod(0o600)
+        configuration.write(self.folder, self.nodes, self.port, self.user_signals, self.options)
 
     def _name_nodes(self) -> None:
         """Let the nodes' names mean this machine; torch's rendezvous looks them up."""
@@ -370,28 +282,6 @@ def _wait_for(what: str, ready: Callable[[], bool], patience: float = PATIENCE) 
         if time.monotonic() > until:
             raise TimeoutError(f"waited {patience:.0f} s for {what}")
         time.sleep(0.1)
-
-
-def _install() -> None:
-    """Install Debian's packages where they are missing."""
-    if sys.platform != "linux" or os.geteuid() != 0 or not shutil.which("apt-get"):
-        raise UnavailableError(
-            "a test SLURM needs root on a Debian machine or container: "
-            "`docker run -v $PWD:/src -w /src python:3.11-bookworm make test`"
-        )
-    missing = subprocess.run(["dpkg", "-s", *PACKAGES.split()], capture_output=True, check=False)
-    if missing.returncode == 0:
-        return
-    policy = Path("/usr/sbin/policy-rc.d")  # Debian would start the daemons by itself
-    if not policy.exists():
-        policy.write_text("#!/bin/sh\nexit 101\n")
-        policy.chmod(0o755)
-    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    install = ["apt-get", "-qq", "install", "-y", "--no-install-recommends", *PACKAGES.split()]
-    for command in (["apt-get", "-qq", "update"], install):
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-        if done.returncode:
-            raise UnavailableError(f"{' '.join(command)} failed: {done.stderr.strip()[-500:]}")
 
 
 def main(argv: list[str] | None = None) -> int:

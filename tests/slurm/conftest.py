@@ -13,7 +13,8 @@ from scaling.journal import end, points, read_journal
 from scaling.spec import RunSpec
 from scaling.store import Store
 from sweeps.sweep import Sweep
-from tests.slurm.cluster import Cluster, UnavailableError
+from tests.slurm.cluster import Cluster
+from tests.slurm.install import UnavailableError
 
 NO_SERVER = "http://127.0.0.1:9"  # the journals are the truth; nothing here needs tracking
 

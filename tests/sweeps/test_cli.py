@@ -60,6 +60,22 @@ def test_json_has_the_documented_keys(scaling, file, tmp_path):
     assert "24 runs written to" in stderr
 
 
+def test_what_is_done_already_is_counted_and_what_is_left_is_priced(scaling, file, home, tmp_path):
+    value = json.loads(scaling("sweep", file, "--json")[1])
+    assert (value["done"], value["left"]) == (0, value["estimate"])
+    ends = {"done": 0, "diverged": 1, "failed": 2}
+    for status, i in ends.items():
+        folder = home / "runs" / value["runs"][i]["run_id"]
+        folder.mkdir(parents=True)
+        (folder / "metrics.jsonl").write_text(f'{{"event": "end", "status": "{status}"}}\n')
+    left = json.loads(scaling("sweep", file, "--json")[1])
+    assert left["done"] == 2
+    assert left["left"]["flops"] == sum(run["flops"] for run in value["runs"][2:])
+    assert left["estimate"] == value["estimate"]
+    out = scaling("sweep", file)[1]
+    assert "done      2 of 24 runs are done already; the rest takes " in out
+
+
 def test_table_totals_and_warnings(scaling, file):
     code, stdout, _ = scaling("sweep", file, "--workers", 2)
     assert code == 0

@@ -15,10 +15,11 @@ from scaling.journal import Journal
 from scaling.optim import cooldown_start
 from scaling.spec import RunSpec
 from scaling.store import Store, write_atomic
+from sweeps.calibration import STEP_FLOPS, Throughput, calibrate, calibrated, measure
 from sweeps.estimate import estimate, makespan, spent_flops
 from sweeps.prices import Prices
 from sweeps.sweep import Sweep
-from sweeps.throughput import Throughput, calibrate, from_runs, throughput
+from sweeps.throughput import from_runs, throughput, work
 
 POUND = 0.45359237
 
@@ -123,27 +124,27 @@ def finished(store, spec, rate, device="cpu", time=1.0, **changes):
     write_atomic(folder / "spec.json", json.dumps(spec.to_dict()))
     journal = Journal(folder)
     journal.append("start", device=device, time=time)
-    end = {"status": "done", "flops_spent": spec.flops, "seconds": spec.flops / rate, "time": time}
-    journal.append("end", **{**end, **changes})
+    end = {"status": "done", "tokens": spec.train.num_tokens, "seconds": spec.flops / rate}
+    journal.append("end", **{**end, "time": time, **changes})
     journal.close()
 
 
 def test_finished_runs_say_how_fast_things_go(info, home):
     store = Store.at()
-    assert from_runs(store) is None
+    assert from_runs(store) == {}
     small = [spec_of(info, seed=seed) for seed in range(3)]
     for spec, rate in zip(small, (1e6, 2e6, 9e6), strict=True):
         finished(store, spec, rate)
     large = spec_of(info, width=64)
     finished(store, large, 4e6)
     finished(store, spec_of(info, seed=8), 1e6, seconds=0.01)  # all start-up
-    finished(store, spec_of(info, seed=9), 1e6, flops_spent=None)
-    found = throughput(store)
+    finished(store, spec_of(info, seed=9), 1e6, status="failed", seconds=None)
+    found = throughput(store, small)["transformer"]
     assert found.points == (
-        (small[0].cost.num_params, pytest.approx(2e6)),
-        (large.cost.num_params, pytest.approx(4e6)),
+        (small[0].cost.flops_forward, pytest.approx(2e6)),
+        (large.cost.flops_forward, pytest.approx(4e6)),
     )
-    assert found.source == f"4 finished runs in {home}"
+    assert found.source == f"4 finished transformer runs in {home}"
 
 
 def test_only_runs_on_the_newest_kind_of_device_count(info, home):
@@ -151,38 +152,94 @@ def test_only_runs_on_the_newest_kind_of_device_count(info, home):
     finished(store, spec_of(info), 1e6, time=1.0)
     finished(store, spec_of(info, seed=1), 5e6, device="cuda:0", time=2.0)
     (store.run_dir("unreadable")).mkdir()
-    found = throughput(store)
+    found = from_runs(store)["transformer"]
     assert found.device == "cuda"
-    assert found.points == ((spec_of(info).cost.num_params, pytest.approx(5e6)),)
+    assert found.points == ((spec_of(info).cost.flops_forward, pytest.approx(5e6)),)
 
 
-def test_a_calibration_is_made_once_and_kept(home, monkeypatch):
+def image_spec(**options):
+    base = {"family": "lenet", "data": "digits", "num_tokens": 1e4, "batch_size": 32, "lr": 0.01}
+    return RunSpec.resolve(**{**base, **options})
+
+
+def test_evaluations_are_work_too(home):
+    # 10,000 examples in steps of 32: 313; a curve of 16, 23, 32, ... 256 is 9 points of 100, and
+    # at the end all 360 held-out images of digits are seen.
+    spec = image_spec(num_tokens=313 * 32, curve_tokens=100)
+    extra = spec.cost.flops_forward * (9 * 100 + 360)
+    assert work(spec, 360) == spec.flops + extra
+    found = estimate(Sweep.of("x", [spec]), Prices(flops_per_second=1e6))
+    assert found.flops_evaluation == extra
+    assert found.hours * 3600 == pytest.approx((spec.flops + extra) / 1e6)
+    # What was evaluated on the trunk before is not evaluated again: 256 is left.
+    later = work(spec, 360, first_step=200)
+    assert later == spec.cost.flops_forward * (3 * 113 * 32 + 100 + 360)
+
+
+def test_rates_of_past_runs_count_their_evaluations(home):
+    store, spec = Store.at(), image_spec()
+    finished(store, spec, 1.0, seconds=work(spec, 360) / 1e8)
+    assert throughput(store, [spec])["lenet"].points == (
+        (spec.cost.flops_forward, pytest.approx(1e8)),
+    )
+
+
+def test_a_calibration_is_made_once_and_kept(info, home, monkeypatch):
     made = []
 
     def calibration():
         made.append(1)
         return Throughput(((1e4, 1e9), (1e9, 1e10)), "cpu", "a calibration")
 
-    monkeypatch.setattr("sweeps.throughput.calibrate", calibration)
-    first, second = throughput(Store.at()), throughput(Store.at())
+    monkeypatch.setattr("sweeps.calibration.calibrate", calibration)
+    specs = [spec_of(info)]
+    first, second = throughput(Store.at(), specs), throughput(Store.at(), specs)
     assert first == second
     assert len(made) == 1
     kept = json.loads((home / "throughput.json").read_text())
-    (home / "throughput.json").write_text(json.dumps({**kept, "time": kept["time"] - 40 * 86400}))
-    throughput(Store.at())
+    kept["general"]["time"] -= 40 * 86400
+    (home / "throughput.json").write_text(json.dumps(kept))
+    throughput(Store.at(), specs)
     assert len(made) == 2
     (home / "throughput.json").write_text('{"time": 1e12}')
-    assert throughput(Store.at()) == first
+    assert throughput(Store.at(), specs) == first
+
+
+def test_a_family_is_measured_on_a_few_models_from_smallest_to_largest_once(home, monkeypatch):
+    timed = []
+
+    def fake(spec):
+        timed.append(spec.model.widths)
+        return 1e9 * len(timed)
+
+    monkeypatch.setattr("sweeps.calibration.measure", fake)
+    specs = [image_spec(widths=[w, 2 * w]) for w in (4, 2, 8, 6, 5, 3, 7)]
+    found = calibrated(Store.at(), specs)
+    assert timed == [(2, 4), (4, 8), (6, 12), (8, 16)]
+    assert [rate for _, rate in found.points] == [1e9, 2e9, 3e9, 4e9]
+    assert calibrated(Store.at(), specs) == found
+    assert len(timed) == 4
+    # A model whose step would take long is not tried.
+    monkeypatch.setitem(STEP_FLOPS, "cpu", 2.5 * specs[3].cost.flops_train)
+    assert len(calibrated(Store.at(), [specs[3], specs[2]]).points) == 1
+
+
+def test_what_cannot_be_timed_quickly_is_taken_as_a_transformer(home, monkeypatch):
+    general = Throughput(((1e4, 1e9),), "cpu", "a calibration")
+    monkeypatch.setattr("sweeps.calibration.calibrate", lambda: general)
+    monkeypatch.setitem(STEP_FLOPS, "cpu", 1.0)
+    assert calibrated(Store.at(), [image_spec()]) == general
 
 
 def test_a_calibration_leaves_torch_as_it_was():
     import torch
 
     threads, state = torch.get_num_threads(), torch.random.get_rng_state()
-    found = calibrate(seconds=0.05)
+    found, rate = calibrate(seconds=0.05), measure(image_spec(), seconds=0.05)
     assert torch.get_num_threads() == threads
     assert torch.equal(torch.random.get_rng_state(), state)
     sizes = [size for size, _ in found.points]
     assert sizes == sorted(sizes)
     # Between a tenth of a GFLOP/s and a thousand TFLOP/s, wherever this runs.
     assert all(1e8 < rate < 1e15 for _, rate in found.points)
+    assert 1e7 < rate < 1e15

@@ -1,0 +1,37 @@
+"""Identity is content: which fields of a value are hashed, and the hash."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import MISSING, fields
+from functools import cache
+from typing import Any
+
+
+def hashed(value: Any) -> dict[str, Any]:
+    """The fields of a dataclass that count for identity, those inside it too.
+
+    A field added later declares ``metadata={"before": v}``, the value that runs had before it
+    existed, and is hashed only when it differs from that.
+    """
+    counted: dict[str, Any] = {}
+    kind: Any = type(value)
+    for name, before in _plan(kind):
+        v = getattr(value, name)
+        if before is not MISSING and v == before:
+            continue
+        counted[name] = hashed(v) if hasattr(v, "__dataclass_fields__") else v
+    return counted
+
+
+@cache
+def _plan(kind: Any) -> tuple[tuple[str, Any], ...]:
+    """The fields of a dataclass, each with its value from before it existed."""
+    return tuple((f.name, f.metadata.get("before", MISSING)) for f in fields(kind))
+
+
+def digest(value: dict[str, Any]) -> str:
+    """16 hexadecimal digits of SHA-256 over the canonical JSON of ``value``."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -1,0 +1,60 @@
+"""A run that takes more memory than its job has: killed, named, retried; its neighbours end."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from cluster import sweep_status
+from scaling.cli import main
+from sweeps.sweep import Sweep
+from tests.slurm.conftest import NO_SERVER
+
+pytestmark = [pytest.mark.slurm, pytest.mark.slow, pytest.mark.xdist_group("slurm")]
+
+POLLING = {"JobAcctGatherParams": "OverMemoryKill", "JobAcctGatherFrequency": "task=1"}
+CGROUP = {"TaskPlugin": "task/cgroup"}
+TABLE = {}
+HAS_CGROUPS = Path("/sys/fs/cgroup/memory/cgroup.procs").exists()  # of version 1
+
+
+@pytest.fixture(params=["polling", *(["cgroup"] if HAS_CGROUPS else [])])
+def killer(request, slurm):
+    """SLURM itself kills the whole job, or the kernel one process of it."""
+    with slurm.configured(**(POLLING if request.param == "polling" else CGROUP)):
+        yield request.param
+
+
+def test_a_run_out_of_memory_is_named_and_ends_with_more_and_its_neighbours_without(
+    site, killer, capsys
+):
+    """57 million parameters with Adam take 1.2 GB; small runs, which come first, 0.3 GB."""
+    small = site.sweep(seed=[0, 1], num_tokens=2048 * 1200, batch_size=64)
+    large = site.sweep(width=1536, depth=2, num_tokens=128)
+    assert min(entry.spec.flops for entry in small) > large.flops
+    resources = {"cpus": 2, "memory": "1GB", "minutes": 10}
+    shim = site.short_leases({})
+    sweep = Sweep("s", (*small.entries, *large.entries), {**resources, **shim})
+    (hog,) = (entry.run_id for entry in large)
+    site.submit(sweep, workers=1)
+
+    def counts():
+        return sweep_status("s").counts
+
+    site.until(lambda: counts() == {"done": 2, "failed": 1}, 600, "the end of the others")
+    site.until(lambda: not sweep_status("s").is_live, 100, "the end of the job")
+    (failure,) = sweep_status("s").failures
+    assert failure.cause == "oom"
+    assert [run.run_id for run in failure.runs] == [hog]
+    assert "3 workers died doing this run (out of memory" in failure.reason
+    assert failure.remedy == "scaling retry s --cause oom --set memory=2GB"
+    assert all(len(site.starts(entry.run_id)) <= 3 for entry in small)
+
+    command = failure.remedy.split()[1:]
+    assert main([*command, "--json", "--wait", "--tracking-uri", NO_SERVER]) == 0
+    assert json.loads(capsys.readouterr().out)["submitted"] == [hog]
+    if "undisturbed" not in TABLE:  # the same for both
+        TABLE["undisturbed"] = site.undisturbed(sweep)
+    assert site.table(sweep) == TABLE["undisturbed"]

@@ -11,15 +11,13 @@ SPAN = 12.0
 """N* is sought within this many factors of e of the square root of C / cost."""
 
 
-def optimal(
-    law: Law, params: Array, flops: float, cost: float = 6.0, given: tuple[float, ...] = ()
-) -> tuple[Array, Array, Array]:
+def optimal(law: Law, params: Array, flops: float, cost: float = 6.0) -> tuple[Array, Array, Array]:
     """N*, D* and loss for a budget: the least ``law`` along C = ``cost`` N D.
 
     For Chinchilla's law N* = G (C/cost)^(beta/(alpha+beta)) with
     G = (alpha A / (beta B))^(1/(alpha+beta)) (Hoffmann et al. 2022, eq. 4); for other laws the
     minimum is found by search. Shapes: ``params (..., p)`` gives ``(...)`` each; a draw without
-    a minimum gives NaN. ``given`` are the law's inputs after N and D (unique tokens, say).
+    a minimum gives NaN. Where the law asks for unique tokens, all are: U = D.
 
     Raises
     ------
@@ -31,25 +29,28 @@ def optimal(
             f"{law.name} has inputs {', '.join(law.inputs)}; an allocation needs a law of "
             "num_params and num_tokens, such as chinchilla"
         )
+    beyond = set(law.inputs[2:]) - {"num_unique_tokens"}
+    if beyond:
+        raise ValueError(f"an allocation cannot choose {', '.join(sorted(beyond))} of {law.name}")
     product = flops / cost
     if law.name == "chinchilla":
         _, a, b, alpha, beta = np.moveaxis(params, -1, 0)
         log_g = np.log(alpha * a / (beta * b)) / (alpha + beta)
         num_params = np.exp(log_g + np.log(product) * beta / (alpha + beta))
     else:
-        num_params = _search(law, params, product, given)
+        num_params = _search(law, params, product)
     if np.isnan(num_params).all():
         raise NoAnswerError(
             f"{law.name}: at {flops:g} FLOPs the loss has no minimum over N; the law as fitted "
             "gains from one of N and D only"
         )
     num_tokens = product / num_params
-    extra = [np.full(np.shape(num_params), g)[..., None] for g in given]
-    loss = law.predict(params, num_params[..., None], num_tokens[..., None], *extra)[..., 0]
+    unique = [num_tokens[..., None]] * (len(law.inputs) - 2)
+    loss = law.predict(params, num_params[..., None], num_tokens[..., None], *unique)[..., 0]
     return num_params, num_tokens, loss
 
 
-def _search(law: Law, params: Array, product: float, given: tuple[float, ...]) -> Array:
+def _search(law: Law, params: Array, product: float) -> Array:
     """ln N on a grid, then twice on the neighbourhood of its minimum, then a parabola."""
     flat = params.reshape(-1, params.shape[-1])
     centre = np.full(len(flat), 0.5 * np.log(product))
@@ -60,7 +61,10 @@ def _search(law: Law, params: Array, product: float, given: tuple[float, ...]) -
         n = np.exp(log_n)
         with np.errstate(all="ignore"):
             loss = np.stack(
-                [law.predict(p, x, product / x, *given) for p, x in zip(flat, n, strict=True)]
+                [
+                    law.predict(p, x, *[product / x] * (len(law.inputs) - 1))
+                    for p, x in zip(flat, n, strict=True)
+                ]
             )
         at = np.nanargmin(np.where(np.isfinite(loss), loss, np.inf), axis=1)
         inside &= (at > 0) & (at < len(steps) - 1)

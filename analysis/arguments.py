@@ -10,15 +10,14 @@ from typing import TYPE_CHECKING, Any
 from analysis import planning
 from analysis.architectures import family_cost, size_options
 from analysis.cli import COLUMN_FLAGS
-from analysis.collect import load_curves, load_models, load_runs, load_specs
+from analysis.collect import load_curves, load_models, load_runs
 from analysis.fitting import Fit
 from analysis.fitting import fit as fit_law
+from analysis.laws import find_law
 from scaling.terminal import note
 
 if TYPE_CHECKING:
     import pandas as pd
-
-    from analysis.next_runs import NextRuns
 
 NAMED = tuple((flag, name) for flag, name, _ in COLUMN_FLAGS)
 
@@ -48,12 +47,16 @@ def curves_of(args: argparse.Namespace) -> pd.DataFrame | None:
 def fit_of(args: argparse.Namespace, table: pd.DataFrame) -> Fit:
     """The fit that the arguments ask for."""
     law = args.law or ("power_floor" if args.x_col else "chinchilla")
+    needed = {find_law(law).output}
+    if not args.x_col and law == "chinchilla":
+        needed |= {"num_params", "num_tokens"}
     for flag, name in NAMED:
-        needed = name == "loss" or (not args.x_col and law == "chinchilla" and name != "flops")
-        if needed and name not in table.columns:
+        if name in needed and name not in table.columns:
             names = ", ".join(map(str, table.columns))
             raise ValueError(f"no column {name!r}: name one of {names} with {flag}")
-    options: dict[str, Any] = {"space": args.space} if args.space else {}
+    options: dict[str, Any] = {"space": args.space, "resample": args.resample}
+    if args.cluster and args.resample != "pairs":
+        raise ValueError("--cluster draws groups of rows, --resample residual none: give one")
     if args.cluster:
         options.update(resample="cluster", cluster=args.cluster)
     return fit_law(
@@ -61,6 +64,7 @@ def fit_of(args: argparse.Namespace, table: pd.DataFrame) -> Fit:
         table,
         loss_fn=args.loss_fn,
         delta=args.delta,
+        asymmetry=args.asymmetry,
         weights=args.weights,
         x_col=args.x_col,
         bootstrap=args.bootstrap,
@@ -129,29 +133,6 @@ def cost_of(
     if callable(cost):
         note("cost: the runs' exact FLOPs per token (--cost 6 for C = 6 N D)")
     return cost
-
-
-def write_next(
-    args: argparse.Namespace,
-    table: pd.DataFrame,
-    found: NextRuns,
-    family: tuple[str, dict[str, Any]] | None,
-) -> None:
-    """Write proposed runs as a sweep file (``.yaml``)."""
-    from analysis.next_sweep import settings, sweep_text
-
-    path = Path(args.output)
-    if path.suffix not in (".yaml", ".yml"):
-        raise ValueError(f"-o {path}: a sweep file is written as .yaml")
-    specs = load_specs(args.source, root=args.root, tracking_uri=args.tracking_uri)
-    known = settings(specs) if specs and family is not None else None
-    seeds = table["seed"].max() if "seed" in table.columns else None
-    name, options = family or (None, None)
-    first_seed = 0 if seeds is None or seeds != seeds else int(seeds) + 1
-    text = sweep_text(found, path.stem, name, options, known, first_seed)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text)
-    note(f"written to {path}; scaling sweep {path} previews it")
 
 
 def write_table(table: pd.DataFrame, path: Path) -> None:

@@ -138,7 +138,7 @@ def backtest(
     law: str | Law = "auto",
     by: Sequence[str] = (),
     x_col: str | None = None,
-    y_col: str = "loss",
+    y_col: str | None = None,
     train_col: str | None = None,
     seed: int = 0,
 ) -> Backtest:
@@ -153,7 +153,7 @@ def backtest(
     by : sequence of str
         Columns; each combination of their values is fitted by itself.
     x_col, y_col : str
-        The variable of a one-variable law, and what is predicted.
+        The variable of a one-variable law, and what is predicted (what the law says, or loss).
     train_col : str, optional
         Rows where it is true (1, true, yes, train) are fitted and the others predicted. Without
         it the runs are cut at 1/2, 1/4 and 1/8 of the largest x, or N and D (1/4, 1/16 and 1/64
@@ -183,6 +183,7 @@ def backtest(
     from scaling.terminal import progress
 
     name = law if isinstance(law, str) else law.name
+    y_col = y_col or ("loss" if law == "auto" else find_law(law).output)
     for column in (*by, *([train_col] if train_col else [])):
         if column not in runs.columns:
             have = ", ".join(map(str, runs.columns))
@@ -244,7 +245,10 @@ def _group(
     for below, beyond in pairs:
         if len(below) <= len(shape.parameters) or not len(beyond):
             continue
-        splits.append(_split(law, runs, below, beyond, x_col, y_col, seed))
+        try:
+            splits.append(_split(law, runs, below, beyond, x_col, y_col, seed))
+        except NoAnswerError as error:
+            status = str(error)
     return Group(key, name, "ok" if splits else status, tuple(splits), excluded)
 
 
@@ -261,6 +265,11 @@ def _split(
     held_out = runs.iloc[beyond]
     actual = held_out[y_col].to_numpy(dtype=float)
     predicted = found.predict(held_out)
+    if not np.isfinite(predicted).all():
+        raise NoAnswerError(
+            f"law {found.law} has no positive value at {int((~np.isfinite(predicted)).sum())} of "
+            f"{len(actual)} held-out runs; choose another law"
+        )
     low, high = found.predict_ci(held_out, LEVEL)
     error = np.log(predicted / actual)
     return Split(

@@ -80,7 +80,8 @@ def certify(
         kept = np.array(names)[free]
         loading = np.abs(vectors[:, 0])
         along = kept[loading > 0.3 * loading.max()]
-        warnings.append(f"flat direction: {', '.join(along)} move together")
+        move = "move together" if len(along) > 1 else "hardly changes the objective"
+        warnings.append(f"flat direction: {', '.join(along)} {move}")
     others: list[dict[str, Any]] = []
     for i in np.argsort(objectives):
         value = float(objectives[i])
@@ -114,6 +115,9 @@ def design_warnings(problem: Problem, seen: Observations, theta: Array) -> list[
     """What the choice of runs cannot identify: few scales, constant D/N, a floor near zero."""
     warnings = []
     law = problem.law
+    free = sum(p.low < p.high for p in law.parameters)
+    if len(seen.observed) <= free:
+        warnings.append(f"{len(seen.observed)} runs, {free} parameters: no run is left to judge by")
     for name, x in zip(law.inputs, seen.inputs, strict=True):
         scales = len(np.unique(np.round(np.log(x), 2)))
         if scales < 3:

@@ -182,7 +182,7 @@ def _intervals(fit: Fit, level: float) -> str:
     if fit.draws is None:
         return "no draws were made (--bootstrap)"
     parts = [f"{name} {span(ci)}" for name, ci in fit.ci(level).items()]
-    if tuple(fit.x_cols[:2]) == ("num_params", "num_tokens"):
+    if fit.in_plane:
         with suppress(NoAnswerError):  # the status says that there is no best size
             parts += [f"{name} {span(ci)}" for name, ci in fit.exponents_ci(level).items()]
     return (

@@ -38,6 +38,8 @@ def add_commands(subparsers: Any) -> None:
         help="answer the questions of Li et al. 2025, (Mis)Fitting, for this fit",
     )
 
+    fit.add_argument("--latex", action="store_true", help="a table for a paper, in LaTeX")
+
     iso = _command(subparsers, "isoflop", "the best size at each budget, and N* = k C^a")
     iso.add_argument("--method", choices=("parabola", "akima"), default="parabola")
     iso.add_argument("--noise", type=float, help="relative noise of the loss (estimated)")
@@ -175,11 +177,18 @@ def _add_fit(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--delta", type=_positive, default=1e-3, metavar="X", help="Huber's delta (1e-3)"
     )
+    parser.add_argument(
+        "--asymmetry", type=_positive, default=1.0, metavar="X",
+        help="runs above the law count X times (1)",
+    )  # fmt: skip
     parser.add_argument("--space", choices=("log", "linear"), help="of the residuals (log)")
     parser.add_argument("--weights", metavar="COL", help="a column of weights")
     parser.add_argument("--x-col", metavar="COL", help="the variable of a one-variable law")
     parser.add_argument(
         "--bootstrap", type=_count, default=1000, metavar="K", help="draws for intervals (1000)"
+    )
+    parser.add_argument(
+        "--resample", choices=("pairs", "residual"), default="pairs", help="what is drawn (pairs)"
     )
     parser.add_argument("--cluster", metavar="COL", help="draw whole groups of rows")
     parser.add_argument("--level", type=_share, default=0.9, metavar="P", help="of intervals (0.9)")

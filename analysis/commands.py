@@ -15,15 +15,16 @@ from analysis.arguments import (
     family_of,
     fit_of,
     table_of,
-    write_next,
     write_table,
 )
-from analysis.checklist import Item, checklist
+from analysis.checklist import checklist
 from analysis.compare import Approach, compare, method_bias
 from analysis.design_commands import compound, edf, pareto
+from analysis.fitted_text import certificate, latex_table, print_checklist
 from analysis.fitting import Fit
 from analysis.fitting import fit as fit_law
 from analysis.isoflop import isoflop as find_minima
+from analysis.next_command import next
 from analysis.pictures import plot, report
 from analysis.wording import count, counts, span
 from scaling.errors import NoAnswerError
@@ -99,6 +100,9 @@ def fit(args: argparse.Namespace) -> int:
         found |= {"checklist": [asdict(item) for item in asked]} if asked else {}
         print_json(found)
         return 0
+    if args.latex:
+        print(latex_table(fitted, args.level))
+        return 0
     rows = []
     for parameter in fitted.law.parameters:
         low, high = found["ci"].get(parameter.name, (None, None))
@@ -117,27 +121,21 @@ def fit(args: argparse.Namespace) -> int:
         + (f" (delta {fitted.delta:g})" if fitted.loss_fn == "huber" else "")
         + f", objective {fitted.objective:.6g}, R2 {fitted.r2:.5f}; status: {fitted.status}"
     )
+    print(certificate(fitted))
     print_approaches(approaches, args.level)
     print_checklist(asked)
     known = table["exclude_reason"].tolist()
     for line in fitted.excluded:
         if not known[line["row"]]:
-            note(f"left out, {line['reason']}: row {line['row']}, counted from 0")
+            note(f"left out, {line['reason']}: {_place(table, line['row'])}")
     return 0
 
 
-def print_checklist(items: list[Item]) -> None:
-    """Questions and answers as Markdown on stdout; nothing if there are none."""
-    section = ""
-    for item in items:
-        if item.section != section:
-            section = item.section
-            print(f"\n## {section.capitalize()}\n")
-        print(f"- **{item.question}** {item.answer}")
-    if items:
-        left = sum(item.open for item in items)
-        print(f"\n{len(items)} questions after Li et al. 2025 (arXiv 2502.18969), table 1")
-        note(f"{left} of them are left to the author" if left else "all are answered")
+def _place(table: pd.DataFrame, row: int) -> str:
+    """Where a row of the table stands: the line of its file, or its number."""
+    if "first_line" in table.attrs:
+        return f"line {table.attrs['first_line'] + 1 + int(table.index[row])}"
+    return f"row {row}, counted from 0"
 
 
 def fit_values(fitted: Fit, level: float = 0.9) -> dict[str, Any]:
@@ -160,7 +158,7 @@ def fit_values(fitted: Fit, level: float = 0.9) -> dict[str, Any]:
         "excluded": list(fitted.excluded),
         "diagnostics": fitted.diagnostics,
     }
-    if fitted.x_cols[:2] == ("num_params", "num_tokens"):
+    if fitted.in_plane:
         try:
             found["a"], found["b"] = fitted.exponents()
             if fitted.draws is not None:
@@ -319,39 +317,6 @@ def print_plan(allocations: list[planning.Allocation], fitted: Fit, level: float
     percent = f"{100 * level:g} %"
     header = ("flops", "N*", percent, "D*", percent, "loss", percent, "N within 0.1 %", "status")
     print_table(f"plan by {fitted.formula()}", header, rows)
-
-
-def next(args: argparse.Namespace) -> int:
-    """``scaling next``: the runs that make a number most certain for a budget."""
-    from analysis.next_runs import next_runs
-
-    table = table_of(args)
-    fitted = fit_of(args, table)
-    family = family_of(args)
-    found = next_runs(
-        fitted,
-        args.flops,
-        args.target,
-        at=args.at,
-        cost=cost_of(args, table, family, [args.flops]),
-        most=args.runs,
-        reach=args.reach,
-    )
-    if args.output:
-        write_next(args, table, found, family)
-    if fitted.status != "ok":
-        note(f"fit: {fitted.status}")
-    if args.json:
-        print_json(found.to_dict())
-        return 0
-    rows = [(count(x.num_params), count(x.num_tokens), x.flops, x.seeds) for x in found.runs]
-    print_table(f"runs for {found.flops:.4g} FLOPs", ("N", "D", "flops, each", "seeds"), rows)
-    print(
-        f"standard error of {found.target} at {found.at:.3g} FLOPs: {found.se_before:.3g} now, "
-        f"{found.se_after:.3g} with these runs, if the law holds (noise of a run "
-        f"{100 * found.noise:.2g} %)"
-    )
-    return 0
 
 
 def backtest(args: argparse.Namespace) -> int:

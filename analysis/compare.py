@@ -69,7 +69,7 @@ def compare(
     if curves is not None and len(curves):
         found.append(_first(runs, curves, level, seed))
     found.append(_second(runs, isoflop, level, seed))
-    if fit is not None and fit.x_cols[:2] == ("num_params", "num_tokens"):
+    if fit is not None and fit.in_plane:
         found.append(_third(fit, level))
     return found
 

@@ -99,6 +99,11 @@ class Fit:
         return 1.0 - float(np.sum(self.residuals**2)) / total if total else float("nan")
 
     @property
+    def in_plane(self) -> bool:
+        """Whether it is a law of loss in parameters and tokens: budgets may have a best size."""
+        return self.x_cols[:2] == ("num_params", "num_tokens") and self.law.output == "loss"
+
+    @property
     def units(self) -> Array:
         """The unit ``(n_inputs,)`` that each input was divided by in the fit."""
         return scales(self.inputs, self.law)
@@ -196,6 +201,7 @@ class Fit:
         for parameter in self.law.parameters:
             symbol = parameter.latex if style == "latex" else parameter.name
             value = f"{self.params[parameter.name]:.{digits}g}"
+            value = f"({value})" if value.startswith("-") else value
             text = re.sub(rf"(?<![\w\\]){re.escape(symbol)}(?!\w)", value, text)
         if style == "html":
             text = re.sub(r"\^(\([^()]*\)|[-+.\w]+)", r"<sup>\1</sup>", text)

@@ -126,9 +126,13 @@ class Forecast:
     def _members(self, table: Mapping[str, Any] | pd.DataFrame) -> Array:
         """Log predictions of the members ``(m, n)``."""
         inputs = list(self._inputs(table).values())
-        return np.array(
-            [np.log(law.predict(p, *inputs)) for law, p in zip(self.laws, self.params, strict=True)]
-        )
+        with np.errstate(all="ignore"):
+            return np.array(
+                [
+                    np.log(law.predict(p, *inputs))
+                    for law, p in zip(self.laws, self.params, strict=True)
+                ]
+            )
 
 
 def spread(members: Array, centre: Array, noise: float, distance: Array) -> Array:

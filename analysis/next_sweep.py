@@ -51,7 +51,8 @@ def settings(specs: Sequence[Mapping[str, Any]]) -> Settings:
             logs = np.log(np.array(values, dtype=float))
             power, *_ = np.linalg.lstsq(design, logs, rcond=None)
             if np.abs(design @ power - logs).max() < SAME:
-                powers[name] = (float(np.exp(power[0])), float(power[1]), float(power[2]))
+                of_n, of_d = np.round(power[1:], 6).tolist()
+                powers[name] = (float(np.exp(power[0])), of_n, of_d)
                 continue
         loose.append(name)
     return Settings(fixed, powers, tuple(loose))
@@ -95,8 +96,11 @@ def sweep_text(
     if known is None:
         head.append("# Say under data, family and fixed what is to be trained, with its lr.")
     else:
-        head += [f"# {option} is {k:.3g} N^{p:.3g} D^{q:.3g}, as in the fitted runs."
-                 for option, (k, p, q) in known.powers.items()]  # fmt: skip
+        head += [
+            f"# {option} is {k:.3g}" + (f" N^{p:.3g}" if p else "") + (f" D^{q:.3g}" if q else "")
+            + ", as in the fitted runs."
+            for option, (k, p, q) in known.powers.items()
+        ]  # fmt: skip
         head += [f"# {option} varied among the fitted runs: set it." for option in known.loose]
     content: dict[str, Any] = {"name": name}
     if known is not None:

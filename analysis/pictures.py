@@ -136,8 +136,9 @@ def _again(args: argparse.Namespace) -> str:
     flags = {flag: f"col_{name}" for flag, name in NAMED}
     flags |= {
         f"--{name.replace('_', '-')}": name
-        for name in ("root", "tracking_uri", "where", "law", "loss_fn", "delta", "space",
-                     "weights", "x_col", "bootstrap", "cluster", "level", "seed", "title")
+        for name in ("root", "tracking_uri", "where", "law", "loss_fn", "delta", "asymmetry",
+                     "space", "weights", "x_col", "bootstrap", "resample", "cluster", "level",
+                     "seed", "title")
     }  # fmt: skip
     for flag, name in flags.items():
         value = getattr(args, name)

@@ -135,10 +135,10 @@ def plan(
     """
     budget = Budget(cost, inference_tokens, unique_tokens)
     law = fit.law
-    if not {"num_params", "num_tokens"} <= set(law.inputs):
+    if not {"num_params", "num_tokens"} <= set(law.inputs) or law.output != "loss":
         raise ValueError(
-            f"a plan needs a law in num_params and num_tokens; {law.name} is one in "
-            f"{', '.join(law.inputs)}: choose --law chinchilla"
+            f"a plan needs a law of loss in num_params and num_tokens; {law.name} is one of "
+            f"{law.output} in {', '.join(law.inputs)}: choose --law chinchilla"
         )
     extra = set(law.inputs) - {"num_params", "num_tokens", "num_unique_tokens"}
     if extra:

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 SUFFIXES = (".csv", ".tsv", ".jsonl", ".parquet")
 _FLAGS = {"excluded", "exclude", "outlier", "isoutlier"}
 SIZES = ("num_params", "num_tokens", "flops")
+FAR = 2.5
+"""Decades beyond which a size is taken to be in another unit."""
 
 
 def read_table(path: Path, columns: Mapping[str, str] | None = None) -> pd.DataFrame:
@@ -67,7 +69,7 @@ def read_table(path: Path, columns: Mapping[str, str] | None = None) -> pd.DataF
             values = numbers(values, f"{path}: line {{}}, column {found!r}", first_line)
         frame[column.name] = values
     frame = complete(frame, notes, first_line)
-    frame.attrs = {"notes": notes, "source": path.name}
+    frame.attrs = {"notes": notes, "source": path.name, "first_line": first_line}
     return frame
 
 
@@ -151,24 +153,29 @@ def doubts(frame: pd.DataFrame, first_line: int = 1) -> list[str]:
     import numpy as np
 
     found: list[str] = []
+    known: set[int] = set()
     if set(SIZES) <= set(frame.columns):
         with np.errstate(all="ignore"):
             off = np.log10(frame["flops"] / (6 * frame["num_params"] * frame["num_tokens"]))
         off = off[np.isfinite(off)]
         middle = float(off.median()) if len(off) else 0.0
-        if abs(middle) > 2.5:
+        if abs(middle) > FAR:
             found.append(
                 f"flops is {10**middle:.2g} times 6 x num_params x num_tokens in the median: "
                 f"a unit is off by about 1e{3 * round(abs(middle) / 3):d} (thousands, millions, "
                 "billions, PFLOPs?); all three are wanted as plain counts"
             )
-        stray = off[(off - middle).abs() > 2.5]
+        stray = off[(off - middle).abs() > FAR]
         if len(stray):
-            lines = _lines([first_line + 1 + int(i) for i in stray.index])
+            known = {int(i) for i in stray.index}
+            lines = _lines([first_line + 1 + i for i in sorted(known)])
             found.append(
                 f"flops is far from 6 x num_params x num_tokens in {len(stray)} of {len(off)} "
                 f"rows, unlike the others ({lines}): a unit may differ there"
             )
+    for name in ("num_params", "num_tokens"):
+        if name in frame.columns:
+            found += _apart(frame[name], known, first_line)
     if {"num_params", "num_tokens"} <= set(frame.columns):
         n, d = frame["num_params"].median(), frame["num_tokens"].median()
         if n < 1e3 and d < 1e5:
@@ -187,6 +194,28 @@ def doubts(frame: pd.DataFrame, first_line: int = 1) -> list[str]:
         lines = _lines([first_line + 1 + int(i) for i in np.flatnonzero(twice)])
         found.append(f"{int(twice.sum())} rows are equal in every column ({lines}); all kept")
     return found
+
+
+def _apart(values: pd.Series, known: set[int], first_line: int) -> list[str]:
+    """A note on few rows that lie ``FAR`` from all others, but for the ``known`` ones."""
+    import numpy as np
+
+    logs = np.log10(values[np.isfinite(values) & (values > 0)]).sort_values()
+    gaps = np.diff(logs)
+    if not len(gaps) or gaps.max() < FAR:
+        return []
+    cut = int(gaps.argmax()) + 1
+    low, high = logs.iloc[:cut], logs.iloc[cut:]
+    few, many = (low, high) if len(low) < len(high) else (high, low)
+    rows = sorted({int(i) for i in few.index} - known)
+    if 4 * len(few) > len(logs) or not rows:
+        return []
+    factor = 10 ** (few.median() - many.median())
+    lines = _lines([first_line + 1 + i for i in rows])
+    return [
+        f"{values.name} is {factor:.0e} times that of the others in {lines}: "
+        "a unit may differ there (thousands, millions, billions?)"
+    ]
 
 
 def _read(path: Path) -> pd.DataFrame:

@@ -82,9 +82,11 @@ def bootstrap(
         resampled = problem.with_weights(problem.weights * times[:, groups])
     else:
         refuse_unknown(resample, RESAMPLES, "resample")
-    keep = restarts(problem)
     parts = np.array_split(np.arange(draws), max(1, draws // 500))
-    starts = np.concatenate([best_starts(resampled.rows(part), keep) for part in parts])
+    starts = np.concatenate(
+        [best_starts(resampled.rows(part), restarts(problem)) for part in parts]
+    )
+    keep = starts.shape[1]
     found, objectives = minimise(
         resampled.repeat(keep), starts.reshape(draws * keep, -1), small=1e-7, coarse=True
     )

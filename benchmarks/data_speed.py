@@ -3,8 +3,8 @@
     python benchmarks/data_speed.py [--device cuda] [--steps 20]
 
 First a Parquet file of JPEGs of 500 x 375 becomes a data set of 224 x 224, and batches are gathered
-from it by one thread. Then models train on random images on disk, by one thread on a CPU; an
-accelerator that leaves the core free is a sleep of as long as its step takes.
+from it by one thread. Then models train on random images on disk, by one thread on a CPU. An
+accelerator is a sleep of as long as its step takes, and its batches are bytes: it augments itself.
 "batch" is processor time, which a busy machine disturbs least; "waits" is the share of elapsed time
 that the training thread waits for data when it makes batches itself, and with threads that make
 them ahead. On a GPU (--device cuda) the step is what it takes with one batch that is kept.
@@ -29,6 +29,7 @@ import torch
 from PIL import Image
 from torch.nn import functional as F
 
+from scaling.data.ahead import Ahead
 from scaling.data.examples import ExampleData, open_examples
 from scaling.data.info import DataInfo
 from scaling.data.labelled import source_of
@@ -131,19 +132,24 @@ def training(
     labels = rng.integers(0, 10, count)
     info = DataInfo("random", "0" * 16, "example", count, 0, num_classes=10, input_shape=shape)
     data = ExampleData(info, inputs.view(np.ndarray), labels, inputs[:0], labels[:0])
+    name = f"{model:g} ms" if isinstance(model, float) else model
     learn = sleeper(model) if isinstance(model, float) else learner(model, more, info, device)
-    for title, changes in CHANGES.items():
+    for title, changes in (CHANGES if isinstance(model, str) else {"by accelerator": {}}).items():
         train = replace(PLAIN, num_tokens=size * (steps + WARM_UP), batch_size=size, **changes)
-        loaders = [Loader(data, train, 0, shape, device, n) for n in threads]
-        kept = loaders[0].batch(0)
+        if isinstance(model, str):
+            make = Loader(data, train, 0, shape, device).batch
+        else:
+            make = partial(gather, data, size)
+        kept = make(0, slice(None))
         began = time.process_time()
         for step in range(steps):
-            loaders[0].batch(step)
+            make(step, slice(None))
         alone = (time.process_time() - began) / steps
         fixed = elapsed(partial(repeat, learn, kept), steps, device)[1]
-        shares = [waiting(loader, learn, steps, fixed, device) for loader in loaders]
+        shares = [
+            waiting(Ahead(make, steps + WARM_UP, n), learn, steps, fixed, device) for n in threads
+        ]
         sizes = " x ".join(map(str, shape))
-        name = f"{model:g} ms" if isinstance(model, float) else model
         print(
             f"{name:14} {sizes:>13} {title:18} {1e3 * alone:6.1f}ms {1e3 * fixed:6.1f}ms  "
             + ", ".join(f"{100 * share:5.1f} %" for share in shares),
@@ -177,8 +183,14 @@ def sleeper(milliseconds: float) -> Callable[[Batch], None]:
     return lambda batch: time.sleep(milliseconds / 1e3)
 
 
+def gather(data: ExampleData, size: int, step: int, rows: slice) -> Batch:
+    """A batch as an accelerator gets it."""
+    inputs, labels = data.batch(step, batch_size=size, seed=0, rows=rows)
+    return Batch(torch.from_numpy(inputs), torch.from_numpy(labels))
+
+
 def waiting(
-    loader: Loader,
+    ahead: Ahead[Batch],
     learn: Callable[[Batch], None],
     steps: int,
     fixed: float,
@@ -188,13 +200,13 @@ def waiting(
 
     def step_on(step: int) -> float:
         asked = time.perf_counter()
-        batch = loader.batch(step)
+        batch = ahead.get(step, slice(None))
         waited = time.perf_counter() - asked
         learn(batch)
         return waited
 
     waited, whole = elapsed(step_on, steps, device)
-    loader.close()
+    ahead.close()
     return waited / whole if device.type == "cpu" else max(0.0, 1 - fixed / whole)
 
 

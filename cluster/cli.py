@@ -288,7 +288,7 @@ def _sync(args: argparse.Namespace) -> int:
 
     shipped = ship_sweep(_name(args.sweep), root=args.root, tracking_uri=args.tracking_uri)
     if shipped.problem:
-        raise WorkError(f"{shipped.problem}; run `scaling sync` again when it does")
+        raise WorkError(f"{shipped.problem}; run `scaling sync` again later")
     print(f"{shipped.complete} runs are complete in the tracking store, {shipped.open} unfinished")
     return 0
 

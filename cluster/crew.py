@@ -186,7 +186,9 @@ class Crew:
         closed: set[int] = set()  # places whose worker found nothing more to do
         looked, kills = 0.0, oom_kills()
         # What made SLURM kill them all goes alone now, and takes nobody with it.
-        most = 1 if out_of_memory(job_log(self._sweep_dir, slurm_job())) else sys.maxsize
+        most = self.resources.most_side_by_side
+        if out_of_memory(job_log(self._sweep_dir, slurm_job())):
+            most = 1
         try:
             while not self.stop() and not self._is_over():
                 for place in range(places):

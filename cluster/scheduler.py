@@ -345,7 +345,7 @@ class _Call:
             return _Text("", f"{self.name}: nothing within {until - self.began:.0f} s")
         if self.process.returncode:
             lines = [line for line in err.splitlines() if line.strip()]
-            said = textwrap.shorten(lines[0], 120) if lines else ""
+            said = textwrap.shorten(lines[-1], 120) if lines else ""
             said = said or f"exit code {self.process.returncode}"
             return _Text("", said if said.startswith(self.name) else f"{self.name}: {said}")
         return _Text(out)

@@ -40,8 +40,8 @@ def ask(command: Sequence[str]) -> str:
             "controller is back"
         ) from None
     if done.returncode:
-        said = " ".join((done.stderr or done.stdout).split())[-300:]
-        raise WorkError(f"{' '.join(command[:3])} failed: {said}")
+        lines = (done.stderr or done.stdout).strip().splitlines()
+        raise WorkError(f"{command[0]} failed: {lines[-1] if lines else 'it says nothing'}")
     return done.stdout
 
 

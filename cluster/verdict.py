@@ -87,7 +87,11 @@ class Work:
             if queue.canary:
                 folder = queue.path.parents[1]
                 why = failures(Store(folder.parents[1]), folder.name, queue.path.stem)
-                found[queue.path] = "; ".join(f"{name}: {reason}" for name, reason in why.items())
+                said = [f"{name}: {reason}" for name, reason in why.items()]
+                # One that was killed (out of memory, say) could not say anything itself.
+                jobs = (job for number in queue.canary for job in self.answer.tasks(number))
+                said = said or [str(job) for job in jobs if job.state in FAILING]
+                found[queue.path] = "; ".join(said)
         return found
 
     @cached_property
@@ -101,10 +105,13 @@ class Work:
     @cached_property
     def _waits(self) -> dict[Path, str]:
         reasons = {}
+        tried = {queue.path: ", ".join(queue.canary) for queue in self.queues if queue.canary}
         for path, jobs in self._jobs.items():
             waiting = [job.reason for job in jobs if job.state in WAITING and job.reason]
             if waiting and not any(job.state in WORKING for job in jobs):
                 reasons[path] = f"SLURM says {waiting[0]}"
+                if waiting[0] == "Dependency" and path in tried:
+                    reasons[path] = f"waits for its canary, jobs {tried[path]}"
         return reasons
 
     @cached_property

@@ -107,7 +107,6 @@ def next_command(status: SweepStatus) -> str:
 
 
 def _head(status: SweepStatus, *, bar: bool = True) -> list[RenderableType]:
-    from rich.padding import Padding
     from rich.progress_bar import ProgressBar
     from rich.text import Text
 
@@ -117,7 +116,7 @@ def _head(status: SweepStatus, *, bar: bool = True) -> list[RenderableType]:
     if bar:
         total = status.flops_total or 1.0
         line = ProgressBar(total=total, completed=status.flops_done, width=60)
-        parts.append(Padding(line, 0))  # which ends the line
+        parts.append(_padded(line))
     return parts
 
 
@@ -156,7 +155,6 @@ def _table(
 
 
 def _failure(failure: Failure) -> list[RenderableType]:
-    from rich.padding import Padding
     from rich.text import Text
 
     style = STYLES.get(failure.runs[0].state, "red")
@@ -169,15 +167,21 @@ def _failure(failure: Failure) -> list[RenderableType]:
     names = ", ".join(run.name for run in failure.runs[:3])
     more = f", ... {len(failure.runs) - 3} more" if len(failure.runs) > 3 else ""
     title.append(f"({names}{more})", style="not bold")
-    # Padded, because printing alone would join it to what follows and wrap it again.
-    parts: list[RenderableType] = [Padding(title, 0)]
+    parts: list[RenderableType] = [_padded(title)]
     if failure.reason:
-        parts.append(Padding(Text(failure.reason), (0, 0, 0, 2)))
+        parts.append(_padded(Text(failure.reason), 2))
     if failure.log_tail:
         tail = Text(failure.log_tail, style="dim", no_wrap=True, overflow="ellipsis")
-        parts.append(Padding(tail, (0, 0, 0, 4)))
-    parts.append(Padding(Text(failure.remedy), (0, 0, 0, 2)))
+        parts.append(_padded(tail, 4))
+    parts.append(_padded(Text(failure.remedy), 2))
     return parts
+
+
+def _padded(part: RenderableType, left: int = 0) -> RenderableType:
+    """A part that ends its line, and is not joined to the next; not filled up to the margin."""
+    from rich.padding import Padding
+
+    return Padding(part, (0, 0, 0, left), expand=False)
 
 
 def duration(seconds: float | None) -> str:

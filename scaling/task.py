@@ -141,9 +141,10 @@ class NextToken:
 def batch_threads(device: torch.device) -> int:
     """Threads that make batches of examples while the model computes.
 
-    One where the model computes on the same cores, all of the run's cores beside a GPU.
+    One where the model computes on the same cores; beside a GPU as many as the run has cores, up
+    to four: one gathers thousands of large images a second, and what is ready takes memory there.
     """
-    return 1 if device.type == "cpu" else torch.get_num_threads()
+    return 1 if device.type == "cpu" else min(4, torch.get_num_threads())
 
 
 class Classify:

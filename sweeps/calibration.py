@@ -20,7 +20,7 @@ from scaling.store import Store, read_json, write_atomic
 FILE = "throughput.json"
 TIMED = 4  # models of a family
 MAX_AGE = 30 * 24 * 3600.0
-STEP_FLOPS = {"cpu": 6e8, "cuda": 2e12}  # of a timed step, at most: some tenths of a second
+STEP_FLOPS = {"cpu": 3e8, "cuda": 2e12}  # of a timed step, at most: a fifth of a core's second
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,16 @@ def calibrated(store: Store, specs: list[RunSpec]) -> Throughput:
     points: dict[float, float] = {}
     for i in range(TIMED):
         spec = timed[i * (len(timed) - 1) // (TIMED - 1)]
-        key = digest({"model": hashed(spec.model), "train": hashed(spec.train), "device": device})
+        train = spec.train
+        key = digest(
+            {
+                "family": spec.family,
+                "model": hashed(spec.model),
+                "batch_size": train.batch_size,
+                "precision": train.precision,
+                "device": device,
+            }
+        )
         if key not in kept:
             kept[key] = {"rate": measure(spec), "time": time.time()}
             _keep(store, kept)

@@ -231,6 +231,10 @@ def read_space(document: Document, block: Any, where: Where) -> Space:
             at = (*where, "order", name)
             document.refuse(at, f"order {order!r} is none of {', '.join(ORDERS)}")
         parameters[name] = replace(_stagewise(document, parameters, name, where), order=order)
+    staged = {key: parameter.each for key, parameter in parameters.items() if parameter.each}
+    if len(set(staged.values())) > 1:
+        told = ", ".join(f"{key} {each}" for key, each in staged.items())
+        document.refuse(where, f"parameters differ in their stages: {told}: give all one each")
     stages = _whole(document, keys.get("stages", space.stages), (*where, "stages"), 0)
     name = keys.get("name", space.name)
     if not isinstance(name, str):

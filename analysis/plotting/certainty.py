@@ -92,7 +92,7 @@ def cloud(fit: Fit, level: float = 0.9) -> Figure:
 
 def _exponent(fit: Fit, draws: Array) -> tuple[Array, float, str]:
     """Draws ``(k,)`` of the exponent that a cloud shows, its fitted value and its label."""
-    if tuple(fit.x_cols) == ("num_params", "num_tokens"):
+    if fit.in_plane:
         return fit.exponents_draws()[0], fit.exponents()[0], "$a$ of $N^* \\propto C^{\\,a}$"
     name = exponent_names(fit)[0]
     index = fit.law.names.index(name)

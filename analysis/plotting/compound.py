@@ -102,15 +102,11 @@ def coefficient_surface(runs: pd.DataFrame, found: Coefficients) -> Figure:
         filled = axes.tricontourf(x, y, height, levels=14, cmap=COLOURS)
         filled.set_edgecolor("face")  # no hairlines between the levels in PDF and SVG
         drawn = found.draws @ _CORNERS
-        axes.scatter(
-            drawn[:, 0],
-            drawn[:, 1],
-            s=5,
-            color="white",
-            lw=0,
-            alpha=0.25,
+        axes.scatter(drawn[:, 0], drawn[:, 1], s=5, color="white", lw=0, alpha=0.25)
+        axes.scatter(  # white is seen on the surface, not in the legend
+            [], [], s=5, facecolors="white", edgecolors=INK, linewidths=0.4,
             label="lowest points of the bootstrap",
-        )
+        )  # fmt: skip
         axes.scatter(
             cells[:, 0],
             cells[:, 1],
@@ -143,6 +139,5 @@ def coefficient_surface(runs: pd.DataFrame, found: Coefficients) -> Figure:
         )
         care = "" if found.status == "ok" else f"\nstatus: {found.status}"
         axes.set_title(words + care, fontweight="normal", fontsize=8.5)
-        legend = axes.legend(loc="upper left", fontsize=7, bbox_to_anchor=(-0.08, 0.98))
-        legend.legend_handles[0].set(edgecolor=INK, linewidth=0.4, alpha=1)  # white on white
+        axes.legend(loc="upper left", fontsize=7, bbox_to_anchor=(-0.08, 0.98))
     return figure

@@ -124,7 +124,7 @@ def scaling(
 
     For a law in one variable, loss against that variable.
     """
-    if fit is not None and not {"num_params", "num_tokens"} <= set(fit.x_cols):
+    if fit is not None and not fit.in_plane:
         return _one_variable(runs, fit, holdout)
     need(runs, "num_params", "num_tokens", "loss")
     table = used(runs)
@@ -199,9 +199,9 @@ def _one_variable(runs: pd.DataFrame, fit: Fit, holdout: pd.DataFrame | None) ->
         figure, axes = new_figure()
         everything = table if holdout is None else _join(table, holdout)
         _curve(axes, everything[name], fit, BLUE, "fitted law")
-        axes.scatter(table[name], table["loss"], color=INK, **_POINT, label="runs")
+        axes.scatter(table[name], table[fit.y_col], color=INK, **_POINT, label="runs")
         _mark_holdout(axes, holdout, name)
-        _finish_one_variable(axes, runs, name)
+        _finish_one_variable(axes, runs, name, fit.y_col)
     return figure
 
 
@@ -217,8 +217,9 @@ def compared(groups: Mapping[str, tuple[pd.DataFrame, Fit]]) -> Figure:
         for colour, (label, (runs, fit)) in zip(SERIES, groups.items(), strict=False):
             table, name = used(runs), fit.x_cols[0]
             _curve(axes, table[name], fit, colour, f"{label}: {fit.formula()}", band=False)
-            axes.scatter(table[name], table["loss"], color=colour, **_POINT)
-        _finish_one_variable(axes, pd.concat([runs for runs, _ in groups.values()]), name)
+            axes.scatter(table[name], table[fit.y_col], color=colour, **_POINT)
+        whole = pd.concat([runs for runs, _ in groups.values()])
+        _finish_one_variable(axes, whole, name, fit.y_col)
     return figure
 
 
@@ -235,12 +236,12 @@ def _curve(axes: Any, values: Any, fit: Fit, colour: str, label: str, *, band: b
     axes.plot(x, fit.predict(grid), color=colour, label=label)
 
 
-def _finish_one_variable(axes: Any, runs: pd.DataFrame, name: str) -> None:
+def _finish_one_variable(axes: Any, runs: pd.DataFrame, name: str, y_col: str) -> None:
     known = {"num_params": "Parameters N", "num_tokens": f"{data_label(runs).capitalize()} D"}
     axes.set_xlabel(known.get(name, name))
     log_axis(axes.xaxis, counts=name != "flops")
-    loss_axis(axes, loss_label(runs))
-    axes.legend(loc="upper right")
+    loss_axis(axes, loss_label(runs) if y_col == "loss" else y_col)
+    axes.legend(loc="best")
 
 
 def residuals(runs: pd.DataFrame, fit: Fit, holdout: pd.DataFrame | None = None) -> Figure:
@@ -257,7 +258,8 @@ def residuals(runs: pd.DataFrame, fit: Fit, holdout: pd.DataFrame | None = None)
     ]
     if not names:
         names = [(name, name, True) for name in fit.x_cols]
-    left = 100 * np.log(np.asarray(table["loss"], dtype=float) / np.asarray(fit.predict(table)))
+    measured = np.asarray(table[fit.y_col], dtype=float)
+    left = 100 * np.log(measured / np.asarray(fit.predict(table)))
     sigma = float(np.std(left))
     with styled():
         figure, panels = new_figure(8.4, 2.9, len(names), sharey=True, squeeze=False)

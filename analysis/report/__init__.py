@@ -65,7 +65,7 @@ def figures(
             [tuple(row["ci"]) for row in holdout],
             [row["actual"] for row in holdout],
         )
-    law = fit if fit is not None and sections.in_plane(fit) else None
+    law = fit if fit is not None and fit.in_plane else None
     if plane:
         found["frontier"] = plotting.frontier(runs, curves, law, held)
     if fit is not None:
@@ -125,7 +125,7 @@ def write_report(
     if drawn is None:
         drawn = figures(runs, curves=curves, fit=fit, holdout=holdout, isoflop=isoflop)
     trouble = ""
-    if plan is None and fit is not None and sections.in_plane(fit) and "flops" in runs.columns:
+    if plan is None and fit is not None and fit.in_plane and "flops" in runs.columns:
         budgets = [float(used(runs)["flops"].max()) * k for k in (10.0, 100.0, 1000.0)]
         try:
             plan = planning.plan(fit, budgets, cost=planning.cost_of(runs), level=level)
@@ -168,7 +168,7 @@ def _approaches(
     level: float,
 ) -> str:
     """The approaches side by side, if at least two have an answer, and what the second costs."""
-    if fit is None or not sections.in_plane(fit) or "flops" not in runs.columns:
+    if fit is None or not fit.in_plane or "flops" not in runs.columns:
         return ""
     found: list[Approach] = compare(runs, curves=curves, isoflop=isoflop, fit=fit, level=level)
     if sum(np.isfinite(approach.a) for approach in found) < 2:

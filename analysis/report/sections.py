@@ -47,11 +47,6 @@ def run_label(row: Mapping[str, Any]) -> str:
     return ", ".join(sizes) or str(row.get("name") or row.get("run_id") or "run")
 
 
-def in_plane(fit: Fit) -> bool:
-    """Whether the law is one in parameters and tokens."""
-    return tuple(fit.x_cols[:2]) == ("num_params", "num_tokens")
-
-
 def subject(runs: pd.DataFrame) -> str:
     """How many runs over which ranges."""
     table = used(runs)
@@ -73,7 +68,7 @@ def tiles(
     tiles = [(f"{len(used(runs))} of {len(runs)}", "runs used")]
     if fit is not None:
         tiles.append((f"{fit.r2:.4f}", "R² of log loss" if fit.space == "log" else "R² of loss"))
-        if in_plane(fit):
+        if fit.in_plane:
             try:
                 a, b = fit.exponents()
                 tiles.append((f"{a:.2f}, {b:.2f}", "a, b of N* ∝ Cᵃ, D* ∝ Cᵇ"))
@@ -109,7 +104,7 @@ def law(fit: Fit, level: float, headline: bool) -> str:
         ]
         for p in fit.law.parameters
     ]
-    if in_plane(fit):
+    if fit.in_plane:
         try:
             both = fit.exponents_ci(level) if fit.draws is not None else {}
             for name, value, what in zip("ab", fit.exponents(), "ND", strict=True):
@@ -284,7 +279,7 @@ def care(runs: pd.DataFrame, fits: Sequence[Fit]) -> str:
                 f"the same optimum; relative gradient {found['gradient_norm']:.1g} there; "
                 f"condition number {found['condition']:.2g}."
             )
-        if in_plane(fit):
+        if fit.in_plane:
             try:
                 fit.exponents()
             except NoAnswerError as error:

@@ -130,6 +130,9 @@ def run_list(args: argparse.Namespace) -> int:
             ]
         table.append([row["name"], row["state"], *facts, row["about"]])
     print_table("", header, table)
+    for row in rows:
+        if row["older"]:
+            print(f"{row['name']} was made from {row['older']}: runs keep to it as it is")
     return 0
 
 

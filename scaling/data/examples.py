@@ -95,7 +95,8 @@ def open_examples(folder: Path, info: DataInfo) -> ExampleData:
             mapped = np.load(folder / f"{key}.npy", mmap_mode="r", allow_pickle=False)
         except (ValueError, EOFError) as error:
             raise ValueError(
-                f"{folder / key}.npy is damaged ({error}): remove the folder and fetch again"
+                f"{folder / key}.npy is damaged ({error}): remove the folder, and fetch or prepare "
+                "the data again"
             ) from error
         arrays[key] = mapped.view(np.ndarray)
     return ExampleData(info, **arrays)

@@ -7,6 +7,7 @@ permissive licences, the same for everyone with the same versions of these packa
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
 
@@ -42,6 +43,19 @@ def python_files() -> tuple[Path, ...]:
             if not GENERATED.fullmatch(file.name)
         ]
     return tuple(path for path in found if path.is_file())
+
+
+def changes(origin: Mapping[str, str]) -> str:
+    """The packages that have another version now than in ``origin``, in words; empty if none."""
+    found = []
+    for package, version in origin.items():
+        try:
+            now = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            now = "not installed"
+        if now != version:
+            found.append(f"{package} {version} (now {now})")
+    return ", ".join(found)
 
 
 def prepare(name: str, home: Path) -> DataInfo:

@@ -5,15 +5,18 @@ from __future__ import annotations
 import difflib
 import importlib
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from scaling.data.examples import ExampleData, open_examples
 from scaling.data.folder import data_home
-from scaling.data.info import DataInfo, read_info
+from scaling.data.info import META, DataInfo, read_info
 from scaling.data.packages import Package, unpacked
 from scaling.data.tokens import TokenData, open_tokens
+from scaling.store import read_json
+from scaling.terminal import note_once
 
 
 @dataclass(frozen=True)
@@ -22,24 +25,39 @@ class Dataset:
 
     Without a ``package`` the function takes ``(name, home)`` and needs only what is installed;
     with one it takes the package's files too. A ``generated`` set is a function of the options
-    in its name and is never written.
+    in its name and is never written. ``changes`` names a function of what ``meta.json`` says it
+    was made of, which says in words what is otherwise now.
     """
 
     about: str
     make: str
     package: Package | None = None
     generated: bool = False
+    changes: str = ""
 
     def call(self, *args: Any) -> Any:
         """Call the function that makes the data set."""
-        module, _, function = self.make.partition(":")
-        return getattr(importlib.import_module(f"scaling.data.{module}"), function)(*args)
+        return _function(self.make)(*args)
+
+    def older(self, folder: Path) -> str:
+        """What the data set in ``folder`` was made of that is otherwise now; empty if nothing."""
+        origin = (read_json(folder / META) or {}).get("origin") if self.changes else None
+        return str(_function(self.changes)(origin)) if origin else ""
+
+
+def _function(name: str) -> Callable[..., Any]:
+    """``module:function`` of this package."""
+    module, _, function = name.partition(":")
+    found: Callable[..., Any]
+    found = getattr(importlib.import_module(f"scaling.data.{module}"), function)
+    return found
 
 
 DATASETS: dict[str, Dataset] = {
     "python-source": Dataset(
         "Python sources of the installed pandas, SciPy, NumPy, MLflow, Matplotlib, scikit-learn",
         "python_source:prepare",
+        changes="python_source:changes",
     ),
     "dict-gcide": Dataset(
         "English dictionary (GCIDE), 40 MB",
@@ -111,6 +129,11 @@ def describe_data(name: str, data_dir: str | os.PathLike[str] | None = None) -> 
     home = data_home(data_dir)
     info = read_info(home / name)
     if info is not None:
+        if known is not None and (older := known.older(home / name)):
+            note_once(
+                f"data set {name} was made from {older} and stays as it is: remove {home / name} "
+                "to have it made anew, for new runs"
+            )
         return info
     if known is None or options:
         raise FileNotFoundError(_unknown(name, home))
@@ -168,9 +191,10 @@ def fetch_data(
 
 
 def list_data(data_dir: str | os.PathLike[str] | None = None) -> list[dict[str, Any]]:
-    """One row per data set, here or to be had: ``name``, ``state``, ``info``, ``about``.
+    """One row per data set, here or to be had: ``name``, ``state``, ``info``, ``about``, ``older``.
 
     States: ``ready``; ``on demand`` (made when first used); ``fetch`` (has to be fetched).
+    ``older`` says what one was made of that is otherwise now.
     """
     home = data_home(data_dir)
     rows = []
@@ -180,9 +204,9 @@ def list_data(data_dir: str | os.PathLike[str] | None = None) -> list[dict[str, 
             state = "ready"
         else:
             state = "fetch" if known is not None and known.package else "on demand"
-        rows.append(
-            {"name": name, "state": state, "info": info, "about": known.about if known else ""}
-        )
+        about = known.about if known else ""
+        older = known.older(home / name) if known else ""
+        rows.append({"name": name, "state": state, "info": info, "about": about, "older": older})
     return rows
 
 

@@ -333,3 +333,21 @@ def test_next_runs_are_written_as_a_sweep_file(scaling_command, table, tmp_path)
     assert found["flops"] <= 1e14
     code, _, err = scaling_command(*words, "-o", tmp_path / "more.txt")
     assert (code, "written as .yaml" in err) == (2, True)
+
+
+def test_fit_for_a_paper_and_with_a_certificate(scaling_command, table):
+    words = ("fit", table, "--where", "not excluded", "--bootstrap", 20)
+    _, out, _ = scaling_command(*words, "--resample", "residual", "--asymmetry", 2)
+    assert "certificate: " in out
+    _, out, _ = scaling_command(*words, "--latex")
+    assert out.startswith("\\begin{table}")
+    code, _, err = scaling_command(*words, "--resample", "residual", "--cluster", "N")
+    assert (code, "give one" in err) == (2, True)
+
+
+def test_a_row_without_a_size_is_named_by_its_line(scaling_command, table):
+    lines = table.read_text().splitlines()
+    lines[6] = "," + lines[6].split(",", 1)[1]
+    table.write_text("\n".join(lines) + "\n")
+    _, _, err = scaling_command("fit", table, "--where", "excluded == False", "--bootstrap", 0)
+    assert "left out, num_params missing: line 7" in err

@@ -157,3 +157,16 @@ def test_equal_rows_are_named_and_kept(tmp_path):
     table = read_table(tmp_path / "a.csv")
     assert len(table) == 10
     assert "2 rows are equal in every column (lines 4, 11); all kept" in table.attrs["notes"]
+
+
+@pytest.mark.parametrize(("column", "factor"), [("num_params", 1e-6), ("num_tokens", 1e-9)])
+def test_one_row_in_another_unit_is_named_without_flops(tmp_path, column, factor):
+    frame = pd.DataFrame({"num_params": np.geomspace(1e7, 1e9, 12), "num_tokens": 2e9, "loss": 3.0})
+    frame.loc[4, column] *= factor
+    table = read_table(write(tmp_path, frame.to_csv(index=False)))
+    [note] = [n for n in table.attrs["notes"] if "in line 6" in n]
+    assert note.startswith(f"{column} is ")
+    assert "a unit may differ there" in note
+    whole = frame.assign(**{column: np.geomspace(1e7, 1e9, 12)})
+    again = read_table(write(tmp_path, whole.to_csv(index=False)))
+    assert not [n for n in again.attrs["notes"] if "differ" in n]

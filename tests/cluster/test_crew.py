@@ -9,10 +9,12 @@ import time
 import pytest
 
 from cluster import crew as crews
-from cluster.crew import Crew, _go_on_later, _shift
+from cluster.crew import Crew, Worker, _go_on_later, _shift
+from cluster.failures import cause_of
 from cluster.job import Shift
 from cluster.queue import Queue
 from cluster.resources import Resources
+from cluster.scheduler import Job
 from scaling.errors import WorkError
 from scaling.store import Store, write_atomic
 
@@ -108,6 +110,87 @@ def test_workers_that_die_at_once_end_the_job(crew, monkeypatch):
     with pytest.raises(WorkError, match="5 workers died without getting a run going"):
         one.work()
     assert one.started == 5
+
+
+class Fake:
+    """A worker's process that ends as it is told."""
+
+    def __init__(self, status):
+        self.status, self.stdin = status, None
+
+    def poll(self):
+        return self.status
+
+    def terminate(self):
+        pass
+
+    def wait(self, timeout=None):
+        return 0
+
+
+def scripted(one, monkeypatch, script):
+    """Each place's workers end one after another with the statuses of ``script``."""
+    began = []
+
+    def start(place):
+        began.append(place)
+        memory = {"rss": 100.0} if place == 0 else {}
+        return Worker(Fake(script[place].pop(0)), time.time(), memory)
+
+    monkeypatch.setattr(crews, "LOOK_SECONDS", 0.0)
+    monkeypatch.setattr(one, "_start", start)
+    return began
+
+
+def test_who_the_kernel_kills_for_memory_leaves_one_place_less(crew, monkeypatch):
+    """Three side by side; the third is killed for want of memory, then there are two."""
+    one, kills = crew(cpus=3), iter([0, 1, 1, *[1] * 20])
+    monkeypatch.setattr(crews, "oom_kills", lambda: next(kills))
+    began = scripted(one, monkeypatch, {0: [None, 0], 1: [0], 2: [-9, 0]})
+    looks = iter(range(6))
+    one.stop = lambda: next(looks, None) is None
+    one.work()
+    assert began == [0, 1, 2]
+
+
+def test_any_other_death_leaves_as_many_places(crew, monkeypatch):
+    one = crew(cpus=2)
+    monkeypatch.setattr(crews, "oom_kills", lambda: 7)
+    began = scripted(one, monkeypatch, {0: [None] + [0] * 9, 1: [-9, 0]})
+    looks = iter(range(6))
+    one.stop = lambda: next(looks, None) is None
+    one.work()
+    assert began == [0, 1, 1]
+
+
+@pytest.mark.parametrize(("told", "places"), [(True, 1), (False, 2)])
+def test_a_job_that_comes_back_after_slurm_killed_it_for_memory_does_one_run_at_a_time(
+    crew, monkeypatch, told, places
+):
+    monkeypatch.setenv("SLURM_JOB_ID", "17")
+    one = crew(cpus=2)
+    log = one.store.sweep_dir("s") / "logs" / "17_0_log.err"
+    words = "slurmstepd-n1: error: StepId=17.0 exceeded memory limit (9 > 8), being killed"
+    write_atomic(log, f"{words}\n" if told else "killed\n")
+    began = scripted(one, monkeypatch, {0: [None], 1: [None]})
+    looks = iter(range(4))
+    one.stop = lambda: next(looks, None) is None
+    one.work()
+    assert sorted(set(began)) == list(range(places))
+
+
+def test_a_worker_without_space_ends_the_job_with_a_code_that_says_so(crew, monkeypatch):
+    one = crew(cpus=2)
+    scripted(one, monkeypatch, {0: [crews.FULL]})
+    with pytest.raises(OSError, match="No space left on device") as caught:
+        one.work()
+    codes = []
+    monkeypatch.setattr(os, "_exit", codes.append)
+    crews._end_if_full(caught.value)
+    crews._end_if_full(OSError(5, "Input/output error"))
+    assert codes == [crews.FULL]
+    reason = str(Job("17", "FAILED", exit_code=f"{crews.FULL}:0", nodes="n1"))
+    assert cause_of("failed", reason) == "disk"
 
 
 def test_the_foreman_ends_its_workers_when_it_is_told_to(crew, monkeypatch, tmp_path):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
@@ -16,7 +15,7 @@ import pytest
 from cluster import submit, sweep_status
 from cluster.cancel import cancel
 from cluster.job import LOG
-from scaling.journal import checkpoints, end, points, read_journal
+from scaling.journal import JOURNAL, checkpoints, end, points, read_journal
 from scaling.store import Store, read_json
 from sweeps.sweep import Sweep
 
@@ -277,7 +276,8 @@ def test_cancel_checkpoints_what_runs_and_begins_nothing_more(make_sweep, home, 
 
 
 @pytest.mark.slow
-def test_ctrl_c_while_waiting_stops_the_workers_and_says_how_to_go_on(make_sweep, home):
+@pytest.mark.parametrize("place", ["--wait --workers 1", "--on inline"])
+def test_ctrl_c_stops_the_workers_says_how_to_go_on_and_ships(make_sweep, home, place):
     sweep = make_sweep(num_tokens=64 * 128 * 512)
     path = home / "sweep.jsonl"
     sweep.write(path)
@@ -286,9 +286,9 @@ def test_ctrl_c_while_waiting_stops_the_workers_and_says_how_to_go_on(make_sweep
 import signal, sys
 signal.signal(signal.SIGINT, signal.default_int_handler)
 from scaling.cli import main
-sys.exit(main(["submit", sys.argv[1], "--wait", "--workers", "1"]))
+sys.exit(main(["submit", *sys.argv[1:]]))
 """
-    command = [sys.executable, "-c", code, str(path)]
+    command = [sys.executable, "-c", code, str(path), *place.split()]
     waiting = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
     wait_until(lambda: (home / "sweeps/tiny/sweep.jsonl").exists())
     wait_until(lambda: sweep_status("tiny").counts.get("running") == 1)
@@ -297,5 +297,11 @@ sys.exit(main(["submit", sys.argv[1], "--wait", "--workers", "1"]))
     assert waiting.returncode == 130
     assert "what ran is checkpointed. `scaling retry tiny`" in err
     assert sweep_status("tiny").counts == {"stopped": 1}
-    state = json.loads((home / "runs" / sweep.entries[0].run_id / "state.json").read_text())
-    assert state["state"] == "stopped"
+    run_dir = Store.at(home).run_dir(sweep.entries[0].run_id)
+    assert read_json(run_dir / "state.json")["state"] == "stopped"
+
+    def shipped():
+        (position,) = [*run_dir.glob("shipped-*.json"), None][:1]
+        return position and read_json(position)["size"] == (run_dir / JOURNAL).stat().st_size
+
+    wait_until(shipped, 60)

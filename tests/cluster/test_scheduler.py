@@ -60,6 +60,12 @@ def test_accounting_sums_all_attempts_and_tells_how_the_one_before_ended():
     assert jobs["2_3"].before == "REQUEUED"
     assert jobs["2_5"].before == "TIMEOUT"  # it had 120 s
     assert gpu_seconds == 30 * 2 + 67 + 3600
+    assert jobs["2_0"].memory_mb == 100.0
+
+
+def test_memory_is_that_of_a_node():
+    jobs, _ = read_sacct("7|FAILED|9|1|billing=1,cpu=4,mem=3.50G,node=2|node[1-2]|1:0")
+    assert jobs["7"].memory_mb == 1792.0
 
 
 @pytest.fixture

@@ -192,6 +192,22 @@ def test_jobs_that_are_all_over_decide_what_became_of_a_run(
     assert [failure.cause for failure in status.failures] == ([cause] if cause else [])
 
 
+@pytest.mark.parametrize(
+    ("resources", "remedy"),
+    [
+        ({}, "scaling retry s --cause oom --set memory=1000MB"),  # twice the site's default
+        ({"memory": "3GB"}, "scaling retry s --cause oom --set memory=6GB"),
+    ],
+)
+def test_a_retry_for_want_of_memory_asks_for_twice_what_the_job_had(place, resources, remedy):
+    place("a", [START], **on_node("12_0"))
+    place.sweep("a")
+    place.queue([("a",)], slurm_jobs=["12"], resources=resources)
+    job = Job("12_0", "OUT_OF_MEMORY", nodes="n1", memory_mb=500.0)
+    (failure,) = sweep_status("s", answer=answer(job)).failures
+    assert failure.remedy == remedy
+
+
 def test_why_slurm_does_not_begin_is_said(place):
     place.sweep("a")
     place.queue([("a",)], slurm_jobs=["12"])
@@ -209,6 +225,15 @@ def test_a_canary_that_failed_is_named(place, home):
     gone = answer(Job("12", "FAILED", exit_code="1:0"), Job("13_0", "CANCELLED"))
     run = sweep_status("s", answer=gone).runs[0]
     assert (run.state, run.reason) == ("planned", "its canary failed: 0123: KeyError: 'x'")
+
+
+def test_a_canary_that_was_killed_is_named_by_its_job(place):
+    place.sweep("a")
+    place.queue([("a",)], slurm_jobs=["13"], canary=["12"])
+    gone = answer(Job("12", "OUT_OF_MEMORY", nodes="n1"), Job("13_0", "CANCELLED"))
+    run = sweep_status("s", answer=gone).runs[0]
+    expected = "its canary failed: job 12 ran out of memory on n1"
+    assert (run.state, run.reason) == ("planned", expected)
 
 
 def test_when_slurm_does_not_answer_the_folders_speak(place, monkeypatch, tmp_path):

@@ -113,8 +113,8 @@ def test_a_step_does_not_wait_for_what_is_made_while_it_runs():
         waited += time.perf_counter() - asked
         time.sleep(0.01)
     ahead.close()
-    # Two threads make a batch in 5 ms, half of what a step takes: only the first is waited for.
-    assert waited < 0.25 * (time.perf_counter() - began)
+    # Only the first batch is waited for; made in the step itself they would take half of the time.
+    assert waited < 0.35 * (time.perf_counter() - began)
 
 
 def test_nothing_is_made_beyond_the_last_step_nor_after_the_end():

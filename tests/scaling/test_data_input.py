@@ -11,6 +11,7 @@ import tarfile
 from pathlib import Path
 
 import numpy as np
+import pandas
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -18,6 +19,7 @@ import pytest
 from scaling.cli import main
 from scaling.data import describe_data, fetch_data
 from scaling.data.arrays import read_idx
+from scaling.data.info import DataInfo, write_info
 from scaling.data.packages import Package, content_sum, unpacked
 from scaling.data.python_source import GENERATED, python_files
 
@@ -196,6 +198,21 @@ def test_the_default_corpus_leaves_generated_files_out():
     assert not names & {"version.py", "_version.py", "__config__.py", "service_pb2.py"}
     assert not GENERATED.fullmatch("conversion.py")
     assert sum(path.stat().st_size for path in python_files()) > 50e6
+
+
+def test_a_corpus_of_other_versions_of_its_packages_is_said_so_and_stays(files, capsys):
+    folder = files / "data" / "python-source"
+    info = DataInfo("python-source", "0" * 16, "token", 9, 1, 256)
+    write_info(folder, info, origin={"numpy": np.__version__, "pandas": "0.1", "no-such": "2"})
+    for _ in range(2):
+        assert describe_data("python-source") == info
+    older = f"no-such 2 (now not installed), pandas 0.1 (now {pandas.__version__})"
+    assert capsys.readouterr().err.count(f"python-source was made from {older} and stays") == 1
+    assert main(["data", "list"]) == 0
+    assert f"python-source was made from {older}: runs keep to it" in capsys.readouterr().out
+    write_info(folder, info, origin={"numpy": np.__version__})
+    assert main(["data", "list"]) == 0
+    assert "made from" not in capsys.readouterr().out
 
 
 @pytest.mark.slow

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from cluster import sweep_status
+from cluster.scheduler import ask_queue
 from scaling.journal import end, read_journal
 from scaling.store import read_json
 
@@ -89,6 +91,26 @@ def test_preemption_checkpoints_and_goes_on(site, frozen, user_signals):
     steps = first_steps(site, sweep)
     assert len(steps) == 2
     assert steps[1] > 0
+
+
+def test_a_controller_that_dies_and_comes_back_changes_nothing(site, frozen):
+    """The run ends meanwhile; nothing that asks SLURM takes its silence for an end."""
+    sweep, job, pid = frozen()
+    site.cluster.stop_controller()
+    try:
+        status = sweep_status("s")
+        assert status.problem.startswith("squeue does not answer")
+        assert status.is_live
+        assert status.counts == {"running": 1}
+        assert ask_queue([job]).may_run(job)
+        thaw(pid)
+        run_dir = site.store.run_dir(sweep.entries[0].run_id)
+        site.until(lambda: end(read_journal(run_dir)), what="the end of the run")
+    finally:
+        site.cluster.start_controller()
+    finish(site, sweep, job)
+    assert first_steps(site, sweep) == [0]
+    site.until(lambda: attempts(site, job) == ["COMPLETED"], what="the accounting")
 
 
 def test_a_job_near_its_limit_checkpoints_and_goes_back_into_the_queue(site):

@@ -195,6 +195,16 @@ def test_a_group_width_that_does_not_divide_is_fixed_and_said(capsys):
             {"space": {"base": "anynetx-a", "order": {"widths": "up"}}, "models": 3},
             "order 'up' is none of increasing, decreasing",
         ),
+        (
+            {
+                "space": {
+                    "base": "anynetx-a",
+                    "parameters": {"depths": {"uniform": [1, 2], "multiple_of": 1, "each": 3}},
+                },
+                "models": 3,
+            },
+            "stages: depths 3, widths 4, bottleneck_ratios 4, group_widths 4: give all one each",
+        ),
     ],
 )
 def test_refused(block, message):

@@ -13,7 +13,8 @@ from analysis.cli import COLUMN_FLAGS
 from analysis.collect import load_curves, load_models, load_runs
 from analysis.fitting import Fit
 from analysis.fitting import fit as fit_law
-from analysis.laws import find_law
+from analysis.laws import law_for
+from scaling.schema import RUN_COLUMNS
 from scaling.terminal import note
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ def curves_of(args: argparse.Namespace) -> pd.DataFrame | None:
 def fit_of(args: argparse.Namespace, table: pd.DataFrame) -> Fit:
     """The fit that the arguments ask for."""
     law = args.law or ("power_floor" if args.x_col else "chinchilla")
-    needed = {find_law(law).output}
+    needed = {law_for(law, table).output}
     if not args.x_col and law == "chinchilla":
         needed |= {"num_params", "num_tokens"}
     for flag, name in NAMED:
@@ -141,9 +142,27 @@ def write_table(table: pd.DataFrame, path: Path) -> None:
         raise ValueError(f"-o {path}: a table is written as .csv, .jsonl or .parquet")
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.suffix == ".parquet":
-        table.to_parquet(path, index=False)
+        _counted(table).to_parquet(path, index=False)
     elif path.suffix == ".csv":
-        table.to_csv(path, index=False)
+        _counted(table).to_csv(path, index=False)
     else:
-        rows = table.astype(object).where(table.notna(), None).to_dict("records")
+        rows = records(table)
         path.write_text("".join(json.dumps(row, default=float) + "\n" for row in rows))
+
+
+def records(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """The rows of a run table as plain values; what is missing is None."""
+    counted = _counted(table)
+    rows = counted.astype(object).where(counted.notna(), None).to_dict("records")
+    return [{str(name): value for name, value in row.items()} for row in rows]
+
+
+def _counted(table: pd.DataFrame) -> pd.DataFrame:
+    """The run table with counts as integers, where a column's are whole and fit into 64 bits."""
+    counts = {}
+    for column in RUN_COLUMNS:
+        if column.kind == "int" and column.name in table.columns:
+            values = table[column.name].dropna()
+            if (values % 1 == 0).all() and (values.abs() < 2.0**63).all():
+                counts[column.name] = "Int64"
+    return table.astype(counts)

@@ -15,7 +15,7 @@ import numpy as np
 from analysis.cutoffs import Cutoff, cutoffs, log_size
 from analysis.fitting import fit
 from analysis.forecast import Forecast, spread
-from analysis.laws import LAWS, find_law
+from analysis.laws import LAWS, law_for
 from analysis.laws.base import Array, Law
 from analysis.observations import observe
 from analysis.regularised import regularised_fits
@@ -77,7 +77,7 @@ def forecast(
     Weights by the inverse of recent mean square errors: Bates and Granger 1969, *The combination
     of forecasts*, without the covariances, which few cut-offs cannot tell.
     """
-    laws = candidates(runs, x_col) if law == "auto" else (find_law(law),)
+    laws = candidates(runs, x_col) if law == "auto" else (law_for(law, runs),)
     x_cols = (x_col,) if x_col is not None else laws[0].inputs
     smallest = min(laws, key=lambda each: len(each.parameters))
     seen = observe(smallest, runs, x_cols, y_col, "log")

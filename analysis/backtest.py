@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from analysis.auto import candidates, forecast
 from analysis.cutoffs import cutoffs, log_size
-from analysis.laws import find_law
+from analysis.laws import law_for
 from analysis.laws.base import Law
 from analysis.observations import observe
 from scaling.errors import NoAnswerError
@@ -183,7 +183,7 @@ def backtest(
     from scaling.terminal import progress
 
     name = law if isinstance(law, str) else law.name
-    y_col = y_col or ("loss" if law == "auto" else find_law(law).output)
+    y_col = y_col or ("loss" if law == "auto" else law_for(law, runs).output)
     for column in (*by, *([train_col] if train_col else [])):
         if column not in runs.columns:
             have = ", ".join(map(str, runs.columns))
@@ -222,7 +222,7 @@ def _group(
     seed: int,
 ) -> Group:
     """All splits of one group; a group that is too small says so in its status."""
-    laws = candidates(runs, x_col) if law == "auto" else (find_law(law),)
+    laws = candidates(runs, x_col) if law == "auto" else (law_for(law, runs),)
     shape = min(laws, key=lambda each: len(each.parameters))
     x_cols = shape.inputs if x_col is None else (x_col,)
     try:

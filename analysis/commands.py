@@ -14,6 +14,7 @@ from analysis.arguments import (
     curves_of,
     family_of,
     fit_of,
+    records,
     table_of,
     write_table,
 )
@@ -23,6 +24,7 @@ from analysis.design_commands import compound, edf, pareto
 from analysis.fitted_text import certificate, latex_table, print_checklist
 from analysis.fitting import Fit
 from analysis.fitting import fit as fit_law
+from analysis.isoflop import TOO_FEW
 from analysis.isoflop import isoflop as find_minima
 from analysis.next_command import next
 from analysis.pictures import plot, report
@@ -63,7 +65,7 @@ def runs(args: argparse.Namespace) -> int:
         write_table(table, Path(args.output))
         note(f"{len(table)} rows written to {args.output}")
     if args.json:
-        print_json(table.astype(object).where(table.notna(), None).to_dict("records"))
+        print_json(records(table))
     elif not args.output:
         shown = _shown(table)
         rows = table[shown].head(args.limit).itertuples(index=False, name=None)
@@ -110,8 +112,8 @@ def fit(args: argparse.Namespace) -> int:
         rows.append((parameter.name, value, low, high, parameter.unit, parameter.means))
     for name, means in (("a", "N* ~ C^a"), ("b", "D* ~ C^b")):
         if name in found:
-            low, high = found["ci"].get(name, (None, None))
-            rows.append((name, found[name], low, high, "", means))
+            at = found["ci"].get(f"exponent_{name}") or found["ci"].get(name, (None, None))
+            rows.append((name, found[name], *at, "", means))
     percent = f"{100 * args.level:g} %"
     print_table(fitted.formula(), ("", "value", f"{percent} from", "to", "unit", "meaning"), rows)
     print(f"{fitted.law.source}")
@@ -162,7 +164,9 @@ def fit_values(fitted: Fit, level: float = 0.9) -> dict[str, Any]:
         try:
             found["a"], found["b"] = fitted.exponents()
             if fitted.draws is not None:
-                ci.update({k: list(v) for k, v in fitted.exponents_ci(level).items()})
+                both = {k: list(v) for k, v in fitted.exponents_ci(level).items()}
+                # some laws have parameters a and b
+                ci.update({f"exponent_{k}" if k in ci else k: v for k, v in both.items()})
         except NoAnswerError as error:
             found["a"] = found["b"] = None
             note(f"no allocation exponents: {error}")
@@ -188,10 +192,12 @@ def isoflop(args: argparse.Namespace) -> int:
     rows = [
         (b["flops"], b["num_params"], *b["num_params_ci"], b["num_tokens"], b["loss"],
          b["n_sizes"], b["status"])
-        for b in values["budgets"]
+        for b in values["budgets"] if not b["status"].startswith(TOO_FEW)
     ]  # fmt: skip
     header = ("flops", "N*", "90 % from", "to", "D*", "loss", "sizes", "status")
     print_table(f"{args.source}: minima by {found.method}", header, rows)
+    if left := len(values["budgets"]) - len(rows):
+        print(f"{left} of {len(values['budgets'])} budgets have {TOO_FEW}")
     for name, what in (("a", "N* ~ C^a"), ("b", "D* ~ C^b")):
         low, high = values[f"{name}_ci"]
         print(f"{what}: {name} = {values[name]:.4f} (90 %: {low:.4f} to {high:.4f})")

@@ -9,7 +9,7 @@ import numpy as np
 
 from analysis.certificate import certify, probes
 from analysis.fitted import Fit
-from analysis.laws import find_law
+from analysis.laws import law_for
 from analysis.laws.base import Array, Law, scales
 from analysis.newton import minimise
 from analysis.observations import observe
@@ -50,7 +50,8 @@ def fit(
     Parameters
     ----------
     law : str or Law
-        A name in ``LAWS``, a formula such as ``"L = E + A / num_params**alpha"``, or a ``Law``.
+        A name in ``LAWS``, a formula such as ``"L = E + A / width**alpha"`` whose inputs are
+        columns of ``runs`` (or N, D, C, U), or a ``Law``.
     runs : DataFrame
         One row per run (``scaling/schema.py``). Rows with an ``exclude_reason`` or without a
         usable value are left out and listed in ``excluded``.
@@ -87,7 +88,7 @@ def fit(
     ValueError
         If the law, a column or an option is not known, or the rows are too few.
     """
-    law = find_law(law)
+    law = law_for(law, runs)
     if fixed:
         law = law.hold(fixed)
     space = space or law.space

@@ -18,6 +18,7 @@ smallest and the largest size, and so in at least half of the draws.
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 Array = NDArray[np.float64]
 Method = Literal["parabola", "akima"]
 NOISE = 0.002  # relative seed noise at low loss, Porian et al. 2024, appendix B
+TOO_FEW = "too few sizes"
 _GRID = 25
 _SPAN = 1.5  # FLOPs of one budget agree within this factor
 _SE_FLOOR = 0.33  # of the spacing of sizes, Porian et al. 2024
@@ -178,7 +180,8 @@ def isoflop(
     minima = tuple(_minimum(budget, method, noise, draws, rng) for budget in budgets)
     good = [m for m in minima if m.status == "ok"]
     if len(good) < 2:
-        why = "; ".join(f"{m.flops:.3g} FLOPs, {m.n_sizes} sizes: {m.status}" for m in minima)
+        how = Counter(m.status for m in minima)
+        why = "; ".join(f"{number} {status}" for status, number in how.most_common())
         raise NoAnswerError(
             f"{len(good)} of {len(minima)} budgets have an interior minimum, an exponent needs 2 "
             f"({why}): widen the range of sizes"
@@ -287,7 +290,7 @@ def _minimum(
     none = np.full(draws, np.nan)
     needed = 3 if method == "parabola" else 5
     if k < needed or budget.span > _SPAN:
-        status = f"too few sizes ({method} needs {needed})"
+        status = f"{TOO_FEW} ({method} needs {needed})"
         if budget.span > _SPAN:
             status = f"no one budget: FLOPs differ {budget.span:.2g}-fold"
         return Minimum(budget.flops, np.nan, np.nan, np.nan, status, k, np.nan, none)

@@ -29,13 +29,13 @@ PASSES = 200
 def minimise(
     problem: Problem,
     theta: Array,
-    small: float = 1e-12,
+    small: float = 1e-10,
     reach: float = 2.0,
     coarse: bool = False,
 ) -> tuple[Array, Array]:
     """Local minima ``(k, p)`` from the starts ``theta (k, p)`` and their objectives ``(k,)``.
 
-    A draw is done when the next Newton step promises to gain less than ``small`` of it. The
+    A draw is done after a Newton step that promised to gain less than ``small`` of it. The
     continuation starts at ``reach`` times the median residual: from far off all starts go down
     one valley, from near each finds the minimum of its own neighbourhood. With ``coarse`` it runs
     in single precision, in which many draws take half the time; the last steps do not.

@@ -68,10 +68,12 @@ def observe(
         _mark(reasons, name, values[name], positive=True)
     _mark(reasons, y_col, values[y_col], positive=space == "log")
     _mark(reasons, "weight", w, positive=True)
-    used = np.flatnonzero([not reason for reason in reasons])
+    usable = np.ones(len(runs), dtype=bool)
+    usable[list(reasons)] = False
+    used = np.flatnonzero(usable)
     ids = runs["run_id"].tolist() if "run_id" in runs else [None] * len(runs)
     excluded = tuple(
-        {"row": i, "run_id": ids[i], "reason": reason} for i, reason in enumerate(reasons) if reason
+        {"row": i, "run_id": ids[i], "reason": reason} for i, reason in sorted(reasons.items())
     )
     if len(used) < len(law.parameters):
         raise ValueError(
@@ -92,21 +94,22 @@ def observe(
     )
 
 
-def _reasons(runs: pd.DataFrame) -> list[str]:
+def _reasons(runs: pd.DataFrame) -> dict[int, str]:
+    """Why a row is left out, by its number, where the table itself says so."""
     if "exclude_reason" not in runs:
-        return [""] * len(runs)
-    return [
-        str(reason) if isinstance(reason, str) and reason.strip() else ""
-        for reason in runs["exclude_reason"]
-    ]
+        return {}
+    return {
+        i: reason
+        for i, reason in enumerate(runs["exclude_reason"])
+        if isinstance(reason, str) and reason.strip()
+    }
 
 
-def _mark(reasons: list[str], name: str, values: Array, positive: bool) -> None:
+def _mark(reasons: dict[int, str], name: str, values: Array, positive: bool) -> None:
     wrong = ~np.isfinite(values) | ((values <= 0) if positive else False)
-    for i in np.flatnonzero(wrong):
-        if not reasons[i]:
-            value = values[i]
-            reasons[i] = f"{name} missing" if np.isnan(value) else f"{name} is {value:g}"
+    for i in np.flatnonzero(wrong).tolist():
+        value = values[i]
+        reasons.setdefault(i, f"{name} missing" if np.isnan(value) else f"{name} is {value:g}")
 
 
 def _numbers(runs: pd.DataFrame, name: str) -> Array:

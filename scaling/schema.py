@@ -14,6 +14,8 @@ from dataclasses import dataclass
 class Column:
     """One column: ``name``, ``kind`` (``str``, ``int``, ``float``), ``unit``, what it ``means``.
 
+    Counts are ``int``; a table in memory holds them as floats, for some of a file are missing.
+
     ``spellings`` are other names (compared in lower case, without spaces, dashes or
     underscores) under which somebody else's file may hold the same quantity.
     """
@@ -32,28 +34,28 @@ RUN_COLUMNS: tuple[Column, ...] = (
     Column("family", "str", "", "model family"),
     Column(
         "num_params",
-        "float",
+        "int",
         "parameters",
         "N: all trainable parameters, embeddings and output head included",
         ("n", "params", "parameters", "nparams", "numparameters", "modelsize", "totalparams"),
     ),
     Column(
         "num_params_non_embedding",
-        "float",
+        "int",
         "parameters",
         "N without token embeddings and without the output head (Kaplan et al. 2020, sec. 2.1)",
         ("nonembeddingparams", "paramsnonembedding", "nnonemb"),
     ),
     Column(
         "num_params_matmul",
-        "float",
+        "int",
         "parameters",
         "weights that enter a matrix product: blocks and output head",
     ),
-    Column("num_params_block", "float", "parameters", "matrices of the blocks (12 L d^2)"),
+    Column("num_params_block", "int", "parameters", "matrices of the blocks (12 L d^2)"),
     Column(
         "num_tokens",
-        "float",
+        "int",
         "tokens or examples (data_unit)",
         "D: training tokens (examples for families that see examples), repeats counted",
         ("d", "tokens", "ntokens", "trainingtokens", "numexamples", "examples", "datasize"),
@@ -61,32 +63,32 @@ RUN_COLUMNS: tuple[Column, ...] = (
     Column("data_unit", "str", "", "what num_tokens counts: token or example"),
     Column(
         "num_unique_tokens",
-        "float",
+        "int",
         "tokens or examples",
         "U: distinct training tokens among num_tokens",
         ("u", "uniquetokens"),
     ),
     Column(
         "flops",
-        "float",
+        "int",
         "FLOPs",
         "C: exact training FLOPs of this run by itself (1 MAC = 2 FLOPs, 3 x forward)",
         ("c", "compute", "trainingflops", "trainflops", "totalflops", "flop", "budget"),
     ),
-    Column("flops_6nd", "float", "FLOPs", "6 x num_params x num_tokens"),
+    Column("flops_6nd", "int", "FLOPs", "6 x num_params x num_tokens"),
     Column(
         "flops_kaplan",
-        "float",
+        "int",
         "FLOPs",
         "3 (2 N_non_embedding + 2 L T d) D (Kaplan et al. 2020, eq. 2.2)",
     ),
     Column(
         "flops_chinchilla",
-        "float",
+        "int",
         "FLOPs",
         "3 x forward with embeddings, logits and softmax (Hoffmann et al. 2022, appendix F)",
     ),
-    Column("flops_spent", "float", "FLOPs", "FLOPs computed for this run (a shared trunk once)"),
+    Column("flops_spent", "int", "FLOPs", "FLOPs computed for this run (a shared trunk once)"),
     Column(
         "loss",
         "float",
@@ -98,11 +100,9 @@ RUN_COLUMNS: tuple[Column, ...] = (
     Column("bits_per_byte", "float", "bits/byte", "loss / (ln 2 x bytes per token)", ("bpb",)),
     Column("error", "float", "fraction", "held-out classification error (top 1)", ("errorrate",)),
     Column(
-        "macs_forward", "float", "MACs", "multiply-accumulates of a forward pass, per unit of data"
+        "macs_forward", "int", "MACs", "multiply-accumulates of a forward pass, per unit of data"
     ),
-    Column(
-        "activations", "float", "elements", "outputs of all products of a forward pass, per unit"
-    ),
+    Column("activations", "int", "elements", "outputs of all products of a forward pass, per unit"),
     Column("axis", "str", "", "what was scaled: base, depth, width, resolution, compound, search"),
     Column("phi", "float", "", "compound coefficient (Tan & Le 2019, eq. 3)"),
     Column("depth_multiplier", "float", "", "asked depth over the base model's"),
@@ -114,7 +114,7 @@ RUN_COLUMNS: tuple[Column, ...] = (
     Column("space", "str", "", "design space that the model was drawn from"),
     Column("seed", "int", "", "seed of initialisation and data order"),
     Column("lr", "float", "", "peak learning rate", ("learningrate",)),
-    Column("batch_size", "float", "tokens or examples", "tokens (examples) per step", ("bs",)),
+    Column("batch_size", "int", "tokens or examples", "tokens (examples) per step", ("bs",)),
     Column("seconds", "float", "s", "time spent training this run"),
     Column(
         "inference_seconds",

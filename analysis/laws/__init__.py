@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from analysis.laws.base import Law, Parameter
 from analysis.laws.bnsl import BNSL0, BNSL1, BNSL2, BNSL3
 from analysis.laws.chinchilla import CHINCHILLA, CHINCHILLA_SYMMETRIC
-from analysis.laws.formula import formula_law
+from analysis.laws.formula import SYMBOLS, formula_law
 from analysis.laws.gadre import GADRE
 from analysis.laws.kaplan import KAPLAN
 from analysis.laws.own import callable_law
@@ -15,6 +17,9 @@ from analysis.laws.saturating import M3, M4
 from analysis.laws.sigmoid import SIGMOID
 from analysis.laws.step_law import STEP_LAW_BATCH, STEP_LAW_LR
 from scaling.names import refuse_unknown
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 LAWS: dict[str, Law] = {
     law.name: law
@@ -50,4 +55,9 @@ def find_law(law: str | Law, inputs: tuple[str, ...] | None = None) -> Law:
     return refuse_unknown(law, LAWS, "law")
 
 
-__all__ = ["LAWS", "Law", "Parameter", "callable_law", "find_law", "formula_law"]
+def law_for(law: str | Law, table: pd.DataFrame) -> Law:
+    """``find_law``; in a formula, the columns of ``table`` are inputs too."""
+    return find_law(law, tuple(str(c) for c in table.columns if str(c) not in SYMBOLS))
+
+
+__all__ = ["LAWS", "Law", "Parameter", "callable_law", "find_law", "formula_law", "law_for"]

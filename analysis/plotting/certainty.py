@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from analysis.plotting.style import BLUE, INK, MUTED, VERMILION, log_axis, new_figure, styled
 from scaling.errors import NoAnswerError
@@ -47,6 +48,7 @@ def profile(fit: Fit, level: float = 0.9) -> Figure:
             shown = " to ".join(f"{end:.3g}" if np.isfinite(end) else "?" for end in (low, high))
             axes.set_title(f"{fit.params[name]:.4g}   ({100 * level:g} %: {shown})", fontsize=8,
                            fontweight="normal")  # fmt: skip
+            axes.xaxis.set_major_locator(MaxNLocator(4))
             axes.set_xlabel(f"${symbols[name]}$")
         panels[0][0].set_ylabel("objective above its minimum (%)")
     return figure

@@ -115,3 +115,10 @@ def test_rows_left_out_are_counted():
 def test_nothing_to_predict_is_no_answer():
     with pytest.raises(NoAnswerError, match="0 to predict"):
         run(curves().assign(train=1), train_col="train")
+
+
+def test_a_law_without_a_value_where_it_is_asked_says_so():
+    x = np.arange(1.0, 25.0)
+    runs = pd.DataFrame({"x": x, "loss": np.maximum(10.0 - x, 0.5), "train": (x <= 8).astype(int)})
+    with pytest.raises(NoAnswerError, match=r"no positive value at 1[45] of 16 held-out runs"):
+        backtest(runs, law="L = A - B * x", x_col="x", train_col="train")

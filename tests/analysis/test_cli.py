@@ -164,6 +164,7 @@ def test_runs_shows_filters_and_writes(scaling_command, sweep, tmp_path):
         again = json.loads(out)
         assert [r["exclude_reason"] for r in again][-1] == "planned: not run yet"
         assert again[0]["loss"] == rows[0]["loss"]
+        assert {type(row["seed"]) for row in again} == {int}
 
 
 def test_a_planned_run_is_excluded_and_listed(scaling_command, sweep):

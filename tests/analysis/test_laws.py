@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 from scipy.optimize import approx_fprime, brentq
 
 from analysis import LAWS, Fit, fit
+from analysis.allocation import optimal
+from scaling.cli import main
 from tests.analysis.planted import PARAMS, design, table
 
 NAMES = sorted(LAWS)
@@ -163,3 +166,41 @@ def test_held_parameters_stay() -> None:
         fit("chinchilla", table("chinchilla"), fixed={"alhpa": 0.3})
     with pytest.raises(ValueError, match="leave one to fit"):
         fit("power", table("power"), fixed={"A": 1.0, "alpha": 0.3})
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_law_is_fitted_drawn_and_printed_from_the_command_line(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "runs.csv"
+    table(name, n=40, noise=0.005).to_csv(path, index=False)
+    words = ["fit", str(path), "--law", name, "--bootstrap", "8", "--json"]
+    if len(LAWS[name].inputs) == 1:
+        words += ["--x-col", LAWS[name].inputs[0]]
+    assert main(words) == 0
+    found = json.loads(capsys.readouterr().out)
+    in_plane = LAWS[name].inputs[:2] == ("num_params", "num_tokens") and name != "step_law_lr"
+    names = list(LAWS[name].names)
+    names += [k if k not in names else f"exponent_{k}" for k in ("ab" if in_plane else "")]
+    assert sorted(found["ci"]) == sorted(names)
+    if name == "gadre":  # whose parameters a and b are no exponents
+        assert found["ci"]["a"][0] > 10 > found["ci"]["exponent_a"][1]
+    if in_plane:
+        assert 0 < found["a"] < 1
+
+
+def test_with_all_data_unique_repeated_data_is_planned_as_chinchilla_where_it_is() -> None:
+    """Where parameters are not in excess of what U = D asks for, the laws agree."""
+    repeated, plain = LAWS["repeated_data"], LAWS["chinchilla"]
+    params = repeated.vector(PARAMS["repeated_data"])
+    n, d, loss = optimal(repeated, params, 1e22)
+    assert n * d == pytest.approx(1e22 / 6)
+    expected = optimal(plain, params[:5], 1e22)
+    assert (float(n), float(loss)) == pytest.approx(
+        (float(expected[0]), float(expected[2])), rel=1e-3
+    )
+
+
+def test_negative_values_stand_in_brackets() -> None:
+    law = fit("sigmoid", table("sigmoid", n=40, noise=0.001))
+    assert "+ (-0.6" in law.formula()

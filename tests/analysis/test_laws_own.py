@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -89,3 +91,14 @@ def test_a_callable_is_a_law() -> None:
 def test_a_callable_without_inputs_is_refused() -> None:
     with pytest.raises(ValueError, match="0 inputs"):
         callable_law(lambda E, A: E + A)
+
+
+def test_the_columns_of_the_table_are_inputs_of_a_formula() -> None:
+    rng = np.random.default_rng(0)
+    runs = pd.DataFrame({"width": rng.uniform(16, 256, 40), "depth": rng.uniform(2, 30, 40)})
+    runs["loss"] = 1.5 + 8 / runs.width**0.5 + 2 / runs.depth**0.8
+    law = fit("L = E + A / width**p + B / depth**q", runs)
+    assert law.x_cols == ("width", "depth")
+    assert law.params == pytest.approx({"E": 1.5, "A": 8, "p": 0.5, "B": 2, "q": 0.8}, rel=1e-4)
+    again = Fit.from_dict(json.loads(json.dumps(law.to_dict())))
+    np.testing.assert_allclose(again.predict(runs), runs["loss"], rtol=1e-6)

@@ -11,6 +11,7 @@ from scipy.optimize import minimize_scalar
 from analysis import LAWS, fit
 from analysis.planning import Budget, cost_of, plan
 from scaling.errors import NoAnswerError
+from tests.analysis.planted import table
 
 
 class Known:
@@ -176,3 +177,9 @@ def test_the_cost_of_runs_is_what_they_show(planted_runs):
 def test_a_budget_buys_tokens():
     budget = Budget(cost=6.0, inference_tokens=3e9)
     assert budget.tokens(np.array([1e9]), 1e20)[0] == pytest.approx(1e20 / 6e9 - 1e9)
+
+
+def test_a_law_of_something_else_than_loss_is_not_planned():
+    runs = table("step_law_lr", n=30)
+    with pytest.raises(ValueError, match="step_law_lr is one of lr in num_params, num_tokens"):
+        plan(fit("step_law_lr", runs, starts=0), [1e20])

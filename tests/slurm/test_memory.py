@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -14,22 +15,25 @@ from tests.slurm.conftest import NO_SERVER
 
 pytestmark = [pytest.mark.slurm, pytest.mark.slow, pytest.mark.xdist_group("slurm")]
 
-POLLING = {"JobAcctGatherParams": "OverMemoryKill", "JobAcctGatherFrequency": "task=1"}
-CGROUP = {"TaskPlugin": "task/cgroup"}
-TABLE = {}
 HAS_CGROUPS = Path("/sys/fs/cgroup/memory/cgroup.procs").exists()  # of version 1
+# The kernel kills one process of a job, or SLURM, which polls, the whole job. One of them is
+# tested, for they take minutes: SCALING_SLURM_KILLER=polling asks for the other.
+KILLERS = {
+    "cgroup": {"TaskPlugin": "task/cgroup"},
+    "polling": {"JobAcctGatherParams": "OverMemoryKill", "JobAcctGatherFrequency": "task=1"},
+}
+KILLER = os.environ.get("SCALING_SLURM_KILLER") or ("cgroup" if HAS_CGROUPS else "polling")
 
 
-@pytest.fixture(params=["polling", *(["cgroup"] if HAS_CGROUPS else [])])
-def killer(request, slurm):
-    """SLURM itself kills the whole job, or the kernel one process of it."""
-    with slurm.configured(**(POLLING if request.param == "polling" else CGROUP)):
-        yield request.param
+@pytest.fixture
+def killer(slurm):
+    """A cluster where a job's memory is a limit."""
+    with slurm.configured(**KILLERS[KILLER]):
+        yield
 
 
-def test_a_run_out_of_memory_is_named_and_ends_with_more_and_its_neighbours_without(
-    site, killer, capsys
-):
+@pytest.mark.usefixtures("killer")
+def test_a_run_out_of_memory_is_named_and_ends_with_more_and_its_neighbours_without(site, capsys):
     """39 million parameters with Adam take 0.9 GB; a small run, which comes first, 0.3 GB."""
     small = site.sweep(num_tokens=2048 * 900, batch_size=64)
     large = site.sweep(width=1280, depth=2, num_tokens=128)
@@ -55,6 +59,4 @@ def test_a_run_out_of_memory_is_named_and_ends_with_more_and_its_neighbours_with
     command = failure.remedy.split()[1:]
     assert main([*command, "--json", "--wait", "--tracking-uri", NO_SERVER]) == 0
     assert json.loads(capsys.readouterr().out)["submitted"] == [hog]
-    if "undisturbed" not in TABLE:  # the same for both
-        TABLE["undisturbed"] = site.undisturbed(sweep)
-    assert site.table(sweep) == TABLE["undisturbed"]
+    assert site.table(sweep) == site.undisturbed(sweep)

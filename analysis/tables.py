@@ -184,10 +184,15 @@ def doubts(frame: pd.DataFrame, first_line: int = 1) -> list[str]:
                 "billions; plain counts are wanted"
             )
         elif not 1e-4 < d / n < 1e6:
-            small, value = ("num_tokens", d) if d < n else ("num_params", n)
+            (low, small), (high, large) = sorted(((n, "num_params"), (d, "num_tokens")))
+            who, value, looks = (
+                (small, low, "like millions or billions")
+                if low < 1e6
+                else (large, high, "1e6 or 1e9 times too large")
+            )
             found.append(
-                f"{small} is {value:.3g} in the median, {d / n:.2g} tokens per parameter: it "
-                "looks like millions or billions; plain counts are wanted"
+                f"{who} is {value:.3g} in the median, {d / n:.2g} tokens per parameter: it looks "
+                f"{looks}; plain counts are wanted"
             )
     twice = frame.duplicated(keep=False) & (frame["exclude_reason"] == "")
     if twice.any():

@@ -343,7 +343,7 @@ def _wait_for(store: Store, submission: Submission) -> None:
 
     try:
         with watching(store, submission.sweep):
-            while not all(job.done() for job in submission.jobs):
+            while not all(_has_ended(job) for job in submission.jobs):
                 time.sleep(0.2)
     except KeyboardInterrupt:
         note("stopping the workers; they write their checkpoints ...")
@@ -354,6 +354,11 @@ def _wait_for(store: Store, submission: Submission) -> None:
             time.sleep(0.5)
         _say_how_to_go_on(submission.sweep)
         raise
+
+
+def _has_ended(job: Any) -> bool:
+    """Whether a job has its result and its process is gone; the one is a little before the other."""
+    return bool(job.done()) and not ProcessId.of(int(job.job_id)).started
 
 
 def _check_all_done(store: Store, submission: Submission, queue: Queue) -> None:

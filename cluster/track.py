@@ -80,13 +80,13 @@ def start_shipper(store: Store, name: str, uri: str) -> subprocess.Popen[bytes]:
 def take_over(store: Store, sweep: Sweep, uri: str, shipper: subprocess.Popen[bytes]) -> None:
     """End the shipper and deliver the rest here, where nothing is left to be polite to.
 
-    Should others still work on the sweep, they get another.
+    While somebody works on the sweep (jobs after Ctrl-C, another submission), it goes on.
     """
+    if sweep_status(sweep.name, store.root).is_live:
+        return
     shipper.terminate()
     shipper.wait()
     deliver(store, sweep, uri)
-    if sweep_status(sweep.name, store.root).is_live:
-        start_shipper(store, sweep.name, uri)
 
 
 def deliver_in_time(store: Store, sweep: Sweep, uri: str) -> None:

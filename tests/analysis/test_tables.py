@@ -170,3 +170,11 @@ def test_one_row_in_another_unit_is_named_without_flops(tmp_path, column, factor
     whole = frame.assign(**{column: np.geomspace(1e7, 1e9, 12)})
     again = read_table(write(tmp_path, whole.to_csv(index=False)))
     assert not [n for n in again.attrs["notes"] if "differ" in n]
+
+
+def test_sizes_too_large_by_a_million_are_named(tmp_path):
+    rows = "".join(f"{n:g},{20 * n / 1e6:g},3.0\n" for n in np.geomspace(1e13, 1e15, 6))
+    table = read_table(write(tmp_path, "num_params,num_tokens,loss\n" + rows))
+    [note] = [n for n in table.attrs["notes"] if "in the median" in n]
+    assert note.startswith("num_params is 1.11e+14")
+    assert "1e6 or 1e9 times too large" in note

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import subprocess
 import threading
 
-from cluster import ship, submit
+import pytest
+
+from cluster import ship, submit, track
 from cluster.lease import claim
 from cluster.process import ProcessId
 from cluster.queue import Queue
@@ -92,3 +95,21 @@ def test_delivery_waits_for_a_shipper_that_is_about_to_end(make_sweep, store_rea
     assert shipped.problem == "another process ships sweep 'tiny' right now"
     threading.Timer(1.0, lease.release).start()
     assert ship_sweep("tiny", tracking_uri=store_ready, patience=60).complete == 1
+
+
+@pytest.mark.parametrize("live", [False, True])
+def test_the_shipper_is_ended_only_when_nobody_works_on_the_sweep(
+    make_sweep, store_ready, home, live
+):
+    """Jobs go on after Ctrl-C, and another submission may have no shipper but this one."""
+    store, sweep = Store.at(home), make_sweep()
+    submit(sweep, on="inline", tracking_uri=NO_SERVER)
+    jobs = [ProcessId.of()] if live else []
+    Queue.new(store.sweep_dir("tiny"), [], {}).with_jobs(jobs).write()
+    shipper = subprocess.Popen(["sleep", "60"])
+    track.take_over(store, sweep, store_ready, shipper)
+    assert (shipper.poll() is None) == live
+    delivered = Tracker(store_ready, "tiny").is_delivered(store.run_dir(sweep.entries[0].run_id))
+    assert delivered != live
+    shipper.kill()
+    shipper.wait()

@@ -201,8 +201,9 @@ def pareto(args: argparse.Namespace) -> int:
         print_json(found.to_dict())
         return 0
     metric = "error (%)" if found.metric == "error" else found.metric
-    header = ("family", "model", *(HEADERS[cost] for cost in found.costs), metric, "frontier in")
-    print_table(f"{args.source}: {len(found.models)} models", header, table_rows(found))
+    header = ("family", "model", *(HEADERS[cost] for cost in found.costs), metric)
+    title = f"{args.source}: {len(found.models)} models, * on the frontier in this cost"
+    print_table(title, header, table_rows(found))
     said = {
         "seconds_per_example": "training: measured, with held-out evaluation",
         "inference_seconds": "inference: measured on held-out data in batches of 64",

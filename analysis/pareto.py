@@ -17,6 +17,7 @@ import numpy as np
 from analysis.complexity import metric_of, usable, with_complexity
 from analysis.envelope import lower_envelope
 from scaling.energy import PUE
+from scaling.terminal import format_value
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -139,7 +140,10 @@ def _name(row: Any) -> str:
 
 
 def table_rows(found: Pareto) -> list[tuple[Any, ...]]:
-    """The rows of the printed table: costs in their usual units, error in percent."""
+    """The rows of the printed table: costs in their usual units, error in percent.
+
+    A cost is followed by a star where the model is on its frontier.
+    """
     rows = []
     percent = found.metric == "error"
     for i, row in enumerate(found.models.to_dict("records")):
@@ -147,22 +151,14 @@ def table_rows(found: Pareto) -> list[tuple[Any, ...]]:
         good = f"{100 * value:.2f}" if percent else f"{value:.4f}"
         if np.isfinite(sd):
             good += f" ± {100 * sd:.2f}" if percent else f" ± {sd:.4f}"
-        on = [_SHORT[cost] for cost in found.costs if i in found.frontier[cost]]
-        label = row.get("family") or ""
-        rows.append(
-            (label, row["name"], *(_scaled(row, c) for c in found.costs), good, " ".join(on))
-        )
+        costs = [
+            f"{format_value(_scaled(row, cost))} {'*' if i in found.frontier[cost] else ' '}"
+            for cost in found.costs
+        ]
+        rows.append((row.get("family") or "", row["name"], *costs, good))
     return rows
 
 
-_SHORT = {
-    "flops_forward": "FLOPs",
-    "num_params": "params",
-    "activations": "acts",
-    "inference_seconds": "inference",
-    "seconds_per_example": "training",
-    "kwh_estimated": "kWh",
-}
 HEADERS = {
     "flops_forward": "FLOPs (M)",
     "num_params": "params (M)",

@@ -159,13 +159,8 @@ def submit(
     from cluster.trunks import tidy_up_after
 
     tidy_up_after(store, (entry.spec for entry in sweep if entry.run_id not in ends))
-    from cluster.track import (
-        deliver,
-        deliver_in_time,
-        prepare_tracking,
-        start_shipper,
-        take_over,
-    )
+    from cluster.ship import start_shipper
+    from cluster.track import deliver, deliver_in_time, prepare_tracking, take_over
 
     if not chosen:
         deliver(store, sweep, uri)
@@ -357,7 +352,7 @@ def _wait_for(store: Store, submission: Submission) -> None:
 
 
 def _has_ended(job: Any) -> bool:
-    """Whether a job has its result and its process is gone; the one is a little before the other."""
+    """Whether a job has its result, and its process, which ends a little later, is gone."""
     return bool(job.done()) and not ProcessId.of(int(job.job_id)).started
 
 

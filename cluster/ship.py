@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -27,6 +28,7 @@ SLURM_SECONDS = 20.0  # a controller has others to serve
 SHIP_SHARE = 50  # a pass takes at most one part in so many of a processor
 LONGEST_SECONDS = 60.0
 WISH = "wish"
+SHIPPER_LOG = "shipper.log"
 
 
 @dataclass(frozen=True)
@@ -66,17 +68,39 @@ def ship_sweep(
     rows = read_rows(store, name)
     tracker = Tracker(tracking_uri or store.tracking_uri, name)
     folder, until = _shipper_dir(store, tracker), time.monotonic() + patience
-    while (lease := claim(folder)) is None:
+    lease = claim(folder)
+    if lease is None:
+        write_atomic(folder / WISH, "")  # the other's nap ends
+    while lease is None:
         if time.monotonic() > until:
             return Shipped(0, 0, f"another process ships sweep {name!r} right now")
         time.sleep(0.5)
+        lease = claim(folder)
     with lease:
-        return _ship(store, tracker, rows, sweep_status(name, root, rows=rows), set())
+        (folder / WISH).unlink(missing_ok=True)
+        shipped = _ship(store, tracker, rows, sweep_status(name, root, rows=rows), set())
+    if (folder / WISH).exists():  # a shipper came meanwhile, and ended because this one was here
+        start_shipper(store, name, tracker.uri)
+    return shipped
 
 
 def _shipper_dir(store: Store, tracker: Tracker) -> Path:
     """The folder whose lease the one shipper of a sweep and a tracking store holds."""
     return store.sweep_dir(tracker.experiment) / "shipper" / tracker.key
+
+
+def start_shipper(store: Store, name: str, uri: str) -> subprocess.Popen[bytes]:
+    """The sweep's shipper as a process of its own, which outlives this one."""
+    log = store.sweep_dir(name) / SHIPPER_LOG  # which the shipper of an earlier one may write
+    command = [sys.executable, "-m", "cluster.ship", "--root", str(store.root), "--sweep", name]
+    with log.open("ab") as output:
+        return subprocess.Popen(
+            [*command, "--tracking-uri", uri],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
 
 
 def follow(
@@ -107,11 +131,18 @@ def follow_alone(name: str, *, root: str, tracking_uri: str) -> Shipped | None:
     """
     folder = _shipper_dir(Store.at(root), Tracker(tracking_uri, name))
     wish, shipped = folder / WISH, None
+
+    def nap(seconds: float) -> None:
+        until = time.monotonic() + seconds
+        while time.monotonic() < until and not wish.exists():
+            time.sleep(0.5)
+        wish.unlink(missing_ok=True)  # the look that follows sees all that it was written for
+
     write_atomic(wish, "")
     while wish.exists() and (lease := claim(folder)) is not None:
         with lease:
             wish.unlink(missing_ok=True)
-            shipped = follow(name, root=root, tracking_uri=tracking_uri)
+            shipped = follow(name, root=root, tracking_uri=tracking_uri, sleep=nap)
     return shipped
 
 

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import shlex
 import subprocess
-import sys
 from typing import TYPE_CHECKING
 
-from cluster.ship import LONGEST_SECONDS, Shipped, ship_sweep
+from cluster.ship import LONGEST_SECONDS, Shipped, ship_sweep, start_shipper
 from cluster.status import sweep_status
 from scaling.store import Store
 from scaling.terminal import note
@@ -21,7 +20,6 @@ from scaling.tracking_errors import TrackingError
 if TYPE_CHECKING:
     from sweeps import Sweep
 
-SHIPPER_LOG = "shipper.log"
 PATIENCE_SECONDS = 20.0
 
 
@@ -61,20 +59,6 @@ N, D, C and their log10. A run's truth is its journal; this is the index.
 
 `scaling status {name}`, `scaling runs {name}`, `scaling report {name} -o report.html`
 """
-
-
-def start_shipper(store: Store, name: str, uri: str) -> subprocess.Popen[bytes]:
-    """The sweep's shipper as a process of its own, which outlives this one."""
-    log = store.sweep_dir(name) / SHIPPER_LOG  # which the shipper of an earlier one may write
-    command = [sys.executable, "-m", "cluster.ship", "--root", str(store.root), "--sweep", name]
-    with log.open("ab") as output:
-        return subprocess.Popen(
-            [*command, "--tracking-uri", uri],
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
 
 
 def take_over(store: Store, sweep: Sweep, uri: str, shipper: subprocess.Popen[bytes]) -> None:

@@ -1,5 +1,8 @@
 """Checkpoints of shared trunks, removed when no unfinished run starts from them.
 
+The furthest of a trunk is kept: a run on more data, which a later sweep may ask for, goes on
+from it.
+
 A trunk is a cache: a run that finds none trains from its beginning, to the same bits. So what
 is removed too early costs time and never a result. It is removed only under the trunk's lease,
 which everybody holds who trains one of its runs, of whatever sweep.
@@ -24,15 +27,15 @@ Branches = Mapping[str, tuple[tuple[str, int], ...]]
 
 
 def tidy(store: Store, trunk_id: str) -> None:
-    """Remove what no unfinished run of any sweep would start from.
+    """Remove what no unfinished run of any sweep would start from, but for the furthest.
 
     Such a run starts from the last checkpoint at or before its cooldown. The caller holds the
     trunk's lease.
     """
     saved = {int(path.stem): path for path in _saved(store, trunk_id)}
-    if not saved:
+    if len(saved) < 2:
         return
-    needed = set()
+    needed = {max(saved)}
     for path in (store.root / "sweeps").glob("*/sweep.jsonl"):
         with contextlib.suppress(OSError):  # removed meanwhile
             stat = path.stat()
@@ -52,7 +55,9 @@ def tidy_up_after(store: Store, specs: Iterable[RunSpec]) -> None:
     """
     for trunk_id in sorted({spec.trunk_id for spec in specs} - {None}, key=str):
         assert trunk_id is not None
-        if any(_saved(store, trunk_id)) and (lease := claim(store.trunk_dir(trunk_id), "tidy")):
+        if len(list(_saved(store, trunk_id))) < 2:
+            continue
+        if lease := claim(store.trunk_dir(trunk_id), "tidy"):
             with lease:
                 tidy(store, trunk_id)
 

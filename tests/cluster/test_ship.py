@@ -64,7 +64,7 @@ def test_a_second_shipper_ends_at_once_and_the_first_does_its_work_too(home, mon
     """Its wish comes in the last moment, when the first has looked at everything."""
     rounds, seconds = [], []
 
-    def last_look(name, *, root, tracking_uri):
+    def last_look(name, *, root, tracking_uri, sleep):
         rounds.append(name)
         if len(rounds) == 1:
             second = threading.Thread(
@@ -113,3 +113,26 @@ def test_the_shipper_is_ended_only_when_nobody_works_on_the_sweep(
     assert delivered != live
     shipper.kill()
     shipper.wait()
+
+
+def test_a_shipper_that_came_while_another_delivered_is_started_again(
+    make_sweep, store_ready, home, monkeypatch
+):
+    """It ended at once, with its wish; a new submission would have nobody else."""
+    submit(make_sweep(), on="inline", tracking_uri=NO_SERVER)
+    started, ship_all = [], ship._ship
+
+    def meanwhile(*arguments):
+        assert follow_alone("tiny", root=str(home), tracking_uri=store_ready) is None
+        return ship_all(*arguments)
+
+    monkeypatch.setattr(ship, "_ship", meanwhile)
+    monkeypatch.setattr(ship, "start_shipper", lambda *a: started.append(a[1:]))
+    assert ship_sweep("tiny", tracking_uri=store_ready).complete == 1
+    assert started == [("tiny", store_ready)]
+    monkeypatch.setattr(ship, "_ship", ship_all)
+    started.clear()
+    (wish,) = (Store.at(home).sweep_dir("tiny") / "shipper").glob("*/wish")
+    wish.unlink()
+    assert ship_sweep("tiny", tracking_uri=store_ready).complete == 1
+    assert started == []

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from cluster import remote, submit
+from cluster import remote, submit, track
 from scaling.journal import end, points, read_journal
 from scaling.spec import RunSpec
 from scaling.store import Store
@@ -57,6 +57,7 @@ def site(slurm, home, tiny, tmp_path, monkeypatch):
 
     monkeypatch.setattr(remote, "LOOK_SECONDS", 1.0)
     monkeypatch.setattr(remote, "SETTLE_SECONDS", 0.2)
+    monkeypatch.setattr(track, "LONGEST_SECONDS", 1.0)  # for another shipper to end
 
     def sweep(name="s", resources=None, **options):
         import itertools

@@ -100,8 +100,7 @@ def test_the_shape_grows_as_sovits_exponents_say():
 def test_ten_times_the_compute_makes_two_and_a_half_times_the_parameters(preset):
     # Alabdulmohsin et al. 2023, section 4.1, II: "a factor of approximately 2.5".
     base, grown = (
-        FAMILY.cost(FAMILY.resolve({**FAMILY.presets[preset], "sovit_compute": c}))
-        for c in (1, 10)
+        FAMILY.cost(FAMILY.resolve({**FAMILY.presets[preset], "sovit_compute": c})) for c in (1, 10)
     )
     assert grown.num_params / base.num_params == pytest.approx(2.5, abs=0.25)
 

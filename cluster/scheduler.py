@@ -268,7 +268,14 @@ def read_sacct(text: str) -> tuple[dict[str, Job], float]:
         where = "" if nodes == "None assigned" else nodes
         most = 60.0 * int(limit) if limit.isdigit() else None
         jobs[owner] = Job(
-            *(owner, _word(state), "", where, seconds, gpus, exit_code, before, most),
+            owner,
+            _word(state),
+            nodes=where,
+            seconds=seconds,
+            gpus=gpus,
+            exit_code=exit_code,
+            before=before,
+            limit=most,
             memory_mb=_memory_mb(tres),
         )
     return jobs, gpu_seconds

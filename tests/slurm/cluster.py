@@ -53,6 +53,13 @@ class Cluster:
     user_signals: bool = True
     options: Mapping[str, object] = field(default_factory=dict)
 
+    @classmethod
+    def beside(cls, number: int) -> Cluster:
+        """The default cluster for 0, else another one that may run beside it."""
+        if number == 0:
+            return cls()
+        return cls(FOLDER.with_name(f"{FOLDER.name}-{number}"), port=PORT + 100 * number)
+
     @property
     def node_names(self) -> list[str]:
         """The names of the nodes."""

@@ -21,12 +21,12 @@ NO_SERVER = "http://127.0.0.1:9"  # the journals are the truth; nothing here nee
 
 @pytest.fixture(scope="session")
 def slurm():
-    """A real SLURM; one that runs already is used and left running.
+    """A real SLURM, for each of xdist's workers its own; one that runs is used and left running.
 
     Where there can be none the tests are skipped, but with ``CI`` or ``SCALING_REQUIRE_SLURM``
     in the environment that is a failure.
     """
-    cluster = Cluster()
+    cluster = Cluster.beside(int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")))
     ours = not cluster.is_up
     try:
         cluster.up()
@@ -55,6 +55,7 @@ def site(slurm, home, tiny, tmp_path, monkeypatch):
     ``site.undisturbed(sweep)`` the same table of a run in this process.
     """
 
+    slurm.wait_until_idle()  # whatever the test before left
     monkeypatch.setattr(remote, "LOOK_SECONDS", 1.0)
     monkeypatch.setattr(remote, "SETTLE_SECONDS", 0.2)
     monkeypatch.setattr(track, "LONGEST_SECONDS", 1.0)  # for another shipper to end

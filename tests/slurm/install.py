@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+from tempfile import gettempdir
 
 PACKAGES = "slurmctld slurmd slurm-client slurmdbd munge mariadb-server-core mariadb-client-core"
 
@@ -16,7 +18,7 @@ class UnavailableError(RuntimeError):
 
 
 def install() -> None:
-    """Install Debian's packages where they are missing.
+    """Install Debian's packages where they are missing; others wait for the first who does.
 
     Raises
     ------
@@ -28,6 +30,12 @@ def install() -> None:
             "a test SLURM needs root on a Debian machine or container: "
             "`docker run -v $PWD:/src -w /src python:3.11-bookworm make test`"
         )
+    with (Path(gettempdir()) / "scaling-slurm-install.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        _install()
+
+
+def _install() -> None:
     missing = subprocess.run(["dpkg", "-s", *PACKAGES.split()], capture_output=True, check=False)
     if missing.returncode == 0:
         return

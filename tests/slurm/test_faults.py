@@ -16,7 +16,7 @@ from cluster import submit
 from scaling.errors import WorkError
 from scaling.journal import end, read_journal
 
-pytestmark = [pytest.mark.slurm, pytest.mark.slow, pytest.mark.xdist_group("slurm")]
+pytestmark = [pytest.mark.slurm, pytest.mark.slow, pytest.mark.xdist_group("slurm-1")]
 
 FAULTS = 30
 SEED = 1

@@ -13,7 +13,7 @@ from scaling.cli import main
 from sweeps.sweep import Sweep
 from tests.slurm.conftest import NO_SERVER
 
-pytestmark = [pytest.mark.slurm, pytest.mark.slow, pytest.mark.xdist_group("slurm")]
+pytestmark = [pytest.mark.slurm, pytest.mark.slow, pytest.mark.xdist_group("slurm-2")]
 
 HAS_CGROUPS = Path("/sys/fs/cgroup/memory/cgroup.procs").exists()  # of version 1
 # The kernel kills one process of a job, or SLURM, which polls, the whole job. One of them is

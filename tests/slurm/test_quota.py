@@ -14,7 +14,7 @@ from scaling.journal import read_journal
 from scaling.store import Store, read_json
 from tests.slurm.conftest import NO_SERVER
 
-pytestmark = [pytest.mark.slurm, pytest.mark.xdist_group("slurm")]
+pytestmark = [pytest.mark.slurm, pytest.mark.xdist_group("slurm-2")]
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from cluster import sweep_status
 from cluster.cancel import cancel
 from scaling.cli import main
 
-pytestmark = [pytest.mark.slurm, pytest.mark.xdist_group("slurm")]
+pytestmark = [pytest.mark.slurm, pytest.mark.xdist_group("slurm-1")]
 
 LONG = 64 * 128 * 32  # tokens; some seconds
 

@@ -13,7 +13,7 @@ from cluster.logs import LOG
 from scaling.errors import WorkError
 from scaling.store import read_json
 
-pytestmark = [pytest.mark.slurm, pytest.mark.xdist_group("slurm")]
+pytestmark = [pytest.mark.slurm, pytest.mark.xdist_group("slurm-1")]
 
 
 def queues(site, name="s"):

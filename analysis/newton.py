@@ -136,17 +136,19 @@ def _newton(
         over = done & (flat | (damping > 1e8) | (little & (not exact)))
         if better.all():
             here, r, value = trial, r_trial, reached
+            damping = np.maximum(0.1 * damping, 1e-12)
         else:
             here = np.where(better[:, None], trial, here)
             r = np.where(better[:, None], r_trial, r)
             value = np.where(better, reached, value)
-        damping = np.where(
-            better | (little & ~done),
-            np.maximum(0.1 * damping, 1e-12),
-            np.maximum(10 * damping, 1e-6),
-        )
-        lower = np.maximum(last, delta / np.where(delta > wide, 4.0, 2.0))
-        delta = np.where(little, lower, delta)
+            damping = np.where(
+                better | (little & ~done),
+                np.maximum(0.1 * damping, 1e-12),
+                np.maximum(10 * damping, 1e-6),
+            )
+        if little.any():
+            lower = np.maximum(last, delta / np.where(delta > wide, 4.0, 2.0))
+            delta = np.where(little, lower, delta)
         if over.any():
             out[open_[over]] = here[over]
             keep = ~over

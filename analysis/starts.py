@@ -97,7 +97,7 @@ def project(problem: Problem, shapes: Array) -> tuple[Array, Array]:
         )
         params = np.repeat(shapes[:, None], cost.shape[1], axis=1)
         return params, np.where(np.isfinite(cost), cost, np.inf)
-    linear, design, offset = _affine(problem, shapes)
+    linear, design, offset = _affine_grid(problem, shapes)
     g, m, n = design.shape
     pairs = [(i, j) for i in range(m) for j in range(i + 1)]
     if len(weights) == 1:
@@ -115,7 +115,7 @@ def project(problem: Problem, shapes: Array) -> tuple[Array, Array]:
         shifted = (design * offset[:, None]).swapaxes(0, 1).reshape(m * g, n)
         moment = moment - (shifted @ weights.T).reshape(m, g, -1)
         square = square - 2 * offset @ (weights * observed).T + offset**2 @ weights.T
-    coefficients = _least_squares(packed, moment, _floors(problem, design).T[:, :, None])
+    coefficients = _least_squares(packed, moment, _floors(law, design, observed).T[:, :, None])
     cost = square - 2 * np.einsum("mgk,mgk->gk", coefficients, moment)
     for index, (i, j) in enumerate(pairs):
         twice = 1 if i == j else 2
@@ -178,14 +178,14 @@ def settle(problem: Problem, theta: Array) -> Array:
 
 def _with_coefficients(problem: Problem, params: Array, observed: Array, weights: Array) -> Array:
     """``params (k, p)`` with the linear ones fitted to each draw's runs."""
-    linear, design, offset = _affine(problem, params)
+    linear, design, offset = _affine(problem.law, params, problem.inputs)
     weighted = design * weights[:, None, :]
     gram = np.matmul(weighted, design.swapaxes(-1, -2))
     rest = observed if offset is None else observed - offset
     moment = np.matmul(weighted, rest[..., None])[..., 0]
     m = design.shape[1]
     packed = np.stack([gram[:, i, j] for i in range(m) for j in range(i + 1)])
-    floors = _floors(problem, design)
+    floors = _floors(problem.law, design, observed)
     coefficients = _least_squares(packed, moment.T, floors.T)
     pinned = floors >= coefficients.T
     if pinned.any():
@@ -201,19 +201,31 @@ def _with_coefficients(problem: Problem, params: Array, observed: Array, weights
     return out
 
 
-def _affine(problem: Problem, params: Array) -> tuple[slice | list[int], Array, Array | None]:
+def _affine(
+    law: Law, params: Array, inputs: tuple[Array, ...]
+) -> tuple[slice | list[int], Array, Array | None]:
     """Where the linear parameters are, their columns ``(k, m, n)`` and what they are added to.
 
     The last is None where that is zero.
     """
-    law = problem.law
     linear = _place(law)
-    design = law.gradient(params, *problem.inputs)[:, linear]
+    design = law.gradient(params, *inputs)[:, linear]
     if not _has_offset(law):
         return linear, design, None
     base = params.copy()
     base[:, linear] = 0.0
-    return linear, design, law.predict(base, *problem.inputs)
+    return linear, design, law.predict(base, *inputs)
+
+
+def _affine_grid(problem: Problem, shapes: Array) -> tuple[slice | list[int], Array, Array | None]:
+    """``_affine`` with the law in single precision, which starts do not miss, if that holds it."""
+    inputs = tuple(x.astype(np.float32) for x in problem.inputs)
+    with np.errstate(all="ignore"):
+        linear, design, offset = _affine(problem.law, shapes.astype(np.float32), inputs)
+    parts = (design,) if offset is None else (design, offset)
+    if all(np.isfinite(part).all() for part in parts):
+        return linear, design.astype(float), None if offset is None else offset.astype(float)
+    return _affine(problem.law, shapes, problem.inputs)
 
 
 def _place(law: Law) -> slice | list[int]:
@@ -242,14 +254,13 @@ def _square(problem: Problem) -> tuple[Array, Array]:
     return observed, weights / observed**2
 
 
-def _floors(problem: Problem, design: Array) -> Array:
+def _floors(law: Law, design: Array, observed: Array) -> Array:
     """Least values ``(k, m)`` of the coefficients: bounds, or 1 % of the observation if positive.
 
     A positive parameter may not start at zero, where its logarithm has no slope.
     """
-    observed, _ = _square(problem)
     size = 0.01 * np.abs(observed).mean() / (np.abs(design).mean(axis=-1) + 1e-300)
-    parameters = [p for p in problem.law.parameters if p.name in problem.law.linear]
+    parameters = [p for p in law.parameters if p.name in law.linear]
     on_log = np.array([p.scale == "log" for p in parameters])
     return np.where(on_log, size, np.array([p.low for p in parameters]))
 

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cluster.canary import choose, failures
-from cluster.queue import Queue
+from cluster.queue import Queue, read_queues
 from cluster.resources import ResourceRules
-from cluster.scheduler import ask_queue
-from cluster.site import Site
+from cluster.scheduler import Answer, ask_queue
+from cluster.site import Site, ask
 from cluster.slurm import JobClass, check, classes, send, send_canary, within
 from cluster.snapshot import snapshot
 from cluster.tasks import Task
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from sweeps import Sweep
 
 LOOK_SECONDS = 5.0  # between questions to the controller
+RELEASES = 5  # of one job, that SLURM holds because it could not launch it
+RELEASE_LOOKS = 6  # questions between two releases: a node may come back
 SETTLE_SECONDS = 5.0  # what the last jobs wrote may reach this machine so much later
 
 
@@ -59,6 +61,8 @@ def launch(
 ) -> list[Queue]:
     """Send a plan; the queues, one a class, with their jobs."""
     folder = store.sweep_dir(sweep.name)
+    before = read_queues(folder)
+    _release(ask_queue(job for queue in before for job in (*queue.slurm_jobs, *queue.canary)))
     code = snapshot(folder)
     queues = []
     for kind in plan.kinds:
@@ -94,8 +98,8 @@ def wait(store: Store, name: str, plan: Plan, queues: Sequence[Queue]) -> list[Q
     Raises
     ------
     WorkError
-        If the canary failed, somebody cancelled the sweep, or the last jobs ended without
-        finishing a run.
+        If the canary failed, somebody cancelled the sweep, the last jobs ended without
+        finishing a run, or SLURM cannot launch one.
     KeyboardInterrupt
         After Ctrl-C; the jobs go on.
     """
@@ -149,7 +153,7 @@ def _check(store: Store, name: str, queues: Sequence[Queue], left: int) -> None:
 def _wait_for_jobs(queues: Sequence[Queue]) -> None:
     """Wait until SLURM has none of the jobs any more; a controller that is away may come back."""
     jobs = {job for queue in queues for job in (*queue.canary, *queue.slurm_jobs)}
-    told = False
+    told, looks = False, 0
     while True:
         said = ask_queue(jobs)
         if said.problem and not told:
@@ -158,4 +162,25 @@ def _wait_for_jobs(queues: Sequence[Queue]) -> None:
         if not any(said.may_run(job) for job in jobs):
             time.sleep(SETTLE_SECONDS)
             return
+        if any(job.is_held for job in said.jobs.values()):
+            if looks == RELEASES * RELEASE_LOOKS:
+                raise WorkError(
+                    f"SLURM could not launch a job, {RELEASES} times: see the nodes it was given "
+                    "(`scontrol show job`); `scaling retry` goes on"
+                )
+            if looks % RELEASE_LOOKS == 0:
+                _release(said)
+            looks += 1
         time.sleep(LOOK_SECONDS)
+
+
+def _release(said: Answer) -> None:
+    """Let SLURM try again what it holds because it could not launch it."""
+    held = [job.job_id for job in said.jobs.values() if job.is_held]
+    if not held:
+        return
+    try:
+        ask(("scontrol", "release", ",".join(held)))
+        note(f"SLURM could not launch {', '.join(held)} and held it: released")
+    except WorkError as error:
+        note(f"SLURM holds {', '.join(held)}, which it could not launch: {error}")

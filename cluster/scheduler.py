@@ -21,6 +21,7 @@ from cluster.resources import megabytes
 
 PATIENCE_SECONDS = 10.0
 FULL = 28  # exit code of our own jobs when a disk or quota is full: ENOSPC
+LAUNCH_HOLD = "launch failed requeued held"  # SLURM's reason
 LATE = 0.75  # share of its time after which a job that requeues itself does so for lack of time
 
 WAITING = {
@@ -102,6 +103,11 @@ class Job:
     def is_known(self) -> bool:
         """Whether the meaning of its state is known here."""
         return self.state in ENDED or self.state in WAITING or self.state in WORKING
+
+    @property
+    def is_held(self) -> bool:
+        """Whether SLURM holds it after a launch that failed: nothing happens until a release."""
+        return self.state in WAITING and self.reason == LAUNCH_HOLD
 
     def __str__(self) -> str:
         """The job, how it is, and where."""

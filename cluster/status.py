@@ -25,8 +25,8 @@ STATES = (
 )
 """``planned``: nobody was asked to do it; ``queued``: a live worker or a job in SLURM's queue
 will; ``pre-empted``: its job had to make room and goes on later; ``stopped``: it was asked to
-stop and is checkpointed; ``stalled``: its worker died or gives no sign of life; ``unknown``:
-SLURM has a word for its job that is not known here."""
+stop and is checkpointed; ``stalled``: its worker died or gives no sign of life, or SLURM holds
+its job; ``unknown``: SLURM has a word for its job that is not known here."""
 
 ENDED = ("done", "diverged", "failed")
 

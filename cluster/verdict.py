@@ -114,6 +114,11 @@ class Work:
                     reasons[path] = f"waits for its canary, jobs {tried[path]}"
         return reasons
 
+    def held(self, queue: Queue) -> Job | None:
+        """A job of a submission that SLURM holds, where it holds all that are left."""
+        left = [job for job in self._jobs.get(queue.path, ()) if not job.has_ended]
+        return left[0] if left and all(job.is_held for job in left) else None
+
     @cached_property
     def _wrecks(self) -> dict[Path, Job]:
         found = {}
@@ -167,6 +172,9 @@ def judge(run_dir: Path | None, record: Mapping[str, Any], run_id: str, work: Wo
 
 def _queued(queue: Queue, job: Job | None, work: Work, begun: bool) -> Verdict:
     """What a live submission will do."""
+    if held := work.held(queue):
+        reason = f"job {held.job_id} could not be launched and SLURM holds it; a retry goes on"
+        return Verdict("stalled", reason, held.job_id)
     if job is not None and begun:
         if not job.has_ended and not job.is_known:
             return _unknown(job)

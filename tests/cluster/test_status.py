@@ -215,6 +215,20 @@ def test_why_slurm_does_not_begin_is_said(place):
     assert sweep_status("s", answer=waiting).runs[0].reason == "SLURM says QOSMaxJobsPerUserLimit"
 
 
+def test_a_job_that_slurm_holds_after_a_failed_launch_stalls_its_runs_when_no_other_is_left(place):
+    place("b", [START], **on_node("12_0"))
+    place.sweep("a", "b")
+    place.queue([("a",), ("b",)], slurm_jobs=["12"])
+    held = Job("12_0", "PENDING", "launch failed requeued held", before="NODE_FAIL")
+    alone = sweep_status("s", answer=answer(held))
+    assert alone.counts == {"stalled": 2}
+    assert [failure.cause for failure in alone.failures] == ["node"]
+    helped = sweep_status("s", answer=answer(held, Job("12_1", "RUNNING")))
+    assert helped.counts == {"queued": 2}
+    theirs = Job("12_0", "PENDING", "JobHeldUser")
+    assert sweep_status("s", answer=answer(theirs)).counts == {"queued": 2}
+
+
 def test_a_canary_that_failed_is_named(place, home):
     place.sweep("a")
     queue = place.queue([("a",)], slurm_jobs=["13"], canary=["12"])

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from cluster import remote, submit, track
+from cluster import remote, ship, submit, track
 from scaling.journal import end, points, read_journal
 from scaling.spec import RunSpec
 from scaling.store import Store
@@ -82,11 +82,12 @@ def site(slurm, home, tiny, tmp_path, monkeypatch):
         )
         return {**resources, "setup": [f"export PYTHONPATH={shim}"]}
 
+    def start_shipper(*arguments):
+        shippers.append(begin(*arguments))
+        return shippers[-1]
+
     def send(sweep, **options):
-        submission = submit(sweep, on="slurm", tracking_uri=NO_SERVER, **options)
-        if submission.shipper:
-            shippers.append(submission.shipper)
-        return submission
+        return submit(sweep, on="slurm", tracking_uri=NO_SERVER, **options)
 
     def table(sweep, root=home):
         store, found = Store.at(root), {}
@@ -112,7 +113,8 @@ def site(slurm, home, tiny, tmp_path, monkeypatch):
             assert time.monotonic() < end_of_patience, f"waited {seconds} s for {what}"
             time.sleep(0.25)
 
-    shippers = []
+    shippers, begin = [], ship.start_shipper
+    monkeypatch.setattr(ship, "start_shipper", start_shipper)
     yield SimpleNamespace(
         cluster=slurm,
         store=Store.at(home),

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from cluster import submit
+from cluster.status import sweep_status
 from scaling.errors import WorkError
 from scaling.journal import end, read_journal
 
@@ -136,7 +137,8 @@ def test_thirty_random_faults_change_nothing(site, capsys):
             else:
                 gremlin.mend()
                 time.sleep(1.0)
-            if not site.cluster.ask("squeue", "-h", "-n", "s").split() and open_runs():
+            states = {run.state for run in sweep_status("s", site.store.root).runs}
+            if not states & {"running", "queued", "pre-empted", "unknown"} and open_runs():
                 # No controller at the moment, or one that has not heard from its nodes yet.
                 with contextlib.suppress(WorkError, ValueError):
                     site.submit(sweep, rerun="failed")

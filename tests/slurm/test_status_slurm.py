@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from cluster import sweep_status
+from cluster import remote, sweep_status
 from cluster.cancel import cancel
 from scaling.cli import main
+from scaling.errors import WorkError
+from tests.slurm.conftest import NO_SERVER
 
 pytestmark = [pytest.mark.slurm, pytest.mark.xdist_group("slurm-1")]
 
@@ -53,6 +58,58 @@ def test_what_a_dead_job_leaves_has_a_cause_and_a_retry(site, capsys):
     command = ["retry", "s", "--cause", failure.cause, "--set", "cpus=1", "--dry-run", "--json"]
     assert main(command) == 0
     assert len(said(capsys)["submitted"]) == 2
+
+
+@pytest.fixture
+def unlaunchable(slurm):
+    """No node can launch the next jobs: a file is where the folder of each should be."""
+    config = slurm.ask("scontrol", "show", "config")
+    number = int(re.search(r"NEXT_JOB_ID\s*=\s*(\d+)", config)[1])
+    spools = [slurm.folder / "spool" / node for node in slurm.node_names]
+    paths = [spool / f"job{number + i:05d}" for spool in spools for i in range(10)]
+    for path in paths:
+        path.touch()
+
+    def mend():
+        for path in paths:
+            path.unlink(missing_ok=True)
+
+    yield mend
+    mend()
+
+
+def test_what_slurm_holds_because_it_could_not_launch_it_goes_on_after_a_retry(
+    site, unlaunchable, capsys
+):
+    sweep = site.sweep(seed=[0, 1])
+    site.submit(sweep, workers=1)
+    site.until(lambda: sweep_status("s").counts == {"stalled": 2}, 120, "a held job")
+    (failure,) = sweep_status("s").failures
+    assert failure.cause == "node"
+    assert "could not be launched and SLURM holds it" in failure.reason
+    unlaunchable()
+    assert main([*shlex.split(failure.remedy)[1:], "--wait", "--tracking-uri", NO_SERVER]) == 0
+    assert "released" in capsys.readouterr().err
+    assert site.table(sweep) == site.undisturbed(sweep)
+    site.until(lambda: not site.cluster.ask("squeue", "-h").split(), 60, "the end of both jobs")
+
+
+def test_who_waits_for_a_sweep_releases_what_slurm_holds(site, unlaunchable, monkeypatch, capsys):
+    monkeypatch.setattr(remote, "RELEASES", 100)
+    sweep, begun = site.sweep(), (site.store.sweep_dir("s") / "sweep.jsonl").exists
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(site.submit, sweep, workers=1, wait=True)
+        site.until(lambda: begun() and sweep_status("s").counts == {"stalled": 1}, 120, "a hold")
+        unlaunchable()
+        waiting.result(timeout=300)
+    assert "released" in capsys.readouterr().err
+    assert site.table(sweep) == site.undisturbed(sweep)
+
+
+def test_a_job_that_can_never_be_launched_is_not_waited_for(site, unlaunchable, monkeypatch):
+    monkeypatch.setattr(remote, "RELEASES", 1)
+    with pytest.raises(WorkError, match="could not launch a job, 1 times: see the nodes"):
+        site.submit(site.sweep(), workers=1, wait=True)
 
 
 def test_a_held_job_is_queued_for_the_reason_that_slurm_gives(site):

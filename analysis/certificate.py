@@ -119,7 +119,7 @@ def design_warnings(problem: Problem, seen: Observations, theta: Array) -> list[
     if len(seen.observed) <= free:
         warnings.append(f"{len(seen.observed)} runs, {free} parameters: no run is left to judge by")
     for name, x in zip(law.inputs, seen.inputs, strict=True):
-        scales = len(np.unique(np.round(np.log(x), 2)))
+        scales = len(set(np.round(np.log(x), 2).tolist()))
         if scales < 3:
             warnings.append(f"{name} has {scales} distinct values; an exponent needs three")
     if law.inputs[:2] == ("num_params", "num_tokens"):

@@ -86,34 +86,44 @@ def _descend(problem: Problem, theta: Array, small: float, reach: float, coarse:
     if problem.penalty.loss_fn == "mse":
         return _newton(problem, theta, last, last, True, small)
     if problem.penalty.loss_fn == "tukey":
-        return _newton(problem, theta, np.maximum(last, 3.5 * reach * spread), last, True, small)
+        wide = np.maximum(last, 3.5 * reach * spread)
+        return _newton(problem, theta, wide, last, True, small, 0.02)
     # near the limit the runs that the law goes through lie within some delta of it on the smooth
     # path, but must lie within one delta for Huber's Newton step to see them
-    end = np.where(last < 0.05 * spread, 0.03 * last, last)
+    is_near = last < 0.05 * spread
+    end = np.where(is_near, 0.03 * last, last)
+    centred = np.where(is_near, 0.1, 0.5)
     delta = np.maximum(end, reach * spread)
     if coarse:
         least = np.minimum(np.maximum(end, COARSE * _size(problem)), delta)
         rough = problem.single()
-        theta = _newton(rough, theta, delta, least, False, small)
+        theta = _newton(rough, theta, delta, least, False, small, centred)
         if (least == last).all():
             theta = _newton(rough, theta, last, last, True, 1e-4)
         delta = least
     if not coarse or (delta > end).any():
-        theta = _newton(problem, theta, delta, end, False, small)
+        theta = _newton(problem, theta, delta, end, False, small, centred)
     return _newton(problem, theta, last, last, True, small)
 
 
 def _newton(
-    problem: Problem, theta: Array, delta: Array, last: Array, exact: bool, small: float
+    problem: Problem,
+    theta: Array,
+    delta: Array,
+    last: Array,
+    exact: bool,
+    small: float,
+    centred: Array | float = 0.5,
 ) -> Array:
     """Newton steps with Levenberg damping in the metric of ``scale``; each draw by itself.
 
-    ``delta (k,)`` falls to ``last``, each time when the step promises little beside it; only an
-    ``exact`` penalty is minimised to the last digit.
+    ``delta (k,)`` falls to ``last``, each time when the step promises less than the share
+    ``centred`` of what smoothing adds to the objective; only an ``exact`` penalty is minimised
+    to the last digit.
     """
     low, high = problem.bounds
-    # delta^2 for each parameter is about what smoothing adds to the objective
-    centred = 0.5 * theta.shape[1] * float(problem.weights.mean())
+    # smoothing adds about delta^2 for each parameter
+    enough = np.full(len(theta), centred) * theta.shape[1] * float(problem.weights.mean())
     out = theta.copy()
     open_ = np.arange(len(theta))
     part, here, wide, damping = problem, theta, delta / 4, np.full(len(theta), 1e-6)
@@ -132,7 +142,7 @@ def _newton(
         promised = -np.einsum("kp,kp->k", gradient, trial - here)
         flat = np.abs(promised) <= small * value
         done = delta <= last
-        little = (better & (promised < centred * delta**2)) | flat | (damping > 1e6)
+        little = (better & (promised < enough * delta**2)) | flat | (damping > 1e6)
         over = done & (flat | (damping > 1e8) | (little & (not exact)))
         if better.all():
             here, r, value = trial, r_trial, reached
@@ -157,7 +167,7 @@ def _newton(
                 return out
             here, r, value, damping = here[keep], r[keep], value[keep], damping[keep]
             delta, last, wide, part = delta[keep], last[keep], wide[keep], problem.rows(open_)
-            little, done = little[keep], done[keep]
+            little, done, enough = little[keep], done[keep], enough[keep]
         if (little & ~done).any():
             value = part.smoothed(r, delta, exact)
     out[open_] = here

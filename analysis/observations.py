@@ -71,9 +71,10 @@ def observe(
     usable = np.ones(len(runs), dtype=bool)
     usable[list(reasons)] = False
     used = np.flatnonzero(usable)
-    ids = runs["run_id"].tolist() if "run_id" in runs else [None] * len(runs)
+    ids = runs["run_id"] if "run_id" in runs and reasons else None
     excluded = tuple(
-        {"row": i, "run_id": ids[i], "reason": reason} for i, reason in sorted(reasons.items())
+        {"row": i, "run_id": None if ids is None else ids.iloc[i], "reason": reason}
+        for i, reason in sorted(reasons.items())
     )
     if len(used) < len(law.parameters):
         raise ValueError(
@@ -106,17 +107,21 @@ def _reasons(runs: pd.DataFrame) -> dict[int, str]:
 
 
 def _mark(reasons: dict[int, str], name: str, values: Array, positive: bool) -> None:
-    wrong = ~np.isfinite(values) | ((values <= 0) if positive else False)
+    wrong = ~((values > 0) & (values < np.inf)) if positive else ~np.isfinite(values)
     for i in np.flatnonzero(wrong).tolist():
         value = values[i]
         reasons.setdefault(i, f"{name} missing" if np.isnan(value) else f"{name} is {value:g}")
 
 
 def _numbers(runs: pd.DataFrame, name: str) -> Array:
+    column = runs[name]
+    plain = column.to_numpy()
+    if plain.dtype == float:
+        return plain
     try:
-        return runs[name].to_numpy(dtype=float, na_value=np.nan)
+        return column.to_numpy(dtype=float, na_value=np.nan)
     except (TypeError, ValueError):
-        for row, value in enumerate(runs[name]):
+        for row, value in enumerate(column):
             try:
                 float(value)
             except (TypeError, ValueError):

@@ -253,13 +253,13 @@ def _lowest(loss: Callable[[Array], Array], low: float, high: float, count: int)
     """The minimum over ln N in [low, high] of each of ``count`` curves, by closing grids."""
     lows, highs = np.full(count, low), np.full(count, high)
     rows = np.arange(count)
-    for size in (200, 24, 24, 24):
+    for size in (200, 24, 24):
         grid = lows[:, None] + (highs - lows)[:, None] * np.linspace(0.0, 1.0, size)
         values = loss(grid)
         best = values.argmin(axis=1)
         lows = grid[rows, np.maximum(best - 1, 0)]
         highs = grid[rows, np.minimum(best + 1, size - 1)]
-    # Flat to rounding at this width: the vertex of the parabola through three points is finer.
+    # A finer grid would be flat to rounding; the vertex of the parabola through three points is not.
     left, middle, right = (values[rows, np.clip(best + i, 0, size - 1)] for i in (-1, 0, 1))
     bend = left - 2 * middle + right
     inner = (best > 0) & (best < size - 1) & (bend > 0)

@@ -219,13 +219,13 @@ def _affine(
 
 def _affine_grid(problem: Problem, shapes: Array) -> tuple[slice | list[int], Array, Array | None]:
     """``_affine`` with the law in single precision, which starts do not miss, if that holds it."""
-    inputs = tuple(x.astype(np.float32) for x in problem.inputs)
+    inputs = problem.single().inputs
     with np.errstate(all="ignore"):
         linear, design, offset = _affine(problem.law, shapes.astype(np.float32), inputs)
-    parts = (design,) if offset is None else (design, offset)
-    if all(np.isfinite(part).all() for part in parts):
-        return linear, design.astype(float), None if offset is None else offset.astype(float)
-    return _affine(problem.law, shapes, problem.inputs)
+        sums = design.sum() + (0.0 if offset is None else offset.sum())
+    if not np.isfinite(sums):
+        return _affine(problem.law, shapes, problem.inputs)
+    return linear, design.astype(float), None if offset is None else offset.astype(float)
 
 
 def _place(law: Law) -> slice | list[int]:

@@ -57,6 +57,8 @@ def find_law(law: str | Law, inputs: tuple[str, ...] | None = None) -> Law:
 
 def law_for(law: str | Law, table: pd.DataFrame) -> Law:
     """``find_law``; in a formula, the columns of ``table`` are inputs too."""
+    if isinstance(law, Law) or "=" not in law:
+        return find_law(law)
     return find_law(law, tuple(str(c) for c in table.columns if str(c) not in SYMBOLS))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from analysis.laws.base import Array, Law, Parameter, columns, stack
+from analysis.laws.base import Array, Law, Parameter, columns
 
 E = Parameter("E", "irreducible loss", 0.0, 1e6, unit="nats/token", scale="linear", role="floor")
 A = Parameter("A", "size of the parameter term at N = 1", 1e-8, 1e8, unit="nats/token")
@@ -18,21 +18,25 @@ def _predict(params: Array, num_params: Array, num_tokens: Array) -> Array:
     return e + a * np.exp(-alpha * np.log(num_params)) + b * np.exp(-beta * np.log(num_tokens))
 
 
-def _gradient(params: Array, num_params: Array, num_tokens: Array) -> Array:
-    _, a, b, alpha, beta = columns(params)
-    log_n, log_d = np.log(num_params), np.log(num_tokens)
-    n_term, d_term = np.exp(-alpha * log_n), np.exp(-beta * log_d)
-    return stack(1.0, n_term, d_term, -a * log_n * n_term, -b * log_d * d_term)
+def _gradient(params: Array, *inputs: Array) -> Array:
+    out = np.empty((*params.shape, len(inputs[0])), dtype=params.dtype)
+    logs = np.log(np.array(inputs))
+    exponents = np.multiply(params[..., 3:, None], logs, out=out[..., 3:, :])
+    terms = np.exp(np.negative(exponents, out=exponents), out=out[..., 1:3, :])
+    np.multiply(-params[..., 1:3, None] * logs, terms, out=out[..., 3:, :])
+    out[..., 0, :] = 1.0
+    return out
 
 
-def _curvature(
-    params: Array, jacobian: Array, v: Array, num_params: Array, num_tokens: Array
-) -> Array:
+def _curvature(params: Array, jacobian: Array, v: Array, *inputs: Array) -> Array:
     out = np.zeros((*params.shape, 5))
-    for i, j, x in ((1, 3, num_params), (2, 4, num_tokens)):
-        slope = v * jacobian[..., j, :]
-        out[..., i, j] = out[..., j, i] = slope.sum(axis=-1) / params[..., i]
-        out[..., j, j] = -(slope @ np.log(x))
+    slopes = v[..., None, :] * jacobian[..., 3:, :]
+    mixed = slopes.sum(axis=-1) / params[..., 1:3]
+    slopes *= np.log(np.array(inputs))
+    twice = slopes.sum(axis=-1)
+    for i in (0, 1):
+        out[..., 1 + i, 3 + i] = out[..., 3 + i, 1 + i] = mixed[..., i]
+        out[..., 3 + i, 3 + i] = -twice[..., i]
     return out
 
 

@@ -259,7 +259,7 @@ def _lowest(loss: Callable[[Array], Array], low: float, high: float, count: int)
         best = values.argmin(axis=1)
         lows = grid[rows, np.maximum(best - 1, 0)]
         highs = grid[rows, np.minimum(best + 1, size - 1)]
-    # A finer grid would be flat to rounding; the vertex of the parabola through three points is not.
+    # A finer grid would be flat to rounding; the vertex of a parabola through three points is not.
     left, middle, right = (values[rows, np.clip(best + i, 0, size - 1)] for i in (-1, 0, 1))
     bend = left - 2 * middle + right
     inner = (best > 0) & (best < size - 1) & (bend > 0)

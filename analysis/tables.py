@@ -121,7 +121,7 @@ def _fault(name: str, value: float) -> str:
 
 
 def numbers(values: pd.Series, where: str, first_line: int = 1) -> pd.Series:
-    """``values`` as floats; ``ValueError`` at the first text that is no number.
+    """``values`` as floats; ``ValueError`` at the first that is no number, as true and text are.
 
     ``where`` has one ``{}`` for the line.
     """
@@ -129,6 +129,8 @@ def numbers(values: pd.Series, where: str, first_line: int = 1) -> pd.Series:
 
     converted = pd.to_numeric(values, errors="coerce")
     wrong = converted.isna() & values.notna() & (values.astype(str).str.strip() != "")
+    if not pd.api.types.is_numeric_dtype(values) or values.dtype == bool:
+        wrong |= values.map(lambda value: isinstance(value, bool))
     if wrong.any():
         i = int(wrong.to_numpy().argmax())
         raise ValueError(

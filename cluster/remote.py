@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from sweeps import Sweep
 
 LOOK_SECONDS = 5.0  # between questions to the controller
-RELEASES = 5  # of one job, that SLURM holds because it could not launch it
-RELEASE_LOOKS = 6  # questions between two releases: a node may come back
+ATTEMPTS = 5  # to send jobs again, or to let SLURM launch what it could not
+PAUSE_LOOKS = 6  # questions between two attempts: a node may come back
 SETTLE_SECONDS = 5.0  # what the last jobs wrote may reach this machine so much later
 
 
@@ -79,12 +79,8 @@ def launch(
         jobs = send_canary(store, sweep.name, pairs, tried, code)
         note(f"canary: {', '.join(tried)} in jobs {', '.join(jobs)}; the rest waits for them")
         queues = [replace(queue, canary=jobs) for queue in queues]
-    return _send(store, sweep.name, plan, queues, code)
-
-
-def _send(store: Store, name: str, plan: Plan, queues: Sequence[Queue], code: Path) -> list[Queue]:
     return [
-        send(store, name, queue, kind, plan.workers, plan.site, code)
+        send(store, sweep.name, queue, kind, plan.workers, plan.site, code)
         for queue, kind in zip(queues, plan.kinds, strict=True)
     ]
 
@@ -127,9 +123,28 @@ def wait(store: Store, name: str, plan: Plan, queues: Sequence[Queue]) -> list[Q
                 )
             before = left
             note(f"{left} runs are left without a worker: new jobs go on")
-            again = [replace(queue, canary=()) for queue in queues]
             code = snapshot(store.sweep_dir(name))
-            queues = _send(store, name, plan, again, code)
+            queues = [
+                _send_again(store, name, plan, queue, kind, code)
+                for queue, kind in zip(queues, plan.kinds, strict=True)
+            ]
+
+
+def _send_again(
+    store: Store, name: str, plan: Plan, queue: Queue, kind: JobClass, code: Path
+) -> Queue:
+    """Send a queue anew; a controller that has just started refuses until it knows its nodes."""
+    attempt = 1
+    while True:
+        again = replace(Queue.read(queue.path), canary=())
+        try:
+            return send(store, name, again, kind, plan.workers, plan.site, code)
+        except WorkError as error:
+            if attempt == ATTEMPTS:
+                raise
+            note(f"{error}; trying again")
+        time.sleep(PAUSE_LOOKS * LOOK_SECONDS)
+        attempt += 1
 
 
 def _left(store: Store, queue: Queue) -> list[str]:
@@ -163,12 +178,12 @@ def _wait_for_jobs(queues: Sequence[Queue]) -> None:
             time.sleep(SETTLE_SECONDS)
             return
         if any(job.is_held for job in said.jobs.values()):
-            if looks == RELEASES * RELEASE_LOOKS:
+            if looks == ATTEMPTS * PAUSE_LOOKS:
                 raise WorkError(
-                    f"SLURM could not launch a job, {RELEASES} times: see the nodes it was given "
+                    f"SLURM could not launch a job, {ATTEMPTS} times: see the nodes it was given "
                     "(`scontrol show job`); `scaling retry` goes on"
                 )
-            if looks % RELEASE_LOOKS == 0:
+            if looks % PAUSE_LOOKS == 0:
                 _release(said)
             looks += 1
         time.sleep(LOOK_SECONDS)

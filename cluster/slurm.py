@@ -7,12 +7,13 @@ counts every end of a job of ten minutes or less as a timeout and gives up after
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import shlex
 import sys
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -114,7 +115,8 @@ def send_canary(
         )
         executor = _executor(_logs(store, sweep), f"{sweep}-canary", kind.resources, code)
         arguments = (str(store.root), sweep, queue.path.stem, spec, queue.resources)
-        jobs.append(str(executor.submit(try_out, *arguments).job_id))
+        with _refusals():
+            jobs.append(str(executor.submit(try_out, *arguments).job_id))
     return tuple(jobs)
 
 
@@ -124,6 +126,11 @@ def send(
     """Submit workers for what is open in a queue, in arrays as large as the site allows.
 
     Returns the queue with its jobs, written.
+
+    Raises
+    ------
+    WorkError
+        If SLURM refuses; what it took before stays in the queue's file.
     """
     left = [i for i, task in enumerate(queue.tasks) if any(queue.is_open(store, r) for r in task)]
     indices: list[int | None] = [None] * kind.jobs(workers, len(left))
@@ -138,11 +145,23 @@ def send(
     for i in range(0, len(indices), site.max_array):
         chunk = indices[i : i + site.max_array]
         several = ([value] * len(chunk) for value in (str(store.root), sweep, str(queue.path)))
-        jobs = executor.map_array(work_in_slurm, *several, chunk)
+        with _refusals():
+            jobs = executor.map_array(work_in_slurm, *several, chunk)
         job = str(jobs[0].job_id).partition("_")[0]
         queue = replace(queue, slurm_jobs=(*queue.slurm_jobs, job))
         queue.write()
     return queue
+
+
+@contextlib.contextmanager
+def _refusals() -> Iterator[None]:
+    """Let a submission that SLURM refuses be a line in its own words."""
+    from submitit.core.utils import FailedJobError, FailedSubmissionError
+
+    try:
+        yield
+    except (FailedJobError, FailedSubmissionError) as error:
+        raise WorkError(f"SLURM refuses the jobs: {' '.join(str(error).split())}") from None
 
 
 def _logs(store: Store, sweep: str) -> Path:

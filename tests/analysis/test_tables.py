@@ -83,6 +83,7 @@ def test_compute_comes_from_the_sizes_when_there_is_none(tmp_path):
         ("N,D,loss\n1,2,3\n4,5,abc\n", "line 3, column 'loss': 'abc' is not a number"),
         ("N,D,loss\n1.2B,5,3\n", "line 2, column 'N': '1.2B' is not a number"),
         ("# two\n# lines\nN,D,loss\n1,2,x\n", "line 4, column 'loss'"),
+        ("N,D,loss\n1,2,True\n4,5,False\n", "line 2, column 'loss': 'True' is not a number"),
         ("N,D,loss\n1,2,3\n4,5,6,7,8\n", "Expected 3 fields in line 3, saw 5"),
     ],
 )
@@ -98,6 +99,7 @@ def test_a_fault_in_a_csv_names_file_and_place(tmp_path, text, says):
     [
         ("x.csv", b"\xff\xfe\x00\x80", "byte 0 is not UTF-8"),
         ("x.jsonl", b'{"N": 1}\n{"N":\n', "line 2 is not JSON"),
+        ("x.jsonl", b'{"loss": 1}\n{"loss": true}\n', "line 2, column 'loss': 'True' is not"),
         ("x.jsonl", b"[1]\n", "line 1 is not a JSON object"),
         ("x.parquet", b"no parquet", "x.parquet"),
         ("x.xlsx", b"", "not '.xlsx'"),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import stat
 
 import pytest
 
@@ -33,3 +35,17 @@ def store_ready(home, empty_store):
     """The home's tracking store, ready."""
     shutil.copy(empty_store, home / "mlflow.db")
     return f"sqlite:///{home / 'mlflow.db'}"
+
+
+@pytest.fixture
+def command(tmp_path, monkeypatch):
+    """``command(name, script)`` puts a shell script of that name first on the path."""
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+
+    def make(name, script):
+        path = tmp_path / name
+        path.write_text(f"#!/bin/sh\n{script}\n")
+        path.chmod(path.stat().st_mode | stat.S_IXUSR)
+        return path
+
+    return make

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import stat
 import time
-
-import pytest
 
 from cluster.scheduler import Answer, Job, ask, read_sacct, read_squeue
 
@@ -66,20 +62,6 @@ def test_accounting_sums_all_attempts_and_tells_how_the_one_before_ended():
 def test_memory_is_that_of_a_node():
     jobs, _ = read_sacct("7|FAILED|9|1|billing=1,cpu=4,mem=3.50G,node=2|node[1-2]|1:0")
     assert jobs["7"].memory_mb == 1792.0
-
-
-@pytest.fixture
-def command(tmp_path, monkeypatch):
-    """``command(name, script)`` puts a shell script of that name first on the path."""
-    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
-
-    def make(name, script):
-        path = tmp_path / name
-        path.write_text(f"#!/bin/sh\n{script}\n")
-        path.chmod(path.stat().st_mode | stat.S_IXUSR)
-        return path
-
-    return make
 
 
 def printing(tmp_path, text):

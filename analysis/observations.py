@@ -71,10 +71,10 @@ def observe(
     usable = np.ones(len(runs), dtype=bool)
     usable[list(reasons)] = False
     used = np.flatnonzero(usable)
-    ids = runs["run_id"] if "run_id" in runs and reasons else None
+    named = reasons and "run_id" in runs
+    ids = runs["run_id"].tolist() if named else [None] * len(runs)
     excluded = tuple(
-        {"row": i, "run_id": None if ids is None else ids.iloc[i], "reason": reason}
-        for i, reason in sorted(reasons.items())
+        {"row": i, "run_id": ids[i], "reason": reason} for i, reason in sorted(reasons.items())
     )
     if len(used) < len(law.parameters):
         raise ValueError(

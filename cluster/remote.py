@@ -177,11 +177,13 @@ def _wait_for_jobs(queues: Sequence[Queue]) -> None:
         if not any(said.may_run(job) for job in jobs):
             time.sleep(SETTLE_SECONDS)
             return
-        if any(job.is_held for job in said.jobs.values()):
-            if looks == ATTEMPTS * PAUSE_LOOKS:
+        left = [job for job in said.jobs.values() if not job.has_ended]
+        held = [job.job_id for job in left if job.is_held]
+        if held:
+            if len(held) == len(left) and looks >= ATTEMPTS * PAUSE_LOOKS:
                 raise WorkError(
-                    f"SLURM could not launch a job, {ATTEMPTS} times: see the nodes it was given "
-                    "(`scontrol show job`); `scaling retry` goes on"
+                    f"SLURM could not launch job {held[0]}, {ATTEMPTS} times: see the nodes it was "
+                    f"given (`scontrol show job {held[0]}`); `scaling retry` goes on"
                 )
             if looks % PAUSE_LOOKS == 0:
                 _release(said)

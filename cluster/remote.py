@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from cluster.canary import choose, failures
 from cluster.queue import Queue, read_queues
 from cluster.resources import ResourceRules
-from cluster.scheduler import Answer, ask_queue
+from cluster.scheduler import ask_queue
 from cluster.site import Site, ask
 from cluster.slurm import JobClass, check, classes, send, send_canary, within
 from cluster.snapshot import snapshot
@@ -62,7 +62,8 @@ def launch(
     """Send a plan; the queues, one a class, with their jobs."""
     folder = store.sweep_dir(sweep.name)
     before = read_queues(folder)
-    _release(ask_queue(job for queue in before for job in (*queue.slurm_jobs, *queue.canary)))
+    asked = (job for queue in before for job in (*queue.slurm_jobs, *queue.canary))
+    _release(ask_queue(asked).held)
     code = snapshot(folder)
     queues = []
     for kind in plan.kinds:
@@ -177,23 +178,21 @@ def _wait_for_jobs(queues: Sequence[Queue]) -> None:
         if not any(said.may_run(job) for job in jobs):
             time.sleep(SETTLE_SECONDS)
             return
-        left = [job for job in said.jobs.values() if not job.has_ended]
-        held = [job.job_id for job in left if job.is_held]
-        if held:
-            if len(held) == len(left) and looks >= ATTEMPTS * PAUSE_LOOKS:
+        if held := said.held:
+            others_go_on = any(not (job.has_ended or job.is_held) for job in said.jobs.values())
+            if looks >= ATTEMPTS * PAUSE_LOOKS and not others_go_on:
                 raise WorkError(
                     f"SLURM could not launch job {held[0]}, {ATTEMPTS} times: see the nodes it was "
                     f"given (`scontrol show job {held[0]}`); `scaling retry` goes on"
                 )
             if looks % PAUSE_LOOKS == 0:
-                _release(said)
+                _release(held)
             looks += 1
         time.sleep(LOOK_SECONDS)
 
 
-def _release(said: Answer) -> None:
+def _release(held: Sequence[str]) -> None:
     """Let SLURM try again what it holds because it could not launch it."""
-    held = [job.job_id for job in said.jobs.values() if job.is_held]
     if not held:
         return
     try:

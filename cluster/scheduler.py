@@ -146,6 +146,11 @@ class Answer:
             found.setdefault(number(job.job_id), []).append(job)
         return found
 
+    @property
+    def held(self) -> list[str]:
+        """The jobs that SLURM holds because it could not launch them."""
+        return [job.job_id for job in self.jobs.values() if job.is_held]
+
     def tasks(self, job_id: str) -> list[Job]:
         """The tasks of an array, or the one job of that number."""
         return self._by_number.get(number(job_id), [])

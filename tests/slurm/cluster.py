@@ -101,7 +101,7 @@ class Cluster:
             If this machine cannot.
         """
         install()
-        for name in ("etc", "log", "pid", "state", "spool", "munge", "dev"):
+        for name in ("etc", "log", "pid", "state", "spool", "munge", "dev", "tmp"):
             (self.folder / name).mkdir(parents=True, exist_ok=True)
         self.folder.chmod(0o755)
         (self.folder / "munge").chmod(0o711)
@@ -232,15 +232,24 @@ class Cluster:
 
     def _start_database(self) -> None:
         data, log = self.folder / "db", self.folder / "log" / "mariadbd.log"
-        if not (data / "mysql").is_dir():
-            data.mkdir(exist_ok=True)
-            options = ("--no-defaults", "--user=root", f"--datadir={data}", "--skip-test-db")
-            self.ask("mariadb-install-db", *options, patience=120)
+        # A server that starts removes every other server's temporary tables from its tmpdir.
+        options = ("--no-defaults", "--user=root", f"--tmpdir={self.folder / 'tmp'}")
+        if not data.exists():
+            half = self.folder / "db.half"
+            shutil.rmtree(half, ignore_errors=True)
+            half.mkdir()
+            self.ask(
+                "mariadb-install-db",
+                *options,
+                f"--datadir={half}",
+                "--skip-test-db",
+                patience=120,
+            )
+            half.rename(data)
         if not self._pid("mariadbd"):
             command = (
                 "mariadbd",
-                "--no-defaults",
-                "--user=root",
+                *options,
                 f"--datadir={data}",
                 f"--socket={data / 'sock'}",
                 "--bind-address=127.0.0.1",

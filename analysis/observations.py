@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis.laws.base import Array, Law
+from analysis.tables import numbers
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -114,19 +115,7 @@ def _mark(reasons: dict[int, str], name: str, values: Array, positive: bool) -> 
 
 
 def _numbers(runs: pd.DataFrame, name: str) -> Array:
-    column = runs[name]
-    plain = column.to_numpy()
-    if plain.dtype == float:
-        return plain
-    try:
-        return column.to_numpy(dtype=float, na_value=np.nan)
-    except (TypeError, ValueError):
-        for row, value in enumerate(column):
-            try:
-                float(value)
-            except (TypeError, ValueError):
-                raise ValueError(
-                    f"row {row}, column {name!r}: {value!r} is not a number; write it plainly, "
-                    "such as 1.2e9, and leave unknown values empty"
-                ) from None
-        raise
+    plain = runs[name].to_numpy()
+    if plain.dtype.kind in "iuf":
+        return plain.astype(float, copy=False)
+    return numbers(runs[name], f"row {{}}, column {name!r}", -1).to_numpy()

@@ -129,7 +129,7 @@ def numbers(values: pd.Series, where: str, first_line: int = 1) -> pd.Series:
 
     converted = pd.to_numeric(values, errors="coerce")
     wrong = converted.isna() & values.notna() & (values.astype(str).str.strip() != "")
-    if not pd.api.types.is_numeric_dtype(values) or values.dtype == bool:
+    if not pd.api.types.is_numeric_dtype(values) or pd.api.types.is_bool_dtype(values):
         wrong |= values.map(lambda value: isinstance(value, bool))
     if wrong.any():
         i = int(wrong.to_numpy().argmax())

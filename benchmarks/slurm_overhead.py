@@ -18,12 +18,12 @@ from pathlib import Path
 
 from cluster import remote
 from cluster.launch import _write_sweep
-from cluster.resources import ResourceRules
 from cluster.status import sweep_status
 from cluster.tasks import make_tasks
 from scaling.journal import end, read_journal
 from scaling.spec import RunSpec
 from scaling.store import Store
+from sweeps.resources import ResourceRules
 from sweeps.sweep import Sweep
 
 

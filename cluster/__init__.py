@@ -7,13 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from cluster.launch import Submission, submit
-    from cluster.resources import Resources
     from cluster.status import sweep_status
 
-__all__ = ["Resources", "Submission", "submit", "sweep_status"]
+__all__ = ["Submission", "submit", "sweep_status"]
 
 _HOMES = {
-    "Resources": "cluster.resources",
     "Submission": "cluster.launch",
     "submit": "cluster.launch",
     "sweep_status": "cluster.status",

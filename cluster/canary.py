@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from cluster.logs import LOG
-from cluster.resources import Resources
 from scaling.errors import WorkError
 from scaling.journal import end, read_journal
 from scaling.spec import RunSpec
 from scaling.store import Store
+from sweeps.resources import Resources
 
 STEPS = 5
 

@@ -171,9 +171,9 @@ def _launch(
     only: Collection[str] | None = None,
 ) -> int:
     from cluster.launch import submit
-    from cluster.resources import parse_settings
     from cluster.status import sweep_status
     from scaling.terminal import print_json
+    from sweeps.resources import parse_settings
 
     submission = submit(
         sweep,

@@ -30,13 +30,13 @@ from cluster.failures import out_of_memory
 from cluster.job import Shift, run_queue, stop_on_signals
 from cluster.logs import job_log
 from cluster.queue import Queue
-from cluster.resources import Resources
 from cluster.scheduler import FULL
 from scaling.errors import WorkError, is_full
-from scaling.host import slurm_job
+from scaling.host import oom_kills, slurm_job
 from scaling.journal import STATE
 from scaling.store import Store
 from scaling.terminal import note
+from sweeps.resources import Resources
 
 SHORT_OF_TIME = 3
 LOOK_SECONDS = 0.5
@@ -227,7 +227,7 @@ class Crew:
 
     def got_going(self, since: float) -> bool:
         """Whether some run of the queue has made progress since then."""
-        for run_id in (run_id for task in self.queue.tasks for run_id in task):
+        for run_id in self.queue.run_ids:
             try:
                 if (self.store.run_dir(run_id) / STATE).stat().st_mtime > since:
                     return True
@@ -306,16 +306,6 @@ class Crew:
                 worker.process.wait()
             _close(worker)
         self.workers.clear()
-
-
-def oom_kills() -> int:
-    """Processes that the kernel has killed for want of memory on this node; 0 if not known."""
-    with contextlib.suppress(OSError):
-        for line in Path("/proc/vmstat").read_text().splitlines():
-            name, _, count = line.partition(" ")
-            if name == "oom_kill":
-                return int(count)
-    return 0
 
 
 def _listen(worker: Worker) -> None:

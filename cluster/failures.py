@@ -151,6 +151,8 @@ def _remedy(name: str, cause: str, group: Sequence[RunStatus], resources: Mappin
         return f"{command} --set micro_batch={micro_batch}"
     if cause == "oom" and not on_card and memory:
         return f"{command} --set memory={2 * int(memory[1])}{memory[2]}"
+    if cause == "oom" and group[0].reason.startswith("its worker died"):
+        return f"{command} --workers 1"
     if cause == "time" and resources.get("minutes"):
         return f"{command} --set minutes={2 * float(resources['minutes']):g}"
     return command

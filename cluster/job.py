@@ -19,7 +19,6 @@ from cluster.failures import out_of_memory
 from cluster.lease import Lease, claim
 from cluster.logs import LOG, job_log
 from cluster.queue import Queue
-from cluster.resources import Resources
 from cluster.status import read_rows
 from cluster.tasks import lease_dir
 from cluster.trunks import tidy
@@ -28,6 +27,7 @@ from scaling.host import slurm_job
 from scaling.journal import STATE, Journal, checkpoints, end, last_epoch, read_journal
 from scaling.spec import RunSpec
 from scaling.store import Store, read_json
+from sweeps.resources import Resources
 
 LOOK_SECONDS = 2.0  # between looks at tasks that other workers hold
 # Workers that one run may take with it, without a checkpoint between, before it counts as failed.

@@ -19,12 +19,12 @@ from cluster.lease import claim
 from cluster.logs import last_words
 from cluster.process import ProcessId
 from cluster.queue import Queue, count_ends
-from cluster.resources import ResourceRules, Resources
 from cluster.tasks import lease_dir, make_tasks
 from scaling.errors import WorkError
 from scaling.journal import STATE, begin_anew, end, last_epoch, read_journal
 from scaling.store import Store
 from scaling.terminal import note
+from sweeps.resources import ResourceRules, Resources
 
 if TYPE_CHECKING:
     from sweeps import Sweep
@@ -107,7 +107,7 @@ def submit(
         What a worker may use (``local``, ``inline``); by default what the sweep says, without
         its ``minutes``.
     settings : dict, optional
-        Fields of :class:`cluster.resources.Resources` that win over those of the sweep.
+        Fields of :class:`sweeps.resources.Resources` that win over those of the sweep.
     only : collection of str, optional
         The runs to look at; all for None.
     canary : bool

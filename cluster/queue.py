@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import secrets
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -35,8 +35,10 @@ class Queue:
     slurm_jobs, canary : tuple of str
         Or the SLURM jobs (of an array the one number that stands for all its tasks), and those
         that try the smallest and the largest run before.
+    own_jobs : dict
+        The SLURM job of each run that has one of its own; no other does that run.
     resources : dict
-        What a worker may use; see :class:`cluster.resources.Resources`.
+        What a worker may use; see :class:`sweeps.resources.Resources`.
     """
 
     path: Path
@@ -45,6 +47,7 @@ class Queue:
     jobs: tuple[ProcessId, ...] = ()
     slurm_jobs: tuple[str, ...] = ()
     canary: tuple[str, ...] = ()
+    own_jobs: Mapping[str, str] = field(default_factory=dict)
     resources: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
@@ -54,6 +57,11 @@ class Queue:
         """A queue under a fresh name; not written yet."""
         name = f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(3)}.json"
         return cls(sweep_dir / "submissions" / name, tuple(tasks), dict(ends))
+
+    @property
+    def run_ids(self) -> Iterator[str]:
+        """Its runs, in order."""
+        return (run_id for task in self.tasks for run_id in task)
 
     @classmethod
     def read(cls, path: Path) -> Queue:
@@ -74,6 +82,7 @@ class Queue:
             tuple(ProcessId.from_dict(job) for job in value["jobs"]),
             tuple(value.get("slurm_jobs", ())),
             tuple(value.get("canary", ())),
+            value.get("own_jobs", {}),
             value.get("resources", {}),
         )
 
@@ -85,6 +94,7 @@ class Queue:
             "jobs": [job.to_dict() for job in self.jobs],
             "slurm_jobs": self.slurm_jobs,
             "canary": self.canary,
+            "own_jobs": self.own_jobs,
             "resources": self.resources,
         }
         write_atomic(self.path, json.dumps(value))
@@ -115,6 +125,11 @@ class Queue:
     def is_live(self, answer: Answer) -> bool:
         """Whether some process or SLURM job works on it or will, by what SLURM says."""
         return bool(self.live_jobs) or any(answer.may_run(job) for job in self.slurm_jobs)
+
+    def may_take(self, run_id: str, answer: Answer) -> bool:
+        """Whether a run, as long as this is live, may still be taken up by one of its jobs."""
+        own = self.own_jobs.get(run_id)
+        return own is None or answer.may_run(own)
 
     def is_open(self, store: Store, run_id: str) -> bool:
         """Whether a run is still to be done for this submission."""

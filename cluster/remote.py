@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 from cluster.canary import choose, failures
 from cluster.queue import Queue, read_queues
-from cluster.resources import ResourceRules
 from cluster.scheduler import ask_queue
 from cluster.site import Site, ask
 from cluster.slurm import JobClass, check, classes, send, send_canary, within
@@ -20,6 +19,7 @@ from cluster.tasks import Task
 from scaling.errors import WorkError
 from scaling.store import Store
 from scaling.terminal import note
+from sweeps.resources import ResourceRules
 
 if TYPE_CHECKING:
     from sweeps import Sweep
@@ -149,7 +149,7 @@ def _send_again(
 
 
 def _left(store: Store, queue: Queue) -> list[str]:
-    return [r for task in queue.tasks for r in task if queue.is_open(store, r)]
+    return [run_id for run_id in queue.run_ids if queue.is_open(store, run_id)]
 
 
 def _check(store: Store, name: str, queues: Sequence[Queue], left: int) -> None:

@@ -17,7 +17,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
-from cluster.resources import megabytes
+from sweeps.resources import megabytes
 
 PATIENCE_SECONDS = 10.0
 FULL = 28  # exit code of our own jobs when a disk or quota is full: ENOSPC
@@ -157,7 +157,7 @@ class Answer:
 
     def may_run(self, job_id: str) -> bool:
         """Whether a job, or a task of the array, waits, runs, or is not known to be over."""
-        tasks = self.tasks(job_id)
+        tasks = [self.jobs[job_id]] if job_id in self.jobs else self.tasks(job_id)
         if not tasks:
             return not self.sees_queue
         return any(not job.has_ended for job in tasks)

@@ -7,9 +7,9 @@ import subprocess
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from cluster.resources import SHORTEST_MINUTES, Resources
 from scaling.errors import WorkError
 from scaling.names import refuse_unknown
+from sweeps.resources import SHORTEST_MINUTES, Resources
 
 PATIENCE_SECONDS = 30.0
 SINFO = ("sinfo", "-h", "-e", "-o", "%P|%l|%c|%m|%G|%f|%D")

@@ -21,11 +21,12 @@ from typing import Any
 from cluster.canary import try_out
 from cluster.crew import work_in_slurm
 from cluster.queue import Queue
-from cluster.resources import ResourceRules, Resources
+from cluster.scheduler import number
 from cluster.site import Site, ask
 from cluster.tasks import Task
 from scaling.errors import WorkError
 from scaling.store import Store
+from sweeps.resources import ResourceRules, Resources
 
 MANY = 10**6  # array tasks at a time where nobody set a limit
 # An ignored signal stays ignored until our handler is there; else one that comes while Python
@@ -147,8 +148,17 @@ def send(
         several = ([value] * len(chunk) for value in (str(store.root), sweep, str(queue.path)))
         with _refusals():
             jobs = executor.map_array(work_in_slurm, *several, chunk)
-        job = str(jobs[0].job_id).partition("_")[0]
-        queue = replace(queue, slurm_jobs=(*queue.slurm_jobs, job))
+        own = {
+            run_id: str(job.job_id)
+            for task, job in zip(chunk, jobs, strict=True)
+            if task is not None
+            for run_id in queue.tasks[task]
+        }
+        queue = replace(
+            queue,
+            slurm_jobs=(*queue.slurm_jobs, number(str(jobs[0].job_id))),
+            own_jobs={**queue.own_jobs, **own},
+        )
         queue.write()
     return queue
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any, NamedTuple
 from cluster.process import ProcessId
 from cluster.queue import Queue, count_ends
 from cluster.scheduler import FAILING, WAITING, WORKING, Answer, Job
-from scaling.host import node_name
+from scaling.host import node_name, oom_kills
 from scaling.journal import end, read_turns
 from scaling.store import Store
 
@@ -43,12 +44,17 @@ class Work:
     @cached_property
     def live(self) -> dict[str, Queue]:
         """By run, the newest submission that asked for it and is still worked on."""
-        return _by_run(self.live_queues)
+        return {
+            run_id: queue
+            for queue in self.live_queues
+            for run_id in queue.run_ids
+            if queue.may_take(run_id, self.answer)
+        }
 
     @cached_property
     def newest(self) -> dict[str, Queue]:
         """By run, the newest submission that asked for it."""
-        return _by_run(self.queues)
+        return {run_id: queue for queue in self.queues for run_id in queue.run_ids}
 
     @cached_property
     def is_on_slurm(self) -> bool:
@@ -64,19 +70,49 @@ class Work:
         """The job that wrote a run's state, as SLURM knows it."""
         return self.answer.jobs.get(str(record.get("job") or ""))
 
-    def waits_for(self, queue: Queue) -> str:
-        """Why nobody has begun a submission, in SLURM's word; empty if somebody has."""
-        return self._waits.get(queue.path, "")
+    def waits_for(self, queue: Queue, run_id: str) -> str:
+        """Why nobody has begun what would do a run, in SLURM's word; empty if somebody has."""
+        reason, trial = self._reason(queue, run_id), ", ".join(queue.canary)
+        if trial and reason == "Dependency":
+            return f"waits for its canary, jobs {trial}"
+        return f"SLURM says {reason}" if reason else ""
+
+    def held(self, queue: Queue, run_id: str) -> Job | None:
+        """A job of a submission that SLURM holds, where it holds all that could do a run."""
+        if own := self._own_job(queue, run_id):
+            return own if own.is_held else None
+        return self._held.get(queue.path)
 
     def wreck(self, run_id: str) -> Job | None:
-        """A job of a run's newest submission that ended badly, where all have ended."""
+        """A job of a run's newest submission that ended badly, where none is left to do it."""
         queue = self.newest.get(run_id)
-        return self._wrecks.get(queue.path) if queue else None
+        if queue is None:
+            return None
+        if own := self._own_job(queue, run_id):
+            return own if own.has_ended and own.state != "COMPLETED" else None
+        return self._wrecks.get(queue.path)
+
+    def _own_job(self, queue: Queue, run_id: str) -> Job | None:
+        return self.answer.jobs.get(queue.own_jobs.get(run_id, ""))
+
+    def _reason(self, queue: Queue, run_id: str) -> str:
+        if own := self._own_job(queue, run_id):
+            return own.reason if own.state in WAITING else ""
+        return self._reasons.get(queue.path, "")
 
     def canary_failure(self, run_id: str) -> str:
         """Why a run's submission was not let follow its canary; empty if it was not for that."""
         queue = self.newest.get(run_id)
         return self._canaries.get(queue.path, "") if queue else ""
+
+    def lacked_memory(self, record: Mapping[str, Any]) -> bool:
+        """Whether the kernel of this machine has killed for memory since a run's last state."""
+        here = record.get("host") == node_name()
+        return here and self._oom_kills > record.get("oom_kills", math.inf)
+
+    @cached_property
+    def _oom_kills(self) -> int:
+        return oom_kills()
 
     @cached_property
     def _canaries(self) -> dict[Path, str]:
@@ -103,21 +139,22 @@ class Work:
         }
 
     @cached_property
-    def _waits(self) -> dict[Path, str]:
+    def _reasons(self) -> dict[Path, str]:
         reasons = {}
-        tried = {queue.path: ", ".join(queue.canary) for queue in self.queues if queue.canary}
         for path, jobs in self._jobs.items():
             waiting = [job.reason for job in jobs if job.state in WAITING and job.reason]
             if waiting and not any(job.state in WORKING for job in jobs):
-                reasons[path] = f"SLURM says {waiting[0]}"
-                if waiting[0] == "Dependency" and path in tried:
-                    reasons[path] = f"waits for its canary, jobs {tried[path]}"
+                reasons[path] = waiting[0]
         return reasons
 
-    def held(self, queue: Queue) -> Job | None:
-        """A job of a submission that SLURM holds, where it holds all that are left."""
-        left = [job for job in self._jobs.get(queue.path, ()) if not job.has_ended]
-        return left[0] if left and all(job.is_held for job in left) else None
+    @cached_property
+    def _held(self) -> dict[Path, Job]:
+        found = {}
+        for path, jobs in self._jobs.items():
+            left = [job for job in jobs if not job.has_ended]
+            if left and all(job.is_held for job in left):
+                found[path] = left[0]
+        return found
 
     @cached_property
     def _wrecks(self) -> dict[Path, Job]:
@@ -127,10 +164,6 @@ class Work:
             if bad and all(job.has_ended for job in jobs):
                 found[path] = next((job for job in jobs if job.state in FAILING), bad)
         return found
-
-
-def _by_run(queues: Iterable[Queue]) -> dict[str, Queue]:
-    return {run_id: queue for queue in queues for task in queue.tasks for run_id in task}
 
 
 def judge(run_dir: Path | None, record: Mapping[str, Any], run_id: str, work: Work) -> Verdict:
@@ -164,15 +197,15 @@ def judge(run_dir: Path | None, record: Mapping[str, Any], run_id: str, work: Wo
         return Verdict(last["status"], str(last.get("reason") or ""), name)
     queue = work.live.get(run_id)
     if queue is not None and count_ends(events) <= queue.ends.get(run_id, 0):
-        return _queued(queue, job, work, bool(events or state))
+        return _queued(queue, run_id, job, work, bool(events or state))
     if last:
         return Verdict("failed", str(last.get("reason") or ""), name)
-    return _left(state, bool(events or state), job, name, run_id, work)
+    return _left(record, bool(events or state), job, run_id, work)
 
 
-def _queued(queue: Queue, job: Job | None, work: Work, begun: bool) -> Verdict:
+def _queued(queue: Queue, run_id: str, job: Job | None, work: Work, begun: bool) -> Verdict:
     """What a live submission will do."""
-    if held := work.held(queue):
+    if held := work.held(queue, run_id):
         reason = f"job {held.job_id} could not be launched and SLURM holds it; a retry goes on"
         return Verdict("stalled", reason, held.job_id)
     if job is not None and begun:
@@ -184,13 +217,14 @@ def _queued(queue: Queue, job: Job | None, work: Work, begun: bool) -> Verdict:
             return Verdict("queued", f"{job}; another takes it over", job.job_id)
         if job.state in WAITING and job.before:
             return Verdict("queued", f"job {job.job_id} was requeued ({job.before})", job.job_id)
-    return Verdict("queued", work.waits_for(queue))
+    return Verdict("queued", work.waits_for(queue, run_id))
 
 
 def _left(
-    state: str | None, begun: bool, job: Job | None, name: str, run_id: str, work: Work
+    record: Mapping[str, Any], begun: bool, job: Job | None, run_id: str, work: Work
 ) -> Verdict:
     """What nobody works on any more."""
+    state, name = record.get("state"), str(record.get("job") or "")
     if job is None and not (begun and state == "stopped"):
         job = work.wreck(run_id)
     if job is not None:
@@ -210,7 +244,9 @@ def _left(
     if state == "stopped":
         return Verdict("stopped", "checkpointed; submit again to go on", name)
     if begun:
-        return Verdict("stalled", "its worker died; submit again to go on", name)
+        why = ", and the kernel has killed a process here since: out of memory"
+        why = why if work.lacked_memory(record) else ""
+        return Verdict("stalled", f"its worker died{why}; submit again to go on", name)
     return Verdict("planned")
 
 

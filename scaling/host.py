@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import platform
+from pathlib import Path
 
 
 def node_name() -> str:
@@ -18,3 +20,13 @@ def slurm_job() -> str:
     """The SLURM job of this process, ``12_3`` for a task of an array; empty without SLURM."""
     array, task = (os.environ.get(f"SLURM_ARRAY_{name}", "") for name in ("JOB_ID", "TASK_ID"))
     return f"{array}_{task}" if array and task else os.environ.get("SLURM_JOB_ID", "")
+
+
+def oom_kills() -> int:
+    """Processes that the kernel has killed for want of memory since it started; 0 if not known."""
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/vmstat").read_text().splitlines():
+            name, _, count = line.partition(" ")
+            if name == "oom_kill":
+                return int(count)
+    return 0

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from scaling import checkpoint
-from scaling.host import node_name, slurm_job
+from scaling.host import node_name, oom_kills, slurm_job
 from scaling.journal import SPEC, STATE, Journal, SupersededError, first_epoch
 from scaling.optim import cooldown_start
 from scaling.spec import RunSpec
@@ -63,6 +63,7 @@ class Record:
             "pid": os.getpid(),
             "host": node_name(),
             "job": slurm_job(),
+            "oom_kills": oom_kills(),
             "time": time.time(),
         }
         self.journal.check()

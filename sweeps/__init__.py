@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from sweeps.derive import RULES
     from sweeps.generators import GENERATORS
     from sweeps.load import load_sweep
+    from sweeps.resources import ResourceRules, Resources
     from sweeps.spec import Design, read_design
     from sweeps.sweep import Entry, Sweep
     from sweeps.warnings import design_warnings
@@ -18,6 +19,8 @@ __all__ = [
     "RULES",
     "Design",
     "Entry",
+    "ResourceRules",
+    "Resources",
     "Sweep",
     "design_warnings",
     "load_sweep",
@@ -29,6 +32,8 @@ _HOMES = {
     "RULES": "sweeps.derive",
     "Design": "sweeps.spec",
     "Entry": "sweeps.sweep",
+    "ResourceRules": "sweeps.resources",
+    "Resources": "sweeps.resources",
     "Sweep": "sweeps.sweep",
     "design_warnings": "sweeps.warnings",
     "load_sweep": "sweeps.load",

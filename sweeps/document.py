@@ -60,6 +60,8 @@ class Document:
     def mapping(self, value: Any, where: Where, valid: tuple[str, ...] = ()) -> dict[str, Any]:
         """``value`` as a mapping of names, all of them ``valid`` (any name if that is empty)."""
         what = where[-1] if where else "a sweep file"
+        if isinstance(what, int):
+            what = f"item {what + 1} of {where[-2]}"
         if not isinstance(value, Mapping):
             self.refuse(where, f"{what} must be a mapping (key: value), not {kind(value)}")
         for key in value:

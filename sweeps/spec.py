@@ -16,6 +16,7 @@ from sweeps.derive import Derivation, find_rule
 from sweeps.document import Document, Where, kind, read_document
 from sweeps.generators import GENERATORS
 from sweeps.prices import Prices
+from sweeps.resources import ResourceRules, Resources
 from sweeps.sweep import check_name
 from sweeps.values import number, values
 
@@ -117,7 +118,7 @@ def design(document: Document, default_name: str | None = None) -> Design:
         constraints=constraints,
         refuse=refuse,
         prices=_prices(document, content.get("estimate", {})),
-        resources=document.mapping(content.get("resources", {}), ("resources",)),
+        resources=_resources(document, content.get("resources", {})),
         document=document,
     )
 
@@ -243,6 +244,21 @@ def _constraints(document: Document, block: Any) -> tuple[tuple[Constraint, ...]
         if limits.get("min", 0) > limits.get("max", float("inf")):
             document.refuse(at, f"{quantity} has min {limits['min']:g} above max {limits['max']:g}")
     return tuple(found), action == "error"
+
+
+def _resources(document: Document, block: Any) -> dict[str, Any]:
+    """What workers may use, checked where it stands; it is the launcher's to interpret."""
+    at: Where = ("resources",)
+    settings = tuple(f.name for f in fields(Resources))
+    found = document.mapping(block, at, (*settings, "rules"))
+    listed = found.get("rules", ())
+    for i, rule in enumerate(listed if isinstance(listed, list) else ()):
+        document.mapping(rule, (*at, "rules", i), (*settings, "from_params"))
+    try:
+        ResourceRules.parse(found)
+    except ValueError as error:
+        document.refuse(at, str(error))
+    return found
 
 
 def _prices(document: Document, block: Any) -> Prices:

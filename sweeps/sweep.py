@@ -14,6 +14,7 @@ from scaling.journal import has_result
 from scaling.schema import LABELS
 from scaling.spec import RunSpec
 from scaling.store import Store, write_atomic
+from sweeps.resources import ResourceRules
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+=-]{0,99}")
 NONE: Mapping[str, Any] = {}
@@ -162,6 +163,10 @@ class Sweep:
                 f"{path}:{names[other]}: a run of sweep {other!r} in a file of {first!r}: "
                 "keep one sweep a file"
             )
+        try:
+            ResourceRules.parse(resources)
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}") from None
         return cls(next(iter(names)), tuple(entries), resources)
 
 

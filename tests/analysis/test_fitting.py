@@ -185,6 +185,7 @@ def test_rows_are_never_dropped_silently() -> None:
         ({}, {"bootstrap": 10, "resample": "cluster"}, "needs cluster="),
         ({}, {"bootstrap": 10, "resample": "jackknife"}, "unknown resample"),
         ({"loss": "3,2"}, {}, r"row 0, column 'loss': '3,2' is not a number"),
+        ({"loss": True}, {}, r"row 0, column 'loss': 'True' is not a number"),
         ({"loss": np.nan}, {}, "5 parameters and the table 0 usable rows of 20"),
     ],
 )

@@ -13,10 +13,10 @@ from cluster.crew import Crew, Worker, _go_on_later, _shift
 from cluster.failures import cause_of
 from cluster.job import Shift
 from cluster.queue import Queue
-from cluster.resources import Resources
 from cluster.scheduler import Job
 from scaling.errors import WorkError
 from scaling.store import Store, write_atomic
+from sweeps.resources import Resources
 
 
 @pytest.fixture

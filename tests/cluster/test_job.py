@@ -15,8 +15,8 @@ from cluster import submit, sweep_status
 from cluster.job import Shift, _fits, run_queue, stop_on_signals
 from cluster.lease import claim
 from cluster.queue import Queue
-from cluster.resources import Resources
 from scaling.store import Store, read_json
+from sweeps.resources import Resources
 from tests.cluster.test_launch import results
 
 pytestmark = pytest.mark.usefixtures("store_ready")

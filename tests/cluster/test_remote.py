@@ -6,13 +6,13 @@ import pytest
 
 from cluster import remote
 from cluster.queue import Queue
-from cluster.resources import Resources
 from cluster.site import Site
 from cluster.slurm import JobClass
 from cluster.tasks import Task
 from scaling.cli import main
 from scaling.errors import WorkError
 from scaling.store import Store
+from sweeps.resources import Resources
 from tests.cluster.test_site import SINFO
 
 LIMIT = "AssocMaxSubmitJobLimit: Job violates accounting/QOS policy"

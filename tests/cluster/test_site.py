@@ -7,9 +7,9 @@ import subprocess
 import pytest
 
 from cluster import site as sites
-from cluster.resources import Resources
 from cluster.site import Site, slurm_minutes
 from scaling.errors import WorkError
+from sweeps.resources import Resources
 
 # Lines as SLURM 20 to 23 print them for ``-o "%P|%l|%c|%m|%G|%f|%D"``.
 SINFO = """\

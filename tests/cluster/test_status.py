@@ -11,6 +11,7 @@ from dataclasses import replace
 
 import pytest
 
+from cluster import verdict
 from cluster.process import ProcessId
 from cluster.queue import Queue
 from cluster.scheduler import Answer, Job
@@ -99,6 +100,23 @@ def test_each_run_is_in_the_state_that_its_folder_shows(place):
     # three ended with a result, and seven saw a quarter of their tokens or none
     quarter = ("running", "elsewhere", "killed", "silent", "lost node", "stopped")
     assert status.flops_done == 3 * 10.0 + len(quarter) * 2.5
+
+
+def test_a_worker_that_died_while_the_kernel_killed_for_memory_is_told_so(place, monkeypatch):
+    monkeypatch.setattr(verdict, "oom_kills", lambda: 4)
+    place("killed", [START], **running(pid=dead_pid(), oom_kills=3))
+    place("by hand", [START], **running(pid=dead_pid(), oom_kills=4))
+    place("elsewhere", [START], **running(host="node7", time=1.0, oom_kills=0))
+    place.sweep("killed", "by hand", "elsewhere")
+    failures = sweep_status("s").failures
+    assert {f.cause: [run.run_id for run in f.runs] for f in failures} == {
+        "oom": ["killed"],
+        "killed": ["by hand", "elsewhere"],
+    }
+    assert {f.cause: f.remedy for f in failures} == {
+        "oom": "scaling retry s --cause oom --workers 1",
+        "killed": "scaling retry s --cause killed",
+    }
 
 
 def test_time_left_follows_from_the_pace_so_far(place):
@@ -227,6 +245,37 @@ def test_a_job_that_slurm_holds_after_a_failed_launch_stalls_its_runs_when_no_ot
     assert helped.counts == {"queued": 2}
     theirs = Job("12_0", "PENDING", "JobHeldUser")
     assert sweep_status("s", answer=answer(theirs)).counts == {"queued": 2}
+
+
+def test_what_becomes_of_a_run_with_a_job_of_its_own_is_that_jobs_matter(place):
+    """Another run's job neither takes it over, nor says why it waits or what became of it."""
+    jobs = {
+        "works": Job("12_0", "RUNNING", nodes="n1"),
+        "cut off": Job("12_1", "NODE_FAIL", nodes="n1"),
+        "never began": Job("12_2", "FAILED", exit_code="1:0"),
+        "held": Job("12_3", "PENDING", "launch failed requeued held"),
+        "waits": Job("12_4", "PENDING", "Priority"),
+        "again": Job("13", "PENDING", "Resources"),
+    }
+    place("works", [START], **on_node("12_0"))
+    place("cut off", [START], **on_node("12_1"))
+    place("again", [START], **on_node("12_5"))
+    place.sweep(*jobs)
+    own = {run_id: job.job_id for run_id, job in jobs.items()}
+    first = {**own, "again": "12_5"}
+    place.queue([(run_id,) for run_id in jobs], slurm_jobs=["12"], own_jobs=first)
+    place.queue([("again",)], slurm_jobs=["13"], own_jobs={"again": "13"})
+    gone = Job("12_5", "TIMEOUT", nodes="n2")
+    status = sweep_status("s", answer=answer(*jobs.values(), gone))
+    assert {run.run_id: (run.state, run.reason) for run in status.runs} == {
+        "works": ("running", ""),
+        "cut off": ("failed", "job 12_1 lost its node on n1"),
+        "never began": ("failed", "job 12_2 failed with exit code 1:0"),
+        "held": ("stalled", "job 12_3 could not be launched and SLURM holds it; a retry goes on"),
+        "waits": ("queued", "SLURM says Priority"),
+        "again": ("queued", "job 12_5 reached its time limit on n2; another takes it over"),
+    }
+    assert status.is_live
 
 
 def test_a_canary_that_failed_is_named(place, home):

@@ -11,6 +11,7 @@ import pytest
 from cluster import submit
 from cluster.logs import LOG
 from scaling.errors import WorkError
+from scaling.journal import STATE
 from scaling.store import read_json
 
 pytestmark = [pytest.mark.slurm, pytest.mark.xdist_group("slurm-1")]
@@ -72,6 +73,9 @@ def test_large_runs_have_jobs_of_their_own_in_arrays_that_the_site_allows(site):
     assert [len(alone["slurm_jobs"]), len(packed["slurm_jobs"])] == [2, 1]
     assert set(submission.job_ids) == {*alone["slurm_jobs"], *packed["slurm_jobs"]}
     assert alone["resources"]["memory"] == "1GB"
+    trained = {e.run_id: site.store.run_dir(e.run_id) / STATE for e in large}
+    assert alone["own_jobs"] == {r: read_json(path)["job"] for r, path in trained.items()}
+    assert not packed["own_jobs"]
 
 
 def test_a_thousand_jobs_are_sent_in_five_seconds(site):
@@ -80,8 +84,8 @@ def test_a_thousand_jobs_are_sent_in_five_seconds(site):
     )
     from cluster import remote
     from cluster.launch import _write_sweep
-    from cluster.resources import ResourceRules
     from cluster.tasks import make_tasks
+    from sweeps.resources import ResourceRules
 
     tasks = make_tasks((entry.run_id, entry.spec) for entry in sweep)
     _write_sweep(site.store, sweep)

@@ -179,6 +179,8 @@ class ResourceRules:
         ValueError
             For an unknown name, a rule without ``from_params`` or a value out of range.
         """
+        if not isinstance(value, Mapping):
+            raise ValueError(f"resources must be a mapping (key: value), not {value!r}")
         base = {name: v for name, v in value.items() if name != "rules"}
         found = []
         listed = value.get("rules", ())

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
-from cluster.resources import ResourceRules, Resources, parse_settings
+from sweeps import Sweep, read_design
+from sweeps.resources import ResourceRules, Resources, parse_settings
 
 
 def test_later_rules_win_from_their_size_on_and_settings_over_all():
@@ -69,6 +72,46 @@ def test_the_margin_is_a_tenth_of_the_limit_between_twenty_seconds_and_two_minut
 def test_wrong_settings_are_named(block, message):
     with pytest.raises(ValueError, match=message):
         ResourceRules.parse(block)
+
+
+SWEEP = """\
+name: s
+data: python-source
+family: transformer
+fixed: {width: 32, depth: 1, num_tokens: 1e4}
+grid: {product: {lr: [0.001]}}
+resources:
+  minutes: 10
+"""
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        ("  partitoin: gpu", r"s.yaml:8: unknown key 'partitoin': did you mean 'partition'"),
+        ("  rules: [{from_params: 1, gpu: 1}]", r"s.yaml:8: unknown key 'gpu': did you"),
+        ("  rules:\n    - 3", r"s.yaml:9: item 1 of rules must be a mapping"),
+        ("  memory: lots", r"s.yaml:6: resources: memory 'lots' is no amount"),
+    ],
+)
+def test_a_sweep_file_is_refused_at_the_line(tmp_path, lines, message):
+    path = tmp_path / "s.yaml"
+    path.write_text(SWEEP)
+    assert read_design(path).resources == {"minutes": 10}
+    path.write_text(SWEEP + lines)
+    with pytest.raises(ValueError, match=message):
+        read_design(path)
+
+
+@pytest.mark.parametrize("resources", [["gpus"], {"gpu": 1}])
+def test_a_sweep_of_json_lines_is_refused_too(tmp_path, sweep, resources):
+    path = tmp_path / "s.jsonl"
+    sweep(SWEEP).write(path)
+    row = json.loads(path.read_text())
+    assert row["resources"] == {"minutes": 10}
+    path.write_text(json.dumps({**row, "resources": resources}))
+    with pytest.raises(ValueError, match=r"s.jsonl: resources( must be|: unknown setting)"):
+        Sweep.read(path)
 
 
 def test_settings_of_a_command_line_are_yaml():

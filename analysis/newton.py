@@ -8,14 +8,20 @@ little; the penalty itself comes last.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 from os import cpu_count
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from analysis.laws.base import Array
 from analysis.problem import Problem
+
+T = TypeVar("T")
 
 CHUNK = 512
 """Draws handled together: enough for numpy to work while the other threads' Python runs."""
@@ -40,22 +46,25 @@ def minimise(
     one valley, from near each finds the minimum of its own neighbourhood. With ``coarse`` it runs
     in single precision, in which many draws take half the time; the last steps do not.
     """
-    parts = [np.arange(i, min(i + CHUNK, len(theta))) for i in range(0, len(theta), CHUNK)]
+
+    def descend(draws: slice) -> tuple[Array, Array]:
+        part = problem.rows(draws)
+        found = _descend(part, theta[draws], small, reach, coarse)
+        return found, part.objective(found)
+
+    found, objectives = zip(*in_parts(descend, len(theta)), strict=True)
+    return np.concatenate(found), np.concatenate(objectives)
+
+
+def in_parts(work: Callable[[slice], T], count: int, size: int = CHUNK) -> list[T]:
+    """What ``work`` gives for each part of ``count`` draws, in order, on all processors."""
+    pieces = math.ceil(count / size)
+    edges = [count * i // pieces for i in range(pieces + 1)]
+    parts = [slice(*edge) for edge in pairwise(edges)]
     if len(parts) == 1:
-        found = _descend(problem, theta, small, reach, coarse)
-    else:
-        with ThreadPoolExecutor(cpu_count()) as pool:
-            found = np.concatenate(
-                list(
-                    pool.map(
-                        lambda part: _descend(
-                            problem.rows(part), theta[part], small, reach, coarse
-                        ),
-                        parts,
-                    )
-                )
-            )
-    return found, problem.objective(found)
+        return [work(parts[0])]
+    with ThreadPoolExecutor(cpu_count()) as pool:
+        return list(pool.map(work, parts))
 
 
 def final_delta(problem: Problem, count: int) -> Array:
@@ -126,17 +135,17 @@ def _newton(
     enough = np.full(len(theta), centred) * theta.shape[1] * float(problem.weights.mean())
     out = theta.copy()
     open_ = np.arange(len(theta))
-    part, here, wide, damping = problem, theta, delta / 4, np.full(len(theta), 1e-6)
-    r = part.residuals(here)
+    part, here, wide, damping = problem, theta.copy(), delta / 4, np.full(len(theta), 1e-6)
+    r, jacobian = part.look(here)
     value = part.smoothed(r, delta, exact)
     for _ in range(PASSES):
-        gradient, hessian, scale = part.derivatives(here, r, delta, exact)
+        gradient, hessian, scale = part.derivatives(here, r, delta, exact, jacobian)
         stuck = np.where(gradient > 0, here <= low, here >= high)
         if problem.held:
             stuck[:, problem.held] = True
         step = _step(stuck, gradient, hessian, scale, damping)
         trial = np.minimum(np.maximum(here + step, low), high)
-        r_trial = part.residuals(trial)
+        r_trial, jacobian_trial = part.look(trial)
         reached = part.smoothed(r_trial, delta, exact)
         better = reached < value
         promised = -np.einsum("kp,kp->k", gradient, trial - here)
@@ -145,12 +154,12 @@ def _newton(
         little = (better & (promised < enough * delta**2)) | flat | (damping > 1e6)
         over = done & (flat | (damping > 1e8) | (little & (not exact)))
         if better.all():
-            here, r, value = trial, r_trial, reached
+            here, r, jacobian, value = trial, r_trial, jacobian_trial, reached
             damping = np.maximum(0.1 * damping, 1e-12)
         else:
-            here = np.where(better[:, None], trial, here)
-            r = np.where(better[:, None], r_trial, r)
-            value = np.where(better, reached, value)
+            here[better], r[better], value[better] = trial[better], r_trial[better], reached[better]
+            if jacobian is not None and jacobian_trial is not None:
+                jacobian[better] = jacobian_trial[better]
             damping = np.where(
                 better | (little & ~done),
                 np.maximum(0.1 * damping, 1e-12),
@@ -166,6 +175,7 @@ def _newton(
             if not len(open_):
                 return out
             here, r, value, damping = here[keep], r[keep], value[keep], damping[keep]
+            jacobian = None if jacobian is None else jacobian[keep]
             delta, last, wide, part = delta[keep], last[keep], wide[keep], problem.rows(open_)
             little, done, enough = little[keep], done[keep], enough[keep]
         if (little & ~done).any():

@@ -40,7 +40,7 @@ class Problem:
     space: str
     held: tuple[int, ...] = ()
 
-    def rows(self, index: NDArray[np.intp]) -> Problem:
+    def rows(self, index: NDArray[np.intp] | slice) -> Problem:
         """The problem of the draws ``index`` only."""
         if self.target.ndim == self.weights.ndim == 1:
             return self
@@ -97,12 +97,26 @@ class Problem:
 
     def residuals(self, theta: Array) -> Array:
         """Residuals ``(k, n)``; ``BEYOND`` where the prediction is none."""
-        dtype = self.target.dtype
         with np.errstate(all="ignore"):
-            params = self.params(theta).astype(dtype, copy=False)
-            predicted = self.law.predict(params, *self.inputs)
-            r = (np.log(predicted) if self.space == "log" else predicted) - self.target
-        return r if np.isfinite(r).all() else np.where(np.isfinite(r), r, BEYOND[dtype])
+            params = self.params(theta).astype(self.target.dtype, copy=False)
+            return self._deviations(self.law.predict(params, *self.inputs))
+
+    def look(self, theta: Array) -> tuple[Array, Array | None]:
+        """Residuals ``(k, n)``, and the derivatives by the parameters ``(k, p, n)`` if they come
+        with them: a law with starting points of its own has derivatives that cost more.
+        """
+        law = self.law
+        if law.starts is not None or not law.is_sum:
+            return self.residuals(theta), None
+        with np.errstate(all="ignore"):
+            params = self.params(theta).astype(self.target.dtype, copy=False)
+            jacobian = law.gradient(params, *self.inputs)
+            predicted = np.matmul(params[:, None, law.place], jacobian[:, law.place])[:, 0]
+            return self._deviations(predicted), jacobian
+
+    def _deviations(self, predicted: Array) -> Array:
+        r = (np.log(predicted) if self.space == "log" else predicted) - self.target
+        return r if np.isfinite(r).all() else np.where(np.isfinite(r), r, BEYOND[r.dtype])
 
     def objective(self, theta: Array) -> Array:
         """Sum of weighted penalties ``(k,)``."""
@@ -119,18 +133,24 @@ class Problem:
         return np.asarray(np.einsum("kn,kn->k", rho, self.weights))
 
     def derivatives(
-        self, theta: Array, r: Array, delta: Array, exact: bool = True
+        self,
+        theta: Array,
+        r: Array,
+        delta: Array,
+        exact: bool = True,
+        jacobian: Array | None = None,
     ) -> tuple[Array, Array, Array]:
         """Gradient ``(k, p)``, Hessian ``(k, p, p)`` and scale ``(k, p)``, of the smoothed penalty.
 
-        ``r (k, n)`` are the residuals at ``theta``. The scale of a coordinate is about the root
-        of its diagonal in the quadratic that touches the objective from above; it is positive
-        where the Hessian need not be.
+        ``r`` and ``jacobian`` are what ``look`` gives at ``theta``. The scale of a coordinate is
+        about the root of its diagonal in the quadratic that touches the objective from above; it
+        is positive where the Hessian need not be.
         """
         law, dtype = self.law, self.target.dtype
         values = self.params(theta)
         params = values.astype(dtype, copy=False)
-        jacobian = law.gradient(params, *self.inputs)
+        if jacobian is None:
+            jacobian = law.gradient(params, *self.inputs)
         stretch = np.where(law.on_log, values, 1.0)
         ratio, second = self.penalty.slopes(r, delta[:, None].astype(dtype), exact)
         ratio *= self.weights

@@ -208,9 +208,9 @@ def _affine(
 
     The last is None where that is zero.
     """
-    linear = _place(law)
+    linear = law.place
     design = law.gradient(params, *inputs)[:, linear]
-    if not _has_offset(law):
+    if law.is_sum:
         return linear, design, None
     base = params.copy()
     base[:, linear] = 0.0
@@ -226,23 +226,6 @@ def _affine_grid(problem: Problem, shapes: Array) -> tuple[slice | list[int], Ar
     if not np.isfinite(sums):
         return _affine(problem.law, shapes, problem.inputs)
     return linear, design.astype(float), None if offset is None else offset.astype(float)
-
-
-def _place(law: Law) -> slice | list[int]:
-    """Indices of the linear parameters: a slice, which copies nothing, where they adjoin."""
-    linear = [i for i, name in enumerate(law.names) if name in law.linear]
-    first, last = linear[0], linear[-1] + 1
-    return slice(first, last) if linear == list(range(first, last)) else linear
-
-
-@lru_cache(maxsize=32)
-def _has_offset(law: Law) -> bool:
-    """Whether the law is not zero where its linear parameters are: one was held at a value."""
-    base = shape_grid(law).copy()
-    base[:, _place(law)] = 0.0
-    inputs = [np.geomspace(0.1, 10.0, 7) * (1 + i) for i in range(len(law.inputs))]
-    with np.errstate(all="ignore"):
-        return bool((law.predict(base, *inputs) != 0.0).any())
 
 
 def _square(problem: Problem) -> tuple[Array, Array]:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis.laws.base import Array
-from analysis.newton import final_delta, minimise, spread_of
+from analysis.newton import CHUNK, final_delta, in_parts, minimise, spread_of
 from analysis.problem import Problem
 from analysis.starts import best_starts
 from scaling.names import refuse_unknown
@@ -82,17 +82,20 @@ def bootstrap(
         resampled = problem.with_weights(problem.weights * times[:, groups])
     else:
         refuse_unknown(resample, RESAMPLES, "resample")
-    parts = np.array_split(np.arange(draws), max(1, draws // 500))
-    starts = np.concatenate(
-        [best_starts(resampled.rows(part), restarts(problem)) for part in parts]
-    )
-    keep = starts.shape[1]
-    found, objectives = minimise(
-        resampled.repeat(keep), starts.reshape(draws * keep, -1), small=1e-7, coarse=True
-    )
-    best = objectives.reshape(draws, keep).argmin(axis=1)
-    chosen: Array = found.reshape(draws, keep, -1)[np.arange(draws), best]
-    return chosen
+    keep = restarts(problem)
+
+    def refit(part: slice) -> Array:
+        drawn = resampled.rows(part)
+        starts = best_starts(drawn, keep)
+        k, keep_, p = starts.shape
+        found, objectives = minimise(
+            drawn.repeat(keep_), starts.reshape(k * keep_, p), small=1e-7, coarse=True
+        )
+        best = objectives.reshape(k, keep_).argmin(axis=1)
+        chosen: Array = found.reshape(k, keep_, p)[np.arange(k), best]
+        return chosen
+
+    return np.concatenate(in_parts(refit, draws, CHUNK // keep))
 
 
 def smooth_residuals(

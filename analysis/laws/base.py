@@ -110,6 +110,25 @@ class Law:
         """``(p,)``: which parameters are fitted as logarithms."""
         return np.array([p.scale == "log" for p in self.parameters])
 
+    @cached_property
+    def place(self) -> slice | list[int]:
+        """Indices of the linear parameters: a slice, which copies nothing, where they adjoin."""
+        linear = [i for i, name in enumerate(self.names) if name in self.linear]
+        if linear and linear == list(range(linear[0], linear[-1] + 1)):
+            return slice(linear[0], linear[-1] + 1)
+        return linear
+
+    @cached_property
+    def is_sum(self) -> bool:
+        """Whether the prediction is the linear parameters times their derivatives, no more."""
+        if not self.linear:
+            return False
+        shapes = np.array([p.start for p in self.parameters]).T
+        shapes[:, self.place] = 0.0
+        inputs = [np.geomspace(0.1, 10.0, 7) * (1 + i) for i in range(len(self.inputs))]
+        with np.errstate(all="ignore"):
+            return bool((self.predict(shapes, *inputs) == 0.0).all())
+
     def vector(self, params: dict[str, float]) -> Array:
         """``params`` as ``(p,)`` in the law's order; ``ValueError`` names a missing one."""
         missing = [name for name in self.names if name not in params]

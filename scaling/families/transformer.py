@@ -6,6 +6,7 @@ SwiGLU (Shazeer 2020) perceptron; no biases; an output head of its own unless ``
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -18,6 +19,12 @@ if TYPE_CHECKING:
     from torch import nn
 
 WIDTH_MULTIPLE = 8
+
+MANY_HEADS = 8
+"""Heads from which on a target size is met by heads of equal width, as kernels and ladders want."""
+
+ASPECT_PRICE = 0.1
+"""How much of a deviation in ln N one in ln(width / depth) is worth."""
 
 
 @dataclass(frozen=True)
@@ -98,7 +105,9 @@ class Transformer:
     """The family ``transformer``; see :class:`TransformerConfig` for its options.
 
     The size is chosen by ``depth`` alone (width = ``aspect`` x depth), by ``depth`` and
-    ``width``, or by a target ``num_params``, met as nearly as widths in steps of 8 allow.
+    ``width``, or by a target ``num_params``. That is met as nearly as widths in steps of 8 allow;
+    from 8 heads on widths are multiples of ``head_dim``, and depth and width give way to each
+    other.
     """
 
     name: ClassVar[str] = "transformer"
@@ -147,7 +156,8 @@ class Transformer:
         if target is not None:
             if "depth" in chosen or "width" in chosen:
                 raise ValueError("num_params sets depth and width: give either, not both")
-            return self._nearest(convert("float", "num_params", target), aspect, shape)
+            step = WIDTH_MULTIPLE if "heads" in chosen else head_dim
+            return self._nearest(convert("float", "num_params", target), aspect, step, shape)
         if "depth" not in chosen:
             raise ValueError("no size: give depth, depth and width, or num_params")
         depth = convert("int", "depth", chosen["depth"])
@@ -155,14 +165,18 @@ class Transformer:
         width = convert("int", "width", chosen.get("width", rounded))
         return shape(depth, width)
 
-    def _nearest(self, target: float, aspect: float, shape: Any) -> TransformerConfig:
-        """Of the depths, that whose nearest width is closest to the aspect ratio."""
+    def _nearest(self, target: float, aspect: float, step: int, shape: Any) -> TransformerConfig:
+        """Of the depths, that whose nearest width is closest to the aspect ratio.
 
-        def at(depth: int) -> TransformerConfig:
+        From ``MANY_HEADS`` times ``step`` on widths are multiples of that, and of the depths
+        around that one the best compromise between size and aspect ratio is taken.
+        """
+
+        def at(depth: int, step: int = WIDTH_MULTIPLE) -> TransformerConfig:
             def count(units: int) -> int:
-                return self.cost(shape(depth, WIDTH_MULTIPLE * units)).num_params
+                return self.cost(shape(depth, step * units)).num_params
 
-            best: TransformerConfig = shape(depth, WIDTH_MULTIPLE * nearest_size(count, target))
+            best: TransformerConfig = shape(depth, step * nearest_size(count, target))
             return best
 
         def distance(config: TransformerConfig) -> float:
@@ -175,6 +189,14 @@ class Transformer:
             if distance(candidate) > distance(best):
                 break
             best = candidate
+        if step > WIDTH_MULTIPLE and best.width >= MANY_HEADS * step:
+            depths = range(math.ceil(0.8 * best.depth), math.floor(1.25 * best.depth) + 1)
+
+            def price(config: TransformerConfig) -> float:
+                off = abs(math.log(self.cost(config).num_params / target))
+                return off + ASPECT_PRICE * math.log(distance(config))
+
+            best = min((at(depth, step) for depth in depths), key=price)
         count = self.cost(best).num_params
         if not 0.5 <= count / target <= 2:
             raise ValueError(

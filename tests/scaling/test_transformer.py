@@ -89,6 +89,22 @@ def test_target_size_is_met_within_the_width_step(target):
         assert FAMILY.cost(config).num_params == pytest.approx(target, rel=0.08)
 
 
+@settings(max_examples=30, deadline=None)
+@given(
+    st.floats(1e7, 1e11), st.sampled_from([(32, 32), (64, 64), (128, 100)]), st.sampled_from([0, 1])
+)
+def test_large_models_of_a_target_size_have_heads_of_one_width(target, dials, swiglu):
+    head_dim, aspect = dials
+    mlp = ("gelu", "swiglu")[swiglu]
+    config = FAMILY.resolve(
+        {"num_params": target, "head_dim": head_dim, "aspect": aspect, "mlp": mlp}
+    )
+    assert FAMILY.cost(config).num_params == pytest.approx(target, rel=0.08)
+    assert config.width / config.depth == pytest.approx(aspect, rel=0.4)
+    if config.width >= 8 * head_dim:
+        assert config.width == config.heads * head_dim
+
+
 def test_depth_dial_sets_width_and_heads():
     config = FAMILY.resolve({"depth": 4})
     assert (config.width, config.heads, config.mlp_width) == (128, 4, 512)

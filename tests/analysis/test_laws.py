@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -204,3 +205,14 @@ def test_with_all_data_unique_repeated_data_is_planned_as_chinchilla_where_it_is
 def test_negative_values_stand_in_brackets() -> None:
     law = fit("sigmoid", table("sigmoid", n=40, noise=0.001))
     assert "+ (-0.6" in law.formula()
+
+
+def test_the_documented_laws_are_those_there_are():
+    page = Path(__file__).parents[2] / "docs" / "analysis.md"
+    rows = [line.split(" | ") for line in page.read_text().splitlines() if line.startswith("| `")]
+    names = [name for row in rows for name in re.findall(r"`(\w+)`", row[0])]
+    assert {*names, "bnsl1", "bnsl2"} == set(LAWS)
+    for first, law, *_ in rows:
+        formulas = re.findall(r"`(.+?)`", law)
+        named = re.findall(r"`(\w+)`", first)
+        assert formulas in ([], [LAWS[name].formula for name in named])

@@ -7,7 +7,7 @@ that nothing of them is part of a result.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -40,16 +40,31 @@ def try_out(
     WorkError
         If the run fails or diverges so early; the message says why.
     """
-    from scaling.training import train
+    from scaling.distributed import connect
 
-    run, used = RunSpec.from_dict(spec), Resources.from_dict(resources)
-    folder = canary_dir(Store.at(root), sweep, submission) / run.run_id
+    store, run, used = Store.at(root), RunSpec.from_dict(spec), Resources.from_dict(resources)
+    with connect(store.root / "rendezvous", used.device) as team:
+        if not team.leads:
+            team.follow(lambda: False)
+            return "followed"
+        folder = canary_dir(store, sweep, submission) / run.run_id
+        return _train(run, folder, used, team.train)
+
+
+def _train(run: RunSpec, folder: Path, used: Resources, train: Callable[..., Any]) -> str:
     folder.mkdir(parents=True, exist_ok=True)
     short = run.with_tokens(run.units_per_step * min(STEPS, run.num_steps))
     began = time.monotonic()
     with (folder / LOG).open("a", encoding="utf-8") as log:
         try:
-            outcome = train(short, folder, device=used.device, threads=used.threads)
+            outcome = train(
+                short,
+                folder,
+                device=used.device,
+                threads=used.threads,
+                micro_batch=used.micro_batch,
+                shard=used.shard,
+            )
         except Exception as error:
             print(f"{type(error).__name__}: {error}", file=log)
             raise WorkError(f"canary {run.run_id}: {type(error).__name__}: {error}") from error
@@ -57,7 +72,7 @@ def try_out(
     if outcome.status != "done":
         reason = outcome.values.get("reason", outcome.status)
         raise WorkError(f"canary {run.run_id} {outcome.status}: {reason}")
-    return outcome.status
+    return str(outcome.status)
 
 
 def canary_dir(store: Store, sweep: str, submission: str) -> Path:

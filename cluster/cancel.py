@@ -43,10 +43,10 @@ def cancel(name: str, root: str | None = None, patience: float = PATIENCE_SECOND
     if not live:
         note(f"nobody works on sweep {name!r}: nothing to cancel")
         return 0
+    processes = sorted({p for queue in live for p in queue.live_jobs}, key=lambda p: p.pid)
     for queue in live:
         queue.stop()
     jobs = [j for queue in live for j in (*queue.slurm_jobs, *queue.canary) if said.may_run(j)]
-    processes = sorted({p for queue in live for p in queue.live_jobs}, key=lambda p: p.pid)
     count = len(processes) + sum(not task.has_ended for j in jobs for task in said.tasks(j))
     note(f"asking {count or 'the'} workers to write their checkpoints and stop ...")
     until = time.monotonic() + patience

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from sweeps import Sweep
 
 
+WORKERS = 2
+
+
 def add_commands(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Describe the commands; nothing heavy is imported."""
     submit = subparsers.add_parser("submit", help="run what is not done yet of a sweep")
@@ -63,7 +66,7 @@ def add_commands(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]
     logs = subparsers.add_parser("logs", help="the log of one run")
     _add_sweep(logs)
     logs.add_argument("run_id", metavar="RUN_ID", help="a run's id, its beginning, or its name")
-    logs.add_argument("--tail", type=int, metavar="LINES", help="only the last lines")
+    logs.add_argument("--tail", type=_lines, metavar="LINES", help="only the last lines")
     logs.set_defaults(run=_logs)
 
     sync = subparsers.add_parser("sync", help="ship to the tracking store what is not there yet")
@@ -77,6 +80,14 @@ def add_commands(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]
     ui.add_argument("--root", metavar="DIR", help="root folder (default: SCALING_HOME)")
     ui.add_argument("--tracking-uri", metavar="URI")
     ui.set_defaults(run=_ui)
+
+
+def _lines(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not a whole number from 1: leave it out for all lines"
+        )
+    return int(text)
 
 
 def _add_sweep(parser: argparse.ArgumentParser, *, root: bool = True) -> None:
@@ -97,9 +108,8 @@ def _add_where(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--workers",
         type=int,
-        default=2,
         metavar="N",
-        help="worker processes, or jobs at a time (2)",
+        help="worker processes, or jobs at a time (2; of a retry: as the last time)",
     )
     parser.add_argument("--device", help="auto, cpu, cuda (auto)")
     parser.add_argument(
@@ -129,9 +139,12 @@ def _retry(args: argparse.Namespace) -> int:
 
     name, store = _name(args.sweep), Store.at(args.root)
     read_rows(store, name)  # says which sweeps there are if this is none of them
+    queues = read_queues(store.sweep_dir(name))
+    last = next((queue for queue in reversed(queues) if queue.slurm_jobs or queue.jobs), None)
     if args.on is None:
-        queues = read_queues(store.sweep_dir(name))
-        args.on = "slurm" if queues and queues[-1].slurm_jobs else "local"
+        args.on = "slurm" if last and last.slurm_jobs else "local"
+    if args.workers is None and last and last.workers:
+        args.workers = last.workers
     only = _broken_by(name, args.root, args.cause) if args.cause else None
     sweep = load_sweep(store.sweep_dir(name) / "sweep.jsonl")
     return _launch(args, sweep, "failed", args.dry_run, only=only)
@@ -178,7 +191,7 @@ def _launch(
     submission = submit(
         sweep,
         on=args.on,
-        workers=args.workers,
+        workers=WORKERS if args.workers is None else args.workers,
         root=args.root,
         tracking_uri=args.tracking_uri,
         rerun=rerun,

@@ -16,6 +16,7 @@ import contextlib
 import errno
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -23,6 +24,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -32,9 +34,9 @@ from cluster.logs import job_log
 from cluster.queue import Queue
 from cluster.scheduler import FULL
 from scaling.errors import WorkError, is_full
-from scaling.host import oom_kills, slurm_job
+from scaling.host import node_name, oom_kills, slurm_job
 from scaling.journal import STATE
-from scaling.store import Store
+from scaling.store import Store, read_json
 from scaling.terminal import note
 from sweeps.resources import Resources
 
@@ -45,7 +47,9 @@ LINGER_SECONDS = 120.0  # longer than a lease lives without its holder
 MEASURE_AFTER = 20  # steps of the first run
 ROOM = 1.25  # a later run may need more than the first one did so far
 KILL_SECONDS = 10.0  # before the limit: what has not stopped by then is killed
-MOST_DEATHS = 5  # in a row, of workers that got no run going
+MOST_DEATHS = 2  # in a row, of workers that got no run going: fewer than fail a run
+REQUEUE_SECONDS = 20.0  # that one try to go back into the queue may take
+AWAY = re.compile(r"contact|timed out|connection|transport", re.IGNORECASE)
 
 
 def work_in_slurm(root: str, sweep: str, queue_path: str, task: int | None) -> int:
@@ -74,13 +78,13 @@ def work_in_slurm(root: str, sweep: str, queue_path: str, task: int | None) -> i
                 leads = True
             if not leads or stop() or queue.is_stopped:
                 return crew.started
+        if preempted.is_set() or crew.short_of_time:
+            _go_on_later(store, queue, shift, crew)
     except OSError as error:
         _end_if_full(error)
         raise
     finally:
         signal.signal(signal.SIGUSR2, before)
-    if preempted.is_set() or crew.short_of_time:
-        _go_on_later(store, queue, shift, crew)
     return crew.started
 
 
@@ -143,11 +147,25 @@ def _go_on_later(store: Store, queue: Queue, shift: Shift, crew: Crew) -> None:
     if "SLURM_ARRAY_JOB_ID" in os.environ:
         job = f"{os.environ['SLURM_ARRAY_JOB_ID']}_{os.environ['SLURM_ARRAY_TASK_ID']}"
     note(f"{len(left)} runs are left: job {job} goes on later")
-    done = subprocess.run(
-        ["scontrol", "requeue", job], capture_output=True, text=True, check=False, timeout=60
-    )
-    if done.returncode:  # the scheduler, which pre-empts it, may have done so already
-        note(f"scontrol requeue {job}: {done.stderr.strip()}")
+    until = max(time.time(), shift.until or 0.0) + crew.resources.margin - KILL_SECONDS
+    while problem := _requeue(job):
+        note(f"scontrol requeue {job}: {problem}")
+        # Unless the controller is away: the scheduler, which pre-empts it, may have done so.
+        if not AWAY.search(problem) or time.time() > until:
+            return
+        time.sleep(LOOK_SECONDS)
+
+
+def _requeue(job: str) -> str:
+    """Put a job back into SLURM's queue; why that failed, else nothing."""
+    command = ["scontrol", "requeue", job]
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, check=False, timeout=REQUEUE_SECONDS
+        )
+    except subprocess.TimeoutExpired:
+        return f"timed out after {REQUEUE_SECONDS:.0f} s"
+    return (done.stderr.strip() or f"exit code {done.returncode}") if done.returncode else ""
 
 
 @dataclass
@@ -183,24 +201,24 @@ class Crew:
             If they die one after another without getting a run going.
         """
         places, measured, deaths = 1, False, 0
-        closed: set[int] = set()  # places whose worker found nothing more to do
+        closed = 0  # places whose worker found nothing more to do
         looked, kills = 0.0, oom_kills()
         # What made SLURM kill them all goes alone now, and takes nobody with it.
         most = self.resources.most_side_by_side
-        if out_of_memory(job_log(self._sweep_dir, slurm_job())):
+        if out_of_memory(job_log(self._sweep_dir, slurm_job()), "slurmstepd"):
             most = 1
         try:
             while not self.stop() and not self._is_over():
-                for place in range(places):
-                    if place not in self.workers and place not in closed:
-                        self.workers[place] = self._start(place)
+                while len(self.workers) + closed < places:
+                    place = next(i for i in count() if i not in self.workers)
+                    self.workers[place] = self._start(place)
                 time.sleep(LOOK_SECONDS)
                 for place, status, since in self._ended():
                     self.short_of_time |= status == SHORT_OF_TIME
                     if status == FULL:
                         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
                     if status in (0, SHORT_OF_TIME):
-                        closed.add(place)
+                        closed += 1
                         deaths = 0
                     else:
                         why = ""
@@ -215,7 +233,7 @@ class Crew:
                 first = self.workers.get(0)
                 if not measured and first is not None and first.memory:
                     measured, places = True, min(most, self._places(first.memory))
-                if not self.workers and closed.issuperset(range(places)):
+                if not self.workers and closed >= places:
                     return
                 if time.time() - looked > STOP_LOOK_SECONDS:
                     looked = time.time()
@@ -226,13 +244,12 @@ class Crew:
             self._end_all()
 
     def got_going(self, since: float) -> bool:
-        """Whether some run of the queue has made progress since then."""
+        """Whether some run of the queue has made progress here since then."""
+        here = (slurm_job(), node_name())
         for run_id in self.queue.run_ids:
-            try:
-                if (self.store.run_dir(run_id) / STATE).stat().st_mtime > since:
-                    return True
-            except FileNotFoundError:
-                continue
+            state = read_json(self.store.run_dir(run_id) / STATE) or {}
+            if (state.get("job"), state.get("host")) == here and state["time"] > since:
+                return True
         return False
 
     @property
@@ -280,7 +297,7 @@ class Crew:
     def _places(self, memory: dict[str, float]) -> int:
         """How many workers fit side by side if each takes ``memory`` (MB)."""
         most = self.resources.most_side_by_side
-        limit = self.resources.memory_mb or float(os.environ.get("SLURM_MEM_PER_NODE") or 0)
+        limit = self.resources.memory_mb or _allocated_mb()
         if limit:
             most = min(most, int(limit / (ROOM * memory["rss"])))
         if memory.get("gpu"):
@@ -306,6 +323,14 @@ class Crew:
                 worker.process.wait()
             _close(worker)
         self.workers.clear()
+
+
+def _allocated_mb() -> float:
+    """Memory that SLURM gave this job on this node, in 2^20 bytes; 0 if it does not say."""
+    for amount, times in (("SLURM_MEM_PER_NODE", ""), ("SLURM_MEM_PER_CPU", "SLURM_CPUS_ON_NODE")):
+        if os.environ.get(amount):
+            return float(os.environ[amount]) * float(os.environ.get(times) or 1)
+    return 0.0
 
 
 def _listen(worker: Worker) -> None:

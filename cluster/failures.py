@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cluster.logs import LOG, job_log, log_tail
+from sweeps.resources import megabytes
 
 if TYPE_CHECKING:
     from cluster.status import RunStatus
@@ -121,15 +122,20 @@ def group_failures(
             tuple(group),
             _usual_reason(group),
             _tail(group, store, name),
-            _remedy(name, cause, group, resources.get(group[0].run_id, {})),
+            _remedy(name, cause, group, [resources.get(run.run_id, {}) for run in group]),
         )
         for cause, group in sorted(groups.items(), key=lambda item: -len(item[1]))
     ]
 
 
-def out_of_memory(log: Path) -> str:
-    """The last line of a job's log that tells of a lack of memory; empty if none does."""
-    lines = log_tail(log, LOOK_BACK_LINES).splitlines()
+def cause_of_job(log: Path) -> str:
+    """The cause of a job's failure that only its log tells: a missing import; else ``other``."""
+    return "import" if _PATTERNS["import"].search(log_tail(log, LOOK_BACK_LINES)) else "other"
+
+
+def out_of_memory(log: Path, by: str = "") -> str:
+    """The last line (of ``by``) of a job's log that tells of a lack of memory; empty if none."""
+    lines = [line for line in log_tail(log, LOOK_BACK_LINES).splitlines() if by in line]
     return next((line for line in reversed(lines) if _PATTERNS["oom"].search(line)), "")
 
 
@@ -140,22 +146,29 @@ def _usual_reason(group: Sequence[RunStatus]) -> str:
     return next(run.reason for run in group if re.sub(r"\d+", "#", run.reason) == usual)
 
 
-def _remedy(name: str, cause: str, group: Sequence[RunStatus], resources: Mapping[str, Any]) -> str:
+def _remedy(
+    name: str, cause: str, group: Sequence[RunStatus], resources: Sequence[Mapping[str, Any]]
+) -> str:
     if all(run.state == "diverged" for run in group):
         return "they have a result, and a retry gives the same: change lr or the schedule"
     command = f"scaling retry {shlex.quote(name)} --cause {cause}"
-    memory = re.fullmatch(r"(\d+)(\D*)", str(resources.get("memory", "")))
+    memory = max(megabytes(str(had.get("memory", ""))) for had in resources)
+    batches = [int(had.get("micro_batch") or had.get("batch_size") or 0) for had in resources]
     on_card = "CUDA" in group[0].reason
-    micro_batch = int(resources.get("micro_batch", 0)) // 2
-    if cause == "oom" and on_card and micro_batch:
-        return f"{command} --set micro_batch={micro_batch}"
+    if cause == "oom" and on_card and min(batches) > 1:
+        return f"{command} --set micro_batch={min(batches) // 2}"
     if cause == "oom" and not on_card and memory:
-        return f"{command} --set memory={2 * int(memory[1])}{memory[2]}"
+        return f"{command} --set memory={_amount(2 * memory)}"
     if cause == "oom" and group[0].reason.startswith("its worker died"):
         return f"{command} --workers 1"
-    if cause == "time" and resources.get("minutes"):
-        return f"{command} --set minutes={2 * float(resources['minutes']):g}"
+    minutes = max(float(had.get("minutes") or 0.0) for had in resources)
+    if cause == "time" and minutes:
+        return f"{command} --set minutes={2 * minutes:g}"
     return command
+
+
+def _amount(megabytes: float) -> str:
+    return f"{megabytes / 1024:.0f}GB" if megabytes % 1024 == 0 else f"{megabytes:.0f}MB"
 
 
 def _tail(group: Sequence[RunStatus], store: Store, name: str) -> str:

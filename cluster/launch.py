@@ -18,7 +18,7 @@ from cluster.job import run_queue, stop_on_signals, work
 from cluster.lease import claim
 from cluster.logs import last_words
 from cluster.process import ProcessId
-from cluster.queue import Queue, count_ends
+from cluster.queue import Queue, count_ends, read_queues
 from cluster.tasks import lease_dir, make_tasks
 from scaling.errors import WorkError
 from scaling.journal import STATE, begin_anew, end, last_epoch, read_journal
@@ -138,6 +138,13 @@ def submit(
     store = Store.at(root)
     uri = tracking_uri or store.tracking_uri
     ends = _runs_to_do(store, sweep, rerun, only)
+    if on == "slurm" and rerun != "all":
+        from cluster import remote
+
+        taken = remote.have_own_jobs(store, sweep.name, release=not dry_run).intersection(ends)
+        if taken:
+            note(f"{len(taken)} runs have a job of their own in SLURM already: it does them")
+        ends = {run_id: count for run_id, count in ends.items() if run_id not in taken}
     specs = {entry.run_id: entry.spec for entry in sweep if entry.run_id in ends}
     longest_first = make_tasks(specs.items())
     tasks = [task.run_ids for task in longest_first]
@@ -167,7 +174,13 @@ def submit(
         return submission
     prepare_tracking(store, sweep, uri)
     if plan is not None:
-        queues = remote.launch(store, sweep, plan, ends, canary)
+        try:
+            queues = remote.launch(store, sweep, plan, ends, canary)
+        except WorkError:
+            # What SLURM took before it refused is shipped all the same.
+            if any(queue.slurm_jobs for queue in read_queues(store.sweep_dir(sweep.name))):
+                start_shipper(store, sweep.name, uri)
+            raise
         job_ids = tuple(job for queue in queues for job in queue.slurm_jobs)
         shipper = start_shipper(store, sweep.name, uri)
         submission = replace(submission, job_ids=job_ids, shipper=shipper)
@@ -177,7 +190,7 @@ def submit(
             finally:
                 take_over(store, sweep, uri, shipper)
         return submission
-    queue = Queue.new(store.sweep_dir(sweep.name), tasks, ends)
+    queue = replace(Queue.new(store.sweep_dir(sweep.name), tasks, ends), workers=workers)
     if on == "inline":
         queue = queue.with_jobs([ProcessId.of()])
         queue.write()

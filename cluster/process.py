@@ -52,6 +52,13 @@ class ProcessId:
         return (self.host, self.space) == (node_name(), _space())
 
     @property
+    def may_run(self) -> bool:
+        """Whether it runs, for all that can be known here: not if this machine started since."""
+        if self.is_local:
+            return self.is_alive
+        return self.host != node_name() or self.space.split()[:1] == _space().split()[:1]
+
+    @property
     def is_alive(self) -> bool:
         """Whether a local process still runs; a zombie does not."""
         return self.started != "" and _started(self.pid) == self.started

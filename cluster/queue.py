@@ -39,6 +39,8 @@ class Queue:
         The SLURM job of each run that has one of its own; no other does that run.
     resources : dict
         What a worker may use; see :class:`sweeps.resources.Resources`.
+    workers : int
+        Worker processes, or jobs at a time, that were asked for; 0 where it is not known.
     """
 
     path: Path
@@ -49,6 +51,7 @@ class Queue:
     canary: tuple[str, ...] = ()
     own_jobs: Mapping[str, str] = field(default_factory=dict)
     resources: Mapping[str, Any] = field(default_factory=dict)
+    workers: int = 0
 
     @classmethod
     def new(
@@ -84,6 +87,7 @@ class Queue:
             tuple(value.get("canary", ())),
             value.get("own_jobs", {}),
             value.get("resources", {}),
+            value.get("workers", 0),
         )
 
     def write(self) -> None:
@@ -96,6 +100,7 @@ class Queue:
             "canary": self.canary,
             "own_jobs": self.own_jobs,
             "resources": self.resources,
+            "workers": self.workers,
         }
         write_atomic(self.path, json.dumps(value))
 
@@ -119,17 +124,20 @@ class Queue:
 
     @property
     def live_jobs(self) -> list[ProcessId]:
-        """The processes that still run; those of another machine count as running."""
-        return [job for job in self.jobs if not job.is_local or job.is_alive]
+        """The processes that still run; those of another machine do until told to stop."""
+        stopped = self.is_stopped
+        return [job for job in self.jobs if job.may_run and (job.is_local or not stopped)]
 
     def is_live(self, answer: Answer) -> bool:
         """Whether some process or SLURM job works on it or will, by what SLURM says."""
-        return bool(self.live_jobs) or any(answer.may_run(job) for job in self.slurm_jobs)
+        jobs = (*self.canary, *self.slurm_jobs)
+        return bool(self.live_jobs) or any(answer.may_run(job) for job in jobs)
 
     def may_take(self, run_id: str, answer: Answer) -> bool:
         """Whether a run, as long as this is live, may still be taken up by one of its jobs."""
-        own = self.own_jobs.get(run_id)
-        return own is None or answer.may_run(own)
+        if not self.own_jobs:
+            return True
+        return run_id in self.own_jobs and answer.may_run(self.own_jobs[run_id])
 
     def is_open(self, store: Store, run_id: str) -> bool:
         """Whether a run is still to be done for this submission."""

@@ -51,9 +51,26 @@ def plan(sweep: Sweep, tasks: Sequence[Task], rules: ResourceRules, workers: int
     """
     site = Site.ask()
     sizes = {entry.run_id: float(entry.spec.cost.num_params) for entry in sweep}
-    kinds = classes(tasks, sizes, rules)
+    kinds = [within(site, kind) for kind in classes(tasks, sizes, rules)]
     check(site, kinds)
-    return Plan(site, tuple(within(site, kind) for kind in kinds), workers)
+    return Plan(site, tuple(kinds), workers)
+
+
+def have_own_jobs(store: Store, name: str, *, release: bool) -> set[str]:
+    """The runs of a sweep that a job of their own does or will do.
+
+    With ``release``, SLURM tries again what it holds because it could not launch it.
+    """
+    queues = [queue for queue in read_queues(store.sweep_dir(name)) if not queue.is_stopped]
+    said = ask_queue(job for queue in queues for job in (*queue.slurm_jobs, *queue.canary))
+    if release:
+        _release(said.held)
+    return {
+        run_id
+        for queue in queues
+        for run_id, job in queue.own_jobs.items()
+        if job in said.jobs and said.may_run(job)
+    }
 
 
 def launch(
@@ -61,15 +78,16 @@ def launch(
 ) -> list[Queue]:
     """Send a plan; the queues, one a class, with their jobs."""
     folder = store.sweep_dir(sweep.name)
-    before = read_queues(folder)
-    asked = (job for queue in before for job in (*queue.slurm_jobs, *queue.canary))
-    _release(ask_queue(asked).held)
     code = snapshot(folder)
     queues = []
     for kind in plan.kinds:
         tasks = [task.run_ids for task in kind.tasks]
         own = {run_id: ends[run_id] for task in tasks for run_id in task}
-        queue = replace(Queue.new(folder, tasks, own), resources=kind.resources.to_dict())
+        queue = replace(
+            Queue.new(folder, tasks, own),
+            resources=kind.resources.to_dict(),
+            workers=plan.workers,
+        )
         queue.write()
         queues.append(queue)
     if canary:
@@ -80,6 +98,8 @@ def launch(
         jobs = send_canary(store, sweep.name, pairs, tried, code)
         note(f"canary: {', '.join(tried)} in jobs {', '.join(jobs)}; the rest waits for them")
         queues = [replace(queue, canary=jobs) for queue in queues]
+        for queue in queues:
+            queue.write()
     return [
         send(store, sweep.name, queue, kind, plan.workers, plan.site, code)
         for queue, kind in zip(queues, plan.kinds, strict=True)

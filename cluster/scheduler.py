@@ -157,7 +157,8 @@ class Answer:
 
     def may_run(self, job_id: str) -> bool:
         """Whether a job, or a task of the array, waits, runs, or is not known to be over."""
-        tasks = [self.jobs[job_id]] if job_id in self.jobs else self.tasks(job_id)
+        task = self.jobs.get(job_id)
+        tasks = [task] if task else [] if "_" in job_id else self.tasks(job_id)
         if not tasks:
             return not self.sees_queue
         return any(not job.has_ended for job in tasks)
@@ -264,9 +265,13 @@ def read_sacct(text: str) -> tuple[dict[str, Job], float]:
     gpu_seconds = 0.0
     for line in text.splitlines():
         fields = line.split("|")
-        if len(fields) != 7 or "[" in fields[0]:  # tasks that wait: squeue has them one by one
+        if len(fields) != 7:
             continue
         job_id, state, elapsed, limit, tres, nodes, exit_code = fields
+        if "[" in job_id:  # tasks that never began; those that wait squeue has one by one
+            if _word(state) in ENDED:
+                jobs |= {task: Job(task, _word(state)) for task in _tasks(job_id)}
+            continue
         owner, _, step = job_id.partition(".")
         if step:
             if _word(state) == "OUT_OF_MEMORY" and owner in jobs:
@@ -290,6 +295,17 @@ def read_sacct(text: str) -> tuple[dict[str, Job], float]:
             memory_mb=_memory_mb(tres),
         )
     return jobs, gpu_seconds
+
+
+def _tasks(job_id: str) -> list[str]:
+    """The tasks in ``12_[0-2,7%4]``."""
+    array, _, listed = job_id.partition("_[")
+    tasks = []
+    for part in re.split(r"[]%]", listed)[0].split(","):
+        first, _, last = part.partition("-")
+        if first.isdigit() and (last or first).isdigit():
+            tasks += [f"{array}_{i}" for i in range(int(first), int(last or first) + 1)]
+    return tasks
 
 
 def _memory_mb(tres: str) -> float:

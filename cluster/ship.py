@@ -156,18 +156,22 @@ def _ship(
     """Ship every run that has something new; ``complete`` are those delivered before."""
     states = {run.run_id: run.state for run in status.runs}
     unfinished, problem = 0, ""
-    try:
-        for row in rows:
-            run_id = row["run_id"]
-            if run_id in complete or states[run_id] == "planned":
-                continue
-            alive = states[run_id] in ("running", "queued", "pre-empted")
+    for row in rows:
+        run_id = row["run_id"]
+        if run_id in complete or states[run_id] == "planned":
+            continue
+        alive = states[run_id] in ("running", "queued", "pre-empted")
+        try:
             delivered = tracker.ship(store.run_dir(run_id), row, alive=alive)
-            if delivered and states[run_id] != "queued":
-                complete.add(run_id)
-            unfinished += delivered is False
-    except TrackingError as error:
-        problem = str(error)
+        except TrackingError as error:
+            problem = f"run {run_id}: {error}"
+            if tracker.answers():
+                continue
+            problem = str(error)
+            break
+        if delivered and states[run_id] != "queued":
+            complete.add(run_id)
+        unfinished += delivered is False
     return Shipped(len(complete), unfinished, problem)
 
 

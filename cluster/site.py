@@ -87,7 +87,7 @@ class Site:
         """
         groups = tuple(_group(line) for line in ask(SINFO).splitlines() if line.strip())
         found = re.search(r"MaxArraySize\s*=\s*(\d+)", ask(("scontrol", "show", "config")))
-        return cls(groups, int(found[1]) if found else 1001)
+        return cls(groups, max(1, int(found[1])) if found else 1001)  # 0: the site has no arrays
 
     def check(self, resources: Resources) -> None:
         """Refuse what no job of this site could have.

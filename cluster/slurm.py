@@ -137,14 +137,15 @@ def send(
     indices: list[int | None] = [None] * kind.jobs(workers, len(left))
     if kind.resources.is_alone:
         indices = list(left)
+    chunks = [indices[i : i + site.max_array] for i in range(0, len(indices), site.max_array)]
     parallel = kind.resources.workers or (MANY if kind.resources.is_alone else workers)
+    parallel = max(1, parallel // max(1, len(chunks)))
     teardown = [line.format(stop=shlex.quote(str(queue.stop_path))) for line in GO_ON]
     options: dict[str, Any] = {"array_parallelism": parallel, "teardown": teardown}
     if queue.canary:
         options["dependency"] = f"afterok:{':'.join(queue.canary)}"
     executor = _executor(_logs(store, sweep), sweep, kind.resources, code, **options)
-    for i in range(0, len(indices), site.max_array):
-        chunk = indices[i : i + site.max_array]
+    for chunk in chunks:
         several = ([value] * len(chunk) for value in (str(store.root), sweep, str(queue.path)))
         with _refusals():
             jobs = executor.map_array(work_in_slurm, *several, chunk)
@@ -217,9 +218,11 @@ def _executor(
 
 
 # A job that was killed (kill -9, out of memory) goes on later; the runs that kill their workers
-# are found by their leases. One that failed by itself would fail again.
+# are found by their leases. One that failed by itself would fail again, and so would a container
+# that does not start (255).
 GO_ON = (
-    'status=$?; [ "$status" -gt 128 ] && [ ! -e {stop} ] && scontrol requeue "$SLURM_JOB_ID"',
+    'status=$?; [ "$status" -gt 128 ] && [ "$status" -le 192 ] && [ ! -e {stop} ] '
+    '&& scontrol requeue "$SLURM_JOB_ID"',
     'exit "$status"',
 )
 

@@ -12,12 +12,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cluster.failures import Failure, cause_of, group_failures
+from cluster.failures import Failure, group_failures
 from cluster.queue import ask_about, read_queues
 from cluster.scheduler import Answer
 from cluster.verdict import Work, judge
 from scaling.journal import STATE
 from scaling.store import Store, read_json
+
+REMEDY = "remove it and submit the sweep again; what is done stays done"
 
 STATES = (
     *("done", "running", "queued", "planned", "pre-empted", "stopped"),
@@ -176,7 +178,7 @@ def read_rows(store: Store, name: str) -> list[dict[str, Any]]:
     Raises
     ------
     ValueError
-        If no sweep of that name was submitted.
+        If no sweep of that name was submitted, or its file is damaged.
     """
     path = store.sweep_dir(name) / "sweep.jsonl"
     try:
@@ -188,7 +190,20 @@ def read_rows(store: Store, name: str) -> list[dict[str, Any]]:
             f"no sweep {name!r} under {store.root}: "
             + (f"there are {listed}" if known else "submit one first, or give its --root")
         ) from None
-    return [json.loads(line) for line in lines if line.strip()]
+    rows = [_row(f"{path}:{i}", line) for i, line in enumerate(lines, 1) if line.strip()]
+    if not rows:
+        raise ValueError(f"{path} has no runs: {REMEDY}")
+    return rows
+
+
+def _row(place: str, line: str) -> dict[str, Any]:
+    try:
+        row = json.loads(line)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{place}: not JSON ({error.msg}): {REMEDY}") from None
+    if not isinstance(row, dict):
+        raise ValueError(f"{place}: not a run: {REMEDY}")
+    return row
 
 
 def sweep_status(
@@ -229,7 +244,10 @@ def sweep_status(
         for row in rows
     )
     broken = [run for run in runs if run.cause]
-    resources = {run.run_id: _resources(work, run) for run in broken}
+    batches = {row["run_id"]: row.get("batch_size", 0) for row in rows} if broken else {}
+    resources = {
+        run.run_id: {"batch_size": batches[run.run_id], **_resources(work, run)} for run in broken
+    }
     return SweepStatus(
         name,
         runs,
@@ -273,7 +291,7 @@ def _run_status(store: Store, row: Mapping[str, Any], work: Work, begun: bool) -
         seconds=record.get("seconds"),
         gpus=record.get("gpus"),
         job=verdict.job,
-        cause=cause_of(verdict.state, verdict.reason),
+        cause=work.cause(verdict),
     )
 
 

@@ -10,6 +10,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from cluster.failures import cause_of, cause_of_job
+from cluster.logs import job_log
 from cluster.process import ProcessId
 from cluster.queue import Queue, count_ends
 from cluster.scheduler import FAILING, WAITING, WORKING, Answer, Job
@@ -88,9 +90,32 @@ class Work:
         queue = self.newest.get(run_id)
         if queue is None:
             return None
-        if own := self._own_job(queue, run_id):
-            return own if own.has_ended and own.state != "COMPLETED" else None
-        return self._wrecks.get(queue.path)
+        if not queue.own_jobs:
+            return self._wrecks.get(queue.path)
+        own = self._own_job(queue, run_id)
+        return own if own and own.has_ended and own.state != "COMPLETED" else None
+
+    def has_own(self, run_id: str, job: Job | None) -> bool:
+        """Whether ``job`` runs for this run alone: no other takes the run over while it does."""
+        queue = self.newest.get(run_id)
+        if queue is None or job is None or job.state not in WORKING:
+            return False
+        return queue.own_jobs.get(run_id) == job.job_id
+
+    def cause(self, verdict: Verdict) -> str:
+        """What broke a run, as :data:`cluster.failures.CAUSES` has it; empty if nothing did."""
+        found = cause_of(verdict.state, verdict.reason)
+        if found != "other" or not verdict.reason.startswith("job "):
+            return found
+        if verdict.job not in self._causes:
+            queue = self.queues[-1]
+            log = job_log(queue.path.parents[1], verdict.job)
+            self._causes[verdict.job] = cause_of_job(log)
+        return self._causes[verdict.job]
+
+    @cached_property
+    def _causes(self) -> dict[str, str]:
+        return {}
 
     def _own_job(self, queue: Queue, run_id: str) -> Job | None:
         return self.answer.jobs.get(queue.own_jobs.get(run_id, ""))
@@ -184,7 +209,8 @@ def judge(run_dir: Path | None, record: Mapping[str, Any], run_id: str, work: Wo
         return Verdict("done", "", name)
     if state == "running":
         silence = time.time() - record["time"]
-        dead = not _is_alive(record) or (job is not None and job.has_ended)
+        dead = not (_is_alive(record) or work.has_own(run_id, job))
+        dead = dead or (job is not None and job.has_ended)
         if not dead and (job is None or job.state not in WAITING):
             if job is not None and not job.is_known:
                 return _unknown(job)

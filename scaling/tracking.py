@@ -20,10 +20,12 @@ point twice writes the same row, which SQL stores keep once.
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
 import math
 import os
+import time
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -49,6 +51,8 @@ CURVE_METRICS = {
 LOGARITHMS = ("num_params", "num_tokens", "flops")
 BATCH_METRICS, BATCH_PARAMS = 1000, 100  # MLflow's limits for one log_batch
 PARAM_LENGTH = 6000
+LOCK_SECONDS = 120.0
+NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP)
 ENVIRONMENT = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
@@ -139,12 +143,26 @@ def _connect_upgraded(tracking_uri: str) -> MlflowClient:
 
 @contextlib.contextmanager
 def _exclusive(path: Path) -> Iterator[None]:
-    """Keep other processes of this machine from making the same SQLite file."""
+    """Keep other processes of this machine from making the same SQLite file.
+
+    Not on file systems without locks; who holds one for long is not waited for.
+    """
     import fcntl
 
     path.parent.mkdir(parents=True, exist_ok=True)
+    until = time.monotonic() + LOCK_SECONDS
     with path.with_name(path.name + ".lock").open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if time.monotonic() < until:
+                    time.sleep(0.1)
+                    continue
+            except OSError as error:
+                if error.errno not in NO_LOCKS:
+                    raise
+            break
         yield
 
 
@@ -217,10 +235,14 @@ class Tracker:
         if not events:
             return None
         last = end(events)
-        with reported(self.uri):
-            run_id, seen = self._find_or_create(run_dir, row, events, position)
-            self._send_curve(run_id, events, seen)
-            self._send_status(run_id, events, last, alive)
+        try:
+            with reported(self.uri):
+                run_id, seen = self._find_or_create(run_dir, row, events, position)
+                self._send_curve(run_id, events, seen)
+                self._send_status(run_id, events, last, alive)
+        except TrackingError:
+            self._trusted.discard(str(position.get("mlflow_run_id")))  # it may have been deleted
+            raise
         position = {
             "mlflow_run_id": run_id,
             "born": _born(events),
@@ -231,6 +253,15 @@ class Tracker:
         }
         write_atomic(run_dir / self._position, json.dumps(position))
         return last is not None
+
+    def answers(self) -> bool:
+        """Whether the store answers; if so, what it refused is a run's own matter."""
+        try:
+            with reported(self.uri):
+                self.client.get_experiment(self._experiment_id)
+        except TrackingError:
+            return False
+        return True
 
     def is_delivered(self, run_dir: Path) -> bool:
         """Whether all that a run's journal holds is in the store, by this side's own notes."""
@@ -268,6 +299,10 @@ class Tracker:
         found = client.search_runs([self._experiment_id], mine, max_results=1)
         if found:
             run_id = str(found[0].info.run_id)
+            metrics, params = _known_before(row, born)
+            there = {*found[0].data.params, *found[0].data.metrics}
+            if {*params, *(key for key, *_ in metrics)} - there:
+                self._log(run_id, metrics, params)
             history = client.get_metric_history(run_id, CURVE_METRICS["lr"])
             seen = max((point.step for point in history), default=-1)
         else:
@@ -291,13 +326,7 @@ class Tracker:
             run_name=row["name"],
         )
         run_id = str(run.info.run_id)
-        numbers = {k: v for k, v in row.items() if _is_number(v)}
-        metrics = {f"scale/{key}": float(value) for key, value in numbers.items()}
-        for column in LOGARITHMS:
-            if numbers.get(column, 0) > 0:
-                metrics[f"scale/log10_{column}"] = math.log10(numbers[column])
-        params = {"run_id": row["run_id"], **_flat(row["spec"])}
-        self._log(run_id, [(k, v, float(born), 0) for k, v in metrics.items()], params)
+        self._log(run_id, *_known_before(row, born))
         return run_id
 
     def _send_curve(self, run_id: str, events: list[dict[str, Any]], seen: int) -> None:
@@ -357,6 +386,19 @@ class Tracker:
             room = BATCH_METRICS - len(now)
             self.client.log_batch(run_id, metrics=metrics[:room], params=now)
             metrics = metrics[room:]
+
+
+def _known_before(
+    row: Mapping[str, Any], born: str
+) -> tuple[list[tuple[str, float, float, int]], dict[str, str]]:
+    """Metrics and params of a run that are known before it begins."""
+    numbers = {k: v for k, v in row.items() if _is_number(v)}
+    metrics = {f"scale/{key}": float(value) for key, value in numbers.items()}
+    for column in LOGARITHMS:
+        if numbers.get(column, 0) > 0:
+            metrics[f"scale/log10_{column}"] = math.log10(numbers[column])
+    params = {"run_id": row["run_id"], **_flat(row["spec"])}
+    return [(k, v, float(born), 0) for k, v in metrics.items()], params
 
 
 def _born(events: Sequence[Mapping[str, Any]]) -> str:

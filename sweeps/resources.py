@@ -13,6 +13,7 @@ from scaling.typed import convert, typed
 
 SHORTEST_MINUTES = 2.0
 SHARDS = ("auto", "ddp", "fsdp")
+DEVICES = r"auto|cpu|cuda(:\d+)?|mps"
 _MEGABYTES = {"K": 1 / 1024, "M": 1.0, "G": 1024.0, "T": 1024.0**2}
 
 
@@ -44,7 +45,7 @@ class Resources:
     cpus : int
         Of a task; 0 for ``threads`` x ``side_by_side``.
     workers : int
-        Jobs at a time; 0 for ``--workers``.
+        Jobs at a time; 0 for ``--workers``, and for no limit of jobs that have one run each.
     side_by_side : int
         Runs at a time in one job; 0 for as many as its CPUs, and its memory as measured on the
         first run, allow.
@@ -93,6 +94,8 @@ class Resources:
                 raise ValueError(f"{name} {getattr(self, name)} is below 0")
         if self.minutes is not None and not self.minutes > 0:
             raise ValueError(f"minutes {self.minutes} is not above 0: leave it out for no limit")
+        if not re.fullmatch(DEVICES, self.device):
+            raise ValueError(f"device {self.device!r} is none of auto, cpu, cuda, cuda:N, mps")
         if self.shard not in SHARDS:
             refuse_unknown(self.shard, SHARDS, "shard")
         if self.memory and not megabytes(self.memory):
@@ -246,6 +249,8 @@ def _checked(values: Mapping[str, Any]) -> dict[str, Any]:
             refuse_unknown(str(name), (*names, "rules"), "setting")
     if checked.get("minutes") is not None:
         checked["minutes"] = convert("float", "minutes", checked["minutes"])
+    if checked.get("workers") == 0:
+        raise ValueError("workers 0 is below 1: leave it out for --workers")
     if "setup" in checked:
         lines = checked["setup"]
         lines = [lines] if isinstance(lines, str) else lines

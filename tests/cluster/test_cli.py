@@ -123,15 +123,25 @@ def test_retry_goes_where_it_was_done_the_last_time(broken, home, monkeypatch):
     from cluster import launch
 
     places = []
-    monkeypatch.setattr(
-        launch, "submit", lambda *a, on, **o: places.append(on) or launch.Submission("tiny", (), ())
-    )
+
+    def submit(*arguments, on, workers, **options):
+        places.append((on, workers))
+        return launch.Submission("tiny", (), ())
+
+    monkeypatch.setattr(launch, "submit", submit)
     assert main(["retry", "tiny"]) == 0
-    for path in (home / "sweeps" / "tiny" / "submissions").glob("*.json"):
-        path.write_text(json.dumps({**json.loads(path.read_text()), "slurm_jobs": ["12"]}))
+    folder = home / "sweeps" / "tiny" / "submissions"
+    for path in folder.glob("*.json"):
+        sent = {"slurm_jobs": ["12"], "workers": 50}
+        path.write_text(json.dumps({**json.loads(path.read_text()), **sent}))
+    refused = {"slurm_jobs": [], "jobs": []}
+    (folder / "99991231-000000-x.json").write_text(
+        json.dumps({**json.loads(path.read_text()), **refused})
+    )
     monkeypatch.setenv("PATH", str(home))
     assert main(["retry", "tiny"]) == 0
-    assert places == ["local", "slurm"]
+    assert main(["retry", "tiny", "--workers", "3"]) == 0
+    assert places == [("local", 2), ("slurm", 50), ("slurm", 3)]
 
 
 def test_watch_off_a_terminal_ends_with_the_sweep(done, capsys):

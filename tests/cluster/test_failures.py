@@ -110,9 +110,11 @@ def test_a_job_that_is_to_blame_has_its_own_log(grouped, home):
 def test_the_command_changes_what_ran_out(grouped):
     host = run("a", "failed", "job 12_3 ran out of memory on n1")
     assert grouped(host, memory="600MB")[0].remedy.endswith("--cause oom --set memory=1200MB")
+    assert grouped(host, memory="1.5GB")[0].remedy.endswith("--cause oom --set memory=3GB")
     assert grouped(host)[0].remedy.endswith("--cause oom")
     card = run("a", "failed", "CUDA out of memory")
     assert grouped(card, micro_batch=8)[0].remedy.endswith("--set micro_batch=4")
+    assert grouped(card, batch_size=64)[0].remedy.endswith("--set micro_batch=32")
     assert grouped(card, micro_batch=1)[0].remedy.endswith("--cause oom")
     late = run("a", "failed", "job 12_3 reached its time limit on n1")
     assert grouped(late, minutes=30.0)[0].remedy.endswith("--cause time --set minutes=60")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 from cluster.scheduler import Answer, Job, ask, read_sacct, read_squeue
 
@@ -57,6 +58,21 @@ def test_accounting_sums_all_attempts_and_tells_how_the_one_before_ended():
     assert jobs["2_5"].before == "TIMEOUT"  # it had 120 s
     assert gpu_seconds == 30 * 2 + 67 + 3600
     assert jobs["2_0"].memory_mb == 100.0
+
+
+def test_tasks_that_were_cancelled_before_they_began_are_known_one_by_one():
+    rows = ["20_[2-4,7%2]|CANCELLED by 0|0||||0:0", "21_[0-9]|PENDING|0||||0:0"]
+    jobs, _ = read_sacct("\n".join(rows))
+    assert {job_id: job.state for job_id, job in jobs.items()} == dict.fromkeys(
+        ("20_2", "20_3", "20_4", "20_7"), "CANCELLED"
+    )
+
+
+def test_of_a_task_that_nobody_knows_its_siblings_say_nothing():
+    said = Answer({"20_0": Job("20_0", "RUNNING")})
+    assert said.may_run("20")
+    assert not said.may_run("20_1")
+    assert replace(said, sees_queue=False).may_run("20_1")
 
 
 def test_memory_is_that_of_a_node():

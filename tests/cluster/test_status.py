@@ -278,6 +278,57 @@ def test_what_becomes_of_a_run_with_a_job_of_its_own_is_that_jobs_matter(place):
     assert status.is_live
 
 
+def test_runs_whose_own_jobs_are_not_known_are_not_judged_by_others(place):
+    """One was cancelled before it began, one was never sent, one waits for news from SLURM."""
+    place.sweep("failed", "cancelled", "unsent")
+    own = {"failed": "20_0", "cancelled": "20_1"}
+    place.queue([("failed",), ("cancelled",), ("unsent",)], slurm_jobs=["20"], own_jobs=own)
+    failed = Job("20_0", "OUT_OF_MEMORY", nodes="n1")
+    said = answer(failed, Job("20_1", "CANCELLED"))
+    expected = {"failed": "failed", "cancelled": "planned", "unsent": "planned"}
+    assert place.states(said) == expected
+    assert place.states(answer(failed)) == expected
+    running = Job("20_0", "RUNNING")
+    assert place.states(answer(running)) == {**expected, "failed": "queued"}
+
+
+def test_a_run_that_hangs_in_its_own_job_is_stalled(place):
+    silent = {"time": time.time() - STALL_SECONDS - 900}
+    place("hangs", [START], **on_node("12_0", **silent))
+    place("packed", [START], **on_node("13_0", **silent))
+    place.sweep("hangs", "packed")
+    place.queue([("hangs",)], slurm_jobs=["12"], own_jobs={"hangs": "12_0"})
+    place.queue([("packed",)], slurm_jobs=["13"])
+    jobs = Job("12_0", "RUNNING", nodes="n1"), Job("13_0", "RUNNING", nodes="n1")
+    status = sweep_status("s", answer=answer(*jobs))
+    assert place.states(answer(*jobs)) == {"hangs": "stalled", "packed": "queued"}
+    assert status.runs[0].reason.endswith("(job 12_0 RUNNING on n1)")
+
+
+@pytest.mark.parametrize("after", ["a reboot", "a cancel"])
+def test_workers_that_nobody_can_ask_do_not_keep_a_sweep_alive(place, after):
+    here = ProcessId.of()
+    place.sweep("a")
+    if after == "a reboot":
+        gone = replace(here, space=f"another-boot {here.space.split()[-1]}")
+    else:
+        gone = replace(here, host="node7")
+    queue = place.queue([("a",)], jobs=[gone])
+    assert place.states() == {"a": "planned" if after == "a reboot" else "queued"}
+    queue.stop()
+    assert place.states() == {"a": "planned"}
+
+
+def test_a_missing_import_is_told_by_the_log_of_the_job(place, home):
+    place.sweep("a")
+    place.queue([("a",)], slurm_jobs=["12"])
+    log = Store.at(home).sweep_dir("s") / "logs" / "12_0_0_log.err"
+    write_atomic(log, "ModuleNotFoundError: No module named 'torch'\nsrun: error: n1: task 0\n")
+    failed = Job("12_0", "FAILED", nodes="n1", exit_code="1:0")
+    (failure,) = sweep_status("s", answer=answer(failed)).failures
+    assert failure.cause == "import"
+
+
 def test_a_canary_that_failed_is_named(place, home):
     place.sweep("a")
     queue = place.queue([("a",)], slurm_jobs=["13"], canary=["12"])

@@ -19,7 +19,7 @@ from scaling.checkpoint import load
 from scaling.distributed import TALK_SECONDS, Place, Team
 from scaling.errors import WorkerLostError
 from scaling.journal import checkpoints, end, points, read_journal
-from scaling.parallel import Spread
+from scaling.parallel import Spread, _seed_of
 from scaling.spec import RunSpec
 from scaling.training import train
 from tests.scaling.processes import exit_status, run_team, start_team
@@ -192,3 +192,10 @@ def test_every_row_is_one_ranks(batch_size, size):
     shares = [Team(Place(rank=rank, size=size)).rows(batch_size) for rank in range(size)]
     assert [row for rows in shares for row in rows] == list(range(batch_size))
     assert max(map(len, shares)) - min(map(len, shares)) <= 1
+
+
+def test_ranks_draw_from_streams_of_their_own_whatever_the_seed():
+    seeds = (0, 7, 2**24, 20261122, 2**62)
+    streams = {_seed_of(seed, rank, step) for seed in seeds for rank in (1, 2) for step in (0, 9)}
+    assert len(streams) == len(seeds) * 4
+    assert all(0 <= stream < 2**63 for stream in streams)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import json
 import math
 import os
@@ -141,6 +143,40 @@ def test_a_shipper_that_died_before_noting_its_position_doubles_nothing(uri, run
     (run,) = runs_of(uri)
     assert [step for step, _ in curve(uri, run)] == [100, 200]
     assert len(connect(uri).get_metric_history(run.info.run_id, "final/loss")) == 1
+
+
+def test_what_a_shipper_that_died_in_between_did_not_send_is_sent(uri, run_dir, row, monkeypatch):
+    write(run_dir, start(), point(100), DONE)
+    with monkeypatch.context() as patch:
+        patch.setattr(Tracker, "_log", lambda *a: (_ for _ in ()).throw(TrackingError("gone")))
+        with pytest.raises(TrackingError):
+            Tracker(uri, "s").ship(run_dir, row, alive=False)
+    Tracker(uri, "s").ship(run_dir, row, alive=False)
+    (run,) = runs_of(uri)
+    assert run.data.params["run_id"] == row["run_id"]
+    assert run.data.metrics["scale/num_params"] == row["num_params"]
+
+
+def test_a_run_that_was_deleted_while_it_is_shipped_comes_back(uri, run_dir, row):
+    write(run_dir, start(), point(100))
+    tracker = Tracker(uri, "s")
+    tracker.ship(run_dir, row, alive=True)
+    connect(uri).delete_run(runs_of(uri)[0].info.run_id)
+    write(run_dir, point(200), DONE)
+    with pytest.raises(TrackingError, match="deleted"):
+        tracker.ship(run_dir, row, alive=False)
+    assert tracker.answers()
+    assert tracker.ship(run_dir, row, alive=False)
+    assert [step for step, _ in curve(uri, runs_of(uri)[0])] == [100, 200]
+
+
+@pytest.mark.parametrize("number", [errno.ENOSYS, errno.ENOLCK])
+def test_a_file_system_without_locks_is_no_obstacle(uri, tmp_path, monkeypatch, number):
+    def flock(*arguments):
+        raise OSError(number, "no locks here")
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    assert prepare(uri, "s")
 
 
 def test_a_diverged_run_has_no_infinite_metric(uri, run_dir, row):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from scaling.journal import read_journal
+
 pytestmark = [pytest.mark.slurm, pytest.mark.xdist_group("slurm-1")]
 
 
@@ -23,9 +25,11 @@ def test_two_nodes_have_the_curve_of_one_process(site):
     sweep = site.sweep(
         resources={"nodes": 2, "micro_batch": 2, "shard": "ddp"}, batch_size=5, depth=2
     )
-    submission = site.submit(sweep, wait=True)
+    submission = site.submit(sweep, wait=True, canary=True)
     assert_same_curves(site.table(sweep), site.undisturbed(sweep))
     (entry,) = sweep
+    (tried,) = (site.store.sweep_dir("s") / "canary").glob(f"*/{entry.run_id}")
+    assert [e["processes"] for e in read_journal(tried) if e["event"] == "start"] == [2]
     assert [start["processes"] for start in site.starts(entry.run_id)] == [2]
     jobs = ",".join(submission.job_ids)
     nodes = site.cluster.ask("sacct", "-n", "-X", "-j", jobs, "-o", "NNodes").split()

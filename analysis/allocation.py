@@ -21,6 +21,8 @@ def optimal(law: Law, params: Array, flops: float, cost: float = 6.0) -> tuple[A
 
     Raises
     ------
+    ValueError
+        If the law is not one in N and D, or the budget or its cost is not positive.
     NoAnswerError
         If no parameters give an interior minimum.
     """
@@ -32,6 +34,8 @@ def optimal(law: Law, params: Array, flops: float, cost: float = 6.0) -> tuple[A
     beyond = set(law.inputs[2:]) - {"num_unique_tokens"}
     if beyond:
         raise ValueError(f"an allocation cannot choose {', '.join(sorted(beyond))} of {law.name}")
+    if not (0 < flops < np.inf and 0 < cost < np.inf):
+        raise ValueError(f"{flops:g} FLOPs at cost {cost:g}: both must be positive and finite")
     product = flops / cost
     if law.name == "chinchilla":
         _, a, b, alpha, beta = np.moveaxis(params, -1, 0)

@@ -149,15 +149,17 @@ def family_cost(family: str, options: Mapping[str, Any], low: float, high: float
     """
     known = get_family(family)
     sizes: dict[float, float] = {}
+    refused = ""
     for target in np.geomspace(low, high, LADDER):
         try:
             cost = known.cost(known.resolve({**options, "num_params": float(target)}))
-        except ValueError:
+        except ValueError as error:
+            refused = str(error)
             continue
         sizes[float(np.log(cost.num_params))] = float(np.log(cost.flops_train / cost.num_params))
     if not sizes:
         raise ValueError(
-            f"family {family} has no model between {low:.3g} and {high:.3g} parameters"
+            f"family {family} has no model between {low:.3g} and {high:.3g} parameters: {refused}"
         )
     log_n = np.array(sorted(sizes))
     log_ratio = np.array([sizes[x] for x in log_n])

@@ -11,16 +11,21 @@ from analysis import planning
 from analysis.architectures import family_cost, size_options
 from analysis.cli import COLUMN_FLAGS
 from analysis.collect import load_curves, load_models, load_runs
+from analysis.complexity import usable
 from analysis.fitting import Fit
 from analysis.fitting import fit as fit_law
 from analysis.laws import law_for
 from scaling.schema import RUN_COLUMNS
-from scaling.terminal import note
+from scaling.terminal import finite, note
 
 if TYPE_CHECKING:
     import pandas as pd
 
 NAMED = tuple((flag, name) for flag, name, _ in COLUMN_FLAGS)
+
+
+FEW_GROUPS = 10
+"""Groups below which draws of groups say little of how much they scatter."""
 
 
 def table_of(args: argparse.Namespace) -> pd.DataFrame:
@@ -47,20 +52,26 @@ def curves_of(args: argparse.Namespace) -> pd.DataFrame | None:
 
 def fit_of(args: argparse.Namespace, table: pd.DataFrame) -> Fit:
     """The fit that the arguments ask for."""
-    law = args.law or ("power_floor" if args.x_col else "chinchilla")
-    needed = {law_for(law, table).output}
-    if not args.x_col and law == "chinchilla":
+    name = args.law or ("power_floor" if args.x_col else "chinchilla")
+    law = law_for(name, table, args.signed, dict(args.start))
+    if args.x_col and "=" in name and law.inputs != (args.x_col,):
+        raise ValueError(
+            f"--x-col {args.x_col}: the formula is one of {', '.join(law.inputs)}; write "
+            f"{args.x_col} in it, or leave --x-col out"
+        )
+    needed = {law.output}
+    if not args.x_col and name == "chinchilla":
         needed |= {"num_params", "num_tokens"}
-    for flag, name in NAMED:
-        if name in needed and name not in table.columns:
+    for flag, column in NAMED:
+        if column in needed and column not in table.columns:
             names = ", ".join(map(str, table.columns))
-            raise ValueError(f"no column {name!r}: name one of {names} with {flag}")
+            raise ValueError(f"no column {column!r}: name one of {names} with {flag}")
     options: dict[str, Any] = {"space": args.space, "resample": args.resample}
     if args.cluster and args.resample != "pairs":
         raise ValueError("--cluster draws groups of rows, --resample residual none: give one")
     if args.cluster:
         options.update(resample="cluster", cluster=args.cluster)
-    return fit_law(
+    fitted = fit_law(
         law,
         table,
         loss_fn=args.loss_fn,
@@ -72,6 +83,10 @@ def fit_of(args: argparse.Namespace, table: pd.DataFrame) -> Fit:
         seed=args.seed,
         **options,
     )
+    groups = fitted.diagnostics["groups"]
+    if args.bootstrap and groups is not None and groups < FEW_GROUPS:
+        note(f"{groups} groups by {args.cluster}: intervals from fewer than {FEW_GROUPS} are rough")
+    return fitted
 
 
 def fit_or_none(args: argparse.Namespace, table: pd.DataFrame) -> Fit | None:
@@ -89,9 +104,15 @@ def family_of(args: argparse.Namespace) -> tuple[str, dict[str, Any]] | None:
     ``--family`` and ``--set`` say it for a table.
     """
     from scaling.commands import parse_settings
+    from scaling.families import get_family
+    from scaling.families.base import check_options
 
     if args.family:
-        return args.family, parse_settings(args.settings)
+        options = parse_settings(args.settings)
+        check_options(get_family(args.family), options)
+        return args.family, options
+    if args.settings:
+        raise ValueError("--set is of the models of --family NAME: give both")
     models = load_models(args.source, root=args.root, tracking_uri=args.tracking_uri)
     families = {family for family, _ in models}
     if len(families) != 1:
@@ -122,10 +143,13 @@ def cost_of(
     if args.cost:
         return float(args.cost)
     if family is not None:
-        largest = max(float(table["num_params"].max()), (max(budgets) / 6) ** 0.5)
+        sizes = usable(table, "num_params")["num_params"]
+        largest = max(float(sizes.max()), (max(budgets) / 6) ** 0.5)
         try:
-            cost = family_cost(*family, float(table["num_params"].min()), 10 * largest)
+            cost = family_cost(*family, float(sizes.min()), 10 * largest)
         except ValueError as error:
+            if args.family:
+                raise
             note(f"the family's own FLOPs are not known: {error}")
         else:
             note(f"cost: exact FLOPs per token of {family[0]} (--cost 6 for C = 6 N D)")
@@ -147,7 +171,7 @@ def write_table(table: pd.DataFrame, path: Path) -> None:
         _counted(table).to_csv(path, index=False)
     else:
         rows = records(table)
-        path.write_text("".join(json.dumps(row, default=float) + "\n" for row in rows))
+        path.write_text("".join(json.dumps(finite(row)) + "\n" for row in rows))
 
 
 def records(table: pd.DataFrame) -> list[dict[str, Any]]:

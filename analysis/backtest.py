@@ -14,6 +14,7 @@ from analysis.cutoffs import cutoffs, log_size
 from analysis.laws import law_for
 from analysis.laws.base import Law
 from analysis.observations import observe
+from analysis.tables import place
 from scaling.errors import NoAnswerError
 
 if TYPE_CHECKING:
@@ -296,7 +297,7 @@ def _flags(runs: pd.DataFrame, train_col: str) -> NDArray[np.bool_]:
         text = str(value).strip().lower()
         if text not in _TRUE | _FALSE:
             raise ValueError(
-                f"row {row}, column {train_col!r}: {value!r} is neither true nor false; "
+                f"{place(runs, row)}, column {train_col!r}: {value!r} is neither true nor false; "
                 "write 1 to fit the row and 0 to predict it"
             )
         out[row] = text in _TRUE

@@ -16,6 +16,12 @@ from analysis.uncertainty import sandwich
 SAME = 1e-6
 """Relative difference of objectives below which two starts found the same optimum."""
 
+OWN = ("formula", "callable")
+"""Names of users' laws, which say little of where their parameters lie."""
+
+NEXT_TO_0 = 1e-6
+"""A parameter of a user's law this many times below its starts was hardly sought where it is."""
+
 
 def probes(problem: Problem, theta: Array) -> Array:
     """Starts ``(m, p)`` at 1, 2 and 4 standard errors along the two flattest directions.
@@ -48,8 +54,10 @@ def certify(
     this optimum;
     ``objective_gap`` how much worse, relatively, the best of them is;
     ``other_optima`` the distinct optima within 5 %; ``condition`` the condition number of the
-    Hessian with unit diagonal; ``at_bounds`` parameters at a bound; ``warnings`` in words.
-    ``fit`` adds ``fixed``, the parameters held.
+    Hessian with unit diagonal; ``at_bounds`` parameters at a bound; ``unsure`` parameters that
+    the runs do not identify (at a bound, along a flat direction, or all, by the choice of runs):
+    their intervals may be far too narrow; ``warnings`` in words.
+    ``fit`` adds ``fixed``, the parameters held, and ``groups``, the number of clusters.
     """
     best = int(np.argmin(objectives))
     theta, objective = found[best], float(objectives[best])
@@ -73,7 +81,9 @@ def certify(
         hessian[0][np.ix_(free, free)] / np.outer(size[0][free], size[0][free])
     )
     condition = float(values[-1] / values[0]) if values[0] > 0 else float("inf")
-    warnings = design_warnings(problem, seen, theta)
+    warnings = design_warnings(problem, seen)
+    unsure = set(names if warnings else at_bounds)
+    warnings += value_warnings(problem, seen, theta)
     if at_bounds:
         warnings.append(f"at a bound: {', '.join(at_bounds)}")
     if condition > 1e6:
@@ -82,6 +92,7 @@ def certify(
         along = kept[loading > 0.3 * loading.max()]
         move = "move together" if len(along) > 1 else "hardly changes the objective"
         warnings.append(f"flat direction: {', '.join(along)} {move}")
+        unsure |= set(along)
     others: list[dict[str, Any]] = []
     for i in np.argsort(objectives):
         value = float(objectives[i])
@@ -106,13 +117,14 @@ def certify(
         "other_optima": others,
         "condition": condition,
         "at_bounds": at_bounds,
+        "unsure": [name for name in names if name in unsure],
         "warnings": warnings,
     }
     return "; ".join(warnings) or "ok", diagnostics
 
 
-def design_warnings(problem: Problem, seen: Observations, theta: Array) -> list[str]:
-    """What the choice of runs cannot identify: few scales, constant D/N, a floor near zero."""
+def design_warnings(problem: Problem, seen: Observations) -> list[str]:
+    """What the choice of runs cannot identify: few runs, few scales, constant D/N."""
     warnings = []
     law = problem.law
     free = sum(p.low < p.high for p in law.parameters)
@@ -128,10 +140,27 @@ def design_warnings(problem: Problem, seen: Observations, theta: Array) -> list[
             warnings.append(
                 "num_tokens / num_params is constant: the terms of N and of D cannot be told apart"
             )
-    for name in floors(problem, theta):
-        floor = problem.params(theta)[law.names.index(name)]
+    return warnings
+
+
+def value_warnings(problem: Problem, seen: Observations, theta: Array) -> list[str]:
+    """Values to doubt: a floor near zero, a parameter of a user's law far below its starts."""
+    law, params = problem.law, problem.params(theta)
+    floor_names = floors(problem, theta)
+    warnings = []
+    for name in floor_names:
+        floor = params[law.names.index(name)]
         if floor < 0.01 * seen.observed.min():
             warnings.append(f"{name} is {floor:.3g}, near 0: the data do not show a floor")
+    if law.name not in OWN:
+        return warnings
+    for p, value in zip(law.parameters, params, strict=True):
+        sought = p.scale == "log" and p.name not in law.linear and p.low < p.high
+        if sought and p.name not in floor_names and value < NEXT_TO_0 * p.start[0]:
+            warnings.append(
+                f"{p.name} is {value:.3g}, next to 0: if it is no exponent, say where it may "
+                f"start (--start {p.name}=LOW,HIGH)"
+            )
     return warnings
 
 

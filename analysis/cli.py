@@ -6,6 +6,7 @@ Only arguments are described here; what a command does is in :mod:`analysis.comm
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from importlib import import_module
 from typing import Any
 
@@ -28,7 +29,7 @@ def add_commands(subparsers: Any) -> None:
     runs = _command(subparsers, "runs", "the run table of a source")
     runs.add_argument("--filter", metavar="EXPR", help="the same as --where")
     runs.add_argument("-o", "--output", metavar="FILE", help="write .csv, .jsonl or .parquet")
-    runs.add_argument("--limit", type=int, default=60, metavar="K", help="rows shown (60)")
+    runs.add_argument("--limit", type=_count, default=60, metavar="K", help="rows shown (60)")
 
     fit = _command(subparsers, "fit", "fit a scaling law and say how sure it is")
     _add_fit(fit)
@@ -44,7 +45,7 @@ def add_commands(subparsers: Any) -> None:
     iso.add_argument("--method", choices=("parabola", "akima"), default="parabola")
     iso.add_argument("--noise", type=float, help="relative noise of the loss (estimated)")
     iso.add_argument("--draws", type=_count, default=1000, help="re-drawings of the noise (1000)")
-    iso.add_argument("--seed", type=int, default=0)
+    iso.add_argument("--seed", type=_count, default=0)
 
     plan = _command(subparsers, "plan", "N*, D* and loss at compute budgets")
     _add_fit(plan)
@@ -87,7 +88,7 @@ def add_commands(subparsers: Any) -> None:
     plan.add_argument("-o", "--output", metavar="FILE", help="write .csv or .jsonl")
 
     following = _command(subparsers, "next", "the runs that make a number most certain")
-    _add_fit(following)
+    _add_fit(following, draws=False)
     following.add_argument(
         "--flops", type=_positive, required=True, metavar="B", help="for all new runs together"
     )
@@ -110,7 +111,7 @@ def add_commands(subparsers: Any) -> None:
     following.add_argument(
         "--cost", type=_positive, metavar="X", help="C = X N D (6; a family's exact FLOPs)"
     )
-    following.set_defaults(family=None, settings=[])
+    following.set_defaults(family=None, settings=[], bootstrap=0, resample="pairs", cluster=None)
     following.add_argument("-o", "--output", metavar="FILE.yaml", help="write a sweep file")
 
     backtest = _command(subparsers, "backtest", "fit the small, predict the held-out large")
@@ -118,7 +119,7 @@ def add_commands(subparsers: Any) -> None:
     backtest.add_argument("--by", metavar="COL,COL", help="one fit for each group")
     backtest.add_argument("--x-col", metavar="COL", help="the variable of a one-variable law")
     backtest.add_argument("--train-col", metavar="COL", help="fit rows where it is true")
-    backtest.add_argument("--seed", type=int, default=0)
+    backtest.add_argument("--seed", type=_count, default=0)
 
     plot = _command(subparsers, "plot", "one figure, for a paper", json=False)
     kinds = (*KINDS, *DESIGN_KINDS)
@@ -167,12 +168,21 @@ def _command(subparsers: Any, name: str, help: str, json: bool = True) -> argpar
     return parser
 
 
-def _add_fit(parser: argparse.ArgumentParser) -> None:
+def _add_fit(parser: argparse.ArgumentParser, draws: bool = True) -> None:
+    """What a fit is; with ``draws``, what its intervals are too."""
     parser.add_argument(
         "--law",
         metavar="NAME",
         help="a law or a formula (chinchilla; power_floor with --x-col)",
     )
+    parser.add_argument(
+        "--start", action="append", default=[], type=_start, metavar="NAME=LOW,HIGH",
+        help="where starting values of a formula's parameter are sought (0.03 to 2)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--signed", action="append", default=[], metavar="NAME",
+        help="a formula's parameter that may be negative",
+    )  # fmt: skip
     parser.add_argument("--loss-fn", choices=("huber", "lad", "mse", "tukey"), default="huber")
     parser.add_argument(
         "--delta", type=_positive, default=1e-3, metavar="X", help="Huber's delta (1e-3)"
@@ -184,6 +194,9 @@ def _add_fit(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--space", choices=("log", "linear"), help="of the residuals (log)")
     parser.add_argument("--weights", metavar="COL", help="a column of weights")
     parser.add_argument("--x-col", metavar="COL", help="the variable of a one-variable law")
+    parser.add_argument("--seed", type=_count, default=0, help="of starts and draws (0)")
+    if not draws:
+        return
     parser.add_argument(
         "--bootstrap", type=_count, default=1000, metavar="K", help="draws for intervals (1000)"
     )
@@ -192,7 +205,6 @@ def _add_fit(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--cluster", metavar="COL", help="draw whole groups of rows")
     parser.add_argument("--level", type=_share, default=0.9, metavar="P", help="of intervals (0.9)")
-    parser.add_argument("--seed", type=int, default=0, help="of the draws (0)")
 
 
 def _add_design(subparsers: Any) -> None:
@@ -216,25 +228,43 @@ def _add_design(subparsers: Any) -> None:
             "--draws", type=_count, default=2000, metavar="K", help="bootstrap draws (2000)"
         )
         parser.add_argument("--level", type=_share, default=0.9, metavar="P", help="(0.9)")
-        parser.add_argument("--seed", type=int, default=0, help="of the draws (0)")
+        parser.add_argument("--seed", type=_count, default=0, help="of the draws (0)")
+
+
+def _start(text: str) -> tuple[str, tuple[float, float]]:
+    name, _, values = text.partition("=")
+    try:
+        low, high = map(float, values.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not as N0=1e6,1e9") from None
+    return name.strip(), (low, high)
 
 
 def _positive(text: str) -> float:
-    value = float(text)
+    value = _number(text)
     if not 0 < value < float("inf"):
         raise argparse.ArgumentTypeError(f"{text} is not a positive number")
     return value
 
 
 def _count(text: str) -> int:
-    value = int(text)
+    value = _number(text, int)
     if value < 0:
         raise argparse.ArgumentTypeError(f"{text} is below 0")
-    return value
+    return int(value)
 
 
 def _share(text: str) -> float:
-    value = float(text)
+    value = _number(text)
     if not 0 < value < 1:
         raise argparse.ArgumentTypeError(f"{text} is not between 0 and 1")
     return value
+
+
+def _number(text: str, kind: Callable[[str], float] = float) -> float:
+    """``text`` as a number of a kind, or a message that argparse shows as it is."""
+    try:
+        return kind(text)
+    except ValueError:
+        wanted = "a whole number" if kind is int else "a number"
+        raise argparse.ArgumentTypeError(f"{text!r} is not {wanted}") from None

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,8 @@ from scaling.journal import SPEC, end, points, read_journal
 from scaling.names import refuse_unknown
 from scaling.schema import CURVE_COLUMNS, RUN_COLUMNS
 from scaling.store import Store, read_json
-from scaling.tracking import CURVE_METRICS, connect, sqlite_path
+from scaling.tracking import CURVE_METRICS, connect, reported, sqlite_path
+from scaling.tracking_errors import TrackingError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -284,9 +286,22 @@ def _stored(uri: str) -> bool:
     return path is None or path.is_file()
 
 
+@contextmanager
+def _reading(uri: str) -> Iterator[None]:
+    """A store that does not answer as one line, with its remedy."""
+    try:
+        with reported(uri):
+            yield
+    except TrackingError as error:
+        raise TrackingError(f"{error}; check --tracking-uri") from error
+
+
 def _has_experiment(name: str, uri: str) -> bool:
     """Whether the tracking store exists and has an experiment of this name."""
-    return _stored(uri) and connect(uri).get_experiment_by_name(name) is not None
+    if not _stored(uri):
+        return False
+    with _reading(uri):
+        return connect(uri).get_experiment_by_name(name) is not None
 
 
 def _experiment(name: str, tracking_uri: str | None, root: Source | None) -> tuple[Any, list[Any]]:
@@ -294,16 +309,22 @@ def _experiment(name: str, tracking_uri: str | None, root: Source | None) -> tup
     uri = tracking_uri or Store.at(root).tracking_uri
     if not _stored(uri):
         raise ValueError(f"there is no tracking store at {uri}; check --tracking-uri")
-    client = connect(uri)
-    experiment = client.get_experiment_by_name(name)
-    if experiment is None:
-        names = ", ".join(sorted(e.name for e in client.search_experiments()))
-        raise ValueError(f"{uri} has no experiment {name!r}; it has {names}")
+    with _reading(uri):
+        client = connect(uri)
+        experiment = client.get_experiment_by_name(name)
+        if experiment is None:
+            names = ", ".join(sorted(e.name for e in client.search_experiments()))
+            raise ValueError(f"{uri} has no experiment {name!r}; it has {names}")
+        return client, _training_runs(client, experiment.experiment_id)
+
+
+def _training_runs(client: Any, experiment_id: str) -> list[Any]:
+    """The training runs of an experiment, all pages."""
     found: list[Any] = []
     token: str | None = None
     while True:
         page = client.search_runs(
-            [experiment.experiment_id],
+            [experiment_id],
             max_results=1000,
             order_by=["attributes.start_time ASC"],
             page_token=token,
@@ -311,7 +332,7 @@ def _experiment(name: str, tracking_uri: str | None, root: Source | None) -> tup
         found.extend(run for run in page if run.data.tags.get("scaling.kind") != "report")
         token = page.token
         if not token:
-            return client, found
+            return found
 
 
 def _experiment_runs(name: str, tracking_uri: str | None, root: Source | None) -> pd.DataFrame:

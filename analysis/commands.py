@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,14 +25,15 @@ from analysis.design_commands import compound, edf, pareto
 from analysis.fitted_text import certificate, latex_table, print_checklist
 from analysis.fitting import Fit
 from analysis.fitting import fit as fit_law
-from analysis.isoflop import TOO_FEW
+from analysis.isoflop import TOO_FEW, NoExponentError
 from analysis.isoflop import isoflop as find_minima
 from analysis.next_command import next
 from analysis.pictures import plot, report
+from analysis.tables import place
 from analysis.wording import count, counts, span
 from scaling.errors import NoAnswerError
 from scaling.schema import RUN_COLUMNS
-from scaling.terminal import note, print_json, print_table
+from scaling.terminal import format_value, note, print_json, print_table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -88,6 +90,8 @@ def _shown(table: pd.DataFrame) -> list[str]:
 
 def fit(args: argparse.Namespace) -> int:
     """``scaling fit``: the law, its intervals and its certificate."""
+    if args.latex and (args.json or args.checklist):
+        raise ValueError("--latex prints one table: leave out --json and --checklist, or --latex")
     table = table_of(args)
     fitted = fit_of(args, table)
     found = fit_values(fitted, args.level)
@@ -106,16 +110,19 @@ def fit(args: argparse.Namespace) -> int:
         print(latex_table(fitted, args.level))
         return 0
     rows = []
-    for parameter in fitted.law.parameters:
-        low, high = found["ci"].get(parameter.name, (None, None))
-        value = found["params"][parameter.name]
-        rows.append((parameter.name, value, low, high, parameter.unit, parameter.means))
-    for name, means in (("a", "N* ~ C^a"), ("b", "D* ~ C^b")):
-        if name in found:
-            at = found["ci"].get(f"exponent_{name}") or found["ci"].get(name, (None, None))
-            rows.append((name, found[name], *at, "", means))
+    unsure = {*fitted.diagnostics["unsure"]} if fitted.draws is not None else set()
+    for p in fitted.law.parameters:
+        at = _marked(found["ci"].get(p.name, (None, None)), p.name in unsure)
+        rows.append((p.name, found["params"][p.name], *at, p.unit, p.means))
+    shape = {p.name for p in fitted.law.parameters if p.role != "floor"}
+    for name, what in zip(fitted.exponent_names, "ND", strict=True):
+        if fitted.in_plane and found[name] is not None:
+            at = _marked(found["ci"].get(name, (None, None)), bool(unsure & shape))
+            rows.append((name, found[name], *at, "", f"{what}* ~ C^{name}"))
     percent = f"{100 * args.level:g} %"
     print_table(fitted.formula(), ("", "value", f"{percent} from", "to", "unit", "meaning"), rows)
+    if unsure:
+        print("?: not identified by these runs (see status); its interval may be far too narrow")
     print(f"{fitted.law.source}")
     print(
         f"{fitted.n_runs} runs, {len(fitted.excluded)} left out; "
@@ -129,15 +136,14 @@ def fit(args: argparse.Namespace) -> int:
     known = table["exclude_reason"].tolist()
     for line in fitted.excluded:
         if not known[line["row"]]:
-            note(f"left out, {line['reason']}: {_place(table, line['row'])}")
+            note(f"left out, {line['reason']}: {place(table, line['row'])}")
     return 0
 
 
-def _place(table: pd.DataFrame, row: int) -> str:
-    """Where a row of the table stands: the line of its file, or its number."""
-    if "first_line" in table.attrs:
-        return f"line {table.attrs['first_line'] + 1 + int(table.index[row])}"
-    return f"row {row}, counted from 0"
+def _marked(ends: Sequence[Any], unsure: bool) -> tuple[Any, Any]:
+    """The ends of an interval; ``?`` after the upper one where it may be too narrow."""
+    low, high = ends
+    return low, f"{format_value(high)} ?" if unsure and high is not None else high
 
 
 def fit_values(fitted: Fit, level: float = 0.9) -> dict[str, Any]:
@@ -161,24 +167,30 @@ def fit_values(fitted: Fit, level: float = 0.9) -> dict[str, Any]:
         "diagnostics": fitted.diagnostics,
     }
     if fitted.in_plane:
+        both: tuple[float | None, float | None] = None, None
         try:
-            found["a"], found["b"] = fitted.exponents()
+            both = fitted.exponents()
             if fitted.draws is not None:
-                both = {k: list(v) for k, v in fitted.exponents_ci(level).items()}
-                # some laws have parameters a and b
-                ci.update({f"exponent_{k}" if k in ci else k: v for k, v in both.items()})
+                intervals = map(list, fitted.exponents_ci(level).values())
+                ci.update(zip(fitted.exponent_names, intervals, strict=True))
         except NoAnswerError as error:
-            found["a"] = found["b"] = None
             note(f"no allocation exponents: {error}")
+        found["a"], found["b"] = both
+        found.update(zip(fitted.exponent_names, both, strict=True))  # as in ci
     return found
 
 
 def isoflop(args: argparse.Namespace) -> int:
     """``scaling isoflop``: minima by budget, the exponents, and the method's own bias."""
     table = table_of(args)
-    found = find_minima(
-        table, method=args.method, noise=args.noise, draws=args.draws, seed=args.seed
-    )
+    try:
+        found = find_minima(
+            table, method=args.method, noise=args.noise, draws=args.draws, seed=args.seed
+        )
+    except NoExponentError as error:
+        if not args.json:
+            _print_minima(args, [minimum.to_dict() for minimum in error.minima])
+        raise
     values = found.to_dict()
     fitted = _law_of(args, table)
     bias = _bias(table, found.method, fitted)
@@ -189,15 +201,7 @@ def isoflop(args: argparse.Namespace) -> int:
     if args.json:
         print_json(values)
         return 0
-    rows = [
-        (b["flops"], b["num_params"], *b["num_params_ci"], b["num_tokens"], b["loss"],
-         b["n_sizes"], b["status"])
-        for b in values["budgets"] if not b["status"].startswith(TOO_FEW)
-    ]  # fmt: skip
-    header = ("flops", "N*", "90 % from", "to", "D*", "loss", "sizes", "status")
-    print_table(f"{args.source}: minima by {found.method}", header, rows)
-    if left := len(values["budgets"]) - len(rows):
-        print(f"{left} of {len(values['budgets'])} budgets have {TOO_FEW}")
+    _print_minima(args, values["budgets"])
     for name, what in (("a", "N* ~ C^a"), ("b", "D* ~ C^b")):
         low, high = values[f"{name}_ci"]
         print(f"{what}: {name} = {values[name]:.4f} (90 %: {low:.4f} to {high:.4f})")
@@ -210,6 +214,20 @@ def isoflop(args: argparse.Namespace) -> int:
             f"{100 * bias['misallocated'][-1]:.2g} % of the budget"
         )
     return 0
+
+
+def _print_minima(args: argparse.Namespace, budgets: list[dict[str, Any]]) -> None:
+    """The budgets with enough sizes as a table, and how many have too few."""
+    rows = [
+        (b["flops"], b["num_params"], *b["num_params_ci"], b["num_tokens"], b["loss"],
+         b["n_sizes"], b["status"])
+        for b in budgets if not b["status"].startswith(TOO_FEW)
+    ]  # fmt: skip
+    header = ("flops", "N*", "90 % from", "to", "D*", "loss", "sizes", "status")
+    if rows:
+        print_table(f"{args.source}: minima by {args.method}", header, rows)
+    if left := len(budgets) - len(rows):
+        print(f"{left} of {len(budgets)} budgets have {TOO_FEW}")
 
 
 def print_approaches(approaches: list[Approach], level: float = 0.9) -> None:

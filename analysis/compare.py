@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from analysis.complexity import usable
 from analysis.envelope import envelope
 from analysis.isoflop import Method
 from analysis.isoflop import isoflop as find_minima
@@ -79,7 +80,7 @@ def method_bias(runs: pd.DataFrame, fit: Fit, method: Method = "parabola") -> Bi
 
     Raises as ``parabola_bias`` does.
     """
-    largest = float(runs["flops"].max())
+    largest = float(usable(runs, "flops")["flops"].max())
     return parabola_bias(fit, runs, [largest * factor for factor in BEYOND], method=method)
 
 

@@ -6,8 +6,10 @@ estimated from it: no run reads a power meter, so the column is called ``kwh_est
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
+from analysis.tables import numbers
 from scaling.energy import PUE, WATTS
 
 if TYPE_CHECKING:
@@ -32,17 +34,46 @@ def metric_of(runs: pd.DataFrame, metric: str | None = None) -> str:
 
 
 def usable(runs: pd.DataFrame, *needed: str) -> pd.DataFrame:
-    """The rows without an ``exclude_reason`` that have the ``needed`` columns, above 0.
+    """The rows without an ``exclude_reason`` that have the ``needed`` columns, finite and above 0.
 
     An error of exactly 0 has no logarithm and no place on a log axis; such a row is not used.
+
+    Raises
+    ------
+    ValueError
+        If a column is not there or holds text.
     """
     for name in needed:
         if name not in runs.columns:
             raise ValueError(
                 f"no column {name!r}; the table has {', '.join(map(str, runs.columns))}"
             )
-    kept = runs[runs["exclude_reason"] == ""] if "exclude_reason" in runs.columns else runs
-    return kept[(kept[list(needed)] > 0).all(axis=1)]
+    kept = _kept(runs.assign(**{name: _floats(runs, name) for name in needed}))
+    found = kept[list(needed)]
+    return kept[((found > 0) & (found < math.inf)).all(axis=1)]
+
+
+def unusable(runs: pd.DataFrame, name: str) -> list[str]:
+    """How many rows :func:`usable` leaves out for their ``name``, and why; one line a reason."""
+    values = _floats(_kept(runs), name)
+    reasons = {
+        f"{name} missing": values.isna(),
+        f"{name} not positive": values <= 0,
+        f"{name} infinite": values == math.inf,
+    }
+    return [
+        f"left out, {reason}: {int(rows.sum())} of {len(runs)} rows"
+        for reason, rows in reasons.items()
+        if rows.any()
+    ]
+
+
+def _floats(runs: pd.DataFrame, name: str) -> pd.Series:
+    return numbers(runs[name], name)
+
+
+def _kept(runs: pd.DataFrame) -> pd.DataFrame:
+    return runs[runs["exclude_reason"] == ""] if "exclude_reason" in runs.columns else runs
 
 
 def with_complexity(

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 
 from analysis.arguments import table_of
 from analysis.coefficients import Coefficients, has_search, pick_coefficients
+from analysis.complexity import unusable
 from analysis.scaling_axes import AxisComparison, compare_axes
+from analysis.tables import numbers
 from analysis.wording import count, span
 from scaling.terminal import note, print_json, print_table
 
@@ -118,18 +120,34 @@ def _edf(args: argparse.Namespace) -> SpaceReport:
     from analysis.edf import describe_spaces
 
     sources = {}
-    for source in (args.source, args.other) if args.other else (args.source,):
+    for name, source in _spaces(args).items():
         args.source = source
         models = load_designs(source, root=args.root, tracking_uri=args.tracking_uri)
-        sources[Path(source).stem] = with_design(table_of(args), models)
+        sources[name] = with_design(table_of(args), models)
     asked = tuple(args.parameter or ())
     for name in asked:
-        if not any(name in table.columns for table in sources.values()):
+        tables = [table for table in sources.values() if name in table.columns]
+        if not tables:
             raise ValueError(f"--parameter {name}: no source has such a column")
-    return describe_spaces(
+        for table in tables:
+            numbers(table[name], name, "--parameter: ")
+    found = describe_spaces(
         sources, asked or PARAMETERS, metric=args.metric, draws=args.draws, level=args.level,
         seed=args.seed,
     )  # fmt: skip
+    for name, table in sources.items():
+        for line in unusable(table, found.metric):
+            note(f"{name}: {line}" if len(sources) > 1 else line)
+    return found
+
+
+def _spaces(args: argparse.Namespace) -> dict[str, str]:
+    """The sources by the name that each has in figures: its own, or as given if two share it."""
+    given = [args.source, args.other] if args.other else [args.source]
+    if len({Path(source).resolve() for source in given}) < len(given):
+        raise ValueError(f"{args.source} is given twice: a comparison needs two sources")
+    names = [Path(source).stem for source in given]
+    return dict(zip(names if len(set(names)) == len(names) else given, given, strict=True))
 
 
 def _draw_edf(found: SpaceReport) -> dict[str, Figure]:
@@ -178,8 +196,9 @@ def edf(args: argparse.Namespace) -> int:
 def _pareto(args: argparse.Namespace) -> Pareto:
     from analysis.pareto import pareto as find_frontier
 
-    found = find_frontier(table_of(args), metric=args.metric, watts=args.watts, pue=args.pue)
-    for line in found.notes:
+    table = table_of(args)
+    found = find_frontier(table, metric=args.metric, watts=args.watts, pue=args.pue)
+    for line in (*unusable(table, found.metric), *found.notes):
         note(line)
     return found
 

@@ -92,6 +92,8 @@ def edf(
 ) -> Edf:  # fmt: skip
     """The error distribution of one space, with bootstrap bands over its models.
 
+    Without ``draws`` bands and intervals are NaN.
+
     Raises
     ------
     ValueError
@@ -107,11 +109,12 @@ def edf(
     share = np.searchsorted(values, at, side="right") / len(values)
     samples = np.random.default_rng(seed).choice(values, size=(draws, len(values)))
     samples.sort(axis=1)
-    shares = np.array([np.searchsorted(s, at, side="right") for s in samples]) / len(values)
-    ends = [(1 - level) / 2, (1 + level) / 2]
-    low, high = np.quantile(shares, ends, axis=0)
-    medians = np.quantile(np.median(samples, axis=1), ends)
-    means = np.quantile(samples.mean(axis=1), ends)
+    shares = np.empty((draws, len(at)))
+    for row, sample in zip(shares, samples, strict=True):
+        row[:] = np.searchsorted(sample, at, side="right") / len(values)
+    low, high = _ends(shares, level)
+    medians = _ends(np.median(samples, axis=1), level)
+    means = _ends(samples.mean(axis=1), level)
     return Edf(
         name=name,
         metric=metric,
@@ -141,7 +144,7 @@ def compare(
     gaps = np.median(rng.choice(a, size=(draws, len(a))), axis=1) - np.median(
         rng.choice(b, size=(draws, len(b))), axis=1
     )
-    low, high = np.quantile(gaps, [(1 - level) / 2, (1 + level) / 2])
+    low, high = _ends(gaps, level)
     gap = float(np.median(a) - np.median(b))
     better = ""
     if test.pvalue < 1 - level and gap:
@@ -155,6 +158,13 @@ def compare(
         median_gap_ci=(float(low), float(high)),
         better=better,
     )
+
+
+def _ends(drawn: NDArray[np.float64], level: float) -> NDArray[np.float64]:
+    """Both ends of the central interval over the first axis; NaN if nothing was drawn."""
+    if not len(drawn):
+        return np.full((2, *drawn.shape[1:]), np.nan)
+    return np.asarray(np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2], axis=0))
 
 
 def best_values(

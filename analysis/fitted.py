@@ -12,6 +12,7 @@ import numpy as np
 from analysis import allocation
 from analysis.laws import LAWS, formula_law
 from analysis.laws.base import Array, Law, scales
+from analysis.laws.formula import options
 from analysis.penalty import Penalty
 from analysis.problem import Problem
 from analysis.profile import in_runs_units
@@ -158,6 +159,7 @@ class Fit:
         """
         if name not in self.params:
             refuse_unknown(name, self.params, f"parameter of {self.law.name}")
+        _tails(level)
         index = self.law.names.index(name)
         law, params = in_runs_units(self.law, self.vector, self.units, index)
         problem = self.problem(law)
@@ -183,6 +185,11 @@ class Fit:
         a, b = allocation.exponents(self.law, self.vector, self._middle_flops())
         return float(a), float(b)
 
+    @property
+    def exponent_names(self) -> tuple[str, str]:
+        """``a`` and ``b``; ``exponent_a`` and ``exponent_b`` where the law has such parameters."""
+        return ("exponent_a", "exponent_b") if {"a", "b"} & set(self.law.names) else ("a", "b")
+
     def exponents_draws(self) -> tuple[Array, Array]:
         """The same for each draw, ``(k,)`` each; NaN for a draw without a best size."""
         return allocation.exponents(self.law, self._need_draws(), self._middle_flops())
@@ -202,7 +209,7 @@ class Fit:
             symbol = parameter.latex if style == "latex" else parameter.name
             value = f"{self.params[parameter.name]:.{digits}g}"
             value = f"({value})" if value.startswith("-") else value
-            text = re.sub(rf"(?<![\w\\]){re.escape(symbol)}(?!\w)", value, text)
+            text = re.sub(rf"(?<![\w\\]){re.escape(symbol)}(?!\w|\\_)", value, text)
         if style == "html":
             text = re.sub(r"\^(\([^()]*\)|[-+.\w]+)", r"<sup>\1</sup>", text)
         return text
@@ -232,6 +239,7 @@ class Fit:
             "law": self.law.name,
             "law_formula": self.law.formula,
             "law_inputs": list(self.law.inputs),
+            "law_options": options(self.law) if self.law.name == "formula" else {},
             "params": dict(self.params),
             "status": self.status,
             "objective": self.objective,
@@ -256,9 +264,10 @@ class Fit:
         """The fit that ``to_dict`` wrote; ``law`` is needed for a law from a callable."""
         values = dict(data)
         formula, inputs = values.pop("law_formula"), tuple(values.pop("law_inputs"))
+        asked = values.pop("law_options", {})
         if law is None and values["law"] not in (*LAWS, "formula"):
             raise ValueError(f"{values['law']} is a law from a callable: give it as law=")
-        law = law or LAWS.get(values["law"]) or formula_law(formula, inputs)
+        law = law or LAWS.get(values["law"]) or formula_law(formula, inputs, **asked)
         held = values["diagnostics"]["fixed"]
         values["law"] = law.hold(held) if held else law
         values["x_cols"] = tuple(values["x_cols"])

@@ -27,9 +27,10 @@ def latex_table(fit: Fit, level: float = 0.9) -> str:
     if fit.in_plane:
         with suppress(NoAnswerError):  # the law has no best size
             both = fit.exponents_ci(level) if fit.draws is not None else {}
+            star = "^*" if fit.exponent_names != ("a", "b") else ""  # the law's own a is another
             for name, value, size in zip("ab", fit.exponents(), "ND", strict=True):
-                means = f"${size}^* \\propto C^{name}$"
-                rows.append((f"${name}$", value, both.get(name), means))
+                means = f"${size}^* \\propto C^{{{name}{star}}}$"
+                rows.append((f"${name}{star}$", value, both.get(name), means))
     body = [
         f"{symbol} & {number(value)} & {interval(at)} & {escape(means)} \\\\"
         for symbol, value, at, means in rows

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from numbers import Integral
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,7 +15,7 @@ from analysis.laws.base import Array, Law, scales
 from analysis.newton import minimise
 from analysis.observations import observe
 from analysis.penalty import Penalty
-from analysis.problem import Problem
+from analysis.problem import BEYOND, Problem
 from analysis.starts import best_starts, random_starts, settle
 from analysis.uncertainty import bootstrap as resampled_fits
 
@@ -25,6 +26,9 @@ __all__ = ["Fit", "fit"]
 
 GRID_STARTS = 4
 """Best grid points that are polished besides the independent starts."""
+
+NO_VALUE = 1e50
+"""Objective that only a run without a prediction (``problem.BEYOND``) exceeds."""
 
 
 def fit(
@@ -72,7 +76,8 @@ def fit(
         Number of draws for intervals (0: none), each restarted globally.
     resample : "pairs", "cluster", "residual" or array ``(bootstrap, n_runs)``
         What is drawn, see ``analysis.uncertainty.bootstrap``; ``cluster`` names the column of
-        the cluster. An array says how often each fitted run counts in each draw.
+        the cluster, and clusters are then drawn, not pairs. An array says how often each fitted
+        run counts in each draw.
     starts : int
         Number of independent random starts that the certificate rests on; with 0 the best
         points of the global grid alone are polished (some milliseconds).
@@ -86,8 +91,22 @@ def fit(
     Raises
     ------
     ValueError
-        If the law, a column or an option is not known, or the rows are too few.
+        If the law, a column or an option is not known, the rows or the clusters are too few, or
+        the law has no finite value at a run wherever the search goes.
+    TypeError
+        If ``law`` is no law or ``runs`` no table.
     """
+    if not hasattr(runs, "columns"):
+        raise TypeError(
+            f"runs is a {type(runs).__name__}, not a DataFrame: load_runs(path) reads a file, "
+            "pandas.DataFrame(rows) makes one of a list or dict"
+        )
+    if isinstance(bootstrap, bool) or not isinstance(bootstrap, Integral) or bootstrap < 0:
+        raise ValueError(f"bootstrap is {bootstrap}; it is a number of draws: 0 for none, or 1000")
+    if cluster is not None and isinstance(resample, str) and resample == "residual":
+        raise ValueError("cluster= draws groups of rows, resample='residual' none: give one")
+    if cluster is not None and isinstance(resample, str) and resample == "pairs":
+        resample = "cluster"
     law = law_for(law, runs)
     if fixed:
         law = law.hold(fixed)
@@ -109,7 +128,8 @@ def fit(
         penalty,
         space,
     )
-    found, objectives = _search(problem, starts, seed)
+    with np.errstate(all="ignore"):  # where a law has no value, another start may have one
+        found, objectives = _search(problem, starts, seed)
     best = int(np.argmin(objectives))
 
     def original(theta: Array) -> Array:
@@ -120,6 +140,7 @@ def fit(
         problem, found, objectives, slice(GRID_STARTS, GRID_STARTS + starts), seen, original
     )
     diagnostics["fixed"] = dict(fixed or {})
+    diagnostics["groups"] = None if seen.clusters is None else int(seen.clusters.max()) + 1
     draws = None
     if bootstrap:
         draws = original(
@@ -154,13 +175,27 @@ def _search(problem: Problem, starts: int, seed: int) -> tuple[Array, Array]:
         first = settle(problem, first)
     elif not starts:
         first = first[:1]
+    if starts:
+        rng = np.random.default_rng(seed)
+        first = np.concatenate([first, random_starts(problem, starts, rng)])
+    found, objectives = minimise(problem, first)
+    if objectives.min() > NO_VALUE or problem.penalty.loss_fn == "tukey":  # whose sum is bounded
+        _refuse_no_value(problem, found[np.argmin(objectives)])
     if not starts:
-        return minimise(problem, first)
-    rng = np.random.default_rng(seed)
-    found, objectives = minimise(
-        problem, np.concatenate([first, random_starts(problem, starts, rng)])
-    )
+        return found, objectives
     near, near_objectives = minimise(
         problem, probes(problem, found[np.argmin(objectives)]), reach=0.02
     )
     return np.concatenate([found, near]), np.concatenate([objectives, near_objectives])
+
+
+def _refuse_no_value(problem: Problem, theta: Array) -> None:
+    """``ValueError`` if the law has no finite value (in log space: no positive one) at a run."""
+    r = problem.residuals(theta[None])[0]
+    without = int((np.abs(r) >= BEYOND[r.dtype]).sum())
+    if without:
+        raise ValueError(
+            f"{problem.law.formula}: no finite {'positive ' * (problem.space == 'log')}value at "
+            f"{without} of {len(r)} runs from any start; mend the law or say where its parameters "
+            "may start (--start NAME=LOW,HIGH, or start= of formula_law)"
+        )

@@ -13,7 +13,8 @@ Two ways from the runs of a budget to its minimum:
     0.005.
 
 A minimum counts only if it is interior: the curve has a lowest point strictly between the
-smallest and the largest size, and so in at least half of the draws.
+smallest and the largest size, and so in at least half of the draws. One far below every loss
+that was measured is a swing of the curve between sizes, and ``unstable``.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ Method = Literal["parabola", "akima"]
 NOISE = 0.002  # relative seed noise at low loss, Porian et al. 2024, appendix B
 TOO_FEW = "too few sizes"
 _GRID = 25
+_SAME = 0.01  # of ln N, within which two runs are repeats of one size
 _SPAN = 1.5  # FLOPs of one budget agree within this factor
 _SE_FLOOR = 0.33  # of the spacing of sizes, Porian et al. 2024
 
@@ -51,7 +53,7 @@ class Minimum:
         ``ok``, ``at the edge``, ``not convex``, ``unstable``, ``too few sizes`` or ``no one
         budget`` (FLOPs that run into each other).
     n_sizes : int
-        Distinct sizes at this budget.
+        Distinct sizes at this budget, more than 1 % apart.
     log_se : float
         Standard deviation of ln N* under noise.
     draws : ndarray, shape (n_draws,)
@@ -70,6 +72,26 @@ class Minimum:
     def ci(self, level: float = 0.9) -> tuple[float, float]:
         """Percentile interval of N*; NaN without a minimum."""
         return _interval(np.exp(self.draws), level)
+
+    def to_dict(self, level: float = 0.9) -> dict[str, Any]:
+        """Plain values, the interval as ``num_params_ci``."""
+        return {
+            "flops": self.flops,
+            "num_params": self.num_params,
+            "num_params_ci": list(self.ci(level)),
+            "num_tokens": self.num_tokens,
+            "loss": self.loss,
+            "status": self.status,
+            "n_sizes": self.n_sizes,
+        }
+
+
+class NoExponentError(NoAnswerError):
+    """Fewer than two budgets have an interior minimum; ``minima`` are what there is."""
+
+    def __init__(self, message: str, minima: tuple[Minimum, ...]) -> None:
+        super().__init__(message)
+        self.minima = minima
 
 
 @dataclass(frozen=True)
@@ -110,18 +132,7 @@ class IsoFlop:
         """Plain values: ``budgets``, ``a``, ``b``, ``a_ci``, ``b_ci``, ``method``, ``noise``."""
         ci = self.ci(level)
         return {
-            "budgets": [
-                {
-                    "flops": m.flops,
-                    "num_params": m.num_params,
-                    "num_params_ci": list(m.ci(level)),
-                    "num_tokens": m.num_tokens,
-                    "loss": m.loss,
-                    "status": m.status,
-                    "n_sizes": m.n_sizes,
-                }
-                for m in self.minima
-            ],
+            "budgets": [m.to_dict(level) for m in self.minima],
             "a": self.a,
             "b": self.b,
             "a_ci": list(ci["a"]),
@@ -145,7 +156,8 @@ def isoflop(
     ----------
     runs : DataFrame
         Columns ``num_params``, ``loss`` and ``flops``; ``num_tokens`` gives
-        D*. Rows with an ``exclude_reason`` are left out; repeats of a size are averaged.
+        D*. Rows with an ``exclude_reason`` are left out; repeats of a size (N within 1 %) are
+        averaged.
     method : {"parabola", "akima"}
         How a budget's minimum is found.
     noise : float, optional
@@ -157,8 +169,8 @@ def isoflop(
     Raises
     ------
     ValueError
-        If a column is missing.
-    NoAnswerError
+        If a column is missing, or the noise is negative or not a number.
+    NoExponentError
         If fewer than two budgets have an interior minimum.
 
     Examples
@@ -173,6 +185,10 @@ def isoflop(
     """
     if method not in ("parabola", "akima"):
         raise ValueError(f"method {method!r} is not one of parabola, akima")
+    if noise is not None and not 0 <= noise < 1:
+        raise ValueError(
+            f"noise {noise:g} is no relative error from 0 to 1: leave it out to have it estimated"
+        )
     budgets = list(_budgets(runs))
     if noise is None:
         noise = _noise(budgets, method)
@@ -182,9 +198,11 @@ def isoflop(
     if len(good) < 2:
         how = Counter(m.status for m in minima)
         why = "; ".join(f"{number} {status}" for status, number in how.most_common())
-        raise NoAnswerError(
+        remedy = "run more budgets" if set(how) == {"ok"} else "widen the range of sizes"
+        raise NoExponentError(
             f"{len(good)} of {len(minima)} budgets have an interior minimum, an exponent needs 2 "
-            f"({why}): widen the range of sizes"
+            f"({why}): {remedy}",
+            minima,
         )
     x = np.log([m.flops for m in good])
     y = np.log([m.num_params for m in good])
@@ -234,27 +252,31 @@ def _budgets(runs: pd.DataFrame) -> list[_Budget]:
     table = runs[runs["exclude_reason"] == ""] if "exclude_reason" in runs.columns else runs
     n, c, y = (table[k].to_numpy(dtype=float) for k in ("num_params", "flops", "loss"))
     d = table["num_tokens"].to_numpy(dtype=float) if "num_tokens" in table else c / (6 * n)
-    usable = np.isfinite(n) & np.isfinite(c) & np.isfinite(y) & (n > 0) & (c > 0) & (y > 0)
+    usable = np.logical_and.reduce([(v > 0) & (v < np.inf) for v in (n, c, y, d)])
     n, c, y, d = n[usable], c[usable], y[usable], d[usable]
     if not len(n):
-        raise ValueError("iso-FLOP needs runs with num_params, flops and loss; there are none")
+        raise ValueError(
+            "iso-FLOP needs runs with num_params, num_tokens, flops and loss; there are none"
+        )
     found = []
     for members in group_budgets(c):
-        x, index = np.unique(np.log(n[members]), return_inverse=True)
-        repeats = np.bincount(index).astype(float)
-        mean = np.bincount(index, np.log(y[members])) / repeats
-        left = np.log(y[members]) - mean[index]
-        slope, level = (-1.0, float(np.mean(np.log(d[members] * n[members]))))
+        log_n, log_loss, log_d = (np.log(v[members]) for v in (n, y, d))
+        index = _same_size(log_n)
+        x = _means(log_n, index)
+        # Only exact repeats tell the noise: of 1 % apart, one may be a slip of the other.
+        exact = np.unique(log_n, return_inverse=True)[1]
+        left = log_loss - _means(log_loss, exact)[exact]
+        slope, level = (-1.0, float(np.mean(log_d + log_n)))
         if len(x) > 1:
-            slope, level = np.polyfit(np.log(n[members]), np.log(d[members]), 1)
+            slope, level = np.polyfit(log_n, log_d, 1)
         found.append(
             _Budget(
                 flops=float(np.exp(np.mean(np.log(c[members])))),
                 span=float(c[members].max() / c[members].min()),
                 log_n=x,
-                log_loss=mean,
-                repeats=repeats,
-                spread=(float(left @ left), len(left) - len(x)),
+                log_loss=_means(log_loss, index),
+                repeats=np.bincount(index).astype(float),
+                spread=(float(left @ left), len(left) - 1 - int(exact.max())),
                 tokens=(float(slope), float(level)),
             )
         )
@@ -266,6 +288,22 @@ def group_budgets(flops: Array, gap: float = 1.15) -> list[NDArray[np.intp]]:
     order = np.argsort(flops, kind="stable")
     steps = np.diff(np.log(flops[order])) > np.log(gap)
     return np.split(order, np.flatnonzero(steps) + 1)
+
+
+def _same_size(log_n: Array) -> NDArray[np.intp]:
+    """The size that each run has, counted from the smallest; within 1 % it is the same."""
+    index = np.zeros(len(log_n), dtype=np.intp)
+    first, size = -np.inf, -1
+    for i in np.argsort(log_n, kind="stable"):
+        if log_n[i] > first + _SAME:
+            first, size = log_n[i], size + 1
+        index[i] = size
+    return index
+
+
+def _means(values: Array, index: NDArray[np.intp]) -> Array:
+    """The mean of ``values`` at each ``index``."""
+    return np.bincount(index, values) / np.bincount(index)
 
 
 def _noise(budgets: list[_Budget], method: Method) -> float:
@@ -305,7 +343,7 @@ def _minimum(
         status = "not convex"
     elif not inside[0]:
         status = "at the edge"
-    elif share < 0.5:
+    elif share < 0.5 or _dips(float(depth[0]), np.exp(budget.log_loss)):
         status = "unstable"
     if status != "ok":
         return Minimum(budget.flops, np.nan, np.nan, np.nan, status, k, np.nan, sampled)
@@ -324,6 +362,14 @@ def _minimum(
         log_se=max(se, 1e-9) / share,
         draws=sampled,
     )
+
+
+def _dips(depth: float, losses: Array) -> bool:
+    """Whether a minimum lies below all losses by more than half their range.
+
+    Of a parabola at evenly spaced ln N it is an eighth of the range at most.
+    """
+    return bool(depth < losses.min() - 0.5 * np.ptp(losses))
 
 
 def _parabola(x: Array, log_losses: Array) -> tuple[Array, Array, NDArray[np.bool_]]:

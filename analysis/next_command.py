@@ -40,10 +40,10 @@ def next(args: argparse.Namespace) -> int:
         return 0
     rows = [(count(x.num_params), count(x.num_tokens), x.flops, x.seeds) for x in found.runs]
     print_table(f"runs for {found.flops:.4g} FLOPs", ("N", "D", "flops, each", "seeds"), rows)
+    before, after = found.errors
     print(
-        f"standard error of {found.target} at {found.at:.3g} FLOPs: {found.se_before:.3g} now, "
-        f"{found.se_after:.3g} with these runs, if the law holds (noise of a run "
-        f"{100 * found.noise:.2g} %)"
+        f"standard error of {found.what}: {before} now, {after} with these runs, if the law holds "
+        f"(noise of a run {100 * found.noise:.2g} %)"
     )
     return 0
 

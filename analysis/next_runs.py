@@ -51,18 +51,34 @@ class NextRun:
 class NextRuns:
     """A design and what it is expected to do.
 
-    ``se_before`` and ``se_after`` are standard errors of the target (of its logarithm for
-    N*, D* and loss) if the law holds and the noise ``noise`` of ln L is independent; ``at`` is
-    the compute that the target is taken at.
+    ``se_before`` and ``se_after`` are standard errors of the target if the law holds and the
+    noise ``noise`` of ln L is independent: of its logarithm, hence relative errors, if
+    ``relative`` (N*, D*, loss and the law's positive parameters). ``at`` is the compute that the
+    target is taken at, None where it is the same at any.
     """
 
     target: str
-    at: float
+    at: float | None
+    relative: bool
     runs: tuple[NextRun, ...]
     flops: float
     noise: float
     se_before: float
     se_after: float
+
+    @property
+    def errors(self) -> tuple[str, str]:
+        """``se_before`` and ``se_after`` in words: in percent if they are relative."""
+        before, after = (
+            f"{100 * se:.3g} %" if self.relative else f"{se:.3g}"
+            for se in (self.se_before, self.se_after)
+        )
+        return before, after
+
+    @property
+    def what(self) -> str:
+        """The target, with the compute that it is taken at."""
+        return self.target if self.at is None else f"{self.target} at {self.at:.3g} FLOPs"
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values by name."""
@@ -107,7 +123,8 @@ def next_runs(
     Raises
     ------
     ValueError
-        If the law is not one in N and D, the target is not known, or the budget is not positive.
+        If the law is not one in N and D, the target is not known, the budget is not positive, or
+        ``reach`` is below 1.
     NoAnswerError
         If the budget pays for no run within reach.
 
@@ -122,6 +139,8 @@ def next_runs(
         )
     if not 0 < flops < np.inf or most < 1:
         raise ValueError(f"{flops:g} FLOPs and {most} runs: both must be positive")
+    if not reach >= 1:
+        raise ValueError(f"reach {reach:g} is below 1, the largest N and D that were run; raise it")
     budget = Budget(cost)
     n, d = fit.inputs
     at = at if at is not None else 100 * float((budget.per_token(n) * d).max())
@@ -165,7 +184,8 @@ def next_runs(
     ]
     return NextRuns(
         target=target,
-        at=at,
+        at=at if _depends_on_compute(fit, target) else None,
+        relative=_is_relative(fit, target),
         runs=tuple(sorted(found, key=lambda run: run.flops)),
         flops=float(prices[best].sum()),
         noise=noise,
@@ -174,11 +194,24 @@ def next_runs(
     )
 
 
+def _is_relative(fit: Fit, target: str) -> bool:
+    """Whether a target is taken as its logarithm."""
+    if target in fit.law.names:
+        return bool(fit.law.on_log[fit.law.names.index(target)])
+    return target not in ("a", "b")
+
+
+def _depends_on_compute(fit: Fit, target: str) -> bool:
+    """Whether a target differs from one compute to another."""
+    always_same = target in ("a", "b") and fit.law.name == "chinchilla"
+    return target not in fit.law.names and not always_same
+
+
 def _target(fit: Fit, params: Array, target: str, at: float, cost: Cost) -> Array:
     """The target for each of ``params (m, p)``."""
     if target in fit.law.names:
         values = params[:, fit.law.names.index(target)]
-        return np.log(values) if fit.law.on_log[fit.law.names.index(target)] else values
+        return np.log(values) if _is_relative(fit, target) else values
     if target not in TARGETS:
         refuse_unknown(target, (*TARGETS, *fit.law.names), "target")
     if target in ("a", "b"):

@@ -88,9 +88,9 @@ def sweep_text(
         for run in found.runs
         for i in range(run.seeds)
     ]  # fmt: skip
+    before, after = found.errors
     head = [
-        f"# Runs that bring the standard error of {found.target} at {found.at:.3g} FLOPs from "
-        f"{found.se_before:.3g} to {found.se_after:.3g},",
+        f"# Runs that bring the standard error of {found.what} from {before} to {after},",
         "# if the fitted law holds and noise is independent.",
     ]
     if known is None:

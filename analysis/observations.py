@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis.laws.base import Array, Law
-from analysis.tables import numbers
+from analysis.tables import numbers, place
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -81,11 +81,16 @@ def observe(
         raise ValueError(
             f"{law.name} has {len(law.parameters)} parameters and the table {len(used)} usable "
             f"rows of {len(runs)}; add runs or choose a law with fewer parameters"
-            + (f" (row {excluded[0]['row']}: {excluded[0]['reason']})" if excluded else "")
+            + (f" ({place(runs, min(reasons))}: {excluded[0]['reason']})" if excluded else "")
         )
     clusters = None
     if cluster is not None:
         clusters = np.unique(runs[cluster].astype(str).to_numpy()[used], return_inverse=True)[1]
+        if clusters.max() < 1:
+            raise ValueError(
+                f"column {cluster!r} has 1 group of rows; drawing groups needs two, better ten: "
+                "name a column with more or draw pairs"
+            )
     return Observations(
         tuple(values[name][used] for name in x_cols),
         values[y_col][used],
@@ -118,4 +123,4 @@ def _numbers(runs: pd.DataFrame, name: str) -> Array:
     plain = runs[name].to_numpy()
     if plain.dtype.kind in "iuf":
         return plain.astype(float, copy=False)
-    return numbers(runs[name], f"row {{}}, column {name!r}", -1).to_numpy()
+    return numbers(runs[name], name).to_numpy()

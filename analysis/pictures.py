@@ -14,6 +14,7 @@ from analysis import planning
 from analysis.arguments import NAMED, curves_of, fit_of, fit_or_none, table_of
 from analysis.cli import DESIGN_KINDS
 from analysis.compare import crossings
+from analysis.complexity import usable
 from analysis.isoflop import IsoFlop
 from analysis.isoflop import isoflop as find_minima
 from analysis.wording import count
@@ -42,7 +43,7 @@ def plot(args: argparse.Namespace) -> int:
         return 0
     table = table_of(args)
     if args.kind in ("frontier", "curves"):
-        figure = plotting.frontier(table, curves_of(args), fit_or_none(args, table))
+        figure = plotting.frontier(table, _curves(args), fit_or_none(args, table))
     elif args.kind == "scaling" and args.by:
         figure = plotting.compared(_groups(args, table))
     elif args.kind == "scaling":
@@ -67,6 +68,16 @@ def plot(args: argparse.Namespace) -> int:
     return 0
 
 
+def _curves(args: argparse.Namespace) -> pd.DataFrame | None:
+    """Learning curves where there are some; a figure of curves needs them."""
+    curves = curves_of(args)
+    if args.kind == "curves" and (curves is None or not len(curves)):
+        raise ValueError(
+            f"{args.source} has no learning curves, only final losses: plot the kind frontier"
+        )
+    return curves
+
+
 def _backtest(args: argparse.Namespace, table: pd.DataFrame) -> Backtest:
     from analysis.backtest import backtest
 
@@ -88,7 +99,10 @@ def _groups(args: argparse.Namespace, table: pd.DataFrame) -> dict[str, tuple[pd
     if args.by not in table.columns:
         refuse_unknown(args.by, map(str, table.columns), "column")
     found = {str(value): (rows, fit_of(args, rows)) for value, rows in table.groupby(args.by)}
-    low, high = float(table[args.x_col].min()), 3 * float(table[args.x_col].max())
+    if not found:
+        raise ValueError(f"--by {args.by}: no row has a value there; check --where")
+    x = usable(table, args.x_col)[args.x_col]
+    low, high = float(x.min()), 3 * float(x.max())
     for (one, (_, first)), (other, (_, second)) in combinations(found.items(), 2):
         crossed = crossings(first, second, low, high)
         where = f"at {', '.join(map(count, crossed))}" if crossed else "nowhere"
@@ -98,7 +112,8 @@ def _groups(args: argparse.Namespace, table: pd.DataFrame) -> dict[str, tuple[pd
 
 def plan_range(table: pd.DataFrame) -> list[float]:
     """Budgets from the smallest run's compute to 1000 times the largest's, for a figure."""
-    low, high = float(table["flops"].min()), planning.next_budgets(table)[-1]
+    high = planning.next_budgets(table)[-1]
+    low = float(usable(table, "flops")["flops"].min())
     return [float(c) for c in np.geomspace(low, high, 30)]
 
 
@@ -144,4 +159,8 @@ def _again(args: argparse.Namespace) -> str:
         value = getattr(args, name)
         if value != args.parser.get_default(name):
             words += [flag, str(value)]
+    for name, (low, high) in args.start:
+        words += ["--start", f"{name}={low},{high}"]
+    for name in args.signed:
+        words += ["--signed", name]
     return shlex.join(words)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from analysis.complexity import usable
 from scaling.errors import NoAnswerError
 
 if TYPE_CHECKING:
@@ -85,6 +86,12 @@ class Budget:
             return np.asarray(self.cost(n), dtype=float)
         return self.cost * n
 
+    def data(self, law: Law) -> float:
+        """The tokens that ``law`` can train on: U where it does not repeat data, else endless."""
+        if self.unique_tokens is None or "num_unique_tokens" in law.inputs:
+            return float("inf")
+        return self.unique_tokens
+
     def tokens(self, n: Array, flops: float) -> Array:
         """The tokens D that ``flops`` buy at sizes ``n``; negative if serving alone costs more."""
         return flops / self.per_token(n) - self.inference_tokens / 3
@@ -116,7 +123,7 @@ def plan(
         Tokens served over the model's life (Sardana et al. 2024).
     unique_tokens : float, optional
         U. A law in ``num_unique_tokens`` repeats data at its price; for any other law D stops
-        at U.
+        at U, and with a given N some of the budget may be left.
     num_params, num_tokens : float, optional
         A given N, or a given D; the budget then sets the other.
     level : float
@@ -125,7 +132,8 @@ def plan(
     Raises
     ------
     ValueError
-        If the law is not in N and D, a budget is not positive, or both N and D are given.
+        If the law is not in N and D, a budget is not positive, both N and D are given, or D is
+        more than U and the law does not repeat data.
     NoAnswerError
         If a budget cannot pay for what is given, or has no interior optimum.
 
@@ -145,6 +153,11 @@ def plan(
         raise ValueError(f"a plan cannot choose {', '.join(sorted(extra))} of law {law.name}")
     if num_params is not None and num_tokens is not None:
         raise ValueError("give num_params or num_tokens, not both: the budget sets the other")
+    if num_tokens is not None and num_tokens > budget.data(law):
+        raise ValueError(
+            f"num_tokens {num_tokens:.4g} is more than the {unique_tokens:.4g} unique tokens, and "
+            f"law {law.name} repeats none: give fewer, or choose --law repeated_data"
+        )
     point = law.vector(fit.params)[None, :]
     draws = fit.draws if fit.draws is not None else np.empty((0, point.shape[1]))
     params = np.concatenate([point, draws])
@@ -165,17 +178,19 @@ def _allocate(
     loss_at = _loss(law, params, flops, budget)
     low, high = _range(flops, budget)
     status, floor = "ok", low
-    limit = budget.unique_tokens
+    limit = budget.data(law)
     if num_params is not None:
         log_n, status = np.full(len(params), np.log(num_params)), "given N"
         if not low <= log_n[0] <= high:
             raise NoAnswerError(
                 f"{flops:.3g} FLOPs do not pay for one token at {num_params:.3g} parameters"
             )
+        if budget.tokens(np.exp(log_n[:1]), flops)[0] > limit:
+            status = "data limited"
     elif num_tokens is not None:
         log_n, status = np.full(len(params), _size(num_tokens, flops, budget)), "given D"
     else:
-        if limit is not None and "num_unique_tokens" not in law.inputs:
+        if limit < budget.tokens(np.exp(np.array([low])), flops)[0]:
             # D falls as N grows, so D <= U is a lower limit on N.
             floor = _size(limit, flops, budget)
         log_n = _lowest(loss_at, floor, high, len(params))
@@ -187,7 +202,7 @@ def _allocate(
                 "end of the range; the fit does not identify an optimum"
             )
     n = np.exp(log_n)
-    d = budget.tokens(n, flops)
+    d = np.minimum(budget.tokens(n, flops), limit)
     loss = loss_at(log_n[:, None])[:, 0]
     near = (float(n[0]), float(n[0]))
     if num_params is None and num_tokens is None:
@@ -211,7 +226,7 @@ def _loss(law: Law, params: Array, flops: float, budget: Budget) -> Callable[[Ar
 
     def loss(log_n: Array) -> Array:
         n = np.exp(log_n)
-        d = np.maximum(budget.tokens(n, flops), 1e-300)
+        d = np.clip(budget.tokens(n, flops), 1e-300, budget.data(law))
         values = {"num_params": n, "num_tokens": d}
         if "num_unique_tokens" in law.inputs:
             unique = budget.unique_tokens
@@ -228,9 +243,10 @@ def _range(flops: float, budget: Budget) -> Interval:
     grid = np.linspace(0.0, np.log(flops), 2001)
     affordable = budget.tokens(np.exp(grid), flops) >= 1.0
     if not affordable.any():
+        served = budget.inference_tokens
+        what = f"serving {served:.3g} tokens" if served else "one token"
         raise NoAnswerError(
-            f"{flops:.3g} FLOPs do not pay for serving {budget.inference_tokens:.3g} tokens "
-            "with the smallest model: raise the budget"
+            f"{flops:.3g} FLOPs do not pay for {what} with the smallest model: raise the budget"
         )
     return 0.0, float(grid[np.flatnonzero(affordable)[-1]])
 
@@ -289,10 +305,11 @@ def _interval(values: Array, level: float) -> Interval:
 
 
 def next_budgets(table: pd.DataFrame) -> list[float]:
-    """10, 100 and 1000 times the largest compute among the runs."""
-    if "flops" not in table.columns or not table["flops"].notna().any():
+    """10, 100 and 1000 times the largest compute among the runs that are not left out."""
+    flops = usable(table, "flops")["flops"] if "flops" in table.columns else ()
+    if not len(flops):
         raise ValueError("the runs have no compute to start from: name budgets with --flops")
-    return [float(table["flops"].max()) * factor for factor in (10.0, 100.0, 1000.0)]
+    return [float(max(flops)) * factor for factor in (10.0, 100.0, 1000.0)]
 
 
 def cost_of(runs: pd.DataFrame) -> Cost:
@@ -304,7 +321,9 @@ def cost_of(runs: pd.DataFrame) -> Cost:
     known = "family" in runs.columns and (runs["family"] != "").any()
     if not known or "flops" not in runs.columns:
         return 6.0
-    whole = runs[np.isfinite(runs["flops"]) & (runs["num_tokens"] > 0)]
+    whole = usable(runs, "num_params", "num_tokens", "flops")
+    if not len(whole):
+        return 6.0
     ratio = np.log(whole["flops"] / (whole["num_params"] * whole["num_tokens"]))
     mean = ratio.groupby(np.log(whole["num_params"]).round(6)).mean()
     log_n, log_ratio = mean.index.to_numpy(dtype=float), mean.to_numpy(dtype=float)

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from analysis.where import is_true
 from scaling.schema import RUN_COLUMNS, find_column, normalise
 
 if TYPE_CHECKING:
@@ -19,9 +20,13 @@ if TYPE_CHECKING:
 
 SUFFIXES = (".csv", ".tsv", ".jsonl", ".parquet")
 _FLAGS = {"excluded", "exclude", "outlier", "isoutlier"}
+_TRUTHS = {"true", "false", "yes", "no", "1", "0", "1.0", "0.0", ""}
+_FAILED = ("failed", "diverged")
 SIZES = ("num_params", "num_tokens", "flops")
 FAR = 2.5
 """Decades beyond which a size is taken to be in another unit."""
+LARGEST = 1e14
+"""Parameters of a median run beyond which N is taken to be in another unit."""
 
 
 def read_table(path: Path, columns: Mapping[str, str] | None = None) -> pd.DataFrame:
@@ -37,8 +42,8 @@ def read_table(path: Path, columns: Mapping[str, str] | None = None) -> pd.DataF
     Returns
     -------
     DataFrame
-        The rows of the file in its order, none left out: a row whose loss is missing or not
-        positive has an ``exclude_reason``.
+        The rows of the file in its order, none left out: a row whose loss or size is missing or
+        not positive has an ``exclude_reason``.
 
     Raises
     ------
@@ -52,7 +57,7 @@ def read_table(path: Path, columns: Mapping[str, str] | None = None) -> pd.DataF
     notes: list[str] = []
     names = [str(name) for name in frame.columns]
     columns = dict(columns or {})
-    first_line = frame.attrs.get("first_line", 1)
+    lines = frame.attrs.setdefault("lines", range(2, len(frame) + 2))
     for column in RUN_COLUMNS:
         found = columns.get(column.name) or find_column(column.name, names)
         if found is None:
@@ -66,24 +71,34 @@ def read_table(path: Path, columns: Mapping[str, str] | None = None) -> pd.DataF
             notes.append(f"{column.name} is the column {found!r}")
         values = frame[found]
         if column.kind in ("int", "float"):
-            values = numbers(values, f"{path}: line {{}}, column {found!r}", first_line)
+            values = numbers(values, found, f"{path}: ")
         frame[column.name] = values
-    frame = complete(frame, notes, first_line)
-    frame.attrs = {"notes": notes, "source": path.name, "first_line": first_line}
+    frame = complete(frame, notes)
+    frame.attrs = {"notes": notes, "source": path.name, "lines": lines}
     return frame
 
 
-def complete(frame: pd.DataFrame, notes: list[str], first_line: int = 1) -> pd.DataFrame:
-    """``frame`` with D or C from the other two sizes, ``exclude_reason``, and notes on doubts."""
+def place(rows: pd.DataFrame | pd.Series, row: int) -> str:
+    """Where row number ``row`` stands: the line of its file where that is known."""
+    label = rows.index[row]
+    lines: Sequence[int] = rows.attrs.get("lines", ())
+    return f"line {lines[int(label)]}" if label in range(len(lines)) else f"row {row}"
+
+
+def complete(frame: pd.DataFrame, notes: list[str]) -> pd.DataFrame:
+    """``frame`` with D or C from the other two sizes, ``exclude_reason``, and notes on doubts.
+
+    A row without a size stays, and is not used where that is needed.
+    """
     import numpy as np
 
     have = set(frame.columns)
-    if {"num_params", "flops"} <= have and "num_tokens" not in have:
-        frame["num_tokens"] = frame["flops"] / (6 * frame["num_params"])
-        notes.append("num_tokens is flops / (6 num_params): the table has none")
-    if {"num_params", "num_tokens"} <= have and "flops" not in have:
-        frame["flops"] = 6 * frame["num_params"] * frame["num_tokens"]
-        notes.append("flops is 6 num_params num_tokens: the table has none")
+    if {"num_params", "flops"} <= have:
+        tokens = frame["flops"] / (6 * frame["num_params"])
+        _fill(frame, "num_tokens", tokens, "flops / (6 num_params)", notes)
+    if {"num_params", "num_tokens"} <= have:
+        flops = 6 * frame["num_params"] * frame["num_tokens"]
+        _fill(frame, "flops", flops, "6 num_params num_tokens", notes)
     if {"num_params", "num_tokens"} <= have and "flops_6nd" not in have:
         frame["flops_6nd"] = 6 * frame["num_params"] * frame["num_tokens"]
     reasons = (
@@ -96,20 +111,40 @@ def complete(frame: pd.DataFrame, notes: list[str], first_line: int = 1) -> pd.D
         if name not in frame.columns:
             continue
         values = frame[name].to_numpy(dtype=float)
+        missing = np.isnan(values)
+        if name != "loss" and missing.any() and not missing.all():
+            rows = missing.nonzero()[0].tolist()
+            notes.append(f"{name} missing: {_lines(frame, rows)}, not used where it is needed")
         bad = ~np.isfinite(values) if name == "loss" else np.isinf(values)
         for i in np.flatnonzero(bad | (values <= 0)):
             if not reasons[i]:
                 reasons[i] = _fault(name, values[i])
-                faults.setdefault(reasons[i], []).append(first_line + 1 + int(i))
-    for reason, lines in faults.items():
-        notes.append(f"left out, {reason}: {_lines(lines)}")
+                faults.setdefault(reasons[i], []).append(int(i))
+    for reason, rows in faults.items():
+        notes.append(f"left out, {reason}: {_lines(frame, rows)}")
     frame["exclude_reason"] = reasons
-    notes.extend(doubts(frame, first_line))
+    notes.extend(doubts(frame))
     return frame
 
 
-def _lines(lines: list[int]) -> str:
-    """``line 7`` or ``lines 7, 9, ...``."""
+def _fill(frame: pd.DataFrame, name: str, values: pd.Series, rule: str, notes: list[str]) -> None:
+    """Put ``values`` where ``frame`` has no ``name``, and say so."""
+    if name not in frame.columns:
+        frame[name] = values
+        notes.append(f"{name} is {rule}: the table has none")
+        return
+    filled = (frame[name].isna() & values.notna()).to_numpy()
+    if filled.any():
+        empty = frame[name].isna().all()
+        frame[name] = frame[name].fillna(values)
+        where = f"none in {_lines(frame, filled.nonzero()[0].tolist())}"
+        notes.append(f"{name} is {rule}: {'the table has none' if empty else where}")
+
+
+def _lines(table: pd.DataFrame | pd.Series, rows: Iterable[int]) -> str:
+    """``line 7`` or ``lines 7, 9, ...`` of rows of a table as it was read."""
+    known = table.attrs.get("lines", range(2, len(table) + 2))
+    lines = [known[row] for row in rows]
     shown = ", ".join(map(str, lines[:6])) + (", ..." if len(lines) > 6 else "")
     return f"line{'s' * (len(lines) > 1)} {shown}"
 
@@ -120,10 +155,10 @@ def _fault(name: str, value: float) -> str:
     return f"{name} is {value:.6g}" + ("" if math.isinf(value) else ", not positive")
 
 
-def numbers(values: pd.Series, where: str, first_line: int = 1) -> pd.Series:
+def numbers(values: pd.Series, name: str, source: str = "") -> pd.Series:
     """``values`` as floats; ``ValueError`` at the first that is no number, as true and text are.
 
-    ``where`` has one ``{}`` for the line.
+    The message begins with ``source`` and says the place and the column ``name``.
     """
     import pandas as pd
 
@@ -134,23 +169,39 @@ def numbers(values: pd.Series, where: str, first_line: int = 1) -> pd.Series:
     if wrong.any():
         i = int(wrong.to_numpy().argmax())
         raise ValueError(
-            f"{where.format(first_line + 1 + i)}: {str(values.iloc[i])!r} is not a number; "
-            "write it plainly, such as 1.2e9, and leave unknown values empty"
+            f"{source}{place(values, i)}, column {name!r}: {str(values.iloc[i])!r} is not a "
+            "number; write it plainly, such as 1.2e9, and leave unknown values empty"
         )
     return converted.astype(float)
 
 
 def flagged(frame: pd.DataFrame) -> list[str]:
     """A note for each column that seems to say which rows not to use, and is not heeded."""
-    return [
-        f"column {str(name)!r} is true in {int(frame[name].sum())} rows, which are used; "
-        f"--where 'not {name}' leaves them out"
-        for name in frame.columns
-        if normalise(str(name)) in _FLAGS and frame[name].dtype == bool and frame[name].any()
-    ]
+    found = []
+    for name in map(str, frame.columns):
+        if normalise(name) in _FLAGS and (true := _true(frame[name])):
+            quoted = name if name.isidentifier() else f"`{name}`"
+            found.append(
+                f"column {name!r} is true in {true} rows, which are used; "
+                f"--where 'not {quoted}' leaves them out"
+            )
+    if "status" in frame.columns:
+        rows = frame["exclude_reason"].eq("") & frame["status"].isin(_FAILED)
+        if rows.any():
+            found.append(
+                f"status is failed or diverged in {int(rows.sum())} rows, which are used; "
+                f'--where "status not in {list(_FAILED)}" leaves them out'
+            )
+    return found
 
 
-def doubts(frame: pd.DataFrame, first_line: int = 1) -> list[str]:
+def _true(values: pd.Series) -> int:
+    """The number of true values; 0 in a column of anything but true, yes, 1 and their opposites."""
+    words = values.astype(str).where(values.notna(), "").str.strip().str.lower()
+    return int(values.map(is_true).sum()) if set(words) <= _TRUTHS else 0
+
+
+def doubts(frame: pd.DataFrame) -> list[str]:
     """Units that look wrong by powers of 1000, and rows that are there twice."""
     import numpy as np
 
@@ -170,14 +221,14 @@ def doubts(frame: pd.DataFrame, first_line: int = 1) -> list[str]:
         stray = off[(off - middle).abs() > FAR]
         if len(stray):
             known = {int(i) for i in stray.index}
-            lines = _lines([first_line + 1 + i for i in sorted(known)])
+            lines = _lines(frame, sorted(known))
             found.append(
                 f"flops is far from 6 x num_params x num_tokens in {len(stray)} of {len(off)} "
                 f"rows, unlike the others ({lines}): a unit may differ there"
             )
     for name in ("num_params", "num_tokens"):
         if name in frame.columns:
-            found += _apart(frame[name], known, first_line)
+            found += _apart(frame[name], known)
     if {"num_params", "num_tokens"} <= set(frame.columns):
         n, d = frame["num_params"].median(), frame["num_tokens"].median()
         if n < 1e3 and d < 1e5:
@@ -196,14 +247,19 @@ def doubts(frame: pd.DataFrame, first_line: int = 1) -> list[str]:
                 f"{who} is {value:.3g} in the median, {d / n:.2g} tokens per parameter: it looks "
                 f"{looks}; plain counts are wanted"
             )
+        elif n > LARGEST:
+            found.append(
+                f"num_params is {n:.3g} in the median: it looks 1e6 or 1e9 times too large; plain "
+                "counts are wanted"
+            )
     twice = frame.duplicated(keep=False) & (frame["exclude_reason"] == "")
     if twice.any():
-        lines = _lines([first_line + 1 + int(i) for i in np.flatnonzero(twice)])
+        lines = _lines(frame, np.flatnonzero(twice).tolist())
         found.append(f"{int(twice.sum())} rows are equal in every column ({lines}); all kept")
     return found
 
 
-def _apart(values: pd.Series, known: set[int], first_line: int) -> list[str]:
+def _apart(values: pd.Series, known: set[int]) -> list[str]:
     """A note on few rows that lie ``FAR`` from all others, but for the ``known`` ones."""
     import numpy as np
 
@@ -218,9 +274,8 @@ def _apart(values: pd.Series, known: set[int], first_line: int) -> list[str]:
     if 4 * len(few) > len(logs) or not rows:
         return []
     factor = 10 ** (few.median() - many.median())
-    lines = _lines([first_line + 1 + i for i in rows])
     return [
-        f"{values.name} is {factor:.0e} times that of the others in {lines}: "
+        f"{values.name} is {factor:.0e} times that of the others in {_lines(values, rows)}: "
         "a unit may differ there (thousands, millions, billions?)"
     ]
 
@@ -257,16 +312,18 @@ def _read_csv(path: Path) -> pd.DataFrame:
     skip, header = 0, ""
     with path.open(encoding="utf-8-sig") as file:
         for header in file:
-            if not header.startswith("#"):
+            if header.strip() and not header.startswith("#"):
                 break
             skip += 1
-    separator = max((",", ";", "\t"), key=header.count)
+        separator = max((",", ";", "\t"), key=header.count)
+        blank = " \t\n".replace(separator, "")
+        lines = [number for number, line in enumerate(file, skip + 2) if line.strip(blank)]
     frame = pd.read_csv(
         path, sep=separator, skiprows=skip, skipinitialspace=True, encoding="utf-8-sig"
     )
     if isinstance(frame.index, pd.RangeIndex):
         frame.columns = [str(name).strip() for name in frame.columns]
-        frame.attrs["first_line"] = skip + 1
+        frame.attrs["lines"] = _row_lines(lines, skip + 2, len(frame))
         return frame
     raise ValueError("the lines have more fields than the line of names")
 
@@ -275,16 +332,40 @@ def _read_jsonl(path: Path) -> pd.DataFrame:
     import pandas as pd
 
     rows: list[dict[str, Any]] = []
+    lines: list[int] = []
     for number, line in enumerate(path.read_text(encoding="utf-8-sig").splitlines(), 1):
         if not line.strip():
             continue
         try:
-            row = json.loads(line)
+            row = json.loads(line, parse_int=_whole)
         except json.JSONDecodeError as error:
             raise ValueError(f"{path}: line {number} is not JSON ({error.msg})") from None
+        except ValueError as error:
+            raise ValueError(f"{path}: line {number}: {error}") from None
+        except RecursionError:
+            raise ValueError(
+                f"{path}: line {number} is nested too deep; a row is a flat JSON object"
+            ) from None
         if not isinstance(row, dict):
             raise ValueError(f"{path}: line {number} is not a JSON object")
         rows.append(row)
+        lines.append(number)
     frame = pd.DataFrame(rows)
-    frame.attrs["first_line"] = 0
+    frame.attrs["lines"] = _row_lines(lines, 1, len(frame))
     return frame
+
+
+def _row_lines(lines: list[int], first: int, count: int) -> Sequence[int]:
+    """The line of each row: ``lines``, or one after the other where a field spans several."""
+    plain = range(first, first + count)
+    return plain if len(lines) != count or lines == list(plain) else tuple(lines)
+
+
+def _whole(text: str) -> int:
+    """A JSON integer, where a float can hold it."""
+    if math.isinf(float(text)):
+        raise ValueError(
+            f"the number {text[:9]}... has {len(text)} digits; the largest is 1.8e308, and "
+            "unknown values are left empty"
+        )
+    return int(text)

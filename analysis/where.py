@@ -50,14 +50,25 @@ def rows_where(frame: pd.DataFrame, expression: str) -> NDArray[np.bool_]:
     >>> rows_where(pd.DataFrame({"n": [1, 20], "family": ["a", "b"]}), "n > 5 and family == 'b'")
     array([False,  True])
     """
-    import numpy as np
-
     quoted = re.findall(r"`([^`]*)`", expression)
     text = expression
     for i, name in enumerate(quoted):
         text = text.replace(f"`{name}`", f" __column_{i} ", 1)
     try:
-        tree = ast.parse(text.strip(), mode="eval").body
+        return _rows(frame, expression, text.strip(), quoted)
+    except (RecursionError, MemoryError):
+        raise ValueError(
+            f"--where {expression[:40] + ' ...'!r} is nested too deep ({len(expression)} "
+            "characters); write fewer terms, such as seed in [0, 1, 2]"
+        ) from None
+
+
+def _rows(frame: pd.DataFrame, expression: str, text: str, quoted: list[str]) -> NDArray[np.bool_]:
+    """``rows_where`` of ``text``, in which the ``quoted`` names have stand-ins."""
+    import numpy as np
+
+    try:
+        tree = ast.parse(text, mode="eval").body
     except SyntaxError as error:
         raise ValueError(
             f"--where {expression!r} cannot be read ({error.msg}); "
@@ -89,7 +100,7 @@ class _Evaluator:
             case ast.Name():
                 return self._column(self.aliases.get(node.id, node.id))
             case ast.List() | ast.Tuple():
-                return [self(item) for item in node.elts]
+                raise TypeError("a list is no condition; write, for example, seed in [0, 1]")
             case ast.UnaryOp(op=ast.Not()):
                 return ~_truth(self(node.operand))
             case ast.UnaryOp(op=ast.USub()):
@@ -124,7 +135,10 @@ class _Evaluator:
         result: Any = True
         left = self(node.left)
         for op, part in zip(node.ops, node.comparators, strict=True):
-            right = self(part)
+            if isinstance(op, ast.In | ast.NotIn) and isinstance(part, ast.List | ast.Tuple):
+                right: Any = [self(item) for item in part.elts]
+            else:
+                right = self(part)
             if isinstance(op, ast.In | ast.NotIn):
                 if not isinstance(right, list) or not hasattr(left, "isin"):
                     raise ValueError(
@@ -149,11 +163,12 @@ def _truth(value: Any) -> Any:
     if hasattr(value, "fillna"):
         if value.dtype == bool:
             return value
-        return value.map(_is_true).astype(bool)
+        return value.map(is_true).astype(bool)
     return np.bool_(value)
 
 
-def _is_true(value: Any) -> bool:
+def is_true(value: Any) -> bool:
+    """Whether one value counts as true: text by its word, missing is false."""
     if isinstance(value, str):
         return value.strip().lower() in {"true", "yes", "1"}
     return bool(value == value and value)  # NaN is not itself

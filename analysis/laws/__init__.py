@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from analysis.laws.base import Law, Parameter
@@ -48,6 +49,11 @@ def find_law(law: str | Law, inputs: tuple[str, ...] | None = None) -> Law:
     """The law of that name or formula; a ``Law`` is returned as it is."""
     if isinstance(law, Law):
         return law
+    if not isinstance(law, str):
+        raise TypeError(
+            f"law is a {type(law).__name__}, neither a name nor a Law: "
+            "a function becomes a law by callable_law(function)"
+        )
     if law in LAWS:
         return LAWS[law]
     if "=" in law:
@@ -55,11 +61,25 @@ def find_law(law: str | Law, inputs: tuple[str, ...] | None = None) -> Law:
     return refuse_unknown(law, LAWS, "law")
 
 
-def law_for(law: str | Law, table: pd.DataFrame) -> Law:
-    """``find_law``; in a formula, the columns of ``table`` are inputs too."""
-    if isinstance(law, Law) or "=" not in law:
-        return find_law(law)
-    return find_law(law, tuple(str(c) for c in table.columns if str(c) not in SYMBOLS))
+def law_for(
+    law: str | Law,
+    table: pd.DataFrame,
+    signed: Sequence[str] = (),
+    start: Mapping[str, tuple[float, float]] | None = None,
+) -> Law:
+    """``find_law``; in a formula, the columns of ``table`` are inputs too.
+
+    ``signed`` and ``start`` are those of ``formula_law``; ``ValueError`` with any other law.
+    """
+    if not isinstance(law, str) or "=" not in law:
+        known = find_law(law)
+        if signed or start:
+            raise ValueError(
+                f"--signed and --start are for a law from a formula; {known.name} has its own"
+            )
+        return known
+    inputs = tuple(str(c) for c in table.columns if str(c) not in SYMBOLS)
+    return formula_law(law, inputs, tuple(signed), start)
 
 
 __all__ = ["LAWS", "Law", "Parameter", "callable_law", "find_law", "formula_law", "law_for"]

@@ -141,6 +141,7 @@ class Law:
         for name in values:
             if name not in self.names:
                 refuse_unknown(name, self.names, f"parameter of {self.name}")
+            self._refuse_beyond(name, values[name])
         if len(values) == len(self.names):
             raise ValueError(f"all parameters of {self.name} are held; leave one to fit")
         parameters = tuple(
@@ -151,6 +152,18 @@ class Law:
         )
         linear = tuple(name for name in self.linear if name not in values)
         return replace(self, parameters=parameters, linear=linear, rescale=None)
+
+    def _refuse_beyond(self, name: str, value: float) -> None:
+        """``ValueError`` if a parameter cannot have that value, whatever the inputs' units."""
+        i = self.names.index(name)
+        p, ones = self.parameters[i], np.ones(len(self.names))
+        units = np.full(len(self.inputs), 2.0)
+        same = self.rescale is None or self.rescale(ones, units)[i] == 1.0
+        low, high = (p.low, p.high) if same else (1e-300 if p.scale == "log" else -1e300, 1e300)
+        if not low <= value <= high:
+            raise ValueError(
+                f"{name} of {self.name} is held at {value:g}; hold it at {low:g} to {high:g}"
+            )
 
     def __reduce__(self) -> Any:
         from analysis.laws import LAWS

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Mapping
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from analysis.laws.base import Array, Law
-from analysis.laws.own import free_parameter, own_law
+from analysis.laws.own import free_parameters, own_law, symbol
 from scaling.schema import COLUMNS
 
 SYMBOLS = {"N": "num_params", "D": "num_tokens", "C": "flops", "U": "num_unique_tokens"}
+
+DEEPEST = 100
+"""Levels of a formula's tree, which is read and differentiated level by level."""
 
 Dual: TypeAlias = tuple[Array, dict[str, Array]]
 """A value and its derivatives by the parameters that it depends on."""
@@ -52,6 +55,10 @@ def formula_law(
             f"the formula {text!r} cannot be read ({error.msg}); "
             "write, for example, 'L = E + A / num_params**alpha'"
         ) from None
+    except (RecursionError, MemoryError):
+        raise _too_deep(text) from None
+    if _depth(tree) > DEEPEST:
+        raise _too_deep(text)
     if not output.isidentifier():
         raise ValueError(f"the formula {text!r} must have one name left of '='")
     _check(tree, text)
@@ -94,12 +101,36 @@ def formula_law(
     return own_law(
         "formula",
         f"{output} = {ast.unparse(tree)}",
-        tuple(free_parameter(name, name in signed, (start or {}).get(name)) for name in parameters),
+        free_parameters(parameters, signed, start),
         columns,
         predict,
         gradient,
         output="loss" if output == "L" else output,
+        latex=f"{symbol(output)} = {_latex(tree)}",
     )
+
+
+def options(law: Law) -> dict[str, Any]:
+    """What ``formula_law`` needs besides text and inputs to make the formula ``law`` again."""
+    return {
+        "signed": [p.name for p in law.parameters if p.scale == "linear"],
+        "start": {p.name: list(p.start) for p in law.parameters if p.low < p.high},
+    }
+
+
+def _too_deep(text: str) -> ValueError:
+    return ValueError(
+        f"the formula {text[:40] + ' ...'!r} is nested too deep: at most {DEEPEST} terms or "
+        "parentheses in each other; write fewer"
+    )
+
+
+def _depth(tree: ast.expr) -> int:
+    """The number of levels of the tree."""
+    depth, level = 0, [*ast.iter_child_nodes(tree)]
+    while level:
+        depth, level = depth + 1, [child for node in level for child in ast.iter_child_nodes(node)]
+    return depth
 
 
 def _names(tree: ast.expr) -> list[ast.Name]:
@@ -126,6 +157,37 @@ def _check(node: ast.expr, text: str) -> None:
                 f"the formula {text!r} has {ast.unparse(node)!r}, which is not allowed; use "
                 "numbers, names, + - * / ** and log, exp, sqrt, tanh of one argument"
             )
+
+
+def _latex(node: ast.expr, above: int = 0) -> str:
+    """The checked tree in LaTeX, in parentheses if it binds weaker than ``above``.
+
+    0 is a sum, 1 a term after a minus, 2 a factor, 3 a base.
+    """
+    match node:
+        case ast.Constant(value=int() | float() as number):
+            digits, _, power = f"{number:.12g}".partition("e")
+            text, binds = (rf"{digits} \cdot 10^{{{int(power)}}}", 2) if power else (digits, 3)
+        case ast.Name(id=name):
+            return symbol(name)
+        case ast.UnaryOp(op=op, operand=operand):
+            text, binds = ("-" if isinstance(op, ast.USub) else "+") + _latex(operand, 2), 0
+        case ast.Call(func=ast.Name(id="sqrt"), args=[argument]):
+            return rf"\sqrt{{{_latex(argument)}}}"
+        case ast.Call(func=ast.Name(id=function), args=[argument]):
+            text, binds = rf"\{function}\left({_latex(argument)}\right)", 2
+        case ast.BinOp(left=left, op=ast.Div(), right=right):
+            text, binds = rf"\frac{{{_latex(left)}}}{{{_latex(right)}}}", 2
+        case ast.BinOp(left=left, op=ast.Pow(), right=right):
+            text, binds = f"{_latex(left, 3)}^{{{_latex(right)}}}", 2
+        case ast.BinOp(left=left, op=ast.Mult(), right=right):
+            text, binds = rf"{_latex(left, 2)} \cdot {_latex(right, 2)}", 2
+        case ast.BinOp(left=left, op=op, right=right):
+            sign, least = ("+", 0) if isinstance(op, ast.Add) else ("-", 1)
+            text, binds = f"{_latex(left)} {sign} {_latex(right, least)}", 0
+        case _:
+            raise AssertionError("the tree was checked")
+    return rf"\left({text}\right)" if binds < above else text
 
 
 def _evaluate(node: ast.expr, values: Mapping[str, Dual]) -> Dual:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from analysis.laws.base import Array, Law, Parameter, columns
+from analysis.laws.base import GREEK, Array, Law, Parameter, columns
+from scaling.names import refuse_unknown
 from scaling.schema import COLUMNS
 
 
@@ -19,12 +21,13 @@ def own_law(
     predict: Callable[..., Array],
     gradient: Callable[..., Array],
     output: str = "loss",
+    latex: str = "",
 ) -> Law:
     """A ``Law`` whose linear parameters are found by trying (``linear_parameters``)."""
     return Law(
         name=name,
         formula=formula,
-        latex=formula,
+        latex=latex or rf"\mathrm{{{escaped(formula)}}}",
         source="",
         parameters=parameters,
         inputs=inputs,
@@ -78,22 +81,56 @@ def callable_law(
             up, down = params.copy(), params.copy()
             up[..., i] += step
             down[..., i] -= step
-            out[..., i, :] = (predict(up, *arrays) - predict(down, *arrays)) / (2 * step[..., None])
+            with np.errstate(invalid="ignore"):
+                change = predict(up, *arrays) - predict(down, *arrays)
+            out[..., i, :] = change / (2 * step[..., None])
         return out
 
-    parameters = tuple(
-        free_parameter(name, name in signed, (start or {}).get(name)) for name in free
-    )
+    parameters = free_parameters(free, signed, start)
     title = getattr(function, "__name__", "function")
     formula = f"{output} = {title}({', '.join(names)})"
     return own_law("callable", formula, parameters, taken, predict, gradient, output)
 
 
-def free_parameter(name: str, signed: bool, start: tuple[float, float] | None) -> Parameter:
-    """A parameter with next to no bounds, positive unless ``signed``."""
+def free_parameters(
+    names: Sequence[str],
+    signed: Sequence[str],
+    start: Mapping[str, tuple[float, float]] | None,
+) -> tuple[Parameter, ...]:
+    """Parameters with next to no bounds, positive unless in ``signed``, sought in ``start``."""
+    ranges = {name: (float(low), float(high)) for name, (low, high) in (start or {}).items()}
+    for name in (*signed, *ranges):
+        if name not in names:
+            refuse_unknown(name, names, "parameter of the law")
+    for name, (low, high) in ranges.items():
+        if not (-1e30 if name in signed else 1e-30) <= low < high <= 1e30:
+            raise ValueError(
+                f"start of {name} is {low:g} to {high:g}; it goes from a smaller to a larger "
+                "number, positive unless the parameter is signed"
+            )
+    return tuple(_free(name, name in signed, ranges.get(name)) for name in names)
+
+
+def _free(name: str, signed: bool, start: tuple[float, float] | None) -> Parameter:
+    tex = symbol(name)
     if signed:
-        return Parameter(name, "", -1e30, 1e30, start or (-2.0, 2.0), scale="linear")
-    return Parameter(name, "", 1e-30, 1e30, start or (0.03, 2.0))
+        return Parameter(name, "", -1e30, 1e30, start or (-2.0, 2.0), scale="linear", symbol=tex)
+    return Parameter(name, "", 1e-30, 1e30, start or (0.03, 2.0), symbol=tex)
+
+
+def symbol(name: str) -> str:
+    """A name in LaTeX: a Greek letter, a letter with an index, or upright."""
+    if name in GREEK:
+        return rf"\{name}"
+    letter = re.fullmatch(r"([A-Za-z])(\d*)", name)
+    if letter is None:
+        return rf"\mathrm{{{escaped(name)}}}"
+    return letter[1] + (f"_{{{letter[2]}}}" if letter[2] else "")
+
+
+def escaped(text: str) -> str:
+    """``text`` with its underscores as LaTeX prints them."""
+    return text.replace("_", r"\_")
 
 
 def linear_parameters(

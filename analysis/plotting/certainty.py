@@ -68,7 +68,7 @@ def cloud(fit: Fit, level: float = 0.9) -> Figure:
     if floor is None:
         raise NoAnswerError(f"no cloud of exponent and floor: law {fit.law.name} has no floor")
     if fit.draws is None:
-        raise ValueError("a cloud is one of bootstrap draws; fit with bootstrap=1000")
+        raise ValueError("a cloud needs draws; fit with bootstrap=1000 (--bootstrap 1000)")
     x, at, label = _exponent(fit, fit.draws)
     y = fit.draws[:, fit.law.names.index(floor.name)]
     seen = np.isfinite(x)

@@ -93,9 +93,8 @@ def parameters(report: SpaceReport) -> Figure:
         for axes in panels[:, 0]:
             axes.set_ylabel(unit)
         handles, labels = panels[0][0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside upper left", ncols=len(labels))
-        figure.text(
-            0.995, 0.995, "band: 95 % of the best of a random quarter; line: its median",
-            ha="right", va="top", fontsize=7, color=MUTED,
-        )  # fmt: skip
+        wide = columns > 1
+        figure.legend(handles, labels, loc="outside upper left", ncols=len(labels) if wide else 1)
+        said = ("band: 95 % of the best of a random quarter", "line: its median")
+        figure.supxlabel(("; " if wide else "\n").join(said), fontsize=7, color=MUTED)
     return figure

@@ -30,8 +30,16 @@ if TYPE_CHECKING:
 
     from analysis.fitting import Fit
 
-_POINT = {"s": 18, "linewidths": 0.4, "edgecolors": "white", "zorder": 3}
+MANY = 300
+"""Points from which on they are drawn small and without an outline, which would hide the others."""
 _HELD_OUT = {"s": 46, "marker": "D", "facecolors": "none", "linewidths": 1.3, "zorder": 4}
+
+
+def _points(runs: pd.DataFrame) -> dict[str, Any]:
+    """How the points of ``runs`` are drawn."""
+    if len(runs) < MANY:
+        return {"s": 18, "linewidths": 0.4, "edgecolors": "white", "zorder": 3}
+    return {"s": 9, "linewidths": 0, "zorder": 3}
 
 
 def used(runs: pd.DataFrame) -> pd.DataFrame:
@@ -42,9 +50,13 @@ def used(runs: pd.DataFrame) -> pd.DataFrame:
 def need(runs: pd.DataFrame, *names: str) -> None:
     """``ValueError`` if a figure's column is not there, or holds nothing."""
     for name in names:
-        if name not in runs.columns or not runs[name].notna().any():
+        if name not in runs.columns:
             raise ValueError(
                 f"this figure needs the column {name}; the table has {', '.join(map(str, runs))}"
+            )
+        if not runs[name].notna().any():
+            raise ValueError(
+                f"this figure needs {name}, and none of {len(runs)} rows has it; check --where"
             )
 
 
@@ -86,9 +98,8 @@ def frontier(
             for _, curve in points.groupby("run_id"):
                 size = float(curve["num_params"].iloc[0])
                 axes.plot(curve["flops"], curve["loss"], color=shades(size), lw=0.7, alpha=0.45)
-        axes.scatter(
-            table["flops"], table["loss"], c=shades(table["num_params"]), **_POINT, label="runs"
-        )
+        colours = shades(table["num_params"])
+        axes.scatter(table["flops"], table["loss"], c=colours, **_points(table), label="runs")
         everything = table if holdout is None else _join(table, holdout)
         envelope = lower_envelope(everything["flops"], everything["loss"])
         at = everything.iloc[envelope].sort_values("flops")
@@ -132,7 +143,8 @@ def scaling(
         figure, axes = new_figure()
         tokens = table["num_tokens"] if holdout is None else _join(table, holdout)["num_tokens"]
         shades = Shades(tokens)
-        axes.scatter(table["num_params"], table["loss"], c=shades(table["num_tokens"]), **_POINT)
+        colours = shades(table["num_tokens"])
+        axes.scatter(table["num_params"], table["loss"], c=colours, **_points(table))
         if holdout is not None and len(holdout):
             axes.scatter(
                 holdout["num_params"],
@@ -199,9 +211,10 @@ def _one_variable(runs: pd.DataFrame, fit: Fit, holdout: pd.DataFrame | None) ->
         figure, axes = new_figure()
         everything = table if holdout is None else _join(table, holdout)
         _curve(axes, everything[name], fit, BLUE, "fitted law")
-        axes.scatter(table[name], table[fit.y_col], color=INK, **_POINT, label="runs")
+        axes.scatter(table[name], table[fit.y_col], color=INK, **_points(table), label="runs")
         _mark_holdout(axes, holdout, name)
         _finish_one_variable(axes, runs, name, fit.y_col)
+        axes.legend(loc="best")
     return figure
 
 
@@ -214,12 +227,13 @@ def compared(groups: Mapping[str, tuple[pd.DataFrame, Fit]]) -> Figure:
 
     with styled():
         figure, axes = new_figure()
+        whole = pd.concat([runs for runs, _ in groups.values()])
         for colour, (label, (runs, fit)) in zip(SERIES, groups.items(), strict=False):
             table, name = used(runs), fit.x_cols[0]
             _curve(axes, table[name], fit, colour, f"{label}: {fit.formula()}", band=False)
-            axes.scatter(table[name], table[fit.y_col], color=colour, **_POINT)
-        whole = pd.concat([runs for runs, _ in groups.values()])
+            axes.scatter(table[name], table[fit.y_col], color=colour, **_points(whole))
         _finish_one_variable(axes, whole, name, fit.y_col)
+        figure.legend(loc="outside upper left")
     return figure
 
 
@@ -241,7 +255,6 @@ def _finish_one_variable(axes: Any, runs: pd.DataFrame, name: str, y_col: str) -
     axes.set_xlabel(known.get(name, name))
     log_axis(axes.xaxis, counts=name != "flops")
     loss_axis(axes, loss_label(runs) if y_col == "loss" else y_col)
-    axes.legend(loc="best")
 
 
 def residuals(runs: pd.DataFrame, fit: Fit, holdout: pd.DataFrame | None = None) -> Figure:
@@ -266,7 +279,7 @@ def residuals(runs: pd.DataFrame, fit: Fit, holdout: pd.DataFrame | None = None)
         for axes, (name, label, counts) in zip(panels[0], names, strict=True):
             axes.axhspan(-2 * sigma, 2 * sigma, color=BLUE, alpha=0.10, lw=0)
             axes.axhline(0, color=MUTED, lw=0.8)
-            axes.scatter(table[name], left, color=BLUE, **_POINT)
+            axes.scatter(table[name], left, color=BLUE, **_points(table))
             if holdout is not None and len(holdout):
                 off = 100 * np.log(np.asarray(holdout["loss"]) / np.asarray(fit.predict(holdout)))
                 axes.scatter(holdout[name], off, edgecolors=VERMILION, **_HELD_OUT)

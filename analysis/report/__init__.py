@@ -138,7 +138,7 @@ def write_report(
         *(sections.law(one, level, headline=one is fit) for one in fits),
         sections.held_out(holdout, drawn, level) if holdout else "",
         sections.next_runs(plan, runs, level) if plan else sections.no_plan(trouble),
-        sections.gallery(drawn),
+        sections.gallery(drawn, sections.captions(fit, curves is not None and len(curves) > 0)),
         sections.minima(isoflop, level) if isoflop is not None else "",
         _approaches(runs, curves, isoflop, fit, level),
         sections.care(runs, fits),

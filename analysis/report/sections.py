@@ -26,9 +26,6 @@ if TYPE_CHECKING:
 Held = Sequence[Mapping[str, Any]]
 _CAPTIONS = {
     "predictions": "Held-out runs: prediction and interval, from what was measured.",
-    "frontier": "Loss against training compute. Thin lines are learning curves, points are final "
-    "losses, the dashed line is the lowest loss that the law expects at each budget.",
-    "scaling": "Loss against parameters; each line is the fitted law at one amount of data.",
     "isoflop": "Loss against parameters at equal compute; a star marks the best size of a budget.",
     "residuals": "What the law leaves unexplained. A slope here is a law that does not fit.",
     "plan": "Best size, best amount of data and expected loss at each budget, with intervals; "
@@ -65,7 +62,8 @@ def tiles(
     runs: pd.DataFrame, fit: Fit | None, holdout: Held, plan: Sequence[Allocation] | None
 ) -> str:
     """The numbers to know first."""
-    tiles = [(f"{len(used(runs))} of {len(runs)}", "runs used")]
+    number_used = len(used(runs)) if fit is None else fit.n_runs
+    tiles = [(f"{number_used} of {len(runs)}", "runs used")]
     if fit is not None:
         tiles.append((f"{fit.r2:.4f}", "R² of log loss" if fit.space == "log" else "R² of loss"))
         if fit.in_plane:
@@ -107,8 +105,10 @@ def law(fit: Fit, level: float, headline: bool) -> str:
     if fit.in_plane:
         try:
             both = fit.exponents_ci(level) if fit.draws is not None else {}
-            for name, value, what in zip("ab", fit.exponents(), "ND", strict=True):
-                interval = escape(span(both[name])) if name in both else ""
+            for key, name, value, what in zip(
+                "ab", fit.exponent_names, fit.exponents(), "ND", strict=True
+            ):
+                interval = escape(span(both[key])) if key in both else ""
                 rows.append(
                     [name, number(value), interval, "", f"{what}* grows as C<sup>{name}</sup>"]
                 )
@@ -192,14 +192,33 @@ def no_plan(trouble: str) -> str:
     return f"<h2>What to train next</h2><p class='warn'>No plan: {escape(trouble)}.</p>"
 
 
-def gallery(drawn: Mapping[str, Figure]) -> str:
+def captions(fit: Fit | None, curves: bool) -> dict[str, str]:
+    """What each figure shows, given the law and whether there are learning curves."""
+    plane = fit is not None and fit.in_plane
+    frontier = "Loss against training compute. " + ("Thin lines are learning curves. " * curves)
+    found = {**_CAPTIONS, "frontier": frontier + "Points are final losses, "}
+    found["frontier"] += (
+        "the dashed line is the lowest loss that the law expects at each budget."
+        if plane
+        else "the line joins the lowest losses measured."
+    )
+    if fit is not None:
+        found["scaling"] = (
+            "Loss against parameters; each line is the fitted law at one amount of data."
+            if plane
+            else f"{fit.y_col.capitalize()} against {', '.join(fit.x_cols)}; the line is the law."
+        )
+    return found
+
+
+def gallery(drawn: Mapping[str, Figure], captions: Mapping[str, str]) -> str:
     """The figures with their captions."""
     shown = [name for name in drawn if name != "predictions"]
     if not shown:
         return ""
     blocks = [
         f"<figure class='card{' whole' if name in _WHOLE else ''}'>{inline(drawn[name], name)}"
-        f"<figcaption>{escape(_CAPTIONS.get(name, name))}</figcaption></figure>"
+        f"<figcaption>{escape(captions.get(name, name))}</figcaption></figure>"
         for name in sorted(shown, key=lambda name: (name in _WHOLE, shown.index(name)))
     ]
     return f"<h2>Figures</h2><div class='figures'>{''.join(blocks)}</div>"

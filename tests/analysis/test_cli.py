@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 
@@ -36,6 +37,7 @@ def table(planted_runs, tmp_path):
     frame.columns = ["N", "D", "FLOPs", "val_loss"]
     frame["excluded"] = False
     frame.loc[[3, 8], ["val_loss", "excluded"]] = [9.0, True]
+    frame["kind"] = "old"
     path = tmp_path / "runs.csv"
     frame.to_csv(path, index=False)
     return path
@@ -148,6 +150,23 @@ def test_isoflop(scaling_command, tmp_path):
     assert "N* ~ C^a: a = 0.5" in out
 
 
+def test_isoflop_without_an_exponent_shows_its_budgets(scaling_command, tmp_path):
+    n = np.geomspace(1e6, 1e7, 5)
+    rows = [(c, x, 2 + 400 / x**0.34) for c in (1e20, 1e21) for x in n]
+    path = tmp_path / "iso.csv"
+    pd.DataFrame(rows, columns=["C", "N", "loss"]).to_csv(path, index=False)
+    code, out, err = scaling_command("isoflop", path)
+    assert (code, out.count("not convex") + out.count("at the edge")) == (1, 2)
+    assert "0 of 2 budgets have an interior minimum" in err
+
+
+def test_a_table_has_no_learning_curves(scaling_command, table, tmp_path):
+    path = tmp_path / "curves.png"
+    code, _, err = scaling_command("plot", table, "curves", "-o", path)
+    assert code == 2 and not path.exists()
+    assert "has no learning curves, only final losses: plot the kind frontier" in err
+
+
 def test_runs_shows_filters_and_writes(scaling_command, sweep, tmp_path):
     code, out, err = scaling_command("runs", "demo")
     assert code == 0
@@ -214,6 +233,25 @@ def test_report(scaling_command, sweep, tmp_path):
         (["report", "{table}", "-o", "x.txt"], "written as .html"),
         (["runs", "{table}", "-o", "x.txt"], ".csv, .jsonl or .parquet"),
         (["runs", "{table}", "--filter", "loss>1", "--where", "loss>1"], "give one"),
+        (["runs", "{table}", "--limit", "-3"], "--limit: -3 is below 0"),
+        (["fit", "{table}", "--seed", "-1"], "--seed: -1 is below 0"),
+        (["fit", "{table}", "--bootstrap", "1e3"], "--bootstrap: '1e3' is not a whole number"),
+        (["fit", "{table}", "--level", "abc"], "--level: 'abc' is not a number"),
+        (["fit", "{table}", "--latex", "--checklist"], "leave out --json and --checklist"),
+        (["fit", "{table}", "--law", "L = E + A/C**a", "--x-col", "N"], "formula is one of flops"),
+        (["plan", "{table}", "--family", "vit", "--set", "foo=3"], "unknown vit option 'foo'"),
+        (["plan", "{table}", "--family", "mlp", "--set", "depth=x"], "depth 'x' is not"),
+        (["plan", "{table}", "--set", "context=64"], "--family NAME: give both"),
+        (["next", "{table}", "--flops", "1e15", "--reach", "1e-6"], "reach 1e-06 is below 1"),
+        (["plot", "{table}", "frontier", "--where", "N>1e99", "-o", "x.png"], "none of 0 rows"),
+        (["plot", "{table}", "cloud", "--bootstrap", "0", "-o", "x.png"], "(--bootstrap 1000)"),
+        (
+            ["plot", "{table}", "scaling", "--by=N", "--x-col=D", "--where=N>1e99", "-o=x.png"],
+            "--by N: no row has a value",
+        ),
+        (["edf", "{table}", "--parameter", "kind"], "column 'kind': 'old' is not a number"),
+        (["fit", "{table}", "--weights", "kind", "--where", "N>1e5"], "line 17, column 'kind'"),
+        (["backtest", "{table}", "--train-col", "kind", "--where", "N>1e5"], "line 17, column"),
     ],
 )
 def test_a_callers_mistake_is_one_line_and_exit_2(scaling_command, table, words, says):
@@ -295,9 +333,9 @@ def test_plan_shows_the_real_models_next_to_the_best_size(scaling_command, table
     assert "exact FLOPs per token of transformer" in err
     code, out, _ = scaling_command(*words)
     assert "real architectures next to N*" in out
-    code, _, err = scaling_command("plan", table, "--family", "transfomer")
+    code, _, err = scaling_command("plan", table, "--family", "transfomer", "--bootstrap", 0)
     assert code == 2
-    assert "did you mean 'transformer'" in err
+    assert err.count("did you mean 'transformer'") == 1
 
 
 def test_the_checklist_is_filled(scaling_command, table):
@@ -323,10 +361,11 @@ def test_certainty_is_drawn(scaling_command, table, tmp_path, kind):
 
 def test_next_runs_are_written_as_a_sweep_file(scaling_command, table, tmp_path):
     path = tmp_path / "more.yaml"
-    words = ("next", table, "--where", "not excluded", "--flops", 1e14, "--bootstrap", 0)
+    words = ("next", table, "--where", "not excluded", "--flops", 1e14)
     code, out, err = scaling_command(*words, "--runs", 6, "-o", path)
     assert code == 0, err
-    assert "standard error of num_params" in out
+    assert "standard error of num_params at" in out
+    assert re.search(r": [\d.]+ % now, [\d.]+ % with these runs", out)
     assert "num_params:" in path.read_text()
     _, out, _ = scaling_command(*words, "--target", "loss", "--at", 1e18, "--json")
     found = json.loads(out)
@@ -351,4 +390,69 @@ def test_a_row_without_a_size_is_named_by_its_line(scaling_command, table):
     lines[6] = "," + lines[6].split(",", 1)[1]
     table.write_text("\n".join(lines) + "\n")
     _, _, err = scaling_command("fit", table, "--where", "excluded == False", "--bootstrap", 0)
-    assert "left out, num_params missing: line 7" in err
+    assert "num_params missing: line 7, not used where it is needed" in err
+
+
+def cells(out):
+    """The rows of a printed table, by their first cell."""
+    rows = [line.split() for line in out.splitlines() if line.strip()]
+    return {row[0]: row[1:] for row in rows}
+
+
+def test_exponents_stand_apart_from_parameters_of_the_same_name(scaling_command, table):
+    words = ("fit", table, "--where", "not excluded", "--bootstrap", 10)
+    law = "L = E + A/N**a + B/D**b"
+    _, out, _ = scaling_command(*words, "--law", law)
+    assert {"a", "b", "exponent_a", "exponent_b"} <= set(cells(out))
+    _, out, _ = scaling_command(*words, "--law", law, "--json")
+    found = json.loads(out)
+    assert found["exponent_a"] == found["a"] != found["params"]["a"]
+    code, out, err = scaling_command(*words, "--law", "L = E + A*N**-a*D**-b")
+    assert (code, "no allocation exponents" in err) == (0, True)
+    assert "N* ~" not in out
+
+
+def test_a_formula_says_where_its_parameters_start(scaling_command, tmp_path):
+    n = np.geomspace(1e6, 1e9, 20)
+    frame = pd.DataFrame({"N": n, "loss": 2 + 300 / (n + 5e7) ** 0.3 - 0.02 * np.log(n)})
+    frame.to_csv(tmp_path / "off.csv", index=False)
+    law = "L = E + A/(N + N0)**a + s*log(N)"
+    words = ("fit", tmp_path / "off.csv", "--bootstrap", 0, "--json")
+    code, out, _ = scaling_command(
+        *words, "--law", law, "--start", "N0=1e7,1e9", "--start", "a=.1,1", "--signed", "s"
+    )
+    assert code == 0
+    assert json.loads(out)["params"]["s"] == pytest.approx(-0.02, rel=0.1)
+    path = tmp_path / "r.html"
+    words = ("report", tmp_path / "off.csv", "-o", path, "--bootstrap", 8, "--law", law)
+    assert scaling_command(*words, "--start", "N0=1e7,1e9", "--signed", "s")[0] == 0
+    assert "--start N0=10000000.0,1000000000.0 --signed s" in path.read_text(encoding="utf-8")
+    words = ("fit", tmp_path / "off.csv")
+    for rest, says in (
+        (["--law", "power_floor", "--x-col", "num_params", "--signed", "E"], "from a formula"),
+        (["--law", law, "--start", "N0=1"], "is not as N0=1e6,1e9"),
+        (["--law", law, "--start", "M=1,2"], "unknown parameter"),
+    ):
+        code, _, err = scaling_command(*words, *rest)
+        assert (code, says in err) == (2, True), err
+
+
+def test_intervals_of_what_is_not_identified_are_marked(scaling_command, table):
+    words = ("fit", table, "--where", "not excluded", "--bootstrap", 10)
+    _, out, _ = scaling_command(*words)
+    assert "?" not in out
+    frame = pd.read_csv(table)
+    frame["N"], frame["group"] = 1e5, frame.index % 3
+    frame.to_csv(table, index=False)
+    code, out, err = scaling_command(*words, "--cluster", "group")
+    assert (code, "?: not identified" in out) == (0, True)
+    assert cells(out)["alpha"][3] == "?"
+    assert "3 groups by group: intervals from fewer than 10 are rough" in err
+
+
+def test_written_rows_are_valid_json(scaling_command, tmp_path):
+    (tmp_path / "a.csv").write_text("N,D,loss\n1e6,2e7,inf\n1e6,3e7,3\n")
+    scaling_command("runs", tmp_path / "a.csv", "-o", tmp_path / "a.jsonl")
+    first, _ = (tmp_path / "a.jsonl").read_text().splitlines()
+    row = json.loads(first, parse_constant=pytest.fail)
+    assert (row["loss"], row["exclude_reason"]) == (None, "loss is inf")

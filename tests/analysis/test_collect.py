@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import numpy as np
 import pandas as pd
@@ -10,6 +11,7 @@ import pytest
 
 from analysis.collect import load_curves, load_runs
 from scaling.store import Store
+from scaling.tracking_errors import TrackingError
 
 
 def test_a_sweep_by_name_has_every_run_with_its_status(sweep, planted_runs):
@@ -119,6 +121,36 @@ def test_flag_columns_are_pointed_out_until_they_are_used(tmp_path):
     assert "column 'outlier' is true in 1 rows" in load_runs(path).attrs["notes"][-1]
     notes = load_runs(path, where="not outlier").attrs["notes"]
     assert notes[-1] == "--where 'not outlier' keeps 1 of 2 rows"
+
+
+@pytest.mark.parametrize(
+    ("column", "says"),
+    [
+        ("excluded\n1\n0\n", "column 'excluded' is true in 1 rows"),
+        ("excluded\nyes\nno\n", "column 'excluded' is true in 1 rows"),
+        ("is outlier\nTrue\n\n", "--where 'not `is outlier`' leaves them out"),
+        ("status\ndone\nfailed\n", "status is failed or diverged in 1 rows"),
+        ("excluded\nmaybe\n1\n", None),
+        ("status,exclude_reason\nfailed,bad\ndone,\n", None),
+    ],
+)
+def test_what_seems_to_be_excluded_is_pointed_out(tmp_path, column, says):
+    path = tmp_path / "a.csv"
+    rows = zip(("N,D,loss", "1e6,2e7,3", "2e6,3e7,2.9"), column.split("\n"), strict=False)
+    path.write_text("".join(f"{row},{flag}\n" for row, flag in rows))
+    table = load_runs(path)
+    notes = [note for note in table.attrs["notes"] if "--where" in note]
+    assert len(notes) == (says is not None)
+    if says:
+        assert says in notes[0]
+        _, where = re.findall(r"--where (['\"])(.*)\1 leaves", notes[0])[0]
+        assert len(load_runs(path, where=where)) == 1
+
+
+def test_a_store_that_does_not_answer_is_one_line(home, monkeypatch):
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    with pytest.raises(TrackingError, match=r"does not answer: .*; check --tracking-uri"):
+        load_runs("x", tracking_uri="http://127.0.0.1:9")
 
 
 def test_mlflow_gives_the_same_table_and_curves_as_the_journals(sweep, home):

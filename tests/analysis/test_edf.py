@@ -14,6 +14,7 @@ from scipy import stats
 
 from analysis.design_parameters import block_widths, fit_line, quantised_line, with_design
 from analysis.edf import best_values, compare, describe_spaces, edf
+from analysis.plotting.edf import parameters
 from scaling.families import get_family
 from scaling.families.regnet import quantised_widths
 from sweeps.spaces import SPACES
@@ -78,6 +79,28 @@ def test_spaces_are_told_apart_by_column_and_by_source():
     assert [s.name for s in found.spaces] == ["one", "two"]
     with pytest.raises(ValueError, match=r"one has 4 finished models, and .* needs 5"):
         describe_spaces({"one": plain.iloc[:4]})
+
+
+def test_without_draws_there_are_no_bands():
+    errors = np.linspace(0.1, 0.3, 20)
+    found = edf(errors, draws=0)
+    assert found.share[-1] == 1 and found.median == pytest.approx(0.2)
+    assert np.isnan([*found.low, *found.high, *found.median_ci, *found.mean_ci]).all()
+    assert np.isnan(compare(errors, errors + 0.5, draws=0).median_gap_ci).all()
+
+
+@pytest.mark.parametrize("names", [("depth",), ("depth", "width")])
+def test_the_words_of_a_figure_are_whole(names):
+    rng = np.random.default_rng(0)
+    runs = pd.DataFrame(rng.random((20, 3)), columns=["error", "depth", "width"])
+    found = describe_spaces({"wide": runs, "narrow": runs}, names, draws=0)
+    figure = parameters(found)
+    figure.draw_without_rendering()
+    [said] = figure.texts
+    assert "the best of a random quarter" in said.get_text()
+    for thing in (said, *figure.legends):
+        extent = thing.get_window_extent()
+        assert 0 <= extent.x0 < extent.x1 <= figure.bbox.width
 
 
 def test_a_failed_model_is_not_counted():

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from analysis import fit
+from analysis import fit, formula_law
 from analysis.fitted_text import certificate, latex_table, number
 from tests.analysis.planted import table
 
@@ -20,6 +20,32 @@ def test_the_latex_table_has_a_row_for_each_parameter_and_exponent():
     assert rows[3][1] == number(law.params["alpha"])
     assert text.count("{") == text.count("}")
     assert text.count("$") % 2 == 0
+
+
+def test_exponents_are_not_taken_for_parameters_of_the_same_name():
+    text = latex_table(fit("gadre", table("gadre", n=40, noise=0.01), bootstrap=20))
+    symbols = re.findall(r"^\$(.+?)\$ &", text, re.MULTILINE)
+    assert symbols == ["E", "a", "b", r"\eta", "a^*", "b^*"]
+
+
+@pytest.mark.parametrize(
+    ("formula", "latex"),
+    [
+        ("L = E + A_x / num_params**a", r"L = E + \frac{\mathrm{A\_x}}{\mathrm{num\_params}^{a}}"),
+        ("L = (A1 - N)**2**alpha", r"L = \left(A_{1} - N\right)^{2^{\alpha}}"),
+        ("L = a - (b - 1e20*N)", r"L = a - \left(b - 1 \cdot 10^{20} \cdot N\right)"),
+        ("L = N - -(a + sqrt(N))", r"L = N - \left(-\left(a + \sqrt{N}\right)\right)"),
+        ("L = (a**b)**log(N)", r"L = \left(a^{b}\right)^{\log\left(N\right)}"),
+    ],
+)
+def test_a_formula_in_latex(formula, latex):
+    assert formula_law(formula).latex == latex
+
+
+def test_numbers_take_the_place_of_whole_names_only():
+    runs = table("power_floor", n=20)
+    text = fit("L = A + A_x / num_params**a", runs, starts=0).formula("latex", digits=2)
+    assert text == r"L = 1.7 + \frac{4e+02}{\mathrm{num\_params}^{0.34}}"
 
 
 def test_without_draws_or_best_size_there_are_no_intervals_and_no_exponents():

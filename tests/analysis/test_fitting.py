@@ -184,6 +184,14 @@ def test_rows_are_never_dropped_silently() -> None:
         ({}, {"weights": np.ones(3)}, "one for each of 20 runs"),
         ({}, {"bootstrap": 10, "resample": "cluster"}, "needs cluster="),
         ({}, {"bootstrap": 10, "resample": "jackknife"}, "unknown resample"),
+        ({}, {"bootstrap": True}, "bootstrap is True"),
+        ({}, {"bootstrap": 2.5}, "bootstrap is 2.5"),
+        ({}, {"bootstrap": -1}, "bootstrap is -1"),
+        ({}, {"cluster": "loss", "resample": "residual"}, "give one"),
+        ({"k": 1}, {"cluster": "k"}, "column 'k' has 1 group of rows"),
+        ({}, {"fixed": {"E": np.nan}}, "E of chinchilla is held at nan; hold it at 0 to"),
+        ({}, {"fixed": {"alpha": 50.0}}, "alpha of chinchilla is held at 50"),
+        ({}, {"fixed": {"A": -1.0}}, "A of chinchilla is held at -1"),
         ({"loss": "3,2"}, {}, r"row 0, column 'loss': '3,2' is not a number"),
         ({"loss": True}, {}, r"row 0, column 'loss': 'True' is not a number"),
         ({"loss": np.nan}, {}, "5 parameters and the table 0 usable rows of 20"),
@@ -196,6 +204,39 @@ def test_bad_input_is_one_clear_line(change: dict, options: dict, message: str) 
     law = options.pop("law", "chinchilla")
     with pytest.raises(ValueError, match=message):
         fit(law, runs, **options)
+
+
+@pytest.mark.parametrize(
+    ("law", "runs", "message"),
+    [
+        ("chinchilla", "runs.csv", r"runs is a str, not a DataFrame: load_runs\(path\)"),
+        ("chinchilla", {"loss": [1.0]}, "runs is a dict, not a DataFrame"),
+        (lambda num_params: num_params, pd.DataFrame(), "law is a function.*callable_law"),
+    ],
+)
+def test_what_is_no_law_or_no_table_is_named(law: object, runs: object, message: str) -> None:
+    with pytest.raises(TypeError, match=message):
+        fit(law, runs)
+
+
+def test_what_a_fit_cannot_answer_is_one_clear_line() -> None:
+    f = fit("chinchilla", table("chinchilla"), starts=0)
+    for flops, cost in ((0, 6), (-1, 6), (1e20, 0), (np.nan, 6)):
+        with pytest.raises(ValueError, match="both must be positive and finite"):
+            f.optimal(flops, cost)
+    with pytest.raises(ValueError, match="level 2 is not between 0 and 1"):
+        f.profile("alpha", level=2)
+
+
+def test_parameters_that_the_runs_do_not_identify_are_listed() -> None:
+    runs = table("chinchilla", n=30, noise=0.003)
+    f = fit("chinchilla", runs)
+    assert f.diagnostics["unsure"] == []
+    one = runs.assign(num_params=1e8)
+    assert fit("chinchilla", one, starts=2).diagnostics["unsure"] == list(f.params)
+    steep = pd.DataFrame({"num_params": np.geomspace(1e6, 1e9, 9)})
+    steep["loss"] = 3.0 - 0.05 * np.log(steep.num_params / 1e6)
+    assert "E" in fit("power_floor", steep).diagnostics["unsure"]
 
 
 def test_a_missing_column_is_named() -> None:

@@ -97,8 +97,18 @@ def test_a_ladder_of_compute_is_not_taken_for_a_budget():
 
 def test_no_exponent_without_two_minima():
     runs, _ = law_runs(0.34, 0.34, centre=40.0, width=3.0)
-    with pytest.raises(NoAnswerError, match="0 of 4 budgets have an interior minimum"):
+    with pytest.raises(NoAnswerError, match="0 of 4 budgets have an interior minimum") as stop:
         isoflop(runs)
+    assert [m.status for m in stop.value.minima] == ["at the edge"] * 4
+    one, _ = law_runs(0.34, 0.34, budgets=np.array([1e20]))
+    with pytest.raises(NoAnswerError, match=r"1 of 1 .* \(1 ok\): run more budgets"):
+        isoflop(one)
+
+
+@pytest.mark.parametrize("noise", [-1.0, 1.0, float("nan"), float("inf")])
+def test_noise_is_a_share(noise):
+    with pytest.raises(ValueError, match=f"noise {noise:g} is no relative error from 0 to 1"):
+        isoflop(law_runs(0.34, 0.34)[0], noise=noise)
 
 
 def test_repeats_estimate_the_noise_and_excluded_rows_do_not_count():
@@ -108,6 +118,40 @@ def test_repeats_estimate_the_noise_and_excluded_rows_do_not_count():
     found = isoflop(pd.concat([runs, spoiled]))
     assert found.noise == pytest.approx(0.004, rel=0.2)
     assert all(m.n_sizes == 9 for m in found.minima)
+
+
+@pytest.mark.parametrize("method", ["parabola", "akima"])
+def test_sizes_within_one_percent_are_one(method):
+    runs, _ = law_runs(0.34, 0.34)
+    twins = runs.iloc[::3].copy()
+    twins["num_params"] *= 1 + 1e-6
+    twins["loss"] *= 1.002
+    found, alone = (isoflop(r, method=method) for r in (pd.concat([runs, twins]), runs))
+    assert all(m.status == "ok" and m.n_sizes == 9 for m in found.minima)
+    for minimum, expected in zip(found.minima, alone.minima, strict=True):
+        assert minimum.loss == pytest.approx(expected.loss, rel=3e-3)
+
+
+def test_a_minimum_far_below_every_loss_is_unstable():
+    """A gap of sizes between two steep sides."""
+    good, _ = law_runs(0.34, 0.34)
+    x = np.array([-3.0, -2.9, -2.8, 2.8, 2.9, 3.0])
+    bent = pd.DataFrame(
+        {"flops": 1e24, "num_params": 1e10 * np.exp(x), "num_tokens": 1e13, "loss": 2 + 0.1 * x**2}
+    )
+    found = isoflop(pd.concat([good, bent]), noise=1e-4).minima[-1]
+    assert (found.status, found.n_sizes) == ("unstable", 6)
+
+
+@pytest.mark.parametrize("name", ["num_params", "num_tokens", "flops", "loss"])
+def test_a_row_without_a_size_does_not_count(name):
+    runs, best = law_runs(0.34, 0.34)
+    runs.loc[runs.index[[1, 12]], name] = np.nan
+    found = isoflop(runs, noise=1e-6)
+    assert [m.n_sizes for m in found.minima] == [8, 8, 9, 9]
+    tokens = [m.num_tokens for m in found.minima]
+    assert tokens == pytest.approx(BUDGETS / (6 * best), rel=0.05)
+    assert found.b == pytest.approx(0.5, abs=0.01)
 
 
 def test_the_same_seed_gives_the_same_draws():

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from analysis import Fit, fit, formula_law
-from analysis.laws import callable_law
+from analysis.laws import Law, callable_law
 from tests.analysis.planted import PARAMS, table
 
 
@@ -61,6 +61,8 @@ def test_derivatives_of_formulas(a: float, b: float, x: list[float]) -> None:
         ("L = E + A", "0 inputs"),
         ("L = 1 / N", "0 parameters"),
         ("a b = E + A / N", "one name left"),
+        ("L = " + "+".join(["A/N"] * 101), "nested too deep: at most 100 terms"),
+        ("L = " + "+".join(["A/N"] * 5000), "nested too deep"),
     ],
 )
 def test_what_a_formula_may_not_hold(text: str, message: str) -> None:
@@ -73,6 +75,59 @@ def test_signed_parameters_and_starts() -> None:
     runs = pd.DataFrame({"num_params": n, "loss": 5.0 - 0.2 * np.log(n)})
     f = fit(formula_law("L = a + b*log(N)", signed=("b",)), runs)
     assert f.params == pytest.approx({"a": 5.0, "b": -0.2}, rel=1e-9)
+
+
+def test_signed_parameters_and_starts_survive_json() -> None:
+    runs = table("power_floor", n=30, noise=0.003)
+    law = formula_law("L = E + A*log(N)", signed=("A",), start={"A": (-1.0, 3.0)})
+    f = fit(law, runs)
+    again = Fit.from_dict(json.loads(json.dumps(f.to_dict())))
+    assert again.law.parameters == f.law.parameters
+    assert again.profile("A", points=4)[2] == f.profile("A", points=4)[2]
+    held = fit(law, runs, fixed={"A": -0.2})
+    again = Fit.from_dict(json.loads(json.dumps(held.to_dict())))
+    assert again.law.parameters == held.law.parameters
+
+
+def offset_runs() -> pd.DataFrame:
+    n = np.geomspace(1e6, 1e9, 20)
+    return pd.DataFrame({"num_params": n, "loss": 2 + 300 / (n + 5e7) ** 0.3})
+
+
+def test_a_parameter_that_is_no_exponent_needs_a_start() -> None:
+    text = "L = E + A / (N + N0)**a"
+    assert "--start N0=LOW,HIGH" in fit(text, offset_runs()).status
+    f = fit(formula_law(text, start={"N0": (1e6, 1e9)}), offset_runs())
+    assert f.params == pytest.approx({"E": 2, "A": 300, "N0": 5e7, "a": 0.3}, rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"signed": ("B",)}, "unknown parameter of the law 'B'"),
+        ({"start": {"N": (1.0, 2.0)}}, "unknown parameter of the law 'N'"),
+        ({"start": {"A": (2.0, 1.0)}}, "start of A is 2 to 1"),
+        ({"start": {"A": (-1.0, 1.0)}}, "positive unless the parameter is signed"),
+    ],
+)
+def test_ranges_that_no_parameter_has(options: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        formula_law("L = E + A / N", **options)
+
+
+@pytest.mark.parametrize("loss_fn", ["huber", "tukey"])
+@pytest.mark.parametrize(
+    "law",
+    [
+        "L = exp(A*N)",
+        "L = log(-A*N)",
+        "L = A*N**(1e400)",
+        callable_law(lambda num_params, A: A * num_params * np.nan),
+    ],
+)
+def test_a_law_without_values_is_refused(law: str | Law, loss_fn: str) -> None:
+    with pytest.raises(ValueError, match=r"no finite positive value at 20 of 20 runs"):
+        fit(law, offset_runs(), loss_fn=loss_fn)
 
 
 def test_a_callable_is_a_law() -> None:

@@ -88,6 +88,25 @@ def test_runs_stay_within_reach_and_number(law):
         assert run.flops == pytest.approx(6 * run.num_params * run.num_tokens)
 
 
+@pytest.mark.parametrize(
+    ("target", "what", "relative"),
+    [
+        ("loss", "loss at 1e+16 FLOPs", True),
+        ("a", "a", False),
+        ("alpha", "alpha", True),
+        ("E", "E", False),
+    ],
+)
+def test_a_standard_error_says_its_unit(law, target, what, relative):
+    found = next_runs(law, 1e14, target, at=1e16, most=2)
+    assert (found.what, found.relative) == (what, relative)
+    percent = f"{100 * found.se_before:.3g} %"
+    assert found.errors[0] == (percent if relative else f"{found.se_before:.3g}")
+    assert f"# Runs that bring the standard error of {what} from {found.errors[0]} to" in (
+        sweep_text(found, "more")
+    )
+
+
 def test_what_cannot_be_proposed_is_said(law, planted_runs):
     with pytest.raises(ValueError, match=r"unknown target 'alhpa'.*'alpha'"):
         next_runs(law, 1e14, "alhpa")

@@ -173,6 +173,38 @@ def test_commands_on_runs_of_another_kind(planted, capsys):
     assert "no source has such a column" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("command", ["edf", "pareto", "compound"])
+def test_a_metric_of_text_is_refused(planted, capsys, command):
+    table = pd.read_csv(planted / "axes.csv").assign(how=["0.1", "good"] * 10)
+    table.to_csv(planted / "text.csv", index=False)
+    assert main([command, str(planted / "text.csv"), "--metric", "how"]) == 2
+    assert "line 3, column 'how': 'good' is not a number" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["edf", "pareto"])
+def test_rows_without_the_metric_are_said(planted, capsys, command):
+    table = pd.read_csv(planted / "axes.csv")
+    table["accuracy"] = [np.nan, np.nan, np.nan, 0.0, -1.0, *np.linspace(0.5, 0.9, 15)]
+    table.to_csv(planted / "some.csv", index=False)
+    assert main([command, str(planted / "some.csv"), "--metric", "accuracy", "--json"]) == 0
+    err = capsys.readouterr().err
+    assert "left out, accuracy missing: 3 of 20 rows" in err
+    assert "left out, accuracy not positive: 2 of 20 rows" in err
+
+
+def test_sources_of_one_name_are_told_apart(planted, capsys):
+    (planted / "b").mkdir()
+    one, other = planted / "wide.csv", planted / "b" / "wide.csv"
+    other.write_text((planted / "narrow.csv").read_text())
+    assert main(["edf", str(one), str(other), "--json", "--draws", "0"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert {space["name"] for space in found["spaces"]} == {str(one), str(other)}
+    figure = str(planted / "names.png")
+    assert main(["plot", str(one), "edf", "--other", str(other), "-o", figure]) == 0
+    assert main(["edf", str(one), str(planted / "b" / ".." / "wide.csv")]) == 2
+    assert "is given twice" in capsys.readouterr().err
+
+
 def test_models_of_a_sweep_give_the_design_parameters(home, capsys):
     from scaling.families import get_family
 

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from scipy.optimize import minimize_scalar
 
 from analysis import LAWS, fit
-from analysis.planning import Budget, cost_of, plan
+from analysis.pictures import plan_range
+from analysis.planning import Budget, cost_of, next_budgets, plan
 from scaling.errors import NoAnswerError
 from tests.analysis.planted import table
 
@@ -111,6 +112,15 @@ def test_unique_data_limits_tokens():
     assert short.loss > free.loss
 
 
+def test_unique_data_limits_a_given_size():
+    [short] = plan(TRUTH, [1e21], num_params=1e9, unique_tokens=1e10)
+    assert (short.status, short.num_tokens) == ("data limited", 1e10)
+    assert short.loss == pytest.approx(loss(HOFFMANN, 1e9, 1e10))
+    assert short.training_flops == pytest.approx(6e19)
+    [enough] = plan(TRUTH, [1e21], num_params=1e9, unique_tokens=1e12)
+    assert (enough.status, enough.num_tokens) == ("given N", pytest.approx(1e21 / 6e9))
+
+
 def test_a_given_size_or_amount_of_data():
     [by_size] = plan(TRUTH, [1e21], num_params=1e9)
     assert (by_size.num_params, by_size.status) == (pytest.approx(1e9), "given N")
@@ -145,14 +155,26 @@ def test_a_law_without_a_data_term_has_no_best_size():
     [
         ({"flops": [-1.0]}, ValueError, "not a positive number"),
         ({"flops": [1e20], "num_params": 1e9, "num_tokens": 1e9}, ValueError, "not both"),
+        (
+            {"flops": [1e20], "num_tokens": 1e9, "unique_tokens": 1e8},
+            ValueError,
+            r"num_tokens 1e\+09 is more than the 1e\+08 unique tokens",
+        ),
         ({"flops": [1e6], "num_params": 1e9}, NoAnswerError, "do not pay for one token"),
         ({"flops": [1e6], "num_tokens": 1e9}, NoAnswerError, "do not pay for 1e"),
         ({"flops": [1e6], "inference_tokens": 1e12}, NoAnswerError, "do not pay for serving"),
+        ({"flops": [1.0]}, NoAnswerError, "do not pay for one token with the smallest model"),
     ],
 )
 def test_questions_without_an_answer(options, error, says):
     with pytest.raises(error, match=says):
         plan(TRUTH, **options)
+
+
+def test_more_unique_tokens_than_the_budget_buys_do_not_bind():
+    [found], [endless] = plan(TRUTH, [1e21], unique_tokens=1e60), plan(TRUTH, [1e21])
+    assert found.num_params == endless.num_params
+    assert found.status == "ok"
 
 
 def test_a_law_in_one_variable_cannot_plan():
@@ -173,6 +195,31 @@ def test_the_cost_of_runs_is_what_they_show(planted_runs):
     cost = cost_of(planted_runs)
     np.testing.assert_allclose(cost(np.array([1e3, 1e5, 1e9])), 6.6 * np.array([1e3, 1e5, 1e9]))
     assert cost_of(planted_runs.drop(columns="family")) == 6.0
+
+
+@pytest.mark.parametrize(
+    "spoiled",
+    [
+        {"num_params": 1e12, "num_tokens": 1e12, "flops": 0.0, "exclude_reason": "flops is 0"},
+        {"num_params": 1e12, "flops": np.inf, "exclude_reason": "flops is inf"},
+        {"num_params": 1e12, "flops": np.nan},
+        {"flops": 1e30, "exclude_reason": "diverged"},
+    ],
+)
+def test_rows_that_are_left_out_cost_nothing(planted_runs, spoiled):
+    runs = planted_runs.copy()
+    runs.loc[3, list(spoiled)] = list(spoiled.values())
+    n = np.array([1e3, 1e5, 1e9])
+    np.testing.assert_allclose(cost_of(runs)(n), 6.6 * n)
+    assert next_budgets(runs) == next_budgets(planted_runs)
+    assert plan_range(runs) == plan_range(planted_runs)
+
+
+def test_runs_without_compute_cost_six(planted_runs):
+    runs = planted_runs.assign(exclude_reason="not run yet")
+    assert cost_of(runs) == 6.0
+    with pytest.raises(ValueError, match="name budgets with --flops"):
+        next_budgets(runs)
 
 
 def test_a_budget_buys_tokens():

@@ -169,6 +169,21 @@ def test_a_law_in_one_variable_is_drawn_against_it(planted_runs):
     assert plotting.scaling(runs, law).axes[0].get_xlabel() == "width"
 
 
+def test_the_legend_of_several_laws_stands_outside_and_many_points_have_no_outline(planted_runs):
+    def drawn(runs):
+        groups = {
+            name: (runs, fit("power_floor", runs, x_col="num_params", starts=0)) for name in "ab"
+        }
+        return plotting.compared(groups)
+
+    few, many = drawn(planted_runs), drawn(planted_runs.loc[list(range(30)) * 10])
+    for figure in (few, many):
+        assert figure.axes[0].get_legend() is None
+        assert len(figure.legends[0].get_texts()) == 2
+    widths = [f.axes[0].collections[0].get_linewidths()[0] for f in (few, many)]
+    assert widths == [0.4, 0]
+
+
 def test_axes_read_well(planted_runs, law):
     words = texts(plotting.plan(plan(law, list(np.geomspace(1e12, 1e18, 9))), planted_runs))
     assert "Parameters N*" in words

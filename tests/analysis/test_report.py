@@ -11,6 +11,7 @@ from analysis import fit
 from analysis.holdout import predict_held_out
 from analysis.isoflop import isoflop
 from analysis.report import figures, write_report
+from analysis.report.sections import captions, excluded, tiles
 
 VOID = {"meta", "br", "hr", "img", "link", "input"}
 
@@ -59,6 +60,15 @@ def made(planted_runs, tmp_path_factory):
         how_to_run="make quickstart",
     )
     return path, law, rows
+
+
+def test_the_number_of_runs_used_is_the_laws(planted_runs):
+    """A run without its D has no reason in the table, and the law does not use it."""
+    runs = planted_runs.copy()
+    runs.loc[4, "num_tokens"] = float("nan")
+    law = fit("chinchilla", runs)
+    assert "29 of 30" in tiles(runs, law, (), None)
+    assert "num_tokens missing" in excluded(runs, [law])
 
 
 def test_predictions_of_held_out_runs_are_honest(made, planted_runs):
@@ -134,6 +144,16 @@ def test_a_law_that_has_no_best_size_says_so_instead_of_a_plan(planted_runs, tmp
     text = write_report(tmp_path / "r.html", one, fits=[law]).read_text(encoding="utf-8")
     assert "What to train next" not in text
     assert law.law.source in text
+
+
+def test_captions_say_what_is_drawn(planted_runs):
+    plane = fit("chinchilla", planted_runs, starts=0)
+    line = fit("power_floor", planted_runs, x_col="num_tokens", starts=0)
+    assert "Thin lines are learning curves. Points" in captions(plane, True)["frontier"]
+    assert "Thin lines" not in captions(plane, False)["frontier"]
+    assert "lowest losses measured" in captions(line, False)["frontier"]
+    assert "one amount of data" in captions(plane, False)["scaling"]
+    assert captions(line, False)["scaling"] == "Loss against num_tokens; the line is the law."
 
 
 def test_iso_flop_minima_have_their_section(planted_runs, tmp_path):

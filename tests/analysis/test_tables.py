@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.tables import read_table
+from analysis.tables import place, read_table
 
 
 def write(tmp_path, text, name="runs.csv"):
@@ -62,6 +62,28 @@ def test_rows_without_a_usable_value_stay_with_their_reason(tmp_path):
         "num_tokens is inf",
     ]
     assert "left out, loss missing: line 3" in table.attrs["notes"]
+
+
+@pytest.mark.parametrize(
+    ("text", "reasons", "says"),
+    [
+        ("N,D,loss\n,2e7,3\n1e6,,3\n1e6,2e7,3\n", ["", "", ""],
+         "num_params missing: line 2, not used where it is needed"),
+        ("N,D,C,loss\n1e6,,1.2e14,3\n1e6,2e7,,3\n", ["", ""],
+         "num_tokens is flops / (6 num_params): none in line 2"),
+        ("N,D,C,loss\n1e6,,1.2e14,3\n1e6,,1.2e14,3\n", ["", ""],
+         "num_tokens is flops / (6 num_params): the table has none"),
+        ("N,D,loss\n,2e7,3\n,2e7,3\n", ["", ""], "num_tokens is the column 'D'"),
+    ],
+)  # fmt: skip
+def test_a_missing_size_is_derived_or_said(tmp_path, text, reasons, says):
+    table = read_table(write(tmp_path, text))
+    assert table["exclude_reason"].tolist() == reasons
+    assert says in table.attrs["notes"]
+    used = table[table["exclude_reason"] == ""].dropna(axis=1)
+    if {"num_params", "num_tokens"} <= set(used.columns):
+        assert used["num_tokens"].tolist() == pytest.approx([2e7] * len(used))
+        assert used["flops"].tolist() == pytest.approx([1.2e14] * len(used))
 
 
 def test_tokens_come_from_compute_when_there_are_none(tmp_path):
@@ -172,6 +194,43 @@ def test_one_row_in_another_unit_is_named_without_flops(tmp_path, column, factor
     whole = frame.assign(**{column: np.geomspace(1e7, 1e9, 12)})
     again = read_table(write(tmp_path, whole.to_csv(index=False)))
     assert not [n for n in again.attrs["notes"] if "differ" in n]
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "says"),
+    [
+        ("a.csv", "N,D,loss\n1e6,2e7,3\n\n \n1e6,3e7,abc\n", "line 5, column 'loss'"),
+        ("a.csv", "\n# from a paper\n\nN;D;loss\n\n1e6;2e7;abc\n", "line 6, column 'loss'"),
+        ("a.tsv", "N\tD\tloss\n\t\t3\n\n1e6\t3e7\tabc\n", "line 4, column 'loss'"),
+        ("a.jsonl", '{"N": 1}\n\n{"N": "x"}\n', "line 3, column 'N'"),
+        ("a.jsonl", '{"N": 1}\n{"N": 1' + 400 * "0" + "}\n", "line 2: the number 100000000... has"),
+        ("a.jsonl", '{"N": 1' + 5000 * "0" + "}\n", "has 5001 digits"),
+        ("a.jsonl", '{"N": 1}\n' + 100_000 * "[" + "\n", "line 2 is nested too deep"),
+    ],
+)
+def test_a_fault_is_named_by_its_line(tmp_path, name, text, says):
+    with pytest.raises(ValueError, match=says):
+        read_table(write(tmp_path, text, name))
+
+
+def test_lines_are_those_of_the_file_after_empty_ones(tmp_path):
+    table = read_table(write(tmp_path, "N,D,loss\n1e6,2e7,3\n\n1e6,3e7,\n1e6,2e7,3\n"))
+    assert table.attrs["notes"][-2:] == [
+        "left out, loss missing: line 4",
+        "2 rows are equal in every column (lines 2, 5); all kept",
+    ]
+    kept = table[table["loss"].isna()]
+    assert place(kept, 0) == "line 4"
+    kept.attrs = {}
+    assert place(kept, 0) == "row 0"
+
+
+def test_n_and_d_that_are_both_too_large_are_named(tmp_path):
+    (GOOD * {"num_params": 1e9, "num_tokens": 1e9, "flops": 1e18, "loss": 1}).to_csv(
+        tmp_path / "a.csv", index=False
+    )
+    [note] = read_table(tmp_path / "a.csv").attrs["notes"]
+    assert note.startswith("num_params is 3.16e+16 in the median: it looks 1e6 or 1e9 times too")
 
 
 def test_sizes_too_large_by_a_million_are_named(tmp_path):

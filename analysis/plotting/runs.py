@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from itertools import cycle
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -228,7 +229,7 @@ def compared(groups: Mapping[str, tuple[pd.DataFrame, Fit]]) -> Figure:
     with styled():
         figure, axes = new_figure()
         whole = pd.concat([runs for runs, _ in groups.values()])
-        for colour, (label, (runs, fit)) in zip(SERIES, groups.items(), strict=False):
+        for colour, (label, (runs, fit)) in zip(cycle(SERIES), groups.items(), strict=False):
             table, name = used(runs), fit.x_cols[0]
             _curve(axes, table[name], fit, colour, f"{label}: {fit.formula()}", band=False)
             axes.scatter(table[name], table[fit.y_col], color=colour, **_points(whole))

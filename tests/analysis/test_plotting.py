@@ -213,3 +213,9 @@ def test_levels_are_the_distinct_values_or_a_few_of_them():
     many = levels(np.geomspace(1e6, 1e9, 100))
     assert len(many) == 6
     np.testing.assert_allclose(np.diff(np.log(many)), np.diff(np.log(many))[0])
+
+
+def test_every_group_is_drawn_however_many(planted_runs):
+    law = fit("power", planted_runs, x_col="num_params", starts=0)
+    figure = plotting.compared({str(i): (planted_runs, law) for i in range(9)})
+    assert len(figure.axes[0].collections) == len(figure.axes[0].lines) == 9

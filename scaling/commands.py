@@ -38,7 +38,7 @@ def parse_settings(settings: list[str]) -> dict[str, Any]:
     Raises
     ------
     ValueError
-        If an item has no ``=``.
+        If an item has no ``=``, or its value is no YAML.
     """
     import yaml
 
@@ -47,19 +47,26 @@ def parse_settings(settings: list[str]) -> dict[str, Any]:
         key, found, value = item.partition("=")
         if not found or not key:
             raise ValueError(f"--set {item!r} is not KEY=VALUE")
-        parsed[key.strip()] = yaml.safe_load(value)
+        try:
+            parsed[key.strip()] = yaml.safe_load(value)
+        except (yaml.YAMLError, ValueError):
+            raise ValueError(
+                f"--set {item!r}: the value is not YAML: close its brackets and quotes"
+            ) from None
     return parsed
 
 
 def _model(args: argparse.Namespace) -> int:
     from scaling.families import get_family
-    from scaling.families.base import with_preset
+    from scaling.families.base import refuse_both, with_preset
     from scaling.terminal import print_json, print_table
 
     name, _, preset = args.model.partition(":")
     family = get_family(name)
     options = with_preset(family, preset) if preset else {}
-    config = family.resolve({**options, **parse_settings(args.settings)})
+    given = parse_settings(args.settings)
+    refuse_both(family.either, given)
+    config = family.resolve({**options, **given})
     cost = family.cost(config)
     result = {
         "family": family.name,

@@ -12,13 +12,14 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
 from scaling.families import get_family
-from scaling.families.base import cached_cost, option_names, with_preset
+from scaling.families.base import cached_cost, option_names, refuse_both, with_preset
 from scaling.flops import Cost
 from scaling.identity import digest, hashed
 from scaling.names import refuse_unknown
 from scaling.typed import convert, typed
 
 SCHEMA_VERSION = 1
+LARGEST_SEED = 2**63 - 1
 
 
 @dataclass(frozen=True)
@@ -148,6 +149,19 @@ TOP_OPTIONS = ("family", "preset", "seed", "tokens_per_param", "warmup_fraction"
 DEFAULT_DATA = "python-source"
 
 
+def _check_context(spec: RunSpec, info: Any) -> None:
+    """Refuse a context that is longer than the data to train on, or than those held out."""
+    if info.unit != "token":
+        return
+    context = get_family(spec.family).units_per_item(spec.model)
+    for size, what in ((info.train_size, "to train on"), (info.heldout_size, "held out")):
+        if size <= context:
+            raise ValueError(
+                f"context {context} needs {context + 1} tokens; {info.name} has {size} {what}: "
+                "choose a shorter context or more data"
+            )
+
+
 @dataclass(frozen=True)
 class RunSpec:
     """One run, fully resolved; equal specs give equal results.
@@ -205,6 +219,7 @@ class RunSpec:
             info = describe_data(options.get("data", DEFAULT_DATA))
         given = {k: v for k, v in options.items() if k in model_names}
         if model is None:
+            refuse_both(family.either, given)
             base = with_preset(family, preset) if preset else {}
             model = family.resolve({**base, **family.data_options(info), **given})
         elif given or preset:
@@ -238,6 +253,10 @@ class RunSpec:
         chosen["train"]["num_tokens"] = num_tokens
         if warmup_fraction is not None:
             warmup_fraction = convert("float", "warmup_fraction", warmup_fraction)
+            if "warmup_tokens" in chosen["schedule"]:
+                raise ValueError("warmup_fraction sets warmup_tokens: give either, not both")
+            if not 0 <= warmup_fraction <= 1:
+                raise ValueError(f"warmup_fraction {warmup_fraction} is not in [0, 1]")
             chosen["schedule"]["warmup_tokens"] = round(warmup_fraction * num_tokens)
         parts: dict[str, Any] = {part: typed(kind, chosen[part]) for part, kind in PARTS.items()}
         spec = cls(family=family.name, model=model, seed=seed, **parts)
@@ -250,6 +269,7 @@ class RunSpec:
             )
         if train.standardise and info.unit == "token":
             raise ValueError(f"standardise is for examples; data set {info.name!r} has tokens")
+        _check_context(spec, info)
         return spec
 
     def check(self) -> None:
@@ -262,6 +282,7 @@ class RunSpec:
         """
         o, s, t = self.optim, self.schedule, self.train
         for name, value, low, high in (
+            ("seed", self.seed, 0, LARGEST_SEED),
             ("lr", o.lr, 0, math.inf),
             ("weight_decay", o.weight_decay, 0, math.inf),
             ("grad_clip", o.grad_clip, 0, math.inf),
@@ -276,6 +297,7 @@ class RunSpec:
             ("crop_scale", t.crop_scale, 0.01, 1),
             ("colour_jitter", t.colour_jitter, 0, 1),
             ("mixup", t.mixup, 0, math.inf),
+            ("early_stopping", t.early_stopping, 0, math.inf),
             ("curve_tokens", t.curve_tokens, 0, math.inf),
             ("final_tokens", t.final_tokens, 0, math.inf),
         ):

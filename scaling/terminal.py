@@ -33,14 +33,15 @@ def note_once(message: str) -> None:
 
 def print_json(value: Any) -> None:
     """``value`` as one JSON document on stdout; non-finite numbers become ``null``."""
-    print(json.dumps(_finite(value), indent=2))
+    print(json.dumps(finite(value), indent=2))
 
 
-def _finite(value: Any) -> Any:
+def finite(value: Any) -> Any:
+    """``value`` as JSON can hold it: numpy's scalars as Python's, non-finite numbers as None."""
     if isinstance(value, dict):
-        return {str(k): _finite(v) for k, v in value.items()}
+        return {str(k): finite(v) for k, v in value.items()}
     if isinstance(value, list | tuple):
-        return [_finite(v) for v in value]
+        return [finite(v) for v in value]
     if hasattr(value, "item"):
         value = value.item()
     if isinstance(value, float) and not math.isfinite(value):

@@ -6,6 +6,7 @@ integer that the field declares.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from dataclasses import fields
 from functools import cache
@@ -13,6 +14,7 @@ from typing import Any, TypeVar, cast
 
 T = TypeVar("T")
 _EXACT = {"int": int, "bool": bool, "str": str}
+LARGEST_NUMBER = sys.float_info.max
 
 
 def typed(kind: type[T], values: Mapping[str, Any]) -> T:
@@ -38,7 +40,7 @@ def _field_types(kind: Any) -> dict[str, str]:
 def convert(declared: str, name: str, value: Any) -> Any:
     """``value`` as ``int``, ``float``, ``bool`` or ``str``, whichever ``declared`` says."""
     if type(value) is _EXACT.get(declared):
-        return value
+        return finite(name, value) if declared == "int" else value
     if declared == "int":
         number = _number(name, value)
         if number != int(number):
@@ -69,6 +71,19 @@ def _number(name: str, value: Any) -> float | int:
         if hasattr(value, "item"):
             return _number(name, value.item())
         raise ValueError(f"{name} {value!r} is not a number")
-    if isinstance(value, float) and not abs(value) < float("inf"):
-        raise ValueError(f"{name} {value} is not finite")
+    return finite(name, value)
+
+
+def finite(name: str, value: T) -> T:
+    """``value``, a number that is finite and that a float can hold.
+
+    Raises
+    ------
+    ValueError
+        If it is infinite, no number, or a whole number beyond the largest float.
+    """
+    if not -LARGEST_NUMBER <= cast(Any, value) <= LARGEST_NUMBER:
+        if isinstance(value, float):
+            raise ValueError(f"{name} {value} is not finite")
+        raise ValueError(f"{name} is too large: the limit is {LARGEST_NUMBER:.2g}")
     return value

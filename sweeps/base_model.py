@@ -57,6 +57,8 @@ def base_model(document: Document, needs: tuple[str, ...] = ()) -> BaseModel:
     missing = [option for option in needs if option not in known]
     if missing:
         able = [other for other, f in FAMILIES.items() if set(needs) <= set(option_names(f))]
+        if not able:
+            refuse_unknown(missing[0], known, f"{name} option", document.at(("family",)))
         document.refuse(
             ("family",),
             f"family {name} has no {', '.join(missing)}; those that have: {', '.join(able)}",
@@ -65,7 +67,10 @@ def base_model(document: Document, needs: tuple[str, ...] = ()) -> BaseModel:
     if info is None:
         from scaling.data import describe_data
 
-        info = describe_data(shared.get("data", DEFAULT_DATA))
+        try:
+            info = describe_data(shared.get("data", DEFAULT_DATA))
+        except FileNotFoundError as error:
+            document.refuse(("data",), str(error))
     base = with_preset(family, shared["preset"]) if "preset" in shared else {}
     chosen = {key: value for key, value in fixed.items() if key in known}
     return BaseModel(family, {**base, **family.data_options(info), **chosen})

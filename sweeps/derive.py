@@ -99,7 +99,12 @@ class Derivation:
         """
         try:
             result = self.rule.value(facts, self.settings)
-        except (ValueError, OverflowError, ZeroDivisionError) as error:
+        except OverflowError:
+            raise ValueError(
+                f"derive {self.target} by {self.rule.name}: the result is too large: "
+                "take a smaller scale or exponent"
+            ) from None
+        except (ValueError, ZeroDivisionError) as error:
             raise ValueError(f"derive {self.target} by {self.rule.name}: {error}") from None
         if isinstance(result, complex) or not math.isfinite(result):
             raise ValueError(f"derive {self.target} by {self.rule.name}: gives {result}")

@@ -17,7 +17,7 @@ from scaling.flops import Cost
 from scaling.names import refuse_unknown
 from scaling.terminal import note
 from sweeps.base_model import COUNTS, BaseModel, base_model
-from sweeps.document import Document, Where, kind
+from sweeps.document import Document, Where, called, kind
 from sweeps.grid import Options
 from sweeps.screen import distances
 from sweeps.spaces import DISTRIBUTIONS, ORDERS, SPACES, Parameter, Space
@@ -181,7 +181,7 @@ def _compatible(options: Options) -> Options:
 
 def _whole(document: Document, value: Any, where: Where, low: int) -> int:
     if number(document, value, where, low=low) != int(value) or value > MAX_RUNS:
-        document.refuse(where, f"{where[-1]} {value} is not a whole number up to {MAX_RUNS}")
+        document.refuse(where, f"{called(where)} {value} is not a whole number up to {MAX_RUNS}")
     return int(value)
 
 
@@ -266,8 +266,10 @@ def _parameter(document: Document, value: Any, where: Where) -> Parameter:
         document.refuse(where, f"{where[-1]} takes one of {', '.join(DISTRIBUTIONS)}")
     distribution = chosen[0]
     limits, at = keys[distribution], (*where, distribution)
-    if not isinstance(limits, list) or not limits:
+    if not isinstance(limits, list):
         document.refuse(at, f"{distribution} takes a list, not {kind(limits)}")
+    if not limits:
+        document.refuse(at, f"{distribution} is an empty list: give at least one value")
     each = _whole(document, keys.get("each", 0), (*where, "each"), 0)
     step = number(document, keys.get("multiple_of", 0), (*where, "multiple_of"), low=0)
     if distribution == "choices":

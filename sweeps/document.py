@@ -59,17 +59,22 @@ class Document:
 
     def mapping(self, value: Any, where: Where, valid: tuple[str, ...] = ()) -> dict[str, Any]:
         """``value`` as a mapping of names, all of them ``valid`` (any name if that is empty)."""
-        what = where[-1] if where else "a sweep file"
-        if isinstance(what, int):
-            what = f"item {what + 1} of {where[-2]}"
         if not isinstance(value, Mapping):
-            self.refuse(where, f"{what} must be a mapping (key: value), not {kind(value)}")
+            self.refuse(where, f"{called(where)} must be a mapping (key: value), not {kind(value)}")
         for key in value:
             if not isinstance(key, str):
                 self.refuse((*where, key), f"key {key!r} is {kind(key)}, not a name: quote it")
             if valid and key not in valid:
                 refuse_unknown(key, valid, "key", self.at((*where, key)))
         return dict(value)
+
+
+def called(where: Where) -> str:
+    """What stands at a place, in words: its name, or which item of what."""
+    if not where:
+        return "a sweep file"
+    last = where[-1]
+    return f"item {last + 1} of {called(where[:-1])}" if isinstance(last, int) else last
 
 
 def kind(value: Any) -> str:
@@ -136,7 +141,7 @@ class _Reader:
         if node.tag not in _TAGS:
             self.fail(node, f"tag {node.tag!r} is not allowed: write plain values")
         if isinstance(node, yaml.ScalarNode):
-            return self.loader.construct_object(node)
+            return self.scalar(node)
         if id(node) in self.open:
             self.fail(node, "an anchor contains itself")
         self.open.add(id(node))
@@ -154,7 +159,7 @@ class _Reader:
                 continue
             if not isinstance(key_node, yaml.ScalarNode):
                 self.fail(key_node, "a key must be a name")
-            key = self.loader.construct_object(key_node)
+            key = self.scalar(key_node)
             line = key_node.start_mark.line + 1
             if key in first:
                 self.fail(key_node, f"key {key!r} was given before, in line {first[key]}")
@@ -165,6 +170,13 @@ class _Reader:
             key: self.plain(value, (*where, key))
             for key, value in ((self.loader.construct_object(k), v) for k, v in node.value)
         }
+
+    def scalar(self, node: yaml.Node) -> Any:
+        try:
+            return self.loader.construct_object(node)
+        except ValueError:
+            text = node.value if len(node.value) <= 40 else f"{node.value[:40]}..."
+            self.fail(node, f"{text!r} is no date or number that can be read: quote it as a text")
 
     def fail(self, node: yaml.Node, message: str) -> NoReturn:
         raise ValueError(f"{self.source}:{node.start_mark.line + 1}: {message}")

@@ -187,7 +187,8 @@ def makespan(seconds: Iterable[float], workers: int) -> float:
 
     At most 4/3 - 1/(3 workers) of the shortest possible (Graham 1969).
     """
-    busy = [0.0] * workers
-    for duration in sorted(seconds, reverse=True):
+    longest_first = sorted(seconds, reverse=True)
+    busy = [0.0] * min(workers, max(1, len(longest_first)))
+    for duration in longest_first:
         heapq.heapreplace(busy, busy[0] + duration)
     return max(busy)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from scaling.families import get_family
-from scaling.families.base import ModelConfig, cached_cost, option_names, with_preset
+from scaling.families.base import ModelConfig, cached_cost, option_names, refuse_both, with_preset
 from scaling.flops import Cost, tokens_for_flops
 from scaling.spec import DEFAULT_DATA, RunSpec
 from scaling.typed import convert
@@ -75,6 +75,8 @@ def expand(design: Design, *, info: Any = None) -> Expansion:
         try:
             fixed = unsized if any(key in point for key in DATA_SIZES) else design.fixed
             spec, budget = _resolve({**fixed, **point}, design, seeds[0], models)
+        except FileNotFoundError as error:
+            design.document.refuse(("data",), str(error))
         except ValueError as error:
             where = _blame(design, str(error)) or (design.shape, i)
             design.document.refuse(where, f"run {_describe(point)}: {error}")
@@ -180,6 +182,7 @@ class _Models:
 
     def _resolve(self, family_name: str, preset: str | None, data: str, options: Any) -> _Model:
         family = get_family(family_name)
+        refuse_both(family.either, options)
         base = with_preset(family, preset) if preset else {}
         from_data = family.data_options(self.info(data))
         config: ModelConfig = family.resolve({**base, **from_data, **options})

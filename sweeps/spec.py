@@ -10,7 +10,7 @@ from typing import Any
 from scaling.families import FAMILIES, get_family
 from scaling.families.base import option_names
 from scaling.names import refuse_unknown
-from scaling.spec import PARTS, TOP_OPTIONS
+from scaling.spec import LARGEST_SEED, PARTS, TOP_OPTIONS
 from sweeps.constraints import BOUNDS, ON_VIOLATION, QUANTITIES, Constraint
 from sweeps.derive import Derivation, find_rule
 from sweeps.document import Document, Where, kind, read_document
@@ -194,8 +194,11 @@ def _place(document: Document, shape: str, key: str, i: int) -> Where:
 def _seeds(document: Document, block: Any) -> tuple[int, ...]:
     seeds = values(document, block, ("seeds",))
     for i, seed in enumerate(seeds):
-        if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
-            document.refuse(("seeds", i), f"seed {seed!r} is not a whole number from 0")
+        whole = isinstance(seed, int) and not isinstance(seed, bool)
+        if not whole or not 0 <= seed <= LARGEST_SEED:
+            document.refuse(
+                ("seeds", i), f"seed {seed!r} is not a whole number from 0 to {LARGEST_SEED}"
+            )
         if seed in seeds[:i]:
             document.refuse(("seeds", i), f"seed {seed} is listed twice")
     return tuple(seeds)
@@ -241,7 +244,7 @@ def _constraints(document: Document, block: Any) -> tuple[tuple[Constraint, ...]
         for bound, limit in limits.items():
             limits[bound] = number(document, limit, (*at, bound))
             found.append(Constraint(quantity, bound, limit))
-        if limits.get("min", 0) > limits.get("max", float("inf")):
+        if limits.get("min", float("-inf")) > limits.get("max", float("inf")):
             document.refuse(at, f"{quantity} has min {limits['min']:g} above max {limits['max']:g}")
     return tuple(found), action == "error"
 

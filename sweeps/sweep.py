@@ -185,7 +185,9 @@ def check_name(name: Any) -> str:
     ValueError
         If it cannot.
     """
-    if not isinstance(name, str) or not _NAME.fullmatch(name):
+    if name is not None and not isinstance(name, str):
+        raise ValueError(f"sweep name {name!r} cannot name a folder: quote it, to make it a text")
+    if name is None or not _NAME.fullmatch(name):
         raise ValueError(
             f"sweep name {name!r} cannot name a folder: use 1 to 100 letters, digits and ._+=-, "
             "the first a letter or digit"

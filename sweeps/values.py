@@ -6,7 +6,8 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from sweeps.document import Document, Where, kind
+from scaling.typed import finite
+from sweeps.document import Document, Where, called, kind
 
 SPACINGS = ("log", "linear", "range")
 SPACING_KEYS = (*SPACINGS, "round_to")
@@ -35,24 +36,26 @@ def values(document: Document, value: Any, where: Where) -> list[Any]:
         return _spaced(document, value, where)
     if isinstance(value, Mapping):
         document.mapping(value, where, SPACING_KEYS)
-        document.refuse(where, f"{where[-1]} has no spacing: give one of {', '.join(SPACINGS)}")
+        document.refuse(where, f"{called(where)} has no spacing: give one of {', '.join(SPACINGS)}")
     listed = value if isinstance(value, list | tuple) else [value]
     if not listed:
-        document.refuse(where, f"{where[-1]} is an empty list: give at least one value")
+        document.refuse(where, f"{called(where)} is an empty list: give at least one value")
     for i, item in enumerate(listed):
         if item is None or isinstance(item, Mapping):
-            document.refuse((*where, i), f"{where[-1]} must hold values, not {kind(item)}")
+            document.refuse((*where, i), f"{called(where)} must hold values, not {kind(item)}")
     return list(listed)
 
 
 def number(document: Document, value: Any, where: Where, low: float = -math.inf) -> float:
     """``value`` as a finite number of at least ``low``."""
     if isinstance(value, bool) or not isinstance(value, int | float):
-        document.refuse(where, f"{where[-1]} must be a number, not {kind(value)}")
-    if not math.isfinite(value):
-        document.refuse(where, f"{where[-1]} {value} is not finite")
+        document.refuse(where, f"{called(where)} must be a number, not {kind(value)}")
+    try:
+        finite(called(where), value)
+    except ValueError as error:
+        document.refuse(where, str(error))
     if value < low:
-        document.refuse(where, f"{where[-1]} {value:g} is below {low:g}")
+        document.refuse(where, f"{called(where)} {value:g} is below {low:g}")
     return value
 
 
@@ -60,7 +63,7 @@ def _spaced(document: Document, value: Any, where: Where) -> list[Any]:
     keys = document.mapping(value, where, SPACING_KEYS)
     chosen = [key for key in SPACINGS if key in keys]
     if len(chosen) > 1:
-        document.refuse(where, f"{where[-1]} has both {' and '.join(chosen)}: give one")
+        document.refuse(where, f"{called(where)} has both {' and '.join(chosen)}: give one")
     spacing = chosen[0]
     at = (*where, spacing)
     limits = keys[spacing]

@@ -14,6 +14,19 @@ if TYPE_CHECKING:
 
 FEW_FILES = 20  # below this, whole files are too few documents to hold some out
 LONG_FILE = 16 << 20  # bytes; a longer text is cut, for it would be read at once
+TEXTS = ("text", "jsonl", "parquet")
+SOURCES = {**{name: name for name in (*TEXTS, "shards")}, "examples": "from"}
+IMAGES = ("resolution", "fit", "channels", "label_column", "skip_bad")
+BELONGS: dict[str, tuple[str, ...]] = {
+    "field": ("jsonl",),
+    "column": ("parquet", "examples"),
+    "dtype": ("shards",),
+    "blocks": ("text",),
+    "tokenizer": TEXTS,
+    "vocab_size": (*TEXTS, "shards"),
+    **dict.fromkeys(IMAGES, ("examples",)),
+}
+"""Which sources an option is for."""
 
 
 def add_commands(subparsers: Any) -> None:
@@ -102,7 +115,7 @@ def add_commands(subparsers: Any) -> None:
         "--skip-bad", action="store_true", help="go on without images that cannot be decoded"
     )
     prepare.add_argument("--json", action="store_true", help="one JSON document")
-    prepare.set_defaults(run=run_prepare)
+    prepare.set_defaults(run=run_prepare, default=prepare.get_default)
 
 
 def run_list(args: argparse.Namespace) -> int:
@@ -151,6 +164,7 @@ def run_prepare(args: argparse.Namespace) -> int:
 
     if args.name in DATASETS:
         raise ValueError(f"{args.name} is the name of a known data set: choose another")
+    _refuse_strangers(args)
     if args.examples:
         return _prepare_examples(args)
     info = prepare_tokens(
@@ -162,6 +176,22 @@ def run_prepare(args: argparse.Namespace) -> int:
         heldout=0.05 if args.heldout is None else args.heldout,
     )
     return _show(info, args.json)
+
+
+def _refuse_strangers(args: argparse.Namespace) -> None:
+    """Refuse options that the source, or its tokenizer, has no use for."""
+    source = next(name for name in SOURCES if getattr(args, name))
+    for name, sources in BELONGS.items():
+        if source not in sources and getattr(args, name) != args.default(name):
+            option = name.replace("_", "-")
+            named = " and ".join(f"--{SOURCES[other]}" for other in sources)
+            raise ValueError(
+                f"--{option} is for {named}, not for --{SOURCES[source]}: leave it out"
+            )
+    if source in TEXTS and args.tokenizer == "bytes" and args.vocab_size is not None:
+        raise ValueError(
+            f"--vocab-size {args.vocab_size} is for --tokenizer bpe: add that, or leave it out"
+        )
 
 
 def _prepare_examples(args: argparse.Namespace) -> int:

@@ -6,7 +6,7 @@ it. It knows nothing of the trainer. Counting needs no torch; ``build`` imports 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 Options = Mapping[str, Any]
+DEEPEST = 10_000  # blocks: counted one by one in a second or less
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,8 @@ class Family(Protocol):
         Option names beyond the configuration's fields, such as a target ``num_params``.
     presets : dict
         The literature's names, in lower case, with their options.
+    either : tuple of pairs
+        Options of which the first would silently win over the second.
     """
 
     name: ClassVar[str]
@@ -51,6 +54,7 @@ class Family(Protocol):
     config: ClassVar[type[ModelConfig]]
     dials: ClassVar[tuple[str, ...]]
     presets: ClassVar[Mapping[str, Options]]
+    either: ClassVar[tuple[tuple[str, str], ...]]
 
     def __hash__(self) -> int:
         """Families are compared by identity."""
@@ -86,6 +90,13 @@ def check_options(family: Family, options: Options) -> None:
     for name in options:
         if name not in names:
             refuse_unknown(name, names, f"{family.name} option")
+
+
+def refuse_both(pairs: Iterable[tuple[str, str]], options: Options) -> None:
+    """Refuse options of which a pair sets one thing twice."""
+    for first, second in pairs:
+        if first in options and second in options:
+            raise ValueError(f"{first} leaves {second} without effect: give either, not both")
 
 
 def with_preset(family: Family, name: str) -> dict[str, Any]:

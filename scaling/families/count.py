@@ -146,7 +146,10 @@ def _(layer: L.Residual, t: Tally) -> None:
     t.shape, t.field, t.jump = before, field_before, jump_before
     walk(layer.branch, t)
     if t.shape != shape:
-        raise ValueError(f"a residual branch gives {t.shape}, its shortcut {shape}")
+        raise ValueError(
+            f"an even kernel makes {t.shape} of {shape} in a block, which has to keep the side: "
+            "take odd kernels"
+        )
     t.field = max(t.field, field_shortcut)
     if layer.scale is not None:
         t.others += 1 if layer.scalar else _channels(t.shape)

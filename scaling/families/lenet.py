@@ -24,6 +24,7 @@ from scaling.families.vision import (
     round_depth,
     round_width,
     stage_values,
+    whole_tuple,
 )
 from scaling.names import refuse_unknown
 from scaling.typed import convert
@@ -64,7 +65,7 @@ class LeNetConfig(VisionConfig):
         stage_values(self, ("widths",))
         if self.head_widths:
             stage_values(self, ("head_widths",))
-        paddings = tuple(convert("int", "paddings", padding) for padding in self.paddings)
+        paddings = whole_tuple("paddings", self.paddings)
         object.__setattr__(self, "paddings", paddings)
         if len(paddings) != len(self.widths) or min(paddings) < 0:
             raise ValueError(
@@ -104,8 +105,8 @@ class LeNet(VisionFamily):
         options = dict(options)
         resolution = convert("int", "resolution", options.get("resolution", 32))
         half = convert("int", "kernel", options.get("kernel", 5)) // 2
-        widths = options.get("widths", LeNetConfig.widths)
-        if "paddings" not in options and isinstance(widths, list | tuple):
+        widths = whole_tuple("widths", options.get("widths", LeNetConfig.widths))
+        if "paddings" not in options:
             first, rest = (half, half) if resolution < 28 else (half * (resolution < 32), 0)
             options["paddings"] = (first, *(rest,) * (len(widths) - 1))
         config: LeNetConfig = super().configure(options)

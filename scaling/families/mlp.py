@@ -10,6 +10,7 @@ from scaling.families.base import ModelConfig, Options
 from scaling.families.layers import Act, Dropout, Flatten, Layer, Linear, Network, Norm
 from scaling.families.vision import (
     LARGEST,
+    TARGET_OR_WIDTH,
     TARGETS,
     VisionFamily,
     round_depth,
@@ -71,6 +72,7 @@ class MLP(VisionFamily):
     name: ClassVar[str] = "mlp"
     config: ClassVar[type[Any]] = MLPConfig
     dials: ClassVar[tuple[str, ...]] = ("depth_multiplier", "width_multiplier", *TARGETS)
+    either: ClassVar[tuple[tuple[str, str], ...]] = TARGET_OR_WIDTH
     presets: ClassVar[Mapping[str, Options]] = {}
 
     def data_options(self, info: Any) -> dict[str, Any]:

@@ -91,7 +91,7 @@ class ResNet(VisionFamily):
         if not bottleneck:
             options["groups"] = 1
         stages = len(depths) if isinstance(depths, list | tuple) else 1
-        options.setdefault("widths", (WIDE if bottleneck else BASIC)[:stages])
+        options.setdefault("widths", WIDE if bottleneck else BASIC)
         groups = convert("int", "groups", options["groups"])
         if "inner_widths" not in options:
             over = (4 if groups == 1 else 2) if bottleneck else 1

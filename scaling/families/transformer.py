@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from scaling.families.base import ModelConfig, Options, check_options
+from scaling.families.base import DEEPEST, ModelConfig, Options, check_options
 from scaling.flops import Cost, Unit, nearest_size
 from scaling.typed import convert, typed
 
@@ -19,6 +19,16 @@ if TYPE_CHECKING:
     from torch import nn
 
 WIDTH_MULTIPLE = 8
+
+LARGEST = 1_000_000
+SIZES = ("width", "heads", "head_dim", "mlp_width", "vocab_size", "context", "base_width")
+LIMITS = {
+    "depth": (1, DEEPEST),
+    **dict.fromkeys(SIZES, (1, LARGEST)),
+    **dict.fromkeys(("aspect", "mlp_ratio"), (1 / LARGEST, LARGEST)),
+    "num_params": (1, 1e13),
+}
+"""What options may be: nothing larger is meant, and all of it is counted in a moment."""
 
 MANY_HEADS = 8
 """Heads from which on a target size is met by heads of equal width, as kernels and ladders want."""
@@ -95,10 +105,15 @@ def _one_of(name: str, value: str, valid: tuple[str, ...]) -> None:
 
 def default_heads(width: int, head_dim: int = 32) -> int:
     """The most heads of even width at least ``head_dim`` that divide ``width`` (else 1)."""
-    for heads in range(max(1, width // head_dim), 0, -1):
-        if width % heads == 0 and width // heads % 2 == 0:
-            return heads
-    return 1
+    small = (i for i in range(1, math.isqrt(width) + 1) if width % i == 0)
+    divisors = (d for i in small for d in (i, width // i))
+    return max((d for d in divisors if d * head_dim <= width and width // d % 2 == 0), default=1)
+
+
+def _check_limits(options: Options) -> None:
+    for name, (low, high) in LIMITS.items():
+        if name in options and not low <= convert("float", name, options[name]) <= high:
+            raise ValueError(f"{name} {options[name]} is not in [{low:g}, {high:g}]")
 
 
 class Transformer:
@@ -114,6 +129,11 @@ class Transformer:
     unit: ClassVar[Unit] = "token"
     config: ClassVar[type[ModelConfig]] = TransformerConfig
     dials: ClassVar[tuple[str, ...]] = ("num_params", "aspect", "head_dim", "mlp_ratio")
+    either: ClassVar[tuple[tuple[str, str], ...]] = (
+        ("width", "aspect"),
+        ("heads", "head_dim"),
+        ("mlp_width", "mlp_ratio"),
+    )
     presets: ClassVar[Mapping[str, Options]] = {
         # Radford et al. 2019, table 2: width, depth, heads; rotary here, so no position table.
         f"gpt2-{label}": {
@@ -142,6 +162,7 @@ class Transformer:
             For an unknown option, an impossible shape, or no size at all.
         """
         check_options(self, options)
+        _check_limits(options)
         chosen = dict(options)
         target = chosen.pop("num_params", None)
         aspect = convert("float", "aspect", chosen.pop("aspect", 32))
@@ -163,6 +184,7 @@ class Transformer:
         depth = convert("int", "depth", chosen["depth"])
         rounded = WIDTH_MULTIPLE * max(1, round(aspect * depth / WIDTH_MULTIPLE))
         width = convert("int", "width", chosen.get("width", rounded))
+        _check_limits({"width": width})
         return shape(depth, width)
 
     def _nearest(self, target: float, aspect: float, step: int, shape: Any) -> TransformerConfig:

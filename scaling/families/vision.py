@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
-from scaling.families.base import ModelConfig, Options, cached_cost, check_options
+from scaling.families.base import DEEPEST, ModelConfig, Options, cached_cost, check_options
 from scaling.families.count import count
 from scaling.families.layers import Network
 from scaling.flops import Cost, Unit
@@ -21,10 +21,10 @@ C = TypeVar("C", bound="VisionConfig")
 SMALL = 64  # pixels: below, stems keep the resolution unless told otherwise
 SMALLEST_SIDE = 4  # positions a side that strides of small networks leave to the last stage
 LARGEST = 100_000  # channels of a stage: nothing larger is meant
-DEEPEST = 10_000  # blocks: counted one by one in a second or less
 LARGEST_MULTIPLIER = 1000.0
 MULTIPLIERS = ("depth_multiplier", "width_multiplier", "resolution_multiplier")
 TARGETS = ("num_params", "flops_forward")
+TARGET_OR_WIDTH = tuple((target, "width") for target in TARGETS)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,6 +81,7 @@ class VisionFamily(ABC):
     config: ClassVar[type[Any]]
     dials: ClassVar[tuple[str, ...]] = (*MULTIPLIERS, *TARGETS)
     presets: ClassVar[Mapping[str, Options]]
+    either: ClassVar[tuple[tuple[str, str], ...]] = ()
 
     def configure(self, options: dict[str, Any]) -> Any:
         """The configuration for options other than the common dials."""

@@ -22,8 +22,10 @@ from scaling.families.layers import (
     ToTokens,
 )
 from scaling.families.vision import (
+    LARGEST,
     MULTIPLIERS,
     SMALL,
+    TARGET_OR_WIDTH,
     TARGETS,
     VisionConfig,
     VisionFamily,
@@ -137,6 +139,7 @@ class ViT(VisionFamily):
     name: ClassVar[str] = "vit"
     config: ClassVar[type[Any]] = ViTConfig
     dials: ClassVar[tuple[str, ...]] = ("sovit_compute", *MULTIPLIERS, *TARGETS)
+    either: ClassVar[tuple[tuple[str, str], ...]] = TARGET_OR_WIDTH
     presets: ClassVar[Mapping[str, Options]] = {
         **{
             f"{size}{patch}": {
@@ -228,6 +231,8 @@ class ViT(VisionFamily):
 
 def nearest_heads(width: int, wanted: float) -> int:
     """Of the divisors of ``width``, the one nearest in ratio to ``wanted``."""
+    if not 1 <= width <= LARGEST:
+        raise ValueError(f"width {width} is not within [1, {LARGEST}]")
     divisors = (heads for heads in range(1, width + 1) if width % heads == 0)
     return min(divisors, key=lambda heads: max(heads / wanted, wanted / heads))
 

@@ -184,6 +184,14 @@ def test_logs_takes_the_beginning_of_an_id_or_a_name(done, capsys):
     assert "0 runs of 'tiny' match 'nobody'" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("lines", ["-2", "0", "few"])
+def test_a_tail_of_a_log_has_a_line_at_least(lines, capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(["logs", "tiny", "0", "--tail", lines])
+    assert stop.value.code == 2
+    assert f"--tail: '{lines}' is not a whole number from 1" in capsys.readouterr().err
+
+
 def test_sync_finds_all_there_and_says_what_is_missing(done, capsys):
     assert main(["sync", "tiny"]) == 0
     assert "2 runs are complete" in capsys.readouterr().out

@@ -397,6 +397,21 @@ def test_an_unknown_sweep_is_named_with_those_that_there_are(place):
         sweep_status("other")
 
 
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", r"sweep.jsonl has no runs: remove it and submit the sweep again"),
+        ('{"run_id": "a"}\n{"run_id"', r"sweep.jsonl:2: not JSON .*: remove it"),
+        ("[1]", r"sweep.jsonl:1: not a run: remove it"),
+    ],
+)
+def test_a_damaged_sweep_is_named_by_file_and_line(place, home, text, message):
+    place.sweep("a")
+    (Store.at(home).sweep_dir("s") / "sweep.jsonl").write_text(text)
+    with pytest.raises(ValueError, match=message):
+        place.states()
+
+
 def test_ten_thousand_runs_take_less_than_two_seconds(home):
     store = Store.at(home)
     lines = []

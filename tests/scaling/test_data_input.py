@@ -62,6 +62,12 @@ def files(tmp_path, monkeypatch) -> Path:
         ("--shards big.bin --dtype uint16 --vocab-size 999", "token 999 at 2 is not below"),
         ("--shards short.bin --dtype uint16 --vocab-size 9", "3 bytes are no whole number"),
         ("--text one.txt --heldout 0.9", "heldout 0.9 must be above 0 and at most 0.5"),
+        ("--text one.txt --vocab-size 300", "--vocab-size 300 is for --tokenizer bpe: add that"),
+        ("--text one.txt --resolution 8", "--resolution is for --from, not for --text: leave it"),
+        ("--text one.txt --field body", "--field is for --jsonl, not for --text"),
+        ("--jsonl field.jsonl --label-column x", "--label-column is for --from, not for --jsonl"),
+        ("--shards big.bin --column x", "--column is for --parquet and --from, not for --shards"),
+        ("--from one.txt --tokenizer bpe", "--tokenizer is for --text and .* not for --from"),
         ("--text one.txt --tokenizer bpe --vocab-size 9", "vocab_size 9 must be 257"),
     ],
 )

@@ -120,6 +120,7 @@ def test_a_configuration_survives_json():
         ({**NARROW, "strides": [1, 2]}, "strides 2"),
         ({"depths": [1, 0], "widths": [8, 8]}, r"not within \[1"),
         ({"depths": 3, "widths": [8]}, "not a list"),
+        ({"kernels": [3, 2, 5, 3, 5, 5, 3]}, "an even kernel .*: take odd kernels"),
         ({"stem": "medium"}, "imagenet, small"),
         ({"resolution": 8, "stem": "imagenet"}, "resolution 8 is too small"),
         ({"drop_path": 1}, r"drop_path 1.* not in \[0, 1\)"),

@@ -119,6 +119,8 @@ def test_a_configuration_survives_json():
         ({"resolution": 8, "patch": 16}, "resolution 8 is too small"),
         ({"sovit_compute": 0}, "sovit_compute 0 is not in"),
         ({"depth": 0}, "depth 0 is below 1"),
+        ({"width": 0}, r"width 0 is not within \[1, 100000\]"),
+        ({"width": 99999999977}, r"width 99999999977 is not within \[1, 100000\]"),
         ({"headz": 3}, "heads"),
     ],
 )

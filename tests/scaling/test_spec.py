@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from scaling.data.info import DataInfo
 from scaling.families.transformer import TransformerConfig
 from scaling.spec import RunSpec
 
-INFO = SimpleNamespace(name="corpus", fingerprint="0123456789abcdef", vocab_size=256)
+INFO = DataInfo("corpus", "0123456789abcdef", "token", 10**7, 10**6, vocab_size=256)
 BASE = {"depth": 2, "width": 32, "num_tokens": 1 << 16, "lr": 0.005}
 
 
@@ -137,6 +137,17 @@ def test_tokens_per_param_counts_all_parameters():
         ({"vocab_size": 100}, "below the data's 256"),
         ({"family": "transfomer"}, "did you mean 'transformer'"),
         ({"tokens_per_param": 20}, "give either"),
+        ({"warmup_fraction": 0.1, "warmup_tokens": 100}, "give either"),
+        ({"aspect": 16}, "width leaves aspect without effect: give either"),
+        ({"heads": 1, "head_dim": 32}, "heads leaves head_dim without effect"),
+        ({"mlp_width": 64, "mlp_ratio": 2}, "mlp_width leaves mlp_ratio without effect"),
+        ({"warmup_fraction": 1.5}, r"warmup_fraction 1.5 is not in \[0, 1\]"),
+        ({"early_stopping": -1}, r"early_stopping -1 is not in \[0, inf\]"),
+        ({"seed": 2**63}, r"seed 9223372036854775808 is not in \[0, 9223372036854775807\]"),
+        ({"seed": -1}, "seed -1 is not in"),
+        ({"lr": 10**400}, "lr is too large: the limit is"),
+        ({"seed": 10**400}, "seed is too large: the limit is"),
+        ({"context": 10**6}, "context 1000000 needs 1000001 tokens; corpus has 1000000 held out"),
         ({"num_params": 1e5}, "give either"),
         ({"preset": "gpt3"}, "unknown transformer preset"),
         ({"tied": "maybe"}, "neither true nor false"),
@@ -146,6 +157,12 @@ def test_tokens_per_param_counts_all_parameters():
 def test_bad_options_are_refused_with_a_remedy(options, message):
     with pytest.raises(ValueError, match=message):
         resolve(**options)
+
+
+def test_an_option_beside_a_preset_that_has_its_rival_is_no_mistake():
+    preset = {"preset": "gpt2-124m", "num_tokens": 1 << 16, "lr": 0.005}
+    spec = RunSpec.resolve(info=INFO, **preset, head_dim=32, vocab_size=50257)
+    assert spec.model.heads == 12
 
 
 @pytest.mark.parametrize("missing", ["lr", "num_tokens", "depth"])

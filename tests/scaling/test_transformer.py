@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from torch.utils.flop_counter import FlopCounterMode
 
 from scaling.families import get_family
+from scaling.families.transformer import default_heads
 
 FAMILY = get_family("transformer")
 SHAPES = [
@@ -111,6 +112,33 @@ def test_depth_dial_sets_width_and_heads():
     assert FAMILY.resolve({"depth": 4, "aspect": 64}).width == 256
 
 
+@given(st.integers(1, 5000), st.integers(1, 80))
+def test_heads_are_the_most_that_fit(width, head_dim):
+    fitting = (h for h in range(1, width + 1) if width % h == 0 and width // h % 2 == 0)
+    assert default_heads(width, head_dim) == max(
+        (h for h in fitting if width // h >= head_dim), default=1
+    )
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"depth": 2, "width": 99999999977}, r"width 99999999977 is not in \[1, 1e\+06\]"),
+        ({"depth": 2, "width": 1e300}, "width 1e.300 is not in"),
+        ({"depth": 2, "width": -5}, "width -5 is not in"),
+        ({"depth": 1e9}, r"depth 1000000000.0 is not in \[1, 10000\]"),
+        ({"depth": 9999, "aspect": 1e5}, "width 999900000 is not in"),
+        ({"depth": 2, "head_dim": 0}, "head_dim 0 is not in"),
+        ({"depth": 2, "context": 10**400}, "context is too large"),
+        ({"num_params": 1e18}, r"num_params 1e\+18 is not in \[1, 1e\+13\]"),
+        ({"num_params": 0}, "num_params 0 is not in"),
+    ],
+)
+def test_absurd_sizes_are_refused_at_once(options, message):
+    with pytest.raises(ValueError, match=message):
+        FAMILY.resolve(options)
+
+
 def test_impossible_target_names_the_nearest():
     with pytest.raises(ValueError, match="out of reach: the nearest model has"):
         FAMILY.resolve({"num_params": 100})
@@ -150,12 +178,11 @@ def test_rotary_attention_depends_on_relative_position_only():
 
 def _coordinate_change(width: int, parametrisation: str) -> float:
     """Mean change of the hidden state after three Adam steps (Yang et al. 2022, fig. 5)."""
-    from types import SimpleNamespace
-
+    from scaling.data.info import DataInfo
     from scaling.optim import make_optimizer
     from scaling.spec import RunSpec
 
-    info = SimpleNamespace(name="x", fingerprint="0" * 16, vocab_size=64)
+    info = DataInfo("x", "0" * 16, "token", 10**6, 10**5, vocab_size=64)
     spec = RunSpec.resolve(
         info=info,
         depth=2,

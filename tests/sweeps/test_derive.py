@@ -85,7 +85,7 @@ def test_aspect_and_power():
             "lr",
             sized(1, 1e300),
             {"of": "num_tokens", "exponent": 9},
-            "derive lr by power",
+            "derive lr by power: the result is too large",
         ),
     ],
 )

@@ -184,6 +184,14 @@ def test_a_group_width_that_does_not_divide_is_fixed_and_said(capsys):
             "5 is no multiple of 8",
         ),
         (
+            {"space": {"parameters": {"foo": {"uniform": [1, 2]}}}, "models": 3},
+            "unknown anynet option 'foo': .*valid: activation",
+        ),
+        (
+            {"space": {"parameters": {"widths": {"choices": []}}}, "models": 3},
+            "choices is an empty list: give at least one value",
+        ),
+        (
             {"space": {"parameters": {"widths": {"power2": [3, 8]}}}, "models": 3},
             "3 is no power of two",
         ),

@@ -105,6 +105,11 @@ def test_rates_are_interpolated_as_numpy_does(points, size):
     assert math.log(rate.at(size)) == pytest.approx(np.interp(np.log(size), x, y), rel=1e-9)
 
 
+def test_workers_beyond_the_runs_cost_nothing():
+    assert makespan([3.0, 1.0], 10**9) == 3.0
+    assert makespan([], 10**9) == 0.0
+
+
 def test_workers_devices_and_price(info):
     sweep = Sweep.of("x", [spec_of(info, seed=seed) for seed in range(4)])
     second = Prices(flops_per_second=sweep.flops / 4, price_per_hour=3600.0, watts=1000, pue=1)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sweeps.document import Document
+from sweeps.document import Document, parse_document
 from sweeps.expand import expand
 from sweeps.spec import design
 from sweeps.sweep import Sweep
@@ -18,6 +18,14 @@ GRID = """
     fixed: {depth: 2, context: 64, lr: 0.01}
     grid: {product: {width: [16, 32], num_tokens: [1e5, 2e5]}}
 """
+
+RUNS = """\
+name: x
+fixed: {depth: 1, lr: 0.01, num_tokens: 1e5}
+runs:
+"""
+BIG = "9" * 400
+DRAWN = "design_space: {space: anynetx-a, models: 1}"
 
 
 def training_flops(depth, width, context, vocab=256):
@@ -266,6 +274,26 @@ def test_memory_counts_weights_gradients_adam_and_activations(expanded):
         ),
         (GRID + "    seeds: [0, 0]\n", "seed 0 is listed twice"),
         (GRID + "    seeds: [-1]\n", "seed -1 is not a whole number from 0"),
+        (
+            GRID + f"    seeds: [{2**63}]\n",
+            f"seed {2**63} is not a whole number from 0 to {2**63 - 1}",
+        ),
+        (RUNS + "- {seed: -1}\n", r"sweep.yaml:4: .*seed -1 is not in \[0, 9223372036854775807\]"),
+        (RUNS + f"- {{seed: {2**63}}}\n", f"seed {2**63} is not in"),
+        (RUNS + f"- {{lr: {BIG}}}\n", r"lr is too large: the limit is 1.8e\+308"),
+        (RUNS + "- {warmup_fraction: 1.5}\n", r"warmup_fraction 1.5 is not in \[0, 1\]"),
+        (RUNS + "- {warmup_fraction: -0.1}\n", r"warmup_fraction -0.1 is not in \[0, 1\]"),
+        (RUNS + "- {early_stopping: -1}\n", r"early_stopping -1 is not in \[0, inf\]"),
+        (
+            RUNS + "- {context: 1000000}\n",
+            "needs 1000001 tokens; corpus has 1000000 held out: choose",
+        ),
+        (RUNS + "- {width: 64, aspect: 3}\n", "width leaves aspect without effect: give either"),
+        (
+            RUNS + "- {family: mlp, data: digits, width: 9, num_params: 1e4}\n",
+            "num_params leaves width without effect: give either",
+        ),
+        ("name: on\nruns: [{}]\n", "sweep.yaml:1: sweep name True cannot name a folder: quote it"),
         (GRID + "    derive: {lr: step-law}\n", "lr is set and derived"),
         (GRID + "    derive: {eps: {scale: 1}}\n", "derive eps has no rule"),
         (GRID + "    derive: {eps: nope}\n", "sweep.yaml:5: unknown rule 'nope'"),
@@ -300,6 +328,22 @@ def test_memory_counts_weights_gradients_adam_and_activations(expanded):
         (GRID + "    constraints: {flops: {}}\n", "flops has no bound"),
         (GRID + "    constraints: {flops: {max: a}}\n", "max must be a number"),
         (GRID + "    constraints: {flops: {min: 2, max: 1}}\n", "min 2 above max 1"),
+        (GRID + "    constraints: {flops: {max: -5}}\n", "sweep.yaml:5: .*leave no run"),
+        (GRID + f"    constraints: {{flops: {{max: {BIG}}}}}\n", "sweep.yaml:5: max is too large"),
+        (GRID + f"    resources: {{minutes: {BIG}}}\n", "sweep.yaml:5: .*minutes is too large"),
+        (GRID + f"    estimate: {{workers: {BIG}}}\n", "sweep.yaml:5: workers is too large"),
+        (
+            GRID + f"    derive: {{eps: {{rule: power, of: width, exponent: 1, scale: {BIG}}}}}\n",
+            "sweep.yaml:5: scale is too large",
+        ),
+        (
+            GRID + "    derive: {eps: {rule: power, of: width, exponent: 1000, scale: 1}}\n",
+            "sweep.yaml:5: .*the result is too large: take a smaller scale or exponent",
+        ),
+        (
+            "name: x\nisoflop: {budgets: [-1e9], sizes: [1]}\n",
+            "item 1 of budgets -1e.09 is below 1",
+        ),
         (GRID + "    constraints: {on_violation: stop}\n", "'stop' is not drop or error"),
         (
             GRID + "    constraints: {num_params: {max: 20000}, on_violation: error}\n",
@@ -319,6 +363,15 @@ def test_memory_counts_weights_gradients_adam_and_activations(expanded):
 def test_refused_with_place_and_remedy(expanded, text, message):
     with pytest.raises(ValueError, match=message):
         expanded(text)
+
+
+@pytest.mark.usefixtures("home")
+@pytest.mark.parametrize("shape", ["grid: {product: {width: 8}}", DRAWN])
+def test_data_that_are_not_there_are_named_at_their_line(shape):
+    text = f"name: x\nfamily: anynet\ndata: nope\nfixed: {{num_tokens: 9}}\n{shape}\n"
+    text = text.replace("anynet", "transformer") if "grid" in shape else text
+    with pytest.raises(ValueError, match=r"sweep.yaml:3: no data set 'nope'"):
+        expand(design(parse_document(text, "sweep.yaml")))
 
 
 def test_too_many_runs(info):

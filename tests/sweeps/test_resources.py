@@ -28,6 +28,11 @@ def test_later_rules_win_from_their_size_on_and_settings_over_all():
     assert {told.of(size).minutes for size in (10, 1e6, 2e9)} == {30}
 
 
+@pytest.mark.parametrize("device", ["auto", "cpu", "cuda", "cuda:3", "mps"])
+def test_devices_that_torch_knows(device):
+    assert Resources.from_dict({"device": device}).device == device
+
+
 def test_resources_survive_json():
     resources = Resources.from_dict(
         {"setup": ["module load cuda"], "sbatch": {"exclusive": True}, "memory": "32GB"}
@@ -59,6 +64,8 @@ def test_the_margin_is_a_tenth_of_the_limit_between_twenty_seconds_and_two_minut
         ({"memory": "32"}, "memory '32' is no amount: write it as 32GB"),
         ({"memory": 32}, "memory 32 is not a name"),
         ({"nodes": 0}, "nodes 0 is below 1"),
+        ({"workers": 0}, "workers 0 is below 1: leave it out for --workers"),
+        ({"device": "tpu"}, "device 'tpu' is none of auto, cpu, cuda, cuda:N, mps"),
         ({"minutes": "soon"}, "minutes 'soon' is not a number"),
         ({"minutes": 0}, "minutes 0.0 is not above 0"),
         ({"setup": [1]}, "setup must be a list of shell lines"),

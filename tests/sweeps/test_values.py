@@ -65,6 +65,7 @@ def test_rounding_gives_multiples_each_once():
         ({"log": 5}, r"log takes \[low, high, count\], not 5"),
         ({"log": [0, 2, 3]}, r"log needs numbers above 0, not \[0, 2\]"),
         ({"log": [1, "b", 3]}, "must be a number, not a text"),
+        ({"log": [1, 10**400, 3]}, "item 2 of log is too large"),
         ({"log": [1, True, 3]}, "must be a number, not true/false"),
         ({"log": [1, float("inf"), 3]}, "is not finite"),
         ({"log": [1, 2, 2.5]}, "count 2.5 is not a whole number"),

@@ -138,10 +138,11 @@ def submit(
     store = Store.at(root)
     uri = tracking_uri or store.tracking_uri
     ends = _runs_to_do(store, sweep, rerun, only)
-    if on == "slurm" and rerun != "all":
+    if on == "slurm":
         from cluster import remote
 
-        taken = remote.have_own_jobs(store, sweep.name, release=not dry_run).intersection(ends)
+        have_own = remote.have_own_jobs(store, sweep.name, release=not dry_run)
+        taken = have_own.intersection(ends) if rerun != "all" else set()
         if taken:
             note(f"{len(taken)} runs have a job of their own in SLURM already: it does them")
         ends = {run_id: count for run_id, count in ends.items() if run_id not in taken}
@@ -153,8 +154,6 @@ def submit(
     submission = Submission(sweep.name, chosen, skipped)
     plan = None
     if on == "slurm":
-        from cluster import remote
-
         plan = remote.plan(sweep, longest_first, rules, workers)
     if dry_run:
         return submission

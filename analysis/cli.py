@@ -1,6 +1,6 @@
 """The commands of ``analysis``: runs, fit, isoflop, plan, backtest, plot, report, compound, ...
 
-Only arguments are described here; what a command does is in :mod:`analysis.commands`.
+Only arguments are described here; what a command does is in :mod:`analysis.commands.fit`.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import Any
 
-from scaling.energy import PUE
+from scaling.base import PUE
 
 KINDS = (
     "frontier", "curves", "scaling", "isoflop", "residuals", "plan", "profile", "cloud", "funnel"
@@ -162,7 +162,7 @@ def _command(subparsers: Any, name: str, help: str, json: bool = True) -> argpar
         parser.add_argument("--json", action="store_true", help="one JSON document on stdout")
 
     def run(args: argparse.Namespace) -> int:
-        return int(getattr(import_module("analysis.commands"), name)(args))
+        return int(getattr(import_module("analysis.commands.fit"), name)(args))
 
     parser.set_defaults(run=run, parser=parser)
     return parser

@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 
 from analysis import load_runs
-from analysis.backtest import Backtest, backtest
+from analysis.forecasts.backtest import Backtest, backtest
 
 DATA = Path(__file__).parents[1] / "tests" / "published" / "data"
 CURVES = {

@@ -29,16 +29,16 @@ import torch
 from PIL import Image
 from torch.nn import functional as F
 
-from scaling.data.ahead import Ahead
-from scaling.data.examples import ExampleData, open_examples
+from scaling.data.batches.examples import ExampleData, open_examples
+from scaling.data.images.labelled import source_of
+from scaling.data.images.pictures import decode
+from scaling.data.images.prepare_labelled import prepare_labelled
 from scaling.data.info import DataInfo
-from scaling.data.labelled import source_of
-from scaling.data.loader import Batch, Loader
-from scaling.data.pictures import decode
-from scaling.data.prepare_labelled import prepare_labelled
 from scaling.families import get_family
 from scaling.families.base import with_preset
 from scaling.spec import TrainSpec
+from scaling.training.ahead import Ahead
+from scaling.training.loader import Batch, Loader
 
 WARM_UP = 3  # steps that are not counted
 PLAIN = TrainSpec(num_tokens=1, batch_size=128)

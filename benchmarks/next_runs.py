@@ -15,8 +15,8 @@ import numpy as np
 import pandas as pd
 
 from analysis import LAWS, fit
-from analysis.allocation import optimal
-from analysis.next_runs import next_runs
+from analysis.compute.next_runs import next_runs
+from analysis.laws.optimum import optimal
 
 TRUTH = np.array([1.81686, 482.0, 2085.4, 0.34781, 0.36585])
 LAW = LAWS["chinchilla"]

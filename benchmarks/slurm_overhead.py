@@ -16,13 +16,13 @@ import threading
 import time
 from pathlib import Path
 
-from cluster import remote
-from cluster.launch import _write_sweep
-from cluster.status import sweep_status
-from cluster.tasks import make_tasks
-from scaling.journal import end, read_journal
+from cluster.launch import slurm as remote
+from cluster.launch.submit import _write_sweep
+from cluster.status.sweep import sweep_status
+from cluster.work.tasks import make_tasks
+from scaling.base import Store
+from scaling.run.journal import end, read_journal
 from scaling.spec import RunSpec
-from scaling.store import Store
 from sweeps.resources import ResourceRules
 from sweeps.sweep import Sweep
 

@@ -17,10 +17,10 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from cluster.queue import Queue
-from cluster.status import sweep_status
-from scaling.journal import JOURNAL, STATE
-from scaling.store import Store
+from cluster.status.sweep import sweep_status
+from cluster.work.submission import Queue
+from scaling.base import Store
+from scaling.run.journal import JOURNAL, STATE
 
 JOBS = 1000
 MIX = {"done": 60, "failed": 8, "diverged": 2, "running": 5, "killed": 2}  # percent; rest queued

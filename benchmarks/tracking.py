@@ -18,10 +18,10 @@ import time
 from pathlib import Path
 
 from cluster import submit
-from cluster.ship import ship_sweep
-from scaling.journal import end, read_journal
+from cluster.tracking.shipper import ship_sweep
+from scaling.base import Store
+from scaling.run.journal import end, read_journal
 from scaling.spec import RunSpec
-from scaling.store import Store
 from sweeps.sweep import Sweep
 
 

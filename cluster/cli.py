@@ -132,9 +132,9 @@ def _submit(args: argparse.Namespace) -> int:
 
 
 def _retry(args: argparse.Namespace) -> int:
-    from cluster.queue import read_queues
-    from cluster.status import read_rows
-    from scaling.store import Store
+    from cluster.work import read_queues
+    from scaling.base import Store
+    from scaling.run import read_rows
     from sweeps import load_sweep
 
     name, store = _name(args.sweep), Store.at(args.root)
@@ -154,9 +154,9 @@ def _broken_by(name: str, root: str | None, causes: list[str]) -> set[str]:
     """The runs that one of ``causes`` broke and that a retry may mend."""
     from collections import Counter
 
-    from cluster.failures import NAMES
     from cluster.status import sweep_status
-    from scaling.names import refuse_unknown
+    from cluster.work import NAMES
+    from scaling.base import refuse_unknown
 
     for cause in causes:
         if cause not in NAMES:
@@ -185,8 +185,8 @@ def _launch(
 ) -> int:
     from cluster.launch import submit
     from cluster.status import sweep_status
-    from scaling.terminal import print_json
-    from sweeps.resources import parse_settings
+    from scaling.base import print_json
+    from sweeps import parse_settings
 
     submission = submit(
         sweep,
@@ -214,7 +214,7 @@ def _launch(
 
 
 def _print_plan(sweep: Sweep, submission: Submission) -> None:
-    from scaling.terminal import print_table
+    from scaling.base import print_table
 
     entries = {entry.run_id: entry for entry in sweep}
     columns = ("run_id", "name", "num_params", "num_tokens", "flops")
@@ -225,8 +225,7 @@ def _print_plan(sweep: Sweep, submission: Submission) -> None:
 
 
 def _print_submission(sweep: Sweep, submission: Submission, root: str | None) -> None:
-    from cluster.status import sweep_status
-    from cluster.view import summary
+    from cluster.status import summary, sweep_status
 
     status = sweep_status(sweep.name, root)
     print(f"{len(submission.submitted)} runs submitted, {len(submission.skipped)} left out")
@@ -239,9 +238,8 @@ def _print_submission(sweep: Sweep, submission: Submission, root: str | None) ->
 
 
 def _status(args: argparse.Namespace) -> int:
-    from cluster.status import sweep_status
-    from cluster.view import print_status
-    from scaling.terminal import note, print_json
+    from cluster.status import print_status, sweep_status
+    from scaling.base import note, print_json
 
     name = _name(args.sweep)
     if args.watch:
@@ -262,22 +260,22 @@ def _status(args: argparse.Namespace) -> int:
 def _watch(name: str, root: str | None) -> SweepStatus:
     import threading
 
-    from cluster.live import watch
-    from scaling.store import Store
+    from cluster.status import watch
+    from scaling.base import Store
 
     return watch(Store.at(root), name, threading.Event(), until_idle=True)
 
 
 def _cancel(args: argparse.Namespace) -> int:
-    from cluster.cancel import cancel
+    from cluster.launch import cancel
 
     return cancel(_name(args.sweep), args.root)
 
 
 def _logs(args: argparse.Namespace) -> int:
-    from cluster.logs import LOG
-    from cluster.status import read_rows
-    from scaling.store import Store
+    from cluster.work import LOG
+    from scaling.base import Store
+    from scaling.run import read_rows
 
     store, name = Store.at(args.root), _name(args.sweep)
     rows = read_rows(store, name)
@@ -296,8 +294,8 @@ def _logs(args: argparse.Namespace) -> int:
 
 
 def _sync(args: argparse.Namespace) -> int:
-    from cluster.ship import ship_sweep
-    from scaling.errors import WorkError
+    from cluster.tracking import ship_sweep
+    from scaling.base import WorkError
 
     shipped = ship_sweep(_name(args.sweep), root=args.root, tracking_uri=args.tracking_uri)
     if shipped.problem:
@@ -307,7 +305,7 @@ def _sync(args: argparse.Namespace) -> int:
 
 
 def _ui(args: argparse.Namespace) -> int:
-    from cluster.ui import serve
+    from cluster.tracking import serve
 
     return serve(args.port, args.root, args.tracking_uri, args.sweep and _name(args.sweep))
 

@@ -2,27 +2,7 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+import lazy_loader
 
-if TYPE_CHECKING:
-    from scaling.families import FAMILIES
-    from scaling.spec import RunSpec
-    from scaling.store import Store
-    from scaling.training import train
-
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
 __version__ = "0.1.0"
-__all__ = ["FAMILIES", "RunSpec", "Store", "__version__", "train"]
-
-_HOMES = {
-    "FAMILIES": "scaling.families",
-    "RunSpec": "scaling.spec",
-    "Store": "scaling.store",
-    "train": "scaling.training",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module 'scaling' has no attribute {name!r}")
-    return getattr(import_module(_HOMES[name]), name)

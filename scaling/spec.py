@@ -11,12 +11,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
-from scaling.families import get_family
-from scaling.families.base import cached_cost, option_names, refuse_both, with_preset
-from scaling.flops import Cost
-from scaling.identity import digest, hashed
-from scaling.names import refuse_unknown
-from scaling.typed import convert, typed
+from scaling.base import OPTIMIZERS, SCHEDULES, Cost, convert, digest, hashed, refuse_unknown, typed
+from scaling.data import describe_data
+from scaling.families import cached_cost, get_family, option_names, refuse_both, with_preset
 
 SCHEMA_VERSION = 1
 LARGEST_SEED = 2**63 - 1
@@ -29,7 +26,7 @@ class OptimSpec:
     Attributes
     ----------
     optimizer : str
-        A name of ``scaling.optim.OPTIMIZERS`` (torch's, in lower case).
+        A name of ``scaling.training.optim.OPTIMIZERS`` (torch's, in lower case).
     lr : float
         Peak learning rate.
     weight_decay : float
@@ -214,8 +211,6 @@ class RunSpec:
             if name not in model_names and name not in _PART_OF:
                 refuse_unknown(name, (*model_names, *_PART_OF, *TOP_OPTIONS), "option")
         if info is None:
-            from scaling.data import describe_data
-
             info = describe_data(options.get("data", DEFAULT_DATA))
         given = {k: v for k, v in options.items() if k in model_names}
         if model is None:
@@ -303,8 +298,6 @@ class RunSpec:
         ):
             if not low <= value <= high:
                 raise ValueError(f"{name} {value} is not in [{low}, {high}]")
-        from scaling.optim import OPTIMIZERS, SCHEDULES
-
         if o.optimizer not in OPTIMIZERS:
             refuse_unknown(o.optimizer, OPTIMIZERS, "optimizer")
         if s.schedule not in SCHEDULES:

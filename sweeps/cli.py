@@ -35,7 +35,7 @@ def run_sweep(args: argparse.Namespace) -> int:
     """Preview the sweep in ``args.spec``."""
     from pathlib import Path
 
-    from scaling.terminal import note, print_json
+    from scaling.base import note, print_json
     from sweeps.estimate import estimate
     from sweeps.load import preview
     from sweeps.sweep import unfinished
@@ -92,7 +92,7 @@ def run_sweep(args: argparse.Namespace) -> int:
 
 
 def _print_runs(sweep: Sweep, all_rows: bool) -> None:
-    from scaling.terminal import print_table
+    from scaling.base import print_table
 
     header = ["run", "N", "D", "D/N", "C (FLOPs)", "lr", "batch", "run_id"]
     entries = sweep.entries

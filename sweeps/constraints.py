@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from scaling.flops import training_memory
-from scaling.spec import RunSpec
+from scaling import RunSpec
+from scaling.base import training_memory
 
 QUANTITIES: dict[str, Callable[[RunSpec], float]] = {
     "num_params": lambda spec: spec.cost.num_params,

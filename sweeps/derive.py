@@ -7,8 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from scaling.names import refuse_unknown
-from scaling.typed import convert
+from scaling.base import convert, refuse_unknown
 
 
 @dataclass(frozen=True)

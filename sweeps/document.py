@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 
 import yaml
 
-from scaling.names import refuse_unknown
+from scaling.base import refuse_unknown
 
 Where = tuple[str | int, ...]
 MAX_VALUES = 500_000  # far above any sweep; aliases of aliases can mean more than memory holds

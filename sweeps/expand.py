@@ -6,15 +6,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from scaling.families import get_family
-from scaling.families.base import ModelConfig, cached_cost, option_names, refuse_both, with_preset
-from scaling.flops import Cost, tokens_for_flops
-from scaling.spec import DEFAULT_DATA, RunSpec
-from scaling.typed import convert
+from scaling import DEFAULT_DATA, RunSpec
+from scaling.base import Cost, convert, tokens_for_flops
+from scaling.data import describe_data
+from scaling.families import (
+    ModelConfig,
+    cached_cost,
+    get_family,
+    option_names,
+    refuse_both,
+    with_preset,
+)
 from sweeps.constraints import LeftOut, Sieve
 from sweeps.derive import Facts
+from sweeps.design import DATA_SIZES, Design
 from sweeps.document import Where
-from sweeps.spec import DATA_SIZES, Design
 from sweeps.sweep import Sweep
 from sweeps.values import MAX_RUNS
 
@@ -156,8 +162,6 @@ class _Models:
         if self.given is not None:
             return self.given
         if data not in self.infos:
-            from scaling.data import describe_data
-
             self.infos[data] = describe_data(data)
         return self.infos[data]
 

@@ -6,10 +6,10 @@ import os
 from pathlib import Path
 from typing import Any
 
-from scaling.store import Store
+from scaling.base import Store
+from sweeps.design import read_design
+from sweeps.estimate import Prices
 from sweeps.expand import Expansion, expand
-from sweeps.prices import Prices
-from sweeps.spec import read_design
 from sweeps.sweep import Sweep
 
 YAML = (".yaml", ".yml")

@@ -8,8 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
-from scaling.names import refuse_unknown
-from scaling.typed import convert, typed
+from scaling.base import convert, refuse_unknown, typed
 
 SHORTEST_MINUTES = 2.0
 SHARDS = ("auto", "ddp", "fsdp")

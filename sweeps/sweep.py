@@ -10,10 +10,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from scaling.journal import has_result
-from scaling.schema import LABELS
-from scaling.spec import RunSpec
-from scaling.store import Store, write_atomic
+from scaling import LABELS, RunSpec
+from scaling.base import Store, write_atomic
+from scaling.run import has_result
 from sweeps.resources import ResourceRules
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+=-]{0,99}")
@@ -105,9 +104,9 @@ class Sweep:
         ...     "grid": {"product": {"width": [16, 32], "lr": [0.01, 0.02]}}})
         Sweep(name='tiny', ...)
         """
+        from sweeps.design import design
         from sweeps.document import Document
         from sweeps.expand import expand
-        from sweeps.spec import design
 
         return expand(design(Document(value, info=info)), info=info).sweep
 

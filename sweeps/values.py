@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from scaling.typed import finite
+from scaling.base import finite_number
 from sweeps.document import Document, Where, called, kind
 
 SPACINGS = ("log", "linear", "range")
@@ -51,7 +51,7 @@ def number(document: Document, value: Any, where: Where, low: float = -math.inf)
     if isinstance(value, bool) or not isinstance(value, int | float):
         document.refuse(where, f"{called(where)} must be a number, not {kind(value)}")
     try:
-        finite(called(where), value)
+        finite_number(called(where), value)
     except ValueError as error:
         document.refuse(where, str(error))
     if value < low:

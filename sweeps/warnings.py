@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from scaling.spec import RunSpec
+from scaling import RunSpec
 from sweeps.sweep import Sweep
 
 MIN_SCALES = 3  # a power law with a floor has three parameters

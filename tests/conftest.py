@@ -32,7 +32,7 @@ def home(tmp_path_factory, monkeypatch):
 @pytest.fixture(scope="session")
 def empty_store(tmp_path_factory) -> Path:
     """A SQLite tracking store with its tables; making one takes seconds."""
-    from scaling.tracking import connect
+    from scaling.tracking.tracker import connect
 
     path = tmp_path_factory.mktemp("store") / "mlflow.db"
     connect(f"sqlite:///{path}")
@@ -42,8 +42,8 @@ def empty_store(tmp_path_factory) -> Path:
 @pytest.fixture(scope="session")
 def tiny_data(tmp_path_factory) -> Path:
     """A data folder with the byte corpus ``tiny``: 64 documents of a noisy repeating pattern."""
-    from scaling.data.prepare import prepare_tokens
-    from scaling.data.sources import TextFiles
+    from scaling.data.text.prepare import prepare_tokens
+    from scaling.data.text.sources import TextFiles
 
     folder = tmp_path_factory.mktemp("tiny")
     rng = np.random.default_rng(0)

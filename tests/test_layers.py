@@ -48,8 +48,8 @@ def test_only_the_front_door_names_all_four():
     [
         ("import sweeps", ("torch", "mlflow")),
         ("import analysis; analysis.fit", ("torch", "mlflow")),
-        ("import cluster.status", ("torch", "mlflow")),
-        ("import scaling.tracking", ("torch", "mlflow")),
+        ("import cluster.status.sweep", ("torch", "mlflow")),
+        ("import scaling.tracking.tracker", ("torch", "mlflow")),
         ("from scaling.cli import parser; parser()", ("torch", "mlflow", "numpy", "pandas")),
     ],
 )

@@ -5,19 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from analysis.laws.base import Law, Parameter
+from analysis.laws.base import Array, Law, Parameter, scales
 from analysis.laws.bnsl import BNSL0, BNSL1, BNSL2, BNSL3
 from analysis.laws.chinchilla import CHINCHILLA, CHINCHILLA_SYMMETRIC
-from analysis.laws.formula import SYMBOLS, formula_law
+from analysis.laws.formula import SYMBOLS, formula_law, options
 from analysis.laws.gadre import GADRE
 from analysis.laws.kaplan import KAPLAN
+from analysis.laws.optimum import exponents, optimal
 from analysis.laws.own import callable_law
 from analysis.laws.power import POWER, POWER_FLOOR
 from analysis.laws.repeated_data import REPEATED_DATA
 from analysis.laws.saturating import M3, M4
 from analysis.laws.sigmoid import SIGMOID
 from analysis.laws.step_law import STEP_LAW_BATCH, STEP_LAW_LR
-from scaling.names import refuse_unknown
+from scaling.base import refuse_unknown
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -82,4 +83,17 @@ def law_for(
     return formula_law(law, inputs, tuple(signed), start)
 
 
-__all__ = ["LAWS", "Law", "Parameter", "callable_law", "find_law", "formula_law", "law_for"]
+__all__ = [
+    "LAWS",
+    "Array",
+    "Law",
+    "Parameter",
+    "callable_law",
+    "exponents",
+    "find_law",
+    "formula_law",
+    "law_for",
+    "optimal",
+    "options",
+    "scales",
+]

@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from scaling.names import refuse_unknown
+from scaling.base import refuse_unknown
 
 Array: TypeAlias = NDArray[np.float64]
 

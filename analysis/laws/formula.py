@@ -10,7 +10,7 @@ import numpy as np
 
 from analysis.laws.base import Array, Law
 from analysis.laws.own import free_parameters, own_law, symbol
-from scaling.schema import COLUMNS
+from scaling import COLUMNS
 
 SYMBOLS = {"N": "num_params", "D": "num_tokens", "C": "flops", "U": "num_unique_tokens"}
 

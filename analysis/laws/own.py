@@ -9,8 +9,8 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from analysis.laws.base import GREEK, Array, Law, Parameter, columns
-from scaling.names import refuse_unknown
-from scaling.schema import COLUMNS
+from scaling import COLUMNS
+from scaling.base import refuse_unknown
 
 
 def own_law(

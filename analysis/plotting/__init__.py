@@ -4,16 +4,29 @@ from __future__ import annotations
 
 from analysis.plotting.allocation import isoflop, plan, predictions
 from analysis.plotting.certainty import cloud, funnel, profile
-from analysis.plotting.runs import compared, frontier, residuals, scaling
-from analysis.plotting.style import FORMATS, save, svg
+from analysis.plotting.compound import axes_at_equal_flops, coefficient_surface
+from analysis.plotting.edf import edf, parameters
+from analysis.plotting.pareto import pareto
+from analysis.plotting.runs import compared, data_label, frontier, residuals, scaling, used
+from analysis.plotting.style import FORMATS, GRID, INK, MUTED, PAPER, save, svg
 
 __all__ = [
     "FORMATS",
+    "GRID",
+    "INK",
+    "MUTED",
+    "PAPER",
+    "axes_at_equal_flops",
     "cloud",
+    "coefficient_surface",
     "compared",
+    "data_label",
+    "edf",
     "frontier",
     "funnel",
     "isoflop",
+    "parameters",
+    "pareto",
     "plan",
     "predictions",
     "profile",
@@ -21,4 +34,5 @@ __all__ = [
     "save",
     "scaling",
     "svg",
+    "used",
 ]

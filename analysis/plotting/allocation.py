@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from matplotlib.figure import Figure
 
-from analysis.isoflop import IsoFlop, group_budgets
+from analysis.compute import IsoFlop, group_budgets
 from analysis.plotting.runs import data_label, loss_label, used
 from analysis.plotting.style import (
     BLUE,
@@ -25,7 +25,7 @@ from analysis.plotting.style import (
 if TYPE_CHECKING:
     import pandas as pd
 
-    from analysis.planning import Allocation
+    from analysis.compute import Allocation
 
 
 def isoflop(runs: pd.DataFrame, found: IsoFlop | None = None) -> Figure:

@@ -9,12 +9,12 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from analysis.plotting.style import BLUE, INK, MUTED, VERMILION, log_axis, new_figure, styled
-from scaling.errors import NoAnswerError
+from scaling.base import NoAnswerError
 
 if TYPE_CHECKING:
-    from analysis.backtest import Backtest
-    from analysis.fitting import Fit
-    from analysis.laws.base import Array
+    from analysis.fits import Fit
+    from analysis.forecasts import Backtest
+    from analysis.laws import Array
 
 
 def exponent_names(fit: Fit) -> list[str]:

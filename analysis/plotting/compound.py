@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullLocator
 
-from analysis.complexity import usable, with_complexity
+from analysis.designs import log_ratios, surface_at
 from analysis.plotting.style import (
     BLUE,
     COLOURS,
@@ -21,12 +21,12 @@ from analysis.plotting.style import (
     new_figure,
     styled,
 )
+from analysis.tables import usable, with_complexity
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from analysis.coefficients import Coefficients
-    from analysis.scaling_axes import AxisComparison
+    from analysis.designs import AxisComparison, Coefficients
 
 AXIS_COLOURS = {"compound": VERMILION, "depth": BLUE, "width": GREEN, "resolution": ORANGE}
 _CORNERS = np.array([[0.0, 0.0], [1.0, 0.0], [0.5, np.sqrt(3) / 2]])
@@ -83,8 +83,6 @@ def axes_at_equal_flops(runs: pd.DataFrame, found: AxisComparison) -> Figure:
 
 def coefficient_surface(runs: pd.DataFrame, found: Coefficients) -> Figure:
     """The response surface over shares of FLOPs, the cells, and the lowest point's bootstrap."""
-    from analysis.coefficients import log_ratios, surface_at
-
     percent = 100 if found.metric == "error" else 1
     table = usable(runs[runs["axis"] == "search"], found.metric)
     logs = log_ratios(table)

@@ -10,7 +10,7 @@ from matplotlib.ticker import MaxNLocator
 from analysis.plotting.style import MUTED, SERIES, log_axis, new_figure, styled
 
 if TYPE_CHECKING:
-    from analysis.edf import SpaceReport
+    from analysis.designs import SpaceReport
 
 LABELS = {
     "depth": "depth (blocks)",

@@ -12,7 +12,7 @@ from analysis.plotting.style import INK, MUTED, SERIES, log_axis, loss_axis, sty
 if TYPE_CHECKING:
     import pandas as pd
 
-    from analysis.pareto import Pareto
+    from analysis.designs import Pareto
 
 LABELS = {
     "flops_forward": "forward FLOPs",

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from analysis.envelope import curve_points, lower_envelope
-from analysis.planning import cost_of, plan
+from analysis.compute import cost_of, curve_points, lower_envelope, plan
 from analysis.plotting.style import (
     BLUE,
     INK,
@@ -29,7 +28,7 @@ from analysis.wording import count
 if TYPE_CHECKING:
     import pandas as pd
 
-    from analysis.fitting import Fit
+    from analysis.fits import Fit
 
 MANY = 300
 """Points from which on they are drawn small and without an outline, which would hide the others."""

@@ -11,21 +11,20 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from analysis import planning, plotting
-from analysis.compare import Approach, compare, method_bias
-from analysis.isoflop import IsoFlop
-from analysis.plotting.runs import used
+from analysis import plotting
+from analysis.compute import Approach, IsoFlop, compare, cost_of, method_bias
+from analysis.compute import plan as make_plan
+from analysis.plotting import used
 from analysis.report import sections
 from analysis.report.sections import Held
-from scaling.errors import NoAnswerError
-from scaling.store import write_atomic
+from scaling.base import NoAnswerError, write_atomic
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
-    from analysis.fitting import Fit
-    from analysis.planning import Allocation
+    from analysis.compute import Allocation
+    from analysis.fits import Fit
 
 __all__ = ["figures", "write_report"]
 
@@ -49,7 +48,7 @@ def figures(
     fit : Fit, optional
         The headline law.
     holdout : sequence of mapping
-        What :func:`analysis.holdout.predict_held_out` gives.
+        What :func:`analysis.forecasts.holdout.predict_held_out` gives.
     isoflop : IsoFlop, optional
         Minima by budget.
     """
@@ -77,7 +76,7 @@ def figures(
         largest = float(used(runs)["flops"].max())
         budgets = np.geomspace(float(used(runs)["flops"].min()), 1000 * largest, 25)
         try:
-            allocations = planning.plan(law, list(budgets), cost=planning.cost_of(runs))
+            allocations = make_plan(law, list(budgets), cost=cost_of(runs))
             found["plan"] = plotting.plan(allocations, runs)
         except NoAnswerError:
             pass  # the page says so where the plan would be
@@ -128,7 +127,7 @@ def write_report(
     if plan is None and fit is not None and fit.in_plane and "flops" in runs.columns:
         budgets = [float(used(runs)["flops"].max()) * k for k in (10.0, 100.0, 1000.0)]
         try:
-            plan = planning.plan(fit, budgets, cost=planning.cost_of(runs), level=level)
+            plan = make_plan(fit, budgets, cost=cost_of(runs), level=level)
         except NoAnswerError as error:
             trouble = str(error)
     parts = [

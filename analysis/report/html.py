@@ -12,11 +12,10 @@ from typing import TYPE_CHECKING
 import matplotlib
 from matplotlib.figure import Figure
 
-from analysis.plotting import svg
-from analysis.plotting.style import GRID, INK, MUTED, PAPER
+from analysis.plotting import GRID, INK, MUTED, PAPER, svg
 
 if TYPE_CHECKING:
-    from analysis.fitting import Fit
+    from analysis.fits import Fit
 
 Cell = str | tuple[str, str]
 _THEME = {INK: "var(--ink)", MUTED: "var(--muted)", GRID: "var(--line)", PAPER: "var(--card)"}

@@ -8,20 +8,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from analysis.isoflop import IsoFlop
-from analysis.plotting.runs import data_label, used
+from analysis.compute import IsoFlop
+from analysis.plotting import data_label, used
 from analysis.report.html import Cell, card, formula_html, inline, number, table_html
 from analysis.wording import count, counts, scientific, share, span
-from scaling.errors import NoAnswerError
+from scaling.base import NoAnswerError
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
-    from analysis.compare import Approach
-    from analysis.fitting import Fit
-    from analysis.isoflop_bias import Bias
-    from analysis.planning import Allocation
+    from analysis.compute import Allocation, Approach, Bias
+    from analysis.fits import Fit
 
 Held = Sequence[Mapping[str, Any]]
 _CAPTIONS = {

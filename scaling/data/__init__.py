@@ -1,6 +1,6 @@
 """Data sets by name: what they hold, their fingerprints, and their batches (numpy).
 
-Only ``augment`` and ``loader`` need torch.
+None of it needs torch.
 
 >>> from scaling.data import describe_data, open_data
 >>> info = describe_data("teacher")
@@ -12,31 +12,6 @@ True
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import lazy_loader
 
-if TYPE_CHECKING:
-    from scaling.data.examples import ExampleData
-    from scaling.data.info import DataInfo
-    from scaling.data.registry import DATASETS, describe_data, fetch_data, list_data, open_data
-    from scaling.data.tokens import TokenData
-
-__all__ = [
-    "DATASETS",
-    "DataInfo",
-    "ExampleData",
-    "TokenData",
-    "describe_data",
-    "fetch_data",
-    "list_data",
-    "open_data",
-]
-
-_HOMES = {"DataInfo": "info", "ExampleData": "examples", "TokenData": "tokens"}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib import import_module
-
-    return getattr(import_module(f"{__name__}.{_HOMES.get(name, 'registry')}"), name)
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

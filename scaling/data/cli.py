@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from scaling.data.info import DataInfo
-    from scaling.data.sources import Source
+    from scaling.data.text import Source
 
 FEW_FILES = 20  # below this, whole files are too few documents to hold some out
 LONG_FILE = 16 << 20  # bytes; a longer text is cut, for it would be read at once
@@ -120,8 +120,8 @@ def add_commands(subparsers: Any) -> None:
 
 def run_list(args: argparse.Namespace) -> int:
     """Print the data sets."""
+    from scaling.base import print_json, print_table
     from scaling.data.registry import list_data
-    from scaling.terminal import print_json, print_table
 
     rows = list_data()
     if args.json:
@@ -159,8 +159,8 @@ def run_fetch(args: argparse.Namespace) -> int:
 def run_prepare(args: argparse.Namespace) -> int:
     """Prepare a data set and print what it is."""
     from scaling.data.folder import data_home
-    from scaling.data.prepare import prepare_tokens
     from scaling.data.registry import DATASETS
+    from scaling.data.text import prepare_tokens
 
     if args.name in DATASETS:
         raise ValueError(f"{args.name} is the name of a known data set: choose another")
@@ -195,11 +195,10 @@ def _refuse_strangers(args: argparse.Namespace) -> None:
 
 
 def _prepare_examples(args: argparse.Namespace) -> int:
+    from scaling.base import read_json
     from scaling.data.folder import data_home
+    from scaling.data.images import prepare_labelled, source_of
     from scaling.data.info import META
-    from scaling.data.labelled import source_of
-    from scaling.data.prepare_labelled import prepare_labelled
-    from scaling.store import read_json
 
     source = source_of(
         _files(args.examples),
@@ -231,8 +230,8 @@ def _resolution(text: str | None) -> tuple[int, int] | None:
 
 
 def _source(args: argparse.Namespace) -> Source:
-    from scaling.data.sources import JsonLines, ParquetColumn, TextFiles, TokenShards
-    from scaling.terminal import note
+    from scaling.base import note
+    from scaling.data.text import JsonLines, ParquetColumn, TextFiles, TokenShards
 
     if args.jsonl:
         return JsonLines(_files(args.jsonl), args.field)
@@ -267,7 +266,7 @@ def _files(patterns: Sequence[str]) -> tuple[Path, ...]:
 
 
 def _show(info: DataInfo, as_json: bool, **more: Any) -> int:
-    from scaling.terminal import print_json, print_table
+    from scaling.base import print_json, print_table
 
     facts = {key: value for key, value in asdict(info).items() if value not in (None, ())} | more
     if as_json:

@@ -10,8 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from scaling.store import Store
-from scaling.terminal import note
+from scaling.base import Store, note
 
 
 def data_home(data_dir: str | os.PathLike[str] | None) -> Path:

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from scaling.store import read_json, write_atomic
+from scaling.base import read_json, write_atomic
 
 META = "meta.json"
 FORMAT = 1  # of the files in a data set's folder

@@ -10,13 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from scaling.data.examples import ExampleData, open_examples
+from scaling.base import note_once, read_json
+from scaling.data.batches import ExampleData, TokenData, open_examples, open_tokens
 from scaling.data.folder import data_home
 from scaling.data.info import META, DataInfo, read_info
-from scaling.data.packages import Package, unpacked
-from scaling.data.tokens import TokenData, open_tokens
-from scaling.store import read_json
-from scaling.terminal import note_once
+from scaling.data.text import Package, unpacked
 
 
 @dataclass(frozen=True)
@@ -56,12 +54,12 @@ def _function(name: str) -> Callable[..., Any]:
 DATASETS: dict[str, Dataset] = {
     "python-source": Dataset(
         "Python sources of the installed pandas, SciPy, NumPy, MLflow, Matplotlib, scikit-learn",
-        "python_source:prepare",
-        changes="python_source:changes",
+        "text.python_source:prepare",
+        changes="text.python_source:changes",
     ),
     "dict-gcide": Dataset(
         "English dictionary (GCIDE), 40 MB",
-        "corpora:by_block",
+        "text.corpora:by_block",
         Package(
             "dict-gcide",
             "gcide.dict.dz",
@@ -70,7 +68,7 @@ DATASETS: dict[str, Dataset] = {
     ),
     "linux-doc": Dataset(
         "Linux kernel documentation, 24 MB",
-        "corpora:by_file",
+        "text.corpora:by_file",
         Package(
             "linux-doc-6.1",
             "Documentation/*.rst.gz",
@@ -79,7 +77,7 @@ DATASETS: dict[str, Dataset] = {
     ),
     "python-doc": Dataset(
         "Python documentation, 11 MB",
-        "corpora:by_file",
+        "text.corpora:by_file",
         Package(
             "python3.11-doc",
             "_sources/*.rst.txt",
@@ -88,7 +86,7 @@ DATASETS: dict[str, Dataset] = {
     ),
     "metamath": Dataset(
         "formal proofs (set.mm), 41 MB",
-        "corpora:by_block",
+        "text.corpora:by_block",
         Package(
             "metamath-databases",
             "set.mm",
@@ -97,17 +95,17 @@ DATASETS: dict[str, Dataset] = {
     ),
     "fashion-mnist": Dataset(
         "70,000 images of clothes, 28 x 28, ten classes",
-        "fashion_mnist:build",
+        "images.fashion_mnist:build",
         Package(
             "dataset-fashion-mnist",
             "*-ubyte.gz",
             "6aa5bbd1e024faff58196aae7a773da7a0958db7d2241c6e9b42a6966d3c7baa",
         ),
     ),
-    "digits": Dataset("1,797 images of handwritten digits, 8 x 8", "digits:prepare"),
+    "digits": Dataset("1,797 images of handwritten digits, 8 x 8", "images.digits:prepare"),
     "teacher": Dataset(
         "examples labelled by a random network; teacher:features=16,noise=0.1,...",
-        "teacher:generate",
+        "batches.teacher:generate",
         generated=True,
     ),
 }

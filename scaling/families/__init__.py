@@ -2,17 +2,30 @@
 
 from __future__ import annotations
 
-from scaling.families.anynet import ANYNET
-from scaling.families.base import Family
-from scaling.families.convnext import CONVNEXT
-from scaling.families.efficientnet import EFFICIENTNET
-from scaling.families.lenet import LENET
-from scaling.families.mlp import MLP_FAMILY
-from scaling.families.regnet import REGNETX, REGNETY
-from scaling.families.resnet import RESNET, RESNEXT
+from scaling.base import refuse_unknown
+from scaling.families.base import (
+    Family,
+    ModelConfig,
+    cached_cost,
+    check_options,
+    option_names,
+    refuse_both,
+    with_preset,
+)
 from scaling.families.transformer import TRANSFORMER
-from scaling.families.vgg import VGG_FAMILY
-from scaling.families.vit import VIT
+from scaling.families.vision import (
+    ANYNET,
+    CONVNEXT,
+    EFFICIENTNET,
+    LENET,
+    MLP_FAMILY,
+    REGNETX,
+    REGNETY,
+    RESNET,
+    RESNEXT,
+    VGG_FAMILY,
+    VIT,
+)
 
 FAMILIES: dict[str, Family] = {
     family.name: family
@@ -41,11 +54,20 @@ def get_family(name: str) -> Family:
     ValueError
         If there is none; the message has the names and the nearest one.
     """
-    from scaling.names import refuse_unknown
-
     if name not in FAMILIES:
         refuse_unknown(name, FAMILIES, "family")
     return FAMILIES[name]
 
 
-__all__ = ["FAMILIES", "Family", "get_family"]
+__all__ = [
+    "FAMILIES",
+    "TRANSFORMER",
+    "Family",
+    "ModelConfig",
+    "cached_cost",
+    "check_options",
+    "get_family",
+    "option_names",
+    "refuse_both",
+    "with_preset",
+]

@@ -11,8 +11,7 @@ from dataclasses import asdict, dataclass, fields
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
-from scaling.flops import Cost, Unit
-from scaling.names import refuse_unknown
+from scaling.base import Cost, Unit, refuse_unknown
 
 if TYPE_CHECKING:
     from torch import nn

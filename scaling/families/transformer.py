@@ -11,9 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from scaling.base import Cost, Unit, convert, nearest_size, typed
 from scaling.families.base import DEEPEST, ModelConfig, Options, check_options
-from scaling.flops import Cost, Unit, nearest_size
-from scaling.typed import convert, typed
 
 if TYPE_CHECKING:
     from torch import nn

@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from scaling.journal import Journal
-from scaling.store import Store
+from scaling.base import Store
+from scaling.run.journal import Journal
 
 PLANTED = {"E": 1.2, "A": 40.0, "B": 300.0, "alpha": 0.35, "beta": 0.4}
 

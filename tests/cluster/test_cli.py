@@ -12,8 +12,8 @@ import time
 import pytest
 
 from cluster import submit
-from cluster.status import sweep_status
-from cluster.view import duration, render, summary
+from cluster.status.sweep import sweep_status
+from cluster.status.view import duration, render, summary
 from scaling.cli import main
 
 
@@ -54,7 +54,7 @@ def test_a_dry_run_lists_the_runs(sweep_file, capsys):
 
 @pytest.mark.usefixtures("store_ready")
 def test_a_failed_run_makes_the_exit_code_one_and_retry_runs_it(sweep_file, capsys, monkeypatch):
-    import scaling.training as trainer
+    import scaling.training.loop as trainer
 
     with monkeypatch.context() as broken:
         broken.setattr(trainer, "make_task", lambda *a: 1 / 0)
@@ -73,7 +73,7 @@ def test_a_failed_run_makes_the_exit_code_one_and_retry_runs_it(sweep_file, caps
 @pytest.fixture
 def broken(make_sweep, store_ready, monkeypatch):
     """A sweep of three runs: one out of memory, one with a bug, one done."""
-    import scaling.training as trainer
+    import scaling.training.loop as trainer
 
     sweep, make_task = make_sweep(seed=[0, 1, 2]), trainer.make_task
 
@@ -120,7 +120,7 @@ def test_retry_does_only_what_broke_for_a_cause(broken, capsys):
 
 
 def test_retry_goes_where_it_was_done_the_last_time(broken, home, monkeypatch):
-    from cluster import launch
+    from cluster.launch import submit as launch
 
     places = []
 
@@ -244,7 +244,7 @@ def test_durations_are_readable(seconds, text):
 
 def test_status_needs_neither_torch_nor_mlflow():
     code = (
-        "import sys, cluster.status, cluster.cli; import cluster\n"
+        "import sys, cluster.status.sweep, cluster.cli; import cluster\n"
         "heavy = {'torch', 'mlflow', 'pandas', 'numpy', 'submitit'} & set(sys.modules)\n"
         "assert not heavy, heavy"
     )

@@ -7,9 +7,9 @@ import re
 
 import pytest
 
-from scaling import cli_quickstart
+from scaling.base import Store
 from scaling.cli import main
-from scaling.store import Store
+from scaling.cli import quickstart as cli_quickstart
 
 SWEEP = """
 name: small

@@ -21,7 +21,6 @@ import shlex
 import sys
 import tempfile
 import warnings
-from glob import glob
 from pathlib import Path
 from typing import Any
 
@@ -31,8 +30,9 @@ DATA = HERE.parent / "published" / "data"
 TINY = "data: tiny\nfamily: transformer\n"
 FIXED = "fixed: {depth: 1, context: 32, batch_size: 4, lr: 0.01}\n"
 IMAGES = (
-    "data: digits\nfamily: efficientnet\nfixed: {depths: [1, 1], widths: [8, 16], strides: [1, 2],\n"
-    "  expansions: [1, 4], resolution: 8, lr: 0.004, num_examples: 512, batch_size: 64}\n"
+    "data: digits\nfamily: efficientnet\nfixed: {depths: [1, 1], widths: [8, 16],\n"
+    "  strides: [1, 2], expansions: [1, 4],\n"
+    "  resolution: 8, lr: 0.004, num_examples: 512, batch_size: 64}\n"
 )
 SWEEPS = {
     "grid": TINY
@@ -76,8 +76,9 @@ TABLES = {
     "two.csv": "num_params,num_tokens,loss\n1e6,1e7,3.0\n2e6,1e7,2.9\n",
 }
 VOLATILE = re.compile(
-    r'"?[\w.]*(seconds|hours|started|ended|created|updated|mtime|time|host|pid|version|tracking_uri'
-    r'|per_second|estimate|heartbeat|job_id|machine|date|memory|kwh|co2e|watts|flops_per_s)\w*"?: .*'
+    r'"?[\w.]*(seconds|hours|started|ended|created|updated|mtime|time|host|pid'
+    r"|version|tracking_uri|per_second|estimate|heartbeat|job_id|machine|date|memory|kwh|co2e|watts"
+    r'|flops_per_s)\w*"?: .*'
 )
 DURATION = re.compile(r"\b\d+(\.\d+)?(e[-+]\d+)? ?(s|ms|min|h|hours|seconds|minutes)\b")
 CLOCK = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d)?\S*")
@@ -180,7 +181,11 @@ def record(only: str = "") -> dict[str, Any]:
                 w.replace("{work}", str(work)).replace("{data}", str(DATA))
                 for w in shlex.split(command)
             ]
-            words = [x for w in words for x in (sorted(glob(w)) if "/text/*" in w else [w])]
+            words = [
+                x
+                for w in words
+                for x in (sorted(map(str, Path(w).parent.glob("*.txt"))) if "/text/*" in w else [w])
+            ]
             print(command, file=sys.stderr)
             answer = run(words)
             if line.startswith("!") and answer["code"] not in (1, 2):

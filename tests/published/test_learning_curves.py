@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.backtest import Backtest, backtest
+from analysis.forecasts.backtest import Backtest, backtest
 
 pytestmark = pytest.mark.slow
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from analysis import load_runs
-from analysis.isoflop import isoflop
+from analysis.compute.approach2 import isoflop
 
 DATA = Path(__file__).parent / "data"
 

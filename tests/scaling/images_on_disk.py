@@ -12,9 +12,9 @@ import pyarrow.parquet as pq
 from PIL import Image
 
 from scaling.data import ExampleData, open_data
-from scaling.data.arrays import IDX_TYPES
-from scaling.data.labelled import source_of
-from scaling.data.prepare_labelled import prepare_labelled
+from scaling.data.images.arrays import IDX_TYPES
+from scaling.data.images.labelled import source_of
+from scaling.data.images.prepare_labelled import prepare_labelled
 
 CLASSES = ("cat", "dog", "eel")
 

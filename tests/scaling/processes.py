@@ -33,7 +33,7 @@ def start_team(folder: Path, size: int, lead, stop=lambda rank: False) -> list[i
     environment = {"SLURM_NTASKS": str(size), "SLURM_JOB_ID": "7", "SLURM_STEP_ID": "0"}
 
     def member(rank):
-        from scaling.distributed import connect
+        from scaling.training.team import connect
 
         with connect(folder) as team:
             assert (team.place.rank, team.size) == (rank, size)

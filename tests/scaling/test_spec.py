@@ -100,7 +100,7 @@ def test_trunk_is_shared_over_data_size_only():
 def test_field_added_later_hashes_only_when_it_differs():
     from dataclasses import dataclass, field, make_dataclass
 
-    from scaling.identity import hashed
+    from scaling.base.identity import hashed
 
     @dataclass(frozen=True)
     class Old:

@@ -8,10 +8,13 @@ from types import SimpleNamespace
 
 import pytest
 
-from cluster import remote, ship, submit, track
-from scaling.journal import end, points, read_journal
+from cluster import submit
+from cluster.launch import slurm as remote
+from cluster.tracking import delivery as track
+from cluster.tracking import shipper as ship
+from scaling.base import Store
+from scaling.run.journal import end, points, read_journal
 from scaling.spec import RunSpec
-from scaling.store import Store
 from sweeps.sweep import Sweep
 from tests.slurm.cluster import Cluster
 from tests.slurm.install import UnavailableError
@@ -78,8 +81,8 @@ def site(slurm, home, tiny, tmp_path, monkeypatch):
         shim = tmp_path / "shim"
         shim.mkdir(exist_ok=True)
         (shim / "sitecustomize.py").write_text(
-            "import cluster.lease\n"
-            "cluster.lease.BEAT_SECONDS, cluster.lease.STALE_SECONDS = 1.0, 6.0\n"
+            "import cluster.work.lease\n"
+            "cluster.work.lease.BEAT_SECONDS, cluster.work.lease.STALE_SECONDS = 1.0, 6.0\n"
         )
         return {**resources, "setup": [f"export PYTHONPATH={shim}"]}
 

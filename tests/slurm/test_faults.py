@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from cluster import submit
-from cluster.status import sweep_status
-from scaling.errors import WorkError
-from scaling.journal import end, read_journal
+from cluster.status.sweep import sweep_status
+from scaling.base.errors import WorkError
+from scaling.run.journal import end, read_journal
 
 pytestmark = [pytest.mark.slurm, pytest.mark.slow, pytest.mark.xdist_group("slurm-1")]
 
@@ -49,13 +49,13 @@ class Gremlin:
         return self.cluster.ask("squeue", "-h", "-r", "-t", "R", "-n", "s", "-o", "%A").split()
 
     def kill_worker(self):
-        os.kill(self.random.choice(self.processes("cluster.crew")), signal.SIGKILL)
+        os.kill(self.random.choice(self.processes("cluster.work.foreman")), signal.SIGKILL)
 
     def kill_foreman(self):
         os.kill(self.random.choice(self.processes("submitit.core._submit")), signal.SIGKILL)
 
     def freeze_worker(self):
-        pid = self.random.choice(self.processes("cluster.crew"))
+        pid = self.random.choice(self.processes("cluster.work.foreman"))
         os.kill(pid, signal.SIGSTOP)
         self.frozen.append(pid)
 

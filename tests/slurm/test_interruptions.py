@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from cluster import sweep_status
-from cluster.scheduler import ask_queue
-from scaling.journal import end, read_journal
-from scaling.store import read_json
+from cluster.slurm.jobs import ask_queue
+from scaling.base import read_json
+from scaling.run.journal import end, read_journal
 
 pytestmark = [pytest.mark.slurm, pytest.mark.xdist_group("slurm-2")]
 

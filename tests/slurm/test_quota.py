@@ -8,10 +8,10 @@ import subprocess
 import pytest
 
 from cluster import sweep_status
+from scaling.base import Store, read_json
+from scaling.base.errors import is_full
 from scaling.cli import main
-from scaling.errors import is_full
-from scaling.journal import read_journal
-from scaling.store import Store, read_json
+from scaling.run.journal import read_journal
 from tests.slurm.conftest import NO_SERVER
 
 pytestmark = [pytest.mark.slurm, pytest.mark.xdist_group("slurm-2")]

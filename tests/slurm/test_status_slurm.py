@@ -10,10 +10,11 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from cluster import remote, sweep_status
-from cluster.cancel import cancel
+from cluster import sweep_status
+from cluster.launch import slurm as remote
+from cluster.launch.cancel import cancel
+from scaling.base.errors import WorkError
 from scaling.cli import main
-from scaling.errors import WorkError
 from tests.slurm.conftest import NO_SERVER
 
 pytestmark = [pytest.mark.slurm, pytest.mark.xdist_group("slurm-1")]
@@ -125,7 +126,7 @@ def test_a_held_job_is_queued_for_the_reason_that_slurm_gives(site):
 def test_workers_without_a_tracking_server_are_shipped_later_and_once(
     site, empty_store, home, capsys
 ):
-    from scaling.tracking import connect
+    from scaling.tracking.tracker import connect
 
     sweep = site.sweep(seed=[0, 1])
     site.submit(sweep, workers=1, wait=True)  # its tracking server is down all the time

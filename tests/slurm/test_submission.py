@@ -9,10 +9,10 @@ from itertools import pairwise
 import pytest
 
 from cluster import submit
-from cluster.logs import LOG
-from scaling.errors import WorkError
-from scaling.journal import STATE
-from scaling.store import read_json
+from cluster.work.logs import LOG
+from scaling.base import read_json
+from scaling.base.errors import WorkError
+from scaling.run.journal import STATE
 
 pytestmark = [pytest.mark.slurm, pytest.mark.xdist_group("slurm-1")]
 
@@ -82,9 +82,9 @@ def test_a_thousand_jobs_are_sent_in_five_seconds(site):
     sweep = site.sweep(
         seed=list(range(1000)), resources={"alone": True, "workers": 7, "sbatch": {"hold": True}}
     )
-    from cluster import remote
-    from cluster.launch import _write_sweep
-    from cluster.tasks import make_tasks
+    from cluster.launch import slurm as remote
+    from cluster.launch.submit import _write_sweep
+    from cluster.work.tasks import make_tasks
     from sweeps.resources import ResourceRules
 
     tasks = make_tasks((entry.run_id, entry.spec) for entry in sweep)

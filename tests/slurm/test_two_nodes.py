@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from scaling.journal import read_journal
+from scaling.run.journal import read_journal
 
 pytestmark = [pytest.mark.slurm, pytest.mark.xdist_group("slurm-1")]
 

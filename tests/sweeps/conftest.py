@@ -7,9 +7,9 @@ from textwrap import dedent
 import pytest
 
 from scaling.data.info import DataInfo
+from sweeps.design import design
 from sweeps.document import parse_document
 from sweeps.expand import expand
-from sweeps.spec import design
 
 INFO = DataInfo(
     name="corpus",

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sweeps.design import design
 from sweeps.document import Document, parse_document
 from sweeps.expand import expand
-from sweeps.spec import design
 from sweeps.sweep import Sweep
 
 GRID = """

@@ -1,0 +1,10 @@
+from .compute import isoflop as isoflop
+from .compute import plan as plan
+from .fits import Fit as Fit
+from .fits import fit as fit
+from .forecasts import backtest as backtest
+from .laws import LAWS as LAWS
+from .laws import Law as Law
+from .laws import callable_law as callable_law
+from .laws import formula_law as formula_law
+from .tables import load_runs as load_runs

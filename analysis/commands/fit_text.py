@@ -1,0 +1,105 @@
+"""A fit as text: a table for a paper in LaTeX, its certificate, its filled checklist."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+
+from analysis.fits import Fit, Item
+from scaling.base import NoAnswerError, note
+
+
+def latex_table(fit: Fit, level: float = 0.9) -> str:
+    """The parameters with their intervals as a ``booktabs`` table, the law as its caption.
+
+    Examples
+    --------
+    >>> print(latex_table(fit))  # doctest: +SKIP
+    \\begin{table}
+    ...
+    """
+    ci = fit.ci(level) if fit.draws is not None else {}
+    rows = [
+        (f"${p.latex}$", fit.params[p.name], ci.get(p.name), p.means) for p in fit.law.parameters
+    ]
+    if fit.in_plane:
+        with suppress(NoAnswerError):  # the law has no best size
+            both = fit.exponents_ci(level) if fit.draws is not None else {}
+            star = "^*" if fit.exponent_names != ("a", "b") else ""  # the law's own a is another
+            for name, value, size in zip("ab", fit.exponents(), "ND", strict=True):
+                means = f"${size}^* \\propto C^{{{name}{star}}}$"
+                rows.append((f"${name}{star}$", value, both.get(name), means))
+    body = [
+        f"{symbol} & {number(value)} & {interval(at)} & {escape(means)} \\\\"
+        for symbol, value, at, means in rows
+    ]
+    caption = (
+        f"${fit.law.latex}$ fitted to {fit.n_runs} runs ({fit.loss_fn} on {fit.space} residuals"
+        + (f", $\\delta = {fit.delta:g}$" if fit.loss_fn in ("huber", "tukey") else "")
+        + f"; $R^2 = {fit.r2:.4f}$"
+        + (f"; {fit.resample} bootstrap, {len(fit.draws)} draws" if fit.draws is not None else "")
+        + ")."
+    )
+    return "\n".join(
+        [
+            "\\begin{table}",
+            "\\centering",
+            f"\\caption{{{caption}}}",
+            "\\begin{tabular}{llll}",
+            "\\toprule",
+            f"& value & {100 * level:g}\\,\\% interval & \\\\",
+            "\\midrule",
+            *body,
+            "\\bottomrule",
+            "\\end{tabular}",
+            "\\end{table}",
+        ]
+    )
+
+
+def number(value: float) -> str:
+    """Four significant digits; a power of ten where there are many."""
+    text = f"{value:.4g}"
+    if "e" not in text:
+        return f"${text}$"
+    digits, exponent = text.split("e")
+    return f"${digits} \\times 10^{{{int(exponent)}}}$"
+
+
+def interval(ends: tuple[float, float] | None) -> str:
+    """``$1.2$ to $3.4$``; empty if it is not known."""
+    return "" if ends is None else " to ".join(number(end) for end in ends)
+
+
+def escape(text: str) -> str:
+    """``text`` without LaTeX's special characters, but for mathematics."""
+    return text if "$" in text else text.translate({ord(c): f"\\{c}" for c in "%&#_"})
+
+
+def certificate(fit: Fit) -> str:
+    """What stands behind the optimum, in one line."""
+    found = fit.diagnostics
+    starts = (
+        f"{found['agree']:.0%} of {found['starts']} random starts end at this optimum, the best "
+        f"of them {found['objective_gap']:.1g} above it"
+        if found["starts"]
+        else "no random starts"
+    )
+    return (
+        f"certificate: {starts}; gradient {found['gradient_norm']:.1g} of the objective; condition "
+        f"number {found['condition']:.3g}; at bounds: {', '.join(found['at_bounds']) or 'none'}"
+    )
+
+
+def print_checklist(items: Sequence[Item]) -> None:
+    """Questions and answers as Markdown on stdout; nothing if there are none."""
+    section = ""
+    for item in items:
+        if item.section != section:
+            section = item.section
+            print(f"\n## {section.capitalize()}\n")
+        print(f"- **{item.question}** {item.answer}")
+    if items:
+        left = sum(item.open for item in items)
+        print(f"\n{len(items)} questions after Li et al. 2025 (arXiv 2502.18969), table 1")
+        note(f"{left} of them are left to the author" if left else "all are answered")

@@ -1,0 +1,40 @@
+"""What compute buys: plans, iso-FLOP minima, the next runs."""
+
+from __future__ import annotations
+
+from analysis.compute.approach1 import curve_points, lower_envelope
+from analysis.compute.approach2 import TOO_FEW, IsoFlop, NoExponentError, group_budgets, isoflop
+from analysis.compute.approach2_bias import Bias
+from analysis.compute.approaches import Approach, compare, crossings, method_bias
+from analysis.compute.architectures import Architecture, architectures, family_cost, size_options
+from analysis.compute.next_runs import NextRuns, next_runs
+from analysis.compute.next_sweep import settings, sweep_text
+from analysis.compute.plan import Allocation, Cost, cost_of, next_budgets, plan
+
+__all__ = [
+    "TOO_FEW",
+    "Allocation",
+    "Approach",
+    "Architecture",
+    "Bias",
+    "Cost",
+    "IsoFlop",
+    "NextRuns",
+    "NoExponentError",
+    "architectures",
+    "compare",
+    "cost_of",
+    "crossings",
+    "curve_points",
+    "family_cost",
+    "group_budgets",
+    "isoflop",
+    "lower_envelope",
+    "method_bias",
+    "next_budgets",
+    "next_runs",
+    "plan",
+    "settings",
+    "size_options",
+    "sweep_text",
+]

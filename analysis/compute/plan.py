@@ -1,0 +1,334 @@
+"""What to train with a compute budget: N*, D* and the loss to expect, with joint intervals."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from analysis.tables import usable
+from scaling.base import NoAnswerError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from analysis.fits import Fit
+    from analysis.laws import Law
+
+Array = NDArray[np.float64]
+Cost = float | Callable[[Array], Array]
+Interval = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Allocation:
+    """The best use of one budget.
+
+    Attributes
+    ----------
+    flops : float
+        C: the budget, training and (if any) inference.
+    num_params, num_tokens, loss : float
+        N*, D*, L*.
+    num_params_ci, num_tokens_ci, loss_ci : (float, float)
+        Percentile intervals over the fit's bootstrap draws, each optimised by itself, so that
+        the three vary together; NaN without draws.
+    num_params_range : (float, float)
+        The sizes whose loss at this budget is within 0.1 % of the optimum's.
+    training_flops : float
+        What of the budget training takes.
+    status : str
+        ``ok``, ``data limited`` (all unique data used once), ``given N``, ``given D``.
+    """
+
+    flops: float
+    num_params: float
+    num_tokens: float
+    loss: float
+    num_params_ci: Interval
+    num_tokens_ci: Interval
+    loss_ci: Interval
+    num_params_range: Interval
+    training_flops: float
+    status: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values by name."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What a FLOP buys: ``cost`` in training FLOPs per token, and tokens served afterwards.
+
+    Attributes
+    ----------
+    cost : float or callable
+        FLOPs per parameter and token (6: C = 6 N D), or a function of N ``(n,) -> (n,)`` that
+        gives training FLOPs per token.
+    inference_tokens : float
+        Tokens served over the model's life, each at a third of the cost of a training token
+        (2 N against 6 N; Sardana et al. 2024, eq. 2).
+    unique_tokens : float or None
+        U: distinct training tokens there are.
+    """
+
+    cost: Cost = 6.0
+    inference_tokens: float = 0.0
+    unique_tokens: float | None = None
+
+    def per_token(self, n: Array) -> Array:
+        """Training FLOPs per token at sizes ``n``."""
+        if callable(self.cost):
+            return np.asarray(self.cost(n), dtype=float)
+        return self.cost * n
+
+    def data(self, law: Law) -> float:
+        """The tokens that ``law`` can train on: U where it does not repeat data, else endless."""
+        if self.unique_tokens is None or "num_unique_tokens" in law.inputs:
+            return float("inf")
+        return self.unique_tokens
+
+    def tokens(self, n: Array, flops: float) -> Array:
+        """The tokens D that ``flops`` buy at sizes ``n``; negative if serving alone costs more."""
+        return flops / self.per_token(n) - self.inference_tokens / 3
+
+
+def plan(
+    fit: Fit,
+    flops: Sequence[float],
+    *,
+    cost: Cost = 6.0,
+    inference_tokens: float = 0.0,
+    unique_tokens: float | None = None,
+    num_params: float | None = None,
+    num_tokens: float | None = None,
+    level: float = 0.9,
+) -> list[Allocation]:
+    """The allocation of lowest predicted loss at each budget, C = cost(N) D.
+
+    Parameters
+    ----------
+    fit : Fit
+        A law with inputs ``num_params`` and ``num_tokens`` (and perhaps
+        ``num_unique_tokens``).
+    flops : sequence of float
+        Budgets C.
+    cost : float or callable
+        FLOPs per parameter and token, or training FLOPs per token as a function of N.
+    inference_tokens : float
+        Tokens served over the model's life (Sardana et al. 2024).
+    unique_tokens : float, optional
+        U. A law in ``num_unique_tokens`` repeats data at its price; for any other law D stops
+        at U, and with a given N some of the budget may be left.
+    num_params, num_tokens : float, optional
+        A given N, or a given D; the budget then sets the other.
+    level : float
+        Coverage of the intervals.
+
+    Raises
+    ------
+    ValueError
+        If the law is not in N and D, a budget is not positive, both N and D are given, or D is
+        more than U and the law does not repeat data.
+    NoAnswerError
+        If a budget cannot pay for what is given, or has no interior optimum.
+
+    Examples
+    --------
+    >>> plan(fit, [1e21])[0].num_params  # doctest: +SKIP
+    """
+    budget = Budget(cost, inference_tokens, unique_tokens)
+    law = fit.law
+    if not {"num_params", "num_tokens"} <= set(law.inputs) or law.output != "loss":
+        raise ValueError(
+            f"a plan needs a law of loss in num_params and num_tokens; {law.name} is one of "
+            f"{law.output} in {', '.join(law.inputs)}: choose --law chinchilla"
+        )
+    extra = set(law.inputs) - {"num_params", "num_tokens", "num_unique_tokens"}
+    if extra:
+        raise ValueError(f"a plan cannot choose {', '.join(sorted(extra))} of law {law.name}")
+    if num_params is not None and num_tokens is not None:
+        raise ValueError("give num_params or num_tokens, not both: the budget sets the other")
+    if num_tokens is not None and num_tokens > budget.data(law):
+        raise ValueError(
+            f"num_tokens {num_tokens:.4g} is more than the {unique_tokens:.4g} unique tokens, and "
+            f"law {law.name} repeats none: give fewer, or choose --law repeated_data"
+        )
+    point = law.vector(fit.params)[None, :]
+    draws = fit.draws if fit.draws is not None else np.empty((0, point.shape[1]))
+    params = np.concatenate([point, draws])
+    return [_allocate(law, params, float(c), budget, num_params, num_tokens, level) for c in flops]
+
+
+def _allocate(
+    law: Law,
+    params: Array,
+    flops: float,
+    budget: Budget,
+    num_params: float | None,
+    num_tokens: float | None,
+    level: float,
+) -> Allocation:
+    if not flops > 0 or not np.isfinite(flops):
+        raise ValueError(f"budget {flops:.3g} FLOPs is not a positive number")
+    loss_at = _loss(law, params, flops, budget)
+    low, high = _range(flops, budget)
+    status, floor = "ok", low
+    limit = budget.data(law)
+    if num_params is not None:
+        log_n, status = np.full(len(params), np.log(num_params)), "given N"
+        if not low <= log_n[0] <= high:
+            raise NoAnswerError(
+                f"{flops:.3g} FLOPs do not pay for one token at {num_params:.3g} parameters"
+            )
+        if budget.tokens(np.exp(log_n[:1]), flops)[0] > limit:
+            status = "data limited"
+    elif num_tokens is not None:
+        log_n, status = np.full(len(params), _size(num_tokens, flops, budget)), "given D"
+    else:
+        if limit < budget.tokens(np.exp(np.array([low])), flops)[0]:
+            # D falls as N grows, so D <= U is a lower limit on N.
+            floor = _size(limit, flops, budget)
+        log_n = _lowest(loss_at, floor, high, len(params))
+        if log_n[0] <= floor + 1e-6 and floor > low:
+            status = "data limited"
+        elif log_n[0] <= low + 1e-6 or log_n[0] >= high - 1e-6:
+            raise NoAnswerError(
+                f"law {law.name} has no best size at {flops:.3g} FLOPs: its loss falls to the "
+                "end of the range; the fit does not identify an optimum"
+            )
+    n = np.exp(log_n)
+    d = np.minimum(budget.tokens(n, flops), limit)
+    loss = loss_at(log_n[:, None])[:, 0]
+    near = (float(n[0]), float(n[0]))
+    if num_params is None and num_tokens is None:
+        near = _within(loss_at, float(log_n[0]), float(loss[0]) * 1.001, floor, high)
+    return Allocation(
+        flops=flops,
+        num_params=float(n[0]),
+        num_tokens=float(d[0]),
+        loss=float(loss[0]),
+        num_params_ci=_interval(n[1:], level),
+        num_tokens_ci=_interval(d[1:], level),
+        loss_ci=_interval(loss[1:], level),
+        num_params_range=near,
+        training_flops=float(budget.per_token(n[:1])[0] * d[0]),
+        status=status,
+    )
+
+
+def _loss(law: Law, params: Array, flops: float, budget: Budget) -> Callable[[Array], Array]:
+    """ln N ``(k, m)`` -> the loss of parameter vector k at budget ``flops``, ``(k, m)``."""
+
+    def loss(log_n: Array) -> Array:
+        n = np.exp(log_n)
+        d = np.clip(budget.tokens(n, flops), 1e-300, budget.data(law))
+        values = {"num_params": n, "num_tokens": d}
+        if "num_unique_tokens" in law.inputs:
+            unique = budget.unique_tokens
+            values["num_unique_tokens"] = d if unique is None else np.minimum(d, unique)
+        with np.errstate(over="ignore", invalid="ignore"):
+            out = law.predict(params[: len(log_n)], *(values[name] for name in law.inputs))
+        return np.where(np.isfinite(out), out, np.inf)
+
+    return loss
+
+
+def _range(flops: float, budget: Budget) -> Interval:
+    """ln N from one parameter to the size at which the budget buys one token."""
+    grid = np.linspace(0.0, np.log(flops), 2001)
+    affordable = budget.tokens(np.exp(grid), flops) >= 1.0
+    if not affordable.any():
+        served = budget.inference_tokens
+        what = f"serving {served:.3g} tokens" if served else "one token"
+        raise NoAnswerError(
+            f"{flops:.3g} FLOPs do not pay for {what} with the smallest model: raise the budget"
+        )
+    return 0.0, float(grid[np.flatnonzero(affordable)[-1]])
+
+
+def _size(tokens: float, flops: float, budget: Budget) -> float:
+    """ln N at which ``flops`` buy exactly ``tokens``."""
+    from scipy.optimize import brentq
+
+    low, high = _range(flops, budget)
+
+    def excess(log_n: float) -> float:
+        return float(np.log(max(budget.tokens(np.exp(np.array([log_n])), flops)[0], 1e-9) / tokens))
+
+    if excess(low) < 0 or excess(high) > 0:
+        raise NoAnswerError(f"{flops:.3g} FLOPs do not pay for {tokens:.3g} tokens at any size")
+    return float(brentq(excess, low, high, xtol=1e-12))
+
+
+def _lowest(loss: Callable[[Array], Array], low: float, high: float, count: int) -> Array:
+    """The minimum over ln N in [low, high] of each of ``count`` curves, by closing grids."""
+    lows, highs = np.full(count, low), np.full(count, high)
+    rows = np.arange(count)
+    for size in (200, 24, 24):
+        grid = lows[:, None] + (highs - lows)[:, None] * np.linspace(0.0, 1.0, size)
+        values = loss(grid)
+        best = values.argmin(axis=1)
+        lows = grid[rows, np.maximum(best - 1, 0)]
+        highs = grid[rows, np.minimum(best + 1, size - 1)]
+    # A finer grid would be flat to rounding; the vertex of a parabola through three points is not.
+    left, middle, right = (values[rows, np.clip(best + i, 0, size - 1)] for i in (-1, 0, 1))
+    bend = left - 2 * middle + right
+    inner = (best > 0) & (best < size - 1) & (bend > 0)
+    shift = np.where(inner, 0.5 * (left - right) / np.where(inner, bend, 1.0), 0.0)
+    return np.asarray(grid[rows, best] + shift * (grid[:, 1] - grid[:, 0]))
+
+
+def _within(
+    loss: Callable[[Array], Array], best: float, limit: float, low: float, high: float
+) -> Interval:
+    """The sizes on both sides of ``best`` at which the loss reaches ``limit``."""
+    from scipy.optimize import brentq
+
+    def excess(log_n: float) -> float:
+        return float(min(loss(np.array([[log_n]]))[0, 0], 1e9)) - limit
+
+    left = brentq(excess, low, best) if excess(low) > 0 > excess(best) else low
+    right = brentq(excess, best, high) if excess(high) > 0 > excess(best) else high
+    return float(np.exp(left)), float(np.exp(right))
+
+
+def _interval(values: Array, level: float) -> Interval:
+    if not len(values):
+        return float("nan"), float("nan")
+    low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)
+
+
+def next_budgets(table: pd.DataFrame) -> list[float]:
+    """10, 100 and 1000 times the largest compute among the runs that are not left out."""
+    flops = usable(table, "flops")["flops"] if "flops" in table.columns else ()
+    if not len(flops):
+        raise ValueError("the runs have no compute to start from: name budgets with --flops")
+    return [float(max(flops)) * factor for factor in (10.0, 100.0, 1000.0)]
+
+
+def cost_of(runs: pd.DataFrame) -> Cost:
+    """The training FLOPs per token at size N that the runs show, C / D; 6 N for foreign tables.
+
+    Runs of a family carry exact FLOPs. Between their sizes ln(C / (N D)) is interpolated in
+    ln N, beyond them it is held.
+    """
+    known = "family" in runs.columns and (runs["family"] != "").any()
+    if not known or "flops" not in runs.columns:
+        return 6.0
+    whole = usable(runs, "num_params", "num_tokens", "flops")
+    if not len(whole):
+        return 6.0
+    ratio = np.log(whole["flops"] / (whole["num_params"] * whole["num_tokens"]))
+    mean = ratio.groupby(np.log(whole["num_params"]).round(6)).mean()
+    log_n, log_ratio = mean.index.to_numpy(dtype=float), mean.to_numpy(dtype=float)
+
+    def per_token(n: Array) -> Array:
+        return np.asarray(n * np.exp(np.interp(np.log(n), log_n, log_ratio)))
+
+    return per_token

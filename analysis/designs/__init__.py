@@ -1,0 +1,30 @@
+"""Architectures compared: scaling axes, design spaces, Pareto frontiers."""
+
+from __future__ import annotations
+
+from analysis.designs.coefficients import (
+    Coefficients,
+    has_search,
+    log_ratios,
+    pick_coefficients,
+    surface_at,
+)
+from analysis.designs.edf import SpaceReport, describe_spaces
+from analysis.designs.pareto import HEADERS, Pareto, pareto, table_rows
+from analysis.designs.scaling_axes import AxisComparison, compare_axes
+
+__all__ = [
+    "HEADERS",
+    "AxisComparison",
+    "Coefficients",
+    "Pareto",
+    "SpaceReport",
+    "compare_axes",
+    "describe_spaces",
+    "has_search",
+    "log_ratios",
+    "pareto",
+    "pick_coefficients",
+    "surface_at",
+    "table_rows",
+]

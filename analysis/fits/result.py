@@ -1,0 +1,297 @@
+"""``Fit``: a fitted law as a frozen value."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from analysis.fits.penalty import Penalty
+from analysis.fits.problem import Problem
+from analysis.fits.profile import in_runs_units
+from analysis.fits.profile import profile as profile_of
+from analysis.laws import LAWS, Array, Law, exponents, formula_law, optimal, options, scales
+from scaling.base import refuse_unknown
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A fitted law: parameters at full precision, how they were found and how sure they are.
+
+    Attributes
+    ----------
+    law : Law
+    params : dict
+        Name -> value.
+    status : str
+        ``"ok"``, or what to be careful of.
+    objective : float
+        Sum over runs of weight x penalty of the residual (never the mean: that would shrink
+        gradients below a solver's tolerance).
+    loss_fn, delta, asymmetry, space : str, float, float, str
+        The penalty and the space of the residuals: together, the estimand.
+    x_cols, y_col : tuple of str, str
+        Columns of the run table that were the law's inputs and output.
+    inputs, observed, weights : arrays
+        The rows that were fitted.
+    excluded : tuple of dict
+        ``row``, ``run_id`` and ``reason`` of each row that was not.
+    diagnostics : dict
+        The certificate, see ``analysis.fits.certificate``.
+    draws : array ``(k, p)`` or None
+        Bootstrap draws of the parameters.
+    """
+
+    law: Law
+    params: dict[str, float]
+    status: str
+    objective: float
+    loss_fn: str
+    delta: float
+    asymmetry: float
+    space: str
+    x_cols: tuple[str, ...]
+    y_col: str
+    inputs: tuple[Array, ...] = field(repr=False)
+    observed: Array = field(repr=False)
+    weights: Array = field(repr=False)
+    excluded: tuple[dict[str, Any], ...] = field(repr=False)
+    diagnostics: dict[str, Any] = field(repr=False)
+    draws: Array | None = field(default=None, repr=False)
+    resample: str = "pairs"
+    seed: int = 0
+
+    @property
+    def n_runs(self) -> int:
+        """Number of rows fitted."""
+        return len(self.observed)
+
+    @property
+    def vector(self) -> Array:
+        """Parameters ``(p,)`` in the law's order."""
+        return self.law.vector(self.params)
+
+    @property
+    def fitted(self) -> Array:
+        """Predictions ``(n,)`` for the rows that were fitted."""
+        return self.law.predict(self.vector, *self.inputs)
+
+    @property
+    def residuals(self) -> Array:
+        """Prediction minus observation ``(n,)``, of logarithms if ``space`` is ``"log"``."""
+        if self.space == "log":
+            return np.log(self.fitted) - np.log(self.observed)
+        return self.fitted - self.observed
+
+    @property
+    def r2(self) -> float:
+        """Share of the variance (of the logarithm, in log space) that the law explains."""
+        target = np.log(self.observed) if self.space == "log" else self.observed
+        total = float(np.sum((target - target.mean()) ** 2))
+        return 1.0 - float(np.sum(self.residuals**2)) / total if total else float("nan")
+
+    @property
+    def in_plane(self) -> bool:
+        """Whether it is a law of loss in parameters and tokens: budgets may have a best size."""
+        return self.x_cols[:2] == ("num_params", "num_tokens") and self.law.output == "loss"
+
+    @property
+    def units(self) -> Array:
+        """The unit ``(n_inputs,)`` that each input was divided by in the fit."""
+        return scales(self.inputs, self.law)
+
+    def problem(self, law: Law | None = None) -> Problem:
+        """The fit as a minimisation of ``law`` (its own), for inputs over ``units``."""
+        return Problem(
+            law or self.law,
+            tuple(x / u for x, u in zip(self.inputs, self.units, strict=True)),
+            np.log(self.observed) if self.space == "log" else self.observed,
+            self.weights,
+            Penalty(self.loss_fn, self.delta, self.asymmetry),
+            self.space,
+        )
+
+    def predict(self, table: Mapping[str, Any] | pd.DataFrame) -> Array:
+        """Predictions for the rows of ``table``, which holds the columns ``x_cols``."""
+        return self.law.predict(self.vector, *self._columns(table))
+
+    def predict_ci(
+        self, table: Mapping[str, Any] | pd.DataFrame, level: float = 0.9, noise: bool = True
+    ) -> tuple[Array, Array]:
+        """Interval of a new observation (of the mean, without ``noise``) at each row.
+
+        Parameter draws, plus residuals drawn from the fit, widened by sqrt(n / (n - p)).
+        """
+        draws = self._need_draws()
+        predicted = self.law.predict(draws, *self._columns(table))
+        if noise:
+            rng = np.random.default_rng(self.seed + 1)
+            n = self.n_runs
+            wide = -self.residuals * np.sqrt(n / max(n - len(self.params), 1))
+            times = max(1, 4000 // len(draws))
+            predicted = np.repeat(predicted, times, axis=0)
+            added = wide[rng.integers(0, n, predicted.shape)]
+            predicted = predicted * np.exp(added) if self.space == "log" else predicted + added
+        low, high = np.quantile(predicted, _tails(level), axis=0)
+        return low, high
+
+    def ci(self, level: float = 0.9) -> dict[str, tuple[float, float]]:
+        """Percentile interval of each parameter over the draws (of its logarithm if positive)."""
+        low, high = np.quantile(self._need_draws(), _tails(level), axis=0)
+        return {name: (float(low[i]), float(high[i])) for i, name in enumerate(self.law.names)}
+
+    def profile(
+        self, name: str, level: float = 0.9, points: int = 24
+    ) -> tuple[Array, Array, tuple[float, float]]:
+        """Profile likelihood of a parameter.
+
+        Returns values ``(2 points + 1,)``, the objective minimised over all other parameters at
+        each, and the interval in which it rises by less than the robust chi-squared limit.
+        """
+        if name not in self.params:
+            refuse_unknown(name, self.params, f"parameter of {self.law.name}")
+        _tails(level)
+        index = self.law.names.index(name)
+        law, params = in_runs_units(self.law, self.vector, self.units, index)
+        problem = self.problem(law)
+        values, objective, interval = profile_of(
+            problem, problem.coordinates(params), index, level, points
+        )
+        if law.on_log[index]:
+            values, interval = np.exp(values), (np.exp(interval[0]), np.exp(interval[1]))
+        return values, objective, (float(interval[0]), float(interval[1]))
+
+    def optimal(self, flops: float, cost: float = 6.0) -> dict[str, float]:
+        """``num_params``, ``num_tokens`` and ``loss`` of the best run with C = ``cost`` N D."""
+        best = optimal(self.law, self.vector, flops, cost)
+        return dict(zip(("num_params", "num_tokens", "loss"), map(float, best), strict=True))
+
+    def optimal_draws(self, flops: float, cost: float = 6.0) -> dict[str, Array]:
+        """The same for each draw, ``(k,)`` each."""
+        best = optimal(self.law, self._need_draws(), flops, cost)
+        return dict(zip(("num_params", "num_tokens", "loss"), best, strict=True))
+
+    def exponents(self) -> tuple[float, float]:
+        """a and b of N* ~ C^a and D* ~ C^b (at the middle of the fitted compute)."""
+        a, b = exponents(self.law, self.vector, self._middle_flops())
+        return float(a), float(b)
+
+    @property
+    def exponent_names(self) -> tuple[str, str]:
+        """``a`` and ``b``; ``exponent_a`` and ``exponent_b`` where the law has such parameters."""
+        return ("exponent_a", "exponent_b") if {"a", "b"} & set(self.law.names) else ("a", "b")
+
+    def exponents_draws(self) -> tuple[Array, Array]:
+        """The same for each draw, ``(k,)`` each; NaN for a draw without a best size."""
+        return exponents(self.law, self._need_draws(), self._middle_flops())
+
+    def exponents_ci(self, level: float = 0.9) -> dict[str, tuple[float, float]]:
+        """Percentile intervals of ``a`` and ``b`` over the draws."""
+        found: dict[str, tuple[float, float]] = {}
+        for name, values in zip("ab", self.exponents_draws(), strict=True):
+            low, high = np.nanquantile(values, _tails(level))
+            found[name] = float(low), float(high)
+        return found
+
+    def formula(self, style: str = "plain", digits: int = 4) -> str:
+        """The law with its numbers, as ``"plain"`` text, ``"latex"`` or ``"html"``."""
+        text = self.law.latex if style == "latex" else self.law.formula
+        for parameter in self.law.parameters:
+            symbol = parameter.latex if style == "latex" else parameter.name
+            value = f"{self.params[parameter.name]:.{digits}g}"
+            value = f"({value})" if value.startswith("-") else value
+            text = re.sub(rf"(?<![\w\\]){re.escape(symbol)}(?!\w|\\_)", value, text)
+        if style == "html":
+            text = re.sub(r"\^(\([^()]*\)|[-+.\w]+)", r"<sup>\1</sup>", text)
+        return text
+
+    def summary(self, level: float = 0.9) -> pd.DataFrame:
+        """One row per parameter: value, interval, standard error, unit and meaning."""
+        import pandas as pd
+
+        frame = pd.DataFrame(
+            {
+                "parameter": self.law.names,
+                "value": [self.params[name] for name in self.law.names],
+                "unit": [p.unit for p in self.law.parameters],
+                "means": [p.means for p in self.law.parameters],
+            }
+        )
+        if self.draws is not None:
+            ci = self.ci(level)
+            frame.insert(2, "low", [ci[name][0] for name in self.law.names])
+            frame.insert(3, "high", [ci[name][1] for name in self.law.names])
+            frame.insert(4, "se", self.draws.std(axis=0, ddof=1))
+        return frame.set_index("parameter")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything, as values that JSON holds exactly."""
+        return {
+            "law": self.law.name,
+            "law_formula": self.law.formula,
+            "law_inputs": list(self.law.inputs),
+            "law_options": options(self.law) if self.law.name == "formula" else {},
+            "params": dict(self.params),
+            "status": self.status,
+            "objective": self.objective,
+            "loss_fn": self.loss_fn,
+            "delta": self.delta,
+            "asymmetry": self.asymmetry,
+            "space": self.space,
+            "x_cols": list(self.x_cols),
+            "y_col": self.y_col,
+            "inputs": [x.tolist() for x in self.inputs],
+            "observed": self.observed.tolist(),
+            "weights": self.weights.tolist(),
+            "excluded": list(self.excluded),
+            "diagnostics": self.diagnostics,
+            "draws": None if self.draws is None else self.draws.tolist(),
+            "resample": self.resample,
+            "seed": self.seed,
+        }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any], law: Law | None = None) -> Fit:
+        """The fit that ``to_dict`` wrote; ``law`` is needed for a law from a callable."""
+        values = dict(data)
+        formula, inputs = values.pop("law_formula"), tuple(values.pop("law_inputs"))
+        asked = values.pop("law_options", {})
+        if law is None and values["law"] not in (*LAWS, "formula"):
+            raise ValueError(f"{values['law']} is a law from a callable: give it as law=")
+        law = law or LAWS.get(values["law"]) or formula_law(formula, inputs, **asked)
+        held = values["diagnostics"]["fixed"]
+        values["law"] = law.hold(held) if held else law
+        values["x_cols"] = tuple(values["x_cols"])
+        values["inputs"] = tuple(np.array(x) for x in values["inputs"])
+        values["excluded"] = tuple(values["excluded"])
+        for name in ("observed", "weights"):
+            values[name] = np.array(values[name])
+        if values["draws"] is not None:
+            values["draws"] = np.array(values["draws"])
+        return cls(**values)
+
+    def _need_draws(self) -> Array:
+        if self.draws is None:
+            raise ValueError("this fit has no draws for intervals; fit with bootstrap=1000")
+        return self.draws
+
+    def _columns(self, table: Mapping[str, Any] | pd.DataFrame) -> list[Array]:
+        missing = [name for name in self.x_cols if name not in table]
+        if missing:
+            raise ValueError(f"{self.law.name} predicts from {', '.join(missing)}: not given")
+        return [np.atleast_1d(np.asarray(table[name], dtype=float)) for name in self.x_cols]
+
+    def _middle_flops(self) -> float:
+        return float(6 * np.exp(np.mean(np.log(self.inputs[0]) + np.log(self.inputs[1]))))
+
+
+def _tails(level: float) -> list[float]:
+    if not 0 < level < 1:
+        raise ValueError(f"level {level} is not between 0 and 1; 0.9 is usual")
+    return [0.5 - level / 2, 0.5 + level / 2]

@@ -1,0 +1,8 @@
+"""What lies beyond the runs: averages of laws, backtests, their scores."""
+
+from __future__ import annotations
+
+from analysis.forecasts.backtest import Backtest, backtest
+from analysis.forecasts.holdout import predict_held_out
+
+__all__ = ["Backtest", "backtest", "predict_held_out"]

@@ -1,0 +1,301 @@
+"""``backtest``: fit the small runs, predict the held-out large ones, and compare."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from analysis.fits import observe
+from analysis.forecasts.average import candidates, forecast
+from analysis.forecasts.cutoffs import cutoffs, log_size
+from analysis.laws import Law, law_for
+from analysis.tables import place
+from scaling.base import NoAnswerError, progress
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+STEP, DEPTH = 1.0, 3
+"""Without ``train_col``: runs are held out beyond 1/2, 1/4 and 1/8 of the largest of each input."""
+
+LEVEL = 0.9
+
+_TRUE = frozenset(("1", "1.0", "true", "yes", "train"))
+_FALSE = frozenset(("0", "0.0", "false", "no", "test"))
+
+
+@dataclass(frozen=True)
+class Split:
+    """One fit and its held-out runs.
+
+    ``size`` is the largest x (N D for laws of both) that was fitted; errors are
+    ln(predicted / measured): ``rmse_log`` their root mean square, ``bias_log`` their mean;
+    ``coverage_90`` is the share of held-out runs inside the 90 % interval. ``weights`` are those
+    of the laws, ``rows`` the positions of the held-out rows, ``beyond`` how many times ``size``
+    each of them is, and ``predicted``, ``low``, ``high`` the prediction and its interval.
+    """
+
+    size: float
+    n_train: int
+    n_test: int
+    rmse_log: float
+    bias_log: float
+    coverage_90: float
+    weights: dict[str, float]
+    rows: NDArray[np.intp] = field(repr=False)
+    beyond: NDArray[np.float64] = field(repr=False)
+    actual: NDArray[np.float64] = field(repr=False)
+    predicted: NDArray[np.float64] = field(repr=False)
+    low: NDArray[np.float64] = field(repr=False)
+    high: NDArray[np.float64] = field(repr=False)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The numbers of the split, without its rows."""
+        hidden = ("rows", "beyond", "actual", "predicted", "low", "high")
+        return {name: value for name, value in asdict(self).items() if name not in hidden}
+
+
+@dataclass(frozen=True)
+class Group:
+    """The splits of one group of runs; ``status`` is ``"ok"`` or why there are none.
+
+    ``rmse_log``, ``bias_log`` and ``coverage_90`` are means over the splits.
+    """
+
+    key: str
+    law: str
+    status: str
+    splits: tuple[Split, ...]
+    n_excluded: int = 0
+
+    def mean(self, name: str) -> float:
+        """Mean of an attribute over the splits; NaN without one."""
+        values = [getattr(split, name) for split in self.splits]
+        return float(np.mean(values)) if values else float("nan")
+
+    def to_dict(self) -> dict[str, Any]:
+        """``n_train`` is that of the largest fit, ``n_test`` the number of predictions."""
+        return {
+            "key": self.key,
+            "law": self.law,
+            "status": self.status,
+            "n_train": max((split.n_train for split in self.splits), default=0),
+            "n_test": sum(split.n_test for split in self.splits),
+            "n_excluded": self.n_excluded,
+            "rmse_log": self.mean("rmse_log"),
+            "bias_log": self.mean("bias_log"),
+            "coverage_90": self.mean("coverage_90"),
+            "splits": [split.to_dict() for split in self.splits],
+        }
+
+
+@dataclass(frozen=True)
+class Backtest:
+    """How well a law predicted what it had not seen."""
+
+    law: str
+    groups: tuple[Group, ...]
+
+    @property
+    def mean_rmse_log(self) -> float:
+        """Mean over groups of the root mean square of ln(predicted / measured)."""
+        return self._mean("rmse_log")
+
+    @property
+    def bias_log(self) -> float:
+        """Mean over groups of the mean of ln(predicted / measured)."""
+        return self._mean("bias_log")
+
+    @property
+    def coverage_90(self) -> float:
+        """Share of all held-out runs, of all groups and splits, inside their 90 % interval."""
+        splits = [split for group in self.groups for split in group.splits]
+        return float(
+            np.average([s.coverage_90 for s in splits], weights=[s.n_test for s in splits])
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """What ``scaling backtest --json`` prints."""
+        return {
+            "law": self.law,
+            "groups": [group.to_dict() for group in self.groups],
+            "mean_rmse_log": self.mean_rmse_log,
+            "bias_log": self.bias_log,
+            "coverage_90": self.coverage_90,
+        }
+
+    def _mean(self, name: str) -> float:
+        return float(np.mean([group.mean(name) for group in self.groups if group.splits]))
+
+
+def backtest(
+    runs: pd.DataFrame,
+    *,
+    law: str | Law = "auto",
+    by: Sequence[str] = (),
+    x_col: str | None = None,
+    y_col: str | None = None,
+    train_col: str | None = None,
+    seed: int = 0,
+) -> Backtest:
+    """Fit ``law`` to the small runs of each group and predict the others.
+
+    Parameters
+    ----------
+    runs : DataFrame
+        One row per run, or per point of a learning curve.
+    law : str or Law
+        ``"auto"`` averages laws, see ``analysis.forecasts.average.forecast``.
+    by : sequence of str
+        Columns; each combination of their values is fitted by itself.
+    x_col, y_col : str
+        The variable of a one-variable law, and what is predicted (what the law says, or loss).
+    train_col : str, optional
+        Rows where it is true (1, true, yes, train) are fitted and the others predicted. Without
+        it the runs are cut at 1/2, 1/4 and 1/8 of the largest x, or N and D (1/4, 1/16 and 1/64
+        of the largest N D), and everything beyond is predicted from what lies below.
+    seed : int
+        Of the random starts of ``fit``.
+
+    Returns
+    -------
+    Backtest
+
+    Raises
+    ------
+    ValueError
+        If a column is missing or a value of ``train_col`` is neither true nor false.
+    NoAnswerError
+        If no group can be both fitted and predicted.
+
+    Examples
+    --------
+    >>> import numpy as np, pandas as pd
+    >>> x = np.geomspace(1e6, 1e9, 30)
+    >>> curve = pd.DataFrame({"x": x, "loss": 0.5 + 40 * x**-0.3})
+    >>> backtest(curve, law="power_floor", x_col="x").mean_rmse_log < 1e-3
+    True
+    """
+    name = law if isinstance(law, str) else law.name
+    y_col = y_col or ("loss" if law == "auto" else law_for(law, runs).output)
+    for column in (*by, *([train_col] if train_col else [])):
+        if column not in runs.columns:
+            have = ", ".join(map(str, runs.columns))
+            raise ValueError(f"the run table has no column {column!r}; it has {have}")
+    train = None if train_col is None else _flags(runs, train_col)
+    tables = list(_tables(runs, by))
+    groups = []
+    with progress("backtest", total=len(tables)) as advance:
+        for key, rows in tables:
+            flags = None if train is None else train[rows]
+            groups.append(_group(key, name, law, runs.iloc[rows], flags, x_col, y_col, seed))
+            advance(1)
+    if not any(group.splits for group in groups):
+        raise NoAnswerError(f"nothing could be predicted: {groups[0].status}")
+    return Backtest(name, tuple(groups))
+
+
+def _tables(runs: pd.DataFrame, by: Sequence[str]) -> Iterator[tuple[str, NDArray[np.intp]]]:
+    """The name and the row positions of each group, in the order of the table."""
+    if not by:
+        yield "all", np.arange(len(runs))
+        return
+    for key, rows in runs.groupby(list(by), sort=False, dropna=False).indices.items():
+        values = key if isinstance(key, tuple) else (key,)
+        yield ", ".join(str(value) for value in values), np.sort(rows)
+
+
+def _group(
+    key: str,
+    name: str,
+    law: str | Law,
+    runs: pd.DataFrame,
+    train: NDArray[np.bool_] | None,
+    x_col: str | None,
+    y_col: str,
+    seed: int,
+) -> Group:
+    """All splits of one group; a group that is too small says so in its status."""
+    laws = candidates(runs, x_col) if law == "auto" else (law_for(law, runs),)
+    shape = min(laws, key=lambda each: len(each.parameters))
+    x_cols = shape.inputs if x_col is None else (x_col,)
+    try:
+        seen = observe(shape, runs, x_cols, y_col, "log")
+    except ValueError as error:
+        if "usable" not in str(error):
+            raise
+        return Group(key, name, str(error), ())
+    excluded = len(seen.excluded)
+    if train is None:
+        size, n_inputs = log_size(dict(zip(x_cols, seen.inputs, strict=True)))
+        cuts = cutoffs(size, n_inputs, step=STEP, depth=DEPTH, window=None)
+        pairs = [(seen.rows[cut.seen], seen.rows[cut.ahead]) for cut in cuts]
+        status = f"{len(size)} runs leave too few below half of the largest size; widen the range"
+    else:
+        flags = train[seen.rows]
+        pairs = [(seen.rows[flags], seen.rows[~flags])]
+        status = f"{int(flags.sum())} runs to fit and {int((~flags).sum())} to predict"
+    splits = []
+    for below, beyond in pairs:
+        if len(below) <= len(shape.parameters) or not len(beyond):
+            continue
+        try:
+            splits.append(_split(law, runs, below, beyond, x_col, y_col, seed))
+        except NoAnswerError as error:
+            status = str(error)
+    return Group(key, name, "ok" if splits else status, tuple(splits), excluded)
+
+
+def _split(
+    law: str | Law,
+    runs: pd.DataFrame,
+    below: NDArray[np.intp],
+    beyond: NDArray[np.intp],
+    x_col: str | None,
+    y_col: str,
+    seed: int,
+) -> Split:
+    found = forecast(runs.iloc[below], law, x_col=x_col, y_col=y_col, seed=seed)
+    held_out = runs.iloc[beyond]
+    actual = held_out[y_col].to_numpy(dtype=float)
+    predicted = found.predict(held_out)
+    if not np.isfinite(predicted).all():
+        raise NoAnswerError(
+            f"law {found.law} has no positive value at {int((~np.isfinite(predicted)).sum())} of "
+            f"{len(actual)} held-out runs; choose another law"
+        )
+    low, high = found.predict_ci(held_out, LEVEL)
+    error = np.log(predicted / actual)
+    return Split(
+        size=float(np.exp(found.end)),
+        n_train=found.n_runs,
+        n_test=len(actual),
+        rmse_log=float(np.sqrt(np.mean(error**2))),
+        bias_log=float(np.mean(error)),
+        coverage_90=float(np.mean((low <= actual) & (actual <= high))),
+        weights=dict(zip((e.name for e in found.laws), found.weights.tolist(), strict=True)),
+        rows=beyond,
+        beyond=np.exp(found.log_sizes(held_out) - found.end),
+        actual=actual,
+        predicted=predicted,
+        low=low,
+        high=high,
+    )
+
+
+def _flags(runs: pd.DataFrame, train_col: str) -> NDArray[np.bool_]:
+    """``train_col`` as booleans; ``ValueError`` names the first row that is neither."""
+    out = np.zeros(len(runs), dtype=bool)
+    for row, value in enumerate(runs[train_col]):
+        text = str(value).strip().lower()
+        if text not in _TRUE | _FALSE:
+            raise ValueError(
+                f"{place(runs, row)}, column {train_col!r}: {value!r} is neither true nor false; "
+                "write 1 to fit the row and 0 to predict it"
+            )
+        out[row] = text in _TRUE
+    return out

@@ -1,0 +1,24 @@
+"""From a file, a sweep or an MLflow experiment to a run table."""
+
+from __future__ import annotations
+
+from analysis.tables.costs import metric_of, unusable, usable, with_complexity
+from analysis.tables.designs import PARAMETERS, with_design
+from analysis.tables.files import numbers, place
+from analysis.tables.sources import load_curves, load_designs, load_models, load_runs, load_specs
+
+__all__ = [
+    "PARAMETERS",
+    "load_curves",
+    "load_designs",
+    "load_models",
+    "load_runs",
+    "load_specs",
+    "metric_of",
+    "numbers",
+    "place",
+    "unusable",
+    "usable",
+    "with_complexity",
+    "with_design",
+]

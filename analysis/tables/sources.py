@@ -1,0 +1,369 @@
+"""From where runs are kept to the run table: a file, a sweep's journals, or an MLflow experiment.
+
+This is the only reader of MLflow in ``analysis``.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from analysis.tables.files import SUFFIXES, complete, flagged, read_table
+from analysis.tables.where import rows_where
+from scaling import CURVE_COLUMNS, RUN_COLUMNS, RunSpec
+from scaling.base import Store, read_json, refuse_unknown
+from scaling.run import SPEC, end, points, read_journal
+from scaling.tracking import CURVE_METRICS, TrackingError, connect, reported, sqlite_path
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SWEEP = "sweep.jsonl"
+_NUMBERS = tuple(c.name for c in RUN_COLUMNS if c.kind in ("int", "float"))
+_TEXTS = tuple(c.name for c in RUN_COLUMNS if c.kind == "str")
+Source = str | os.PathLike[str]
+
+
+def load_runs(
+    source: Source,
+    *,
+    root: Source | None = None,
+    tracking_uri: str | None = None,
+    where: str | None = None,
+    columns: Mapping[str, str] | None = None,
+) -> pd.DataFrame:
+    """The run table of ``source``, one row per run, failed and planned runs included.
+
+    Parameters
+    ----------
+    source : str or path
+        A file (``.csv``, ``.tsv``, ``.jsonl``, ``.parquet``), a sweep's name or folder, a
+        folder of runs, or the name of an MLflow experiment, tried in this order.
+    root : path, optional
+        Where sweeps and runs are kept; default :func:`scaling.base.store.default_root`.
+    tracking_uri : str, optional
+        The tracking store; naming one reads ``source`` as an experiment in it.
+    where : str, optional
+        Keeps the rows for which this expression holds (see :mod:`analysis.tables.where`).
+    columns : mapping, optional
+        Run-table column -> the column to take for it, such as ``loss`` -> ``error``.
+
+    Returns
+    -------
+    DataFrame
+        The columns of ``scaling/schema.py`` (and a file's own). ``exclude_reason`` is empty for
+        a run that can be used. ``attrs["notes"]`` lists what a reader should know.
+
+    Raises
+    ------
+    ValueError
+        If ``source`` is none of these, or its content cannot be read.
+    FileNotFoundError
+        If ``source`` looks like a path and there is nothing.
+
+    Examples
+    --------
+    >>> runs = load_runs("runs.csv", where="seed == 0")  # doctest: +SKIP
+    """
+    kind, place = _locate(source, root, tracking_uri)
+    if kind == "file":
+        frame = read_table(Path(place), columns)
+    else:
+        if kind == "experiment":
+            frame = _experiment_runs(str(place), tracking_uri, root)
+        else:
+            frame = _run_table(_journal_rows(kind, place, root))
+        for name, column in (columns or {}).items():
+            if column not in frame.columns:
+                refuse_unknown(column, map(str, frame.columns), f"column of {kind} {source}")
+            if column != name:
+                frame[name] = frame[column]
+                frame.attrs["notes"].append(f"{name} is the column {column!r}")
+    if where:
+        keep = rows_where(frame, where)
+        attrs = dict(frame.attrs)
+        note = f"--where {where!r} keeps {int(keep.sum())} of {len(keep)} rows"
+        frame = frame[keep].copy()
+        frame.attrs = {**attrs, "notes": [*attrs["notes"], note]}
+    frame.attrs["notes"].extend(flagged(frame))
+    return frame
+
+
+def load_curves(
+    source: Source, *, root: Source | None = None, tracking_uri: str | None = None
+) -> pd.DataFrame:
+    """The learning curves of ``source``: one row per point, ``run_id``, ``step``, ``loss``, ...
+
+    ``source`` is as for :func:`load_runs`. In a file, rows that share a run id (or a name, if
+    it has no ids) are the points of one curve and ``num_tokens`` is their ``step``.
+    """
+    import pandas as pd
+
+    kind, place = _locate(source, root, tracking_uri)
+    names = [column.name for column in CURVE_COLUMNS]
+    if kind == "file":
+        table = read_table(Path(place))
+        label = next((name for name in ("run_id", "name") if name in table.columns), None)
+        if label is None or not {"num_tokens", "loss"} <= set(table.columns):
+            raise ValueError(
+                f"{place}: learning curves need a column of run ids or names, tokens and loss"
+            )
+        curve = table.assign(run_id=table[label].astype(str), step=table["num_tokens"])
+        curve = curve[[name for name in names if name in curve.columns]]
+        return curve.sort_values(["run_id", "step"], ignore_index=True)
+    if kind == "experiment":
+        return _experiment_curves(str(place), tracking_uri, root)
+    rows: list[dict[str, Any]] = []
+    for run_id, run_dir, _ in _members(kind, Path(place), root):
+        for point in points(read_journal(run_dir)):
+            rows.append({"run_id": run_id, **{k: point.get(k) for k in names if k != "run_id"}})
+    return pd.DataFrame(rows, columns=names)
+
+
+def load_specs(
+    source: Source, *, root: Source | None = None, tracking_uri: str | None = None
+) -> list[dict[str, Any]]:
+    """The resolved spec of each run of a sweep or run folder, in its order.
+
+    Empty for files and experiments, whose tables do not hold them.
+    """
+    kind, place = _locate(source, root, tracking_uri)
+    if kind not in ("sweep", "run folder"):
+        return []
+    specs = (
+        row.get("spec") or read_json(run_dir / SPEC) or {}
+        for _, run_dir, row in _members(kind, Path(place), root)
+    )
+    return [dict(spec) for spec in specs if {"family", "model"} <= set(spec)]
+
+
+def load_models(
+    source: Source, *, root: Source | None = None, tracking_uri: str | None = None
+) -> list[tuple[str, dict[str, Any]]]:
+    """Family and resolved model fields of each run of a sweep or run folder, in its order."""
+    specs = load_specs(source, root=root, tracking_uri=tracking_uri)
+    return [(str(spec["family"]), dict(spec["model"])) for spec in specs]
+
+
+def load_designs(
+    source: Source, *, root: Source | None = None, tracking_uri: str | None = None
+) -> dict[str, dict[str, Any]]:
+    """The model of each run by ``run_id``, as plain values; empty where only numbers are kept."""
+    kind, place = _locate(source, root, tracking_uri)
+    if kind not in ("sweep", "run folder"):
+        return {}
+    models = {}
+    for run_id, run_dir, row in _members(kind, Path(place), root):
+        spec = row.get("spec") or read_json(run_dir / SPEC) or {}
+        models[run_id] = dict(spec.get("model", {}))
+    return models
+
+
+def _locate(
+    source: Source, root: Source | None, tracking_uri: str | None
+) -> tuple[str, Path | str]:
+    """What ``source`` is (``file``, ``sweep``, ``run folder``, ``experiment``) and where."""
+    text = os.fspath(source)
+    if tracking_uri is not None:
+        return "experiment", text
+    path = Path(text).expanduser()
+    if path.is_file():
+        return ("sweep", path) if path.name == SWEEP else ("file", path)
+    if path.is_dir():
+        if (path / SWEEP).is_file():
+            return "sweep", path / SWEEP
+        if any(path.glob(f"*/{SPEC}")) or any(path.glob(f"runs/*/{SPEC}")):
+            return "run folder", path
+        if (path / SPEC).is_file():
+            return "run folder", path
+        raise ValueError(
+            f"{path} is a folder without {SWEEP} and without runs ({SPEC}); name a sweep's "
+            f"folder or a file ({', '.join(SUFFIXES)})"
+        )
+    store = Store.at(root)
+    if path.suffix in SUFFIXES or len(path.parts) > 1:
+        raise FileNotFoundError(2, "No such file or directory", text)
+    if (store.sweep_dir(text) / SWEEP).is_file():
+        return "sweep", store.sweep_dir(text) / SWEEP
+    if _has_experiment(text, store.tracking_uri):
+        return "experiment", text
+    sweeps = sorted(p.parent.name for p in store.root.glob(f"sweeps/*/{SWEEP}"))
+    there = f"the sweeps there are {', '.join(sweeps)}" if sweeps else "there is no sweep there"
+    raise ValueError(
+        f"{text!r} is no file, no sweep under {store.root} ({there}) and no experiment in "
+        f"{store.tracking_uri}"
+    )
+
+
+def _members(
+    kind: str, place: Path, root: Source | None
+) -> Iterable[tuple[str, Path, dict[str, Any]]]:
+    """Run id, folder and planned columns of each run of a sweep or below a folder."""
+    if kind == "sweep":
+        home = place.parent.parent.parent if place.parent.parent.name == "sweeps" else None
+        store = Store.at(root or home)
+        for number, line in enumerate(place.read_text(encoding="utf-8").splitlines(), 1):
+            if not line.strip():
+                continue
+            try:
+                row = json.loads(line)
+                run_id = str(row["run_id"])
+            except (ValueError, KeyError, TypeError):
+                raise ValueError(f"{place}: line {number} is not a run of a sweep") from None
+            yield run_id, store.run_dir(run_id), {"sweep": place.parent.name, **row}
+        return
+    specs = [place / SPEC] if (place / SPEC).is_file() else []
+    for path in specs or sorted({*place.glob(f"*/{SPEC}"), *place.glob(f"runs/*/{SPEC}")}):
+        spec = read_json(path)
+        if spec is None:
+            raise ValueError(f"{path}: not a JSON object; the run cannot be identified")
+        yield path.parent.name, path.parent, RunSpec.from_dict(spec).columns()
+
+
+def _journal_rows(kind: str, place: Path | str, root: Source | None) -> list[dict[str, Any]]:
+    rows = []
+    for run_id, run_dir, planned in _members(kind, Path(place), root):
+        row = {name: planned.get(name) for name in (*_TEXTS, *_NUMBERS) if name in planned}
+        events = read_journal(run_dir)
+        last = end(events)
+        if last is not None:
+            row.update({k: v for k, v in last.items() if k in _TEXTS or k in _NUMBERS})
+        else:
+            row["status"] = "running" if events else "planned"
+        row["run_id"] = run_id
+        devices = [event["device"] for event in events if event.get("device")]
+        row["device"] = str(devices[-1]).partition(":")[0] if devices else ""
+        row["exclude_reason"] = _why_not(row["status"], (last or {}).get("reason"))
+        rows.append(row)
+    return rows
+
+
+def _why_not(status: object, reason: Any = None) -> str:
+    """Why a run of this status cannot be used; empty for a finished one."""
+    if status == "done":
+        return ""
+    words = {"planned": "not run yet", "running": "not finished"}
+    return f"{status}: {reason or words[str(status)]}" if reason or status in words else str(status)
+
+
+def _run_table(rows: list[dict[str, Any]]) -> pd.DataFrame:
+    """Rows of plain values as the run table, columns in the schema's order."""
+    import pandas as pd
+
+    names = [c.name for c in RUN_COLUMNS if any(c.name in row for row in rows)]
+    frame = pd.DataFrame(rows, columns=names)
+    for name in names:
+        if name in _NUMBERS:
+            frame[name] = pd.to_numeric(frame[name], errors="coerce").astype(float)
+        else:
+            frame[name] = frame[name].fillna("").astype(str)
+    if "loss" not in frame.columns:
+        frame["loss"] = float("nan")
+    notes: list[str] = []
+    frame = complete(frame, [])
+    if len(frame):
+        unused = frame[frame["exclude_reason"] != ""]
+        for reason, group in unused.groupby("exclude_reason"):
+            notes.append(f"{len(group)} of {len(frame)} runs not used: {reason}")
+    else:
+        notes.append("there are no runs")
+    frame.attrs = {"notes": notes}
+    return frame
+
+
+def _stored(uri: str) -> bool:
+    """Whether the tracking store at ``uri`` is there, as far as its address tells."""
+    path = sqlite_path(uri)
+    return path is None or path.is_file()
+
+
+@contextmanager
+def _reading(uri: str) -> Iterator[None]:
+    """A store that does not answer as one line, with its remedy."""
+    try:
+        with reported(uri):
+            yield
+    except TrackingError as error:
+        raise TrackingError(f"{error}; check --tracking-uri") from error
+
+
+def _has_experiment(name: str, uri: str) -> bool:
+    """Whether the tracking store exists and has an experiment of this name."""
+    if not _stored(uri):
+        return False
+    with _reading(uri):
+        return connect(uri).get_experiment_by_name(name) is not None
+
+
+def _experiment(name: str, tracking_uri: str | None, root: Source | None) -> tuple[Any, list[Any]]:
+    """The client and the training runs of the experiment ``name``, all pages."""
+    uri = tracking_uri or Store.at(root).tracking_uri
+    if not _stored(uri):
+        raise ValueError(f"there is no tracking store at {uri}; check --tracking-uri")
+    with _reading(uri):
+        client = connect(uri)
+        experiment = client.get_experiment_by_name(name)
+        if experiment is None:
+            names = ", ".join(sorted(e.name for e in client.search_experiments()))
+            raise ValueError(f"{uri} has no experiment {name!r}; it has {names}")
+        return client, _training_runs(client, experiment.experiment_id)
+
+
+def _training_runs(client: Any, experiment_id: str) -> list[Any]:
+    """The training runs of an experiment, all pages."""
+    found: list[Any] = []
+    token: str | None = None
+    while True:
+        page = client.search_runs(
+            [experiment_id],
+            max_results=1000,
+            order_by=["attributes.start_time ASC"],
+            page_token=token,
+        )
+        found.extend(run for run in page if run.data.tags.get("scaling.kind") != "report")
+        token = page.token
+        if not token:
+            return found
+
+
+def _experiment_runs(name: str, tracking_uri: str | None, root: Source | None) -> pd.DataFrame:
+    rows = []
+    for run in _experiment(name, tracking_uri, root)[1]:
+        tags, params, metrics = run.data.tags, run.data.params, run.data.metrics
+        row: dict[str, Any] = {"run_id": run.info.run_id, "name": run.info.run_name, "sweep": name}
+        row["status"] = _STATUS.get(run.info.status, "failed")
+        for column in _TEXTS:
+            value = tags.get(f"scaling.{column}", params.get(column))
+            if value is not None:
+                row[column] = value
+        for column in _NUMBERS:
+            keys = (f"final/{column}", f"scale/{column}", column)
+            value = next((metrics[key] for key in keys if key in metrics), params.get(column))
+            if value is not None:
+                row[column] = value
+        row["exclude_reason"] = _why_not(row["status"], tags.get("scaling.reason"))
+        rows.append(row)
+    return _run_table(rows)
+
+
+_STATUS = {"FINISHED": "done", "RUNNING": "running", "SCHEDULED": "planned"}
+
+
+def _experiment_curves(name: str, tracking_uri: str | None, root: Source | None) -> pd.DataFrame:
+    import pandas as pd
+
+    names = [column.name for column in CURVE_COLUMNS]
+    client, runs = _experiment(name, tracking_uri, root)
+    rows: list[dict[str, Any]] = []
+    for run in runs:
+        by_step: dict[int, dict[str, Any]] = {}
+        run_id = run.data.tags.get("scaling.run_id", run.info.run_id)
+        for column in names[2:]:
+            for point in client.get_metric_history(run.info.run_id, CURVE_METRICS[column]):
+                by_step.setdefault(point.step, {})[column] = point.value
+        rows.extend({"run_id": run_id, "step": s, **by_step[s]} for s in sorted(by_step))
+    return pd.DataFrame(rows, columns=names)

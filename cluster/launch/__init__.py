@@ -1,0 +1,8 @@
+"""From a sweep to processes: on this machine, in this process, or as SLURM jobs."""
+
+from __future__ import annotations
+
+from cluster.launch.cancel import cancel
+from cluster.launch.submit import Rerun, Submission, submit
+
+__all__ = ["Rerun", "Submission", "cancel", "submit"]

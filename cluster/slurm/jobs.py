@@ -1,0 +1,385 @@
+"""What SLURM says of a sweep's jobs: one ``squeue`` and one ``sacct`` for all of them.
+
+``squeue`` is up to date and forgets jobs some minutes after their end; ``sacct`` lags by seconds
+and remembers how they ended, all attempts of a requeued job too. The formats are those of SLURM
+22.05 and later. A word that is not known here stays as it is.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import textwrap
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+
+from sweeps import megabytes
+
+PATIENCE_SECONDS = 10.0
+FULL = 28  # exit code of our own jobs when a disk or quota is full: ENOSPC
+LAUNCH_HOLD = "launch failed requeued held"  # SLURM's reason
+LATE = 0.75  # share of its time after which a job that requeues itself does so for lack of time
+
+WAITING = {
+    *("PENDING", "CONFIGURING", "REQUEUED", "REQUEUE_HOLD", "REQUEUE_FED"),
+    *("SPECIAL_EXIT", "RESV_DEL_HOLD"),
+}
+WORKING = {
+    *("RUNNING", "COMPLETING", "SUSPENDED", "STOPPED", "SIGNALING", "STAGE_OUT"),
+    *("RESIZING", "EXPEDITING"),
+}
+FAILING = {
+    "OUT_OF_MEMORY": "ran out of memory",
+    "TIMEOUT": "reached its time limit",
+    "DEADLINE": "reached its deadline",
+    "NODE_FAIL": "lost its node",
+    "BOOT_FAIL": "had a node that did not boot",
+    "LAUNCH_FAILED": "could not be launched",
+    "FAILED": "failed",
+}
+"""Words for a job that ended badly by itself -> what happened."""
+ENDED = {"COMPLETED", "CANCELLED", "PREEMPTED", "REVOKED", *FAILING}
+
+_SQUEUE = ("squeue", "--noheader", "--array", "--states=all", "--format=%F|%K|%T|%N|%M|%b|%r")
+_SACCT = (
+    *("sacct", "--noheader", "--parsable2", "--duplicates"),
+    "--format=JobID,State,ElapsedRaw,TimelimitRaw,AllocTRES,NodeList,ExitCode",
+)
+_GPUS = re.compile(r"gres/gpu=(\d+)")
+_MEMORY = re.compile(r"\bmem=([\d.]+[KMGT])")
+_NODES = re.compile(r"\bnode=(\d+)")
+_GPUS_ASKED = re.compile(r"gpu(?::[^:,|()]+)?:(\d+)")
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A job or a task of an array.
+
+    Attributes
+    ----------
+    job_id : str
+        ``12`` or, for a task of an array, ``12_3``.
+    state : str
+        SLURM's word, without what follows it (``CANCELLED by 0``).
+    reason : str
+        Why it waits, in SLURM's word.
+    nodes : str
+    seconds : float
+        How long this attempt ran so far.
+    gpus : int
+        GPUs that it has.
+    exit_code : str
+        ``code:signal``; empty as long as it is not known.
+    before : str
+        The word at the end of the attempt before, for a job that was requeued; ``TIMEOUT`` where
+        it put itself back into the queue shortly before its limit.
+    limit : float or None
+        Seconds that an attempt may take.
+    memory_mb : float
+        What it has on a node, in 2^20 bytes; 0 where it is not known.
+    """
+
+    job_id: str
+    state: str
+    reason: str = ""
+    nodes: str = ""
+    seconds: float = 0.0
+    gpus: int = 0
+    exit_code: str = ""
+    before: str = ""
+    limit: float | None = None
+    memory_mb: float = 0.0
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether it is over for good; a word that is not known may mean that it runs."""
+        return self.state in ENDED
+
+    @property
+    def is_known(self) -> bool:
+        """Whether the meaning of its state is known here."""
+        return self.state in ENDED or self.state in WAITING or self.state in WORKING
+
+    @property
+    def is_held(self) -> bool:
+        """Whether SLURM holds it after a launch that failed: nothing happens until a release."""
+        return self.state in WAITING and self.reason == LAUNCH_HOLD
+
+    def __str__(self) -> str:
+        """The job, how it is, and where."""
+        code = f" with exit code {self.exit_code}" if self.state == "FAILED" else ""
+        if code and self.exit_code == f"{FULL}:0":
+            code = ": No space left, or a quota is full"
+        where = f" on {self.nodes}" if self.nodes else ""
+        return f"job {self.job_id} {FAILING.get(self.state, self.state)}{code}{where}"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What SLURM says.
+
+    Attributes
+    ----------
+    jobs : dict
+        By ``job_id``, tasks of an array one by one.
+    gpu_seconds : float or None
+        GPU time of all attempts of all jobs; None where SLURM's accounting does not say.
+    problem : str
+        What could not be asked, and why; empty if all went well.
+    sees_queue : bool
+        Whether ``squeue`` answered, so that a job that is not there is over.
+    """
+
+    jobs: Mapping[str, Job] = field(default_factory=dict)
+    gpu_seconds: float | None = None
+    problem: str = ""
+    sees_queue: bool = True
+
+    @cached_property
+    def _by_number(self) -> Mapping[str, list[Job]]:
+        found: dict[str, list[Job]] = {}
+        for job in self.jobs.values():
+            found.setdefault(number(job.job_id), []).append(job)
+        return found
+
+    @property
+    def held(self) -> list[str]:
+        """The jobs that SLURM holds because it could not launch them."""
+        return [job.job_id for job in self.jobs.values() if job.is_held]
+
+    def tasks(self, job_id: str) -> list[Job]:
+        """The tasks of an array, or the one job of that number."""
+        return self._by_number.get(number(job_id), [])
+
+    def may_run(self, job_id: str) -> bool:
+        """Whether a job, or a task of the array, waits, runs, or is not known to be over."""
+        task = self.jobs.get(job_id)
+        tasks = [task] if task else [] if "_" in job_id else self.tasks(job_id)
+        if not tasks:
+            return not self.sees_queue
+        return any(not job.has_ended for job in tasks)
+
+
+def number(job_id: str) -> str:
+    """The number of a job, of an array the one for all its tasks: ``12`` for ``12_3``."""
+    return re.split(r"[_+.]", job_id, maxsplit=1)[0]
+
+
+def ask_queue(job_ids: Iterable[str], *, patience: float = PATIENCE_SECONDS) -> Answer:
+    """What ``squeue`` alone says of some jobs, enough for :meth:`Answer.may_run`; never raises."""
+    numbers = _numbers(job_ids)
+    if not numbers:
+        return Answer()
+    queue = _queue_text(_Call([*_SQUEUE, f"--jobs={numbers}"]), time.monotonic() + patience)
+    return Answer(
+        read_squeue(queue.text),
+        problem=f"SLURM does not answer ({queue.problem})" if queue.problem else "",
+        sees_queue=not queue.problem,
+    )
+
+
+def ask(job_ids: Iterable[str], *, since: str = "", patience: float = PATIENCE_SECONDS) -> Answer:
+    """What SLURM says of some jobs; never raises, see :attr:`Answer.problem`.
+
+    Parameters
+    ----------
+    job_ids : iterable of str
+        Numbers of jobs and arrays; without any, SLURM is not asked.
+    since : str
+        Not before (``YYYY-MM-DD``): a site's job numbers begin again some day.
+    patience : float
+        Seconds that both calls together may take.
+    """
+    numbers = _numbers(job_ids)
+    if not numbers:
+        return Answer()
+    until = time.monotonic() + patience
+    start = [f"--starttime={since}"] if since else []
+    calls = [_Call([*_SQUEUE, f"--jobs={numbers}"]), _Call([*_SACCT, f"--jobs={numbers}", *start])]
+    queue, accounting = _queue_text(calls[0], until), calls[1].answer(until)
+    live = read_squeue(queue.text)
+    past, gpu_seconds = read_sacct(accounting.text)
+    # What the queue does not have is over, even where the accounting never heard of its end.
+    kept = {k: job for k, job in past.items() if job.has_ended or queue.problem}
+    jobs = {**kept, **live}
+    for job_id, job in live.items():
+        known = past.get(job_id)
+        if known:
+            before = known.before if known.state == job.state else _how(known)
+            jobs[job_id] = replace(
+                job, before=before, exit_code=known.exit_code, memory_mb=known.memory_mb
+            )
+    return Answer(
+        jobs,
+        None if accounting.problem else gpu_seconds,
+        _describe(queue.problem, accounting.problem),
+        sees_queue=not queue.problem,
+    )
+
+
+def _numbers(job_ids: Iterable[str]) -> str:
+    return ",".join(sorted({number(job_id) for job_id in job_ids}))
+
+
+def _queue_text(call: _Call, until: float) -> _Text:
+    """What ``squeue`` prints; nothing where it has forgotten all of the jobs."""
+    text = call.answer(until)
+    return _Text("") if "Invalid job id specified" in text.problem else text
+
+
+def _describe(queue: str, accounting: str) -> str:
+    if queue and accounting:
+        return f"SLURM does not answer ({queue}; {accounting}): this is what the run folders say"
+    if queue:
+        return f"squeue does not answer ({queue}): what waits and runs may be out of date"
+    if accounting:
+        return f"sacct does not answer ({accounting}): how older jobs ended is not known"
+    return ""
+
+
+def read_squeue(text: str) -> dict[str, Job]:
+    """Jobs by id from lines of ``array|task|STATE|nodes|time|gres|reason``."""
+    jobs = {}
+    for line in text.splitlines():
+        fields = line.split("|", 6)
+        if len(fields) == 7:
+            array, task, state, nodes, elapsed, gres, reason = fields
+            job_id = array if task in ("N/A", "") else f"{array}_{task}"
+            gpus = sum(int(count) for count in _GPUS_ASKED.findall(gres))
+            why = "" if reason == "None" else reason
+            jobs[job_id] = Job(job_id, _word(state), why, nodes, _seconds(elapsed), gpus)
+    return jobs
+
+
+def read_sacct(text: str) -> tuple[dict[str, Job], float]:
+    """Jobs by id, their last attempts, and GPU-seconds of all attempts.
+
+    The lines are ``JobID|State|ElapsedRaw|TimelimitRaw|AllocTRES|NodeList|ExitCode``. A step
+    that ran out of memory is told by its own line only; its job just failed.
+    """
+    jobs: dict[str, Job] = {}
+    gpu_seconds = 0.0
+    for line in text.splitlines():
+        fields = line.split("|")
+        if len(fields) != 7:
+            continue
+        job_id, state, elapsed, limit, tres, nodes, exit_code = fields
+        if "[" in job_id:  # tasks that never began; those that wait squeue has one by one
+            if _word(state) in ENDED:
+                jobs |= {task: Job(task, _word(state)) for task in _tasks(job_id)}
+            continue
+        owner, _, step = job_id.partition(".")
+        if step:
+            if _word(state) == "OUT_OF_MEMORY" and owner in jobs:
+                jobs[owner] = replace(jobs[owner], state="OUT_OF_MEMORY")
+            continue
+        found = _GPUS.search(tres)
+        gpus, seconds = int(found[1]) if found else 0, float(elapsed or 0)
+        gpu_seconds += gpus * seconds
+        before = _how(jobs[owner]) if owner in jobs else ""
+        where = "" if nodes == "None assigned" else nodes
+        most = 60.0 * int(limit) if limit.isdigit() else None
+        jobs[owner] = Job(
+            owner,
+            _word(state),
+            nodes=where,
+            seconds=seconds,
+            gpus=gpus,
+            exit_code=exit_code,
+            before=before,
+            limit=most,
+            memory_mb=_memory_mb(tres),
+        )
+    return jobs, gpu_seconds
+
+
+def _tasks(job_id: str) -> list[str]:
+    """The tasks in ``12_[0-2,7%4]``."""
+    array, _, listed = job_id.partition("_[")
+    tasks = []
+    for part in re.split(r"[]%]", listed)[0].split(","):
+        first, _, last = part.partition("-")
+        if first.isdigit() and (last or first).isdigit():
+            tasks += [f"{array}_{i}" for i in range(int(first), int(last or first) + 1)]
+    return tasks
+
+
+def _memory_mb(tres: str) -> float:
+    """Memory of a node by what was allocated on all of them: ``cpu=2,mem=4G,node=2``."""
+    memory, nodes = _MEMORY.search(tres), _NODES.search(tres)
+    if not memory:
+        return 0.0
+    return megabytes(memory[1]) / (int(nodes[1]) if nodes else 1)
+
+
+def _how(job: Job) -> str:
+    """How an attempt ended: workers put their job back into the queue before its time is over."""
+    late = job.limit is not None and job.seconds >= LATE * job.limit
+    return "TIMEOUT" if job.state == "REQUEUED" and late else job.state
+
+
+def _word(state: str) -> str:
+    return state.split()[0] if state.split() else "UNKNOWN"
+
+
+def _seconds(elapsed: str) -> float:
+    """``D-HH:MM:SS``, ``HH:MM:SS`` or ``MM:SS`` in seconds; 0 for what is none of them."""
+    days, _, clock = elapsed.rpartition("-")
+    try:
+        total = 86400.0 * int(days or 0)
+        for power, part in enumerate(reversed(clock.split(":"))):
+            total += 60**power * int(part)
+    except ValueError:
+        return 0.0
+    return total
+
+
+@dataclass(frozen=True)
+class _Text:
+    text: str
+    problem: str = ""
+
+
+class _Call:
+    """A command that has been started."""
+
+    def __init__(self, command: list[str]) -> None:
+        self.name = command[0]
+        self.problem = ""
+        self.began = time.monotonic()
+        # The user's defaults for these commands would change what they print.
+        kept = {k: v for k, v in os.environ.items() if not k.startswith(("SQUEUE_", "SACCT_"))}
+        try:
+            self.process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+                errors="replace",
+                env={**kept, "LC_ALL": "C"},
+                start_new_session=True,
+            )
+        except OSError as error:
+            self.problem = f"{self.name}: {error.strerror}"
+
+    def answer(self, until: float) -> _Text:
+        """What it prints, or why there is no answer by ``until``."""
+        if self.problem:
+            return _Text("", self.problem)
+        try:
+            out, err = self.process.communicate(timeout=max(0.5, until - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.communicate()
+            return _Text("", f"{self.name}: nothing within {until - self.began:.0f} s")
+        if self.process.returncode:
+            lines = [line for line in err.splitlines() if line.strip()]
+            said = textwrap.shorten(lines[-1], 120) if lines else ""
+            said = said or f"exit code {self.process.returncode}"
+            return _Text("", said if said.startswith(self.name) else f"{self.name}: {said}")
+        return _Text(out)

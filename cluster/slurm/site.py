@@ -1,0 +1,202 @@
+"""What a SLURM site has, as ``sinfo`` and ``scontrol`` say, and whether a job fits there."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from scaling.base import WorkError, refuse_unknown
+from sweeps import SHORTEST_MINUTES, Resources
+
+PATIENCE_SECONDS = 30.0
+SINFO = ("sinfo", "-h", "-e", "-o", "%P|%l|%c|%m|%G|%f|%D")
+
+Call = Callable[[Sequence[str]], str]
+
+
+def command_output(command: Sequence[str]) -> str:
+    """What a SLURM command prints.
+
+    Raises
+    ------
+    WorkError
+        If there is no such command here, it fails, or it takes over 30 seconds.
+    """
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, check=False, timeout=PATIENCE_SECONDS
+        )
+    except FileNotFoundError:
+        raise WorkError(
+            f"there is no {command[0]} here: submit from a login node of a SLURM cluster, or "
+            "with --on local"
+        ) from None
+    except subprocess.TimeoutExpired:
+        raise WorkError(
+            f"{command[0]} did not answer within {PATIENCE_SECONDS:.0f} s: try again when the "
+            "controller is back"
+        ) from None
+    if done.returncode:
+        lines = (done.stderr or done.stdout).strip().splitlines()
+        raise WorkError(f"{command[0]} failed: {lines[-1] if lines else 'it says nothing'}")
+    return done.stdout
+
+
+@dataclass(frozen=True)
+class NodeGroup:
+    """Equal nodes of one partition.
+
+    Attributes
+    ----------
+    minutes : float or None
+        The partition's time limit; None for none.
+    cpus, gpus, memory_mb : int
+        Of one node.
+    count : int
+        How many of them.
+    """
+
+    partition: str
+    is_default: bool
+    minutes: float | None
+    cpus: int
+    memory_mb: int
+    gpus: int
+    features: tuple[str, ...]
+    count: int
+
+
+@dataclass(frozen=True)
+class Site:
+    """The nodes of a cluster, and how large an array may be."""
+
+    groups: tuple[NodeGroup, ...]
+    max_array: int
+
+    @classmethod
+    def ask(cls, call: Call = command_output) -> Site:
+        """The site that the SLURM commands of this machine speak to.
+
+        Raises
+        ------
+        WorkError
+            If they do not answer.
+        """
+        groups = tuple(_group(line) for line in call(SINFO).splitlines() if line.strip())
+        found = re.search(r"MaxArraySize\s*=\s*(\d+)", call(("scontrol", "show", "config")))
+        return cls(groups, max(1, int(found[1])) if found else 1001)  # 0: the site has no arrays
+
+    def check(self, resources: Resources) -> None:
+        """Refuse what no job of this site could have.
+
+        Raises
+        ------
+        ValueError
+            With the value, the limit and the remedy.
+        """
+        groups = self._partition(resources.partition)
+        name = groups[0].partition
+        self._check_time(resources, name, groups[0].minutes)
+        fitting = groups
+        for what, wanted, have, unit in (
+            ("cpus", resources.cpus_per_task * resources.tasks_per_node, "cpus", ""),
+            ("memory", resources.memory_mb, "memory_mb", " MB"),
+            ("gpus", resources.gpus, "gpus", ""),
+        ):
+            most = max(getattr(group, have) for group in groups)
+            if wanted > most:
+                raise ValueError(
+                    f"{what} {wanted:g}{unit} a node: a node of partition {name!r} has at most "
+                    f"{most}{unit}: ask for less, or for another partition"
+                )
+            fitting = [group for group in fitting if getattr(group, have) >= wanted]
+        if not fitting:
+            raise ValueError(
+                f"no node of partition {name!r} has the cpus, memory and gpus together: ask for "
+                "less of one"
+            )
+        count = sum(group.count for group in fitting)
+        if resources.nodes > count:
+            raise ValueError(
+                f"nodes {resources.nodes}: partition {name!r} has {count} that fit: ask for fewer"
+            )
+        known = {feature for group in groups for feature in group.features}
+        wanted_feature = resources.constraint
+        if re.fullmatch(r"[\w.-]+", wanted_feature) and wanted_feature not in known:
+            has = ", ".join(sorted(known)) or "none"
+            raise ValueError(
+                f"constraint {wanted_feature!r}: the features of partition {name!r} are {has}"
+            )
+
+    def limit(self, partition: str) -> float | None:
+        """The time limit of a partition (the default's for an empty name) in minutes."""
+        return self._partition(partition)[0].minutes
+
+    def _partition(self, name: str) -> list[NodeGroup]:
+        """The nodes of a partition, of the default one for an empty name."""
+        names = sorted({group.partition for group in self.groups})
+        default = [group.partition for group in self.groups if group.is_default]
+        name = name or (default or [""])[0]
+        if not name:
+            raise ValueError(f"this site has no default partition: give one of {', '.join(names)}")
+        if name not in names:
+            refuse_unknown(name, names, "partition")
+        return [group for group in self.groups if group.partition == name]
+
+    def _check_time(self, resources: Resources, name: str, limit: float | None) -> None:
+        minutes = resources.minutes
+        if minutes is None:
+            return
+        if limit is not None and minutes > limit:
+            raise ValueError(
+                f"minutes {minutes:g} is over the limit of partition {name!r}, {limit:g}: a "
+                "worker that reaches its limit checkpoints and goes on in the queue, so ask for "
+                f"{limit:g} or less"
+            )
+        if minutes < SHORTEST_MINUTES:
+            raise ValueError(
+                f"minutes {minutes:g} is below {SHORTEST_MINUTES:g}: SLURM counts in minutes, "
+                "and starting Python and the last checkpoint take most of one"
+            )
+        if resources.margin > 60 * minutes - 15:
+            raise ValueError(
+                f"margin_seconds {resources.margin:g} leaves nothing of {minutes:g} minutes: "
+                "lower it, or raise minutes"
+            )
+
+
+def _group(line: str) -> NodeGroup:
+    """One line of :data:`SINFO`."""
+    name, limit, cpus, memory, gres, features, count = line.split("|")
+    gpus = [int(number) for number in re.findall(r"\bgpu(?::[^:,()]+)?:(\d+)", gres)]
+    return NodeGroup(
+        partition=name.rstrip("*"),
+        is_default=name.endswith("*"),
+        minutes=slurm_minutes(limit),
+        cpus=int(cpus.rstrip("+")),
+        memory_mb=int(memory.rstrip("+")),
+        gpus=sum(gpus),
+        features=() if features == "(null)" else tuple(features.split(",")),
+        count=int(count),
+    )
+
+
+def slurm_minutes(text: str) -> float | None:
+    """Minutes of SLURM's ``days-hours:minutes:seconds``; None for no limit.
+
+    Examples
+    --------
+    >>> slurm_minutes("1-02:00:00"), slurm_minutes("30:00"), slurm_minutes("infinite")
+    (1560.0, 30.0, None)
+    """
+    if text.lower() in ("infinite", "unlimited", "n/a", "partition_limit", "not_set"):
+        return None
+    days, _, clock = text.rpartition("-")
+    parts = [int(part) for part in clock.split(":")]
+    if days:  # days-hours[:minutes[:seconds]]
+        hours, minutes, seconds = (*parts, 0, 0)[:3]
+    else:
+        hours, minutes, seconds = (*[0] * (3 - len(parts)), *parts)
+    return 1440.0 * int(days or 0) + 60.0 * hours + minutes + seconds / 60

@@ -1,0 +1,265 @@
+"""How far a sweep is: what its runs' folders say, joined with what SLURM says of its jobs.
+
+Needs neither torch nor MLflow.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cluster.slurm import Answer
+from cluster.status.failures import Failure, group_failures
+from cluster.status.run import Work, judge
+from cluster.work import ask_about, read_queues
+from scaling.base import Store, read_json
+from scaling.run import STATE, read_rows
+
+STATES = (
+    *("done", "running", "queued", "planned", "pre-empted", "stopped"),
+    *("stalled", "failed", "diverged", "unknown"),
+)
+"""``planned``: nobody was asked to do it; ``queued``: a live worker or a job in SLURM's queue
+will; ``pre-empted``: its job had to make room and goes on later; ``stopped``: it was asked to
+stop and is checkpointed; ``stalled``: its worker died or gives no sign of life, or SLURM holds
+its job; ``unknown``: SLURM has a word for its job that is not known here."""
+
+ENDED = ("done", "diverged", "failed")
+
+
+@dataclass(frozen=True, slots=True)
+class RunStatus:
+    """One run of a sweep as it stands.
+
+    Attributes
+    ----------
+    state : str
+        One of :data:`STATES`.
+    reason : str
+        Why it is in that state, where there is something to say.
+    flops : float
+        C of the whole run.
+    step, num_tokens : int
+        Tokens (examples) seen, and D.
+    loss : float or None
+        The last held-out loss.
+    seconds : float or None
+        Time that it trained so far.
+    gpus : int or None
+        GPUs that it trains on; None where its worker did not say.
+    job : str
+        The SLURM job that has or had it, ``12_3`` for a task of an array; empty without SLURM.
+    cause : str
+        Why it failed, diverged or stalled, one of :data:`cluster.work.causes.NAMES`.
+    """
+
+    run_id: str
+    name: str
+    state: str
+    reason: str
+    flops: float
+    step: int
+    num_tokens: int
+    loss: float | None
+    seconds: float | None
+    gpus: int | None = None
+    job: str = ""
+    cause: str = ""
+
+    @property
+    def progress(self) -> float:
+        """Share of its tokens seen, in [0, 1]."""
+        if self.state in ("done", "diverged"):
+            return 1.0
+        return min(1.0, self.step / self.num_tokens) if self.num_tokens else 0.0
+
+    @property
+    def seconds_left(self) -> float | None:
+        """Time to go at the pace so far; None for a run that does not run or has just begun."""
+        if self.state != "running" or not self.step or not self.seconds:
+            return None
+        return self.seconds / self.step * (self.num_tokens - self.step)
+
+
+@dataclass(frozen=True)
+class SweepStatus:
+    """All runs of a sweep as they stand.
+
+    Attributes
+    ----------
+    name : str
+    runs : tuple of RunStatus
+    failures : tuple of Failure
+        What broke, by cause, the most frequent first.
+    is_live : bool
+        Whether some process or job works on it or waits to.
+    is_on_slurm : bool
+        Whether jobs of it were submitted to SLURM.
+    problem : str
+        What SLURM could not be asked; empty if all went well.
+    gpu_hours_used : float or None
+        What its jobs had allocated, all attempts, waste too; without SLURM's accounting what its
+        runs trained. None where nobody says.
+    """
+
+    name: str
+    runs: tuple[RunStatus, ...]
+    failures: tuple[Failure, ...] = ()
+    is_live: bool = False
+    is_on_slurm: bool = False
+    problem: str = ""
+    gpu_hours_used: float | None = None
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Runs by state, in the order of :data:`STATES`; states without a run are left out."""
+        counted = Counter(run.state for run in self.runs)
+        return {state: counted[state] for state in STATES if counted[state]}
+
+    @property
+    def flops_total(self) -> float:
+        """Training FLOPs of all runs, each by itself."""
+        return sum(run.flops for run in self.runs)
+
+    @property
+    def flops_done(self) -> float:
+        """The share of these that is done, runs in progress by their tokens."""
+        return sum(run.flops * run.progress for run in self.runs)
+
+    @property
+    def gpu_hours_left(self) -> float | None:
+        """What the rest takes at the pace so far; None as long as nothing is known of it."""
+        if not self.flops_done or self.gpu_hours_used is None:
+            return None
+        return self.gpu_hours_used / self.flops_done * (self.flops_total - self.flops_done)
+
+    def in_state(self, *states: str) -> list[RunStatus]:
+        """The runs in one of ``states``."""
+        return [run for run in self.runs if run.state in states]
+
+    def to_dict(self) -> dict[str, Any]:
+        """What ``scaling status --json`` prints."""
+        return {
+            "name": self.name,
+            "counts": self.counts,
+            "flops_done": self.flops_done,
+            "flops_total": self.flops_total,
+            "gpu_hours_used": self.gpu_hours_used,
+            "gpu_hours_left": self.gpu_hours_left,
+            "problem": self.problem,
+            "failures": [failure.to_dict() for failure in self.failures],
+            "runs": [
+                {
+                    "run_id": run.run_id,
+                    "name": run.name,
+                    "state": run.state,
+                    "reason": run.reason,
+                    "step": run.step,
+                    "num_tokens": run.num_tokens,
+                    "loss": run.loss,
+                    "seconds_left": run.seconds_left,
+                    "job": run.job,
+                    "cause": run.cause,
+                }
+                for run in self.runs
+            ],
+        }
+
+
+def sweep_status(
+    name: str,
+    root: str | Path | None = None,
+    *,
+    rows: Sequence[Mapping[str, Any]] | None = None,
+    before: SweepStatus | None = None,
+    answer: Answer | None = None,
+) -> SweepStatus:
+    """How far the sweep ``name`` is.
+
+    Parameters
+    ----------
+    name : str
+    root : path, optional
+    rows : list of dict, optional
+        The sweep's lines, where the caller has read them.
+    before : SweepStatus, optional
+        An earlier status: runs that were done or diverged then are not read again.
+    answer : Answer, optional
+        What SLURM says, where it was asked already.
+
+    Raises
+    ------
+    ValueError
+        If no sweep of that name was submitted.
+    """
+    store = Store.at(root)
+    rows = read_rows(store, name) if rows is None else rows
+    queues = read_queues(store.sweep_dir(name))
+    answer = ask_about(queues) if answer is None else answer
+    work = Work(queues, answer)
+    known = {run.run_id: run for run in before.in_state("done", "diverged")} if before else {}
+    begun = _folders(store.root / "runs")
+    runs = tuple(
+        known.get(row["run_id"]) or _run_status(store, row, work, row["run_id"] in begun)
+        for row in rows
+    )
+    broken = [run for run in runs if run.cause]
+    batches = {row["run_id"]: row.get("batch_size", 0) for row in rows} if broken else {}
+    resources = {
+        run.run_id: {"batch_size": batches[run.run_id], **_resources(work, run)} for run in broken
+    }
+    return SweepStatus(
+        name,
+        runs,
+        tuple(group_failures(name, broken, store, resources)),
+        is_live=bool(work.live_queues),
+        is_on_slurm=work.is_on_slurm,
+        problem=answer.problem,
+        gpu_hours_used=_gpu_hours(runs, answer if work.is_on_slurm else None),
+    )
+
+
+def _resources(work: Work, run: RunStatus) -> dict[str, Any]:
+    """What a run could use; the memory that SLURM gave its job where the sweep does not say."""
+    job = work.answer.jobs.get(run.job)
+    given = {"memory": f"{job.memory_mb:.0f}MB"} if job is not None and job.memory_mb else {}
+    return {**given, **work.resources(run.run_id)}
+
+
+def _folders(folder: Path) -> set[str]:
+    """The names in a folder, in one call: most runs of a large sweep have none yet."""
+    try:
+        return {path.name for path in folder.iterdir()}
+    except FileNotFoundError:
+        return set()
+
+
+def _run_status(store: Store, row: Mapping[str, Any], work: Work, begun: bool) -> RunStatus:
+    run_id = row["run_id"]
+    run_dir = store.run_dir(run_id) if begun else None
+    record = (run_dir and read_json(run_dir / STATE)) or {}
+    verdict = judge(run_dir, record, run_id, work)
+    return RunStatus(
+        run_id=run_id,
+        name=row["name"],
+        state=verdict.state,
+        reason=verdict.reason,
+        flops=float(row["flops"]),
+        step=int(record.get("step", 0)),
+        num_tokens=int(row["num_tokens"]),
+        loss=record.get("loss"),
+        seconds=record.get("seconds"),
+        gpus=record.get("gpus"),
+        job=verdict.job,
+        cause=work.cause(verdict),
+    )
+
+
+def _gpu_hours(runs: Sequence[RunStatus], answer: Answer | None) -> float | None:
+    if answer is not None and answer.gpu_seconds is not None:
+        return answer.gpu_seconds / 3600
+    said = [run.gpus * run.seconds for run in runs if run.gpus is not None and run.seconds]
+    return sum(said) / 3600 if said else None

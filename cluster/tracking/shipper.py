@@ -1,0 +1,204 @@
+"""The shipper: one process per sweep that carries journals to the tracking store.
+
+Training never waits for it: it runs beside the workers at the lowest priority, and what it
+cannot deliver stays in the journals for ``scaling sync``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cluster.status import SweepStatus, sweep_status
+from cluster.work import claim
+from scaling.base import Store, write_atomic
+from scaling.cli import describe
+from scaling.run import read_rows
+from scaling.tracking import Tracker, TrackingError
+
+SHIP_SECONDS = 5.0
+SLURM_SECONDS = 20.0  # a controller has others to serve
+SHIP_SHARE = 50  # a pass takes at most one part in so many of a processor
+LONGEST_SECONDS = 60.0
+WISH = "wish"
+SHIPPER_LOG = "shipper.log"
+
+
+@dataclass(frozen=True)
+class Shipped:
+    """What is in the tracking store.
+
+    Attributes
+    ----------
+    complete, open : int
+        Runs delivered to their end, and runs begun whose end is still to come.
+    problem : str
+        Why the rest could not be delivered; empty if all went well.
+    """
+
+    complete: int
+    open: int
+    problem: str = ""
+
+
+def ship_sweep(
+    name: str,
+    *,
+    root: str | None = None,
+    tracking_uri: str | None = None,
+    patience: float = 0.0,
+) -> Shipped:
+    """Carry to the tracking store whatever of a sweep is not there yet; safe to repeat.
+
+    Waits ``patience`` seconds for another process that ships it.
+
+    Raises
+    ------
+    ValueError
+        If no sweep of that name was submitted.
+    """
+    store = Store.at(root)
+    rows = read_rows(store, name)
+    tracker = Tracker(tracking_uri or store.tracking_uri, name)
+    folder, until = _shipper_dir(store, tracker), time.monotonic() + patience
+    lease = claim(folder)
+    if lease is None:
+        write_atomic(folder / WISH, "")  # the other's nap ends
+    while lease is None:
+        if time.monotonic() > until:
+            return Shipped(0, 0, f"another process ships sweep {name!r} right now")
+        time.sleep(0.5)
+        lease = claim(folder)
+    with lease:
+        (folder / WISH).unlink(missing_ok=True)
+        shipped = _ship(store, tracker, rows, sweep_status(name, root, rows=rows), set())
+    if (folder / WISH).exists():  # a shipper came meanwhile, and ended because this one was here
+        start_shipper(store, name, tracker.uri)
+    return shipped
+
+
+def _shipper_dir(store: Store, tracker: Tracker) -> Path:
+    """The folder whose lease the one shipper of a sweep and a tracking store holds."""
+    return store.sweep_dir(tracker.experiment) / "shipper" / tracker.key
+
+
+def start_shipper(store: Store, name: str, uri: str) -> subprocess.Popen[bytes]:
+    """The sweep's shipper as a process of its own, which outlives this one."""
+    log = store.sweep_dir(name) / SHIPPER_LOG  # which the shipper of an earlier one may write
+    command = [
+        sys.executable,
+        "-m",
+        "cluster.tracking.shipper",
+        "--root",
+        str(store.root),
+        "--sweep",
+        name,
+    ]
+    with log.open("ab") as output:
+        return subprocess.Popen(
+            [*command, "--tracking-uri", uri],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+
+
+def follow(
+    name: str, *, root: str, tracking_uri: str, sleep: Callable[[float], None] = time.sleep
+) -> Shipped:
+    """Ship a sweep while somebody works on it, and once more after the last has ended."""
+    store, tracker, complete = Store.at(root), Tracker(tracking_uri, name), set[str]()
+    status = None
+    while True:
+        began = time.process_time()
+        rows = read_rows(store, name)
+        status = sweep_status(name, root, rows=rows, before=status)
+        shipped = _ship(store, tracker, rows, status, complete)
+        if not status.is_live:
+            return shipped
+        if status.problem and len(status.in_state("done", "diverged")) == len(rows):
+            return shipped  # who works on it is not known, and there is nothing left to do
+        spent = time.process_time() - began
+        least = SLURM_SECONDS if status.is_on_slurm else SHIP_SECONDS
+        sleep(min(max(least, SHIP_SHARE * spent), LONGEST_SECONDS))
+
+
+def follow_alone(name: str, *, root: str, tracking_uri: str) -> Shipped | None:
+    """:func:`follow`, unless another process does; None then.
+
+    That one learns by a file, the wish, that there is more to do: it was written before its
+    lease was found held, and the other looks for it after it has given the lease back.
+    """
+    folder = _shipper_dir(Store.at(root), Tracker(tracking_uri, name))
+    wish, shipped = folder / WISH, None
+
+    def nap(seconds: float) -> None:
+        until = time.monotonic() + seconds
+        while time.monotonic() < until and not wish.exists():
+            time.sleep(0.5)
+        wish.unlink(missing_ok=True)  # the look that follows sees all that it was written for
+
+    write_atomic(wish, "")
+    while wish.exists() and (lease := claim(folder)) is not None:
+        with lease:
+            wish.unlink(missing_ok=True)
+            shipped = follow(name, root=root, tracking_uri=tracking_uri, sleep=nap)
+    return shipped
+
+
+def _ship(
+    store: Store,
+    tracker: Tracker,
+    rows: list[dict[str, Any]],
+    status: SweepStatus,
+    complete: set[str],
+) -> Shipped:
+    """Ship every run that has something new; ``complete`` are those delivered before."""
+    states = {run.run_id: run.state for run in status.runs}
+    unfinished, problem = 0, ""
+    for row in rows:
+        run_id = row["run_id"]
+        if run_id in complete or states[run_id] == "planned":
+            continue
+        alive = states[run_id] in ("running", "queued", "pre-empted")
+        try:
+            delivered = tracker.ship(store.run_dir(run_id), row, alive=alive)
+        except TrackingError as error:
+            problem = f"run {run_id}: {error}"
+            if tracker.answers():
+                continue
+            problem = str(error)
+            break
+        if delivered and states[run_id] != "queued":
+            complete.add(run_id)
+        unfinished += delivered is False
+    return Shipped(len(complete), unfinished, problem)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """``python -m cluster.tracking.shipper``: follow one sweep; 1 if not all was delivered."""
+    parser = argparse.ArgumentParser()
+    for option in ("--root", "--sweep", "--tracking-uri"):
+        parser.add_argument(option, required=True)
+    args = parser.parse_args(argv)
+    os.nice(19)
+    try:
+        shipped = follow_alone(args.sweep, root=args.root, tracking_uri=args.tracking_uri)
+        problem = shipped.problem if shipped else ""
+    except (ValueError, OSError) as error:
+        problem = describe(error)
+    if problem:
+        print(problem, file=sys.stderr)
+    return 1 if problem else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

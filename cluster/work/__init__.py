@@ -1,0 +1,42 @@
+"""What does runs: workers, the foreman of a job, leases, tasks, trunks."""
+
+from __future__ import annotations
+
+from cluster.work.canary import canary_failures, choose, try_out
+from cluster.work.causes import NAMES, cause_of, cause_of_job, out_of_memory
+from cluster.work.foreman import work_in_slurm
+from cluster.work.lease import claim
+from cluster.work.logs import LOG, job_log, last_words, log_tail
+from cluster.work.process import ProcessId
+from cluster.work.submission import Queue, ask_about, count_ends, read_queues
+from cluster.work.tasks import Task, lease_dir, make_tasks
+from cluster.work.trunks import tidy_up_after
+from cluster.work.worker import run_queue, stop_on_signals, work
+
+__all__ = [
+    "LOG",
+    "NAMES",
+    "ProcessId",
+    "Queue",
+    "Task",
+    "ask_about",
+    "canary_failures",
+    "cause_of",
+    "cause_of_job",
+    "choose",
+    "claim",
+    "count_ends",
+    "job_log",
+    "last_words",
+    "lease_dir",
+    "log_tail",
+    "make_tasks",
+    "out_of_memory",
+    "read_queues",
+    "run_queue",
+    "stop_on_signals",
+    "tidy_up_after",
+    "try_out",
+    "work",
+    "work_in_slurm",
+]

@@ -1,0 +1,89 @@
+"""Canaries: the smallest and the largest run for a few steps before the sweep follows.
+
+They run in folders of their own under ``ROOT/sweeps/<name>/canary/<submission>/<run_id>``, so
+that nothing of them is part of a result.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from cluster.work.logs import LOG
+from scaling import RunSpec
+from scaling.base import Store, WorkError
+from scaling.run import end, read_journal
+from sweeps import Resources
+
+STEPS = 5
+
+
+def choose(rows: Mapping[str, Mapping[str, Any]]) -> tuple[str, ...]:
+    """The runs with the fewest and the most FLOPs a step: the cheapest, and the most memory."""
+
+    def size(run_id: str) -> tuple[float, float, str]:
+        return float(rows[run_id]["num_params"]), float(rows[run_id]["flops"]), run_id
+
+    return tuple(dict.fromkeys((min(rows, key=size), max(rows, key=size))))
+
+
+def try_out(
+    root: str, sweep: str, submission: str, spec: Mapping[str, Any], resources: Mapping[str, Any]
+) -> str:
+    """Train ``STEPS`` steps of a run and evaluate once; returns how that ended.
+
+    Raises
+    ------
+    WorkError
+        If the run fails or diverges so early; the message says why.
+    """
+    from scaling.training import connect
+
+    store, run, used = Store.at(root), RunSpec.from_dict(spec), Resources.from_dict(resources)
+    with connect(store.root / "rendezvous", used.device) as team:
+        if not team.leads:
+            team.follow(lambda: False)
+            return "followed"
+        folder = canary_dir(store, sweep, submission) / run.run_id
+        return _train(run, folder, used, team.train)
+
+
+def _train(run: RunSpec, folder: Path, used: Resources, train: Callable[..., Any]) -> str:
+    folder.mkdir(parents=True, exist_ok=True)
+    short = run.with_tokens(run.units_per_step * min(STEPS, run.num_steps))
+    began = time.monotonic()
+    with (folder / LOG).open("a", encoding="utf-8") as log:
+        try:
+            outcome = train(
+                short,
+                folder,
+                device=used.device,
+                threads=used.threads,
+                micro_batch=used.micro_batch,
+                shard=used.shard,
+            )
+        except Exception as error:
+            print(f"{type(error).__name__}: {error}", file=log)
+            raise WorkError(f"canary {run.run_id}: {type(error).__name__}: {error}") from error
+        print(f"{outcome.status} after {time.monotonic() - began:.1f} s", file=log)
+    if outcome.status != "done":
+        reason = outcome.values.get("reason", outcome.status)
+        raise WorkError(f"canary {run.run_id} {outcome.status}: {reason}")
+    return str(outcome.status)
+
+
+def canary_dir(store: Store, sweep: str, submission: str) -> Path:
+    """Where the canaries of a submission run."""
+    return store.sweep_dir(sweep) / "canary" / submission
+
+
+def canary_failures(store: Store, sweep: str, submission: str) -> dict[str, str]:
+    """The canaries of a submission that failed, with why."""
+    found = {}
+    for folder in sorted(canary_dir(store, sweep, submission).glob("*")):
+        last = end(read_journal(folder))
+        if last is not None and last["status"] != "done":
+            found[folder.name] = str(last.get("reason") or last["status"])
+    return found

@@ -1,0 +1,171 @@
+"""A submission on disk: the runs that it asked for, in order, and who does them.
+
+A submission to SLURM has one queue for each class of resources.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from cluster.slurm import Answer, ask
+from cluster.work.process import ProcessId
+from scaling.base import Store, read_json, write_atomic
+from scaling.run import end, read_journal
+
+
+@dataclass(frozen=True)
+class Queue:
+    """What one submission asked for: ``ROOT/sweeps/<name>/submissions/<id>.json``.
+
+    Attributes
+    ----------
+    tasks : tuple of tuple of str
+        Runs by task; see :mod:`cluster.work.tasks`.
+    ends : dict
+        How often each run had ended when it was submitted: a run that ends (fails) once more
+        is not begun again by the same submission.
+    jobs : tuple of ProcessId
+        The processes that do the work.
+    slurm_jobs, canary : tuple of str
+        Or the SLURM jobs (of an array the one number that stands for all its tasks), and those
+        that try the smallest and the largest run before.
+    own_jobs : dict
+        The SLURM job of each run that has one of its own; no other does that run.
+    resources : dict
+        What a worker may use; see :class:`sweeps.resources.Resources`.
+    workers : int
+        Worker processes, or jobs at a time, that were asked for; 0 where it is not known.
+    """
+
+    path: Path
+    tasks: tuple[tuple[str, ...], ...]
+    ends: Mapping[str, int]
+    jobs: tuple[ProcessId, ...] = ()
+    slurm_jobs: tuple[str, ...] = ()
+    canary: tuple[str, ...] = ()
+    own_jobs: Mapping[str, str] = field(default_factory=dict)
+    resources: Mapping[str, Any] = field(default_factory=dict)
+    workers: int = 0
+
+    @classmethod
+    def new(
+        cls, sweep_dir: Path, tasks: Iterable[tuple[str, ...]], ends: Mapping[str, int]
+    ) -> Queue:
+        """A queue under a fresh name; not written yet."""
+        name = f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(3)}.json"
+        return cls(sweep_dir / "submissions" / name, tuple(tasks), dict(ends))
+
+    @property
+    def run_ids(self) -> Iterator[str]:
+        """Its runs, in order."""
+        return (run_id for task in self.tasks for run_id in task)
+
+    @classmethod
+    def read(cls, path: Path) -> Queue:
+        """The queue in ``path``.
+
+        Raises
+        ------
+        OSError
+            If it is not there.
+        """
+        value = read_json(path)
+        if value is None:
+            raise FileNotFoundError(2, "No submission", str(path))
+        return cls(
+            path,
+            tuple(tuple(task) for task in value["tasks"]),
+            value["ends"],
+            tuple(ProcessId.from_dict(job) for job in value["jobs"]),
+            tuple(value.get("slurm_jobs", ())),
+            tuple(value.get("canary", ())),
+            value.get("own_jobs", {}),
+            value.get("resources", {}),
+            value.get("workers", 0),
+        )
+
+    def write(self) -> None:
+        """Write the queue in one step."""
+        value = {
+            "tasks": self.tasks,
+            "ends": self.ends,
+            "jobs": [job.to_dict() for job in self.jobs],
+            "slurm_jobs": self.slurm_jobs,
+            "canary": self.canary,
+            "own_jobs": self.own_jobs,
+            "resources": self.resources,
+            "workers": self.workers,
+        }
+        write_atomic(self.path, json.dumps(value))
+
+    def with_jobs(self, jobs: Sequence[ProcessId]) -> Queue:
+        """The same queue, with the processes that do it."""
+        return replace(self, jobs=tuple(jobs))
+
+    def stop(self) -> None:
+        """Ask all workers to checkpoint and end, wherever they are, and not to come back."""
+        write_atomic(self.stop_path, "")
+
+    @property
+    def stop_path(self) -> Path:
+        """The file whose presence says that :meth:`stop` was called."""
+        return self.path.with_suffix(".stop")
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether :meth:`stop` was called."""
+        return self.stop_path.exists()
+
+    @property
+    def live_jobs(self) -> list[ProcessId]:
+        """The processes that still run; those of another machine do until told to stop."""
+        stopped = self.is_stopped
+        return [job for job in self.jobs if job.may_run and (job.is_local or not stopped)]
+
+    def is_live(self, answer: Answer) -> bool:
+        """Whether some process or SLURM job works on it or will, by what SLURM says."""
+        jobs = (*self.canary, *self.slurm_jobs)
+        return bool(self.live_jobs) or any(answer.may_run(job) for job in jobs)
+
+    def may_take(self, run_id: str, answer: Answer) -> bool:
+        """Whether a run, as long as this is live, may still be taken up by one of its jobs."""
+        if not self.own_jobs:
+            return True
+        return run_id in self.own_jobs and answer.may_run(self.own_jobs[run_id])
+
+    def is_open(self, store: Store, run_id: str) -> bool:
+        """Whether a run is still to be done for this submission."""
+        events = read_journal(store.run_dir(run_id))
+        last = end(events)
+        if last and last["status"] in ("done", "diverged"):
+            return False
+        return count_ends(events) <= self.ends.get(run_id, 0)
+
+
+def count_ends(events: Sequence[Mapping[str, object]]) -> int:
+    """How often a run has ended, by its journal."""
+    return sum(event["event"] == "end" for event in events)
+
+
+def read_queues(sweep_dir: Path) -> list[Queue]:
+    """All submissions of a sweep, oldest first."""
+    queues = []
+    for path in sorted((sweep_dir / "submissions").glob("*.json")):
+        try:
+            queues.append(Queue.read(path))
+        except OSError:  # replaced or removed meanwhile
+            continue
+    return queues
+
+
+def ask_about(queues: Sequence[Queue]) -> Answer:
+    """What SLURM says of the jobs of some submissions."""
+    jobs = [job for queue in queues for job in (*queue.slurm_jobs, *queue.canary)]
+    day = queues[0].path.stem[:8] if jobs else ""
+    return ask(jobs, since=f"{day[:4]}-{day[4:6]}-{day[6:]}" if day.isdigit() else "")

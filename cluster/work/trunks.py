@@ -1,0 +1,78 @@
+"""Checkpoints of shared trunks, removed when no unfinished run starts from them.
+
+The furthest of a trunk is kept: a run on more data, which a later sweep may ask for, goes on
+from it.
+
+A trunk is a cache: a run that finds none trains from its beginning, to the same bits. So what
+is removed too early costs time and never a result. It is removed only under the trunk's lease,
+which everybody holds who trains one of its runs, of whatever sweep.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
+from pathlib import Path
+
+from cluster.work.lease import claim
+from scaling import RunSpec, cooldown_start
+from scaling.base import Store
+from scaling.run import has_result
+
+Branches = Mapping[str, tuple[tuple[str, int], ...]]
+
+
+def tidy(store: Store, trunk_id: str) -> None:
+    """Remove what no unfinished run of any sweep would start from, but for the furthest.
+
+    Such a run starts from the last checkpoint at or before its cooldown. The caller holds the
+    trunk's lease.
+    """
+    saved = {int(path.stem): path for path in _saved(store, trunk_id)}
+    if len(saved) < 2:
+        return
+    needed = {max(saved)}
+    for path in (store.root / "sweeps").glob("*/sweep.jsonl"):
+        with contextlib.suppress(OSError):  # removed meanwhile
+            stat = path.stat()
+            of_sweep = _branches(path, stat.st_mtime_ns, stat.st_size)
+            for run_id, branch in of_sweep.get(trunk_id, ()):
+                if not has_result(store.run_dir(run_id)):
+                    needed.add(max((step for step in saved if step <= branch), default=-1))
+    for step, path in saved.items():
+        if step not in needed:
+            path.unlink(missing_ok=True)
+
+
+def tidy_up_after(store: Store, specs: Iterable[RunSpec]) -> None:
+    """:func:`tidy` the trunks of some runs that nobody works on.
+
+    For what a worker left that died between the end of its last run and the tidying.
+    """
+    for trunk_id in sorted({spec.trunk_id for spec in specs} - {None}, key=str):
+        assert trunk_id is not None
+        if len(list(_saved(store, trunk_id))) < 2:
+            continue
+        if lease := claim(store.trunk_dir(trunk_id), "tidy"):
+            with lease:
+                tidy(store, trunk_id)
+
+
+def _saved(store: Store, trunk_id: str) -> Iterable[Path]:
+    return store.trunk_dir(trunk_id).glob("[0-9]*.pt")
+
+
+@lru_cache(maxsize=64)
+def _branches(path: Path, mtime_ns: int, size: int) -> Branches:
+    """By trunk, the runs of a sweep's file with the step at which each leaves it."""
+    found = defaultdict(list)
+    for line in path.read_text(encoding="utf-8").splitlines():
+        row = json.loads(line)
+        spec = RunSpec.from_dict(row["spec"])
+        if spec.trunk_id is not None:
+            branch = cooldown_start(spec.schedule, spec.num_steps)
+            found[spec.trunk_id].append((row["run_id"], branch))
+    return {trunk_id: tuple(runs) for trunk_id, runs in found.items()}

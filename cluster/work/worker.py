@@ -1,0 +1,370 @@
+"""What a worker does: it takes task after task of a submission until nothing is left to do."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from types import FrameType
+from typing import Any, TextIO
+
+from cluster.work.causes import out_of_memory
+from cluster.work.lease import Lease, claim
+from cluster.work.logs import LOG, job_log
+from cluster.work.submission import Queue
+from cluster.work.tasks import lease_dir
+from cluster.work.trunks import tidy
+from scaling import RunSpec
+from scaling.base import Store, is_full, read_json
+from scaling.run import (
+    STATE,
+    Journal,
+    checkpoints,
+    end,
+    last_epoch,
+    read_journal,
+    read_rows,
+    slurm_job,
+)
+from sweeps import Resources
+
+LOOK_SECONDS = 2.0  # between looks at tasks that other workers hold
+# Workers that one run may take with it, without a checkpoint between, before it counts as failed.
+MAX_DEATHS = 3
+
+Stop = Callable[[], bool]
+Train = Callable[..., Any]
+
+
+@dataclass(frozen=True)
+class Shift:
+    """How long a worker works.
+
+    Attributes
+    ----------
+    until : float or None
+        When it must have stopped, in seconds since 1970.
+    full_seconds : float or None
+        What a fresh worker has: a run that needs more than that is not left for one.
+    linger_seconds : float or None
+        How long it waits for runs that others hold; None: until they are done.
+    task : int or None
+        The one task that it is for; None for all.
+    """
+
+    until: float | None = None
+    full_seconds: float | None = None
+    linger_seconds: float | None = None
+    task: int | None = None
+
+
+@dataclass(frozen=True)
+class Turn:
+    """What came of a worker's time: runs that ended, and whether it left some for lack of time."""
+
+    done: int
+    short_of_time: bool
+
+
+@dataclass
+class Pace:
+    """FLOP/s by the last run that ended here, and what is left to do at that pace."""
+
+    flops_per_second: float | None = field(default=None)
+
+    def learn(self, run_dir: Path) -> None:
+        """Look at a run that has just ended."""
+        last = end(read_journal(run_dir)) or {}
+        seconds, flops = last.get("seconds"), last.get("flops_spent")
+        if seconds and flops:
+            self.flops_per_second = flops / seconds
+
+    def seconds(self, store: Store, run_ids: list[str], rows: Mapping[str, Any]) -> float:
+        """What the rest of some runs will take; 0 as long as nothing is known."""
+        if self.flops_per_second is None:
+            return 0.0
+        flops = 0.0
+        for run_id in run_ids:
+            state = read_json(store.run_dir(run_id) / STATE) or {}
+            progress = state.get("step", 0) / max(1, rows[run_id]["num_tokens"])
+            flops += float(rows[run_id]["flops"]) * (1.0 - min(1.0, progress))
+        return flops / self.flops_per_second
+
+
+def work(
+    root: str,
+    sweep: str,
+    queue_path: str,
+    resources: Resources,
+    environment: Mapping[str, str | None],
+) -> int:
+    """Work on a submission as a job of its own; the number of runs done here.
+
+    Parameters
+    ----------
+    root, sweep, queue_path : str
+        The store, the sweep's name and the submission's file.
+    resources : Resources
+    environment : dict
+        Variables to set, or to unset where None, before torch is loaded.
+    """
+    for name, value in environment.items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value
+    with stop_on_signals(signal.SIGTERM, signal.SIGINT, signal.SIGUSR2) as stop:
+        queue = Queue.read(Path(queue_path))
+        return run_queue(Store.at(root), sweep, queue, resources, stop, capture=True).done
+
+
+@contextlib.contextmanager
+def stop_on_signals(*signals: signal.Signals) -> Iterator[Stop]:
+    """Turn the first of ``signals`` into a wish to stop; a second SIGINT interrupts at once.
+
+    Outside the main thread signals cannot be caught, and nothing is ever asked to stop.
+    """
+    wish = threading.Event()
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        if wish.is_set() and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        wish.set()
+
+    if threading.current_thread() is not threading.main_thread():
+        yield wish.is_set
+        return
+    before = {number: signal.signal(number, handle) for number in signals}
+    try:
+        yield wish.is_set
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def run_queue(
+    store: Store,
+    sweep: str,
+    queue: Queue,
+    resources: Resources,
+    stop: Stop,
+    *,
+    capture: bool = False,
+    shift: Shift | None = None,
+    train: Train | None = None,
+) -> Turn:
+    """Do what is open in ``queue``, the longest first of what the time allows.
+
+    Tasks that another worker holds are looked at again until they are done, so that a worker
+    that dies loses nothing. With ``capture``, what runs print goes to their logs; ``train``
+    takes the place of :func:`scaling.training.loop.train`.
+
+    Raises
+    ------
+    OSError
+        If a run's folder cannot be written; a full disk ends the worker, not only the run.
+    """
+    rows = {row["run_id"]: row for row in read_rows(store, sweep)}
+    shift = shift or _shift(resources)
+    tasks = list(queue.tasks) if shift.task is None else [queue.tasks[shift.task]]
+    pace, count, too_long, idle_since = Pace(), 0, False, time.monotonic()
+    is_cancelled = _now_and_then(lambda: queue.is_stopped)
+
+    def stopping() -> bool:
+        over = shift.until is not None and time.time() > shift.until
+        return stop() or over or is_cancelled()
+
+    while tasks and not stopping():
+        held, too_long = [], False
+        for task in tasks:
+            if stopping():
+                break
+            ready = [run_id for run_id in task if queue.is_open(store, run_id)]
+            if not ready:
+                continue
+            if shift.until and not _fits(pace.seconds(store, ready, rows), shift):
+                held.append(task)
+                too_long = True
+                continue
+            spec = RunSpec.from_dict(rows[ready[0]]["spec"])
+            purpose = f"{queue.path.stem} {ready[0]} {_progress(store.run_dir(ready[0]))}"
+            newest = max(last_epoch(store.run_dir(run_id)) for run_id in task)
+            lease = claim(lease_dir(store, spec, ready[0]), purpose, after=newest)
+            if lease is None:
+                held.append(task)
+                continue
+            with lease:
+                train_one = partial(
+                    run_one, store, resources=resources, lease=lease, capture=capture, train=train
+                )
+                count += _run_task(store, queue, task, rows, lease, stopping, train_one)
+            pace.learn(store.run_dir(ready[0]))
+            idle_since = time.monotonic()
+            if any(queue.is_open(store, run_id) for run_id in task):
+                held.append(task)
+        tasks = held
+        if tasks and not stopping():
+            idle = time.monotonic() - idle_since
+            if too_long or (shift.linger_seconds is not None and idle > shift.linger_seconds):
+                break
+            _wait(LOOK_SECONDS, stopping)
+    return Turn(count, too_long or (shift.until is not None and time.time() > shift.until))
+
+
+def _now_and_then(question: Stop) -> Stop:
+    """The last answer to a question that is asked of the file system every other second."""
+    asked, answer = 0.0, False
+
+    def ask() -> bool:
+        nonlocal asked, answer
+        if time.monotonic() - asked > LOOK_SECONDS:
+            asked, answer = time.monotonic(), question()
+        return answer
+
+    return ask
+
+
+def _shift(resources: Resources) -> Shift:
+    """From now until the worker's ``minutes`` are over."""
+    if resources.minutes is None:
+        return Shift()
+    seconds = 60 * resources.minutes
+    return Shift(until=time.time() + seconds, full_seconds=seconds)
+
+
+def _fits(seconds: float, shift: Shift) -> bool:
+    """Whether to begin what takes so long: it ends in time, or is too long for any worker.
+
+    The latter needs several workers one after another; it is begun in the first half of one.
+    """
+    assert shift.until is not None
+    left = shift.until - time.time()
+    if shift.full_seconds is None or seconds <= shift.full_seconds:
+        return seconds <= left
+    return left > shift.full_seconds / 2
+
+
+def _progress(run_dir: Path) -> int:
+    """When the run was last checkpointed, in ns; 0 for never."""
+    for path in checkpoints(run_dir):
+        with contextlib.suppress(FileNotFoundError):
+            return path.stat().st_mtime_ns
+    return 0
+
+
+def _wait(seconds: float, stop: Stop) -> None:
+    until = time.monotonic() + seconds
+    while time.monotonic() < until and not stop():
+        time.sleep(0.2)
+
+
+def _run_task(
+    store: Store,
+    queue: Queue,
+    task: tuple[str, ...],
+    rows: Mapping[str, Mapping[str, Any]],
+    lease: Lease,
+    stop: Stop,
+    train_one: Callable[..., str],
+) -> int:
+    count = 0
+    for run_id in task:
+        if stop() or not lease.held():
+            break
+        if not queue.is_open(store, run_id):
+            continue
+        run_dir = store.run_dir(run_id)
+        if lease.after_death >= MAX_DEATHS and count == 0:
+            status = _give_up(store, queue, run_dir, lease)
+        else:
+            spec = RunSpec.from_dict(rows[run_id]["spec"])
+            status = train_one(spec, run_id, stop=lambda: stop() or not lease.held())
+            if spec.trunk_id and lease.held():
+                tidy(store, spec.trunk_id)
+        count += status != "stopped"
+    return count
+
+
+def run_one(
+    store: Store,
+    spec: RunSpec,
+    run_id: str,
+    *,
+    resources: Resources,
+    stop: Stop,
+    lease: Lease,
+    capture: bool = False,
+    train: Train | None = None,
+) -> str:
+    """Train one run under ``lease``; its status. The traceback of a failure is in its log.
+
+    With ``capture``, so is whatever it prints.
+
+    Raises
+    ------
+    OSError
+        If its folder cannot be written or the disk is full.
+    """
+    run_dir = store.run_dir(run_id)
+    run_dir.mkdir(parents=True, exist_ok=True)
+    with (run_dir / LOG).open("a", encoding="utf-8", buffering=1) as log:
+        print(f"{_now()} begin {run_id} in process {os.getpid()}", file=log)
+        try:
+            with _printing_to(log) if capture else contextlib.nullcontext():
+                if train is None:
+                    from scaling.training import loop as training
+
+                    train = training.train
+                outcome = train(
+                    spec,
+                    run_dir,
+                    trunk_dir=store.trunk_dir(spec.trunk_id) if spec.trunk_id else None,
+                    device=resources.device,
+                    threads=resources.threads,
+                    checkpoint_seconds=resources.checkpoint_seconds,
+                    should_stop=stop,
+                    epoch=lease.epoch,
+                    held=lease.held,
+                    micro_batch=resources.micro_batch,
+                    shard=resources.shard,
+                )
+            status = str(outcome.status)
+        except Exception as error:
+            traceback.print_exc(file=log)
+            last = end(read_journal(run_dir))
+            if is_full(error) or last is None or last["status"] != "failed":
+                raise
+            status = "failed"
+        print(f"{_now()} {status}", file=log)
+    return status
+
+
+@contextlib.contextmanager
+def _printing_to(log: TextIO) -> Iterator[None]:
+    with contextlib.redirect_stdout(log), contextlib.redirect_stderr(log):
+        yield
+
+
+def _give_up(store: Store, queue: Queue, run_dir: Path, lease: Lease) -> str:
+    """Record as failed a run whose workers died one after another."""
+    job = (read_json(run_dir / STATE) or {}).get("job") or slurm_job()
+    told = out_of_memory(job_log(queue.path.parents[1], job)) if job else ""
+    why = f"out of memory, says job {job}: {told}" if told else "killed? out of memory?"
+    reason = f"{lease.after_death} workers died doing this run ({why})"
+    journal = Journal(run_dir, lease.epoch, lease.held)
+    try:
+        journal.append("end", status="failed", reason=reason, time=time.time())
+    finally:
+        journal.close()
+    return "failed"
+
+
+def _now() -> str:
+    return time.strftime("%Y-%m-%d %H:%M:%S")

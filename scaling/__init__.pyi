@@ -1,0 +1,18 @@
+from .base import Store as Store
+from .families import FAMILIES as FAMILIES
+from .schedule import cooldown_start as cooldown_start
+from .schedule import evaluated as evaluated
+from .schema import COLUMNS as COLUMNS
+from .schema import CURVE_COLUMNS as CURVE_COLUMNS
+from .schema import LABELS as LABELS
+from .schema import RUN_COLUMNS as RUN_COLUMNS
+from .schema import find_column as find_column
+from .schema import normalise as normalise
+from .spec import DEFAULT_DATA as DEFAULT_DATA
+from .spec import LARGEST_SEED as LARGEST_SEED
+from .spec import PARTS as PARTS
+from .spec import TOP_OPTIONS as TOP_OPTIONS
+from .spec import RunSpec as RunSpec
+from .training import train as train
+
+__version__: str

@@ -1,0 +1,59 @@
+"""What every room stands on: errors, names, typed values, identity, cost, the terminal."""
+
+from __future__ import annotations
+
+from scaling.base.cost import Cost, Unit, nearest_size, tokens_for_flops, training_memory
+from scaling.base.energy import KG_CO2E_PER_KWH, PUE, WATTS
+from scaling.base.errors import NoAnswerError, WorkerLostError, WorkError, is_full
+from scaling.base.files import read_json, write_atomic
+from scaling.base.identity import digest, hashed
+from scaling.base.names import refuse_unknown
+from scaling.base.settings import parse_settings
+from scaling.base.spec_names import OPTIMIZERS, SCHEDULES
+from scaling.base.store import Store
+from scaling.base.terminal import (
+    console,
+    format_value,
+    jsonable,
+    note,
+    note_once,
+    print_json,
+    print_table,
+    progress,
+)
+from scaling.base.typed import convert, finite_number, typed
+
+__all__ = [
+    "KG_CO2E_PER_KWH",
+    "OPTIMIZERS",
+    "PUE",
+    "SCHEDULES",
+    "WATTS",
+    "Cost",
+    "NoAnswerError",
+    "Store",
+    "Unit",
+    "WorkError",
+    "WorkerLostError",
+    "console",
+    "convert",
+    "digest",
+    "finite_number",
+    "format_value",
+    "hashed",
+    "is_full",
+    "jsonable",
+    "nearest_size",
+    "note",
+    "note_once",
+    "parse_settings",
+    "print_json",
+    "print_table",
+    "progress",
+    "read_json",
+    "refuse_unknown",
+    "tokens_for_flops",
+    "training_memory",
+    "typed",
+    "write_atomic",
+]

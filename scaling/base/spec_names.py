@@ -1,0 +1,16 @@
+"""The names that a run's spec may give: optimisers and schedules."""
+
+from __future__ import annotations
+
+# torch's class and the fields of OptimSpec that it takes, besides lr and weight_decay.
+OPTIMIZERS: dict[str, tuple[str, tuple[str, ...]]] = {
+    "adamw": ("AdamW", ("betas", "eps")),
+    "adam": ("Adam", ("betas", "eps")),
+    "nadam": ("NAdam", ("betas", "eps")),
+    "radam": ("RAdam", ("betas", "eps")),
+    "adamax": ("Adamax", ("betas", "eps")),
+    "sgd": ("SGD", ("momentum",)),
+    "rmsprop": ("RMSprop", ("momentum", "eps")),
+    "adagrad": ("Adagrad", ("eps",)),
+}
+SCHEDULES = ("wsd", "cosine", "linear", "constant")

@@ -1,0 +1,81 @@
+"""The commands of the package ``scaling``: quickstart, model, data, doctor."""
+
+from __future__ import annotations
+
+import argparse
+
+
+def add_commands(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Describe the commands; nothing heavy is imported."""
+    quickstart = subparsers.add_parser(
+        "quickstart", help="the whole loop on this machine, real data, a few minutes"
+    )
+    quickstart.add_argument("--out", metavar="DIR", help="root folder (default: SCALING_HOME)")
+    quickstart.add_argument("--workers", type=int, default=2, metavar="N", help="processes (2)")
+    quickstart.add_argument("--seed", type=int, default=0, help="seed of every run (0)")
+    quickstart.add_argument("--json", action="store_true", help="one JSON document on stdout")
+    quickstart.set_defaults(run=_quickstart)
+
+    model = subparsers.add_parser("model", help="exact parameters, MACs, FLOPs of a model")
+    model.add_argument("model", metavar="FAMILY[:PRESET]")
+    model.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="settings")
+    model.add_argument("--json", action="store_true", help="one JSON document on stdout")
+    model.set_defaults(run=_model)
+
+    from scaling.data.cli import add_commands as add_data_commands
+
+    add_data_commands(subparsers)
+
+    doctor = subparsers.add_parser("doctor", help="what works here")
+    doctor.add_argument("--json", action="store_true", help="one JSON document on stdout")
+    doctor.set_defaults(run=_doctor)
+
+
+def _model(args: argparse.Namespace) -> int:
+    from scaling.base import parse_settings, print_json, print_table
+    from scaling.families import get_family, refuse_both, with_preset
+
+    name, _, preset = args.model.partition(":")
+    family = get_family(name)
+    options = with_preset(family, preset) if preset else {}
+    given = parse_settings(args.settings)
+    refuse_both(family.either, given)
+    config = family.resolve({**options, **given})
+    cost = family.cost(config)
+    result = {
+        "family": family.name,
+        **cost.to_dict(),
+        "input_shape": family.input_shape(config),
+        "config": config.to_dict(),
+    }
+    if args.json:
+        print_json(result)
+        return 0
+    shape = ", ".join(f"{k}={v}" for k, v in config.to_dict().items())
+    print(f"{family.name}: {shape}")
+    counts = [(k, v) for k, v in cost.to_dict().items() if k != "per"]
+    print_table(
+        f"FLOPs, MACs and activations are per {cost.unit}",
+        ("count", "value"),
+        [(k, f"{v:,}") for k, v in counts],
+    )
+    return 0
+
+
+def _quickstart(args: argparse.Namespace) -> int:
+    from scaling.cli.quickstart import run
+
+    return run(args.out, workers=args.workers, seed=args.seed, as_json=args.json)
+
+
+def _doctor(args: argparse.Namespace) -> int:
+    from scaling.base import print_json, print_table
+    from scaling.cli.doctor import checks
+
+    found = checks()
+    if args.json:
+        print_json({"checks": found})
+    else:
+        rows = [(c["what"], "yes" if c["works"] else "no", c["detail"]) for c in found]
+        print_table("", ("what", "works", "detail"), rows)
+    return 0

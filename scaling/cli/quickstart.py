@@ -1,0 +1,226 @@
+"""``scaling quickstart``: the whole loop on this machine, sweep to report, on real data.
+
+Part of the front door: it names the other packages, and imports them when it is run.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from importlib.resources import as_file, files
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from scaling.base import Store, WorkError, format_value, note, print_json, print_table
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from analysis.compute import Allocation
+    from analysis.fits import Fit
+    from sweeps import Sweep
+
+SWEEP_FILE = "quickstart.yaml"
+HELD_OUT = 2  # runs of largest compute that the first fit does not see
+LEVEL = 0.9
+DRAWS = 1000
+# Runs scatter about the law by about 1 %, so residuals of that size are least squares; Huber's
+# default for tables read off a figure, 1e-3, would make this a median fit.
+DELTA = 1e-2
+HORIZONS = (10, 100, 1000)
+
+
+def quickstart_sweep(seed: int = 0) -> Sweep:
+    """The sweep that ``scaling/quickstart.yaml`` describes, with another seed if asked."""
+    from sweeps import expand, read_design
+
+    with as_file(files("scaling") / SWEEP_FILE) as path:
+        design = read_design(path)
+    if seed:
+        design = replace(design, name=f"{design.name}-seed{seed}", seeds=(seed,))
+    return expand(design).sweep
+
+
+def run(out: str | None, *, workers: int = 2, seed: int = 0, as_json: bool = False) -> int:
+    """Run what is missing, fit, predict the held-out runs, plan, report; the exit code.
+
+    Parameters
+    ----------
+    out : str or None
+        The store's root.
+    workers : int
+        Processes of one thread.
+    seed : int
+        Seed of every run.
+    as_json : bool
+        Print one JSON document instead of tables.
+
+    Raises
+    ------
+    WorkError
+        If runs failed; what was done is kept.
+    """
+    began = time.monotonic()
+    store = Store.at(out)
+    store.root.mkdir(parents=True, exist_ok=True)
+    note(f"everything is kept in {store.root}")
+    sweep = quickstart_sweep(seed)
+
+    from cluster import submit
+
+    submit(sweep, on="local", workers=workers, root=store.root, rerun="failed", wait=True)
+
+    from analysis import fit, load_runs
+    from analysis.compute import cost_of, plan
+    from analysis.forecasts import predict_held_out
+    from analysis.tables import load_curves
+
+    runs = load_runs(sweep.name, root=store.root)
+    runs = runs[runs["run_id"].isin([entry.run_id for entry in sweep])]
+    usable = runs[runs["exclude_reason"] == ""].sort_values("flops")
+    if len(usable) < len(runs) / 2:
+        raise WorkError(
+            f"only {len(usable)} of {len(runs)} runs have a loss: see scaling status {sweep.name}"
+        )
+    held, known = usable.tail(HELD_OUT), usable.iloc[:-HELD_OUT]
+    settings: dict[str, Any] = {"delta": DELTA, "bootstrap": DRAWS}
+    blind = fit("chinchilla", known, **settings)
+    predicted = predict_held_out(blind, held.drop(columns="loss"), level=LEVEL)
+    if not as_json:
+        _print_predictions(predicted, len(known))
+    held_out = predict_held_out(blind, held, level=LEVEL)
+    law = fit("chinchilla", runs, **settings)
+    largest = float(usable["flops"].max())
+    cost = cost_of(usable)
+    allocations = plan(law, [h * largest for h in HORIZONS], cost=cost, level=LEVEL)
+
+    report = store.sweep_dir(sweep.name) / "report.html"
+    curves = load_curves(sweep.name, root=store.root)
+    _report(report, store, sweep.name, runs, curves, law, held_out, allocations)
+    result = {
+        "sweep": sweep.name,
+        "n_runs": len(usable),
+        "r2": law.r2,
+        "r2_without_held_out": blind.r2,
+        "params": law.params,
+        "ci": {k: list(v) for k, v in law.ci(LEVEL).items()},
+        "status": law.status,
+        "holdout": held_out,
+        "plan": [a.to_dict() for a in allocations],
+        "flops_total": sweep.flops,
+        "flops_spent": float(runs["flops_spent"].sum()),
+        "seconds": round(time.monotonic() - began, 1),
+        "report": str(report),
+        "tracking_uri": store.tracking_uri,
+    }
+    if as_json:
+        print_json(result)
+    else:
+        _print_result(result, law, allocations, largest)
+    return 0
+
+
+def _report(
+    path: Path,
+    store: Store,
+    name: str,
+    runs: pd.DataFrame,
+    curves: pd.DataFrame,
+    law: Fit,
+    held_out: list[dict[str, Any]],
+    allocations: list[Allocation],
+) -> None:
+    """Write the report; its figures go to the tracking store too."""
+    from analysis import plotting
+    from analysis.report import figures, write_report
+    from scaling.tracking import TrackingError, log_report
+
+    # The law in the report is fitted to all runs, so its figures mark none as held out.
+    drawn = {
+        "predictions": plotting.predictions(
+            [row["name"] for row in held_out],
+            [row["predicted"] for row in held_out],
+            [tuple(row["ci"]) for row in held_out],
+            [row["actual"] for row in held_out],
+        ),
+        **figures(runs, curves=curves, fit=law),
+    }
+    write_report(
+        path,
+        runs,
+        fits=[law],
+        curves=curves,
+        holdout=held_out,
+        plan=allocations,
+        drawn=drawn,
+        level=LEVEL,
+        title="A first scaling law",
+        how_to_run="scaling quickstart",
+    )
+    try:
+        log_report(store.tracking_uri, name, path, drawn, {"runs": runs})
+    except TrackingError as error:
+        note(f"warning: the report is not in the tracking store: {error}")
+
+
+def _ci(interval: Any) -> str:
+    low, high = interval
+    return f"{format_value(float(low))} to {format_value(float(high))}"
+
+
+def _print_predictions(predicted: list[dict[str, Any]], n_known: int) -> None:
+    rows = [(r["num_params"], r["num_tokens"], r["predicted"], _ci(r["ci"])) for r in predicted]
+    print_table(
+        f"Predicted from {n_known} smaller runs, before their loss is looked at",
+        ("N", "D", "predicted loss", "90 % interval"),
+        rows,
+    )
+
+
+def _print_result(
+    result: dict[str, Any], law: Fit, allocations: list[Allocation], largest: float
+) -> None:
+    print_table(
+        "The same runs, measured",
+        ("N", "D", "predicted loss", "90 % interval", "measured loss", "error"),
+        [
+            (
+                row["num_params"],
+                row["num_tokens"],
+                row["predicted"],
+                _ci(row["ci"]),
+                row["actual"],
+                f"{100 * row['relative_error']:+.2f} %",
+            )
+            for row in result["holdout"]
+        ],
+    )
+    print_table(
+        f"{law.formula()}   (R2 of log loss {law.r2:.4f}, {result['n_runs']} runs)",
+        ("parameter", "value", "90 % interval"),
+        [(name, value, _ci(result["ci"][name])) for name, value in law.params.items()],
+    )
+    print_table(
+        "Compute-optimal allocation, by the law",
+        ("C", "FLOPs", "N*", "90 %", "D*", "90 %", "loss", "90 %"),
+        [
+            (
+                f"{a.flops / largest:.0f} x",
+                a.flops,
+                a.num_params,
+                _ci(a.num_params_ci),
+                a.num_tokens,
+                _ci(a.num_tokens_ci),
+                a.loss,
+                _ci(a.loss_ci),
+            )
+            for a in allocations
+        ],
+    )
+    saved = 1 - result["flops_spent"] / result["flops_total"]
+    print(
+        f"{result['n_runs']} runs in {result['seconds']:.0f} s; each by itself costs "
+        f"{result['flops_total']:.3g} FLOPs together, shared trunks saved {100 * saved:.0f} %"
+    )
+    print(f"report    {result['report']}")
+    print(f"tracking  {result['tracking_uri']}   (scaling ui)")

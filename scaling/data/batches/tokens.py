@@ -1,0 +1,95 @@
+"""A stream of tokens on disk: memory-mapped, cut into windows, batched without state."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scaling.data.batches.order import batch_indices
+from scaling.data.info import DataInfo
+
+TRAIN, HELDOUT = "train.bin", "heldout.bin"
+
+
+@dataclass(frozen=True)
+class TokenData:
+    """Tokens to train on and tokens held out, each one long row ``(n_tokens,)``.
+
+    A window is ``context + 1`` tokens, at a stride of ``context``: every token but the first is
+    predicted once per epoch.
+    """
+
+    info: DataInfo
+    train: NDArray[np.unsignedinteger]
+    heldout: NDArray[np.unsignedinteger]
+
+    def num_windows(self, context: int) -> int:
+        """Training windows per epoch: (n_tokens - 1) // context."""
+        return max(0, (len(self.train) - 1) // _positive(context, "context"))
+
+    def batch(self, step: int, *, context: int, batch_size: int, seed: int) -> NDArray[np.int64]:
+        """Windows ``(batch_size, context + 1)`` of training step ``step`` (from 0).
+
+        A function of its arguments alone: any step can be asked for at any time.
+        """
+        size = self.num_windows(context)
+        if size == 0:
+            raise ValueError(
+                f"context {context} needs {context + 1} tokens; {self.info.name} has "
+                f"{len(self.train)} to train on: choose a shorter context or more data"
+            )
+        windows = batch_indices(step, _positive(batch_size, "batch_size"), size, seed)
+        return _gather(self.train, windows, context)
+
+    def heldout_windows(self, context: int, limit: int | None = None) -> NDArray[np.int64]:
+        """Held-out windows ``(n, context + 1)``, the same for every run.
+
+        All of them, or ``limit`` spread evenly over the held-out documents.
+        """
+        size = (len(self.heldout) - 1) // _positive(context, "context")
+        if size < 1:
+            raise ValueError(
+                f"context {context} needs {context + 1} tokens; {self.info.name} holds out "
+                f"{len(self.heldout)}: choose a shorter context or more data"
+            )
+        count = size if limit is None else min(size, _positive(limit, "limit"))
+        windows = (2 * np.arange(count, dtype=np.int64) + 1) * size // (2 * count)
+        return _gather(self.heldout, windows, context)
+
+
+def open_tokens(folder: Path, info: DataInfo) -> TokenData:
+    """The shards in ``folder``, memory-mapped."""
+    return TokenData(
+        info,
+        _map(folder / TRAIN, info.dtype, info.train_size),
+        _map(folder / HELDOUT, info.dtype, info.heldout_size),
+    )
+
+
+def _map(path: Path, dtype: str, size: int) -> NDArray[np.unsignedinteger]:
+    kind = np.dtype(dtype).newbyteorder("<")
+    found, expected = path.stat().st_size, size * kind.itemsize
+    if found != expected:
+        raise ValueError(
+            f"{path} has {found} bytes, its meta.json says {expected}: "
+            "remove the folder and prepare the data again"
+        )
+    # A plain view: indexing the memmap subclass itself costs twice as much.
+    return np.memmap(path, dtype=kind, mode="r").view(np.ndarray)
+
+
+def _gather(
+    tokens: NDArray[np.unsignedinteger], windows: NDArray[np.integer], context: int
+) -> NDArray[np.int64]:
+    starts = windows.astype(np.int64) * context
+    gathered: NDArray[np.int64] = tokens[starts[:, None] + np.arange(context + 1)].astype(np.int64)
+    return gathered
+
+
+def _positive(value: int, name: str) -> int:
+    if value < 1:
+        raise ValueError(f"{name} {value} must be at least 1")
+    return value

@@ -1,0 +1,230 @@
+"""Exact counts of a network without building it.
+
+Conventions, those of Radosavovic et al. 2020 and their published table: MACs are those of
+convolutions and matrix products, a bias is one more for each output; activations are the
+outputs of these and of poolings by windows; norms and elementwise functions count
+parameters only.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import singledispatch
+from typing import Any
+
+from scaling.base import Cost
+from scaling.families.vision import layers as L
+
+Shape = tuple[int, ...]
+
+
+@dataclass
+class Tally:
+    """Running counts of one walk through a network.
+
+    Attributes
+    ----------
+    shape : tuple of int
+        Of the signal now: (c, h, w), (tokens, c) or (features,).
+    field, jump : int
+        Receptive field and the distance of neighbouring outputs, in input pixels along a side
+        (Araujo et al. 2019, eqs. 1 and 2; the largest over all paths).
+    kernels, others : int
+        Parameters: entries of kernels and matrices, and all others.
+    """
+
+    shape: Shape
+    field: int = 1
+    jump: int = 1
+    kernels: int = 0
+    others: int = 0
+    macs: int = 0
+    activations: int = 0
+    side: int = 0
+
+    @property
+    def params(self) -> int:
+        """All trainable parameters."""
+        return self.kernels + self.others
+
+    def window(self, kernel: int, stride: int, padding: int) -> tuple[int, int]:
+        """Slide a window over the image: the new height and width.
+
+        Raises
+        ------
+        ValueError
+            If nothing is left.
+        """
+        _, h, w = self.shape
+        out = tuple((x + 2 * padding - kernel) // stride + 1 for x in (h, w))
+        if min(out) < 1 or (stride > 1 and min(h, w) < stride):
+            raise ValueError(
+                f"resolution {self.side} is too small: {h}x{w} positions are left before a "
+                f"{kernel}x{kernel} window of stride {stride}: take a larger resolution, or "
+                "a stem or stages with less stride"
+            )
+        self.field += (kernel - 1) * self.jump
+        self.jump *= stride
+        return out[0], out[1]
+
+    def product(self, weights: int, bias: int, outputs: int, times: int) -> None:
+        """Add a product with ``weights`` entries, done ``times`` times, for ``outputs`` outputs."""
+        self.kernels += weights
+        self.others += bias
+        self.macs += weights * times + (outputs if bias else 0)
+        self.activations += outputs
+
+
+def padding_of(layer: L.Conv | L.Pool) -> int:
+    """The padding on each side."""
+    return (layer.kernel - 1) // 2 if layer.padding is None else layer.padding
+
+
+@singledispatch
+def _count(layer: Any, t: Tally) -> None:
+    """Add a layer that has no parameters and keeps the shape."""
+
+
+@_count.register
+def _(layer: L.Conv, t: Tally) -> None:
+    channels = t.shape[0]
+    groups = layer.groups or channels
+    if channels % groups or layer.out % groups:
+        raise ValueError(f"{groups} groups divide not both {channels} and {layer.out} channels")
+    h, w = t.window(layer.kernel, layer.stride, padding_of(layer))
+    weights = layer.kernel**2 * channels * layer.out // groups
+    t.product(weights, layer.out if layer.bias else 0, layer.out * h * w, h * w)
+    if layer.standardised:
+        t.others += layer.out
+    t.shape = (layer.out, h, w)
+
+
+@_count.register
+def _(layer: L.Norm, t: Tally) -> None:
+    t.others += 2 * _channels(t.shape)
+
+
+@_count.register
+def _(layer: L.Pool, t: Tally) -> None:
+    t.shape = (t.shape[0], *t.window(layer.kernel, layer.stride, padding_of(layer)))
+    t.activations += math.prod(t.shape)
+
+
+@_count.register
+def _(layer: L.GlobalPool, t: Tally) -> None:
+    t.shape = (t.shape[0],)
+
+
+@_count.register
+def _(layer: L.Flatten, t: Tally) -> None:
+    if len(t.shape) == 3:
+        t.field = max(t.field, t.side)
+    t.shape = (math.prod(t.shape),)
+
+
+@_count.register
+def _(layer: L.Linear, t: Tally) -> None:
+    times = math.prod(t.shape[:-1])
+    bias = layer.out if layer.bias else 0
+    t.product(t.shape[-1] * layer.out, bias, layer.out * times, times)
+    t.shape = (*t.shape[:-1], layer.out)
+
+
+@_count.register
+def _(layer: L.SqueezeExcite, t: Tally) -> None:
+    channels = t.shape[0]
+    t.product(channels * layer.hidden, layer.hidden, layer.hidden, 1)
+    t.product(channels * layer.hidden, channels, channels, 1)
+
+
+@_count.register
+def _(layer: L.Residual, t: Tally) -> None:
+    before, field_before, jump_before = t.shape, t.field, t.jump
+    walk(layer.shortcut, t)
+    shape, field_shortcut = t.shape, t.field
+    t.shape, t.field, t.jump = before, field_before, jump_before
+    walk(layer.branch, t)
+    if t.shape != shape:
+        raise ValueError(
+            f"an even kernel makes {t.shape} of {shape} in a block, which has to keep the side: "
+            "take odd kernels"
+        )
+    t.field = max(t.field, field_shortcut)
+    if layer.scale is not None:
+        t.others += 1 if layer.scalar else _channels(t.shape)
+
+
+@_count.register
+def _(layer: L.ToTokens, t: Tally) -> None:
+    channels, h, w = t.shape
+    tokens = h * w + layer.class_token
+    t.others += channels * layer.class_token
+    if layer.positions == "sincos" and channels % 4:
+        raise ValueError(f"sincos positions need a width that 4 divides, not {channels}")
+    if layer.positions == "learned":
+        t.others += tokens * channels
+    t.shape = (tokens, channels)
+
+
+@_count.register
+def _(layer: L.Attention, t: Tally) -> None:
+    tokens, width = t.shape
+    bias = width if layer.bias else 0
+    for _ in range(4):
+        t.product(width**2, bias, tokens * width, tokens)
+    t.macs += 2 * tokens**2 * width  # q k^T and its product with v
+    t.activations += layer.heads * tokens**2 + tokens * width
+    t.field = max(t.field, t.side)
+
+
+@_count.register
+def _(layer: L.TakeToken, t: Tally) -> None:
+    t.shape = t.shape[1:]
+
+
+@_count.register
+def _(layer: L.MeanTokens, t: Tally) -> None:
+    t.shape = t.shape[1:]
+
+
+def _channels(shape: Shape) -> int:
+    """Channels of an image, else the last axis."""
+    return shape[0] if len(shape) == 3 else shape[-1]
+
+
+def walk(layers: L.Layers, tally: Tally) -> Tally:
+    """``tally`` with ``layers`` added, one after another."""
+    for layer in layers:
+        _count(layer, tally)
+    return tally
+
+
+def count(network: L.Network) -> Cost:
+    """Exact counts of ``network`` per example.
+
+    Raises
+    ------
+    ValueError
+        If a shape does not fit, such as a resolution too small for the strides.
+    """
+    t = Tally(network.input_shape, side=network.input_shape[-1])
+    walk(network.stem, t)
+    outside = t.kernels
+    walk(network.body, t)
+    receptive = t.field
+    block = t.kernels - outside
+    walk(network.head, t)
+    train = 6 * t.macs
+    return Cost(
+        unit="example",
+        num_params=t.params,
+        num_params_block=block,
+        num_params_matmul=t.kernels,
+        num_params_non_embedding=t.params,
+        macs_forward=t.macs,
+        activations=t.activations,
+        flops_kaplan=train,
+        flops_chinchilla=train,
+        receptive_field=receptive if len(network.input_shape) == 3 else None,
+    )

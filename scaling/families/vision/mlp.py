@@ -1,0 +1,99 @@
+"""The multilayer perceptron, on images or on any vector of features."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
+
+from scaling.base import refuse_unknown
+from scaling.families.base import ModelConfig, Options
+from scaling.families.vision.family import (
+    LARGEST,
+    TARGET_OR_WIDTH,
+    TARGETS,
+    VisionFamily,
+    round_depth,
+    round_width,
+    whole_tuple,
+)
+from scaling.families.vision.layers import Act, Dropout, Flatten, Layer, Linear, Network, Norm
+
+NORMS = ("none", "batch", "layer")
+
+
+@dataclass(frozen=True, kw_only=True)
+class MLPConfig(ModelConfig):
+    """``depth`` hidden layers of ``width``, then the classes.
+
+    Attributes
+    ----------
+    depth, width : int
+    input_shape : tuple of int
+        Of one example; it is flattened.
+    num_classes : int
+    activation : str
+    norm : {"none", "batch", "layer"}
+        Before each activation.
+    dropout : float
+        After each hidden layer.
+    init : str
+        How matrices start: a name of ``scaling.families.vision.layers_module.INITS``.
+    """
+
+    depth: int = 2
+    width: int = 256
+    input_shape: tuple[int, ...] = (1, 28, 28)
+    num_classes: int = 10
+    activation: str = "relu"
+    norm: str = "none"
+    dropout: float = 0.0
+    init: str = "he_fan_in"
+
+    def __post_init__(self) -> None:
+        shape = whole_tuple("input_shape", self.input_shape)
+        object.__setattr__(self, "input_shape", shape)
+        if not shape or min(shape) < 1:
+            raise ValueError(f"input_shape {list(shape)} is empty or has a number below 1")
+        if not 0 <= self.depth <= LARGEST:
+            raise ValueError(f"depth {self.depth} is not within [0, {LARGEST}]")
+        for name in ("width", "num_classes"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} {getattr(self, name)} is below 1")
+        if not 0 <= self.dropout < 1:
+            raise ValueError(f"dropout {self.dropout} is not in [0, 1)")
+        if self.norm not in NORMS:
+            refuse_unknown(self.norm, NORMS, "norm")
+
+
+class MLP(VisionFamily):
+    """The family ``mlp``; see :class:`MLPConfig` for its options."""
+
+    name: ClassVar[str] = "mlp"
+    config: ClassVar[type[Any]] = MLPConfig
+    dials: ClassVar[tuple[str, ...]] = ("depth_multiplier", "width_multiplier", *TARGETS)
+    either: ClassVar[tuple[tuple[str, str], ...]] = TARGET_OR_WIDTH
+    presets: ClassVar[Mapping[str, Options]] = {}
+
+    def data_options(self, info: Any) -> dict[str, Any]:
+        """Classes and shape of the data."""
+        return {"num_classes": info.num_classes, "input_shape": tuple(info.input_shape)}
+
+    def scaled(self, config: MLPConfig, depth: float, width: float) -> MLPConfig:
+        """The depth rounded up, the width to a whole number."""
+        return replace(
+            config,
+            depth=round_depth(depth * config.depth),
+            width=round_width(width * config.width, 1),
+        )
+
+    def network(self, config: MLPConfig) -> Network:
+        """Hidden layers, then the classifier."""
+        c, body = config, list[Layer]()
+        norm = () if c.norm == "none" else (Norm(c.norm),)
+        for _ in range(c.depth):
+            body += [Linear(c.width), *norm, Act(c.activation), Dropout(c.dropout)]
+        return Network(c.input_shape, (Flatten(),), tuple(body), (Linear(c.num_classes),), c.init)
+
+
+MLP_FAMILY = MLP()

@@ -1,0 +1,7 @@
+"""One run's folder: store, journal, record, checkpoints, and the host that it runs on."""
+
+from __future__ import annotations
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

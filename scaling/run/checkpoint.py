@@ -1,0 +1,114 @@
+"""Checkpoints: written whole or not at all, kept with their predecessor, checked when read.
+
+A file is a magic word, the SHA-256 of its payload, and the payload: ``torch.save`` of tensors
+and plain values, read with ``weights_only=True``, so that reading one runs no code from it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from scaling.base import note
+from scaling.run.journal import checkpoint_epoch, checkpoint_names, checkpoints
+
+MAGIC = b"scaling-ckpt-1\n"
+
+
+class CheckpointError(RuntimeError):
+    """A checkpoint that is not whole or not of this kind."""
+
+
+def save(path: Path, state: dict[str, Any]) -> None:
+    """Write ``state`` to ``path`` so that a crash leaves the old file or the new one.
+
+    Raises
+    ------
+    OSError
+        If the disk is full or the folder read-only; the old file is untouched.
+    """
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    payload = buffer.getbuffer()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with temporary.open("wb") as file:
+            file.write(MAGIC)
+            file.write(hashlib.sha256(payload).digest())
+            file.write(payload)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def load(path: Path) -> dict[str, Any]:
+    """The state in ``path``, its tensors on the CPU.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is none.
+    CheckpointError
+        If the file is not whole.
+    """
+    data = path.read_bytes()
+    head = len(MAGIC) + hashlib.sha256().digest_size
+    digest, payload = data[len(MAGIC) : head], data[head:]
+    if data[: len(MAGIC)] != MAGIC or hashlib.sha256(payload).digest() != digest:
+        raise CheckpointError(f"{path}: checkpoint is corrupt ({len(data)} bytes)")
+    state: dict[str, Any] = torch.load(io.BytesIO(payload), map_location="cpu", weights_only=True)
+    return state
+
+
+def save_latest(run_dir: Path, state: dict[str, Any], epoch: int = 0) -> None:
+    """Write the run's checkpoint of ``epoch``; the one before becomes its predecessor.
+
+    A writer replaces only files of its own epoch, and removes older ones that it has no more
+    use for: a zombie that wakes up late cannot touch its successor's.
+    """
+    latest, previous = (run_dir / name for name in checkpoint_names(epoch))
+    older = [path for path in checkpoints(run_dir) if checkpoint_epoch(path) < epoch]
+    if latest.exists():
+        # A link, so that there is no moment without a file of that name.
+        link = run_dir / f".{previous.name}.{os.getpid()}"
+        link.unlink(missing_ok=True)
+        os.link(latest, link)
+        link.replace(previous)
+    save(latest, state)
+    for path in older[0 if previous.exists() else 1 :]:
+        path.unlink(missing_ok=True)
+
+
+def load_latest(run_dir: Path, first: int = 0) -> tuple[Path, dict[str, Any]] | None:
+    """The run's newest whole checkpoint and its file; None if it has none.
+
+    Says when it falls back. Those of epochs before ``first`` do not count.
+    """
+    found = checkpoints(run_dir, first)
+    for i, path in enumerate(found):
+        try:
+            return path, load(path)
+        except FileNotFoundError:
+            continue
+        except (CheckpointError, OSError, RuntimeError, EOFError) as error:
+            last = i == len(found) - 1
+            note(
+                f"{error}; "
+                + ("starting from the beginning" if last else "going back to its predecessor")
+            )
+    return None
+
+
+def remove(run_dir: Path, epoch: int | None = None) -> None:
+    """Remove the run's checkpoints, with ``epoch`` only those up to it."""
+    for path in checkpoints(run_dir):
+        if epoch is None or checkpoint_epoch(path) <= epoch:
+            path.unlink(missing_ok=True)

@@ -1,0 +1,123 @@
+"""What a run leaves in its folder, all under one lease: journal, state, checkpoints."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from scaling.base import read_json, write_atomic
+from scaling.run import checkpoint
+from scaling.run.host import node_name, oom_kills, slurm_job
+from scaling.run.journal import SPEC, STATE, Journal, SupersededError, first_epoch
+from scaling.schedule import cooldown_start
+from scaling.spec import RunSpec
+
+
+class Record:
+    """The folder of one run, as the process that writes there sees it.
+
+    Parameters
+    ----------
+    spec : RunSpec
+    run_dir : Path
+    trunk_dir : Path, optional
+        Where runs with the same trunk share checkpoints.
+    epoch, held
+        See :class:`scaling.run.journal.Journal`. Every method that writes asks first whether the
+        lease is still held.
+
+    Attributes
+    ----------
+    attempt : int
+        How often the run was begun, this time included.
+    spent_tokens : int
+        Tokens computed for it in the attempts before, those lost to a kill too.
+    """
+
+    def __init__(
+        self,
+        spec: RunSpec,
+        run_dir: Path,
+        trunk_dir: Path | None,
+        epoch: int | None,
+        held: Callable[[], bool],
+    ) -> None:
+        self.spec, self.run_dir, self.trunk_dir = spec, run_dir, trunk_dir
+        self.journal = Journal(run_dir, epoch, held)
+        write_atomic(run_dir / SPEC, _json(spec.to_dict()))
+        before = read_json(run_dir / STATE) or {}
+        self.attempt = int(before.get("attempt", 0)) + 1
+        self.spent_tokens = int(before.get("spent_tokens", 0))
+
+    def state(self, state: str, **values: Any) -> None:
+        """Say how far the run is: its heartbeat."""
+        record = {
+            "state": state,
+            **values,
+            "attempt": self.attempt,
+            "pid": os.getpid(),
+            "host": node_name(),
+            "job": slurm_job(),
+            "oom_kills": oom_kills(),
+            "time": time.time(),
+        }
+        self.journal.check()
+        write_atomic(self.run_dir / STATE, _json(record))
+
+    def fail(self, error: BaseException) -> None:
+        """Say in journal and state why the run failed, as far as that can be written."""
+        reason = f"{type(error).__name__}: {' '.join(str(error).split())[:500]}"
+        with contextlib.suppress(OSError, SupersededError):
+            self.journal.append("end", status="failed", reason=reason, time=time.time())
+        with contextlib.suppress(OSError, SupersededError):
+            self.journal.check()
+            before = read_json(self.run_dir / STATE) or {}
+            now = {**before, "state": "failed", "time": time.time()}
+            write_atomic(self.run_dir / STATE, _json(now))
+
+    def save(self, state: dict[str, Any]) -> None:
+        """Write the run's checkpoint."""
+        self.journal.check()
+        state = {"run_id": self.spec.run_id, **state}
+        checkpoint.save_latest(self.run_dir, state, self.journal.epoch)
+
+    def save_trunk(self, path: Path, state: dict[str, Any]) -> None:
+        """Write a checkpoint that runs of the same trunk share."""
+        self.journal.check()
+        epoch = self.journal.epoch
+        checkpoint.save(path, {"run_id": self.spec.trunk_id, "epoch": epoch, **state})
+
+    def find(self) -> tuple[Path, dict[str, Any]] | None:
+        """The run's own checkpoint, else the trunk's last one before the cooldown."""
+        first = first_epoch(self.run_dir)
+        found = checkpoint.load_latest(self.run_dir, first)
+        if found is not None or self.trunk_dir is None:
+            return found
+        branch = cooldown_start(self.spec.schedule, self.spec.num_steps)
+        for path in sorted(self.trunk_dir.glob("[0-9]*.pt"), reverse=True):
+            if int(path.stem) <= branch:
+                try:
+                    state = checkpoint.load(path)
+                except (checkpoint.CheckpointError, OSError, RuntimeError):
+                    path.unlink(missing_ok=True)
+                    continue
+                if state.get("epoch", first) >= first:
+                    return path, state
+        return None
+
+    def remove_checkpoints(self) -> None:
+        """Remove the run's own; those of a later epoch stay."""
+        checkpoint.remove(self.run_dir, self.journal.epoch)
+
+    def close(self) -> None:
+        """Close the journal."""
+        self.journal.close()
+
+
+def _json(value: dict[str, Any]) -> str:
+    return json.dumps(value, indent=1)

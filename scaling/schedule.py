@@ -1,0 +1,61 @@
+"""What happens at which step of a run: its learning rate, its cooldown, its evaluations."""
+
+from __future__ import annotations
+
+import math
+
+from scaling.spec import ScheduleSpec, TrainSpec
+
+
+def cooldown_start(schedule: ScheduleSpec, num_steps: int) -> int:
+    """The step at which the cooldown begins; ``num_steps`` when there is none."""
+    if schedule.schedule != "wsd":
+        return num_steps
+    return num_steps - round(schedule.cooldown_fraction * num_steps)
+
+
+def lr_factor(schedule: ScheduleSpec, step: int, num_steps: int, units_per_step: int) -> float:
+    """Learning rate over its peak at ``step`` of ``num_steps``, counted from 0.
+
+    Warm-up rises linearly over ``warmup_tokens``. Then ``constant``: 1. ``cosine``:
+    f + (1 - f)(1 + cos(pi t)) / 2 (Loshchilov and Hutter 2017, eq. 5) and ``linear``:
+    1 - (1 - f) t, with t the share of the steps after warm-up that is done and
+    f = ``final_lr_fraction``. ``wsd``: 1, then 1 - sqrt(t) over the last ``cooldown_fraction``
+    of the steps (Hägele et al. 2024, eq. 1).
+    """
+    s = schedule
+    warmup_steps = math.ceil(s.warmup_tokens / units_per_step)
+    factor = min(1.0, (step + 1) / warmup_steps) if warmup_steps else 1.0
+    if s.schedule == "wsd":
+        start = cooldown_start(s, num_steps)
+        if step >= start:
+            factor *= 1 - math.sqrt((step - start) / max(1, num_steps - start))
+        return factor
+    if s.schedule == "constant" or step < warmup_steps:
+        return factor
+    done = (step - warmup_steps) / max(1, num_steps - warmup_steps)
+    f = s.final_lr_fraction
+    if s.schedule == "cosine":
+        return f + (1 - f) * (1 + math.cos(math.pi * done)) / 2
+    return 1 - (1 - f) * done
+
+
+def curve_steps(num_steps: int) -> set[int]:
+    """The steps of the learning curve: 2^(k/2) from 16 on, whatever the length of the run."""
+    steps, k = set(), 8
+    while (step := round(2 ** (k / 2))) < num_steps:
+        steps.add(step)
+        k += 1
+    return steps
+
+
+def evaluated(train: TrainSpec, heldout: int, first_step: int, num_steps: int) -> int:
+    """Held-out tokens (examples) that a run sees from ``first_step`` to its end.
+
+    ``heldout`` is how many there are: those of each point of the curve, and the final ones.
+    """
+    points = sum(step > first_step for step in curve_steps(num_steps))
+    of_point, at_end = (
+        min(limit or heldout, heldout) for limit in (train.curve_tokens, train.final_tokens)
+    )
+    return points * of_point + at_end

@@ -1,0 +1,30 @@
+"""The only writer to MLflow."""
+
+from __future__ import annotations
+
+from scaling.tracking.errors import TrackingError
+from scaling.tracking.report import log_report
+from scaling.tracking.tracker import (
+    CURVE_METRICS,
+    Tracker,
+    connect,
+    prepare,
+    reported,
+    set_environment,
+    sqlite_path,
+)
+from scaling.tracking.view import VIEW_TAG, chart_url
+
+__all__ = [
+    "CURVE_METRICS",
+    "VIEW_TAG",
+    "Tracker",
+    "TrackingError",
+    "chart_url",
+    "connect",
+    "log_report",
+    "prepare",
+    "reported",
+    "set_environment",
+    "sqlite_path",
+]

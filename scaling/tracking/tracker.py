@@ -1,0 +1,421 @@
+"""Journals to MLflow: the only writer there. The trainer never calls it, so it costs no training.
+
+One experiment per sweep, its training runs flat beside each other:
+
+=====================  ===========================================================
+tag ``scaling.*``      ``kind`` (``run`` or ``report``), ``run_id``, ``status``,
+                       ``reason``, and the text columns of the run table
+param                  ``run_id`` and every field of the spec (``model.width``, ...)
+metric ``scale/*``     numeric columns known before the run, and log10 of N, D, C
+metric ``heldout/*``,  the learning curve; step = tokens (examples) seen
+``train/*``
+metric ``final/*``     numeric values of the journal's ``end`` event
+metric ``diverged``    1 for a run that diverged
+=====================  ===========================================================
+
+A metric's time is that of the run's first start plus the seconds it trained, so that shipping a
+point twice writes the same row, which SQL stores keep once.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import json
+import math
+import os
+import time
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from scaling.base import read_json, write_atomic
+from scaling.run import JOURNAL, end, points, read_journal
+from scaling.tracking.errors import TrackingError, reason
+from scaling.tracking.view import VIEW_TAG, chart_view
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+CURVE_METRICS = {
+    "loss": "heldout/loss",
+    "error": "heldout/error",
+    "train_loss": "train/loss",
+    "lr": "train/lr",
+    "seconds": "train/seconds",
+}
+"""Column of the curve table -> metric."""
+
+LOGARITHMS = ("num_params", "num_tokens", "flops")
+BATCH_METRICS, BATCH_PARAMS = 1000, 100  # MLflow's limits for one log_batch
+PARAM_LENGTH = 6000
+LOCK_SECONDS = 120.0
+NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP)
+ENVIRONMENT = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
+    "MLFLOW_LOGGING_LEVEL": "WARNING",
+}
+
+
+def set_environment() -> None:
+    """Settings that MLflow reads when it is imported; the user's own come first."""
+    for name, value in ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+
+
+def connect(tracking_uri: str) -> MlflowClient:
+    """A client of the tracking store.
+
+    Raises
+    ------
+    TrackingError
+        If it does not answer.
+    ValueError
+        If the URI is of no known kind.
+    """
+    with reported(tracking_uri):
+        from mlflow import MlflowClient
+        from mlflow.tracking.registry import UnsupportedModelRegistryStoreURIException
+
+        try:
+            return MlflowClient(tracking_uri=tracking_uri)
+        except UnsupportedModelRegistryStoreURIException:
+            raise ValueError(
+                f"tracking URI {tracking_uri!r} is of no known kind: give sqlite:///FILE or "
+                "http://HOST:PORT"
+            ) from None
+
+
+def prepare(tracking_uri: str, experiment: str, description: str = "") -> str:
+    """Make the tracking store ready: schema, experiment and its note; the experiment's id.
+
+    Clients that meet an empty SQLite store at once kill each other while they create its
+    tables, so this is done once, before anybody else writes.
+
+    Raises
+    ------
+    TrackingError
+        If the store does not answer.
+    ValueError
+        If the URI is of no known kind, or the experiment was deleted.
+    """
+    path = sqlite_path(tracking_uri)
+    with _exclusive(path) if path else contextlib.nullcontext():
+        client = _connect_upgraded(tracking_uri) if path else connect(tracking_uri)
+        with reported(tracking_uri):
+            found = client.get_experiment_by_name(experiment)
+            if found is None:
+                # The default place would be below whatever folder this process runs in.
+                artifacts = (path.parent / "artifacts" / experiment).as_uri() if path else None
+                experiment_id = client.create_experiment(experiment, artifact_location=artifacts)
+            elif found.lifecycle_stage == "deleted":
+                raise ValueError(
+                    f"experiment {experiment!r} was deleted in {tracking_uri}: "
+                    "restore it there, or give the sweep another name"
+                )
+            else:
+                experiment_id = found.experiment_id
+            if found is None or VIEW_TAG not in found.tags:
+                client.set_experiment_tag(experiment_id, VIEW_TAG, chart_view())
+            if description:
+                client.set_experiment_tag(experiment_id, "mlflow.note.content", description)
+    return str(experiment_id)
+
+
+def _connect_upgraded(tracking_uri: str) -> MlflowClient:
+    """A client of a SQLite store, its schema brought up to this MLflow's."""
+    try:
+        return connect(tracking_uri)
+    except TrackingError as error:
+        if "mlflow db upgrade" not in str(error.__cause__):
+            raise
+    from mlflow.db import upgrade
+
+    with reported(tracking_uri):
+        upgrade.callback(tracking_uri)
+    return connect(tracking_uri)
+
+
+@contextlib.contextmanager
+def _exclusive(path: Path) -> Iterator[None]:
+    """Keep other processes of this machine from making the same SQLite file.
+
+    Not on file systems without locks; who holds one for long is not waited for.
+    """
+    import fcntl
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    until = time.monotonic() + LOCK_SECONDS
+    with path.with_name(path.name + ".lock").open("w") as file:
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if time.monotonic() < until:
+                    time.sleep(0.1)
+                    continue
+            except OSError as error:
+                if error.errno not in NO_LOCKS:
+                    raise
+            break
+        yield
+
+
+@contextlib.contextmanager
+def reported(tracking_uri: str) -> Iterator[None]:
+    """Turn MLflow's errors into one line, and keep its libraries' warnings from the user."""
+    set_environment()
+    with warnings.catch_warnings():
+        # MLflow 3.17 uses an SQLAlchemy option that SQLAlchemy 2.1 deprecates.
+        warnings.simplefilter("ignore")
+        from mlflow.exceptions import MlflowException
+        from sqlalchemy.exc import SQLAlchemyError
+
+        try:
+            yield
+        except (MlflowException, SQLAlchemyError) as error:
+            raise TrackingError(
+                f"the tracking store {tracking_uri} does not answer: {reason(str(error))}"
+            ) from error
+
+
+def sqlite_path(tracking_uri: str) -> Path | None:
+    """The file of a SQLite store; None for a store of another kind."""
+    prefix = "sqlite:///"
+    return Path(tracking_uri.removeprefix(prefix)) if tracking_uri.startswith(prefix) else None
+
+
+class Tracker:
+    """Ships the runs of one experiment; it connects when there is something to ship."""
+
+    def __init__(self, tracking_uri: str, experiment: str) -> None:
+        self.uri, self.experiment = tracking_uri, experiment
+        key = hashlib.sha256(f"{tracking_uri}\n{experiment}".encode()).hexdigest()[:12]
+        self.key = key  # of this store and experiment, in names of files
+        self._position = f"shipped-{key}.json"
+        self._client: MlflowClient | None = None
+        self._experiment_id = ""
+        self._trusted: set[str] = set()
+
+    def ship(self, run_dir: Path, row: Mapping[str, Any], *, alive: bool) -> bool | None:
+        """Bring MLflow up to date with one run's journal.
+
+        Parameters
+        ----------
+        run_dir : Path
+        row : mapping
+            The run's line in the sweep file: ``run_id``, ``name``, ``spec`` and columns.
+        alive : bool
+            Whether some process still works on it; if none does, its status becomes KILLED.
+
+        Returns
+        -------
+        bool or None
+            True when the run is delivered to its end, False when its end is still to come,
+            None when it has not begun.
+
+        Raises
+        ------
+        TrackingError
+            If the store does not answer; nothing is lost and the call can be repeated.
+        """
+        try:
+            size = (run_dir / JOURNAL).stat().st_size
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        position = read_json(run_dir / self._position) or {}
+        if position.get("size") == size and (position["ended"] or position["alive"] == alive):
+            return bool(position["ended"])
+        events = read_journal(run_dir)
+        if not events:
+            return None
+        last = end(events)
+        try:
+            with reported(self.uri):
+                run_id, seen = self._find_or_create(run_dir, row, events, position)
+                self._send_curve(run_id, events, seen)
+                self._send_status(run_id, events, last, alive)
+        except TrackingError:
+            self._trusted.discard(str(position.get("mlflow_run_id")))  # it may have been deleted
+            raise
+        position = {
+            "mlflow_run_id": run_id,
+            "born": _born(events),
+            "step": max((point["step"] for point in points(events)), default=-1),
+            "size": size,
+            "ended": last is not None,
+            "alive": alive,
+        }
+        write_atomic(run_dir / self._position, json.dumps(position))
+        return last is not None
+
+    def answers(self) -> bool:
+        """Whether the store answers; if so, what it refused is a run's own matter."""
+        try:
+            with reported(self.uri):
+                self.client.get_experiment(self._experiment_id)
+        except TrackingError:
+            return False
+        return True
+
+    def is_delivered(self, run_dir: Path) -> bool:
+        """Whether all that a run's journal holds is in the store, by this side's own notes."""
+        try:
+            size = (run_dir / JOURNAL).stat().st_size
+        except (FileNotFoundError, NotADirectoryError):
+            return True
+        position = read_json(run_dir / self._position) or {}
+        return position.get("size") == size and bool(position["ended"])
+
+    @property
+    def client(self) -> MlflowClient:
+        """The client, connected on first use."""
+        if self._client is None:
+            self._experiment_id = prepare(self.uri, self.experiment)
+            self._client = connect(self.uri)
+        return self._client
+
+    def _find_or_create(
+        self,
+        run_dir: Path,
+        row: Mapping[str, Any],
+        events: Sequence[Mapping[str, Any]],
+        position: Mapping[str, Any],
+    ) -> tuple[str, int]:
+        """The MLflow run of a journal, and the last step that it has already."""
+        client, born = self.client, _born(events)
+        run_id = position.get("mlflow_run_id")
+        if run_id and position["born"] != born:  # its journal was thrown away and begun anew
+            client.delete_run(run_id)
+        elif run_id and run_id in self._trusted:
+            return run_id, int(position["step"])
+        # This process may follow one that died after writing to MLflow and before noting it.
+        mine = f"tags.`scaling.run_id` = '{row['run_id']}' and tags.`scaling.born` = '{born}'"
+        found = client.search_runs([self._experiment_id], mine, max_results=1)
+        if found:
+            run_id = str(found[0].info.run_id)
+            metrics, params = _known_before(row, born)
+            there = {*found[0].data.params, *found[0].data.metrics}
+            if {*params, *(key for key, *_ in metrics)} - there:
+                self._log(run_id, metrics, params)
+            history = client.get_metric_history(run_id, CURVE_METRICS["lr"])
+            seen = max((point.step for point in history), default=-1)
+        else:
+            run_id, seen = self._create(row, events), -1
+        self._trusted.add(run_id)
+        return run_id, seen
+
+    def _create(self, row: Mapping[str, Any], events: Sequence[Mapping[str, Any]]) -> str:
+        born = _born(events)
+        texts = {k: v for k, v in row.items() if isinstance(v, str) and k != "run_id"}
+        tags = {
+            "scaling.kind": "run",
+            "scaling.run_id": row["run_id"],
+            "scaling.born": born,
+            **{f"scaling.{key}": value for key, value in texts.items()},
+        }
+        run = self.client.create_run(
+            self._experiment_id,
+            start_time=round(1000 * float(born)),
+            tags=tags,
+            run_name=row["name"],
+        )
+        run_id = str(run.info.run_id)
+        self._log(run_id, *_known_before(row, born))
+        return run_id
+
+    def _send_curve(self, run_id: str, events: list[dict[str, Any]], seen: int) -> None:
+        born = float(_born(events))
+        values = [
+            (metric, float(point[column]), born + float(point.get("seconds", 0)), point["step"])
+            for point in points(events)
+            if point["step"] > seen
+            for column, metric in CURVE_METRICS.items()
+            if _is_number(point.get(column))
+        ]
+        self._log(run_id, values)
+
+    def _send_status(
+        self,
+        run_id: str,
+        events: Sequence[Mapping[str, Any]],
+        last: Mapping[str, Any] | None,
+        alive: bool,
+    ) -> None:
+        client = self.client
+        status = str(last["status"]) if last else ("running" if alive else "stopped")
+        client.set_tag(run_id, "scaling.status", status)
+        if last is None:
+            if alive:
+                client.update_run(run_id, status="RUNNING")
+            else:
+                client.set_terminated(run_id, status="KILLED")
+            return
+        step, ended = int(last.get("tokens", 0)), float(last.get("time") or _born(events))
+        values = [
+            (f"final/{key}", float(value), ended, step)
+            for key, value in last.items()
+            if _is_number(value) and key != "time"
+        ]
+        if status == "diverged":
+            values.append(("diverged", 1.0, ended, step))
+        self._log(run_id, values)
+        if last.get("reason"):
+            client.set_tag(run_id, "scaling.reason", str(last["reason"]))
+        mlflow_status = "FAILED" if status == "failed" else "FINISHED"
+        client.set_terminated(run_id, status=mlflow_status, end_time=round(1000 * ended))
+
+    def _log(
+        self,
+        run_id: str,
+        values: Sequence[tuple[str, float, float, int]],
+        params: Mapping[str, str] | None = None,
+    ) -> None:
+        """Write metrics ``(key, value, seconds since 1970, step)`` and params, in few calls."""
+        from mlflow.entities import Metric, Param
+
+        metrics = [Metric(key, value, round(1000 * s), step) for key, value, s, step in values]
+        pairs = [Param(key, value[:PARAM_LENGTH]) for key, value in (params or {}).items()]
+        while metrics or pairs:
+            now, pairs = pairs[:BATCH_PARAMS], pairs[BATCH_PARAMS:]
+            room = BATCH_METRICS - len(now)
+            self.client.log_batch(run_id, metrics=metrics[:room], params=now)
+            metrics = metrics[room:]
+
+
+def _known_before(
+    row: Mapping[str, Any], born: str
+) -> tuple[list[tuple[str, float, float, int]], dict[str, str]]:
+    """Metrics and params of a run that are known before it begins."""
+    numbers = {k: v for k, v in row.items() if _is_number(v)}
+    metrics = {f"scale/{key}": float(value) for key, value in numbers.items()}
+    for column in LOGARITHMS:
+        if numbers.get(column, 0) > 0:
+            metrics[f"scale/log10_{column}"] = math.log10(numbers[column])
+    params = {"run_id": row["run_id"], **_flat(row["spec"])}
+    return [(k, v, float(born), 0) for k, v in metrics.items()], params
+
+
+def _born(events: Sequence[Mapping[str, Any]]) -> str:
+    """When the journal was begun; it tells a run from one that was thrown away and done anew."""
+    return repr(float(next((e["time"] for e in events if e.get("time")), 0.0)))
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _flat(value: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
+    """Nested values under dotted keys, as text."""
+    flat: dict[str, str] = {}
+    for key, item in value.items():
+        if isinstance(item, Mapping):
+            flat.update(_flat(item, f"{prefix}{key}."))
+        else:
+            flat[prefix + key] = item if isinstance(item, str) else json.dumps(item)
+    return flat

@@ -1,0 +1,7 @@
+"""How a run is trained: the one loop, its tasks, optimisers, and teams of processes."""
+
+from __future__ import annotations
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,0 +1,392 @@
+"""The one training loop: ``train(spec, run_dir)`` for every family, resumable to the bit."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from scaling.base import WorkerLostError
+from scaling.families import get_family
+from scaling.run import Record, SupersededError, checkpoint, end, node_name, read_journal
+from scaling.schedule import cooldown_start, curve_steps, lr_factor
+from scaling.spec import RunSpec
+from scaling.training.optim import clip_adaptively, make_optimizer, set_lr
+from scaling.training.spread import Spread
+from scaling.training.task import Task, make_task
+from scaling.training.team import Team
+
+HEARTBEAT_SECONDS = 2.0
+EXPLOSION = 3.0  # a training loss this many times the first one has diverged
+CHECKPOINT_COST = 0.01  # checkpoints take at most this share of the time
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a call of :func:`train` ended.
+
+    Attributes
+    ----------
+    status : {"done", "diverged", "stopped"}
+        ``stopped``: ``should_stop`` asked for it, and the run is checkpointed, or another worker
+        took it over, and nothing was written since.
+    values : dict
+        The journal's ``end`` event (empty for ``stopped``).
+    """
+
+    status: str
+    values: dict[str, Any]
+
+    @property
+    def loss(self) -> float | None:
+        """The final held-out loss; None when there is none."""
+        return self.values.get("loss")
+
+
+def train(
+    spec: RunSpec,
+    run_dir: Path,
+    *,
+    trunk_dir: Path | None = None,
+    data_dir: Path | None = None,
+    device: str = "auto",
+    threads: int = 1,
+    checkpoint_seconds: float = 60.0,
+    should_stop: Callable[[], bool] | None = None,
+    epoch: int | None = None,
+    held: Callable[[], bool] = lambda: True,
+    micro_batch: int = 0,
+    shard: str = "auto",
+    team: Team | None = None,
+) -> Outcome:
+    """Train one run to its end, from wherever its folder says that it got to.
+
+    Parameters
+    ----------
+    spec : RunSpec
+        What to train; alone decides the result.
+    run_dir : Path
+        Holds the journal, the state and the checkpoints.
+    trunk_dir : Path, optional
+        Constant-rate checkpoints that runs with the same ``trunk_id`` share: the run starts
+        from the last one at or before its cooldown, and leaves one at its own cooldown.
+        A cache: the result is the same bits without it.
+    data_dir : Path, optional
+        Where prepared data are; the store's by default.
+    device : str
+        ``auto`` is CUDA where there is one.
+    threads : int
+        CPU threads; results are the same bits for the same number.
+    checkpoint_seconds : float
+        Least time between checkpoints; longer where writing one would cost over 1 %.
+    should_stop : callable, optional
+        Asked after every step; when true the run is checkpointed and returns ``stopped``.
+    epoch : int, optional
+        That of the lease under which the run is trained: what earlier epochs write later does
+        not count. By default the last one's that wrote.
+    held : callable, optional
+        Whether the lease is still held; asked after every step and before each write.
+    micro_batch : int
+        Most sequences (examples) of one forward pass; 0 for the whole batch. The gradient is
+        that of the whole batch.
+    shard : {"auto", "ddp", "fsdp"}
+        How the model lies over a team; see :class:`scaling.training.spread.Spread`.
+    team : Team, optional
+        The processes that train together, each of which makes this call; this one alone by
+        default.
+
+    Returns
+    -------
+    Outcome
+
+    Raises
+    ------
+    ValueError
+        If the data are not those of the spec.
+    OSError
+        If the folder cannot be written; the run's past is kept.
+    WorkerLostError
+        If another process of the team died; the run can be resumed.
+    """
+    team = team or Team()
+    record: Record | None = None
+    trunk_dir = trunk_dir if spec.trunk_id else None
+    try:
+        # Rank 0 looks and writes; what it found is the others' too, whatever they see by now.
+        finished = team.say(end(read_journal(run_dir)) if team.leads else None)
+        if finished and finished["status"] in ("done", "diverged"):
+            return Outcome(finished["status"], finished)
+        if team.leads:
+            record = Record(spec, run_dir, trunk_dir, epoch, held)
+        run = _Run(spec, record, team, trunk_dir, checkpoint_seconds)
+        return run.run(
+            data_dir, device, threads, micro_batch, shard, should_stop or (lambda: False)
+        )
+    except KeyboardInterrupt:
+        team.broken = team.size > 1
+        raise
+    except SupersededError:
+        if team.size == 1:
+            return Outcome("stopped", {})
+        team.broken = True  # the others wait for this process in the middle of a step
+        raise
+    except BaseException as original:
+        error = team.explain(original)
+        if record is not None and not isinstance(error, WorkerLostError):
+            record.fail(error)
+        if error is original:
+            raise
+        raise error from original
+    finally:
+        if record is not None:
+            record.close()
+
+
+class _Run:
+    """The state of one run in this process."""
+
+    def __init__(
+        self,
+        spec: RunSpec,
+        record: Record | None,
+        team: Team,
+        trunk_dir: Path | None,
+        checkpoint_seconds: float,
+    ) -> None:
+        self.spec, self.record, self.team = spec, record, team
+        self.trunk_dir = trunk_dir
+        self.checkpoint_seconds = checkpoint_seconds
+        self.step = 0
+        self.curve: list[dict[str, Any]] = []
+        self.loss_sum, self.loss_count, self.first_loss = 0.0, 0, math.nan
+        self.seconds = 0.0
+
+    def run(
+        self,
+        data_dir: Path | None,
+        device: str,
+        threads: int,
+        micro_batch: int,
+        shard: str,
+        should_stop: Callable[[], bool],
+    ) -> Outcome:
+        spec, units, team = self.spec, self.spec.units_per_step, self.team
+        self.device = team.device(device)
+        torch.set_num_threads(threads)
+        task = make_task(spec, data_dir, self.device)
+        torch.manual_seed(spec.seed)
+        model = get_family(spec.family).build(spec.model)
+        self.spread = Spread(model, spec, team, self.device, micro_batch, shard)
+        self.model = self.spread.model
+        self.optimizer = make_optimizer(spec, self.model)
+        self._restore()
+        self.first_step = self.step
+        self._append(
+            "start",
+            attempt=self.record.attempt if self.record else 0,
+            step=self.step * units,
+            time=time.time(),
+            host=node_name(),
+            device=str(self.device),
+            threads=threads,
+            torch=torch.__version__,
+            **({"processes": team.size} if team.size > 1 else {}),
+        )
+        for point in self.curve:
+            self._append("point", **point)
+        with closing(task):
+            return self._steps(task, should_stop)
+
+    def _steps(self, task: Task, should_stop: Callable[[], bool]) -> Outcome:
+        spec, team = self.spec, self.team
+        self.started = time.monotonic() - self.seconds
+        heartbeat = saved = -math.inf
+        save_seconds = 0.0
+        branch = cooldown_start(spec.schedule, spec.num_steps)
+        grid = curve_steps(spec.num_steps)
+        synced = 1 if self.device.type == "cpu" else 16
+        saved = time.monotonic()
+        while self.step < spec.num_steps:
+            if self.step == branch > self.first_step and self.trunk_dir:
+                self._save_trunk()
+            loss = self._one_step(task)
+            self.loss_sum = self.loss_sum + loss
+            self.loss_count += 1
+            if self.step % synced == 0 or self.step == 1:
+                value = float(loss)
+                if math.isnan(self.first_loss):
+                    self.first_loss = value
+                if not value <= EXPLOSION * max(self.first_loss, 1.0):
+                    return self._diverged(f"training loss {value:.4g} at step {self.step}")
+            if self.step in grid and not self._point(task):
+                break
+            now = time.monotonic()
+            if now - heartbeat > HEARTBEAT_SECONDS:
+                heartbeat = now
+                self._heartbeat("running")
+            due = now - saved > max(self.checkpoint_seconds, save_seconds / CHECKPOINT_COST)
+            lost = self.record is not None and not self.record.journal.held()
+            stop, due, lost = team.agree(should_stop(), due and team.leads, lost)
+            if lost:
+                return Outcome("stopped", {})
+            if self.step < spec.num_steps and (stop or due):
+                self._save_latest()
+                saved = time.monotonic()
+                save_seconds = saved - now
+                if stop:
+                    self._heartbeat("stopped")
+                    return Outcome("stopped", {})
+        return self._finish(task)
+
+    def _one_step(self, task: Task) -> Any:
+        spec = self.spec
+        factor = lr_factor(spec.schedule, self.step, spec.num_steps, spec.units_per_step)
+        self.lr = spec.optim.lr * factor
+        set_lr(self.optimizer, self.lr)
+        loss = self.spread.backward(task, self.step)
+        if spec.optim.adaptive_clip:
+            clip_adaptively(self.model, spec.optim.adaptive_clip)
+        if spec.optim.grad_clip:
+            torch.nn.utils.clip_grad_norm_(self.model.parameters(), spec.optim.grad_clip)
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        self.step += 1
+        return float(loss) if self.device.type == "cpu" else loss
+
+    def _evaluate(self, task: Task, limit: int) -> dict[str, float]:
+        self.model.eval()
+        with torch.no_grad():
+            values = task.evaluate(self.model, limit, self.team.share)
+        self.model.train()
+        self.inference_seconds = values.pop("inference_seconds")
+        return values
+
+    def _point(self, task: Task) -> bool:
+        """Add a point to the curve; False when early stopping says that it was the last."""
+        self._record(self._evaluate(task, self.spec.train.curve_tokens))
+        patience = self.spec.train.early_stopping
+        losses = [point["loss"] for point in self.curve]
+        return not patience or len(losses) - 1 - losses.index(min(losses)) < patience
+
+    def _record(self, values: dict[str, float]) -> None:
+        self.seconds = time.monotonic() - self.started
+        point = {
+            "step": self.step * self.spec.units_per_step,
+            **values,
+            "train_loss": float(self.loss_sum / self.loss_count) if self.loss_count else math.nan,
+            "lr": self.lr,
+            "seconds": round(self.seconds, 3),
+        }
+        self.loss_sum, self.loss_count = 0.0, 0
+        self.curve.append(point)
+        self._append("point", **point)
+
+    def _append(self, event: str, **values: Any) -> None:
+        if self.record is not None:
+            self.record.journal.append(event, **values)
+
+    def _finish(self, task: Task) -> Outcome:
+        values = self._evaluate(task, self.spec.train.final_tokens)
+        if not math.isfinite(values["loss"]):
+            return self._diverged(f"held-out loss {values['loss']} at the end")
+        if not self.curve or self.curve[-1]["step"] < self.step * self.spec.units_per_step:
+            self._record(values)
+        return self._end("done", **values, inference_seconds=self.inference_seconds)
+
+    def _diverged(self, reason: str) -> Outcome:
+        return self._end("diverged", loss=None, reason=reason)
+
+    def _end(self, status: str, **values: Any) -> Outcome:
+        units = self.spec.units_per_step
+        self.seconds = time.monotonic() - self.started
+        event = {
+            "status": status,
+            **values,
+            "tokens": self.step * units,
+            "flops_spent": self._spent() * self.spec.cost.flops_train,
+            "seconds": round(self.seconds, 3),
+            "time": time.time(),
+        }
+        self._append("end", **event)
+        self._heartbeat(status)
+        if self.record is not None:
+            self.record.remove_checkpoints()
+        return Outcome(status, event)
+
+    def _spent(self) -> int:
+        """Tokens computed for this run in all attempts, those lost to a kill too."""
+        before = self.record.spent_tokens if self.record else 0
+        return before + (self.step - self.first_step) * self.spec.units_per_step
+
+    def _heartbeat(self, state: str) -> None:
+        if self.record is None:
+            return
+        units = self.spec.units_per_step
+        last = self.curve[-1]["loss"] if self.curve else None
+        self.record.state(
+            state,
+            step=self.step * units,
+            num_tokens=self.spec.train.num_tokens,
+            loss=last if last is not None and math.isfinite(last) else None,
+            gpus=self.team.size if self.device.type == "cuda" else 0,
+            started_step=self.first_step * units,
+            seconds=round(time.monotonic() - self.started, 3),
+            spent_tokens=self._spent(),
+        )
+
+    def _snapshot(self) -> dict[str, Any]:
+        self.seconds = time.monotonic() - self.started
+        state = {
+            "step": self.step,
+            **self.spread.state(self.optimizer),
+            "curve": self.curve,
+            "loss_sum": float(self.loss_sum),
+            "loss_count": self.loss_count,
+            "first_loss": self.first_loss,
+            "seconds": self.seconds,
+            "rng": torch.get_rng_state(),
+        }
+        if self.device.type == "cuda":
+            state["cuda_rng"] = torch.cuda.get_rng_state(self.device)
+        return state
+
+    def _save_latest(self) -> None:
+        state = self._snapshot()
+        if self.record is not None:
+            self.record.save(state)
+
+    def _save_trunk(self) -> None:
+        assert self.trunk_dir is not None
+        path = self.trunk_dir / f"{self.step:012d}.pt"
+        if self.team.say(path.exists()):
+            return
+        state = self._snapshot()
+        if self.record is not None:
+            self.record.save_trunk(path, state)
+
+    def _restore(self) -> None:
+        """Continue from the checkpoint that rank 0 finds, else from the start."""
+        path, state = (self.record.find() if self.record else None) or (None, None)
+        path = self.team.say(path)
+        if state is None and path is not None:
+            state = checkpoint.load(path)
+        if state is None:
+            return
+        if state["run_id"] not in (self.spec.run_id, self.spec.trunk_id):
+            raise ValueError(
+                f"{path}: this checkpoint is of run {state['run_id']}, not of "
+                f"{self.spec.run_id}: use another folder"
+            )
+        self.spread.load(state, self.optimizer)
+        self.step, self.curve = state["step"], state["curve"]
+        self.loss_sum, self.loss_count = state["loss_sum"], state["loss_count"]
+        self.first_loss, self.seconds = state["first_loss"], state["seconds"]
+        torch.set_rng_state(state["rng"])
+        if self.device.type == "cuda" and "cuda_rng" in state:
+            torch.cuda.set_rng_state(state["cuda_rng"], self.device)

@@ -1,0 +1,101 @@
+"""Optimisers by name, and parameter groups by parametrisation."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from scaling.base import OPTIMIZERS
+
+if TYPE_CHECKING:
+    import torch
+
+    from scaling.spec import OptimSpec, RunSpec
+
+ADAPTIVE_EPS = 1e-3  # least norm of a unit's weights: Brock et al. 2021, sec. 4.1
+
+
+def make_optimizer(spec: RunSpec, model: torch.nn.Module) -> torch.optim.Optimizer:
+    """The optimiser over the model's parameter groups.
+
+    A module says each parameter's learning-rate multiplier and whether it decays in
+    ``param_groups()``; a module without it gets one group that decays matrices only. Each group
+    keeps its multiplier as ``lr_scale``.
+    """
+    import torch
+
+    o: OptimSpec = spec.optim
+    class_name, takes = OPTIMIZERS[o.optimizer]
+    values: dict[str, Any] = {
+        "betas": (o.beta1, o.beta2),
+        "eps": o.eps,
+        "momentum": o.momentum,
+    }
+    groups = [
+        {
+            "params": group["params"],
+            "lr_scale": group["lr_scale"],
+            "lr": o.lr * group["lr_scale"],
+            "weight_decay": o.weight_decay if group["decay"] else 0.0,
+        }
+        for group in param_groups(model)
+        if group["params"]
+    ]
+    kwargs = {name: values[name] for name in takes}
+    if class_name in ("AdamW", "Adam", "SGD", "Adagrad"):
+        kwargs["fused"] = True
+    optimizer: torch.optim.Optimizer = getattr(torch.optim, class_name)(groups, lr=o.lr, **kwargs)
+    return optimizer
+
+
+def param_groups(model: torch.nn.Module) -> list[dict[str, Any]]:
+    """Groups of ``params`` with ``lr_scale`` and ``decay``."""
+    if hasattr(model, "param_groups"):
+        groups: list[dict[str, Any]] = model.param_groups()
+        return groups
+    parameters = [p for p in model.parameters() if p.requires_grad]
+    return [
+        {"params": [p for p in parameters if p.ndim >= 2], "lr_scale": 1.0, "decay": True},
+        {"params": [p for p in parameters if p.ndim < 2], "lr_scale": 1.0, "decay": False},
+    ]
+
+
+def clip_adaptively(model: torch.nn.Module, limit: float) -> None:
+    """Scale each unit's gradient G to at most ``limit`` x max(norm of its weights W, 0.001).
+
+    A unit is a row of a matrix, a filter of a convolution, or a whole vector or scalar. The
+    classifier, the last matrix of ``model.head``, is left as it is.
+
+    Notes
+    -----
+    Brock et al. 2021 (arXiv 2102.06171), eq. 3 and sec. 4.1.
+    """
+    import torch
+
+    head = getattr(model, "head", None) or torch.nn.Module()
+    matrices = [m for m in head.modules() if isinstance(m, torch.nn.Linear)]
+    kept = {id(p) for m in matrices[-1:] for p in m.parameters()}
+    for weight in model.parameters():
+        if weight.grad is None or id(weight) in kept:
+            continue
+        with torch.no_grad():
+            size, slope = _unit_norm(weight), _unit_norm(weight.grad)
+            largest = limit * size.clamp_min(ADAPTIVE_EPS)
+            weight.grad.mul_((largest / slope.clamp_min(1e-6)).clamp_max(1.0))
+
+
+def _unit_norm(x: torch.Tensor) -> torch.Tensor:
+    """The norm of each unit, shaped to multiply ``x``; a vector of any shape is one unit."""
+    import torch
+
+    is_vector = max(x.shape, default=1) == x.numel()
+    norm: torch.Tensor
+    norm = torch.linalg.vector_norm(
+        x, dim=None if is_vector else tuple(range(1, x.ndim)), keepdim=True
+    )
+    return norm
+
+
+def set_lr(optimizer: torch.optim.Optimizer, lr: float) -> None:
+    """Set every group's rate to ``lr`` x its ``lr_scale``."""
+    for group in optimizer.param_groups:
+        group["lr"] = lr * group["lr_scale"]

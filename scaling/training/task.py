@@ -1,0 +1,206 @@
+"""What a run is trained to do: next tokens or classes; batches, loss, held-out evaluation."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+from statistics import median
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from scaling.data import open_data
+from scaling.families import get_family
+from scaling.spec import RunSpec
+from scaling.training.loader import Loader
+
+# Held-out tokens and examples per forward pass: they fit a core's cache. The sums' order is part of
+# the last bits of the loss, so these are constants.
+EVAL_TOKENS = 2048
+EVAL_EXAMPLES = 64
+ALL = slice(None)
+
+# ``share(chunk, starts)``: the results of ``chunk`` at each start, in their order.
+Share = Callable[[Callable[[int], NDArray[np.float64]], Sequence[int]], list[NDArray[np.float64]]]
+
+
+def alone(
+    chunk: Callable[[int], NDArray[np.float64]], starts: Sequence[int]
+) -> list[NDArray[np.float64]]:
+    """All chunks done in this process."""
+    return [chunk(start) for start in starts]
+
+
+class Task(Protocol):
+    """Batches and losses of one run."""
+
+    def loss(self, model: nn.Module, step: int, rows: slice = ALL) -> Tensor:
+        """The mean training loss of rows of the batch of ``step``, ready for ``backward``."""
+
+    def evaluate(self, model: nn.Module, limit: int, share: Share = alone) -> dict[str, float]:
+        """Held-out ``loss``, its sampling error ``loss_se``, and what else the task has.
+
+        ``inference_seconds`` is the time of a forward pass per token (example), the median over
+        batches. ``share`` does the chunks, several processes together or this one alone.
+        """
+
+    def close(self) -> None:
+        """End what runs beside the steps."""
+
+
+def make_task(spec: RunSpec, data_dir: Path | None, device: torch.device) -> Task:
+    """The task that the data ask for.
+
+    Raises
+    ------
+    ValueError
+        If the data on this machine are not those of the spec, or do not suit the family.
+    """
+    data = open_data(spec.data.data, data_dir)
+    if data.info.fingerprint != spec.data.fingerprint:
+        raise ValueError(
+            f"data set {spec.data.data!r} has fingerprint {data.info.fingerprint} here, the run "
+            f"asks for {spec.data.fingerprint}: prepare the same data, or expand the sweep again"
+        )
+    unit = get_family(spec.family).unit
+    if data.info.unit != unit:
+        raise ValueError(
+            f"family {spec.family} sees {unit}s, data set {spec.data.data!r} has "
+            f"{data.info.unit}s: choose another of the two"
+        )
+    return (NextToken if unit == "token" else Classify)(spec, data, device)
+
+
+def _autocast(spec: RunSpec, device: torch.device) -> AbstractContextManager[None]:
+    enabled = spec.train.precision == "bfloat16"
+    context: AbstractContextManager[None]
+    context = torch.autocast(device.type, dtype=torch.bfloat16, enabled=enabled)
+    return context
+
+
+class NextToken:
+    """Next-token prediction; losses in nats per token."""
+
+    def __init__(self, spec: RunSpec, data: Any, device: torch.device) -> None:
+        self.spec, self.data, self.device = spec, data, device
+        self.context: int = spec.model.context
+
+    def _losses(self, model: nn.Module, windows: NDArray[Any], smoothing: float) -> Tensor:
+        tokens = torch.from_numpy(windows.astype(np.int64)).to(self.device)
+        with _autocast(self.spec, self.device):
+            logits = model(tokens[:, :-1])
+        flat = logits.float().flatten(0, 1)
+        losses = F.cross_entropy(
+            flat, tokens[:, 1:].flatten(), reduction="none", label_smoothing=smoothing
+        )
+        return losses.view(len(windows), -1)
+
+    def loss(self, model: nn.Module, step: int, rows: slice = ALL) -> Tensor:
+        """The mean training loss of rows of the batch of ``step``."""
+        t = self.spec.train
+        windows = self.data.batch(
+            step, context=self.context, batch_size=t.batch_size, seed=self.spec.seed
+        )
+        return self._losses(model, windows[rows], t.label_smoothing).mean()
+
+    def evaluate(self, model: nn.Module, limit: int, share: Share = alone) -> dict[str, float]:
+        """Mean loss over fixed held-out windows; its error takes the window as the unit."""
+        count = max(1, limit // self.context) if limit else None
+        windows = self.data.heldout_windows(self.context, count)
+        items = max(1, EVAL_TOKENS // self.context)
+
+        paces: list[float] = []
+
+        def chunk(i: int) -> NDArray[np.float64]:
+            began = time.perf_counter()
+            losses = self._losses(model, windows[i : i + items], 0.0)
+            means: NDArray[np.float64] = losses.double().mean(1).cpu().numpy()
+            paces.append((time.perf_counter() - began) / losses.numel())
+            return means
+
+        losses = np.concatenate(share(chunk, range(0, len(windows), items)))
+        values = {**_mean(losses), "inference_seconds": median(paces)}
+        if self.data.info.bytes_per_token:
+            values["bits_per_byte"] = values["loss"] / (
+                math.log(2) * self.data.info.bytes_per_token
+            )
+        return values
+
+    def close(self) -> None:
+        """Nothing runs beside the steps: windows of tokens are gathered in no time."""
+
+
+def batch_threads(device: torch.device) -> int:
+    """Threads that make batches of examples while the model computes.
+
+    One where the model computes on the same cores; beside a GPU as many as the run has cores, up
+    to four: one gathers thousands of large images a second, and what is ready takes memory there.
+    """
+    return 1 if device.type == "cpu" else min(4, torch.get_num_threads())
+
+
+class Classify:
+    """Classification; losses in nats per example, ``error`` is the share that top 1 misses."""
+
+    def __init__(self, spec: RunSpec, data: Any, device: torch.device) -> None:
+        self.spec, self.data, self.device = spec, data, device
+        shape = tuple(get_family(spec.family).input_shape(spec.model))
+        self.loader = Loader(data, spec.train, spec.seed, shape, device, batch_threads(device))
+
+    def _forward(self, model: nn.Module, inputs: Tensor) -> Tensor:
+        with _autocast(self.spec, self.device):
+            logits: Tensor = model(inputs)
+        return logits.float()
+
+    def loss(self, model: nn.Module, step: int, rows: slice = ALL) -> Tensor:
+        """The mean training loss of rows of the batch of ``step``."""
+        batch = self.loader.batch(step, rows)
+        logits = self._forward(model, batch.inputs)
+        smoothing = self.spec.train.label_smoothing
+        if batch.other is None or batch.weight is None:
+            return F.cross_entropy(logits, batch.labels, label_smoothing=smoothing)
+        one, other = (
+            F.cross_entropy(logits, labels, label_smoothing=smoothing, reduction="none")
+            for labels in (batch.labels, batch.other)
+        )
+        return (batch.weight * one + (1 - batch.weight) * other).mean()
+
+    def evaluate(self, model: nn.Module, limit: int, share: Share = alone) -> dict[str, float]:
+        """Mean loss and error over the first ``limit`` held-out examples (all for 0)."""
+        labels = self.data.heldout_labels
+        count = min(limit or len(labels), len(labels))
+        paces: list[float] = []
+
+        def chunk(i: int) -> NDArray[np.float64]:
+            rows = slice(i, min(i + EVAL_EXAMPLES, count))
+            target = torch.from_numpy(labels[rows].astype(np.int64))
+            inputs = self.loader.heldout(rows)
+            began = time.perf_counter()
+            logits = self._forward(model, inputs).cpu()
+            paces.append((time.perf_counter() - began) / len(target))
+            losses = F.cross_entropy(logits, target, reduction="none").double()
+            wrong = (logits.argmax(1) != target).double()
+            both: NDArray[np.float64] = torch.stack([losses, wrong]).numpy()
+            return both
+
+        losses, wrong = np.concatenate(share(chunk, range(0, count, EVAL_EXAMPLES)), axis=1)
+        error = int(wrong.sum()) / count
+        return {**_mean(losses), "error": error, "inference_seconds": median(paces)}
+
+    def close(self) -> None:
+        """End the threads that make batches."""
+        self.loader.close()
+
+
+def _mean(losses: NDArray[np.float64]) -> dict[str, float]:
+    """The mean, and its standard error with the items as independent draws."""
+    n = len(losses)
+    error = float(losses.std(ddof=1) / math.sqrt(n)) if n > 1 else math.nan
+    return {"loss": float(losses.mean()), "loss_se": error}

@@ -1,0 +1,14 @@
+from .derive import RULES as RULES
+from .design import Design as Design
+from .design import read_design as read_design
+from .expand import expand as expand
+from .kinds import GENERATORS as GENERATORS
+from .load import load_sweep as load_sweep
+from .resources import SHORTEST_MINUTES as SHORTEST_MINUTES
+from .resources import ResourceRules as ResourceRules
+from .resources import Resources as Resources
+from .resources import megabytes as megabytes
+from .resources import parse_settings as parse_settings
+from .sweep import Entry as Entry
+from .sweep import Sweep as Sweep
+from .warnings import design_warnings as design_warnings

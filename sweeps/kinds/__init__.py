@@ -1,0 +1,7 @@
+"""One sweep shape a file, and their registry."""
+
+from __future__ import annotations
+
+from sweeps.kinds.registry import GENERATORS
+
+__all__ = ["GENERATORS"]

@@ -1,0 +1,149 @@
+"""Proposed runs: against closed forms, against random designs, and as a sweep file."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import yaml
+
+from analysis import LAWS, fit
+from analysis.compute.next_runs import next_runs
+from analysis.compute.next_sweep import settings, sweep_text
+from scaling.spec import RunSpec
+from tests.scaling.test_spec import INFO
+
+
+@pytest.fixture(scope="module")
+def law(planted_runs):
+    return fit("chinchilla", planted_runs, loss_fn="mse")
+
+
+def variance(law, target, n, d, at):
+    """Variance of ln N* or of a parameter after runs at ``n``, ``d``, by plain least squares."""
+    vector = law.vector
+    n, d = np.r_[law.inputs[0], n], np.r_[law.inputs[1], d]
+
+    def log_loss(p):
+        return np.log(LAWS["chinchilla"].predict(p, n, d))
+
+    def value(p):
+        _, a, b, alpha, beta = p
+        if target != "num_params":
+            return p[["E", "A", "B", "alpha", "beta"].index(target)]
+        return (np.log(alpha * a / (beta * b)) + beta * np.log(at / 6)) / (alpha + beta)
+
+    step = 1e-5 * vector
+    moves = [np.eye(5)[i] * step[i] for i in range(5)]
+    jacobian = np.array([(log_loss(vector + m) - log_loss(vector - m)) / 2 for m in moves]).T
+    c = np.array([(value(vector + m) - value(vector - m)) / 2 for m in moves])
+    r = np.log(law.fitted / law.observed)
+    return float(c @ np.linalg.solve(jacobian.T @ jacobian, c)) * np.sum(r**2) / (len(r) - 5)
+
+
+@pytest.mark.parametrize("target", ["num_params", "alpha"])
+def test_standard_errors_are_those_of_least_squares(law, target):
+    at = 1e16
+    found = next_runs(law, 5e14, target, at=at)
+    n, d = np.array([(r.num_params, r.num_tokens) for r in found.runs for _ in range(r.seeds)]).T
+    # a positive parameter's standard error is that of its logarithm
+    size = law.params["alpha"] if target == "alpha" else 1.0
+    before = variance(law, target, [], [], at) ** 0.5 / size
+    after = variance(law, target, n, d, at) ** 0.5 / size
+    assert found.se_before == pytest.approx(before, rel=2e-3)
+    assert found.se_after == pytest.approx(after, rel=2e-3)
+    assert found.se_after < 0.5 * found.se_before
+
+
+def test_no_random_design_of_equal_cost_does_better(law):
+    budget, at = 5e14, 1e16
+    found = next_runs(law, budget, "num_params", at=at, most=8)
+    assert found.flops <= budget
+    rng = np.random.default_rng(0)
+    n0, d0 = law.inputs
+    best = np.inf
+    for _ in range(300):
+        k = int(rng.integers(2, 9))
+        n = np.exp(rng.uniform(np.log(n0.min()), np.log(16 * n0.max()), k))
+        d = np.exp(rng.uniform(np.log(d0.min()), np.log(16 * d0.max()), k))
+        scale = (budget / (6 * n @ d)) ** 0.5
+        best = min(best, variance(law, "num_params", n * scale, d * scale, at))
+    assert found.se_after**2 < best
+
+
+@pytest.mark.parametrize("target", ["loss", "num_tokens", "a", "b", "E"])
+def test_more_budget_is_never_worse(law, target):
+    small, large = (next_runs(law, c, target, at=1e16).se_after for c in (1e13, 1e15))
+    assert large < small
+
+
+def test_runs_stay_within_reach_and_number(law):
+    found = next_runs(law, 1e14, at=1e16, most=5, reach=2.0)
+    n0, d0 = law.inputs
+    assert sum(run.seeds for run in found.runs) <= 5
+    for run in found.runs:
+        assert run.num_params <= 2.001 * n0.max()
+        assert run.num_tokens <= 2.001 * d0.max()
+        assert run.flops == pytest.approx(6 * run.num_params * run.num_tokens)
+
+
+@pytest.mark.parametrize(
+    ("target", "what", "relative"),
+    [
+        ("loss", "loss at 1e+16 FLOPs", True),
+        ("a", "a", False),
+        ("alpha", "alpha", True),
+        ("E", "E", False),
+    ],
+)
+def test_a_standard_error_says_its_unit(law, target, what, relative):
+    found = next_runs(law, 1e14, target, at=1e16, most=2)
+    assert (found.what, found.relative) == (what, relative)
+    percent = f"{100 * found.se_before:.3g} %"
+    assert found.errors[0] == (percent if relative else f"{found.se_before:.3g}")
+    assert f"# Runs that bring the standard error of {what} from {found.errors[0]} to" in (
+        sweep_text(found, "more")
+    )
+
+
+def test_what_cannot_be_proposed_is_said(law, planted_runs):
+    with pytest.raises(ValueError, match=r"unknown target 'alhpa'.*'alpha'"):
+        next_runs(law, 1e14, "alhpa")
+    with pytest.raises(RuntimeError, match=r"pay for no run within reach; the cheapest costs"):
+        next_runs(law, 1e3)
+    with pytest.raises(ValueError, match="choose --law chinchilla"):
+        next_runs(fit("power_floor", planted_runs, x_col="num_params", starts=0), 1e14)
+
+
+def resolved(width, num_tokens, warmup_tokens):
+    return RunSpec.resolve(
+        info=INFO,
+        depth=2,
+        width=width,
+        context=32,
+        batch_size=8,
+        num_tokens=num_tokens,
+        lr=2.0 / width,
+        warmup_tokens=warmup_tokens,
+    ).to_dict()
+
+
+def test_the_sweep_file_has_the_settings_of_the_runs(law):
+    sizes = [(w, d) for w in (32, 64, 128) for d in (1e5, 2e5, 4e5)]
+    specs = [resolved(w, d, 256 * (1 + i % 2)) for i, (w, d) in enumerate(sizes)]
+    known = settings(json.loads(json.dumps(specs)))
+    assert known.fixed["batch_size"] == 8
+    assert (list(known.powers), known.loose) == (["lr"], ("warmup_tokens",))
+    found = next_runs(law, 1e14, at=1e16, most=3)
+    text = sweep_text(found, "more", "transformer", {"depth": 2}, known, first_seed=3)
+    content = yaml.safe_load(text)
+    assert (content["family"], content["data"]) == ("transformer", INFO.name)
+    assert content["fixed"]["depth"] == 2
+    assert len(content["runs"]) == sum(run.seeds for run in found.runs)
+    assert min(row["seed"] for row in content["runs"]) == 3
+    k, p, q = known.powers["lr"]
+    for row in content["runs"]:
+        expected = k * row["num_params"] ** p * row["num_tokens"] ** q
+        assert row["lr"] == pytest.approx(expected, rel=1e-3)
+    assert "# warmup_tokens varied among the fitted runs: set it." in text

@@ -1,0 +1,41 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from analysis.forecasts.cutoffs import LEAST, cutoffs, log_size
+
+
+def test_size_of_a_run_is_the_product_of_n_and_d():
+    inputs = {
+        "num_params": np.array([2.0, 4.0]),
+        "num_tokens": np.array([8.0, 1.0]),
+        "num_unique_tokens": np.array([4.0, 1.0]),
+    }
+    size, n_inputs = log_size(inputs)
+    assert np.exp(size) == pytest.approx([16.0, 4.0])
+    assert n_inputs == 2
+
+
+def test_cuts_halve_the_largest_size_and_predict_one_octave():
+    x = 2.0 ** np.arange(12)
+    cuts = cutoffs(np.log(x), 1, step=1.0, depth=3, window=1.0)
+    assert [x[cut.seen].max() for cut in cuts] == [2**10, 2**9, 2**8]
+    assert [x[cut.ahead].tolist() for cut in cuts] == [[2**11], [2**10], [2**9]]
+
+
+def test_without_a_window_everything_beyond_is_predicted():
+    x = 2.0 ** np.arange(12)
+    cuts = cutoffs(np.log(x), 1, step=1.0, depth=3, window=None)
+    assert [int(cut.ahead.sum()) for cut in cuts] == [1, 2, 3]
+    assert all((cut.seen ^ cut.ahead).all() for cut in cuts)
+
+
+def test_a_gap_wider_than_the_window_reaches_to_the_next_size():
+    size = np.log(np.append(np.linspace(1, 2, LEAST), 100.0))
+    (cut,) = cutoffs(size, 1, step=1.0, depth=4, window=1.0)
+    assert cut.ahead.tolist() == [False] * LEAST + [True]
+
+
+def test_too_few_runs_give_no_cut():
+    assert cutoffs(np.log(2.0 ** np.arange(LEAST)), 1, step=1.0, depth=3, window=1.0) == []

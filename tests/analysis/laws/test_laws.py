@@ -1,0 +1,218 @@
+"""Every law of the registry: gradient, curvature, units, batches, recovery, JSON."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.optimize import approx_fprime, brentq
+
+from analysis import LAWS, Fit, fit
+from analysis.laws.optimum import optimal
+from scaling.cli import main
+from tests.analysis.planted import PARAMS, design, table
+
+NAMES = sorted(LAWS)
+
+
+def scaled(name: str) -> tuple[np.ndarray, list[np.ndarray]]:
+    """Parameters and inputs of a law with inputs of order one, where differences are exact."""
+    law = LAWS[name]
+    x = list(design(name, 9).values())
+    units = np.array([np.exp(np.log(v).mean()) for v in x])
+    if law.one_unit:
+        units[2] = units[1]
+    params = law.rescale(law.vector(PARAMS[name]), units)
+    return params, [v / u for v, u in zip(x, units, strict=True)]
+
+
+def test_every_law_is_planted() -> None:
+    assert sorted(PARAMS) == NAMES
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_gradient_against_finite_differences(name: str) -> None:
+    law = LAWS[name]
+    params, x = scaled(name)
+    gradient = law.gradient(params, *x)
+    assert gradient.shape == (len(params), 9)
+    for j, p in enumerate(params):
+        step = 1e-6 * abs(p)
+        up, down = params.copy(), params.copy()
+        up[j] += step
+        down[j] -= step
+        numeric = (law.predict(up, *x) - law.predict(down, *x)) / (2 * step)
+        rounding = 1e-9 * np.abs(law.predict(params, *x)).max() / abs(p)
+        np.testing.assert_allclose(gradient[j], numeric, rtol=2e-6, atol=rounding)
+
+
+@pytest.mark.parametrize("name", [n for n in NAMES if LAWS[n].curvature is not None])
+def test_curvature_against_differences_of_the_gradient(name: str) -> None:
+    law = LAWS[name]
+    params, x = scaled(name)
+    v = np.linspace(-1, 2, 9)
+    gradient = law.gradient(params, *x)
+    numeric = approx_fprime(params, lambda p: law.gradient(p, *x) @ v, 1e-7)
+    exact = law.curvature(params[None], gradient[None], v[None], *x)[0]
+    np.testing.assert_allclose(exact, numeric, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_units_can_change(name: str) -> None:
+    law, x = LAWS[name], list(design(name).values())
+    params = law.vector(PARAMS[name])
+    units = np.array([1e6, 1e9, 1e9])[: len(x)]
+    other = law.rescale(params, units)
+    np.testing.assert_allclose(
+        law.predict(other, *(v / u for v, u in zip(x, units, strict=True))),
+        law.predict(params, *x),
+        rtol=1e-12,
+    )
+    np.testing.assert_allclose(law.rescale(other, 1 / units), params, rtol=1e-12)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_batch_of_parameters_is_each_of_them(name: str) -> None:
+    law = LAWS[name]
+    params, x = scaled(name)
+    batch = np.stack([params, params * 1.01, params * 0.99])
+    for function in (law.predict, law.gradient):
+        together = function(batch, *x)
+        for i in range(3):
+            np.testing.assert_allclose(together[i], function(batch[i], *x), rtol=1e-13)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_planted_parameters_are_recovered_and_survive_json(name: str) -> None:
+    law = LAWS[name]
+    f = fit(name, table(name, n=120), starts=12 if name == "bnsl3" else 4)
+    # losses to 1e-6 everywhere, and the parameters themselves (three breaks trade off more)
+    np.testing.assert_allclose(f.fitted, f.observed, rtol=1e-9)
+    np.testing.assert_allclose(f.vector, law.vector(PARAMS[name]), rtol=1e-5)
+    text = json.dumps(f.to_dict())
+    again = Fit.from_dict(json.loads(text))
+    assert json.dumps(again.to_dict()) == text
+    assert again.law is law
+    np.testing.assert_array_equal(again.predict(table(name)), f.predict(table(name)))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_fit_is_at_least_as_good_as_the_truth(name: str) -> None:
+    f = fit(name, table(name, n=120, noise=0.005, seed=3), starts=4, loss_fn="mse")
+    truth = f.law.predict(f.law.vector(PARAMS[name]), *f.inputs)
+    residual = np.log(truth / f.observed) if f.space == "log" else truth - f.observed
+    assert f.objective <= 0.5 * np.sum(residual**2)
+    assert f.objective == pytest.approx(0.5 * np.sum(f.residuals**2), rel=1e-12)
+
+
+def test_m4_solves_its_implicit_equation() -> None:
+    law = LAWS["m4"]
+    e, beta, c, alpha, e0 = 0.1, 0.8, 0.5, 0.7, 4.0
+    for x in (0.01, 1.0, 300.0):
+        root = brentq(
+            lambda y, x=x: np.log((y - e) / (e0 - y) ** alpha) - np.log(beta / x**c),
+            e + 1e-12,
+            e0 - 1e-12,
+            xtol=1e-15,
+        )
+        got = law.predict(np.array([e, beta, c, alpha, e0]), np.array([x]))
+        assert got[0] == pytest.approx(root, rel=1e-9)
+
+
+def test_kaplan_gives_the_published_limits() -> None:
+    # Kaplan et al. 2020, eq. 1.5: infinite data leave (N_c/N)^alpha_N
+    law = LAWS["kaplan"]
+    loss = law.predict(law.vector(PARAMS["kaplan"]), np.array([1e9]), np.array([1e30]))
+    assert loss[0] == pytest.approx((6.4e13 / 1e9) ** 0.076, rel=1e-9)
+
+
+def test_gadre_is_the_symmetric_law_in_other_variables() -> None:
+    n, d = np.array([1e8, 2e9]), np.array([2e9, 3e11])
+    e, a, b, eta = 1.8, 200.0, 350.0, 0.136
+    m, c = d / n, 6 * n * d
+    expected = e + (a * m**eta + b * m**-eta) * c**-eta
+    np.testing.assert_allclose(LAWS["gadre"].predict(np.array([e, a, b, eta]), n, d), expected)
+
+
+def test_repeats_without_end_are_worth_r_d_epochs() -> None:
+    # Muennighoff et al. 2023, eq. 5: the effective data tend to U (1 + R_D*)
+    law = LAWS["repeated_data"]
+    params = law.vector(PARAMS["repeated_data"])
+    endless = law.predict(params, np.array([1e6]), np.array([1e15]), np.array([1e9]))
+    fresh = law.predict(params, np.array([1e6]), *(np.array([1e9 * 16.4]),) * 2)
+    assert endless[0] == pytest.approx(fresh[0], rel=1e-9)
+
+
+def test_one_epoch_is_chinchilla_when_parameters_are_not_in_excess() -> None:
+    p = PARAMS["repeated_data"]
+    n, d = np.array([1e7]), np.array([1e11])
+    plain = LAWS["chinchilla"].predict(
+        np.array([p[k] for k in ("E", "A", "B", "alpha", "beta")]), n, d
+    )
+    law = LAWS["repeated_data"]
+    np.testing.assert_allclose(law.predict(law.vector(p), n, d, d), plain, rtol=1e-13)
+
+
+def test_held_parameters_stay() -> None:
+    f = fit("chinchilla", table("chinchilla"), fixed={"alpha": 0.3, "E": 1.5})
+    assert f.params["alpha"] == pytest.approx(0.3, rel=1e-12)
+    assert f.params["E"] == 1.5
+    again = Fit.from_dict(json.loads(json.dumps(f.to_dict())))
+    assert again.to_dict() == f.to_dict()
+    assert again.law.linear == ("A", "B")
+    with pytest.raises(ValueError, match="did you mean 'alpha'"):
+        fit("chinchilla", table("chinchilla"), fixed={"alhpa": 0.3})
+    with pytest.raises(ValueError, match="leave one to fit"):
+        fit("power", table("power"), fixed={"A": 1.0, "alpha": 0.3})
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_law_is_fitted_drawn_and_printed_from_the_command_line(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "runs.csv"
+    table(name, n=40, noise=0.005).to_csv(path, index=False)
+    words = ["fit", str(path), "--law", name, "--bootstrap", "8", "--json"]
+    if len(LAWS[name].inputs) == 1:
+        words += ["--x-col", LAWS[name].inputs[0]]
+    assert main(words) == 0
+    found = json.loads(capsys.readouterr().out)
+    in_plane = LAWS[name].inputs[:2] == ("num_params", "num_tokens") and name != "step_law_lr"
+    names = list(LAWS[name].names)
+    names += [k if k not in names else f"exponent_{k}" for k in ("ab" if in_plane else "")]
+    assert sorted(found["ci"]) == sorted(names)
+    if name == "gadre":  # whose parameters a and b are no exponents
+        assert found["ci"]["a"][0] > 10 > found["ci"]["exponent_a"][1]
+    if in_plane:
+        assert 0 < found["a"] < 1
+
+
+def test_with_all_data_unique_repeated_data_is_planned_as_chinchilla_where_it_is() -> None:
+    """Where parameters are not in excess of what U = D asks for, the laws agree."""
+    repeated, plain = LAWS["repeated_data"], LAWS["chinchilla"]
+    params = repeated.vector(PARAMS["repeated_data"])
+    n, d, loss = optimal(repeated, params, 1e22)
+    assert n * d == pytest.approx(1e22 / 6)
+    expected = optimal(plain, params[:5], 1e22)
+    assert (float(n), float(loss)) == pytest.approx(
+        (float(expected[0]), float(expected[2])), rel=1e-3
+    )
+
+
+def test_negative_values_stand_in_brackets() -> None:
+    law = fit("sigmoid", table("sigmoid", n=40, noise=0.001))
+    assert "+ (-0.6" in law.formula()
+
+
+def test_the_documented_laws_are_those_there_are():
+    page = Path(__file__).parents[3] / "docs" / "analysis.md"
+    rows = [line.split(" | ") for line in page.read_text().splitlines() if line.startswith("| `")]
+    names = [name for row in rows for name in re.findall(r"`(\w+)`", row[0])]
+    assert {*names, "bnsl1", "bnsl2"} == set(LAWS)
+    for first, law, *_ in rows:
+        formulas = re.findall(r"`(.+?)`", law)
+        named = re.findall(r"`(\w+)`", first)
+        assert formulas in ([], [LAWS[name].formula for name in named])

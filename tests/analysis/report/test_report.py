@@ -1,0 +1,188 @@
+"""The report: one file, complete, without network."""
+
+from __future__ import annotations
+
+import re
+from html.parser import HTMLParser
+
+import pytest
+
+from analysis import fit
+from analysis.compute.approach2 import isoflop
+from analysis.forecasts.holdout import predict_held_out
+from analysis.report import figures, write_report
+from analysis.report.sections import captions, excluded, tiles
+
+VOID = {"meta", "br", "hr", "img", "link", "input"}
+
+
+class Page(HTMLParser):
+    """Text, tables and tags of a page; fails on a tag that closes another."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.open, self.tags, self.words = [], [], []
+        self.feed(text)
+        assert self.open == []
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if data.strip():
+            self.words.append(data.strip())
+
+
+@pytest.fixture(scope="module")
+def made(planted_runs, tmp_path_factory):
+    """A report on the planted runs, its three largest held out and one diverged."""
+    runs = planted_runs.copy()
+    runs.loc[0, ["status", "exclude_reason", "name"]] = ["diverged", "diverged: <nan>", "a<b>"]
+    held = runs.tail(3)
+    runs.loc[held.index, "exclude_reason"] = "held out"
+    runs.attrs = {"notes": ["1 of 30 runs not used: diverged"]}
+    law = fit("chinchilla", runs, bootstrap=100)
+    rows = predict_held_out(law, held)
+    path = write_report(
+        tmp_path_factory.mktemp("report") / "sub" / "report.html",
+        runs,
+        fits=[law],
+        holdout=rows,
+        title="A <title> & more",
+        how_to_run="make quickstart",
+    )
+    return path, law, rows
+
+
+def test_the_number_of_runs_used_is_the_laws(planted_runs):
+    """A run without its D has no reason in the table, and the law does not use it."""
+    runs = planted_runs.copy()
+    runs.loc[4, "num_tokens"] = float("nan")
+    law = fit("chinchilla", runs)
+    assert "29 of 30" in tiles(runs, law, (), None)
+    assert "num_tokens missing" in excluded(runs, [law])
+
+
+def test_predictions_of_held_out_runs_are_honest(made, planted_runs):
+    _, law, rows = made
+    assert len(rows) == 3
+    for row, (_, run) in zip(rows, planted_runs.tail(3).iterrows(), strict=True):
+        predicted = float(law.predict({k: [run[k]] for k in ("num_params", "num_tokens")})[0])
+        assert row["actual"] == run["loss"]
+        assert row["predicted"] == pytest.approx(predicted)
+        assert row["relative_error"] == pytest.approx(predicted / run["loss"] - 1)
+        assert row["ci"][0] < row["predicted"] < row["ci"][1]
+        assert row["run_id"] == run["run_id"]
+
+
+def test_the_page_is_well_formed_and_self_contained(made):
+    text = made[0].read_text(encoding="utf-8")
+    page = Page(text)
+    for tag, attrs in page.tags:
+        assert tag not in {"script", "link", "iframe", "img", "object"}
+        for key in ("src", "href", "xlink:href"):
+            assert attrs.get(key, "#").startswith(("#", "data:"))
+    assert not re.search(r"url\((?!#|'#|\"#)", text)
+    assert "@import" not in text
+
+
+def test_the_page_says_all_that_was_promised(made):
+    path, law, rows = made
+    text = path.read_text(encoding="utf-8")
+    words = " ".join(Page(text).words)
+    for heading in (
+        "The law",
+        "Held-out runs: prediction and truth",
+        "What to train next",
+        "Figures",
+        "To be read with care",
+        "Left out",
+        "The run table",
+        "Run it again",
+    ):
+        assert heading in words
+    assert law.formula().replace(" ", "") in text.replace(" ", "")  # read to those who cannot see
+    for value in (law.params["A"], law.ci()["alpha"][0]):
+        assert f"{value:.4g}" in words
+    for row in rows:
+        assert f"{row['predicted']:.4f}" in words
+        assert f"{row['actual']:.4f}" in words
+        assert f"{100 * row['relative_error']:+.2f} %" in words
+    assert words.count("held out") >= 3
+    assert "diverged: <nan>" in words
+    assert "make quickstart" in words
+    assert "A <title> & more" in words
+    assert "26 of 30" in words
+    assert text.count("<svg") == 6  # formula, predictions, frontier, scaling, residuals, plan
+
+
+def test_colours_follow_the_reader_light_or_dark(made):
+    text = made[0].read_text(encoding="utf-8")
+    assert "prefers-color-scheme: dark" in text
+    drawings = "".join(re.findall(r"<svg.*?</svg>", text, flags=re.DOTALL))
+    assert "var(--ink)" in drawings
+    assert "#24292f" not in drawings
+
+
+def test_runs_alone_make_a_report(planted_runs, tmp_path):
+    text = write_report(tmp_path / "r.html", planted_runs).read_text(encoding="utf-8")
+    assert "Nothing: every run was used." in text
+    assert text.count("<svg") == 1
+
+
+def test_a_law_that_has_no_best_size_says_so_instead_of_a_plan(planted_runs, tmp_path):
+    one = planted_runs[planted_runs["num_tokens"] == planted_runs["num_tokens"].max()]
+    law = fit("power_floor", one, bootstrap=20)
+    text = write_report(tmp_path / "r.html", one, fits=[law]).read_text(encoding="utf-8")
+    assert "What to train next" not in text
+    assert law.law.source in text
+
+
+def test_captions_say_what_is_drawn(planted_runs):
+    plane = fit("chinchilla", planted_runs, starts=0)
+    line = fit("power_floor", planted_runs, x_col="num_tokens", starts=0)
+    assert "Thin lines are learning curves. Points" in captions(plane, True)["frontier"]
+    assert "Thin lines" not in captions(plane, False)["frontier"]
+    assert "lowest losses measured" in captions(line, False)["frontier"]
+    assert "one amount of data" in captions(plane, False)["scaling"]
+    assert captions(line, False)["scaling"] == "Loss against num_tokens; the line is the law."
+
+
+def test_iso_flop_minima_have_their_section(planted_runs, tmp_path):
+    import numpy as np
+
+    runs = planted_runs.assign(
+        flops=np.repeat(np.geomspace(1e12, 1e13, 5), 6),
+        loss=np.tile([3.0, 2.5, 2.2, 2.3, 2.6, 3.1], 5),
+        num_params=np.tile(np.geomspace(1e4, 1e6, 6), 5),
+    )
+    found = isoflop(runs)
+    text = write_report(tmp_path / "r.html", runs, isoflop=found).read_text(encoding="utf-8")
+    assert "Iso-FLOP minima" in text
+    assert f"a = {found.a:.3f}" in text
+
+
+def test_the_same_input_gives_the_same_page(planted_runs, tmp_path):
+    law = fit("chinchilla", planted_runs, bootstrap=20)
+    one, two = (
+        write_report(tmp_path / name, planted_runs, fits=[law]) for name in ("a.html", "b.html")
+    )
+    assert one.read_bytes() == two.read_bytes()
+
+
+def test_figures_have_names(planted_runs):
+    law = fit("chinchilla", planted_runs)
+    assert set(figures(planted_runs, fit=law)) == {"frontier", "scaling", "residuals", "plan"}
+
+
+def test_another_suffix_is_refused(planted_runs, tmp_path):
+    with pytest.raises(ValueError, match=r"written as .html"):
+        write_report(tmp_path / "r.pdf", planted_runs)

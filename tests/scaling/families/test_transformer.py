@@ -1,0 +1,217 @@
+"""The transformer's counts against torch, against the literature, and its dials."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch.utils.flop_counter import FlopCounterMode
+
+from scaling.families import get_family
+from scaling.families.transformer import default_heads
+
+FAMILY = get_family("transformer")
+SHAPES = [
+    {"depth": 1, "width": 16},
+    {"depth": 3, "width": 48, "heads": 3, "mlp": "swiglu", "norm": "layernorm"},
+    {"depth": 2, "width": 64, "heads": 2, "tied": True, "context": 64, "vocab_size": 1000},
+    {"depth": 2, "width": 64, "mlp_width": 100, "parametrisation": "mup", "context": 32},
+]
+
+
+@pytest.mark.parametrize("options", SHAPES)
+def test_parameters_equal_the_built_module(options):
+    config = FAMILY.resolve(options)
+    model = FAMILY.build(config)
+    cost = FAMILY.cost(config)
+    assert cost.num_params == sum(p.numel() for p in model.parameters())
+    blocks = sum(p.numel() for p in model.blocks.parameters() if p.ndim == 2)
+    assert cost.num_params_block == blocks
+    tables = config.vocab_size * config.width * (1 if config.tied else 2)
+    assert cost.num_params_non_embedding == cost.num_params - tables
+
+
+@pytest.mark.parametrize("options", SHAPES)
+def test_flops_equal_torchs_counter_on_the_meta_device(options):
+    config = FAMILY.resolve(options)
+    with torch.device("meta"):
+        model = FAMILY.build(config)
+        tokens = torch.zeros(2, config.context, dtype=torch.long)
+    with FlopCounterMode(display=False) as counter:
+        logits = model(tokens)
+    forward = counter.get_total_flops()
+    assert forward == FAMILY.cost(config).flops_forward * 2 * config.context
+    with FlopCounterMode(display=False) as counter:
+        logits.sum().backward()
+
+    assert counter.get_total_flops() == 2 * forward
+
+
+def test_the_small_gpt_of_the_documentation():
+    config = FAMILY.resolve({"depth": 5, "width": 128, "context": 128, "vocab_size": 256})
+    cost = FAMILY.cost(config)
+    assert (cost.flops_forward, cost.flops_train) == (2_359_296, 7_077_888)
+    assert cost.num_params_block == 983_040
+
+
+def test_gpt2_presets_have_the_published_sizes_without_their_position_table():
+    # Hugging Face's gpt2: 124,439,808 with 1024 positions and 124,440,576-124,439,808 biases;
+    # here no positions, no biases: subtract 1024 d and (9 d per block: qkv 3, out 1, mlp 5).
+    for preset, published in {"gpt2-124m": 124_439_808, "gpt2-1558m": 1_557_611_200}.items():
+        config = FAMILY.resolve(FAMILY.presets[preset])
+        d, depth = config.width, config.depth
+        assert FAMILY.cost(config).num_params == published - 1024 * d - 9 * d * depth
+
+
+def test_kaplan_and_chinchilla_conventions_against_their_papers_formulas():
+    config = FAMILY.resolve({"depth": 5, "width": 128, "context": 128, "vocab_size": 256})
+    cost = FAMILY.cost(config)
+    layers, d, context, vocab, ff, heads = 5, 128, 128, 256, 512, 4
+    # Kaplan et al. 2020, table 1, with N the non-embedding parameters (norms included here).
+    n = cost.num_params_non_embedding
+    assert cost.flops_kaplan == 3 * (2 * n + 2 * layers * context * d)
+    # Hoffmann et al. 2022, appendix F, for one sequence.
+    t = context
+    attention = (
+        2 * 3 * t * d * d + 2 * t * t * d + 3 * heads * t * t + 2 * t * t * d + 2 * t * d * d
+    )
+    dense = 2 * t * (d * ff + d * ff)
+    forward = 2 * t * vocab * d + layers * (attention + dense) + 2 * t * d * vocab
+    assert cost.flops_chinchilla * t == 3 * forward
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.floats(1.5e4, 1e9))
+def test_target_size_is_met_within_the_width_step(target):
+    config = FAMILY.resolve({"num_params": target})
+    assert FAMILY.cost(config).num_params == pytest.approx(target, rel=0.35)
+    if target > 1e6:
+        assert FAMILY.cost(config).num_params == pytest.approx(target, rel=0.08)
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    st.floats(1e7, 1e11), st.sampled_from([(32, 32), (64, 64), (128, 100)]), st.sampled_from([0, 1])
+)
+def test_large_models_of_a_target_size_have_heads_of_one_width(target, dials, swiglu):
+    head_dim, aspect = dials
+    mlp = ("gelu", "swiglu")[swiglu]
+    config = FAMILY.resolve(
+        {"num_params": target, "head_dim": head_dim, "aspect": aspect, "mlp": mlp}
+    )
+    assert FAMILY.cost(config).num_params == pytest.approx(target, rel=0.08)
+    assert config.width / config.depth == pytest.approx(aspect, rel=0.4)
+    if config.width >= 8 * head_dim:
+        assert config.width == config.heads * head_dim
+
+
+def test_depth_dial_sets_width_and_heads():
+    config = FAMILY.resolve({"depth": 4})
+    assert (config.width, config.heads, config.mlp_width) == (128, 4, 512)
+    assert FAMILY.resolve({"depth": 4, "aspect": 64}).width == 256
+
+
+@given(st.integers(1, 5000), st.integers(1, 80))
+def test_heads_are_the_most_that_fit(width, head_dim):
+    fitting = (h for h in range(1, width + 1) if width % h == 0 and width // h % 2 == 0)
+    assert default_heads(width, head_dim) == max(
+        (h for h in fitting if width // h >= head_dim), default=1
+    )
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"depth": 2, "width": 99999999977}, r"width 99999999977 is not in \[1, 1e\+06\]"),
+        ({"depth": 2, "width": 1e300}, "width 1e.300 is not in"),
+        ({"depth": 2, "width": -5}, "width -5 is not in"),
+        ({"depth": 1e9}, r"depth 1000000000.0 is not in \[1, 10000\]"),
+        ({"depth": 9999, "aspect": 1e5}, "width 999900000 is not in"),
+        ({"depth": 2, "head_dim": 0}, "head_dim 0 is not in"),
+        ({"depth": 2, "context": 10**400}, "context is too large"),
+        ({"num_params": 1e18}, r"num_params 1e\+18 is not in \[1, 1e\+13\]"),
+        ({"num_params": 0}, "num_params 0 is not in"),
+    ],
+)
+def test_absurd_sizes_are_refused_at_once(options, message):
+    with pytest.raises(ValueError, match=message):
+        FAMILY.resolve(options)
+
+
+def test_impossible_target_names_the_nearest():
+    with pytest.raises(ValueError, match="out of reach: the nearest model has"):
+        FAMILY.resolve({"num_params": 100})
+
+
+def test_model_sees_no_future_token():
+    torch.manual_seed(0)
+    model = FAMILY.build(FAMILY.resolve({"depth": 2, "width": 32, "context": 16})).eval()
+    tokens = torch.randint(0, 256, (1, 16))
+    changed = tokens.clone()
+    changed[0, 9] = (changed[0, 9] + 1) % 256
+    with torch.no_grad():
+        one, other = model(tokens), model(changed)
+    assert torch.equal(one[0, :9], other[0, :9])
+    assert not torch.allclose(one[0, 9:], other[0, 9:])
+
+
+def test_rotary_attention_depends_on_relative_position_only():
+    from scaling.families.transformer_module import _rotate
+
+    torch.manual_seed(0)
+    model = FAMILY.build(FAMILY.resolve({"depth": 1, "width": 32, "context": 64}))
+    q, k = torch.randn(2, 1, 1, 1, 32)
+    cos, sin = model.cos, model.sin
+
+    def score(i, j):
+        return float(
+            (
+                _rotate(q, cos[i : i + 1], sin[i : i + 1])
+                * _rotate(k, cos[j : j + 1], sin[j : j + 1])
+            ).sum()
+        )
+
+    assert score(10, 3) == pytest.approx(score(50, 43), abs=1e-4)
+    assert score(10, 3) != pytest.approx(score(10, 4), abs=1e-4)
+
+
+def _coordinate_change(width: int, parametrisation: str) -> float:
+    """Mean change of the hidden state after three Adam steps (Yang et al. 2022, fig. 5)."""
+    from scaling.data.info import DataInfo
+    from scaling.spec import RunSpec
+    from scaling.training.optim import make_optimizer
+
+    info = DataInfo("x", "0" * 16, "token", 10**6, 10**5, vocab_size=64)
+    spec = RunSpec.resolve(
+        info=info,
+        depth=2,
+        width=width,
+        context=32,
+        num_tokens=4096,
+        lr=0.01,
+        parametrisation=parametrisation,
+        base_width=32,
+        weight_decay=0.0,
+    )
+    torch.manual_seed(1)
+    model = FAMILY.build(spec.model)
+    optimizer = make_optimizer(spec, model)
+    tokens = torch.randint(0, 64, (8, 33))
+    with torch.no_grad():
+        before = model(tokens[:, :-1])
+    for _ in range(3):
+        loss = torch.nn.functional.cross_entropy(
+            model(tokens[:, :-1]).flatten(0, 1), tokens[:, 1:].flatten()
+        )
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    with torch.no_grad():
+        return float((model(tokens[:, :-1]) - before).abs().mean())
+
+
+def test_mup_keeps_updates_of_the_output_independent_of_width():
+    mup = _coordinate_change(512, "mup") / _coordinate_change(32, "mup")
+    standard = _coordinate_change(512, "standard") / _coordinate_change(32, "standard")
+    assert mup < 2.0 < standard

@@ -1,0 +1,341 @@
+"""Journals to MLflow: everything, once, whatever happens in between."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import json
+import math
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+
+import pytest
+
+from scaling.run.journal import JOURNAL, Journal
+from scaling.spec import RunSpec
+from scaling.tracking.errors import TrackingError
+from scaling.tracking.report import log_report
+from scaling.tracking.tracker import CURVE_METRICS, Tracker, connect, prepare
+from sweeps.sweep import Sweep
+
+
+@pytest.fixture
+def uri(empty_store, tmp_path):
+    shutil.copy(empty_store, tmp_path / "mlflow.db")
+    return f"sqlite:///{tmp_path / 'mlflow.db'}"
+
+
+@pytest.fixture
+def row(tiny):
+    """The line of a run in a sweep's file."""
+    return json.loads(Sweep.of("s", [RunSpec.resolve(**tiny)]).to_jsonl())
+
+
+@pytest.fixture
+def run_dir(tmp_path):
+    return tmp_path / "run"
+
+
+def write(run_dir, *events):
+    journal = Journal(run_dir)
+    for event in events:
+        journal.append(**event)
+    journal.close()
+
+
+def start(attempt=1, at=1000.0):
+    return {"event": "start", "attempt": attempt, "time": at}
+
+
+def point(step):
+    loss = 6.0 - step / 1000
+    values = {"loss": loss, "train_loss": loss + 0.1, "lr": 0.01, "seconds": step / 100}
+    return {"event": "point", "step": step, **values}
+
+
+DONE = {"event": "end", "status": "done", "loss": 3.25, "loss_se": 0.01, "tokens": 400}
+DONE = {**DONE, "seconds": 4.0, "time": 1005.0}
+
+
+def runs_of(uri, experiment="s"):
+    client = connect(uri)
+    found = client.get_experiment_by_name(experiment)
+    return client.search_runs([found.experiment_id])
+
+
+def curve(uri, run, column="loss"):
+    history = connect(uri).get_metric_history(run.info.run_id, CURVE_METRICS[column])
+    return [(p.step, p.value) for p in history]
+
+
+def test_a_run_is_shipped_whole(uri, run_dir, row):
+    write(run_dir, start(), point(100), point(200), DONE)
+    assert Tracker(uri, "s").ship(run_dir, row, alive=False) is True
+    (run,) = runs_of(uri)
+    assert run.info.status == "FINISHED"
+    assert run.info.run_name == row["name"]
+    assert (run.info.start_time, run.info.end_time) == (1_000_000, 1_005_000)
+    params, metrics, tags = run.data.params, run.data.metrics, run.data.tags
+    assert params["run_id"] == row["run_id"]
+    assert params["model.width"] == "8"
+    assert params["optim.lr"] == "0.01"
+    assert params["data.data"] == "tiny"
+    assert {"family", "seed", "schedule.cooldown_fraction"} <= set(params)
+    expected = {"kind": "run", "status": "done", "sweep": "s", "family": "transformer"}
+    assert {k: tags[f"scaling.{k}"] for k in expected} == expected
+    assert metrics["scale/num_tokens"] == row["num_tokens"]
+    for column in ("num_params", "num_tokens", "flops"):
+        assert metrics[f"scale/log10_{column}"] == pytest.approx(math.log10(row[column]))
+    assert {k: metrics[f"final/{k}"] for k in ("loss", "loss_se", "tokens")} == {
+        "loss": 3.25,
+        "loss_se": 0.01,
+        "tokens": 400,
+    }
+    assert curve(uri, run) == [(100, 5.9), (200, 5.8)]
+    assert curve(uri, run, "train_loss") == [(100, 6.0), (200, pytest.approx(5.9))]
+    first = connect(uri).get_metric_history(run.info.run_id, "heldout/loss")[0]
+    assert first.timestamp == 1_001_000
+
+
+def test_nothing_is_there_before_a_run_begins(uri, run_dir, row):
+    assert Tracker(uri, "s").ship(run_dir, row, alive=True) is None
+    assert connect(uri).get_experiment_by_name("s") is None
+
+
+def test_shipping_goes_on_where_it_was(uri, run_dir, row):
+    tracker = Tracker(uri, "s")
+    write(run_dir, start(), point(100))
+    assert tracker.ship(run_dir, row, alive=True) is False
+    assert runs_of(uri)[0].info.status == "RUNNING"
+    write(run_dir, point(200))
+    assert tracker.ship(run_dir, row, alive=False) is False
+    assert runs_of(uri)[0].info.status == "KILLED"
+    assert not tracker.is_delivered(run_dir)
+    write(run_dir, start(2, 2000.0), point(300))
+    assert tracker.ship(run_dir, row, alive=True) is False
+    assert runs_of(uri)[0].info.status == "RUNNING"
+    write(run_dir, DONE)
+    assert tracker.ship(run_dir, row, alive=True) is True
+    assert tracker.is_delivered(run_dir)
+    (run,) = runs_of(uri)
+    assert run.info.status == "FINISHED"
+    assert [step for step, _ in curve(uri, run)] == [100, 200, 300]
+
+
+@pytest.mark.parametrize("kept", ["an old position", "no position"])
+def test_a_shipper_that_died_before_noting_its_position_doubles_nothing(uri, run_dir, row, kept):
+    write(run_dir, start(), point(100))
+    Tracker(uri, "s").ship(run_dir, row, alive=True)
+    (noted,) = run_dir.glob("shipped-*.json")
+    before = noted.read_text()
+    write(run_dir, point(200), DONE)
+    Tracker(uri, "s").ship(run_dir, row, alive=True)
+    noted.unlink()
+    if kept == "an old position":
+        noted.write_text(before)
+    Tracker(uri, "s").ship(run_dir, row, alive=True)
+    (run,) = runs_of(uri)
+    assert [step for step, _ in curve(uri, run)] == [100, 200]
+    assert len(connect(uri).get_metric_history(run.info.run_id, "final/loss")) == 1
+
+
+def test_what_a_shipper_that_died_in_between_did_not_send_is_sent(uri, run_dir, row, monkeypatch):
+    write(run_dir, start(), point(100), DONE)
+    with monkeypatch.context() as patch:
+        patch.setattr(Tracker, "_log", lambda *a: (_ for _ in ()).throw(TrackingError("gone")))
+        with pytest.raises(TrackingError):
+            Tracker(uri, "s").ship(run_dir, row, alive=False)
+    Tracker(uri, "s").ship(run_dir, row, alive=False)
+    (run,) = runs_of(uri)
+    assert run.data.params["run_id"] == row["run_id"]
+    assert run.data.metrics["scale/num_params"] == row["num_params"]
+
+
+def test_a_run_that_was_deleted_while_it_is_shipped_comes_back(uri, run_dir, row):
+    write(run_dir, start(), point(100))
+    tracker = Tracker(uri, "s")
+    tracker.ship(run_dir, row, alive=True)
+    connect(uri).delete_run(runs_of(uri)[0].info.run_id)
+    write(run_dir, point(200), DONE)
+    with pytest.raises(TrackingError, match="deleted"):
+        tracker.ship(run_dir, row, alive=False)
+    assert tracker.answers()
+    assert tracker.ship(run_dir, row, alive=False)
+    assert [step for step, _ in curve(uri, runs_of(uri)[0])] == [100, 200]
+
+
+@pytest.mark.parametrize("number", [errno.ENOSYS, errno.ENOLCK])
+def test_a_file_system_without_locks_is_no_obstacle(uri, tmp_path, monkeypatch, number):
+    def flock(*arguments):
+        raise OSError(number, "no locks here")
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    assert prepare(uri, "s")
+
+
+def test_a_diverged_run_has_no_infinite_metric(uri, run_dir, row):
+    wild = {**point(200), "loss": math.inf, "train_loss": math.nan}
+    over = {"event": "end", "status": "diverged", "loss": None, "reason": "loss inf", "tokens": 200}
+    write(run_dir, start(), point(100), wild, over)
+    Tracker(uri, "s").ship(run_dir, row, alive=False)
+    (run,) = runs_of(uri)
+    assert run.data.metrics["diverged"] == 1
+    assert all(abs(value) < 1e300 for value in run.data.metrics.values())
+    assert curve(uri, run) == [(100, 5.9)]
+    assert run.data.tags["scaling.reason"] == "loss inf"
+    assert run.info.status == "FINISHED"
+
+
+def test_a_failed_run_says_why(uri, run_dir, row):
+    write(run_dir, start(), {"event": "end", "status": "failed", "reason": "OSError: x"})
+    Tracker(uri, "s").ship(run_dir, row, alive=False)
+    (run,) = runs_of(uri)
+    assert run.info.status == "FAILED"
+    assert run.data.tags["scaling.status"] == "failed"
+    assert run.data.tags["scaling.reason"] == "OSError: x"
+
+
+def test_a_run_begun_anew_replaces_the_old_one(uri, run_dir, row):
+    write(run_dir, start(), point(100), DONE)
+    Tracker(uri, "s").ship(run_dir, row, alive=False)
+    (old,) = runs_of(uri)
+    (run_dir / JOURNAL).unlink()
+    write(run_dir, start(at=3000.0), point(100))
+    Tracker(uri, "s").ship(run_dir, row, alive=True)
+    (new,) = runs_of(uri)
+    assert new.info.run_id != old.info.run_id
+    assert connect(uri).get_run(old.info.run_id).info.lifecycle_stage == "deleted"
+
+
+def test_the_same_run_elsewhere_is_left_alone(uri, tmp_path, row):
+    """Two people with one tracking store do the same sweep, each in a root of their own."""
+    for at, name in ((1000.0, "mine"), (2000.0, "theirs"), (1000.0, "mine")):
+        if not (tmp_path / name).exists():
+            write(tmp_path / name, start(at=at), point(100))
+        Tracker(uri, "s").ship(tmp_path / name, row, alive=True)
+    assert len(runs_of(uri)) == 2
+
+
+def test_thousands_of_points_arrive(uri, run_dir, row):
+    """More than the 1,000 metrics that one call takes."""
+    write(run_dir, start())
+    lines = "".join(json.dumps(point(step)) + "\n" for step in range(1, 701))
+    with (run_dir / JOURNAL).open("a") as file:
+        file.write(lines)
+    Tracker(uri, "s").ship(run_dir, row, alive=True)
+    (run,) = runs_of(uri)
+    assert [step for step, _ in curve(uri, run, "lr")] == list(range(1, 701))
+
+
+def test_prepare_makes_the_experiment_once_with_its_note(uri, tmp_path):
+    first = prepare(uri, "s", "### note")
+    assert prepare(uri, "s") == first
+    found = connect(uri).get_experiment(first)
+    assert found.tags["mlflow.note.content"] == "### note"
+    assert found.artifact_location == (tmp_path / "artifacts" / "s").as_uri()
+
+
+def test_a_deleted_experiment_is_not_written_to(uri):
+    connect(uri).delete_experiment(prepare(uri, "s"))
+    with pytest.raises(ValueError, match="'s' was deleted"):
+        prepare(uri, "s")
+
+
+def test_a_store_that_is_no_store_is_said_so(tmp_path):
+    (tmp_path / "mlflow.db").write_text("this is a poem, " * 100)
+    with pytest.raises(TrackingError, match=r"does not answer: .*file is not a database"):
+        prepare(f"sqlite:///{tmp_path / 'mlflow.db'}", "s")
+
+
+def test_a_report_is_one_run_however_often_it_is_made(uri, tmp_path):
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+    html = tmp_path / "report.html"
+    for text in ("<p>first</p>", "<p>second</p>"):
+        html.write_text(text)
+        tables = {"runs": pd.DataFrame({"N": [1, 2]})}
+        run_id = log_report(uri, "s", html, {"frontier": Figure()}, tables)
+    (run,) = runs_of(uri)
+    assert run.info.run_id == run_id
+    assert run.data.tags["scaling.kind"] == "report"
+    folder = tmp_path / "artifacts" / "s" / run_id / "artifacts"
+    assert (folder / "report.html").read_text() == "<p>second</p>"
+    assert (folder / "figures" / "frontier.png").read_bytes().startswith(b"\x89PNG")
+    assert (folder / "tables" / "runs.csv").read_text().split() == ["N", "1", "2"]
+
+
+@pytest.mark.slow
+def test_many_can_prepare_a_fresh_store_at_once(tmp_path):
+    uri = f"sqlite:///{tmp_path / 'new' / 'mlflow.db'}"
+    code = (
+        "import sys; from scaling.tracking.tracker import prepare; print(prepare(sys.argv[1], 's'))"
+    )
+    command = [sys.executable, "-W", "ignore", "-c", code, uri]
+    clients = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(4)]
+    answers = {client.communicate()[0].strip() for client in clients}
+    assert [client.returncode for client in clients] == [0] * 4
+    assert len(answers) == 1
+
+
+@pytest.fixture
+def server(tmp_path, monkeypatch):
+    """``server.start()`` starts a real tracking server on the loopback, ``stop()`` ends it."""
+    monkeypatch.setenv("MLFLOW_SERVER_ENABLE_JOB_EXECUTION", "false")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+
+    class Server:
+        uri = f"http://127.0.0.1:{port}"
+        process = None
+
+        def start(self):
+            command = [sys.executable, "-m", "mlflow", "server", "--workers", "1"]
+            command += ["--port", str(port), "--backend-store-uri", f"sqlite:///{tmp_path}/m.db"]
+            with (tmp_path / "server.log").open("wb") as log:
+                # a session of its own, so that the server ends together with its children
+                self.process = subprocess.Popen(
+                    command, cwd=tmp_path, stdout=log, stderr=log, start_new_session=True
+                )
+            until = time.monotonic() + 300
+            while time.monotonic() < until:
+                try:
+                    with urllib.request.urlopen(f"{self.uri}/health", timeout=5):
+                        return
+                except OSError:
+                    time.sleep(0.5)
+            raise AssertionError((tmp_path / "server.log").read_text())
+
+        def stop(self):
+            if self.process:
+                os.killpg(self.process.pid, signal.SIGTERM)
+                self.process.wait()
+
+    it = Server()
+    yield it
+    it.stop()
+
+
+@pytest.mark.slow
+def test_what_a_server_that_is_down_missed_is_shipped_later(server, run_dir, row, tmp_path):
+    write(run_dir, start(), point(100), point(200))
+    with pytest.raises(TrackingError, match=r"does not answer: Connection refused$"):
+        Tracker(server.uri, "s").ship(run_dir, row, alive=True)
+    server.start()
+    write(run_dir, DONE)
+    assert Tracker(server.uri, "s").ship(run_dir, row, alive=False) is True
+    assert Tracker(server.uri, "s").ship(run_dir, row, alive=False) is True
+    (run,) = runs_of(server.uri)
+    assert [step for step, _ in curve(server.uri, run)] == [100, 200]
+    assert run.info.status == "FINISHED"
+    html = tmp_path / "report.html"
+    html.write_text("<p>report</p>")
+    log_report(server.uri, "s", html, {})
+    assert len(runs_of(server.uri)) == 2

@@ -1,0 +1,143 @@
+"""The training loop: exact resumption, shared trunks, divergence, accounting."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import pytest
+
+from scaling.base import read_json
+from scaling.run.journal import JOURNAL, LATEST, STATE, end, points, read_journal
+from scaling.schedule import curve_steps
+from scaling.spec import RunSpec
+from scaling.training.loop import train
+
+
+def bits(run_dir):
+    """What must be the same bits: the curve and the final values, without times."""
+    events = read_journal(run_dir)
+    final = end(events)
+    kept = ("step", "loss", "loss_se", "train_loss", "bits_per_byte", "lr")
+    curve = [{k: p[k] for k in kept} for p in points(events)]
+    return curve, {k: final.get(k) for k in ("status", "loss", "loss_se", "tokens")}
+
+
+def stop_after(calls):
+    count = iter(range(10**9))
+    return lambda: next(count) + 1 >= calls
+
+
+def test_a_run_learns_and_reports_all_its_values(tiny, tmp_path):
+    spec = RunSpec.resolve(**tiny)
+    outcome = train(spec, tmp_path)
+    assert outcome.status == "done"
+    curve = points(read_journal(tmp_path))
+    assert outcome.loss < curve[0]["loss"] < math.log(256) + 0.6
+    assert curve[-1]["loss"] == outcome.loss
+    assert [p["step"] for p in curve[:-1]] == [128 * s for s in sorted(curve_steps(64))]
+    assert outcome.values["bits_per_byte"] == pytest.approx(outcome.loss / math.log(2))
+    assert outcome.values["flops_spent"] == spec.flops
+    assert json.loads((tmp_path / "spec.json").read_text()) == spec.to_dict()
+    assert read_json(tmp_path / STATE)["state"] == "done"
+    assert not (tmp_path / LATEST).exists()
+
+
+def test_a_finished_run_is_not_done_again(tiny, tmp_path):
+    spec = RunSpec.resolve(**tiny)
+    train(spec, tmp_path)
+    before = (tmp_path / JOURNAL).read_bytes()
+    assert train(spec, tmp_path).status == "done"
+    assert (tmp_path / JOURNAL).read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"dropout": 0.2}, {"schedule": "cosine", "optimizer": "sgd"}, {"parametrisation": "mup"}],
+)
+def test_stopping_and_resuming_gives_the_same_bits(tiny, tmp_path, options):
+    spec = RunSpec.resolve(**tiny, **options)
+    train(spec, tmp_path / "whole")
+    for calls in (7, 13, 1, 30):
+        assert train(spec, tmp_path / "parts", should_stop=stop_after(calls)).status == "stopped"
+    train(spec, tmp_path / "parts")
+    assert bits(tmp_path / "parts") == bits(tmp_path / "whole")
+    assert end(read_journal(tmp_path / "parts"))["flops_spent"] == spec.flops
+
+
+def test_a_corrupt_checkpoint_costs_time_but_no_bits(tiny, tmp_path, capsys):
+    spec = RunSpec.resolve(**tiny)
+    train(spec, tmp_path / "whole")
+    for _ in range(2):
+        train(spec, tmp_path / "parts", should_stop=stop_after(20))
+    (tmp_path / "parts" / LATEST).write_bytes(b"not a checkpoint")
+    train(spec, tmp_path / "parts")
+    assert "going back to its predecessor" in capsys.readouterr().err
+    assert bits(tmp_path / "parts") == bits(tmp_path / "whole")
+    # What was computed twice counts as spent twice.
+    assert end(read_journal(tmp_path / "parts"))["flops_spent"] > spec.flops
+
+
+def test_a_shared_trunk_gives_the_same_bits_and_spends_less(tiny, tmp_path):
+    short, long = (RunSpec.resolve(**{**tiny, "num_tokens": n * 128}) for n in (40, 80))
+    for spec in (short, long):
+        train(spec, tmp_path / "alone" / spec.run_id)
+        train(spec, tmp_path / "shared" / spec.run_id, trunk_dir=tmp_path / "trunk")
+        assert bits(tmp_path / "shared" / spec.run_id) == bits(tmp_path / "alone" / spec.run_id)
+    per_step = long.cost.flops_train * 128
+    assert end(read_journal(tmp_path / "shared" / long.run_id))["flops_spent"] == 48 * per_step
+    assert long.flops == 80 * per_step
+
+
+def test_a_damaged_trunk_is_passed_over(tiny, tmp_path):
+    short, long = (RunSpec.resolve(**{**tiny, "num_tokens": n * 128}) for n in (40, 80))
+    train(short, tmp_path / "short", trunk_dir=tmp_path / "trunk")
+    for path in (tmp_path / "trunk").iterdir():
+        path.write_bytes(b"broken")
+    train(long, tmp_path / "long", trunk_dir=tmp_path / "trunk")
+    train(long, tmp_path / "alone")
+    assert bits(tmp_path / "long") == bits(tmp_path / "alone")
+
+
+def test_divergence_ends_a_run_with_its_curve_kept(tiny, tmp_path):
+    spec = RunSpec.resolve(
+        **{**tiny, "lr": 300.0, "optimizer": "sgd", "grad_clip": 0.0, "schedule": "constant"}
+    )
+    outcome = train(spec, tmp_path)
+    assert outcome.status == "diverged"
+    assert outcome.loss is None
+    assert "training loss" in outcome.values["reason"]
+    assert train(spec, tmp_path).status == "diverged"
+
+
+def test_early_stopping_ends_after_the_patience(tiny, tmp_path):
+    spec = RunSpec.resolve(
+        **{**tiny, "lr": 1e-12, "num_tokens": 128 * 512, "early_stopping": 2, "weight_decay": 0.0}
+    )
+    assert spec.trunk_id is None
+    outcome = train(spec, tmp_path)
+    assert outcome.status == "done"
+    assert outcome.values["tokens"] < spec.train.num_tokens
+
+
+def test_other_data_under_the_same_name_are_refused_and_journalled(tiny, tmp_path):
+    from dataclasses import replace
+
+    spec = RunSpec.resolve(**tiny)
+    other = replace(spec, data=replace(spec.data, fingerprint="0" * 16))
+    with pytest.raises(ValueError, match="prepare the same data"):
+        train(other, tmp_path)
+    assert end(read_journal(tmp_path))["status"] == "failed"
+
+
+def test_a_checkpoint_of_another_run_is_refused(tiny, tmp_path):
+    train(RunSpec.resolve(**tiny), tmp_path, should_stop=stop_after(5))
+    with pytest.raises(ValueError, match="use another folder"):
+        train(RunSpec.resolve(**tiny, seed=1), tmp_path)
+
+
+def test_bfloat16_is_close_to_float32(tiny, tmp_path):
+    full = train(RunSpec.resolve(**tiny), tmp_path / "full")
+    half = train(RunSpec.resolve(**tiny, precision="bfloat16"), tmp_path / "half")
+    assert half.loss == pytest.approx(full.loss, rel=0.02)
+    assert half.loss != full.loss

@@ -1,0 +1,250 @@
+"""Hours, energy and CO2e against published accounts, shared trunks against counting steps."""
+
+from __future__ import annotations
+
+import json
+import math
+from itertools import product
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from scaling.base import Store, write_atomic
+from scaling.run.journal import Journal
+from scaling.schedule import cooldown_start
+from scaling.spec import RunSpec
+from sweeps.estimate.calibration import STEP_FLOPS, Throughput, calibrate, calibrated, measure
+from sweeps.estimate.estimate import estimate, makespan, spent_flops
+from sweeps.estimate.prices import Prices
+from sweeps.estimate.throughput import from_runs, throughput, work
+from sweeps.sweep import Sweep
+
+POUND = 0.45359237
+
+
+def spec_of(info, **options):
+    base = {"depth": 1, "width": 16, "context": 32, "num_tokens": 1e5, "lr": 0.01}
+    return RunSpec.resolve(info=info, **{**base, **options})
+
+
+@pytest.mark.parametrize(
+    ("watts", "hours", "kwh", "pounds"),
+    [  # Strubell et al. 2019, table 3: power, hours, kWh x PUE, CO2e
+        (1415.78, 12, 27, 26),
+        (1515.43, 84, 201, 192),
+        (517.66, 336, 275, 262),
+        (12_041.51, 79, 1507, 1438),
+        (1515.43, 274_120, 656_347, 626_155),
+    ],
+)
+def test_energy_of_published_models(info, watts, hours, kwh, pounds):
+    sweep = Sweep.of("x", [spec_of(info)])
+    rate = sweep.flops / (hours * 3600)
+    found = estimate(sweep, Prices(watts=watts, flops_per_second=rate))
+    assert found.hours == pytest.approx(hours)
+    # Their hours are rounded, so a published number is good to about 0.3 %.
+    assert found.kwh == pytest.approx(kwh, rel=3e-3, abs=0.5)
+    assert found.kg_co2e / POUND == pytest.approx(pounds, rel=3e-3, abs=0.5)
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    st.lists(
+        st.tuples(st.integers(1, 60), st.sampled_from([0.1, 0.2, 0.5])),
+        min_size=1,
+        max_size=6,
+        unique=True,
+    )
+)
+def test_shared_trunks_cost_each_step_once(info, lengths):
+    specs = [
+        spec_of(info, num_tokens=steps * 256, cooldown_fraction=fraction)
+        for steps, fraction in lengths
+    ]
+    sweep = Sweep.of("x", specs)
+    steps = set()
+    for entry in sweep:
+        start = cooldown_start(entry.spec.schedule, entry.spec.num_steps)
+        steps |= {("trunk", step) for step in range(start)}
+        steps |= {(entry.run_id, step) for step in range(start, entry.spec.num_steps)}
+    per_step = specs[0].cost.flops_train * 256
+    assert sum(spent_flops(sweep)) == len(steps) * per_step
+    assert all(0 <= own <= e.spec.flops for own, e in zip(spent_flops(sweep), sweep, strict=True))
+
+
+def test_without_a_trunk_nothing_is_shared(info):
+    specs = [
+        spec_of(info, schedule="cosine", num_tokens=tokens, seed=seed)
+        for tokens, seed in product((1e5, 2e5), (0, 1))
+    ]
+    sweep = Sweep.of("x", specs)
+    assert sum(spent_flops(sweep)) == sweep.flops
+    other_seeds = Sweep.of("x", [spec_of(info, seed=seed) for seed in range(3)])
+    assert sum(spent_flops(other_seeds)) == other_seeds.flops
+
+
+@given(st.lists(st.integers(1, 20), min_size=1, max_size=6), st.integers(1, 3))
+def test_makespan_against_every_assignment(seconds, workers):
+    best = min(
+        max(sum(s for s, w in zip(seconds, who, strict=True) if w == k) for k in range(workers))
+        for who in product(range(workers), repeat=len(seconds))
+    )
+    found = makespan(seconds, workers)
+    assert best - 1e-9 <= found <= best * (4 / 3 - 1 / (3 * workers)) + 1e-9
+
+
+@given(
+    st.dictionaries(st.floats(1e3, 1e9), st.floats(1e6, 1e15), min_size=1, max_size=5),
+    st.floats(1, 1e12),
+)
+def test_rates_are_interpolated_as_numpy_does(points, size):
+    rate = Throughput(tuple(sorted(points.items())), "cpu", "")
+    x, y = np.log([*zip(*rate.points, strict=True)])
+    assert math.log(rate.at(size)) == pytest.approx(np.interp(np.log(size), x, y), rel=1e-9)
+
+
+def test_workers_beyond_the_runs_cost_nothing():
+    assert makespan([3.0, 1.0], 10**9) == 3.0
+    assert makespan([], 10**9) == 0.0
+
+
+def test_workers_devices_and_price(info):
+    sweep = Sweep.of("x", [spec_of(info, seed=seed) for seed in range(4)])
+    second = Prices(flops_per_second=sweep.flops / 4, price_per_hour=3600.0, watts=1000, pue=1)
+    one = estimate(sweep, second)
+    two = estimate(sweep, second, workers=2)
+    cards = estimate(sweep, second, workers=2, rate=Throughput(((1, sweep.flops / 4),), "cuda", ""))
+    assert [e.hours * 3600 for e in (one, two, cards)] == pytest.approx([4, 2, 2])
+    assert [e.devices for e in (one, two, cards)] == [1, 1, 2]
+    assert [e.cost for e in (one, two, cards)] == pytest.approx([4, 2, 4])
+    assert [e.kwh * 3600 for e in (one, two, cards)] == pytest.approx([4, 2, 4])
+    assert one.worker_hours == pytest.approx(two.worker_hours)
+    assert two.longest_hours == pytest.approx(1 / 3600)
+
+
+def finished(store, spec, rate, device="cpu", time=1.0, **changes):
+    folder = store.run_dir(spec.run_id)
+    write_atomic(folder / "spec.json", json.dumps(spec.to_dict()))
+    journal = Journal(folder)
+    journal.append("start", device=device, time=time)
+    end = {"status": "done", "tokens": spec.train.num_tokens, "seconds": spec.flops / rate}
+    journal.append("end", **{**end, "time": time, **changes})
+    journal.close()
+
+
+def test_finished_runs_say_how_fast_things_go(info, home):
+    store = Store.at()
+    assert from_runs(store) == {}
+    small = [spec_of(info, seed=seed) for seed in range(3)]
+    for spec, rate in zip(small, (1e6, 2e6, 9e6), strict=True):
+        finished(store, spec, rate)
+    large = spec_of(info, width=64)
+    finished(store, large, 4e6)
+    finished(store, spec_of(info, seed=8), 1e6, seconds=0.01)  # all start-up
+    finished(store, spec_of(info, seed=9), 1e6, status="failed", seconds=None)
+    found = throughput(store, small)["transformer"]
+    assert found.points == (
+        (small[0].cost.flops_forward, pytest.approx(2e6)),
+        (large.cost.flops_forward, pytest.approx(4e6)),
+    )
+    assert found.source == f"4 finished transformer runs in {home}"
+
+
+def test_only_runs_on_the_newest_kind_of_device_count(info, home):
+    store = Store.at()
+    finished(store, spec_of(info), 1e6, time=1.0)
+    finished(store, spec_of(info, seed=1), 5e6, device="cuda:0", time=2.0)
+    (store.run_dir("unreadable")).mkdir()
+    found = from_runs(store)["transformer"]
+    assert found.device == "cuda"
+    assert found.points == ((spec_of(info).cost.flops_forward, pytest.approx(5e6)),)
+
+
+def image_spec(**options):
+    base = {"family": "lenet", "data": "digits", "num_tokens": 1e4, "batch_size": 32, "lr": 0.01}
+    return RunSpec.resolve(**{**base, **options})
+
+
+def test_evaluations_are_work_too(home):
+    # 10,000 examples in steps of 32: 313; a curve of 16, 23, 32, ... 256 is 9 points of 100, and
+    # at the end all 360 held-out images of digits are seen.
+    spec = image_spec(num_tokens=313 * 32, curve_tokens=100)
+    extra = spec.cost.flops_forward * (9 * 100 + 360)
+    assert work(spec, 360) == spec.flops + extra
+    found = estimate(Sweep.of("x", [spec]), Prices(flops_per_second=1e6))
+    assert found.flops_evaluation == extra
+    assert found.hours * 3600 == pytest.approx((spec.flops + extra) / 1e6)
+    # What was evaluated on the trunk before is not evaluated again: 256 is left.
+    later = work(spec, 360, first_step=200)
+    assert later == spec.cost.flops_forward * (3 * 113 * 32 + 100 + 360)
+
+
+def test_rates_of_past_runs_count_their_evaluations(home):
+    store, spec = Store.at(), image_spec()
+    finished(store, spec, 1.0, seconds=work(spec, 360) / 1e8)
+    assert throughput(store, [spec])["lenet"].points == (
+        (spec.cost.flops_forward, pytest.approx(1e8)),
+    )
+
+
+def test_a_calibration_is_made_once_and_kept(info, home, monkeypatch):
+    made = []
+
+    def calibration():
+        made.append(1)
+        return Throughput(((1e4, 1e9), (1e9, 1e10)), "cpu", "a calibration")
+
+    monkeypatch.setattr("sweeps.estimate.calibration.calibrate", calibration)
+    specs = [spec_of(info)]
+    first, second = throughput(Store.at(), specs), throughput(Store.at(), specs)
+    assert first == second
+    assert len(made) == 1
+    kept = json.loads((home / "throughput.json").read_text())
+    kept["general"]["time"] -= 40 * 86400
+    (home / "throughput.json").write_text(json.dumps(kept))
+    throughput(Store.at(), specs)
+    assert len(made) == 2
+    (home / "throughput.json").write_text('{"time": 1e12}')
+    assert throughput(Store.at(), specs) == first
+
+
+def test_a_family_is_measured_on_a_few_models_from_smallest_to_largest_once(home, monkeypatch):
+    timed = []
+
+    def fake(spec):
+        timed.append(spec.model.widths)
+        return 1e9 * len(timed)
+
+    monkeypatch.setattr("sweeps.estimate.calibration.measure", fake)
+    specs = [image_spec(widths=[w, 2 * w]) for w in (4, 2, 8, 6, 5, 3, 7)]
+    found = calibrated(Store.at(), specs)
+    assert timed == [(2, 4), (4, 8), (6, 12), (8, 16)]
+    assert [rate for _, rate in found.points] == [1e9, 2e9, 3e9, 4e9]
+    assert calibrated(Store.at(), specs) == found
+    assert len(timed) == 4
+    # A model whose step would take long is not tried.
+    monkeypatch.setitem(STEP_FLOPS, "cpu", 2.5 * specs[3].cost.flops_train)
+    assert len(calibrated(Store.at(), [specs[3], specs[2]]).points) == 1
+
+
+def test_what_cannot_be_timed_quickly_is_taken_as_a_transformer(home, monkeypatch):
+    general = Throughput(((1e4, 1e9),), "cpu", "a calibration")
+    monkeypatch.setattr("sweeps.estimate.calibration.calibrate", lambda: general)
+    monkeypatch.setitem(STEP_FLOPS, "cpu", 1.0)
+    assert calibrated(Store.at(), [image_spec()]) == general
+
+
+def test_a_calibration_leaves_torch_as_it_was():
+    import torch
+
+    threads, state = torch.get_num_threads(), torch.random.get_rng_state()
+    found, rate = calibrate(seconds=0.05), measure(image_spec(), seconds=0.05)
+    assert torch.get_num_threads() == threads
+    assert torch.equal(torch.random.get_rng_state(), state)
+    sizes = [size for size, _ in found.points]
+    assert sizes == sorted(sizes)
+    # Between a tenth of a GFLOP/s and a thousand TFLOP/s, wherever this runs.
+    assert all(1e8 < rate < 1e15 for _, rate in found.points)
+    assert 1e7 < rate < 1e15

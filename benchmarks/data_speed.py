@@ -32,7 +32,7 @@ from torch.nn import functional as F
 from scaling.data.batches.examples import ExampleData, open_examples
 from scaling.data.images.labelled import source_of
 from scaling.data.images.pictures import decode
-from scaling.data.images.prepare_labelled import prepare_labelled
+from scaling.data.images.prepare import prepare_labelled
 from scaling.data.info import DataInfo
 from scaling.families import get_family
 from scaling.families.base import with_preset

@@ -1,7 +1,7 @@
 from .derive import RULES as RULES
 from .design import Design as Design
 from .design import read_design as read_design
-from .expand import expand as expand
+from .expansion import expand as expand
 from .kinds import GENERATORS as GENERATORS
 from .load import load_sweep as load_sweep
 from .resources import SHORTEST_MINUTES as SHORTEST_MINUTES

@@ -9,7 +9,7 @@ from typing import Any
 from scaling.base import Store
 from sweeps.design import read_design
 from sweeps.estimate import Prices
-from sweeps.expand import Expansion, expand
+from sweeps.expansion import Expansion, expand
 from sweeps.sweep import Sweep
 
 YAML = (".yaml", ".yml")

@@ -106,7 +106,7 @@ class Sweep:
         """
         from sweeps.design import design
         from sweeps.document import Document
-        from sweeps.expand import expand
+        from sweeps.expansion import expand
 
         return expand(design(Document(value, info=info)), info=info).sweep
 

@@ -8,13 +8,15 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from scaling.base import note_once, read_json
-from scaling.data.batches import ExampleData, TokenData, open_examples, open_tokens
 from scaling.data.folder import data_home
 from scaling.data.info import META, DataInfo, read_info
 from scaling.data.text import Package, unpacked
+
+if TYPE_CHECKING:
+    from scaling.data.batches import ExampleData, TokenData
 
 
 @dataclass(frozen=True)
@@ -145,6 +147,8 @@ def describe_data(name: str, data_dir: str | os.PathLike[str] | None = None) -> 
 
 def open_data(name: str, data_dir: str | os.PathLike[str] | None = None) -> TokenData | ExampleData:
     """Data set ``name``, ready for batches."""
+    from scaling.data.batches import open_examples, open_tokens  # they load numpy
+
     base, _, options = name.partition(":")
     known = DATASETS.get(base)
     if known is not None and known.generated:

@@ -9,7 +9,7 @@ import pytest
 from scaling.data.info import DataInfo
 from sweeps.design import design
 from sweeps.document import parse_document
-from sweeps.expand import expand
+from sweeps.expansion import expand
 
 INFO = DataInfo(
     name="corpus",

@@ -6,14 +6,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tests.sweeps.test_compound import IMAGES
 
 from sweeps.design import design, read_design
 from sweeps.document import read_document
-from sweeps.expand import expand
+from sweeps.expansion import expand
 from sweeps.kinds.registry import GENERATORS
 from sweeps.load import load_sweep
 from sweeps.warnings import design_warnings
+from tests.sweeps.kinds.test_compound import IMAGES
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = sorted((ROOT / "examples").glob("*.yaml"))

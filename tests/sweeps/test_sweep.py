@@ -168,7 +168,6 @@ def test_found_by_path_folder_and_name(tiny, home, tmp_path):
 
 
 def test_data_are_looked_up_by_name(monkeypatch):
-    import scaling.data
 
     asked = []
 
@@ -177,7 +176,7 @@ def test_data_are_looked_up_by_name(monkeypatch):
         return mine
 
     mine = DataInfo("mine", "f" * 16, "token", 10**6, 10**5, vocab_size=256)
-    monkeypatch.setattr(scaling.data, "describe_data", describe)
+    monkeypatch.setattr("sweeps.expansion.describe_data", describe)
     content = {
         "name": "x",
         "data": "mine",

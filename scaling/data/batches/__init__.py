@@ -2,23 +2,6 @@
 
 from __future__ import annotations
 
-from scaling.data.batches.examples import (
-    ARRAYS,
-    ExampleData,
-    describe_examples,
-    open_examples,
-    prepare_examples,
-)
-from scaling.data.batches.tokens import HELDOUT, TRAIN, TokenData, open_tokens
+import lazy_loader
 
-__all__ = [
-    "ARRAYS",
-    "HELDOUT",
-    "TRAIN",
-    "ExampleData",
-    "TokenData",
-    "describe_examples",
-    "open_examples",
-    "open_tokens",
-    "prepare_examples",
-]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from scaling.data.images.labelled import source_of
-from scaling.data.images.prepare_labelled import prepare_labelled
+import lazy_loader
 
-__all__ = ["prepare_labelled", "source_of"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -2,25 +2,6 @@
 
 from __future__ import annotations
 
-from scaling.data.text.packages import Package, unpacked
-from scaling.data.text.prepare import prepare_tokens
-from scaling.data.text.sources import (
-    JsonLines,
-    ParquetColumn,
-    Source,
-    TextFiles,
-    TokenShards,
-    open_parquet,
-)
+import lazy_loader
 
-__all__ = [
-    "JsonLines",
-    "Package",
-    "ParquetColumn",
-    "Source",
-    "TextFiles",
-    "TokenShards",
-    "open_parquet",
-    "prepare_tokens",
-    "unpacked",
-]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from tests.cluster.test_site import SINFO
 
 from cluster.launch import slurm as remote
 from cluster.launch.arrays import JobClass
@@ -14,6 +13,7 @@ from scaling.base import Store
 from scaling.base.errors import WorkError
 from scaling.cli import main
 from sweeps.resources import Resources
+from tests.cluster.slurm.test_site import SINFO
 
 LIMIT = "AssocMaxSubmitJobLimit: Job violates accounting/QOS policy"
 

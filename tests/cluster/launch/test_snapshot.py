@@ -19,7 +19,7 @@ def test_a_job_imports_the_snapshot_and_not_the_installed_code(tmp_path):
     environment = {"PYTHONPATH": str(first), "PYTHONSAFEPATH": "1"}
     command = [sys.executable, "-c", code]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == str(first / "cluster" / "job.py")
+    assert done.stdout.strip() == str(first / "cluster" / "work" / "worker.py")
 
 
 def test_other_code_is_another_snapshot(tmp_path, monkeypatch):

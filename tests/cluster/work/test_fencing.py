@@ -10,7 +10,6 @@ import time
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.scaling.test_training import bits
 
 from cluster.work import lease as leases
 from cluster.work.lease import claim
@@ -30,6 +29,7 @@ from scaling.run.journal import (
 from scaling.spec import RunSpec
 from scaling.training.loop import train
 from tests.scaling.processes import exit_status, in_child
+from tests.scaling.training.test_loop import bits
 
 
 def content(folder):

@@ -25,7 +25,7 @@ def run_python(code, *args):
 DIE_WITH_A_LEASE = """
 import os, sys
 from pathlib import Path
-from cluster.lease import claim
+from cluster.work.lease import claim
 assert claim(Path(sys.argv[1]), "work")
 os._exit(9)
 """
@@ -33,7 +33,7 @@ os._exit(9)
 COUNT_UNDER_A_LEASE = """
 import sys, time
 from pathlib import Path
-from cluster.lease import claim
+from cluster.work.lease import claim
 folder, counter = Path(sys.argv[1]), Path(sys.argv[2])
 for _ in range(int(sys.argv[3])):
     while (lease := claim(folder)) is None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import pytest
-from tests.cluster.test_launch import results
 
 from cluster import submit
 from cluster.work import trunks as module
 from cluster.work.lease import claim
 from scaling.base import Store
 from sweeps.sweep import Sweep
+from tests.cluster.launch.test_submit import results
 
 pytestmark = pytest.mark.usefixtures("store_ready")
 

@@ -10,7 +10,6 @@ import sys
 import time
 
 import pytest
-from tests.cluster.test_launch import results
 
 from cluster import submit, sweep_status
 from cluster.work.lease import claim
@@ -18,6 +17,7 @@ from cluster.work.submission import Queue
 from cluster.work.worker import Shift, _fits, run_queue, stop_on_signals
 from scaling.base import Store, read_json
 from sweeps.resources import Resources
+from tests.cluster.launch.test_submit import results
 
 pytestmark = pytest.mark.usefixtures("store_ready")
 
@@ -71,7 +71,7 @@ def test_a_run_that_keeps_killing_its_workers_is_given_up(make_sweep, home, prog
     die = """
 import os, sys
 from pathlib import Path
-from cluster.lease import claim
+from cluster.work.lease import claim
 assert claim(Path(sys.argv[1]), sys.argv[2])
 os._exit(9)
 """

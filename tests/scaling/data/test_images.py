@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import scaling.data.images.prepare_labelled as preparing
+import scaling.data.images.prepare as preparing
 from scaling.data import fetch_data, open_data
 from scaling.data.images.arrays import IDX_TYPES, read_idx
 from scaling.data.images.image_folder import ImageFolder

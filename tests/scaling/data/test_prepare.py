@@ -221,8 +221,8 @@ def test_bpe_data_say_bytes_per_token_and_what_is_not_utf8(tmp_path, capsys):
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-import scaling.data.prepare as prepare
-from scaling.data.sources import JsonLines
+import scaling.data.text.prepare as prepare
+from scaling.data.text.sources import JsonLines
 folder, after, tokenizer = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
 prepare.PART = prepare.BATCH = 4096
 real, calls = os.fsync, 0

@@ -9,7 +9,6 @@ import time
 import numpy as np
 import pytest
 import torch
-from tests.scaling.test_data_resume import AUGMENTED, TINY
 
 import scaling.training.task
 from scaling.data import open_data
@@ -19,6 +18,7 @@ from scaling.spec import RunSpec
 from scaling.training.ahead import Ahead
 from scaling.training.loader import Loader
 from scaling.training.loop import train
+from tests.scaling.data.test_resume import AUGMENTED, TINY
 
 CPU = torch.device("cpu")
 WHOLE = slice(None)

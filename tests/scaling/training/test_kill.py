@@ -7,12 +7,11 @@ import random
 import signal
 import time
 
-from tests.scaling.test_training import bits
-
 from scaling.run.journal import end, points, read_journal
 from scaling.spec import RunSpec
 from scaling.training.loop import train
 from tests.scaling.processes import in_child
+from tests.scaling.training.test_loop import bits
 
 KILLS = 24
 

@@ -13,7 +13,6 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.scaling.test_training import stop_after
 from torch import nn
 
 from scaling.base.errors import WorkerLostError
@@ -24,6 +23,7 @@ from scaling.training.loop import train
 from scaling.training.spread import Spread, _seed_of
 from scaling.training.team import TALK_SECONDS, Place, Team
 from tests.scaling.processes import exit_status, run_team, start_team
+from tests.scaling.training.test_loop import stop_after
 
 pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded")
 

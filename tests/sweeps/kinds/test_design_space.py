@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from scipy import stats
-from tests.sweeps.test_compound import IMAGES
 
 from scaling.families import get_family
 from scaling.families.base import cached_cost
@@ -14,6 +13,7 @@ from sweeps.kinds.base_model import BaseModel
 from sweeps.kinds.screen import SLACK, rough_counts, stages
 from sweeps.kinds.spaces import SPACES, Parameter
 from sweeps.sweep import Sweep
+from tests.sweeps.kinds.test_compound import IMAGES
 
 FIXED = {"num_examples": 1280, "batch_size": 64, "lr": 0.001}
 

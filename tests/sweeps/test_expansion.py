@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from sweeps.design import design
 from sweeps.document import Document, parse_document
-from sweeps.expand import expand
+from sweeps.expansion import expand
 from sweeps.sweep import Sweep
 
 GRID = """

@@ -1,0 +1,9 @@
+from .examples import ARRAYS as ARRAYS
+from .examples import ExampleData as ExampleData
+from .examples import describe_examples as describe_examples
+from .examples import open_examples as open_examples
+from .examples import prepare_examples as prepare_examples
+from .tokens import HELDOUT as HELDOUT
+from .tokens import TRAIN as TRAIN
+from .tokens import TokenData as TokenData
+from .tokens import open_tokens as open_tokens

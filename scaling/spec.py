@@ -11,7 +11,17 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
-from scaling.base import OPTIMIZERS, SCHEDULES, Cost, convert, digest, hashed, refuse_unknown, typed
+from scaling.base import (
+    OPTIMIZERS,
+    SCHEDULES,
+    Cost,
+    OptionError,
+    convert,
+    digest,
+    hashed,
+    refuse_unknown,
+    typed,
+)
 from scaling.data import describe_data
 from scaling.families import cached_cost, get_family, option_names, refuse_both, with_preset
 
@@ -153,9 +163,11 @@ def _check_context(spec: RunSpec, info: Any) -> None:
     context = get_family(spec.family).units_per_item(spec.model)
     for size, what in ((info.train_size, "to train on"), (info.heldout_size, "held out")):
         if size <= context:
-            raise ValueError(
+            raise OptionError(
                 f"context {context} needs {context + 1} tokens; {info.name} has {size} {what}: "
-                "choose a shorter context or more data"
+                "choose a shorter context or more data",
+                "context",
+                "data",
             )
 
 
@@ -221,7 +233,9 @@ class RunSpec:
             raise ValueError(f"the model is given, so {preset or ', '.join(given)} has no effect")
         vocab_size = getattr(model, "vocab_size", None)
         if vocab_size is not None and vocab_size < info.vocab_size:
-            raise ValueError(f"vocab_size {vocab_size} is below the data's {info.vocab_size}")
+            raise OptionError(
+                f"vocab_size {vocab_size} is below the data's {info.vocab_size}", "vocab_size"
+            )
 
         chosen: dict[str, dict[str, Any]] = {part: {} for part in PARTS}
         for name, value in options.items():
@@ -230,40 +244,64 @@ class RunSpec:
         chosen["data"] = {"data": info.name, "fingerprint": info.fingerprint}
         if per_param is not None:
             if "num_tokens" in options:
-                raise ValueError("tokens_per_param sets num_tokens: give either, not both")
+                raise OptionError(
+                    "tokens_per_param sets num_tokens: give either, not both",
+                    "tokens_per_param",
+                    "num_tokens",
+                )
             per_param = convert("float", "tokens_per_param", per_param)
             chosen["train"]["num_tokens"] = per_param * cached_cost(family, model).num_params
         if "num_tokens" not in chosen["train"]:
-            raise ValueError("no data size: give num_tokens or tokens_per_param")
+            raise OptionError(
+                "no data size: give num_tokens or tokens_per_param",
+                "num_tokens",
+                "tokens_per_param",
+            )
         if "lr" not in chosen["optim"]:
-            raise ValueError("no learning rate: give lr, or a rule under derive")
+            raise OptionError("no learning rate: give lr, or a rule under derive", "lr")
         batch_size = convert("int", "batch_size", options.get("batch_size", TrainSpec.batch_size))
         if batch_size < 1:
-            raise ValueError(f"batch_size {batch_size} is not in [1, inf]")
+            raise OptionError(f"batch_size {batch_size} is not in [1, inf]", "batch_size")
         step = batch_size * family.units_per_item(model)
         asked = convert("float", "num_tokens", chosen["train"]["num_tokens"])
         if asked < 1:
-            raise ValueError(f"num_tokens {asked:g} is not in [1, inf]")
+            raise OptionError(f"num_tokens {asked:g} is not in [1, inf]", "num_tokens")
         num_tokens = max(1, round(asked / step)) * step
         chosen["train"]["num_tokens"] = num_tokens
         if warmup_fraction is not None:
             warmup_fraction = convert("float", "warmup_fraction", warmup_fraction)
             if "warmup_tokens" in chosen["schedule"]:
-                raise ValueError("warmup_fraction sets warmup_tokens: give either, not both")
+                raise OptionError(
+                    "warmup_fraction sets warmup_tokens: give either, not both",
+                    "warmup_fraction",
+                    "warmup_tokens",
+                )
             if not 0 <= warmup_fraction <= 1:
-                raise ValueError(f"warmup_fraction {warmup_fraction} is not in [0, 1]")
+                raise OptionError(
+                    f"warmup_fraction {warmup_fraction} is not in [0, 1]", "warmup_fraction"
+                )
             chosen["schedule"]["warmup_tokens"] = round(warmup_fraction * num_tokens)
         parts: dict[str, Any] = {part: typed(kind, chosen[part]) for part, kind in PARTS.items()}
         spec = cls(family=family.name, model=model, seed=seed, **parts)
         spec.check()
         train = spec.train
         if train.augmented and len(info.input_shape) != 3:
-            raise ValueError(
+            raise OptionError(
                 "crop_padding, crop_scale, flip, colour_jitter and mixup are for images; "
-                f"data set {info.name!r} has none: leave them out, or choose another"
+                f"data set {info.name!r} has none: leave them out, or choose another",
+                "crop_padding",
+                "crop_scale",
+                "flip",
+                "colour_jitter",
+                "mixup",
+                "data",
             )
         if train.standardise and info.unit == "token":
-            raise ValueError(f"standardise is for examples; data set {info.name!r} has tokens")
+            raise OptionError(
+                f"standardise is for examples; data set {info.name!r} has tokens",
+                "standardise",
+                "data",
+            )
         _check_context(spec, info)
         return spec
 
@@ -297,7 +335,7 @@ class RunSpec:
             ("final_tokens", t.final_tokens, 0, math.inf),
         ):
             if not low <= value <= high:
-                raise ValueError(f"{name} {value} is not in [{low}, {high}]")
+                raise OptionError(f"{name} {value} is not in [{low}, {high}]", name)
         if o.optimizer not in OPTIMIZERS:
             refuse_unknown(o.optimizer, OPTIMIZERS, "optimizer")
         if s.schedule not in SCHEDULES:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from scaling.base import convert, refuse_unknown
+from scaling.base import OptionError, convert, refuse_unknown
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Facts:
             If it is not set, or no number.
         """
         if name not in self.options:
-            raise ValueError(f"needs {name}, which the run does not set")
+            raise OptionError(f"needs {name}, which the run does not set", name)
         number: float = convert("float", name, self.options[name])
         return number
 
@@ -229,5 +229,5 @@ def find_rule(name: str, target: str, where: str = "") -> Rule:
         return rule
     gives = [gives for known, gives in RULES if known == name]
     if gives:
-        raise ValueError(f"{where}rule {name!r} gives {', '.join(gives)}, not {target}")
+        raise OptionError(f"{where}rule {name!r} gives {', '.join(gives)}, not {target}", name)
     return refuse_unknown(name, {known for known, _ in RULES}, "rule", where)

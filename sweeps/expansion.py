@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from scaling import DEFAULT_DATA, RunSpec
-from scaling.base import Cost, convert, tokens_for_flops
+from scaling.base import Cost, OptionError, convert, tokens_for_flops
 from scaling.data import describe_data
 from scaling.families import (
     ModelConfig,
@@ -84,7 +84,8 @@ def expand(design: Design, *, info: Any = None) -> Expansion:
         except FileNotFoundError as error:
             design.document.refuse(("data",), str(error))
         except ValueError as error:
-            where = _blame(design, str(error)) or (design.shape, i)
+            blamed = error.options if isinstance(error, OptionError) else ()
+            where = _blame(design, blamed) or (design.shape, i)
             design.document.refuse(where, f"run {_describe(point)}: {error}")
         broken = sieve.first_broken(spec, len(seeds))
         if broken and design.refuse:
@@ -122,11 +123,10 @@ def expand(design: Design, *, info: Any = None) -> Expansion:
     )
 
 
-def _blame(design: Design, message: str) -> Where:
-    """The place of the fixed or derived option that an error speaks of; empty if of none."""
-    words = message.replace(":", " ").split()
-    fixed: list[Where] = [("fixed", key) for key in design.fixed if key in words]
-    derived: list[Where] = [("derive", d.target) for d in design.derive if d.target in words]
+def _blame(design: Design, options: Collection[str]) -> Where:
+    """The place of the fixed or derived one of ``options``; empty if there is none."""
+    fixed: list[Where] = [("fixed", key) for key in design.fixed if key in options]
+    derived: list[Where] = [("derive", d.target) for d in design.derive if d.target in options]
     return (*fixed, *derived, ())[0]
 
 
@@ -227,7 +227,7 @@ def _data_size(options: Mapping[str, Any], cost: Cost) -> tuple[float, float | N
     """D from whichever option sets it, and the budget C if that is the one."""
     given = [key for key in DATA_SIZES if key in options]
     if len(given) != 1:
-        raise ValueError(f"one of {', '.join(DATA_SIZES)} sets the data size, not {given}")
+        raise OptionError(f"one of {', '.join(DATA_SIZES)} sets the data size, not {given}", "data")
     value = convert("float", given[0], options[given[0]])
     if given[0] == "flops":
         return tokens_for_flops(cost, value), value

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from scaling.base.cost import Cost, Unit, nearest_size, tokens_for_flops, training_memory
 from scaling.base.energy import KG_CO2E_PER_KWH, PUE, WATTS
-from scaling.base.errors import NoAnswerError, WorkerLostError, WorkError, is_full
+from scaling.base.errors import NoAnswerError, OptionError, WorkerLostError, WorkError, is_full
 from scaling.base.files import read_json, write_atomic
 from scaling.base.identity import digest, hashed
 from scaling.base.names import refuse_unknown
@@ -31,6 +31,7 @@ __all__ = [
     "WATTS",
     "Cost",
     "NoAnswerError",
+    "OptionError",
     "Store",
     "Unit",
     "WorkError",

@@ -10,6 +10,17 @@ from __future__ import annotations
 import errno
 
 
+class OptionError(ValueError):
+    """An option of a run, or several together, has a value that it cannot have.
+
+    ``options`` are their names, for whoever wants to point at the place where one was given.
+    """
+
+    def __init__(self, message: str, *options: str) -> None:
+        super().__init__(message)
+        self.options = options
+
+
 class WorkError(RuntimeError):
     """Work that was asked for properly could not be done; the message says what remedies it."""
 

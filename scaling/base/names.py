@@ -6,10 +6,18 @@ import difflib
 from collections.abc import Iterable
 from typing import NoReturn
 
+from scaling.base.errors import OptionError
 
-def refuse_unknown(name: str, valid: Iterable[str], what: str, where: str = "") -> NoReturn:
-    """Raise ``ValueError``: unknown ``what`` ``name``, the nearest valid name, and all of them."""
+
+def refuse_unknown(
+    name: str, valid: Iterable[str], what: str, where: str = "", option: str = ""
+) -> NoReturn:
+    """Raise ``OptionError``: unknown ``what`` ``name``, the nearest valid name, and all of them.
+
+    ``option`` is the option that holds the name, where it is not called ``what``.
+    """
     names = sorted(valid)
     near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
     guess = f"did you mean {near[0]!r}? " if near else ""
-    raise ValueError(f"{where}unknown {what} {name!r}: {guess}valid: {', '.join(names)}")
+    message = f"{where}unknown {what} {name!r}: {guess}valid: {', '.join(names)}"
+    raise OptionError(message, option or what)

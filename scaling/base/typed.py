@@ -12,6 +12,8 @@ from dataclasses import fields
 from functools import cache
 from typing import Any, TypeVar, cast
 
+from scaling.base.errors import OptionError
+
 T = TypeVar("T")
 _EXACT = {"int": int, "bool": bool, "str": str}
 LARGEST_NUMBER = sys.float_info.max
@@ -44,7 +46,7 @@ def convert(declared: str, name: str, value: Any) -> Any:
     if declared == "int":
         number = _number(name, value)
         if number != int(number):
-            raise ValueError(f"{name} {value} is not a whole number")
+            raise OptionError(f"{name} {value} is not a whole number", name)
         return int(number)
     if declared == "float":
         return float(_number(name, value))
@@ -53,10 +55,10 @@ def convert(declared: str, name: str, value: Any) -> Any:
             return True
         if value in (False, "false", "False"):
             return False
-        raise ValueError(f"{name} {value!r} is neither true nor false")
+        raise OptionError(f"{name} {value!r} is neither true nor false", name)
     if declared == "str":
         if not isinstance(value, str):
-            raise ValueError(f"{name} {value!r} is not a name")
+            raise OptionError(f"{name} {value!r} is not a name", name)
         return value
     return value
 
@@ -66,11 +68,11 @@ def _number(name: str, value: Any) -> float | int:
         try:
             value = float(value)
         except ValueError:
-            raise ValueError(f"{name} {value!r} is not a number") from None
+            raise OptionError(f"{name} {value!r} is not a number", name) from None
     if isinstance(value, bool) or not isinstance(value, int | float):
         if hasattr(value, "item"):
             return _number(name, value.item())
-        raise ValueError(f"{name} {value!r} is not a number")
+        raise OptionError(f"{name} {value!r} is not a number", name)
     return finite_number(name, value)
 
 
@@ -84,6 +86,6 @@ def finite_number(name: str, value: T) -> T:
     """
     if not -LARGEST_NUMBER <= cast(Any, value) <= LARGEST_NUMBER:
         if isinstance(value, float):
-            raise ValueError(f"{name} {value} is not finite")
-        raise ValueError(f"{name} is too large: the limit is {LARGEST_NUMBER:.2g}")
+            raise OptionError(f"{name} {value} is not finite", name)
+        raise OptionError(f"{name} is too large: the limit is {LARGEST_NUMBER:.2g}", name)
     return value

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, fields
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
-from scaling.base import Cost, Unit, refuse_unknown
+from scaling.base import Cost, OptionError, Unit, refuse_unknown
 
 if TYPE_CHECKING:
     from torch import nn
@@ -95,7 +95,9 @@ def refuse_both(pairs: Iterable[tuple[str, str]], options: Options) -> None:
     """Refuse options of which a pair sets one thing twice."""
     for first, second in pairs:
         if first in options and second in options:
-            raise ValueError(f"{first} leaves {second} without effect: give either, not both")
+            raise OptionError(
+                f"{first} leaves {second} without effect: give either, not both", first, second
+            )
 
 
 def with_preset(family: Family, name: str) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from scaling.base import Cost, Unit, convert, nearest_size, typed
+from scaling.base import Cost, OptionError, Unit, convert, nearest_size, typed
 from scaling.families.base import DEEPEST, ModelConfig, Options, check_options
 
 if TYPE_CHECKING:
@@ -79,27 +79,32 @@ class TransformerConfig(ModelConfig):
     def __post_init__(self) -> None:
         for name in ("depth", "width", "heads", "mlp_width", "vocab_size", "context", "base_width"):
             if getattr(self, name) < 1:
-                raise ValueError(f"{name} {getattr(self, name)} is below 1")
+                raise OptionError(f"{name} {getattr(self, name)} is below 1", name)
         if self.width % self.heads:
-            raise ValueError(
+            raise OptionError(
                 f"width {self.width} is no multiple of heads {self.heads}: "
-                f"take {max(1, self.width // self.heads) * self.heads} or other heads"
+                f"take {max(1, self.width // self.heads) * self.heads} or other heads",
+                "width",
+                "heads",
             )
         if self.width // self.heads % 2:
-            raise ValueError(
+            raise OptionError(
                 f"head width {self.width // self.heads} (width {self.width} / heads "
-                f"{self.heads}) is odd; rotary positions need pairs: change width or heads"
+                f"{self.heads}) is odd; rotary positions need pairs: change width or heads",
+                "width",
+                "heads",
+                "positions",
             )
         _one_of("mlp", self.mlp, ("gelu", "swiglu"))
         _one_of("norm", self.norm, ("rmsnorm", "layernorm"))
         _one_of("parametrisation", self.parametrisation, ("standard", "mup"))
         if not 0 <= self.dropout < 1:
-            raise ValueError(f"dropout {self.dropout} is not in [0, 1)")
+            raise OptionError(f"dropout {self.dropout} is not in [0, 1)", "dropout")
 
 
 def _one_of(name: str, value: str, valid: tuple[str, ...]) -> None:
     if value not in valid:
-        raise ValueError(f"{name} {value!r} is none of {', '.join(valid)}")
+        raise OptionError(f"{name} {value!r} is none of {', '.join(valid)}", name)
 
 
 def default_heads(width: int, head_dim: int = 32) -> int:
@@ -112,7 +117,7 @@ def default_heads(width: int, head_dim: int = 32) -> int:
 def _check_limits(options: Options) -> None:
     for name, (low, high) in LIMITS.items():
         if name in options and not low <= convert("float", name, options[name]) <= high:
-            raise ValueError(f"{name} {options[name]} is not in [{low:g}, {high:g}]")
+            raise OptionError(f"{name} {options[name]} is not in [{low:g}, {high:g}]", name)
 
 
 class Transformer:
@@ -175,11 +180,21 @@ class Transformer:
 
         if target is not None:
             if "depth" in chosen or "width" in chosen:
-                raise ValueError("num_params sets depth and width: give either, not both")
+                raise OptionError(
+                    "num_params sets depth and width: give either, not both",
+                    "num_params",
+                    "depth",
+                    "width",
+                )
             step = WIDTH_MULTIPLE if "heads" in chosen else head_dim
             return self._nearest(convert("float", "num_params", target), aspect, step, shape)
         if "depth" not in chosen:
-            raise ValueError("no size: give depth, depth and width, or num_params")
+            raise OptionError(
+                "no size: give depth, depth and width, or num_params",
+                "depth",
+                "width",
+                "num_params",
+            )
         depth = convert("int", "depth", chosen["depth"])
         rounded = WIDTH_MULTIPLE * max(1, round(aspect * depth / WIDTH_MULTIPLE))
         width = convert("int", "width", chosen.get("width", rounded))
@@ -220,9 +235,11 @@ class Transformer:
             best = min((at(depth, step) for depth in depths), key=price)
         count = self.cost(best).num_params
         if not 0.5 <= count / target <= 2:
-            raise ValueError(
+            raise OptionError(
                 f"num_params {target:.4g} is out of reach: the nearest model has {count} "
-                f"(vocabulary {best.vocab_size}, width in steps of {WIDTH_MULTIPLE})"
+                f"(vocabulary {best.vocab_size}, width in steps of {WIDTH_MULTIPLE})",
+                "num_params",
+                "width",
             )
         return best
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
-from scaling.base import convert, note_once
+from scaling.base import OptionError, convert, note_once
 from scaling.families.base import Options
 from scaling.families.vision.family import (
     SMALL,
@@ -49,14 +49,17 @@ class AnyNetConfig(ResidualConfig):
         object.__setattr__(self, "bottleneck_ratios", ratios)
         same_length(self, PER_STAGE)
         if any(b <= 0 or (b < 1 and abs(1 / b - round(1 / b)) > 1e-9) for b in ratios):
-            raise ValueError(
-                f"bottleneck_ratios {list(ratios)}: take numbers of at least 1, or 1/2, 1/3, ..."
+            raise OptionError(
+                f"bottleneck_ratios {list(ratios)}: take numbers of at least 1, or 1/2, 1/3, ...",
+                "bottleneck_ratios",
             )
         fixed = compatible(self.widths, self.bottleneck_ratios, self.group_widths)
         if fixed != (self.widths, self.group_widths):
-            raise ValueError(
+            raise OptionError(
                 f"group_widths {list(self.group_widths)} do not divide the bottlenecks of widths "
-                f"{list(self.widths)}: take widths {list(fixed[0])}, group_widths {list(fixed[1])}"
+                f"{list(self.widths)}: take widths {list(fixed[0])}, group_widths {list(fixed[1])}",
+                "group_widths",
+                "widths",
             )
 
 
@@ -101,7 +104,9 @@ class AnyNet(VisionFamily):
         """The configuration, with what stages share spread over them."""
         options = {"depths": (1, 1, 4, 2), "widths": (32, 64, 160, 384), **options}
         if not isinstance(options["depths"], list | tuple):
-            raise ValueError(f"depths {options['depths']!r} is no list of one number a stage")
+            raise OptionError(
+                f"depths {options['depths']!r} is no list of one number a stage", "depths"
+            )
         stages = len(options["depths"])
         options = {"bottleneck_ratios": 1, "group_widths": 16, **options}
         resolution = convert("int", "resolution", options.get("resolution", 224))

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
-from scaling.base import convert
+from scaling.base import OptionError, convert
 from scaling.families.base import Options
 from scaling.families.vision.family import (
     SMALL,
@@ -71,13 +71,15 @@ class ConvNeXtConfig(VisionConfig):
         same_length(self, ("depths", "widths"))
         for name in ("patch", "kernel", "mlp_ratio"):
             if getattr(self, name) < 1:
-                raise ValueError(f"{name} {getattr(self, name)} is below 1")
+                raise OptionError(f"{name} {getattr(self, name)} is below 1", name)
         if self.kernel % 2 == 0:
-            raise ValueError(f"kernel {self.kernel} is even, and cannot keep the side: take an odd")
+            raise OptionError(
+                f"kernel {self.kernel} is even, and cannot keep the side: take an odd", "kernel"
+            )
         if not self.layer_scale >= 0:
-            raise ValueError(f"layer_scale {self.layer_scale} is below 0")
+            raise OptionError(f"layer_scale {self.layer_scale} is below 0", "layer_scale")
         if not 0 <= self.drop_path < 1:
-            raise ValueError(f"drop_path {self.drop_path} is not in [0, 1)")
+            raise OptionError(f"drop_path {self.drop_path} is not in [0, 1)", "drop_path")
 
 
 class ConvNeXt(VisionFamily):

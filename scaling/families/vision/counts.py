@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import singledispatch
 from typing import Any
 
-from scaling.base import Cost
+from scaling.base import Cost, OptionError
 from scaling.families.vision import layers as L
 
 Shape = tuple[int, ...]
@@ -59,10 +59,12 @@ class Tally:
         _, h, w = self.shape
         out = tuple((x + 2 * padding - kernel) // stride + 1 for x in (h, w))
         if min(out) < 1 or (stride > 1 and min(h, w) < stride):
-            raise ValueError(
+            raise OptionError(
                 f"resolution {self.side} is too small: {h}x{w} positions are left before a "
                 f"{kernel}x{kernel} window of stride {stride}: take a larger resolution, or "
-                "a stem or stages with less stride"
+                "a stem or stages with less stride",
+                "resolution",
+                "stem",
             )
         self.field += (kernel - 1) * self.jump
         self.jump *= stride
@@ -91,7 +93,9 @@ def _(layer: L.Conv, t: Tally) -> None:
     channels = t.shape[0]
     groups = layer.groups or channels
     if channels % groups or layer.out % groups:
-        raise ValueError(f"{groups} groups divide not both {channels} and {layer.out} channels")
+        raise OptionError(
+            f"{groups} groups divide not both {channels} and {layer.out} channels", "groups"
+        )
     h, w = t.window(layer.kernel, layer.stride, padding_of(layer))
     weights = layer.kernel**2 * channels * layer.out // groups
     t.product(weights, layer.out if layer.bias else 0, layer.out * h * w, h * w)
@@ -146,9 +150,10 @@ def _(layer: L.Residual, t: Tally) -> None:
     t.shape, t.field, t.jump = before, field_before, jump_before
     walk(layer.branch, t)
     if t.shape != shape:
-        raise ValueError(
+        raise OptionError(
             f"an even kernel makes {t.shape} of {shape} in a block, which has to keep the side: "
-            "take odd kernels"
+            "take odd kernels",
+            "kernel",
         )
     t.field = max(t.field, field_shortcut)
     if layer.scale is not None:
@@ -161,7 +166,9 @@ def _(layer: L.ToTokens, t: Tally) -> None:
     tokens = h * w + layer.class_token
     t.others += channels * layer.class_token
     if layer.positions == "sincos" and channels % 4:
-        raise ValueError(f"sincos positions need a width that 4 divides, not {channels}")
+        raise OptionError(
+            f"sincos positions need a width that 4 divides, not {channels}", "positions", "width"
+        )
     if layer.positions == "learned":
         t.others += tokens * channels
     t.shape = (tokens, channels)

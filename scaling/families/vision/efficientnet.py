@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
-from scaling.base import convert
+from scaling.base import OptionError, convert
 from scaling.families.base import Options
 from scaling.families.vision.family import (
     MULTIPLIERS,
@@ -91,13 +91,13 @@ class EfficientNetConfig(VisionConfig):
         same_length(self, tuple(STAGES))
         for name in ("stem_width", "head_width"):
             if getattr(self, name) < 1:
-                raise ValueError(f"{name} {getattr(self, name)} is below 1")
+                raise OptionError(f"{name} {getattr(self, name)} is below 1", name)
         if self.stem not in ("imagenet", "small"):
-            raise ValueError(f"stem {self.stem!r} is none of imagenet, small")
+            raise OptionError(f"stem {self.stem!r} is none of imagenet, small", "stem")
         if not 0 <= self.drop_path < 1:
-            raise ValueError(f"drop_path {self.drop_path} is not in [0, 1)")
+            raise OptionError(f"drop_path {self.drop_path} is not in [0, 1)", "drop_path")
         if not 0 <= self.se_ratio <= 1:
-            raise ValueError(f"se_ratio {self.se_ratio} is not in [0, 1]")
+            raise OptionError(f"se_ratio {self.se_ratio} is not in [0, 1]", "se_ratio")
 
 
 def _preset(width: float, depth: float, resolution: int, dropout: float) -> Options:
@@ -145,11 +145,11 @@ class EfficientNet(VisionFamily):
         chosen = dict(options)
         phi = convert("float", "phi", chosen.pop("phi", 0.0))
         if abs(phi) > PHI_LIMIT:
-            raise ValueError(f"phi {phi:g} is not in [-{PHI_LIMIT}, {PHI_LIMIT}]")
+            raise OptionError(f"phi {phi:g} is not in [-{PHI_LIMIT}, {PHI_LIMIT}]", "phi")
         widths = whole_tuple("widths", chosen.setdefault("widths", STAGES["widths"]))
         depths = whole_tuple("depths", chosen.setdefault("depths", STAGES["depths"]))
         if not widths:
-            raise ValueError("widths is empty: give one number for each stage")
+            raise OptionError("widths is empty: give one number for each stage", "widths")
         chosen.setdefault("stem_width", 2 * widths[0])
         chosen.setdefault("head_width", 4 * widths[-1])
         stages, rest = STAGES, len(depths) - 1

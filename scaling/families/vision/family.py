@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
-from scaling.base import Cost, Unit, convert, typed
+from scaling.base import Cost, OptionError, Unit, convert, typed
 from scaling.families.base import DEEPEST, ModelConfig, Options, cached_cost, check_options
 from scaling.families.vision.counts import count
 from scaling.families.vision.layers import Network
@@ -52,12 +52,12 @@ class VisionConfig(ModelConfig):
             if isinstance(value, list):  # as JSON and YAML have them
                 object.__setattr__(self, name, tuple(value))
             if isinstance(value, int) and value > LARGEST:
-                raise ValueError(f"{name} {value} is above {LARGEST}")
+                raise OptionError(f"{name} {value} is above {LARGEST}", name)
         for name in ("resolution", "in_channels", "num_classes"):
             if getattr(self, name) < 1:
-                raise ValueError(f"{name} {getattr(self, name)} is below 1")
+                raise OptionError(f"{name} {getattr(self, name)} is below 1", name)
         if not 0 <= self.dropout < 1:
-            raise ValueError(f"dropout {self.dropout} is not in [0, 1)")
+            raise OptionError(f"dropout {self.dropout} is not in [0, 1)", "dropout")
 
     @property
     def input_shape(self) -> tuple[int, int, int]:
@@ -107,10 +107,15 @@ class VisionFamily(ABC):
         depth, width, resolution = (_positive(name, chosen.pop(name, 1.0)) for name in MULTIPLIERS)
         for name, value in zip(MULTIPLIERS, (depth, width, resolution), strict=True):
             if value > LARGEST_MULTIPLIER:
-                raise ValueError(f"{name} {value:g} is above {LARGEST_MULTIPLIER:g}")
+                raise OptionError(f"{name} {value:g} is above {LARGEST_MULTIPLIER:g}", name)
         targets = {n: _positive(n, chosen.pop(n)) for n in TARGETS if n in chosen}
         if len(targets) > 1:
-            raise ValueError("num_params and flops_forward both set the width: give one")
+            raise OptionError(
+                "num_params and flops_forward both set the width: give one",
+                "num_params",
+                "flops_forward",
+                "width",
+            )
         config = self.configure(chosen)
         if resolution != 1:
             config = replace(config, resolution=round(config.resolution * resolution))
@@ -118,7 +123,7 @@ class VisionFamily(ABC):
             config = self.scaled(config, depth, 1.0)
         blocks = sum(getattr(config, "depths", ())) or config.depth
         if blocks > DEEPEST:
-            raise ValueError(f"depth {blocks} is above {DEEPEST} blocks: take fewer")
+            raise OptionError(f"depth {blocks} is above {DEEPEST} blocks: take fewer", "depth")
         for name, target in targets.items():
             config = self._nearest(config, name, target, width)
         if width != 1 and not targets:
@@ -129,7 +134,12 @@ class VisionFamily(ABC):
     def _nearest(self, config: Any, name: str, target: float, width: float) -> Any:
         """``config`` at the width whose count ``name`` is nearest to ``target``, in ratio."""
         if width != 1:
-            raise ValueError(f"{name} sets the width: give it or width_multiplier, not both")
+            raise OptionError(
+                f"{name} sets the width: give it or width_multiplier, not both",
+                name,
+                "width",
+                "width_multiplier",
+            )
 
         def at(log_width: float) -> tuple[float, Any]:
             candidate = self.scaled(config, 1.0, math.exp(log_width))
@@ -139,9 +149,13 @@ class VisionFamily(ABC):
         ends = [at(low), at(high)]
         found, best = min(ends, key=lambda end: abs(math.log(end[0] / target)))
         if not 0.5 <= found / target <= 2:
-            raise ValueError(
+            raise OptionError(
                 f"{name} {target:.4g} is out of reach by width alone: the nearest {self.name} "
-                f"of this depth has {found:.4g}: change the depth or the preset"
+                f"of this depth has {found:.4g}: change the depth or the preset",
+                name,
+                "width",
+                "depth",
+                "preset",
             )
         return best
 
@@ -153,9 +167,11 @@ class VisionFamily(ABC):
         """Classes, channels and resolution of the data."""
         shape = info.input_shape
         if len(shape) != 3:
-            raise ValueError(
+            raise OptionError(
                 f"family {self.name} sees images, data set {info.name!r} has inputs of shape "
-                f"{tuple(shape)}: choose another of the two"
+                f"{tuple(shape)}: choose another of the two",
+                "family",
+                "data",
             )
         return {
             "num_classes": info.num_classes,
@@ -206,7 +222,7 @@ def round_depth(depth: float) -> int:
 def whole_tuple(name: str, values: Any) -> tuple[int, ...]:
     """``values`` as a tuple of whole numbers."""
     if not isinstance(values, list | tuple):
-        raise ValueError(f"{name} {values!r} is not a list of whole numbers")
+        raise OptionError(f"{name} {values!r} is not a list of whole numbers", name)
     return tuple(convert("int", name, value) for value in values)
 
 
@@ -215,7 +231,7 @@ def stage_values(config: VisionConfig, names: tuple[str, ...]) -> None:
     for name in names:
         values = whole_tuple(name, getattr(config, name))
         if not values or not 1 <= min(values) <= max(values) <= LARGEST:
-            raise ValueError(f"{name} {list(values)} is empty or not within [1, {LARGEST}]")
+            raise OptionError(f"{name} {list(values)} is empty or not within [1, {LARGEST}]", name)
         object.__setattr__(config, name, values)
 
 
@@ -252,5 +268,5 @@ def scaled_widths(widths: tuple[int, ...], factor: float) -> tuple[int, ...]:
 def _positive(name: str, value: Any) -> float:
     number = float(convert("float", name, value))
     if not number > 0:
-        raise ValueError(f"{name} {number:g} is not above 0")
+        raise OptionError(f"{name} {number:g} is not above 0", name)
     return number

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
-from scaling.base import convert, refuse_unknown
+from scaling.base import OptionError, convert, refuse_unknown
 from scaling.families.base import Options
 from scaling.families.vision.family import (
     VisionConfig,
@@ -67,17 +67,21 @@ class LeNetConfig(VisionConfig):
         paddings = whole_tuple("paddings", self.paddings)
         object.__setattr__(self, "paddings", paddings)
         if len(paddings) != len(self.widths) or min(paddings) < 0:
-            raise ValueError(
+            raise OptionError(
                 f"paddings {list(paddings)} are not {len(self.widths)} numbers of at least 0, "
-                "one for each of widths"
+                "one for each of widths",
+                "paddings",
+                "widths",
             )
         for name in ("kernel", "depth"):
             if getattr(self, name) < 1:
-                raise ValueError(f"{name} {getattr(self, name)} is below 1")
+                raise OptionError(f"{name} {getattr(self, name)} is below 1", name)
         if self.depth > 1 and self.kernel % 2 == 0:
-            raise ValueError(
+            raise OptionError(
                 f"kernel {self.kernel} is even: a further convolution of a stage cannot keep the "
-                "size of the image: take an odd kernel or depth 1"
+                "size of the image: take an odd kernel or depth 1",
+                "kernel",
+                "depth",
             )
         if self.pool not in ("avg", "max"):
             refuse_unknown(self.pool, ("avg", "max"), "pool")

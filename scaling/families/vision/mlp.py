@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
-from scaling.base import refuse_unknown
+from scaling.base import OptionError, refuse_unknown
 from scaling.families.base import ModelConfig, Options
 from scaling.families.vision.family import (
     LARGEST,
@@ -54,14 +54,16 @@ class MLPConfig(ModelConfig):
         shape = whole_tuple("input_shape", self.input_shape)
         object.__setattr__(self, "input_shape", shape)
         if not shape or min(shape) < 1:
-            raise ValueError(f"input_shape {list(shape)} is empty or has a number below 1")
+            raise OptionError(
+                f"input_shape {list(shape)} is empty or has a number below 1", "input_shape"
+            )
         if not 0 <= self.depth <= LARGEST:
-            raise ValueError(f"depth {self.depth} is not within [0, {LARGEST}]")
+            raise OptionError(f"depth {self.depth} is not within [0, {LARGEST}]", "depth")
         for name in ("width", "num_classes"):
             if getattr(self, name) < 1:
-                raise ValueError(f"{name} {getattr(self, name)} is below 1")
+                raise OptionError(f"{name} {getattr(self, name)} is below 1", name)
         if not 0 <= self.dropout < 1:
-            raise ValueError(f"dropout {self.dropout} is not in [0, 1)")
+            raise OptionError(f"dropout {self.dropout} is not in [0, 1)", "dropout")
         if self.norm not in NORMS:
             refuse_unknown(self.norm, NORMS, "norm")
 

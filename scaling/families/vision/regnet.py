@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from itertools import groupby
 from typing import Any, ClassVar
 
-from scaling.base import convert
+from scaling.base import OptionError, convert
 from scaling.families.base import Options
 from scaling.families.vision.anynet import AnyNet, AnyNetConfig
 from scaling.families.vision.family import LARGEST, MULTIPLIERS, TARGETS
@@ -79,11 +79,11 @@ def quantised_widths(
     """
     for name, value, low in (("depth", depth, 0), ("w0", w0, 0), ("wm", wm, 1)):
         if not value > low:
-            raise ValueError(f"{name} {value:g} is not above {low}")
+            raise OptionError(f"{name} {value:g} is not above {low}", name)
     if wa < 0:
-        raise ValueError(f"wa {wa:g} is below 0")
+        raise OptionError(f"wa {wa:g} is below 0", "wa")
     if depth > LARGEST:
-        raise ValueError(f"depth {depth} is above {LARGEST}")
+        raise OptionError(f"depth {depth} is above {LARGEST}", "depth")
     steps = (round(math.log((w0 + wa * j) / w0) / math.log(wm)) for j in range(depth))
     return tuple(max(1, round(w0 * wm**step / quantum)) * quantum for step in steps)
 
@@ -112,13 +112,19 @@ class RegNet(AnyNet):
         options = {"se_ratio": self.se_ratio, **options}
         if "group_width" in options:
             if "group_widths" in options:
-                raise ValueError("group_width sets all group_widths: give one of them")
+                raise OptionError(
+                    "group_width sets all group_widths: give one of them",
+                    "group_width",
+                    "group_widths",
+                )
             options["group_widths"] = options.pop("group_width")
         rule = {name: options.pop(name) for name in RULE if name in options}
         if "depths" in options or "widths" in options:
             if rule:
-                raise ValueError(
-                    f"{', '.join(rule)} set the stages by the rule: give them, or depths and widths"
+                raise OptionError(
+                    f"{', '.join(rule)} set the stages by the rule: give them, or depths and widths",
+                    "depths",
+                    "widths",
                 )
             return super().configure(options)
         if not rule:

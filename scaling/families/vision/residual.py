@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from scaling.base import refuse_unknown
+from scaling.base import OptionError, refuse_unknown
 from scaling.families.vision.family import VisionConfig, stage_values
 from scaling.families.vision.layers import (
     Act,
@@ -93,15 +93,22 @@ class ResidualConfig(VisionConfig):
             if getattr(self, name) not in valid:
                 refuse_unknown(getattr(self, name), valid, name)
         if self.stem_width < 1:
-            raise ValueError(f"stem_width {self.stem_width} is below 1")
+            raise OptionError(f"stem_width {self.stem_width} is below 1", "stem_width")
         for name in ("se_ratio", "drop_path"):
             if not 0 <= getattr(self, name) < 1:
-                raise ValueError(f"{name} {getattr(self, name)} is not in [0, 1)")
+                raise OptionError(f"{name} {getattr(self, name)} is not in [0, 1)", name)
         if self.norm == "none":
             if self.block == "vanilla":
-                raise ValueError("norm none is for residual blocks: take bottleneck or basic")
+                raise OptionError(
+                    "norm none is for residual blocks: take bottleneck or basic", "norm"
+                )
             if self.activation not in GAINS:
-                refuse_unknown(self.activation, GAINS, "activation of networks without norms")
+                refuse_unknown(
+                    self.activation,
+                    GAINS,
+                    "activation of networks without norms",
+                    option="activation",
+                )
 
 
 class Stage(NamedTuple):

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
-from scaling.base import convert, note_once
+from scaling.base import OptionError, convert, note_once
 from scaling.families.base import Options
 from scaling.families.vision.family import (
     SMALL,
@@ -52,13 +52,17 @@ class ResNetConfig(ResidualConfig):
         stage_values(self, ("inner_widths",))
         same_length(self, ("depths", "widths", "strides", "inner_widths"))
         if self.groups < 1:
-            raise ValueError(f"groups {self.groups} is below 1")
+            raise OptionError(f"groups {self.groups} is below 1", "groups")
         if self.block != "bottleneck" and self.groups > 1:
-            raise ValueError(f"groups {self.groups} are for bottlenecks, not for {self.block}")
+            raise OptionError(
+                f"groups {self.groups} are for bottlenecks, not for {self.block}", "groups"
+            )
         if any(inner % self.groups for inner in self.inner_widths):
-            raise ValueError(
+            raise OptionError(
                 f"groups {self.groups} do not divide inner_widths {list(self.inner_widths)}: "
-                f"take {list(_divisible(self.inner_widths, self.groups))}"
+                f"take {list(_divisible(self.inner_widths, self.groups))}",
+                "groups",
+                "inner_widths",
             )
 
 

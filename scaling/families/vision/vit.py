@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
-from scaling.base import convert
+from scaling.base import OptionError, convert
 from scaling.families.base import Options
 from scaling.families.vision.family import (
     LARGEST,
@@ -103,22 +103,28 @@ class ViTConfig(VisionConfig):
         super().__post_init__()
         for name in ("depth", "width", "mlp_width", "heads", "patch"):
             if getattr(self, name) < 1:
-                raise ValueError(f"{name} {getattr(self, name)} is below 1")
+                raise OptionError(f"{name} {getattr(self, name)} is below 1", name)
         for name, valid in CHOICES.items():
             if getattr(self, name) not in valid:
-                raise ValueError(f"{name} {getattr(self, name)!r} is none of {', '.join(valid)}")
+                raise OptionError(
+                    f"{name} {getattr(self, name)!r} is none of {', '.join(valid)}", name
+                )
         if self.width % self.heads:
-            raise ValueError(
+            raise OptionError(
                 f"width {self.width} is no multiple of heads {self.heads}: "
-                f"take {max(1, self.width // self.heads) * self.heads} or other heads"
+                f"take {max(1, self.width // self.heads) * self.heads} or other heads",
+                "width",
+                "heads",
             )
         if self.positions == "sincos" and self.width % 4:
-            raise ValueError(
+            raise OptionError(
                 f"width {self.width} is no multiple of 4, as positions sincos needs "
-                "(sine and cosine, along two sides): take another width or positions learned"
+                "(sine and cosine, along two sides): take another width or positions learned",
+                "width",
+                "positions",
             )
         if not 0 <= self.drop_path < 1:
-            raise ValueError(f"drop_path {self.drop_path} is not in [0, 1)")
+            raise OptionError(f"drop_path {self.drop_path} is not in [0, 1)", "drop_path")
 
 
 class ViT(VisionFamily):
@@ -164,8 +170,9 @@ class ViT(VisionFamily):
         options = dict(options)
         compute = convert("float", "sovit_compute", options.pop("sovit_compute", 1.0))
         if not 1 / SOVIT_LIMIT <= compute <= SOVIT_LIMIT:
-            raise ValueError(
-                f"sovit_compute {compute:g} is not in [{1 / SOVIT_LIMIT:g}, {SOVIT_LIMIT:g}]"
+            raise OptionError(
+                f"sovit_compute {compute:g} is not in [{1 / SOVIT_LIMIT:g}, {SOVIT_LIMIT:g}]",
+                "sovit_compute",
             )
         resolution = convert("int", "resolution", options.get("resolution", 224))
         patch = 16 if resolution >= SMALL else 4 if resolution > 16 else 2
@@ -232,7 +239,7 @@ class ViT(VisionFamily):
 def nearest_heads(width: int, wanted: float) -> int:
     """Of the divisors of ``width``, the one nearest in ratio to ``wanted``."""
     if not 1 <= width <= LARGEST:
-        raise ValueError(f"width {width} is not within [1, {LARGEST}]")
+        raise OptionError(f"width {width} is not within [1, {LARGEST}]", "width")
     divisors = (heads for heads in range(1, width + 1) if width % heads == 0)
     return min(divisors, key=lambda heads: max(heads / wanted, wanted / heads))
 

@@ -99,14 +99,17 @@ class Derivation:
         try:
             result = self.rule.value(facts, self.settings)
         except OverflowError:
-            raise ValueError(
+            raise OptionError(
                 f"derive {self.target} by {self.rule.name}: the result is too large: "
-                "take a smaller scale or exponent"
+                "take a smaller scale or exponent",
+                self.target,
             ) from None
         except (ValueError, ZeroDivisionError) as error:
-            raise ValueError(f"derive {self.target} by {self.rule.name}: {error}") from None
+            message = f"derive {self.target} by {self.rule.name}: {error}"
+            raise OptionError(message, self.target) from None
         if isinstance(result, complex) or not math.isfinite(result):
-            raise ValueError(f"derive {self.target} by {self.rule.name}: gives {result}")
+            message = f"derive {self.target} by {self.rule.name}: gives {result}"
+            raise OptionError(message, self.target)
         return max(1, round(result)) if self.rule.whole else result
 
 

@@ -8,9 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from scaling.base import OptionError
+from scaling.spec import RunSpec
 from sweeps.design import design
 from sweeps.document import Document, parse_document
 from sweeps.expansion import expand
+from sweeps.load import load_sweep
 from sweeps.sweep import Sweep
 
 GRID = """
@@ -383,3 +386,17 @@ def test_too_many_runs(info):
     }
     with pytest.raises(ValueError, match="1001000 runs; the limit is 1000000"):
         expand(design(Document(content)), info=info)
+
+
+def test_a_wrong_option_is_found_by_its_name_not_by_the_words_of_its_error(info, tmp_path):
+    """An error names its options, whatever its message says of others."""
+    path = tmp_path / "x.yaml"
+    path.write_text(
+        "name: x\nfixed:\n  depth: 1\n  num_tokens: 1e5\n  heads: 3\n  lr: 0.01\n"
+        "grid: {product: {width: [8, 16]}}\n"
+    )
+    with pytest.raises(OptionError) as refused:
+        RunSpec.resolve(info=info, depth=1, width=8, heads=3, num_tokens=1e5, lr=0.01)
+    assert refused.value.options == ("width", "heads")
+    with pytest.raises(ValueError, match=rf"{path}:5: run width=8: .* no multiple of heads"):
+        load_sweep(path, info=info)

@@ -122,9 +122,9 @@ class RegNet(AnyNet):
         if "depths" in options or "widths" in options:
             if rule:
                 raise OptionError(
-                    f"{', '.join(rule)} set the stages by the rule: give them, or depths and widths",
-                    "depths",
-                    "widths",
+                    f"{', '.join(rule)} set the stages by the rule: "
+                    "give them, or depths and widths",
+                    *(*rule, "depths", "widths"),
                 )
             return super().configure(options)
         if not rule:

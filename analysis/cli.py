@@ -1,27 +1,24 @@
 """The commands of ``analysis``: runs, fit, isoflop, plan, backtest, plot, report, compound, ...
 
-Only arguments are described here; what a command does is in :mod:`analysis.commands.fit`.
+Only arguments are described here. What a command does, and its defaults, are in the file of its
+name in :mod:`analysis.commands`, which is opened when the command is run.
 """
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
+from functools import partial
 from importlib import import_module
 from typing import Any
 
+from analysis.commands.options import COLUMN_FLAGS
 from scaling.base import PUE
 
 KINDS = (
-    "frontier", "curves", "scaling", "isoflop", "residuals", "plan", "profile", "cloud", "funnel"
+    "frontier", "curves", "scaling", "isoflop", "residuals", "plan", "profile", "cloud", "funnel",
+    "compound", "edf", "pareto",
 )  # fmt: skip
-DESIGN_KINDS = ("compound", "edf", "pareto")
-COLUMN_FLAGS = (
-    ("--params-col", "num_params", "parameters N"),
-    ("--tokens-col", "num_tokens", "training tokens D"),
-    ("--flops-col", "flops", "training FLOPs C"),
-    ("--loss-col", "loss", "loss"),
-)
 
 
 def add_commands(subparsers: Any) -> None:
@@ -29,7 +26,7 @@ def add_commands(subparsers: Any) -> None:
     runs = _command(subparsers, "runs", "the run table of a source")
     runs.add_argument("--filter", metavar="EXPR", help="the same as --where")
     runs.add_argument("-o", "--output", metavar="FILE", help="write .csv, .jsonl or .parquet")
-    runs.add_argument("--limit", type=_count, default=60, metavar="K", help="rows shown (60)")
+    runs.add_argument("--limit", type=_count, metavar="K", help="rows shown (60)")
 
     fit = _command(subparsers, "fit", "fit a scaling law and say how sure it is")
     _add_fit(fit)
@@ -42,10 +39,10 @@ def add_commands(subparsers: Any) -> None:
     fit.add_argument("--latex", action="store_true", help="a table for a paper, in LaTeX")
 
     iso = _command(subparsers, "isoflop", "the best size at each budget, and N* = k C^a")
-    iso.add_argument("--method", choices=("parabola", "akima"), default="parabola")
+    iso.add_argument("--method", choices=("parabola", "akima"))
     iso.add_argument("--noise", type=float, help="relative noise of the loss (estimated)")
-    iso.add_argument("--draws", type=_count, default=1000, help="re-drawings of the noise (1000)")
-    iso.add_argument("--seed", type=_count, default=0)
+    iso.add_argument("--draws", type=_count, help="re-drawings of the noise (1000)")
+    iso.add_argument("--seed", type=_count)
 
     plan = _command(subparsers, "plan", "N*, D* and loss at compute budgets")
     _add_fit(plan)
@@ -66,7 +63,6 @@ def add_commands(subparsers: Any) -> None:
     plan.add_argument(
         "--inference-tokens",
         type=_positive,
-        default=0.0,
         metavar="T",
         help="tokens served over the model's life, paid from the budget (Sardana et al. 2024)",
     )
@@ -79,7 +75,7 @@ def add_commands(subparsers: Any) -> None:
         help="show the real models next to N* (a sweep's own family without this)",
     )
     plan.add_argument(
-        "--set", action="append", default=[], metavar="KEY=VALUE", dest="settings",
+        "--set", action="append", metavar="KEY=VALUE", dest="settings",
         help="what models of --family share, such as context=1024",
     )  # fmt: skip
     given = plan.add_mutually_exclusive_group()
@@ -94,44 +90,38 @@ def add_commands(subparsers: Any) -> None:
     )
     following.add_argument(
         "--target",
-        default="num_params",
         metavar="NAME",
         help="num_params, num_tokens or loss of the best run, a, b, or a parameter (num_params)",
     )
     following.add_argument(
         "--at", type=_positive, metavar="C", help="compute of the target (100 x the largest run)"
     )
+    following.add_argument("--runs", type=_count, metavar="K", help="number of runs at most (20)")
     following.add_argument(
-        "--runs", type=_count, default=20, metavar="K", help="number of runs at most (20)"
-    )
-    following.add_argument(
-        "--reach", type=_positive, default=16.0, metavar="X",
+        "--reach", type=_positive, metavar="X",
         help="N, D and D/N to X times what was run (16)",
     )  # fmt: skip
     following.add_argument(
         "--cost", type=_positive, metavar="X", help="C = X N D (6; a family's exact FLOPs)"
     )
-    following.set_defaults(family=None, settings=[], bootstrap=0, resample="pairs", cluster=None)
     following.add_argument("-o", "--output", metavar="FILE.yaml", help="write a sweep file")
 
     backtest = _command(subparsers, "backtest", "fit the small, predict the held-out large")
-    backtest.add_argument("--law", default="auto", metavar="NAME", help="a law (auto: an average)")
+    backtest.add_argument("--law", metavar="NAME", help="a law (auto: an average)")
     backtest.add_argument("--by", metavar="COL,COL", help="one fit for each group")
     backtest.add_argument("--x-col", metavar="COL", help="the variable of a one-variable law")
     backtest.add_argument("--train-col", metavar="COL", help="fit rows where it is true")
-    backtest.add_argument("--seed", type=_count, default=0)
+    backtest.add_argument("--seed", type=_count)
 
     plot = _command(subparsers, "plot", "one figure, for a paper", json=False)
-    kinds = (*KINDS, *DESIGN_KINDS)
-    plot.add_argument("kind", choices=kinds, metavar="KIND", help=", ".join(kinds))
+    plot.add_argument("kind", choices=KINDS, metavar="KIND", help=", ".join(KINDS))
     plot.add_argument("-o", "--output", required=True, metavar="FILE", help=".png, .pdf or .svg")
-    plot.add_argument("--method", choices=("parabola", "akima"), default="parabola")
+    plot.add_argument("--method", choices=("parabola", "akima"))
     plot.add_argument("--by", metavar="COL", help="scaling, funnel: a law for each value")
     plot.add_argument("--train-col", metavar="COL", help="funnel: fit rows where it is true")
     _add_fit(plot)
     plot.add_argument("--other", metavar="SOURCE2", help="edf: a second space, to compare")
     plot.add_argument("--metric", metavar="COL", help="compound, edf, pareto: error, else loss")
-    plot.set_defaults(parameter=None, draws=2000, watts=None, pue=PUE)
 
     report = _command(subparsers, "report", "one self-contained HTML file", json=False)
     report.add_argument("-o", "--output", required=True, metavar="FILE.html")
@@ -144,10 +134,13 @@ def add_commands(subparsers: Any) -> None:
 def _command(subparsers: Any, name: str, help: str, json: bool = True) -> argparse.ArgumentParser:
     """A command on a SOURCE, with the arguments that all of them share."""
     parser: argparse.ArgumentParser = subparsers.add_parser(
-        name, help=help, description=help[0].upper() + help[1:] + "."
+        name,
+        help=help,
+        description=help[0].upper() + help[1:] + ".",
+        argument_default=argparse.SUPPRESS,
     )
     parser.add_argument(
-        "source",
+        "name",
         metavar="SOURCE",
         help="a sweep's name or folder, an MLflow experiment, or a .csv, .jsonl, .parquet file",
     )
@@ -157,14 +150,17 @@ def _command(subparsers: Any, name: str, help: str, json: bool = True) -> argpar
         "--where", metavar="EXPR", help="keep these rows, as in 'num_params > 1e6 and seed == 0'"
     )
     for flag, column, meaning in COLUMN_FLAGS:
-        parser.add_argument(flag, dest=f"col_{column}", metavar="COL", help=f"column of {meaning}")
+        parser.add_argument(
+            flag, dest="columns", action="append", type=partial(_pair, column), metavar="COL",
+            help=f"column of {meaning}",
+        )  # fmt: skip
     if json:
         parser.add_argument("--json", action="store_true", help="one JSON document on stdout")
 
     def run(args: argparse.Namespace) -> int:
-        return int(getattr(import_module("analysis.commands.fit"), name)(args))
+        return int(import_module(f"analysis.commands.{name}").run(args))
 
-    parser.set_defaults(run=run, parser=parser)
+    parser.set_defaults(run=run)
     return parser
 
 
@@ -176,35 +172,29 @@ def _add_fit(parser: argparse.ArgumentParser, draws: bool = True) -> None:
         help="a law or a formula (chinchilla; power_floor with --x-col)",
     )
     parser.add_argument(
-        "--start", action="append", default=[], type=_start, metavar="NAME=LOW,HIGH",
+        "--start", action="append", type=_start, metavar="NAME=LOW,HIGH",
         help="where starting values of a formula's parameter are sought (0.03 to 2)",
     )  # fmt: skip
     parser.add_argument(
-        "--signed", action="append", default=[], metavar="NAME",
+        "--signed", action="append", metavar="NAME",
         help="a formula's parameter that may be negative",
     )  # fmt: skip
-    parser.add_argument("--loss-fn", choices=("huber", "lad", "mse", "tukey"), default="huber")
+    parser.add_argument("--loss-fn", choices=("huber", "lad", "mse", "tukey"))
+    parser.add_argument("--delta", type=_positive, metavar="X", help="Huber's delta (1e-3)")
     parser.add_argument(
-        "--delta", type=_positive, default=1e-3, metavar="X", help="Huber's delta (1e-3)"
-    )
-    parser.add_argument(
-        "--asymmetry", type=_positive, default=1.0, metavar="X",
+        "--asymmetry", type=_positive, metavar="X",
         help="runs above the law count X times (1)",
     )  # fmt: skip
     parser.add_argument("--space", choices=("log", "linear"), help="of the residuals (log)")
     parser.add_argument("--weights", metavar="COL", help="a column of weights")
     parser.add_argument("--x-col", metavar="COL", help="the variable of a one-variable law")
-    parser.add_argument("--seed", type=_count, default=0, help="of starts and draws (0)")
+    parser.add_argument("--seed", type=_count, help="of starts and draws (0)")
     if not draws:
         return
-    parser.add_argument(
-        "--bootstrap", type=_count, default=1000, metavar="K", help="draws for intervals (1000)"
-    )
-    parser.add_argument(
-        "--resample", choices=("pairs", "residual"), default="pairs", help="what is drawn (pairs)"
-    )
+    parser.add_argument("--bootstrap", type=_count, metavar="K", help="draws for intervals (1000)")
+    parser.add_argument("--resample", choices=("pairs", "residual"), help="what is drawn (pairs)")
     parser.add_argument("--cluster", metavar="COL", help="draw whole groups of rows")
-    parser.add_argument("--level", type=_share, default=0.9, metavar="P", help="of intervals (0.9)")
+    parser.add_argument("--level", type=_share, metavar="P", help="of intervals (0.9)")
 
 
 def _add_design(subparsers: Any) -> None:
@@ -217,18 +207,18 @@ def _add_design(subparsers: Any) -> None:
     )
     pareto = _command(subparsers, "pareto", "how good each model is for what it costs")
     pareto.add_argument("--watts", type=_positive, metavar="W", help="of what one run holds")
-    pareto.add_argument(
-        "--pue", type=_positive, default=PUE, metavar="X", help=f"of the data centre ({PUE})"
-    )
+    pareto.add_argument("--pue", type=_positive, metavar="X", help=f"of the data centre ({PUE})")
     for parser in (compound, edf, pareto):
         parser.add_argument("-o", "--output", metavar="FILE", help="figure: .png, .pdf or .svg")
         parser.add_argument("--metric", metavar="COL", help="error where there is one, else loss")
     for parser in (compound, edf):
-        parser.add_argument(
-            "--draws", type=_count, default=2000, metavar="K", help="bootstrap draws (2000)"
-        )
-        parser.add_argument("--level", type=_share, default=0.9, metavar="P", help="(0.9)")
-        parser.add_argument("--seed", type=_count, default=0, help="of the draws (0)")
+        parser.add_argument("--draws", type=_count, metavar="K", help="bootstrap draws (2000)")
+        parser.add_argument("--level", type=_share, metavar="P", help="(0.9)")
+        parser.add_argument("--seed", type=_count, help="of the draws (0)")
+
+
+def _pair(column: str, text: str) -> tuple[str, str]:
+    return column, text
 
 
 def _start(text: str) -> tuple[str, tuple[float, float]]:

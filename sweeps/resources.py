@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from scaling.base import convert, refuse_unknown, typed
+from scaling.base import parse_settings as pairs
 
 SHORTEST_MINUTES = 2.0
 SHARDS = ("auto", "ddp", "fsdp")
@@ -218,25 +219,15 @@ class ResourceRules:
 
 
 def parse_settings(words: Sequence[str]) -> dict[str, Any]:
-    """Settings from a command line's ``KEY=VALUE``; values as YAML has them.
+    """Settings from a command line's ``KEY=VALUE``; a value that is no YAML is text.
 
     Raises
     ------
     ValueError
-        For a word without ``=``.
+        For a word without a key and ``=``.
     """
-    import yaml
-
-    settings = {}
-    for word in words:
-        name, equals, text = word.partition("=")
-        if not equals:
-            raise ValueError(f"setting {word!r} has no value: write it as KEY=VALUE")
-        try:
-            settings[name] = yaml.safe_load(text)
-        except yaml.YAMLError:
-            settings[name] = text
-    return settings
+    refused = "setting {!r} has no value: write it as KEY=VALUE"
+    return pairs(words, refused=refused, text=True)
 
 
 def _checked(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,12 +1,14 @@
-"""A fit as text: a table for a paper in LaTeX, its certificate, its filled checklist."""
+"""A fit as text: a table for a paper in LaTeX, its certificate, its checklist, the approaches."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
 
+from analysis.compute import Approach
 from analysis.fits import Fit, Item
-from scaling.base import NoAnswerError, note
+from analysis.wording import span
+from scaling.base import NoAnswerError, note, print_table
 
 
 def latex_table(fit: Fit, level: float = 0.9) -> str:
@@ -103,3 +105,13 @@ def print_checklist(items: Sequence[Item]) -> None:
         left = sum(item.open for item in items)
         print(f"\n{len(items)} questions after Li et al. 2025 (arXiv 2502.18969), table 1")
         note(f"{left} of them are left to the author" if left else "all are answered")
+
+
+def print_approaches(approaches: Sequence[Approach], level: float = 0.9) -> None:
+    """The approaches side by side on stdout; nothing if there are none."""
+    if not approaches:
+        return
+    percent = f"{100 * level:g} %"
+    rows = [(x.name, x.method, x.a, span(x.a_ci), x.b, span(x.b_ci), x.status) for x in approaches]
+    header = ("approach", "by", "a", percent, "b", percent, "status")
+    print_table("N* ~ C^a and D* ~ C^b by each approach", header, rows)

@@ -1,122 +1,114 @@
-"""What parsed arguments name: the run table, its curves, the fit, the cost of a run."""
+"""From what was asked for to the run table, its curves, the fit and the cost of a run."""
 
 from __future__ import annotations
 
-import argparse
-import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from analysis.cli import COLUMN_FLAGS
+from analysis.commands.options import COLUMN_FLAGS, FitOptions, Source
 from analysis.compute import Cost, family_cost, size_options
 from analysis.compute import cost_of as run_cost
 from analysis.fits import Fit
 from analysis.fits import fit as fit_law
-from analysis.laws import law_for
 from analysis.tables import load_curves, load_models, load_runs, usable
-from scaling import RUN_COLUMNS
-from scaling.base import jsonable, note, parse_settings
+from scaling.base import note, parse_settings
 from scaling.families import check_options, get_family
 
 if TYPE_CHECKING:
     import pandas as pd
 
-NAMED = tuple((flag, name) for flag, name, _ in COLUMN_FLAGS)
-
-
 FEW_GROUPS = 10
 """Groups below which draws of groups say little of how much they scatter."""
 
 
-def table_of(args: argparse.Namespace) -> pd.DataFrame:
-    """The run table that the arguments name; what is to be known of it goes to stderr."""
-    columns = {name: getattr(args, f"col_{name}") for _, name in NAMED}
-    table = load_runs(
-        args.source,
-        root=args.root,
-        tracking_uri=args.tracking_uri,
-        where=args.where,
-        columns={name: column for name, column in columns.items() if column},
-    )
+def table_of(source: Source) -> pd.DataFrame:
+    """The run table of a source; what is to be known of it goes to stderr."""
+    table = load_runs(source.name, where=source.where, columns=dict(source.columns), **source.kept)
     for line in table.attrs["notes"]:
         note(line)
     return table
 
 
-def curves_of(args: argparse.Namespace) -> pd.DataFrame | None:
+def curves_of(source: Source) -> pd.DataFrame | None:
     """Learning curves, where the source is not a file of final losses."""
-    if Path(args.source).is_file() and Path(args.source).name != "sweep.jsonl":
+    if Path(source.name).is_file() and Path(source.name).name != "sweep.jsonl":
         return None
-    return load_curves(args.source, root=args.root, tracking_uri=args.tracking_uri)
+    return load_curves(source.name, **source.kept)
 
 
-def fit_of(args: argparse.Namespace, table: pd.DataFrame) -> Fit:
-    """The fit that the arguments ask for."""
-    name = args.law or ("power_floor" if args.x_col else "chinchilla")
-    law = law_for(name, table, args.signed, dict(args.start))
-    if args.x_col and "=" in name and law.inputs != (args.x_col,):
+def fit_of(table: pd.DataFrame, asked: FitOptions) -> Fit:
+    """The fit that was asked for."""
+    law = asked.law_for(table)
+    if asked.x_col and asked.is_formula and law.inputs != (asked.x_col,):
         raise ValueError(
-            f"--x-col {args.x_col}: the formula is one of {', '.join(law.inputs)}; write "
-            f"{args.x_col} in it, or leave --x-col out"
+            f"--x-col {asked.x_col}: the formula is one of {', '.join(law.inputs)}; write "
+            f"{asked.x_col} in it, or leave --x-col out"
         )
-    needed = {law.output}
-    if not args.x_col and name == "chinchilla":
-        needed |= {"num_params", "num_tokens"}
-    for flag, column in NAMED:
+    needed = {law.output} if asked.x_col else {law.output, *law.inputs}
+    for flag, column, _ in COLUMN_FLAGS:
         if column in needed and column not in table.columns:
             names = ", ".join(map(str, table.columns))
             raise ValueError(f"no column {column!r}: name one of {names} with {flag}")
-    options: dict[str, Any] = {"space": args.space, "resample": args.resample}
-    if args.cluster and args.resample != "pairs":
-        raise ValueError("--cluster draws groups of rows, --resample residual none: give one")
-    if args.cluster:
-        options.update(resample="cluster", cluster=args.cluster)
     fitted = fit_law(
         law,
         table,
-        loss_fn=args.loss_fn,
-        delta=args.delta,
-        asymmetry=args.asymmetry,
-        weights=args.weights,
-        x_col=args.x_col,
-        bootstrap=args.bootstrap,
-        seed=args.seed,
-        **options,
+        loss_fn=asked.loss_fn,
+        delta=asked.delta,
+        asymmetry=asked.asymmetry,
+        space=asked.space,
+        weights=asked.weights,
+        x_col=asked.x_col,
+        bootstrap=asked.bootstrap,
+        resample=asked.resample,
+        cluster=asked.cluster,
+        seed=asked.seed,
     )
     groups = fitted.diagnostics["groups"]
-    if args.bootstrap and groups is not None and groups < FEW_GROUPS:
-        note(f"{groups} groups by {args.cluster}: intervals from fewer than {FEW_GROUPS} are rough")
+    if asked.bootstrap and groups is not None and groups < FEW_GROUPS:
+        note(
+            f"{groups} groups by {asked.cluster}: intervals from fewer than {FEW_GROUPS} are rough"
+        )
     return fitted
 
 
-def fit_or_none(args: argparse.Namespace, table: pd.DataFrame) -> Fit | None:
-    """The fit that the arguments ask for, where the table allows it."""
-    try:
-        return fit_of(args, table)
-    except ValueError as error:
-        note(f"drawn without a law: {error}")
-        return None
+@dataclass(frozen=True)
+class Family:
+    """The family of the models, what they share, and whether the caller named it."""
+
+    name: str
+    options: Mapping[str, Any]
+    named: bool = False
 
 
-def family_of(args: argparse.Namespace) -> tuple[str, dict[str, Any]] | None:
-    """The family of the runs and what its models share; None if the source does not say.
+def named_family(name: str | None, settings: Sequence[str]) -> Family | None:
+    """The family that ``--family`` and ``--set`` name, if they do.
 
-    ``--family`` and ``--set`` say it for a table.
+    Raises
+    ------
+    ValueError
+        If there are settings but no family, or the family or an option of it is not known.
     """
-    if args.family:
-        options = parse_settings(args.settings)
-        check_options(get_family(args.family), options)
-        return args.family, options
-    if args.settings:
-        raise ValueError("--set is of the models of --family NAME: give both")
-    models = load_models(args.source, root=args.root, tracking_uri=args.tracking_uri)
+    if name is None:
+        if settings:
+            raise ValueError("--set is of the models of --family NAME: give both")
+        return None
+    options = parse_settings(settings)
+    check_options(get_family(name), options)
+    return Family(name, options, named=True)
+
+
+def family_of(source: Source) -> Family | None:
+    """The family of the runs and what its models share; None if the source does not say."""
+    models = load_models(source.name, **source.kept)
     families = {family for family, _ in models}
     if len(families) != 1:
         return None
     family = families.pop()
     try:
         largest_last = sorted((m for _, m in models), key=lambda m: _count(family, m))
-        return family, size_options(family, largest_last)
+        return Family(family, size_options(family, largest_last))
     except ValueError as error:
         note(f"no real architectures beside the plan: {error}")
         return None
@@ -128,59 +120,24 @@ def _count(family: str, model: dict[str, Any]) -> int:
 
 
 def cost_of(
-    args: argparse.Namespace,
-    table: pd.DataFrame,
-    family: tuple[str, dict[str, Any]] | None,
-    budgets: list[float],
+    table: pd.DataFrame, family: Family | None, budgets: Sequence[float], factor: float | None
 ) -> Cost:
-    """Training FLOPs per token at size N: as asked for, by the family, as the runs show, or 6 N."""
-    if args.cost:
-        return float(args.cost)
+    """Training FLOPs per token at size N: ``factor`` N, by the family, as the runs show, or 6 N."""
+    if factor:
+        return factor
     if family is not None:
         sizes = usable(table, "num_params")["num_params"]
         largest = max(float(sizes.max()), (max(budgets) / 6) ** 0.5)
         try:
-            cost = family_cost(*family, float(sizes.min()), 10 * largest)
+            cost = family_cost(family.name, family.options, float(sizes.min()), 10 * largest)
         except ValueError as error:
-            if args.family:
+            if family.named:
                 raise
             note(f"the family's own FLOPs are not known: {error}")
         else:
-            note(f"cost: exact FLOPs per token of {family[0]} (--cost 6 for C = 6 N D)")
+            note(f"cost: exact FLOPs per token of {family.name} (--cost 6 for C = 6 N D)")
             return cost
     cost = run_cost(table)
     if callable(cost):
         note("cost: the runs' exact FLOPs per token (--cost 6 for C = 6 N D)")
     return cost
-
-
-def write_table(table: pd.DataFrame, path: Path) -> None:
-    """Write ``table`` as ``.csv``, ``.jsonl`` or ``.parquet``."""
-    if path.suffix not in (".csv", ".jsonl", ".parquet"):
-        raise ValueError(f"-o {path}: a table is written as .csv, .jsonl or .parquet")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if path.suffix == ".parquet":
-        _counted(table).to_parquet(path, index=False)
-    elif path.suffix == ".csv":
-        _counted(table).to_csv(path, index=False)
-    else:
-        rows = records(table)
-        path.write_text("".join(json.dumps(jsonable(row)) + "\n" for row in rows))
-
-
-def records(table: pd.DataFrame) -> list[dict[str, Any]]:
-    """The rows of a run table as plain values; what is missing is None."""
-    counted = _counted(table)
-    rows = counted.astype(object).where(counted.notna(), None).to_dict("records")
-    return [{str(name): value for name, value in row.items()} for row in rows]
-
-
-def _counted(table: pd.DataFrame) -> pd.DataFrame:
-    """The run table with counts as integers, where a column's are whole and fit into 64 bits."""
-    counts = {}
-    for column in RUN_COLUMNS:
-        if column.kind == "int" and column.name in table.columns:
-            values = table[column.name].dropna()
-            if (values % 1 == 0).all() and (values.abs() < 2.0**63).all():
-                counts[column.name] = "Int64"
-    return table.astype(counts)

@@ -2,39 +2,57 @@
 
 from __future__ import annotations
 
-import argparse
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from analysis.commands.loading import cost_of, family_of, fit_of, table_of
+from analysis.commands.loading import Family, cost_of, family_of, fit_of, table_of
+from analysis.commands.options import SWEEP, FitOptions, Source, output_of, read
 from analysis.compute import NextRuns, next_runs, settings, sweep_text
 from analysis.tables import load_specs
 from analysis.wording import count
 from scaling.base import note, print_json, print_table
 
 if TYPE_CHECKING:
+    import argparse
+
     import pandas as pd
 
 
-def next(args: argparse.Namespace) -> int:
+@dataclass(frozen=True)
+class Options:
+    """What the new runs are for and what they may cost."""
+
+    flops: float
+    target: str = "num_params"
+    at: float | None = None
+    runs: int = 20
+    reach: float = 16.0
+    cost: float | None = None
+    json: bool = False
+
+
+def run(args: argparse.Namespace) -> int:
     """``scaling next``: the runs that make a number most certain for a budget."""
-    table = table_of(args)
-    fitted = fit_of(args, table)
-    family = family_of(args)
+    source, asked, output = read(Source, args), read(Options, args), output_of(args, SWEEP)
+    optimum = replace(read(FitOptions, args), bootstrap=0)  # its curvature says what is uncertain
+    table = table_of(source)
+    fitted = fit_of(table, optimum)
+    family = family_of(source)
     found = next_runs(
         fitted,
-        args.flops,
-        args.target,
-        at=args.at,
-        cost=cost_of(args, table, family, [args.flops]),
-        most=args.runs,
-        reach=args.reach,
+        asked.flops,
+        asked.target,
+        at=asked.at,
+        cost=cost_of(table, family, [asked.flops], asked.cost),
+        most=asked.runs,
+        reach=asked.reach,
     )
-    if args.output:
-        _write(args, table, found, family)
+    if output:
+        _write(output, source, table, found, family)
     if fitted.status != "ok":
         note(f"fit: {fitted.status}")
-    if args.json:
+    if asked.json:
         print_json(found.to_dict())
         return 0
     rows = [(count(x.num_params), count(x.num_tokens), x.flops, x.seeds) for x in found.runs]
@@ -48,19 +66,13 @@ def next(args: argparse.Namespace) -> int:
 
 
 def _write(
-    args: argparse.Namespace,
-    table: pd.DataFrame,
-    found: NextRuns,
-    family: tuple[str, dict[str, Any]] | None,
+    path: Path, source: Source, table: pd.DataFrame, found: NextRuns, family: Family | None
 ) -> None:
-    """Write proposed runs as a sweep file (``.yaml``)."""
-    path = Path(args.output)
-    if path.suffix not in (".yaml", ".yml"):
-        raise ValueError(f"-o {path}: a sweep file is written as .yaml")
-    specs = load_specs(args.source, root=args.root, tracking_uri=args.tracking_uri)
+    """Write proposed runs as a sweep file."""
+    specs = load_specs(source.name, **source.kept)
     known = settings(specs) if specs and family is not None else None
     seeds = table["seed"].max() if "seed" in table.columns else None
-    name, options = family or (None, None)
+    name, options = (family.name, family.options) if family is not None else (None, None)
     first_seed = 0 if seeds is None or seeds != seeds else int(seeds) + 1
     text = sweep_text(found, path.stem, name, options, known, first_seed)
     path.parent.mkdir(parents=True, exist_ok=True)

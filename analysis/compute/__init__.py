@@ -3,7 +3,14 @@
 from __future__ import annotations
 
 from analysis.compute.approach1 import curve_points, lower_envelope
-from analysis.compute.approach2 import TOO_FEW, IsoFlop, NoExponentError, group_budgets, isoflop
+from analysis.compute.approach2 import (
+    IsoFlop,
+    Method,
+    Minimum,
+    NoExponentError,
+    group_budgets,
+    isoflop,
+)
 from analysis.compute.approach2_bias import Bias
 from analysis.compute.approaches import Approach, compare, crossings, method_bias
 from analysis.compute.architectures import Architecture, architectures, family_cost, size_options
@@ -12,13 +19,14 @@ from analysis.compute.next_sweep import settings, sweep_text
 from analysis.compute.plan import Allocation, Cost, cost_of, next_budgets, plan
 
 __all__ = [
-    "TOO_FEW",
     "Allocation",
     "Approach",
     "Architecture",
     "Bias",
     "Cost",
     "IsoFlop",
+    "Method",
+    "Minimum",
     "NextRuns",
     "NoExponentError",
     "architectures",

@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 Array = NDArray[np.float64]
 Method = Literal["parabola", "akima"]
 NOISE = 0.002  # relative seed noise at low loss, Porian et al. 2024, appendix B
-TOO_FEW = "too few sizes"
 _GRID = 25
 _SAME = 0.01  # of ln N, within which two runs are repeats of one size
 _SPAN = 1.5  # FLOPs of one budget agree within this factor
@@ -58,6 +57,8 @@ class Minimum:
         Standard deviation of ln N* under noise.
     draws : ndarray, shape (n_draws,)
         ln N* under re-drawn noise; NaN where a draw has no interior minimum.
+    too_few : bool
+        Whether the budget has too few sizes for a minimum.
     """
 
     flops: float
@@ -68,6 +69,7 @@ class Minimum:
     n_sizes: int
     log_se: float
     draws: Array
+    too_few: bool = False
 
     def ci(self, level: float = 0.9) -> tuple[float, float]:
         """Percentile interval of N*; NaN without a minimum."""
@@ -327,11 +329,12 @@ def _minimum(
     x, k = budget.log_n, len(budget.log_n)
     none = np.full(draws, np.nan)
     needed = 3 if method == "parabola" else 5
-    if k < needed or budget.span > _SPAN:
-        status = f"{TOO_FEW} ({method} needs {needed})"
-        if budget.span > _SPAN:
-            status = f"no one budget: FLOPs differ {budget.span:.2g}-fold"
+    if budget.span > _SPAN:
+        status = f"no one budget: FLOPs differ {budget.span:.2g}-fold"
         return Minimum(budget.flops, np.nan, np.nan, np.nan, status, k, np.nan, none)
+    if k < needed:
+        status = f"too few sizes ({method} needs {needed})"
+        return Minimum(budget.flops, np.nan, np.nan, np.nan, status, k, np.nan, none, too_few=True)
     error = noise * rng.standard_normal((k, draws)) / np.sqrt(budget.repeats)[:, None]
     losses = budget.log_loss[:, None] + np.concatenate([np.zeros((k, 1)), error], axis=1)
     best, depth, convex = (_parabola if method == "parabola" else _akima)(x, losses)

@@ -64,11 +64,11 @@ def find_law(law: str | Law, inputs: tuple[str, ...] | None = None) -> Law:
 
 def law_for(
     law: str | Law,
-    table: pd.DataFrame,
+    table: pd.DataFrame | None = None,
     signed: Sequence[str] = (),
     start: Mapping[str, tuple[float, float]] | None = None,
 ) -> Law:
-    """``find_law``; in a formula, the columns of ``table`` are inputs too.
+    """``find_law``; in a formula, the columns of a ``table`` are inputs too.
 
     ``signed`` and ``start`` are those of ``formula_law``; ``ValueError`` with any other law.
     """
@@ -79,7 +79,8 @@ def law_for(
                 f"--signed and --start are for a law from a formula; {known.name} has its own"
             )
         return known
-    inputs = tuple(str(c) for c in table.columns if str(c) not in SYMBOLS)
+    names = () if table is None else table.columns
+    inputs = tuple(str(c) for c in names if str(c) not in SYMBOLS)
     return formula_law(law, inputs, tuple(signed), start)
 
 

@@ -8,7 +8,7 @@ from analysis.plotting.compound import axes_at_equal_flops, coefficient_surface
 from analysis.plotting.edf import edf, parameters
 from analysis.plotting.pareto import pareto
 from analysis.plotting.runs import compared, data_label, frontier, residuals, scaling, used
-from analysis.plotting.style import FORMATS, GRID, INK, MUTED, PAPER, save, svg
+from analysis.plotting.style import FORMATS, GRID, INK, MUTED, PAPER, save, save_all, svg
 
 __all__ = [
     "FORMATS",
@@ -32,6 +32,7 @@ __all__ = [
     "profile",
     "residuals",
     "save",
+    "save_all",
     "scaling",
     "svg",
     "used",

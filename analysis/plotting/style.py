@@ -8,7 +8,7 @@ any colour vision); single lines take the palette of Okabe and Ito (2008).
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -100,6 +100,15 @@ def save(figure: Figure, path: Path) -> Path:
     with styled():
         figure.savefig(path, format=kind, metadata=_undated(kind))
     return path
+
+
+def save_all(figures: Mapping[str, Figure], path: Path) -> list[Path]:
+    """Write one figure to ``path``; of several, each to its name put before the suffix."""
+    several = len(figures) > 1
+    return [
+        save(figure, path.with_stem(f"{path.stem}-{name}") if several else path)
+        for name, figure in figures.items()
+    ]
 
 
 def svg(figure: Figure, name: str) -> str:

@@ -6,6 +6,7 @@ from analysis.tables.costs import metric_of, unusable, usable, with_complexity
 from analysis.tables.designs import PARAMETERS, with_design
 from analysis.tables.files import numbers, place
 from analysis.tables.sources import load_curves, load_designs, load_models, load_runs, load_specs
+from analysis.tables.writing import records, write_table
 
 __all__ = [
     "PARAMETERS",
@@ -17,8 +18,10 @@ __all__ = [
     "metric_of",
     "numbers",
     "place",
+    "records",
     "unusable",
     "usable",
     "with_complexity",
     "with_design",
+    "write_table",
 ]

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy.optimize import minimize_scalar
 
 from analysis import LAWS, fit
-from analysis.commands.figures import plan_range
+from analysis.commands.plot import plan_range
 from analysis.compute.plan import Budget, cost_of, next_budgets, plan
 from scaling.base.errors import NoAnswerError
 from tests.analysis.planted import table

@@ -1,0 +1,137 @@
+"""What a command line asks for, as values: made once from the parsed arguments and passed on.
+
+A value checks itself when it is made, so that nothing is refused after hours of work for what
+could be seen before. The parser sets only what was given: defaults stand here and in the
+``Options`` of the commands.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    import argparse
+
+    from _typeshed import DataclassInstance
+
+    from analysis.laws import Law
+
+T = TypeVar("T", bound="DataclassInstance")
+
+COLUMN_FLAGS = (
+    ("--params-col", "num_params", "parameters N"),
+    ("--tokens-col", "num_tokens", "training tokens D"),
+    ("--flops-col", "flops", "training FLOPs C"),
+    ("--loss-col", "loss", "loss"),
+)
+
+
+def read(kind: type[T], args: argparse.Namespace) -> T:
+    """The value of a ``kind`` that the arguments give: each field by its name.
+
+    A field that was not given, or that the command does not offer, has its default.
+    """
+    given = {f.name: getattr(args, f.name) for f in fields(kind) if hasattr(args, f.name)}
+    return kind(**{k: tuple(v) if isinstance(v, list) else v for k, v in given.items()})
+
+
+def changed(value: DataclassInstance) -> dict[str, Any]:
+    """The fields of a value that differ from their defaults, in their order."""
+    found = {f.name: getattr(value, f.name) for f in fields(value)}
+    return {f.name: found[f.name] for f in fields(value) if found[f.name] != f.default}
+
+
+@dataclass(frozen=True)
+class Source:
+    """Which runs: the ``SOURCE``, where it is kept, which rows and columns of it."""
+
+    name: str
+    root: str | None = None
+    tracking_uri: str | None = None
+    where: str | None = None
+    columns: tuple[tuple[str, str], ...] = ()
+    """Pairs of a run table's column and the one to take for it; the last pair counts."""
+
+    @property
+    def kept(self) -> dict[str, str | None]:
+        """``root`` and ``tracking_uri``, as the readers of ``analysis.tables`` take them."""
+        return {"root": self.root, "tracking_uri": self.tracking_uri}
+
+
+@dataclass(frozen=True)
+class FitOptions:
+    """Which law is fitted and how, and how its intervals are drawn.
+
+    Raises
+    ------
+    ValueError
+        If the law is not known, has no use for ``start`` or ``signed``, or both kinds of
+        drawing are asked for.
+    """
+
+    law: str | None = None
+    loss_fn: str = "huber"
+    delta: float = 1e-3
+    asymmetry: float = 1.0
+    space: str | None = None
+    weights: str | None = None
+    x_col: str | None = None
+    bootstrap: int = 1000
+    resample: str = "pairs"
+    cluster: str | None = None
+    level: float = 0.9
+    seed: int = 0
+    start: tuple[tuple[str, tuple[float, float]], ...] = ()
+    signed: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.cluster and self.resample != "pairs":
+            raise ValueError("--cluster draws groups of rows, --resample residual none: give one")
+        if not self.is_formula:
+            self.law_for(None)
+
+    @property
+    def law_name(self) -> str:
+        """The law's name or formula; what is usual where none was given."""
+        return self.law or ("power_floor" if self.x_col else "chinchilla")
+
+    @property
+    def is_formula(self) -> bool:
+        """Whether the law is a formula, whose names only a table can tell."""
+        return "=" in self.law_name
+
+    def law_for(self, table: Any) -> Law:
+        """The law; the columns of a ``table`` may stand in a formula."""
+        from analysis.laws import law_for  # loads numpy, which describing the commands must not
+
+        return law_for(self.law_name, table, self.signed, dict(self.start))
+
+
+@dataclass(frozen=True)
+class Form:
+    """What kind of file ``-o`` names: its suffixes, and what is said of any other."""
+
+    suffixes: tuple[str, ...]
+    says: str
+
+    def path(self, output: str) -> Path:
+        """``output`` as a path, or ``ValueError`` if its suffix is none of these."""
+        path = Path(output)
+        if path.suffix.lower() not in self.suffixes:
+            raise ValueError(self.says.format(path=path))
+        return path
+
+
+TABLE = Form(
+    (".csv", ".jsonl", ".parquet"), "-o {path}: a table is written as .csv, .jsonl or .parquet"
+)
+FIGURE = Form((".png", ".pdf", ".svg"), "-o {path}: a figure is written as .png, .pdf, .svg")
+REPORT = Form((".html", ".htm"), "{path}: a report is written as .html")
+SWEEP = Form((".yaml", ".yml"), "-o {path}: a sweep file is written as .yaml")
+
+
+def output_of(args: argparse.Namespace, form: Form) -> Path | None:
+    """The file of that form that ``-o`` names; None if it was not given."""
+    return form.path(args.output) if hasattr(args, "output") else None

@@ -1,0 +1,157 @@
+"""The command ``scaling plot``: one figure, for a paper."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import combinations
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from analysis import plotting
+from analysis.commands import backtest, compound, edf, isoflop, pareto
+from analysis.commands.loading import curves_of, fit_of, table_of
+from analysis.commands.options import FIGURE, FitOptions, Source, read
+from analysis.compute import cost_of, crossings, next_budgets
+from analysis.compute import isoflop as find_minima
+from analysis.compute import plan as make_plan
+from analysis.tables import usable
+from analysis.wording import count
+from scaling.base import note, refuse_unknown
+
+if TYPE_CHECKING:
+    import argparse
+
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+    from analysis.fits import Fit
+
+
+@dataclass(frozen=True)
+class Groups(FitOptions):
+    """A fit, or one for each value of the column ``by``.
+
+    Raises
+    ------
+    ValueError
+        If the laws of the groups are not in one variable, and as for a fit.
+    """
+
+    by: str | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.by and not self.x_col:
+            raise ValueError("--by needs a law in one variable: name its column with --x-col")
+
+
+def run(args: argparse.Namespace) -> int:
+    """``scaling plot``."""
+    source, output = read(Source, args), FIGURE.path(args.output)
+    options, draw = KINDS[args.kind]
+    drawn = draw(source, read(options, args))
+    figures = drawn if isinstance(drawn, dict) else {args.kind: drawn}
+    for path in plotting.save_all(figures, output):
+        note(f"written to {path}")
+    return 0
+
+
+def _frontier(source: Source, asked: FitOptions) -> Figure:
+    table = table_of(source)
+    return plotting.frontier(table, curves_of(source), _fit_or_none(table, asked))
+
+
+def _curves(source: Source, asked: FitOptions) -> Figure:
+    table, curves = table_of(source), curves_of(source)
+    if curves is None or not len(curves):
+        raise ValueError(
+            f"{source.name} has no learning curves, only final losses: plot the kind frontier"
+        )
+    return plotting.frontier(table, curves, _fit_or_none(table, asked))
+
+
+def _fit_or_none(table: pd.DataFrame, asked: FitOptions) -> Fit | None:
+    """The fit that was asked for, where the table allows it."""
+    try:
+        return fit_of(table, asked)
+    except ValueError as error:
+        note(f"drawn without a law: {error}")
+        return None
+
+
+def _scaling(source: Source, asked: Groups) -> Figure:
+    table = table_of(source)
+    if asked.by:
+        return plotting.compared(_groups(table, asked, asked.by))
+    return plotting.scaling(table, fit_of(table, asked))
+
+
+def _groups(table: pd.DataFrame, asked: Groups, by: str) -> dict[str, tuple[pd.DataFrame, Fit]]:
+    """A law in one variable for each value of a column; says where each two laws cross."""
+    if by not in table.columns:
+        refuse_unknown(by, map(str, table.columns), "column")
+    found = {str(value): (rows, fit_of(rows, asked)) for value, rows in table.groupby(by)}
+    if not found:
+        raise ValueError(f"--by {by}: no row has a value there; check --where")
+    x = usable(table, str(asked.x_col))[asked.x_col]
+    low, high = float(x.min()), 3 * float(x.max())
+    for (one, (_, first)), (other, (_, second)) in combinations(found.items(), 2):
+        crossed = crossings(first, second, low, high)
+        where = f"at {', '.join(map(count, crossed))}" if crossed else "nowhere"
+        note(f"{one} and {other} cross {where} between {count(low)} and {count(high)}")
+    return found
+
+
+def _isoflop(source: Source, asked: isoflop.Options) -> Figure:
+    table = table_of(source)
+    return plotting.isoflop(table, find_minima(table, method=asked.method))
+
+
+def _residuals(source: Source, asked: FitOptions) -> Figure:
+    table = table_of(source)
+    return plotting.residuals(table, fit_of(table, asked))
+
+
+def _plan(source: Source, asked: FitOptions) -> Figure:
+    table = table_of(source)
+    fitted = fit_of(table, asked)
+    budgets = plan_range(table)
+    return plotting.plan(make_plan(fitted, budgets, cost=cost_of(table), level=asked.level), table)
+
+
+def plan_range(table: pd.DataFrame) -> list[float]:
+    """Budgets from the smallest run's compute to 1000 times the largest's, for a figure."""
+    high = next_budgets(table)[-1]
+    low = float(usable(table, "flops")["flops"].min())
+    return [float(c) for c in np.geomspace(low, high, 30)]
+
+
+def _profile(source: Source, asked: FitOptions) -> Figure:
+    return plotting.profile(fit_of(table_of(source), asked), asked.level)
+
+
+def _cloud(source: Source, asked: FitOptions) -> Figure:
+    return plotting.cloud(fit_of(table_of(source), asked), asked.level)
+
+
+def _funnel(source: Source, asked: backtest.Options) -> Figure:
+    return plotting.funnel(backtest.backtest_of(table_of(source), asked))
+
+
+KINDS: dict[str, tuple[type[Any], Callable[[Source, Any], Figure | dict[str, Figure]]]] = {
+    "frontier": (FitOptions, _frontier),
+    "curves": (FitOptions, _curves),
+    "scaling": (Groups, _scaling),
+    "isoflop": (isoflop.Options, _isoflop),
+    "residuals": (FitOptions, _residuals),
+    "plan": (FitOptions, _plan),
+    "profile": (FitOptions, _profile),
+    "cloud": (FitOptions, _cloud),
+    "funnel": (backtest.Options, _funnel),
+    "compound": (compound.Options, compound.figures),
+    "edf": (edf.Options, edf.figures),
+    "pareto": (pareto.Options, pareto.figures),
+}
+"""What a figure is asked by, and the function that draws it; ``analysis.cli`` lists the names."""

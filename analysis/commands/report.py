@@ -1,0 +1,70 @@
+"""The command ``scaling report``: one self-contained HTML file."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from analysis.commands.loading import curves_of, fit_of, table_of
+from analysis.commands.options import COLUMN_FLAGS, REPORT, FitOptions, Source, changed, read
+from analysis.compute import IsoFlop
+from analysis.compute import isoflop as find_minima
+from analysis.report import write_report
+from scaling.base import NoAnswerError, note
+
+if TYPE_CHECKING:
+    import argparse
+
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class Options:
+    """The heading, where it is not to name the source."""
+
+    title: str | None = None
+
+
+def run(args: argparse.Namespace) -> int:
+    """``scaling report``."""
+    source, options, asked = read(Source, args), read(FitOptions, args), read(Options, args)
+    output = REPORT.path(args.output)
+    table = table_of(source)
+    path = write_report(
+        output,
+        table,
+        fits=[fit_of(table, options)],
+        curves=curves_of(source),
+        isoflop=_minima(table),
+        level=options.level,
+        title=asked.title or f"Scaling laws of {Path(source.name).stem}",
+        how_to_run=command(source, options, output, asked.title),
+    )
+    note(f"written to {path}")
+    return 0
+
+
+def _minima(table: pd.DataFrame) -> IsoFlop | None:
+    """Iso-FLOP minima, where the runs are of such a design and it succeeded."""
+    try:
+        return find_minima(table)
+    except (ValueError, NoAnswerError):
+        return None
+
+
+def command(source: Source, options: FitOptions, output: Path, title: str | None) -> str:
+    """The command that makes the same report."""
+    words = ["scaling", "report", source.name, "-o", str(output)]
+    columns = dict(source.columns)
+    given = {flag: columns[name] for flag, name, _ in COLUMN_FLAGS if name in columns}
+    for name, value in {**changed(source), **changed(options), "title": title}.items():
+        if name not in ("name", "columns", "start", "signed") and value is not None:
+            given[f"--{name.replace('_', '-')}"] = value
+    words += [str(word) for pair in given.items() for word in pair]
+    for name, (low, high) in options.start:
+        words += ["--start", f"{name}={low},{high}"]
+    for name in options.signed:
+        words += ["--signed", name]
+    return shlex.join(words)

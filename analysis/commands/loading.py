@@ -25,7 +25,7 @@ FEW_GROUPS = 10
 
 def table_of(source: Source) -> pd.DataFrame:
     """The run table of a source; what is to be known of it goes to stderr."""
-    table = load_runs(source.name, where=source.where, columns=dict(source.columns), **source.kept)
+    table = load_runs(source.name, where=source.where, columns=source.taken, **source.kept)
     for line in table.attrs["notes"]:
         note(line)
     return table

@@ -55,6 +55,12 @@ class Source:
     """Pairs of a run table's column and the one to take for it; the last pair counts."""
 
     @property
+    def taken(self) -> dict[str, str]:
+        """The run table's columns and what is taken for each, in the order of the flags."""
+        given = dict(self.columns)
+        return {name: given[name] for _, name, _ in COLUMN_FLAGS if given.get(name)}
+
+    @property
     def kept(self) -> dict[str, str | None]:
         """``root`` and ``tracking_uri``, as the readers of ``analysis.tables`` take them."""
         return {"root": self.root, "tracking_uri": self.tracking_uri}

@@ -16,7 +16,7 @@ from analysis.commands.loading import (
     table_of,
 )
 from analysis.commands.options import TABLE, FitOptions, Source, output_of, read
-from analysis.compute import Allocation, Architecture, architectures, next_budgets
+from analysis.compute import Allocation, Architecture, architectures, check_law, next_budgets
 from analysis.compute import plan as make_plan
 from analysis.fits import Fit
 from analysis.tables import write_table
@@ -48,6 +48,7 @@ def run(args: argparse.Namespace) -> int:
     output = output_of(args, TABLE)
     family = named_family(asked.family, asked.settings)
     table = table_of(source)
+    check_law(options.law_for(table))
     fitted = fit_of(table, options)
     budgets = asked.flops or next_budgets(table)
     family = family or family_of(source)

@@ -13,7 +13,7 @@ from analysis import plotting
 from analysis.commands import backtest, compound, edf, isoflop, pareto
 from analysis.commands.loading import curves_of, fit_of, table_of
 from analysis.commands.options import FIGURE, FitOptions, Source, read
-from analysis.compute import cost_of, crossings, next_budgets
+from analysis.compute import check_law, cost_of, crossings, next_budgets
 from analysis.compute import isoflop as find_minima
 from analysis.compute import plan as make_plan
 from analysis.tables import usable
@@ -116,6 +116,7 @@ def _residuals(source: Source, asked: FitOptions) -> Figure:
 
 def _plan(source: Source, asked: FitOptions) -> Figure:
     table = table_of(source)
+    check_law(asked.law_for(table))
     fitted = fit_of(table, asked)
     budgets = plan_range(table)
     return plotting.plan(make_plan(fitted, budgets, cost=cost_of(table), level=asked.level), table)

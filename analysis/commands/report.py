@@ -57,8 +57,8 @@ def _minima(table: pd.DataFrame) -> IsoFlop | None:
 def command(source: Source, options: FitOptions, output: Path, title: str | None) -> str:
     """The command that makes the same report."""
     words = ["scaling", "report", source.name, "-o", str(output)]
-    columns = dict(source.columns)
-    given = {flag: columns[name] for flag, name, _ in COLUMN_FLAGS if name in columns}
+    flags = {name: flag for flag, name, _ in COLUMN_FLAGS}
+    given = {flags[name]: column for name, column in source.taken.items()}
     for name, value in {**changed(source), **changed(options), "title": title}.items():
         if name not in ("name", "columns", "start", "signed") and value is not None:
             given[f"--{name.replace('_', '-')}"] = value

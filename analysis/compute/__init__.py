@@ -16,7 +16,7 @@ from analysis.compute.approaches import Approach, compare, crossings, method_bia
 from analysis.compute.architectures import Architecture, architectures, family_cost, size_options
 from analysis.compute.next_runs import NextRuns, next_runs
 from analysis.compute.next_sweep import settings, sweep_text
-from analysis.compute.plan import Allocation, Cost, cost_of, next_budgets, plan
+from analysis.compute.plan import Allocation, Cost, check_law, cost_of, next_budgets, plan
 
 __all__ = [
     "Allocation",
@@ -30,6 +30,7 @@ __all__ = [
     "NextRuns",
     "NoExponentError",
     "architectures",
+    "check_law",
     "compare",
     "cost_of",
     "crossings",

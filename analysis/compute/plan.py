@@ -97,6 +97,18 @@ class Budget:
         return flops / self.per_token(n) - self.inference_tokens / 3
 
 
+def check_law(law: Law) -> None:
+    """``ValueError`` if no plan can be made by that law, so that it need not be fitted first."""
+    if not {"num_params", "num_tokens"} <= set(law.inputs) or law.output != "loss":
+        raise ValueError(
+            f"a plan needs a law of loss in num_params and num_tokens; {law.name} is one of "
+            f"{law.output} in {', '.join(law.inputs)}: choose --law chinchilla"
+        )
+    extra = set(law.inputs) - {"num_params", "num_tokens", "num_unique_tokens"}
+    if extra:
+        raise ValueError(f"a plan cannot choose {', '.join(sorted(extra))} of law {law.name}")
+
+
 def plan(
     fit: Fit,
     flops: Sequence[float],
@@ -143,14 +155,7 @@ def plan(
     """
     budget = Budget(cost, inference_tokens, unique_tokens)
     law = fit.law
-    if not {"num_params", "num_tokens"} <= set(law.inputs) or law.output != "loss":
-        raise ValueError(
-            f"a plan needs a law of loss in num_params and num_tokens; {law.name} is one of "
-            f"{law.output} in {', '.join(law.inputs)}: choose --law chinchilla"
-        )
-    extra = set(law.inputs) - {"num_params", "num_tokens", "num_unique_tokens"}
-    if extra:
-        raise ValueError(f"a plan cannot choose {', '.join(sorted(extra))} of law {law.name}")
+    check_law(law)
     if num_params is not None and num_tokens is not None:
         raise ValueError("give num_params or num_tokens, not both: the budget sets the other")
     if num_tokens is not None and num_tokens > budget.data(law):

@@ -85,6 +85,8 @@ def test_each_budget_has_a_status():
         "too few sizes (parabola needs 3)",
         "not convex",
     ]
+    assert [m.too_few for m in found.minima].index(True) == 5
+    assert sum(m.too_few for m in found.minima) == 1
     assert np.isnan(found.minima[4].num_params)
     assert found.a == pytest.approx(0.5, abs=2e-3)
 

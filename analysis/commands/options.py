@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 if TYPE_CHECKING:
     import argparse
 
+    import pandas as pd
     from _typeshed import DataclassInstance
 
     from analysis.laws import Law
@@ -108,7 +109,7 @@ class FitOptions:
         """Whether the law is a formula, whose names only a table can tell."""
         return "=" in self.law_name
 
-    def law_for(self, table: Any) -> Law:
+    def law_for(self, table: pd.DataFrame | None) -> Law:
         """The law; the columns of a ``table`` may stand in a formula."""
         from analysis.laws import law_for  # loads numpy, which describing the commands must not
 

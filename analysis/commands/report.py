@@ -11,7 +11,7 @@ from analysis.commands.loading import curves_of, fit_of, table_of
 from analysis.commands.options import COLUMN_FLAGS, REPORT, FitOptions, Source, changed, read
 from analysis.compute import IsoFlop
 from analysis.compute import isoflop as find_minima
-from analysis.report import write_report
+from analysis.report import Findings, write_report
 from scaling.base import NoAnswerError, note
 
 if TYPE_CHECKING:
@@ -32,13 +32,16 @@ def run(args: argparse.Namespace) -> int:
     source, options, asked = read(Source, args), read(FitOptions, args), read(Options, args)
     output = REPORT.path(args.output)
     table = table_of(source)
-    path = write_report(
-        output,
+    found = Findings(
         table,
         fits=[fit_of(table, options)],
         curves=curves_of(source),
         isoflop=_minima(table),
         level=options.level,
+    )
+    path = write_report(
+        output,
+        found,
         title=asked.title or f"Scaling laws of {Path(source.name).stem}",
         how_to_run=command(source, options, output, asked.title),
     )

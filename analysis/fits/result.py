@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from html import escape
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -208,7 +209,7 @@ class Fit:
             value = f"({value})" if value.startswith("-") else value
             text = re.sub(rf"(?<![\w\\]){re.escape(symbol)}(?!\w|\\_)", value, text)
         if style == "html":
-            text = re.sub(r"\^(\([^()]*\)|[-+.\w]+)", r"<sup>\1</sup>", text)
+            text = re.sub(r"\^(\([^()]*\)|[-+.\w]+)", r"<sup>\1</sup>", escape(text))
         return text
 
     def summary(self, level: float = 0.9) -> pd.DataFrame:

@@ -1,16 +1,18 @@
-"""The sections of the report, each a function of tables and fits that returns HTML."""
+"""What each section of the report says, as plain values that the templates set."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from html import escape
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from markupsafe import Markup
 
-from analysis.compute import IsoFlop
 from analysis.plotting import data_label, used
-from analysis.report.html import Cell, card, formula_html, inline, number, table_html
+from analysis.report.findings import Held
+from analysis.report.pictures import inline, typeset
+from analysis.report.table import Cell, Row, Table, number, right
 from analysis.wording import count, counts, scientific, share, span
 from scaling.base import NoAnswerError
 
@@ -18,10 +20,10 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
-    from analysis.compute import Allocation, Approach, Bias
+    from analysis.compute import Allocation, Approach, Bias, IsoFlop
     from analysis.fits import Fit
 
-Held = Sequence[Mapping[str, Any]]
+
 _CAPTIONS = {
     "predictions": "Held-out runs: prediction and interval, from what was measured.",
     "isoflop": "Loss against parameters at equal compute; a star marks the best size of a budget.",
@@ -30,6 +32,33 @@ _CAPTIONS = {
     "right of the dotted line nothing has been measured.",
 }
 _WHOLE = ("residuals", "plan", "predictions")
+
+
+@dataclass(frozen=True)
+class Law:
+    """A law's section: its formula set, its parameters, and how it was fitted."""
+
+    heading: str
+    formula: Markup
+    table: Table
+    how: str
+
+
+@dataclass(frozen=True)
+class Told:
+    """A table and the sentence below it."""
+
+    table: Table
+    words: str
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A figure, its caption, and whether it takes the page's whole width."""
+
+    svg: Markup
+    caption: str
+    whole: bool
 
 
 def run_label(row: Mapping[str, Any]) -> str:
@@ -58,8 +87,8 @@ def subject(runs: pd.DataFrame) -> str:
 
 def tiles(
     runs: pd.DataFrame, fit: Fit | None, holdout: Held, plan: Sequence[Allocation] | None
-) -> str:
-    """The numbers to know first."""
+) -> list[tuple[str, str]]:
+    """The numbers to know first, each with what it is."""
     number_used = len(used(runs)) if fit is None else fit.n_runs
     tiles = [(f"{number_used} of {len(runs)}", "runs used")]
     if fit is not None:
@@ -76,27 +105,20 @@ def tiles(
     if plan:
         last = plan[-1]
         tiles.append((count(last.num_params), f"N* at {scientific(last.flops)} FLOPs"))
-    return (
-        "<div class='tiles'>"
-        + "".join(
-            f"<div class='card tile'><b>{escape(value)}</b><span>{escape(what)}</span></div>"
-            for value, what in tiles
-        )
-        + "</div>"
-    )
+    return tiles
 
 
-def law(fit: Fit, level: float, headline: bool) -> str:
+def law(fit: Fit, level: float, headline: bool) -> Law:
     """A law: its formula, parameters with intervals, and how it was fitted."""
     percent = f"{100 * level:g} % interval"
     ci = fit.ci(level) if fit.draws is not None else {}
-    rows: list[list[Cell]] = [
+    rows: list[Row] = [
         [
-            escape(p.name),
+            p.name,
             number(fit.params[p.name]),
-            escape(span(ci[p.name])) if p.name in ci else "",
-            escape(p.unit),
-            escape(p.means),
+            span(ci[p.name]) if p.name in ci else "",
+            p.unit,
+            p.means,
         ]
         for p in fit.law.parameters
     ]
@@ -106,10 +128,9 @@ def law(fit: Fit, level: float, headline: bool) -> str:
             for key, name, value, what in zip(
                 "ab", fit.exponent_names, fit.exponents(), "ND", strict=True
             ):
-                interval = escape(span(both[key])) if key in both else ""
-                rows.append(
-                    [name, number(value), interval, "", f"{what}* grows as C<sup>{name}</sup>"]
-                )
+                interval = span(both[key]) if key in both else ""
+                means = Cell(f"{what}* grows as C", raised=name)
+                rows.append([name, number(value), interval, "", means])
         except NoAnswerError:
             pass  # said under "To be read with care"
     penalty = {"huber": f"Huber loss (δ = {fit.delta:g})", "lad": "least absolute deviation"}
@@ -119,51 +140,42 @@ def law(fit: Fit, level: float, headline: bool) -> str:
     )
     if fit.draws is not None:
         how += f" Intervals: percentiles of {len(fit.draws)} bootstrap draws ({fit.resample})."
-    heading = "The law" if headline else escape(f"Also: {fit.law.name}")
-    return f"<h2>{heading}</h2>" + card(
-        f"<div class='formula'>{formula_html(fit)}</div>"
-        + table_html(("parameter", "value", percent, "unit", "meaning"), rows)
-        + f"<p class='quiet'>{escape(how)}</p>"
-    )
+    heading = "The law" if headline else f"Also: {fit.law.name}"
+    table = Table(("parameter", "value", percent, "unit", "meaning"), rows)
+    return Law(heading, typeset(fit), table, how)
 
 
-def held_out(holdout: Held, drawn: Mapping[str, Figure], level: float) -> str:
+def held_out(holdout: Held, level: float) -> Table:
     """Held-out runs: prediction, interval, truth, error side by side."""
-    rows: list[list[Cell]] = []
+    rows: list[Row] = []
     for row in holdout:
         low, high = row["ci"]
         inside = low <= row["actual"] <= high
-        word = "<span class='good'>inside</span>" if inside else "<span class='warn'>outside</span>"
         rows.append(
             [
-                escape(run_label(row)),
+                run_label(row),
                 number(row["predicted"], ".4f"),
-                escape(span((low, high), ".4f")),
+                span((low, high), ".4f"),
                 number(row["actual"], ".4f"),
-                (share(row["relative_error"]), "number"),
-                word,
+                right(share(row["relative_error"])),
+                Cell("inside", tone="good") if inside else Cell("outside", tone="warn"),
             ]
         )
     header = ("run", "predicted", f"{100 * level:g} % interval", "measured", "error", "measured is")
-    figure = inline(drawn["predictions"], "predictions") if "predictions" in drawn else ""
-    return (
-        "<h2>Held-out runs: prediction and truth</h2>"
-        "<p class='quiet'>The fit that predicts these runs has not seen them.</p>"
-        + card(table_html(header, rows) + f"<figure>{figure}</figure>")
-    )
+    return Table(header, rows)
 
 
-def next_runs(plan: Sequence[Allocation], runs: pd.DataFrame, level: float) -> str:
-    """The best size and data at each budget."""
+def next_runs(plan: Sequence[Allocation], runs: pd.DataFrame, level: float) -> Told:
+    """The best size and data at each budget, and what to be careful of."""
     percent = f"{100 * level:g} %"
     largest = float(used(runs)["flops"].max()) if "flops" in runs.columns else float("nan")
-    rows: list[list[Cell]] = [
+    rows: list[Row] = [
         [
-            (scientific(a.flops), "number"),
-            (f"{a.flops / largest:,.0f} ×" if np.isfinite(largest) else "", "number"),
-            (count(a.num_params), "number"),
+            right(scientific(a.flops)),
+            right(f"{a.flops / largest:,.0f} ×" if np.isfinite(largest) else ""),
+            right(count(a.num_params)),
             counts(a.num_params_ci),
-            (count(a.num_tokens), "number"),
+            right(count(a.num_tokens)),
             counts(a.num_tokens_ci),
             number(a.loss, ".4f"),
             span(a.loss_ci, ".4f"),
@@ -173,21 +185,7 @@ def next_runs(plan: Sequence[Allocation], runs: pd.DataFrame, level: float) -> s
     ]
     header = ("compute C", "of the largest run", "N*", percent, "D*", percent, "loss", percent,
               "N within 0.1 % of the best loss")  # fmt: skip
-    words = sorted({a.status for a in plan} - {"ok"})
-    return (
-        "<h2>What to train next</h2>"
-        "<p class='quiet'>The size and data of lowest expected loss at each budget. Intervals are "
-        "of the law's parameters; they do not cover a law that bends beyond the data.</p>"
-        + card(table_html(header, rows))
-        + (f"<p class='quiet'>{escape('; '.join(words))}</p>" if words else "")
-    )
-
-
-def no_plan(trouble: str) -> str:
-    """Why there is no plan; empty if there is nothing to say."""
-    if not trouble:
-        return ""
-    return f"<h2>What to train next</h2><p class='warn'>No plan: {escape(trouble)}.</p>"
+    return Told(Table(header, rows), "; ".join(sorted({a.status for a in plan} - {"ok"})))
 
 
 def captions(fit: Fit | None, curves: bool) -> dict[str, str]:
@@ -209,30 +207,26 @@ def captions(fit: Fit | None, curves: bool) -> dict[str, str]:
     return found
 
 
-def gallery(drawn: Mapping[str, Figure], captions: Mapping[str, str]) -> str:
-    """The figures with their captions."""
+def gallery(drawn: Mapping[str, Figure], captions: Mapping[str, str]) -> list[Picture]:
+    """The figures with their captions, those of the whole width last."""
     shown = [name for name in drawn if name != "predictions"]
-    if not shown:
-        return ""
-    blocks = [
-        f"<figure class='card{' whole' if name in _WHOLE else ''}'>{inline(drawn[name], name)}"
-        f"<figcaption>{escape(captions.get(name, name))}</figcaption></figure>"
+    return [
+        Picture(inline(drawn[name], name), captions.get(name, name), name in _WHOLE)
         for name in sorted(shown, key=lambda name: (name in _WHOLE, shown.index(name)))
     ]
-    return f"<h2>Figures</h2><div class='figures'>{''.join(blocks)}</div>"
 
 
-def minima(found: IsoFlop, level: float) -> str:
-    """The best size at each budget, with its status."""
-    rows: list[list[Cell]] = [
+def minima(found: IsoFlop, level: float) -> Told:
+    """The best size at each budget, with its status; the exponents of their lines."""
+    rows: list[Row] = [
         [
-            (scientific(m.flops), "number"),
-            (str(m.n_sizes), "number"),
-            (count(m.num_params), "number"),
+            right(scientific(m.flops)),
+            right(str(m.n_sizes)),
+            right(count(m.num_params)),
             counts(m.ci(level)) if m.status == "ok" else "",
-            (count(m.num_tokens), "number"),
+            right(count(m.num_tokens)),
             number(m.loss, ".4f"),
-            m.status if m.status == "ok" else f"<span class='warn'>{escape(m.status)}</span>",
+            Cell(m.status, tone=_tone(m.status)),
         ]
         for m in found.minima
     ]
@@ -242,29 +236,27 @@ def minima(found: IsoFlop, level: float) -> str:
         for name, value in (("a", found.a), ("b", found.b))
     )
     header = ("compute C", "sizes", "N*", f"{100 * level:g} %", "D*", "loss", "status")
-    return (
-        "<h2>Iso-FLOP minima</h2>"
-        + card(table_html(header, rows))
-        + f"<p class='quiet'>N* ∝ C<sup>a</sup>, D* ∝ C<sup>b</sup> with {escape(words)}; "
-        f"{found.method}.</p>"
-    )
+    return Told(Table(header, rows), f"{words}; {found.method}.")
 
 
-def approaches(found: Sequence[Approach], bias: Bias | None, level: float) -> str:
+def _tone(status: str) -> str:
+    return "" if status == "ok" else "warn"
+
+
+def approaches(found: Sequence[Approach], bias: Bias | None, level: float) -> Told:
     """a and b by each approach, and what the parabola's bias would cost."""
     percent = f"{100 * level:g} %"
-    rows: list[list[Cell]] = [
+    rows: list[Row] = [
         [
-            escape(f"{x.name}: {x.method}"),
+            f"{x.name}: {x.method}",
             number(x.a, ".3f"),
-            escape(span(x.a_ci, ".3f")),
+            span(x.a_ci, ".3f"),
             number(x.b, ".3f"),
-            escape(span(x.b_ci, ".3f")),
-            (x.status if x.status == "ok" else f"<span class='warn'>{escape(x.status)}</span>",
-             "wide"),
+            span(x.b_ci, ".3f"),
+            Cell(x.status, "wide", _tone(x.status)),
         ]
         for x in found
-    ]  # fmt: skip
+    ]
     words = ""
     if bias is not None:
         words = (
@@ -273,24 +265,16 @@ def approaches(found: Sequence[Approach], bias: Bias | None, level: float) -> st
             f"largest compute it would choose {bias.num_params_ratio[-1]:.2g} N* and waste "
             f"{100 * bias.misallocated[-1]:.2g} % of the budget."
         )
-    header = ("approach", "a", percent, "b", percent, "status")
-    return (
-        "<h2>Three approaches</h2>"
-        "<p class='quiet'>N* ∝ C<sup>a</sup> and D* ∝ C<sup>b</sup> as Hoffmann et al. 2022, "
-        "section 3, estimate them. Points of a learning curve before its end are not final "
-        "losses; minima of parabolas lean to one side where the law is not symmetric.</p>"
-        + card(table_html(header, rows))
-        + (f"<p class='quiet'>{escape(words)}</p>" if words else "")
-    )
+    return Told(Table(("approach", "a", percent, "b", percent, "status"), rows), words)
 
 
-def care(runs: pd.DataFrame, fits: Sequence[Fit]) -> str:
+def care(runs: pd.DataFrame, fits: Sequence[Fit]) -> list[str]:
     """Diagnostics and notes in words."""
     lines: list[str] = []
     for fit in fits:
         lines += [f"{fit.law.name}: {line}" for line in fit.diagnostics.get("warnings", [])]
         found = fit.diagnostics
-        if {"starts", "agree", "condition", "gradient_norm"} <= set(found):
+        if found.get("agree") is not None:  # None: no random starts
             lines.append(
                 f"{fit.law.name}: {100 * found['agree']:.0f} % of {found['starts']} starts end at "
                 f"the same optimum; relative gradient {found['gradient_norm']:.1g} there; "
@@ -301,51 +285,38 @@ def care(runs: pd.DataFrame, fits: Sequence[Fit]) -> str:
                 fit.exponents()
             except NoAnswerError as error:
                 lines.append(f"{fit.law.name}: {error}")
-    lines += [str(line) for line in runs.attrs.get("notes", [])]
-    if not lines:
-        return ""
-    items = "".join(f"<li>{escape(line)}</li>" for line in lines)
-    return f"<h2>To be read with care</h2>{card(f'<ul class=plain>{items}</ul>')}"
+    return [*lines, *(str(line) for line in runs.attrs.get("notes", []))]
 
 
-def excluded(runs: pd.DataFrame, fits: Sequence[Fit]) -> str:
-    """Each run that was not used, and why."""
-    rows: list[list[Cell]] = []
-    if fits:
-        for line in fits[0].excluded:
-            record = runs.iloc[line["row"]].to_dict() if line["row"] < len(runs) else {}
-            label = str(record.get("name") or line.get("run_id") or f"row {line['row']}")
-            rows.append(
-                [escape(label), escape(run_label(record)), (escape(line["reason"]), "wide")]
-            )
-    if not rows:
-        return "<h2>Left out</h2><p>Nothing: every run was used.</p>"
-    return f"<h2>Left out</h2>{card(table_html(('run', 'sizes', 'why'), rows))}"
+def excluded(runs: pd.DataFrame, fits: Sequence[Fit]) -> Table:
+    """Each run that the headline law did not use, and why."""
+    rows: list[Row] = []
+    for line in fits[0].excluded if fits else ():
+        record = runs.iloc[line["row"]].to_dict() if line["row"] < len(runs) else {}
+        label = str(record.get("name") or line.get("run_id") or f"row {line['row']}")
+        rows.append([label, run_label(record), Cell(line["reason"], "wide")])
+    return Table(("run", "sizes", "why"), rows)
 
 
-def run_table(runs: pd.DataFrame) -> str:
+def run_table(runs: pd.DataFrame) -> Table:
     """Every run."""
     columns: list[tuple[str, str, Any]] = [
-        ("run_id", "run", lambda v: f"<code>{escape(str(v)[:8])}</code>"),
-        ("name", "name", lambda v: escape(str(v))),
-        ("num_params", "N", lambda v: (count(float(v)), "number")),
-        ("num_tokens", "D", lambda v: (count(float(v)), "number")),
-        ("flops", "C", lambda v: (scientific(float(v)), "number")),
+        ("run_id", "run", lambda v: Cell(str(v)[:8], tone="code")),
+        ("name", "name", str),
+        ("num_params", "N", lambda v: right(count(float(v)))),
+        ("num_tokens", "D", lambda v: right(count(float(v)))),
+        ("flops", "C", lambda v: right(scientific(float(v)))),
         ("loss", "loss", lambda v: number(float(v), ".4f")),
         ("bits_per_byte", "bits/byte", lambda v: number(float(v), ".4f")),
         ("seed", "seed", lambda v: number(float(v), ".0f")),
         ("seconds", "seconds", lambda v: number(float(v), ".1f")),
-        ("status", "status", lambda v: escape(str(v))),
+        ("status", "status", str),
     ]
     shown = [c for c in columns if c[0] in runs.columns and runs[c[0]].notna().any()]
     by = [name for name in ("num_params", "num_tokens") if name in runs.columns]
     order = runs.sort_values(by) if by else runs
-    rows: list[list[Cell]] = [
+    rows: list[Row] = [
         [cell(value) for (_, _, cell), value in zip(shown, record, strict=True)]
         for record in order[[name for name, _, _ in shown]].itertuples(index=False, name=None)
     ]
-    body = table_html([title for _, title, _ in shown], rows)
-    return (
-        f"<h2>The run table</h2><details><summary>{len(runs)} runs</summary>"
-        f"<div class='card tall'>{body}</div></details>"
-    )
+    return Table([title for _, title, _ in shown], rows)

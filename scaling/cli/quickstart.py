@@ -132,7 +132,7 @@ def _report(
 ) -> None:
     """Write the report; its figures go to the tracking store too."""
     from analysis import plotting
-    from analysis.report import figures, write_report
+    from analysis.report import Findings, figures, write_report
     from scaling.tracking import TrackingError, log_report
 
     # The law in the report is fitted to all runs, so its figures mark none as held out.
@@ -143,17 +143,15 @@ def _report(
             [tuple(row["ci"]) for row in held_out],
             [row["actual"] for row in held_out],
         ),
-        **figures(runs, curves=curves, fit=law),
+        **figures(Findings(runs, fits=[law], curves=curves)),
     }
+    found = Findings(
+        runs, fits=[law], curves=curves, holdout=held_out, plan=allocations, level=LEVEL
+    )
     write_report(
         path,
-        runs,
-        fits=[law],
-        curves=curves,
-        holdout=held_out,
-        plan=allocations,
+        found,
         drawn=drawn,
-        level=LEVEL,
         title="A first scaling law",
         how_to_run="scaling quickstart",
     )

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
 
-from analysis import fit
+from analysis import fit, plotting
 from analysis.compute.approach2 import isoflop
 from analysis.forecasts.holdout import predict_held_out
-from analysis.report import figures, write_report
+from analysis.report import Findings, figures, write_report
 from analysis.report.sections import captions, excluded, tiles
 
 VOID = {"meta", "br", "hr", "img", "link", "input"}
@@ -53,9 +54,7 @@ def made(planted_runs, tmp_path_factory):
     rows = predict_held_out(law, held)
     path = write_report(
         tmp_path_factory.mktemp("report") / "sub" / "report.html",
-        runs,
-        fits=[law],
-        holdout=rows,
+        Findings(runs, fits=[law], holdout=rows),
         title="A <title> & more",
         how_to_run="make quickstart",
     )
@@ -67,8 +66,9 @@ def test_the_number_of_runs_used_is_the_laws(planted_runs):
     runs = planted_runs.copy()
     runs.loc[4, "num_tokens"] = float("nan")
     law = fit("chinchilla", runs)
-    assert "29 of 30" in tiles(runs, law, (), None)
-    assert "num_tokens missing" in excluded(runs, [law])
+    assert tiles(runs, law, (), None)[0] == ("29 of 30", "runs used")
+    [[_, _, why]] = excluded(runs, [law]).rows
+    assert why.text == "num_tokens missing"
 
 
 def test_predictions_of_held_out_runs_are_honest(made, planted_runs):
@@ -133,7 +133,7 @@ def test_colours_follow_the_reader_light_or_dark(made):
 
 
 def test_runs_alone_make_a_report(planted_runs, tmp_path):
-    text = write_report(tmp_path / "r.html", planted_runs).read_text(encoding="utf-8")
+    text = write_report(tmp_path / "r.html", Findings(planted_runs)).read_text(encoding="utf-8")
     assert "Nothing: every run was used." in text
     assert text.count("<svg") == 1
 
@@ -141,7 +141,7 @@ def test_runs_alone_make_a_report(planted_runs, tmp_path):
 def test_a_law_that_has_no_best_size_says_so_instead_of_a_plan(planted_runs, tmp_path):
     one = planted_runs[planted_runs["num_tokens"] == planted_runs["num_tokens"].max()]
     law = fit("power_floor", one, bootstrap=20)
-    text = write_report(tmp_path / "r.html", one, fits=[law]).read_text(encoding="utf-8")
+    text = write_report(tmp_path / "r.html", Findings(one, fits=[law])).read_text(encoding="utf-8")
     assert "What to train next" not in text
     assert law.law.source in text
 
@@ -165,7 +165,9 @@ def test_iso_flop_minima_have_their_section(planted_runs, tmp_path):
         num_params=np.tile(np.geomspace(1e4, 1e6, 6), 5),
     )
     found = isoflop(runs)
-    text = write_report(tmp_path / "r.html", runs, isoflop=found).read_text(encoding="utf-8")
+    text = write_report(tmp_path / "r.html", Findings(runs, isoflop=found)).read_text(
+        encoding="utf-8"
+    )
     assert "Iso-FLOP minima" in text
     assert f"a = {found.a:.3f}" in text
 
@@ -173,16 +175,50 @@ def test_iso_flop_minima_have_their_section(planted_runs, tmp_path):
 def test_the_same_input_gives_the_same_page(planted_runs, tmp_path):
     law = fit("chinchilla", planted_runs, bootstrap=20)
     one, two = (
-        write_report(tmp_path / name, planted_runs, fits=[law]) for name in ("a.html", "b.html")
+        write_report(tmp_path / name, Findings(planted_runs, fits=[law]))
+        for name in ("a.html", "b.html")
     )
     assert one.read_bytes() == two.read_bytes()
 
 
 def test_figures_have_names(planted_runs):
     law = fit("chinchilla", planted_runs)
-    assert set(figures(planted_runs, fit=law)) == {"frontier", "scaling", "residuals", "plan"}
+    assert set(figures(Findings(planted_runs, fits=[law]))) == {
+        "frontier",
+        "scaling",
+        "residuals",
+        "plan",
+    }
+
+
+def test_hostile_names_are_words(planted_runs, tmp_path):
+    """A name, title, note or prediction that holds tags and quotes is shown, never obeyed."""
+    evil = "<script>alert('x')</script>\"><img src=x onerror=\"y"
+    runs = planted_runs.assign(name=evil, status=evil)
+    runs.loc[0, "exclude_reason"] = evil
+    runs.attrs = {"notes": [evil]}
+    law = fit("chinchilla", runs, bootstrap=20)
+    [row] = predict_held_out(law, runs.tail(1))
+    held = [{**row, "num_params": None, "num_tokens": None, "name": evil}]
+    found = Findings(runs, fits=[law], holdout=held)
+    bars = plotting.predictions([evil], [row["predicted"]], [row["ci"]], [row["actual"]])
+    drawn = {"predictions": bars, evil: figures(Findings(runs, fits=[law]))["plan"]}
+    path = write_report(tmp_path / "r.html", found, drawn=drawn, title=evil, how_to_run=evil)
+    page = Page(path.read_text(encoding="utf-8"))
+    assert not {"script", "img"} & {tag for tag, _ in page.tags}
+    assert all(not key.startswith("on") for _, attrs in page.tags for key in attrs)
+    assert sum(evil in words for words in page.words) >= 6 + 2 * len(runs)
+
+
+def test_a_formula_that_cannot_be_typeset_is_escaped(planted_runs, tmp_path):
+    law = fit("chinchilla", planted_runs, starts=0)
+    odd = replace(law.law, latex=r"\nothing{", formula="L = E + A / N^alpha <b>")
+    found = Findings(planted_runs, fits=[replace(law, law=odd)])
+    text = write_report(tmp_path / "r.html", found, drawn={}).read_text(encoding="utf-8")
+    assert "N^" not in text and "<sup>0." in text
+    assert "&lt;b&gt;</div>" in text
 
 
 def test_another_suffix_is_refused(planted_runs, tmp_path):
     with pytest.raises(ValueError, match=r"written as .html"):
-        write_report(tmp_path / "r.pdf", planted_runs)
+        write_report(tmp_path / "r.pdf", Findings(planted_runs))

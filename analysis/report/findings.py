@@ -1,0 +1,51 @@
+"""``Findings``: what a report is about."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from analysis.compute import Allocation, IsoFlop
+    from analysis.fits import Fit
+
+Held = Sequence[Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class Findings:
+    """Runs and what was found in them, for :func:`write_report` and :func:`figures`.
+
+    Attributes
+    ----------
+    runs : DataFrame
+        The run table, excluded rows too.
+    fits : sequence of Fit
+        The first is the headline.
+    curves : DataFrame, optional
+        Learning curves.
+    holdout : sequence of mapping
+        What :func:`analysis.forecasts.predict_held_out` gives.
+    plan : sequence of Allocation, optional
+        Left out: 10, 100 and 1000 times the largest compute, if the headline law allows.
+    isoflop : IsoFlop, optional
+        Minima by budget.
+    level : float
+        Coverage of the intervals.
+    """
+
+    runs: pd.DataFrame
+    fits: Sequence[Fit] = ()
+    curves: pd.DataFrame | None = None
+    holdout: Held = ()
+    plan: Sequence[Allocation] | None = None
+    isoflop: IsoFlop | None = None
+    level: float = 0.9
+
+    @property
+    def headline(self) -> Fit | None:
+        """The law that the report is about."""
+        return self.fits[0] if self.fits else None

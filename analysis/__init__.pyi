@@ -1,8 +1,11 @@
+from .compute import Plan as Plan
 from .compute import isoflop as isoflop
 from .compute import plan as plan
 from .fits import Fit as Fit
 from .fits import fit as fit
+from .forecasts import Forecast as Forecast
 from .forecasts import backtest as backtest
+from .forecasts import forecast as forecast
 from .laws import LAWS as LAWS
 from .laws import Law as Law
 from .laws import callable_law as callable_law

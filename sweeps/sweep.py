@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from scaling import LABELS, RunSpec
-from scaling.base import Store, write_atomic
+from scaling.base import Display, Store, format_value, write_atomic
 from scaling.run import has_result
 from sweeps.resources import ResourceRules
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+=-]{0,99}")
 NONE: Mapping[str, Any] = {}
+SHOWN = 6  # runs in a notebook's table
 
 
 @dataclass(frozen=True)
@@ -76,6 +77,33 @@ class Sweep:
     def __iter__(self) -> Iterator[Entry]:
         return iter(self.entries)
 
+    def __repr__(self) -> str:
+        return self._display().text
+
+    def _repr_html_(self) -> str:
+        return self._display().html
+
+    def _display(self) -> Display:
+        """Its ranges and FLOPs, and the first runs."""
+        title = f"Sweep {self.name}: {len(self)} runs"
+        if self.entries:
+            for letter, key in (("N", "num_params"), ("D", "num_tokens")):
+                values = [entry.columns[key] for entry in self]
+                low, high = format_value(min(values)), format_value(max(values))
+                title += f", {letter} {low}" + f" to {high}" * (low != high)
+            title += f", {format_value(float(self.flops))} FLOPs"
+        keys = ("num_params", "num_tokens", "flops")
+        rows = [
+            (e.run_id[:8], e.name, *(e.columns[key] for key in keys)) for e in self.entries[:SHOWN]
+        ]
+        left = len(self) - len(rows)
+        return Display(
+            title,
+            ("run_id", "name", "N", "D", "C"),
+            rows,
+            [f"and {left} more"] if left else [],
+        )
+
     @classmethod
     def of(
         cls, name: str, specs: Iterable[RunSpec], labels: Mapping[str, Mapping[str, Any]] = NONE
@@ -102,7 +130,7 @@ class Sweep:
         >>> Sweep.from_dict({  # doctest: +SKIP
         ...     "name": "tiny", "fixed": {"depth": 2, "num_tokens": 1e6},
         ...     "grid": {"product": {"width": [16, 32], "lr": [0.01, 0.02]}}})
-        Sweep(name='tiny', ...)
+        Sweep tiny: 4 runs, ...
         """
         from sweeps.design import design
         from sweeps.document import Document

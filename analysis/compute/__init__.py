@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from analysis.compute.allocation import Allocation, Plan
 from analysis.compute.approach1 import curve_points, lower_envelope
 from analysis.compute.approach2 import (
     IsoFlop,
@@ -16,7 +17,7 @@ from analysis.compute.approaches import Approach, compare, crossings, method_bia
 from analysis.compute.architectures import Architecture, architectures, family_cost, size_options
 from analysis.compute.next_runs import NextRuns, next_runs
 from analysis.compute.next_sweep import settings, sweep_text
-from analysis.compute.plan import Allocation, Cost, check_law, cost_of, next_budgets, plan
+from analysis.compute.plan import Cost, check_law, cost_of, next_budgets, plan
 
 __all__ = [
     "Allocation",
@@ -29,6 +30,7 @@ __all__ = [
     "Minimum",
     "NextRuns",
     "NoExponentError",
+    "Plan",
     "architectures",
     "check_law",
     "compare",

@@ -18,7 +18,8 @@ from scaling.base import NoAnswerError
 from scaling.families import get_family
 
 if TYPE_CHECKING:
-    from analysis.compute.plan import Allocation, Cost
+    from analysis.compute.allocation import Allocation
+    from analysis.compute.plan import Cost
     from analysis.fits import Fit
 
 Array = NDArray[np.float64]

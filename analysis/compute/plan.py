@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from analysis.compute.allocation import Allocation, Interval, Plan
 from analysis.tables import usable
 from scaling.base import NoAnswerError
 
@@ -20,44 +21,6 @@ if TYPE_CHECKING:
 
 Array = NDArray[np.float64]
 Cost = float | Callable[[Array], Array]
-Interval = tuple[float, float]
-
-
-@dataclass(frozen=True)
-class Allocation:
-    """The best use of one budget.
-
-    Attributes
-    ----------
-    flops : float
-        C: the budget, training and (if any) inference.
-    num_params, num_tokens, loss : float
-        N*, D*, L*.
-    num_params_ci, num_tokens_ci, loss_ci : (float, float)
-        Percentile intervals over the fit's bootstrap draws, each optimised by itself, so that
-        the three vary together; NaN without draws.
-    num_params_range : (float, float)
-        The sizes whose loss at this budget is within 0.1 % of the optimum's.
-    training_flops : float
-        What of the budget training takes.
-    status : str
-        ``ok``, ``data limited`` (all unique data used once), ``given N``, ``given D``.
-    """
-
-    flops: float
-    num_params: float
-    num_tokens: float
-    loss: float
-    num_params_ci: Interval
-    num_tokens_ci: Interval
-    loss_ci: Interval
-    num_params_range: Interval
-    training_flops: float
-    status: str
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values by name."""
-        return asdict(self)
 
 
 @dataclass(frozen=True)
@@ -119,7 +82,7 @@ def plan(
     num_params: float | None = None,
     num_tokens: float | None = None,
     level: float = 0.9,
-) -> list[Allocation]:
+) -> Plan:
     """The allocation of lowest predicted loss at each budget, C = cost(N) D.
 
     Parameters
@@ -166,7 +129,8 @@ def plan(
     point = law.vector(fit.params)[None, :]
     draws = fit.draws if fit.draws is not None else np.empty((0, point.shape[1]))
     params = np.concatenate([point, draws])
-    return [_allocate(law, params, float(c), budget, num_params, num_tokens, level) for c in flops]
+    found = (_allocate(law, params, float(c), budget, num_params, num_tokens, level) for c in flops)
+    return Plan(tuple(found), fit, level)
 
 
 def _allocate(

@@ -14,6 +14,7 @@ from analysis.fits.penalty import Penalty
 from analysis.fits.problem import Problem
 from analysis.fits.profile import in_runs_units
 from analysis.fits.profile import profile as profile_of
+from analysis.fits.show import display
 from analysis.laws import LAWS, Array, Law, exponents, formula_law, optimal, options, scales
 from scaling.base import refuse_unknown
 
@@ -276,6 +277,12 @@ class Fit:
         if values["draws"] is not None:
             values["draws"] = np.array(values["draws"])
         return cls(**values)
+
+    def __repr__(self) -> str:
+        return display(self).text
+
+    def _repr_html_(self) -> str:
+        return display(self).html
 
     def _need_draws(self) -> Array:
         if self.draws is None:

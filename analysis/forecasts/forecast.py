@@ -10,6 +10,7 @@ import numpy as np
 from scipy.special import stdtrit
 
 from analysis.forecasts.cutoffs import log_size
+from analysis.forecasts.show import display
 from analysis.laws import Array, Law
 
 if TYPE_CHECKING:
@@ -110,6 +111,12 @@ class Forecast:
             "backtests": list(self.backtests),
             "excluded": list(self.excluded),
         }
+
+    def __repr__(self) -> str:
+        return display(self).text
+
+    def _repr_html_(self) -> str:
+        return display(self).html
 
     def _quantile(self, level: float) -> float:
         order = np.argsort(self.scores)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from scaling.base.cost import Cost, Unit, nearest_size, tokens_for_flops, training_memory
+from scaling.base.display import Display
 from scaling.base.energy import KG_CO2E_PER_KWH, PUE, WATTS
 from scaling.base.errors import NoAnswerError, OptionError, WorkerLostError, WorkError, is_full
 from scaling.base.files import read_json, write_atomic
@@ -30,6 +31,7 @@ __all__ = [
     "SCHEDULES",
     "WATTS",
     "Cost",
+    "Display",
     "NoAnswerError",
     "OptionError",
     "Store",

@@ -6,6 +6,7 @@ Part of the front door: it names the other packages, and imports them when it is
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from importlib.resources import as_file, files
 from pathlib import Path
@@ -128,7 +129,7 @@ def _report(
     curves: pd.DataFrame,
     law: Fit,
     held_out: list[dict[str, Any]],
-    allocations: list[Allocation],
+    allocations: Sequence[Allocation],
 ) -> None:
     """Write the report; its figures go to the tracking store too."""
     from analysis import plotting
@@ -176,7 +177,7 @@ def _print_predictions(predicted: list[dict[str, Any]], n_known: int) -> None:
 
 
 def _print_result(
-    result: dict[str, Any], law: Fit, allocations: list[Allocation], largest: float
+    result: dict[str, Any], law: Fit, allocations: Sequence[Allocation], largest: float
 ) -> None:
     print_table(
         "The same runs, measured",

@@ -186,3 +186,15 @@ def test_data_are_looked_up_by_name(monkeypatch):
     sweep = Sweep.from_dict(content)
     assert asked == ["mine"]
     assert {entry.spec.data.fingerprint for entry in sweep} == {"f" * 16}
+
+
+def test_a_sweep_is_shown_as_its_ranges_flops_and_first_runs(tiny):
+    lines = repr(tiny).splitlines()
+    assert lines[0].startswith("Sweep tiny: 8 runs, N ")
+    assert f"{float(tiny.flops):.4g} FLOPs" in lines[0]
+    for line, entry in zip(lines[2:8], tiny, strict=False):
+        assert line.startswith(entry.run_id[:8])
+        assert entry.name in line
+    assert lines[8:] == ["and 2 more"]
+    assert tiny._repr_html_().count("<tr>") == 7
+    assert repr(replace(tiny, entries=())).startswith("Sweep tiny: 0 runs")

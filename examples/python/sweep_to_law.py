@@ -6,23 +6,27 @@ Seconds on one core, no download: the data are labelled by a random network. Run
 ``$SCALING_HOME``; a second call finds them done. In an editor each ``# %%`` is a notebook's cell.
 """
 
-# %% Runs: two-layer MLPs of four sizes, on four amounts of data
+# %% Runs: two-layer MLPs of four sizes, on four amounts of data (load_sweep reads a YAML file)
 from analysis import fit, load_runs, plan
 from analysis.compute import next_budgets
 from cluster import submit
+from scaling import RunSpec
 from sweeps import Sweep
 
-sweep = Sweep.from_dict(
-    {
-        "name": "sweep-to-law",
-        "data": "teacher:features=8,classes=4",
-        "family": "mlp",
-        "seeds": [0],
-        "fixed": {"depth": 2, "batch_size": 32, "lr": 0.01},
-        "grid": {
-            "product": {"width": [4, 8, 16, 32], "num_examples": [2048, 4096, 8192, 16384]},
-        },
-    }
+FIXED = {
+    "data": "teacher:features=8,classes=4",
+    "family": "mlp",
+    "depth": 2,
+    "batch_size": 32,
+    "lr": 0.01,
+}
+sweep = Sweep.of(
+    "sweep-to-law",
+    [
+        RunSpec.resolve(**FIXED, width=width, num_examples=examples)
+        for width in (4, 8, 16, 32)
+        for examples in (2048, 4096, 8192, 16384)
+    ],
 )
 print(sweep)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -92,7 +93,7 @@ def _near(fitted: Fit, best: Allocation, family: Family | None) -> list[Architec
         return []
 
 
-def _print_architectures(allocations: list[Allocation], real: list[list[Architecture]]) -> None:
+def _print_architectures(allocations: Sequence[Allocation], real: list[list[Architecture]]) -> None:
     """The real models next to each best size; fields that all of them share are left out."""
     configs = [x.config for near in real for x in near]
     if not configs:
@@ -109,7 +110,7 @@ def _print_architectures(allocations: list[Allocation], real: list[list[Architec
     print_table("real architectures next to N*", header, rows)
 
 
-def _print_plan(allocations: list[Allocation], fitted: Fit, level: float) -> None:
+def _print_plan(allocations: Sequence[Allocation], fitted: Fit, level: float) -> None:
     """The plan as a table on stdout."""
     rows = [
         (a.flops, count(a.num_params), counts(a.num_params_ci), count(a.num_tokens),

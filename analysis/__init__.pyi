@@ -1,6 +1,8 @@
 from .compute import Plan as Plan
 from .compute import isoflop as isoflop
 from .compute import plan as plan
+from .fits import Bootstrap as Bootstrap
+from .fits import Estimand as Estimand
 from .fits import Fit as Fit
 from .fits import fit as fit
 from .forecasts import Forecast as Forecast

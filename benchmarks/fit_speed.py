@@ -25,7 +25,7 @@ import pandas as pd
 from scipy.optimize import minimize
 from scipy.special import logsumexp
 
-from analysis import fit
+from analysis import Estimand, fit
 
 HERE = Path(__file__).parent
 TABLE = Path(__file__).parents[1] / "tests" / "published" / "data" / "chinchilla.csv"
@@ -80,7 +80,7 @@ def main(arguments: argparse.Namespace) -> None:
             3,
         ),
         "one global fit, least absolute deviation": (
-            lambda: fit("chinchilla", runs, loss_fn="lad", starts=0),
+            lambda: fit("chinchilla", runs, Estimand("lad"), starts=0),
             20,
         ),
     }

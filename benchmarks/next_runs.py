@@ -14,7 +14,7 @@ import sys
 import numpy as np
 import pandas as pd
 
-from analysis import LAWS, fit
+from analysis import LAWS, Estimand, fit
 from analysis.compute.next_runs import next_runs
 from analysis.laws.optimum import optimal
 
@@ -60,7 +60,7 @@ def trial(noise: float, target: str, seed: int) -> tuple[float, float, float]:
     """Errors of the logarithm of the target: proposed runs, iso-FLOP grid, pilot alone."""
     rng = np.random.default_rng(seed)
     first = pilot(noise, rng)
-    known = fit("chinchilla", first, loss_fn="mse", starts=0)
+    known = fit("chinchilla", first, Estimand("mse"), starts=0)
     spent = 6 * first["num_params"] * first["num_tokens"]
     budget, at = 10 * float(spent.sum()), AT * float(spent.max())
     chosen = next_runs(known, budget, target, at=at, most=28)
@@ -72,7 +72,7 @@ def trial(noise: float, target: str, seed: int) -> tuple[float, float, float]:
     errors = []
     for more in ([table(n, d, noise, rng)], [table(grid_n, grid_d, noise, rng)], []):
         runs = pd.concat([first, *more], ignore_index=True)
-        again = fit("chinchilla", runs, loss_fn="mse", starts=0)
+        again = fit("chinchilla", runs, Estimand("mse"), starts=0)
         errors.append(float(np.log(optimal(LAW, again.vector, at)[index]) - true))
     return errors[0], errors[1], errors[2]
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from analysis.commands.options import COLUMN_FLAGS, FitOptions, Source
 from analysis.compute import Cost, family_cost, size_options
 from analysis.compute import cost_of as run_cost
-from analysis.fits import Fit
+from analysis.fits import Bootstrap, Estimand, Fit
 from analysis.fits import fit as fit_law
 from analysis.tables import load_curves, load_models, load_runs, usable
 from scaling.base import note, parse_settings
@@ -51,20 +51,11 @@ def fit_of(table: pd.DataFrame, asked: FitOptions) -> Fit:
         if column in needed and column not in table.columns:
             names = ", ".join(map(str, table.columns))
             raise ValueError(f"no column {column!r}: name one of {names} with {flag}")
-    fitted = fit_law(
-        law,
-        table,
-        loss_fn=asked.loss_fn,
-        delta=asked.delta,
-        asymmetry=asked.asymmetry,
-        space=asked.space,
-        weights=asked.weights,
-        x_col=asked.x_col,
-        bootstrap=asked.bootstrap,
-        resample=asked.resample,
-        cluster=asked.cluster,
-        seed=asked.seed,
+    estimand = Estimand(
+        asked.loss_fn, asked.delta, asked.asymmetry, asked.space, asked.weights, asked.x_col
     )
+    how = Bootstrap(asked.bootstrap, asked.resample, asked.cluster)
+    fitted = fit_law(law, table, estimand, bootstrap=how, seed=asked.seed)
     groups = fitted.diagnostics["groups"]
     if asked.bootstrap and groups is not None and groups < FEW_GROUPS:
         note(

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from analysis.intervals import interval
 from scaling.base import NoAnswerError
 
 if TYPE_CHECKING:
@@ -55,9 +56,7 @@ class Envelope:
 
     def ci(self, level: float = 0.9) -> dict[str, tuple[float, float]]:
         """Percentile intervals of ``a`` and ``b``; NaN without draws."""
-        if not len(self.draws):
-            return dict.fromkeys("ab", (float("nan"), float("nan")))
-        low, high = np.quantile(self.draws, [(1 - level) / 2, (1 + level) / 2], axis=0)
+        low, high = interval(self.draws, level)
         return {name: (float(low[i]), float(high[i])) for i, name in enumerate("ab")}
 
 

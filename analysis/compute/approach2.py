@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from analysis.intervals import interval
 from scaling.base import NoAnswerError
 
 if TYPE_CHECKING:
@@ -413,8 +414,5 @@ def _slopes(budgets: list[_Budget], minima: tuple[Minimum, ...]) -> list[tuple[f
 
 
 def _interval(values: Array, level: float) -> tuple[float, float]:
-    values = values[np.isfinite(values)]
-    if not len(values):
-        return float("nan"), float("nan")
-    low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
+    low, high = interval(values[np.isfinite(values)], level)
     return float(low), float(high)

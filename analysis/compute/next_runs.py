@@ -142,10 +142,9 @@ def next_runs(
     budget = Budget(cost)
     n, d = fit.inputs
     at = at if at is not None else 100 * float((budget.per_token(n) * d).max())
-    problem = fit.problem()
-    units = fit.units
-    scaled = fit.vector if fit.law.rescale is None else fit.law.rescale(fit.vector, units)
-    theta = problem.clip(problem.coordinates(scaled))
+    problem = fit.problem
+    units = problem.units
+    theta = problem.clip(problem.from_original(fit.vector))
     free = np.flatnonzero((problem.bounds[0] < theta) & (theta < problem.bounds[1]))
 
     def slopes(num_params: Array, num_tokens: Array) -> Array:
@@ -157,9 +156,7 @@ def next_runs(
 
     def value(points: Array) -> Array:
         """The target at fit coordinates ``(m, p)``."""
-        params = problem.params(points)
-        own = params if fit.law.rescale is None else fit.law.rescale(params, 1 / units)
-        return _target(fit, own, target, at, cost)
+        return _target(fit, problem.original(points), target, at, cost)
 
     direction = _gradient(value, theta)[free]
     if not np.isfinite(direction).all():
@@ -201,7 +198,7 @@ def _is_relative(fit: Fit, target: str) -> bool:
 
 def _depends_on_compute(fit: Fit, target: str) -> bool:
     """Whether a target differs from one compute to another."""
-    always_same = target in ("a", "b") and fit.law.name == "chinchilla"
+    always_same = target in ("a", "b") and fit.law.exponent is not None
     return target not in fit.law.names and not always_same
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis.compute.allocation import Allocation, Interval, Plan
+from analysis.intervals import interval
 from analysis.tables import usable
 from scaling.base import NoAnswerError
 
@@ -267,9 +268,7 @@ def _within(
 
 
 def _interval(values: Array, level: float) -> Interval:
-    if not len(values):
-        return float("nan"), float("nan")
-    low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
+    low, high = interval(values, level)
     return float(low), float(high)
 
 

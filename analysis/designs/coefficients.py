@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from analysis.intervals import interval
 from analysis.tables import metric_of, usable, with_complexity
 
 if TYPE_CHECKING:
@@ -218,5 +219,5 @@ def _coefficients(shares: NDArray[Any], factor: float) -> NDArray[np.float64]:
 
 
 def _interval(values: NDArray[Any], level: float) -> Interval:
-    low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
+    low, high = interval(values, level)
     return float(low), float(high)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from analysis.intervals import interval
 from analysis.tables import metric_of, usable
 
 if TYPE_CHECKING:
@@ -112,9 +113,9 @@ def edf(
     shares = np.empty((draws, len(at)))
     for row, sample in zip(shares, samples, strict=True):
         row[:] = np.searchsorted(sample, at, side="right") / len(values)
-    low, high = _ends(shares, level)
-    medians = _ends(np.median(samples, axis=1), level)
-    means = _ends(samples.mean(axis=1), level)
+    low, high = interval(shares, level)
+    medians = interval(np.median(samples, axis=1), level)
+    means = interval(samples.mean(axis=1), level)
     return Edf(
         name=name,
         metric=metric,
@@ -144,7 +145,7 @@ def compare(
     gaps = np.median(rng.choice(a, size=(draws, len(a))), axis=1) - np.median(
         rng.choice(b, size=(draws, len(b))), axis=1
     )
-    low, high = _ends(gaps, level)
+    low, high = interval(gaps, level)
     gap = float(np.median(a) - np.median(b))
     better = ""
     if test.pvalue < 1 - level and gap:
@@ -158,13 +159,6 @@ def compare(
         median_gap_ci=(float(low), float(high)),
         better=better,
     )
-
-
-def _ends(drawn: NDArray[np.float64], level: float) -> NDArray[np.float64]:
-    """Both ends of the central interval over the first axis; NaN if nothing was drawn."""
-    if not len(drawn):
-        return np.full((2, *drawn.shape[1:]), np.nan)
-    return np.asarray(np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2], axis=0))
 
 
 def best_values(

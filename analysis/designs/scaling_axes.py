@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from analysis.intervals import interval
 from analysis.tables import metric_of, usable, with_complexity
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ class AxisComparison:
         x = np.log(np.asarray(ratio, dtype=float))
         rows = _columns(x, np.full(x.shape, i), len(self.curves))
         middle = np.exp(rows @ self.coefficients)
-        low, high = _quantiles(np.exp(rows @ self.draws.T), self.level)
+        low, high = interval(np.exp(rows @ self.draws.T), self.level, axis=-1)
         return middle, low, high
 
     def to_dict(self) -> dict[str, Any]:
@@ -199,8 +200,8 @@ def _curve(
     level: float,
 ) -> AxisCurve:
     reach = math.log(largest)
-    low, high = _quantiles(sample[:, at] + 2 * reach * sample[:, at + 1], level)
-    bend_low = _quantiles(sample[:, at + 1], level)[0]
+    low, high = interval(sample[:, at] + 2 * reach * sample[:, at + 1], level)
+    bend_low = interval(sample[:, at + 1], level)[0]
     known = bent and bool(np.isfinite(bend_low))
     return AxisCurve(
         axis=axis,
@@ -231,7 +232,7 @@ def _equal(found: AxisComparison, largest: dict[str, float]) -> tuple[EqualFlops
             if with_compound:
                 gap = row - _columns(x, np.array([names.index("compound")]), len(names))
                 relative = float(np.exp(gap @ found.coefficients)[0])
-                ends = _quantiles(np.exp(gap @ found.draws.T)[0], found.level)
+                ends = interval(np.exp(gap @ found.draws.T)[0], found.level)
                 relative_ci = (float(ends[0]), float(ends[1]))
             rows.append(
                 EqualFlops(
@@ -239,11 +240,3 @@ def _equal(found: AxisComparison, largest: dict[str, float]) -> tuple[EqualFlops
                 )
             )
     return tuple(rows)
-
-
-def _quantiles(values: NDArray[Any], level: float) -> tuple[Any, Any]:
-    """The ends of the central interval over the last axis."""
-    return (
-        np.quantile(values, (1 - level) / 2, axis=-1),
-        np.quantile(values, (1 + level) / 2, axis=-1),
-    )

@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+from analysis.fits.bootstrap import Bootstrap
 from analysis.fits.checklist import Item, checklist
+from analysis.fits.estimand import Estimand
 from analysis.fits.fit import fit
-from analysis.fits.penalty import Penalty
 from analysis.fits.problem import Problem
 from analysis.fits.result import Fit
-from analysis.fits.rows import observe
+from analysis.fits.rows import TooFewRowsError, observe
 from analysis.fits.starts import best_starts
 
-__all__ = ["Fit", "Item", "Penalty", "Problem", "best_starts", "checklist", "fit", "observe"]
+__all__ = [
+    "Bootstrap",
+    "Estimand",
+    "Fit",
+    "Item",
+    "Problem",
+    "TooFewRowsError",
+    "best_starts",
+    "checklist",
+    "fit",
+    "observe",
+]

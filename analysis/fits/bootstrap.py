@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from numbers import Integral
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,22 +47,66 @@ def sandwich(problem: Problem, theta: Array) -> Array:
 RESAMPLES = ("pairs", "cluster", "residual")
 
 
-def bootstrap(
+@dataclass(frozen=True)
+class Bootstrap:
+    """How sure a fit is, by fits to resampled runs.
+
+    Attributes
+    ----------
+    draws : int
+        Their number; 0 for none.
+    resample : "pairs", "cluster", "residual" or array ``(draws, n_runs)``
+        ``pairs`` draws runs with replacement, ``cluster`` whole clusters (checkpoints of one run,
+        seeds of one configuration), ``residual`` keeps the inputs and adds smoothed residuals
+        (``smooth_residuals``) to the fitted values; an array says itself how often each fitted
+        run counts.
+    cluster : str, optional
+        The column that names the cluster; clusters are then drawn, not pairs.
+
+    Raises
+    ------
+    ValueError
+        If the number is none, ``resample`` is not known, or it and ``cluster`` do not go together.
+    """
+
+    draws: int = 1000
+    resample: str | Array = "pairs"
+    cluster: str | None = None
+
+    def __post_init__(self) -> None:
+        draws = self.draws
+        if isinstance(draws, bool) or not isinstance(draws, Integral) or draws < 0:
+            raise ValueError(f"bootstrap is {draws}; it is a number of draws: 0 for none, or 1000")
+        if not isinstance(self.resample, str):
+            return
+        if self.resample not in RESAMPLES:
+            refuse_unknown(self.resample, RESAMPLES, "resample")
+        if self.cluster is None and self.resample == "cluster":
+            raise ValueError("resample='cluster' needs cluster=, the column that names the cluster")
+        if self.cluster is not None and self.resample == "residual":
+            raise ValueError("cluster= draws groups of rows, resample='residual' none: give one")
+        if self.cluster is not None:
+            object.__setattr__(self, "resample", "cluster")
+
+    @property
+    def drawn(self) -> str:
+        """What is drawn, in a word."""
+        return self.resample if isinstance(self.resample, str) else "given"
+
+
+def resampled_fits(
     problem: Problem,
     theta: Array,
-    draws: int,
-    resample: str | Array = "pairs",
+    how: Bootstrap,
     clusters: NDArray[np.intp] | None = None,
     seed: int = 0,
 ) -> Array:
     """Fit coordinates ``(draws, p)`` of fits to resampled runs, each restarted globally.
 
-    ``pairs`` draws runs with replacement, ``cluster`` whole clusters (checkpoints of one run,
-    seeds of one configuration), ``residual`` keeps the inputs and adds smoothed residuals
-    (``smooth_residuals``) to the fitted values; an array ``(draws, n)`` says itself how often
-    each run counts.
+    ``theta (p,)`` is the fit to all runs; ``clusters (n,)`` the number of each run's cluster.
     """
     rng = np.random.default_rng(seed)
+    draws, resample = how.draws, how.resample
     n = problem.target.shape[-1]
     resampled = problem
     if not isinstance(resample, str):
@@ -72,16 +117,12 @@ def bootstrap(
         r = problem.residuals(theta[None])[0]
         noise = smooth_residuals(r, problem.weights, len(theta), draws, rng)
         resampled = replace(problem, target=problem.target + r - noise)
-    elif resample in ("pairs", "cluster"):
-        if resample == "cluster" and clusters is None:
-            raise ValueError("resample='cluster' needs cluster=, the column that names the cluster")
+    else:
         groups = clusters if clusters is not None and resample == "cluster" else np.arange(n)
         count = int(groups.max()) + 1
         drawn = rng.integers(0, count, (draws, count)) + count * np.arange(draws)[:, None]
         times = np.bincount(drawn.ravel(), minlength=draws * count).reshape(draws, count)
         resampled = problem.with_weights(problem.weights * times[:, groups])
-    else:
-        refuse_unknown(resample, RESAMPLES, "resample")
     keep = restarts(problem)
 
     def refit(part: slice) -> Array:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -15,9 +14,6 @@ from analysis.laws import Array
 
 SAME = 1e-6
 """Relative difference of objectives below which two starts found the same optimum."""
-
-OWN = ("formula", "callable")
-"""Names of users' laws, which say little of where their parameters lie."""
 
 NEXT_TO_0 = 1e-6
 """A parameter of a user's law this many times below its starts was hardly sought where it is."""
@@ -44,7 +40,6 @@ def certify(
     objectives: Array,
     independent: slice,
     seen: Observations,
-    original: Callable[[Array], Array],
 ) -> tuple[str, dict[str, Any]]:
     """Status and diagnostics of the best of ``found (m, p)``.
 
@@ -57,7 +52,7 @@ def certify(
     Hessian with unit diagonal; ``at_bounds`` parameters at a bound; ``unsure`` parameters that
     the runs do not identify (at a bound, along a flat direction, or all, by the choice of runs):
     their intervals may be far too narrow; ``warnings`` in words.
-    ``fit`` adds ``fixed``, the parameters held, and ``groups``, the number of clusters.
+    ``fixed`` are the parameters held; ``groups`` is the number of clusters.
     """
     best = int(np.argmin(objectives))
     theta, objective = found[best], float(objectives[best])
@@ -103,7 +98,7 @@ def certify(
             others.append(
                 {
                     "objective": value,
-                    "params": dict(zip(names, original(found[i]).tolist(), strict=True)),
+                    "params": dict(zip(names, problem.original(found[i]).tolist(), strict=True)),
                 }
             )
     close = [o for o in others if o["objective"] < objective * 1.01]
@@ -119,6 +114,8 @@ def certify(
         "at_bounds": at_bounds,
         "unsure": [name for name in names if name in unsure],
         "warnings": warnings,
+        "fixed": problem.law.held,
+        "groups": None if seen.clusters is None else int(seen.clusters.max()) + 1,
     }
     return "; ".join(warnings) or "ok", diagnostics
 
@@ -152,7 +149,7 @@ def value_warnings(problem: Problem, seen: Observations, theta: Array) -> list[s
         floor = params[law.names.index(name)]
         if floor < 0.01 * seen.observed.min():
             warnings.append(f"{name} is {floor:.3g}, near 0: the data do not show a floor")
-    if law.name not in OWN:
+    if not law.own:
         return warnings
     for p, value in zip(law.parameters, params, strict=True):
         sought = p.scale == "log" and p.name not in law.linear and p.low < p.high

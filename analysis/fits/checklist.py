@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from analysis.fits.result import Fit
-from analysis.laws import LAWS
 from analysis.wording import count, span
 from scaling import RUN_COLUMNS
 from scaling.base import NoAnswerError
@@ -80,14 +79,12 @@ def _hypothesis(fit: Fit) -> Iterator[tuple[str, str]]:
     )
     yield (
         "From what principle does the form follow?",
-        law.source if law.name in LAWS else OPEN + "the form is the author's own",
+        law.source or OPEN + "the form is the author's own",
     )
     yield (
         "What does it assume of how the variables are related?",
-        "smooth breaks between power laws, and a floor"
-        if law.name.startswith("bnsl")
-        else "the same exponents over all runs; nothing beyond the formula is modelled",
-    )  # fmt: skip
+        law.assumes,
+    )
 
 
 def _training(fit: Fit, runs: pd.DataFrame) -> Iterator[tuple[str, str]]:
@@ -139,12 +136,12 @@ def _collection(fit: Fit, runs: pd.DataFrame) -> Iterator[tuple[str, str]]:
 
 
 def _fitting(fit: Fit, level: float) -> Iterator[tuple[str, str]]:
-    found = fit.diagnostics
+    found, asked = fit.diagnostics, fit.estimand
     yield (
         "Which objective?",
-        f"{_ESTIMANDS[fit.loss_fn].format(delta=fit.delta)} of {fit.space} residuals, "
+        f"{_ESTIMANDS[asked.loss_fn].format(delta=asked.delta)} of {fit.space} residuals, "
         f"{fit.objective:.10g} at the optimum"
-        + ("" if fit.asymmetry == 1 else f"; runs above the law count {fit.asymmetry:g} times"),
+        + ("" if asked.asymmetry == 1 else f"; runs above the law count {asked.asymmetry:g} times"),
     )
     yield (
         "Which algorithm?",

@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from numbers import Integral
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from analysis.fits.bootstrap import bootstrap as resampled_fits
+from analysis.fits.bootstrap import Bootstrap, resampled_fits
 from analysis.fits.certificate import certify, probes
+from analysis.fits.estimand import DEFAULT, Estimand
 from analysis.fits.newton import minimise
-from analysis.fits.penalty import Penalty
 from analysis.fits.problem import BEYOND, Problem
 from analysis.fits.result import Fit
 from analysis.fits.rows import observe
 from analysis.fits.starts import best_starts, random_starts, settle
-from analysis.laws import Array, Law, law_for, scales
+from analysis.laws import Array, Law, law_for
 
 if TYPE_CHECKING:
     import pandas as pd
-
-__all__ = ["Fit", "fit"]
 
 GRID_STARTS = 4
 """Best grid points that are polished besides the independent starts."""
@@ -33,18 +29,9 @@ NO_VALUE = 1e50
 def fit(
     law: str | Law,
     runs: pd.DataFrame,
+    estimand: Estimand = DEFAULT,
     *,
-    loss_fn: str = "huber",
-    delta: float = 1e-3,
-    space: str | None = None,
-    weights: str | Array | None = None,
-    asymmetry: float = 1.0,
-    fixed: Mapping[str, float] | None = None,
-    x_col: str | None = None,
-    y_col: str | None = None,
-    bootstrap: int = 0,
-    resample: str | Array = "pairs",
-    cluster: str | None = None,
+    bootstrap: int | Bootstrap = 0,
     starts: int = 12,
     seed: int = 0,
 ) -> Fit:
@@ -54,29 +41,16 @@ def fit(
     ----------
     law : str or Law
         A name in ``LAWS``, a formula such as ``"L = E + A / width**alpha"`` whose inputs are
-        columns of ``runs`` (or N, D, C, U), or a ``Law``.
+        columns of ``runs`` (or N, D, C, U), or a ``Law``. ``LAWS[name].hold({"E": 1.7})`` is a law
+        with a parameter held at a value.
     runs : DataFrame
         One row per run (``scaling/schema.py``). Rows with an ``exclude_reason`` or without a
         usable value are left out and listed in ``excluded``.
-    loss_fn, delta, asymmetry
-        The penalty, see ``analysis.fits.penalty.Penalty``. Huber with delta 1e-3 on log residuals
-        is Hoffmann et al.'s choice: losses of language models scatter by some 1e-3 to 1e-2, so
-        nearly all runs count by sign and few outliers matter.
-    space : "log" or "linear", optional
-        Space of the residuals; the law's own if not given (log for losses). They are different
-        estimands.
-    weights : str or array, optional
-        Column or ``(n_rows,)`` of weights.
-    fixed : mapping, optional
-        Parameters held at a value.
-    x_col, y_col : str, optional
-        The column that a one-variable law takes, and the column that is predicted.
-    bootstrap : int
-        Number of draws for intervals (0: none), each restarted globally.
-    resample : "pairs", "cluster", "residual" or array ``(bootstrap, n_runs)``
-        What is drawn, see ``analysis.fits.bootstrap.bootstrap``; ``cluster`` names the column of
-        the cluster, and clusters are then drawn, not pairs. An array says how often each fitted
-        run counts in each draw.
+    estimand : Estimand
+        What is estimated: penalty, space of the residuals, weights, columns.
+    bootstrap : int or Bootstrap
+        Number of draws for intervals (0: none), each restarted globally; a ``Bootstrap`` also
+        says what is drawn.
     starts : int
         Number of independent random starts that the certificate rests on; with 0 the best
         points of the global grid alone are polished (some milliseconds).
@@ -90,79 +64,51 @@ def fit(
     Raises
     ------
     ValueError
-        If the law, a column or an option is not known, the rows or the clusters are too few, or
-        the law has no finite value at a run wherever the search goes.
+        If the law or a column is not known, the rows (``TooFewRowsError``) or the clusters are
+        too few, or the law has no finite value at a run wherever the search goes.
     TypeError
         If ``law`` is no law or ``runs`` no table.
+
+    Examples
+    --------
+    >>> import numpy as np, pandas as pd
+    >>> x = np.geomspace(1e6, 1e9, 9)
+    >>> runs = pd.DataFrame({"flops": x, "loss": 40 * x**-0.3})
+    >>> round(fit("power", runs, Estimand(x_col="flops")).params["alpha"], 6)
+    0.3
     """
     if not hasattr(runs, "columns"):
         raise TypeError(
             f"runs is a {type(runs).__name__}, not a DataFrame: load_runs(path) reads a file, "
             "pandas.DataFrame(rows) makes one of a list or dict"
         )
-    if isinstance(bootstrap, bool) or not isinstance(bootstrap, Integral) or bootstrap < 0:
-        raise ValueError(f"bootstrap is {bootstrap}; it is a number of draws: 0 for none, or 1000")
-    if cluster is not None and isinstance(resample, str) and resample == "residual":
-        raise ValueError("cluster= draws groups of rows, resample='residual' none: give one")
-    if cluster is not None and isinstance(resample, str) and resample == "pairs":
-        resample = "cluster"
+    how = bootstrap if isinstance(bootstrap, Bootstrap) else Bootstrap(bootstrap)
     law = law_for(law, runs)
-    if fixed:
-        law = law.hold(fixed)
-    space = space or law.space
-    if space not in ("log", "linear"):
-        raise ValueError(f"space {space!r} is neither 'log' nor 'linear'")
-    if x_col is not None and len(law.inputs) != 1:
-        raise ValueError(f"x_col is for laws of one variable; {law.name} takes {law.inputs}")
-    x_cols = (x_col,) if x_col is not None else law.inputs
-    y_col = y_col or law.output
-    penalty = Penalty(loss_fn, delta, asymmetry)
-    seen = observe(law, runs, x_cols, y_col, space, weights, cluster)
-    units = scales(seen.inputs, law)
-    problem = Problem(
-        law,
-        tuple(x / u for x, u in zip(seen.inputs, units, strict=True)),
-        np.log(seen.observed) if space == "log" else seen.observed,
-        seen.weights,
-        penalty,
-        space,
-    )
+    estimand = estimand.of(law)
+    seen = observe(law, runs, estimand, how.cluster)
+    problem = Problem.of(law, seen.inputs, seen.observed, seen.weights, estimand)
     with np.errstate(all="ignore"):  # where a law has no value, another start may have one
         found, objectives = _search(problem, starts, seed)
     best = int(np.argmin(objectives))
-
-    def original(theta: Array) -> Array:
-        params = problem.params(theta)
-        return params if law.rescale is None else law.rescale(params, 1 / units)
-
     status, diagnostics = certify(
-        problem, found, objectives, slice(GRID_STARTS, GRID_STARTS + starts), seen, original
+        problem, found, objectives, slice(GRID_STARTS, GRID_STARTS + starts), seen
     )
-    diagnostics["fixed"] = dict(fixed or {})
-    diagnostics["groups"] = None if seen.clusters is None else int(seen.clusters.max()) + 1
     draws = None
-    if bootstrap:
-        draws = original(
-            resampled_fits(problem, found[best], bootstrap, resample, seen.clusters, seed)
-        )
+    if how.draws:
+        draws = problem.original(resampled_fits(problem, found[best], how, seen.clusters, seed))
     return Fit(
         law=law,
-        params=dict(zip(law.names, original(found[best]).tolist(), strict=True)),
+        params=dict(zip(law.names, problem.original(found[best]).tolist(), strict=True)),
         status=status,
         objective=float(objectives[best]),
-        loss_fn=loss_fn,
-        delta=delta,
-        asymmetry=asymmetry,
-        space=space,
-        x_cols=x_cols,
-        y_col=y_col,
+        estimand=estimand,
         inputs=seen.inputs,
         observed=seen.observed,
         weights=seen.weights,
         excluded=seen.excluded,
         diagnostics=diagnostics,
         draws=draws,
-        resample=resample if isinstance(resample, str) else "given",
+        resample=how.drawn,
         seed=seed,
     )
 

@@ -13,8 +13,9 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from analysis.fits.estimand import Estimand
 from analysis.fits.penalty import Penalty
-from analysis.laws import Array, Law
+from analysis.laws import Array, Law, scales
 
 BEYOND = {np.dtype(np.float64): 1e100, np.dtype(np.float32): 1e15}
 """Residual where a law has no value: large, and with a finite square."""
@@ -27,9 +28,9 @@ HIGH = 40.0
 class Problem:
     """Minimise sum over runs of w rho(r), r = prediction - observation in log or linear space.
 
-    ``inputs`` are ``(n,)`` each, shared by all draws. ``target (n,) or (k, n)`` is the
-    observation, or its logarithm if ``space`` is ``"log"``; ``weights (n,) or (k, n)``. A batch
-    of points is ``theta (k, p)``; coordinates ``held`` stay where they start.
+    ``inputs`` are ``(n,)`` each, the runs' over ``units``, shared by all draws. ``target (n,)`` or
+    ``(k, n)`` is the observation, or its logarithm if ``space`` is ``"log"``; ``weights (n,)`` or
+    ``(k, n)``. A batch of points is ``theta (k, p)``; coordinates ``held`` stay where they start.
     """
 
     law: Law
@@ -38,7 +39,40 @@ class Problem:
     weights: Array
     penalty: Penalty
     space: str
+    units: Array
     held: tuple[int, ...] = ()
+
+    @classmethod
+    def of(
+        cls,
+        law: Law,
+        inputs: tuple[Array, ...],
+        observed: Array,
+        weights: Array,
+        estimand: Estimand,
+    ) -> Problem:
+        """The problem that ``estimand`` makes of runs ``(n,)`` in their own units."""
+        units = scales(inputs, law)
+        space = estimand.space or law.space
+        return cls(
+            law,
+            tuple(x / u for x, u in zip(inputs, units, strict=True)),
+            np.log(observed) if space == "log" else observed,
+            weights,
+            estimand.penalty,
+            space,
+            units,
+        )
+
+    def original(self, theta: Array) -> Array:
+        """Parameters ``(..., p)`` at ``theta`` for inputs in the runs' own units."""
+        params = self.params(theta)
+        return params if self.law.rescale is None else self.law.rescale(params, 1 / self.units)
+
+    def from_original(self, params: Array) -> Array:
+        """Fit coordinates of ``params (..., p)`` for inputs in the runs' own units."""
+        rescale = self.law.rescale
+        return self.coordinates(params if rescale is None else rescale(params, self.units))
 
     def rows(self, index: NDArray[np.intp] | slice) -> Problem:
         """The problem of the draws ``index`` only."""

@@ -4,22 +4,28 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from html import escape
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from analysis.fits.penalty import Penalty
+from analysis.fits.estimand import Estimand
 from analysis.fits.problem import Problem
 from analysis.fits.profile import in_runs_units
 from analysis.fits.profile import profile as profile_of
 from analysis.fits.show import display
-from analysis.laws import LAWS, Array, Law, exponents, formula_law, optimal, options, scales
+from analysis.intervals import interval, tails
+from analysis.laws import Array, Law, exponents, law_from_dict, law_to_dict, optimal
 from scaling.base import refuse_unknown
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+_AS_THEY_ARE = ("params", "status", "objective", "diagnostics", "resample", "seed")
+"""Of the document, what a ``Fit`` takes without change."""
 
 
 @dataclass(frozen=True)
@@ -36,10 +42,8 @@ class Fit:
     objective : float
         Sum over runs of weight x penalty of the residual (never the mean: that would shrink
         gradients below a solver's tolerance).
-    loss_fn, delta, asymmetry, space : str, float, float, str
-        The penalty and the space of the residuals: together, the estimand.
-    x_cols, y_col : tuple of str, str
-        Columns of the run table that were the law's inputs and output.
+    estimand : Estimand
+        What was estimated, with what it left to the law filled in.
     inputs, observed, weights : arrays
         The rows that were fitted.
     excluded : tuple of dict
@@ -48,18 +52,15 @@ class Fit:
         The certificate, see ``analysis.fits.certificate``.
     draws : array ``(k, p)`` or None
         Bootstrap draws of the parameters.
+    resample, seed : str, int
+        What was drawn, and the seed.
     """
 
     law: Law
     params: dict[str, float]
     status: str
     objective: float
-    loss_fn: str
-    delta: float
-    asymmetry: float
-    space: str
-    x_cols: tuple[str, ...]
-    y_col: str
+    estimand: Estimand
     inputs: tuple[Array, ...] = field(repr=False)
     observed: Array = field(repr=False)
     weights: Array = field(repr=False)
@@ -68,6 +69,31 @@ class Fit:
     draws: Array | None = field(default=None, repr=False)
     resample: str = "pairs"
     seed: int = 0
+
+    @property
+    def loss_fn(self) -> str:
+        """The estimand's."""
+        return self.estimand.loss_fn
+
+    @property
+    def delta(self) -> float:
+        """The estimand's."""
+        return self.estimand.delta
+
+    @property
+    def space(self) -> str:
+        """Space of the residuals: ``"log"`` or ``"linear"``."""
+        return self.problem.space
+
+    @property
+    def x_cols(self) -> tuple[str, ...]:
+        """Columns of the run table that were the law's inputs."""
+        return self.estimand.x_cols(self.law)
+
+    @property
+    def y_col(self) -> str:
+        """Column of the run table that the law predicts."""
+        return self.estimand.y_col or self.law.output
 
     @property
     def n_runs(self) -> int:
@@ -103,21 +129,10 @@ class Fit:
         """Whether it is a law of loss in parameters and tokens: budgets may have a best size."""
         return self.x_cols[:2] == ("num_params", "num_tokens") and self.law.output == "loss"
 
-    @property
-    def units(self) -> Array:
-        """The unit ``(n_inputs,)`` that each input was divided by in the fit."""
-        return scales(self.inputs, self.law)
-
-    def problem(self, law: Law | None = None) -> Problem:
-        """The fit as a minimisation of ``law`` (its own), for inputs over ``units``."""
-        return Problem(
-            law or self.law,
-            tuple(x / u for x, u in zip(self.inputs, self.units, strict=True)),
-            np.log(self.observed) if self.space == "log" else self.observed,
-            self.weights,
-            Penalty(self.loss_fn, self.delta, self.asymmetry),
-            self.space,
-        )
+    @cached_property
+    def problem(self) -> Problem:
+        """The fit as a minimisation."""
+        return Problem.of(self.law, self.inputs, self.observed, self.weights, self.estimand)
 
     def predict(self, table: Mapping[str, Any] | pd.DataFrame) -> Array:
         """Predictions for the rows of ``table``, which holds the columns ``x_cols``."""
@@ -140,12 +155,11 @@ class Fit:
             predicted = np.repeat(predicted, times, axis=0)
             added = wide[rng.integers(0, n, predicted.shape)]
             predicted = predicted * np.exp(added) if self.space == "log" else predicted + added
-        low, high = np.quantile(predicted, _tails(level), axis=0)
-        return low, high
+        return interval(predicted, level)
 
     def ci(self, level: float = 0.9) -> dict[str, tuple[float, float]]:
         """Percentile interval of each parameter over the draws (of its logarithm if positive)."""
-        low, high = np.quantile(self._need_draws(), _tails(level), axis=0)
+        low, high = interval(self._need_draws(), level)
         return {name: (float(low[i]), float(high[i])) for i, name in enumerate(self.law.names)}
 
     def profile(
@@ -158,10 +172,10 @@ class Fit:
         """
         if name not in self.params:
             refuse_unknown(name, self.params, f"parameter of {self.law.name}")
-        _tails(level)
+        tails(level)  # refuses what is no level before the work
         index = self.law.names.index(name)
-        law, params = in_runs_units(self.law, self.vector, self.units, index)
-        problem = self.problem(law)
+        law, params = in_runs_units(self.law, self.vector, self.problem.units, index)
+        problem = replace(self.problem, law=law)
         values, objective, interval = profile_of(
             problem, problem.coordinates(params), index, level, points
         )
@@ -197,7 +211,7 @@ class Fit:
         """Percentile intervals of ``a`` and ``b`` over the draws."""
         found: dict[str, tuple[float, float]] = {}
         for name, values in zip("ab", self.exponents_draws(), strict=True):
-            low, high = np.nanquantile(values, _tails(level))
+            low, high = interval(values[~np.isnan(values)], level)
             found[name] = float(low), float(high)
         return found
 
@@ -235,16 +249,13 @@ class Fit:
     def to_dict(self) -> dict[str, Any]:
         """Everything, as values that JSON holds exactly."""
         return {
-            "law": self.law.name,
-            "law_formula": self.law.formula,
-            "law_inputs": list(self.law.inputs),
-            "law_options": options(self.law) if self.law.name == "formula" else {},
+            **law_to_dict(self.law),
             "params": dict(self.params),
             "status": self.status,
             "objective": self.objective,
-            "loss_fn": self.loss_fn,
-            "delta": self.delta,
-            "asymmetry": self.asymmetry,
+            "loss_fn": self.estimand.loss_fn,
+            "delta": self.estimand.delta,
+            "asymmetry": self.estimand.asymmetry,
             "space": self.space,
             "x_cols": list(self.x_cols),
             "y_col": self.y_col,
@@ -261,22 +272,24 @@ class Fit:
     @classmethod
     def from_dict(cls, data: Mapping[str, Any], law: Law | None = None) -> Fit:
         """The fit that ``to_dict`` wrote; ``law`` is needed for a law from a callable."""
-        values = dict(data)
-        formula, inputs = values.pop("law_formula"), tuple(values.pop("law_inputs"))
-        asked = values.pop("law_options", {})
-        if law is None and values["law"] not in (*LAWS, "formula"):
-            raise ValueError(f"{values['law']} is a law from a callable: give it as law=")
-        law = law or LAWS.get(values["law"]) or formula_law(formula, inputs, **asked)
-        held = values["diagnostics"]["fixed"]
-        values["law"] = law.hold(held) if held else law
-        values["x_cols"] = tuple(values["x_cols"])
-        values["inputs"] = tuple(np.array(x) for x in values["inputs"])
-        values["excluded"] = tuple(values["excluded"])
-        for name in ("observed", "weights"):
-            values[name] = np.array(values[name])
-        if values["draws"] is not None:
-            values["draws"] = np.array(values["draws"])
-        return cls(**values)
+        law = law or law_from_dict(data)
+        held = data["diagnostics"]["fixed"]
+        x_cols = data["x_cols"]
+        return cls(
+            law=law.hold(held) if held else law,
+            estimand=Estimand(
+                **{
+                    name: data[name] for name in ("loss_fn", "delta", "asymmetry", "space", "y_col")
+                },
+                x_col=x_cols[0] if len(x_cols) == 1 else None,
+            ),
+            inputs=tuple(np.array(x) for x in data["inputs"]),
+            observed=np.array(data["observed"]),
+            weights=np.array(data["weights"]),
+            excluded=tuple(data["excluded"]),
+            draws=None if data["draws"] is None else np.array(data["draws"]),
+            **{name: data[name] for name in _AS_THEY_ARE},
+        )
 
     def __repr__(self) -> str:
         return display(self).text
@@ -297,9 +310,3 @@ class Fit:
 
     def _middle_flops(self) -> float:
         return float(6 * np.exp(np.mean(np.log(self.inputs[0]) + np.log(self.inputs[1]))))
-
-
-def _tails(level: float) -> list[float]:
-    if not 0 < level < 1:
-        raise ValueError(f"level {level} is not between 0 and 1; 0.9 is usual")
-    return [0.5 - level / 2, 0.5 + level / 2]

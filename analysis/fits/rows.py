@@ -8,11 +8,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from analysis.fits.estimand import Estimand
 from analysis.laws import Array, Law
 from analysis.tables import numbers, place
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+class TooFewRowsError(ValueError):
+    """Fewer usable rows than the law has parameters."""
 
 
 @dataclass(frozen=True)
@@ -31,15 +36,9 @@ class Observations:
 
 
 def observe(
-    law: Law,
-    runs: pd.DataFrame,
-    x_cols: tuple[str, ...],
-    y_col: str,
-    space: str,
-    weights: str | Array | None = None,
-    cluster: str | None = None,
+    law: Law, runs: pd.DataFrame, estimand: Estimand, cluster: str | None = None
 ) -> Observations:
-    """The rows of ``runs`` that ``law`` can be fitted to.
+    """The rows of ``runs`` that ``law`` can be fitted to; ``cluster`` names a column of clusters.
 
     A row with an ``exclude_reason``, or a missing, infinite or (inputs; in log space the
     observation too) non-positive value is left out and listed.
@@ -47,8 +46,12 @@ def observe(
     Raises
     ------
     ValueError
-        If a column is missing or holds text, or fewer rows remain than the law has parameters.
+        If a column is missing or holds text, or there is one cluster.
+    TooFewRowsError
+        If fewer rows remain than the law has parameters.
     """
+    estimand = estimand.of(law)
+    x_cols, y_col, weights = estimand.x_cols(law), estimand.y_col or law.output, estimand.weights
     for name in (*x_cols, y_col, *(c for c in (weights, cluster) if isinstance(c, str))):
         if name not in runs.columns:
             raise ValueError(
@@ -67,7 +70,7 @@ def observe(
     reasons = _reasons(runs)
     for name in x_cols:
         _mark(reasons, name, values[name], positive=True)
-    _mark(reasons, y_col, values[y_col], positive=space == "log")
+    _mark(reasons, y_col, values[y_col], positive=estimand.space == "log")
     _mark(reasons, "weight", w, positive=True)
     usable = np.ones(len(runs), dtype=bool)
     usable[list(reasons)] = False
@@ -78,7 +81,7 @@ def observe(
         {"row": i, "run_id": ids[i], "reason": reason} for i, reason in sorted(reasons.items())
     )
     if len(used) < len(law.parameters):
-        raise ValueError(
+        raise TooFewRowsError(
             f"{law.name} has {len(law.parameters)} parameters and the table {len(used)} usable "
             f"rows of {len(runs)}; add runs or choose a law with fewer parameters"
             + (f" ({place(runs, min(reasons))}: {excluded[0]['reason']})" if excluded else "")

@@ -8,11 +8,12 @@ candidates by how well each predicted the runs beyond.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from analysis.fits import fit, observe
+from analysis.fits import Estimand, fit, observe
 from analysis.forecasts.cutoffs import Cutoff, cutoffs, log_size
 from analysis.forecasts.forecast import Forecast, spread
 from analysis.forecasts.regularised import regularised_fits
@@ -76,9 +77,10 @@ def forecast(
     of forecasts*, without the covariances, which few cut-offs cannot tell.
     """
     laws = candidates(runs, x_col) if law == "auto" else (law_for(law, runs),)
-    x_cols = (x_col,) if x_col is not None else laws[0].inputs
+    estimand = Estimand(x_col=x_col, y_col=y_col)
+    x_cols = estimand.x_cols(laws[0])
     smallest = min(laws, key=lambda each: len(each.parameters))
-    seen = observe(smallest, runs, x_cols, y_col, "log")
+    seen = observe(smallest, runs, replace(estimand, space="log"))
     columns = dict(zip(x_cols, seen.inputs, strict=True))
     size, n_inputs = log_size(columns)
     laws = tuple(each for each in laws if len(each.parameters) < len(size)) or (smallest,)
@@ -90,7 +92,7 @@ def forecast(
     if law == "auto":
         params = _regularised(laws, seen.inputs, seen.observed, size / n_inputs, masks)
     else:
-        params = [_plain(laws[0], runs, seen.rows, masks, x_col, y_col, seed)]
+        params = [_plain(laws[0], runs, seen.rows, masks, estimand, seed)]
     target = np.log(seen.observed)
     with np.errstate(all="ignore"):
         logs = [np.log(e.predict(p, *seen.inputs)) for e, p in zip(laws, params, strict=True)]
@@ -186,16 +188,12 @@ def _plain(
     runs: pd.DataFrame,
     rows: Any,
     masks: Array,
-    x_col: str | None,
-    y_col: str,
+    estimand: Estimand,
     seed: int,
 ) -> Array:
     """Parameters ``(cuts, p)`` as ``fit`` gives them."""
-    found = []
-    for mask in masks:
-        part = fit(law, runs.iloc[rows[mask]], x_col=x_col, y_col=y_col, starts=8, seed=seed)
-        found.append(part.vector)
-    return np.array(found)
+    parts = (runs.iloc[rows[mask]] for mask in masks)
+    return np.array([fit(law, part, estimand, starts=8, seed=seed).vector for part in parts])
 
 
 def _noise(residual: Array, n_params: float) -> float:

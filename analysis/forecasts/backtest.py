@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.fits import observe
+from analysis.fits import Estimand, TooFewRowsError, observe
 from analysis.forecasts.average import candidates, forecast
 from analysis.forecasts.cutoffs import cutoffs, log_size
 from analysis.laws import Law, law_for
@@ -222,16 +222,14 @@ def _group(
     """All splits of one group; a group that is too small says so in its status."""
     laws = candidates(runs, x_col) if law == "auto" else (law_for(law, runs),)
     shape = min(laws, key=lambda each: len(each.parameters))
-    x_cols = shape.inputs if x_col is None else (x_col,)
+    estimand = Estimand(space="log", x_col=x_col, y_col=y_col)
     try:
-        seen = observe(shape, runs, x_cols, y_col, "log")
-    except ValueError as error:
-        if "usable" not in str(error):
-            raise
+        seen = observe(shape, runs, estimand)
+    except TooFewRowsError as error:
         return Group(key, name, str(error), ())
     excluded = len(seen.excluded)
     if train is None:
-        size, n_inputs = log_size(dict(zip(x_cols, seen.inputs, strict=True)))
+        size, n_inputs = log_size(dict(zip(estimand.x_cols(shape), seen.inputs, strict=True)))
         cuts = cutoffs(size, n_inputs, step=STEP, depth=DEPTH, window=None)
         pairs = [(seen.rows[cut.seen], seen.rows[cut.ahead]) for cut in cuts]
         status = f"{len(size)} runs leave too few below half of the largest size; widen the range"

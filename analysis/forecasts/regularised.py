@@ -9,13 +9,12 @@ names for starting points, so that one rule serves every law and nothing is tune
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
-from analysis.fits import Penalty, Problem, best_starts
-from analysis.laws import Array, Law, scales
+from analysis.fits import Estimand, Problem, best_starts
+from analysis.laws import Array, Law
 
 KEEP = 6
 """Starts that are polished for each fit."""
@@ -33,42 +32,14 @@ SMALLEST = 1e-12
 
 
 @dataclass(frozen=True)
-class _Task:
-    """A law, its data in fit units, and its prior in fit coordinates."""
+class Prior:
+    """Independent normal beliefs on the fit coordinates: ``centre`` and ``width`` ``(p,)``."""
 
-    law: Law
-    inputs: tuple[Array, ...]
-    target: Array
-    positive: NDArray[np.bool_]
     centre: Array
     width: Array
-    low: Array
-    high: Array
-
-    def params(self, theta: Array) -> Array:
-        return np.exp(theta, out=theta.copy(), where=self.positive)
-
-    def coordinates(self, params: Array) -> Array:
-        out = np.maximum(params, SMALLEST, out=params.copy(), where=self.positive)
-        return np.log(out, out=out.copy(), where=self.positive)
-
-    def residuals(self, theta: Array) -> Array:
-        """Prediction minus observation, in logs, ``(k, n)``; 1e3 where there is none."""
-        with np.errstate(all="ignore"):
-            r = np.log(self.law.predict(self.params(theta), *self.inputs)) - self.target
-        return np.where(np.isfinite(r), r, 1e3)
-
-    def jacobian(self, theta: Array, r: Array) -> Array:
-        """Derivatives of the residuals ``(k, p, n)``."""
-        params = self.params(theta)
-        with np.errstate(all="ignore"):
-            out = self.law.gradient(params, *self.inputs)
-            out = out * np.where(self.positive, params, 1.0)[..., None]
-            out = out * np.exp(-(r + self.target))[:, None, :]
-        return np.where(np.isfinite(out), out, 0.0)
 
     def away(self, theta: Array) -> Array:
-        """Distance from the prior's centre in standard deviations ``(k, p)``."""
+        """Distance of ``theta (k, p)`` from the centre in standard deviations."""
         return (theta - self.centre) / self.width
 
 
@@ -94,25 +65,24 @@ def regularised_fits(
     noise : array ``(k,)``
         Standard deviation sigma of the log residuals, estimated together with the parameters.
     """
-    units = scales(inputs, law)
-    scaled = tuple(x / u for x, u in zip(inputs, units, strict=True))
-    task = _task(law, scaled, observed)
+    problem = Problem.of(law, inputs, observed, weights, Estimand("mse", space="log"))
+    positive = replace(problem, law=_on_logs(law))
+    prior = _prior(law, observed)
     k, p = len(weights), len(law.parameters)
-    theta = np.concatenate([_starts(task, observed, row) for row in weights])
+    theta = np.concatenate([_starts(problem.with_weights(row), positive, prior) for row in weights])
     keep = len(theta) // k
-    w = np.repeat(weights, keep, axis=0)
     noise = np.full(k, 0.01)
     best = np.arange(k) * keep
     robust = np.ones_like(weights)
     for _ in range(ROUNDS):
-        sigma = np.repeat(noise, keep)
-        theta, cost = _levenberg(task, theta, w * np.repeat(robust, keep, axis=0), sigma)
+        w = np.repeat(weights, keep, axis=0) * np.repeat(robust, keep, axis=0)
+        w = w / np.repeat(noise, keep)[:, None] ** 2
+        theta, cost = _levenberg(positive.with_weights(w), prior, theta)
         best = cost.reshape(k, keep).argmin(axis=1) + np.arange(k) * keep
-        r = task.residuals(theta[best])
+        r = _residuals(positive, theta[best])
         noise = _noise(r, weights, p)
         robust = np.minimum(1.0, BEND * noise[:, None] / np.maximum(np.abs(r), SMALLEST))
-    params = task.params(theta[best])
-    return (params if law.rescale is None else law.rescale(params, 1 / units)), noise
+    return positive.original(theta[best]), noise
 
 
 def _noise(r: Array, weights: Array, n_params: int) -> Array:
@@ -128,73 +98,92 @@ def _noise(r: Array, weights: Array, n_params: int) -> Array:
     return noise
 
 
-def _task(law: Law, inputs: tuple[Array, ...], observed: Array) -> _Task:
-    positive = np.array([p.low >= 0 for p in law.parameters])
-    low = np.array([max(p.low, SMALLEST) if p.low >= 0 else p.low for p in law.parameters])
-    high = np.array([p.high for p in law.parameters])
-    centre, width = np.empty(len(positive)), np.empty(len(positive))
+def _on_logs(law: Law) -> Law:
+    """``law`` with every parameter that is not negative fitted as its logarithm, floors too."""
+    parameters = tuple(
+        replace(p, low=max(p.low, SMALLEST), scale="log") if p.low >= 0 else p
+        for p in law.parameters
+    )
+    return replace(law, parameters=parameters)
+
+
+def _prior(law: Law, observed: Array) -> Prior:
+    centre, width = np.empty(len(law.parameters)), np.empty(len(law.parameters))
     for i, p in enumerate(law.parameters):
         first, last = p.start
         if last > first:
-            ends = np.log([max(first, SMALLEST), last]) if positive[i] else np.array([first, last])
+            ends = np.log([max(first, SMALLEST), last]) if p.low >= 0 else np.array([first, last])
             centre[i], width[i] = ends.mean(), 0.5 * np.ptp(ends)
         elif p.scale == "linear" and p.low == 0:
             # a floor: from 8 % to all of the lowest loss seen
             centre[i], width[i] = np.log(observed.min()) - 1.0, 1.5
         else:
             centre[i], width[i] = np.log(observed.max()), 5.0
-    task = _Task(law, inputs, np.log(observed), positive, centre, width, low, high)
-    low, high = task.coordinates(low), task.coordinates(high)
-    return _Task(law, inputs, task.target, positive, centre, width, low, high)
+    return Prior(centre, width)
 
 
-def _starts(task: _Task, observed: Array, weights: Array) -> Array:
-    """``(KEEP, p)`` starts of one fit, from what it sees alone."""
-    seen = weights > 0
-    problem = Problem(
-        task.law,
-        tuple(x[seen] for x in task.inputs),
-        np.log(observed[seen]),
-        weights[seen],
-        Penalty("mse"),
-        "log",
+def _starts(problem: Problem, positive: Problem, prior: Prior) -> Array:
+    """``(KEEP, p)`` starts of one fit, from what it sees alone, as coordinates of ``positive``."""
+    seen = problem.weights > 0
+    part = replace(
+        problem,
+        inputs=tuple(x[seen] for x in problem.inputs),
+        target=problem.target[seen],
+        weights=problem.weights[seen],
     )
     with np.errstate(all="ignore"):
-        theta = best_starts(problem, KEEP - 1)[0]
-    found = task.coordinates(problem.params(theta))
+        theta = best_starts(part, KEEP - 1)[0]
+    params = problem.params(theta)
+    on_log = positive.law.on_log
+    found = positive.coordinates(np.maximum(params, SMALLEST, out=params, where=on_log))
     found = found[np.isfinite(found).all(axis=1)]
-    rows = np.concatenate([found, np.repeat(task.centre[None], KEEP - len(found), axis=0)])
-    starts: Array = np.clip(rows, task.low, task.high)
-    return starts
+    rows = np.concatenate([found, np.repeat(prior.centre[None], KEEP - len(found), axis=0)])
+    return positive.clip(rows)
 
 
-def _levenberg(task: _Task, theta: Array, weights: Array, noise: Array) -> tuple[Array, Array]:
+def _residuals(problem: Problem, theta: Array) -> Array:
+    """Prediction minus observation, in logs, ``(k, n)``; 1e3 where there is none."""
+    return np.minimum(problem.residuals(theta), 1e3)
+
+
+def _jacobian(problem: Problem, theta: Array, r: Array) -> Array:
+    """Derivatives of the residuals ``(k, p, n)``."""
+    params = problem.params(theta)
+    with np.errstate(all="ignore"):
+        out = problem.law.gradient(params, *problem.inputs)
+        out = out * np.where(problem.law.on_log, params, 1.0)[..., None]
+        out = out * np.exp(-(r + problem.target))[:, None, :]
+    return np.where(np.isfinite(out), out, 0.0)
+
+
+# Apart from newton.minimise and starts.settle: other damping and stopping, hence other digits.
+def _levenberg(problem: Problem, prior: Prior, theta: Array) -> tuple[Array, Array]:
     """Minima ``(k, p)`` from ``theta (k, p)`` by Levenberg-Marquardt, and their cost ``(k,)``."""
-    weights = weights / noise[:, None] ** 2
-    precision = 1 / task.width**2
+    weights, (low, high) = problem.weights, problem.bounds
+    precision = 1 / prior.width**2
     diagonal = np.arange(theta.shape[1])
     damping = np.full(len(theta), 1e-3)
 
     def cost(r: Array, at: Array, w: Array) -> Array:
-        total: Array = np.einsum("kn,kn->k", w, r**2) + np.sum(task.away(at) ** 2, axis=1)
+        total: Array = np.einsum("kn,kn->k", w, r**2) + np.sum(prior.away(at) ** 2, axis=1)
         return total
 
     theta, final = theta.copy(), np.empty(len(theta))
     open_, quiet = np.arange(len(theta)), np.zeros(len(theta), dtype=int)
     here, w, damp = theta, weights, damping
-    r = task.residuals(here)
+    r = _residuals(problem, here)
     value = cost(r, here, w)
     final[:] = value
     for _ in range(PASSES):
-        jacobian = task.jacobian(here, r)
+        jacobian = _jacobian(problem, here, r)
         weighted = jacobian * w[:, None, :]
         hessian = np.matmul(weighted, jacobian.swapaxes(1, 2))
-        gradient = np.einsum("kpn,kn->kp", weighted, r) + task.away(here) / task.width
+        gradient = np.einsum("kpn,kn->kp", weighted, r) + prior.away(here) / prior.width
         hessian[:, diagonal, diagonal] += precision
         hessian[:, diagonal, diagonal] *= 1 + damp[:, None]
         step = np.linalg.solve(hessian, gradient[..., None])[..., 0]
-        trial = np.clip(here - np.clip(step, -2, 2), task.low, task.high)
-        r_trial = task.residuals(trial)
+        trial = np.clip(here - np.clip(step, -2, 2), low, high)
+        r_trial = _residuals(problem, trial)
         reached = cost(r_trial, trial, w)
         better = reached < value
         stalled = np.where(better, value - reached <= 1e-6 * value, damp > 1e3)

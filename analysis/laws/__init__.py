@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from analysis.laws.base import Array, Law, Parameter, scales
 from analysis.laws.bnsl import BNSL0, BNSL1, BNSL2, BNSL3
 from analysis.laws.chinchilla import CHINCHILLA, CHINCHILLA_SYMMETRIC
-from analysis.laws.formula import SYMBOLS, formula_law, options
+from analysis.laws.formula import FORMULA, SYMBOLS, formula_law
 from analysis.laws.gadre import GADRE
 from analysis.laws.kaplan import KAPLAN
 from analysis.laws.optimum import exponents, optimal
@@ -84,6 +84,28 @@ def law_for(
     return formula_law(law, inputs, tuple(signed), start)
 
 
+def law_to_dict(law: Law) -> dict[str, Any]:
+    """What ``law_from_dict`` makes ``law`` from again, as values that JSON holds."""
+    return {
+        "law": law.name,
+        "law_formula": law.formula,
+        "law_inputs": list(law.inputs),
+        "law_options": law.options(law) if law.options is not None else {},
+    }
+
+
+def law_from_dict(data: Mapping[str, Any]) -> Law:
+    """The law that ``law_to_dict`` wrote; ``ValueError`` for one from a callable."""
+    known = LAWS.get(data["law"])
+    if known is not None:
+        return known
+    if data["law"] != FORMULA:
+        raise ValueError(f"{data['law']} is a law from a callable: give it as law=")
+    return formula_law(
+        data["law_formula"], tuple(data["law_inputs"]), **data.get("law_options", {})
+    )
+
+
 __all__ = [
     "LAWS",
     "Array",
@@ -94,7 +116,8 @@ __all__ = [
     "find_law",
     "formula_law",
     "law_for",
+    "law_from_dict",
+    "law_to_dict",
     "optimal",
-    "options",
     "scales",
 ]

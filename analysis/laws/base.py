@@ -82,6 +82,18 @@ class Law:
         Column that the law predicts.
     space : str
         ``"log"`` or ``"linear"``: the residuals that are fitted unless the caller says otherwise.
+    optimum : callable or None
+        ``(params (..., p), product) -> (...)``: N* of least loss where N D is ``product``, in
+        closed form. None: by search (``optimum.optimal``).
+    exponent : callable or None
+        ``params (..., p) -> (...)``: a of N* ~ C^a if it is the same at any C. None: the slope
+        at some C (``optimum.exponents``).
+    assumes : str
+        What the law takes for granted, for a reader.
+    own : bool
+        Whether it is a user's, whose bounds and starts say little of where its parameters lie.
+    options : callable or None
+        ``law -> dict``: what makes a law from a formula again besides the formula and inputs.
     """
 
     name: str
@@ -99,11 +111,21 @@ class Law:
     one_unit: tuple[str, ...] = ()
     output: str = "loss"
     space: str = "log"
+    optimum: Callable[[Array, float], Array] | None = None
+    exponent: Callable[[Array], Array] | None = None
+    assumes: str = "the same exponents over all runs; nothing beyond the formula is modelled"
+    own: bool = False
+    options: Callable[[Law], dict[str, Any]] | None = None
 
     @cached_property
     def names(self) -> tuple[str, ...]:
         """Names of the parameters, in order."""
         return tuple(p.name for p in self.parameters)
+
+    @property
+    def held(self) -> dict[str, float]:
+        """The parameters that are held, and their values."""
+        return {p.name: p.low for p in self.parameters if p.low == p.high}
 
     @cached_property
     def on_log(self) -> NDArray[np.bool_]:

@@ -128,6 +128,7 @@ def _law(breaks: int) -> Law:
         rescale=_rescale,
         linear=("a", "b"),
         starts=partial(_starts, breaks=breaks),
+        assumes="smooth breaks between power laws, and a floor",
     )
 
 

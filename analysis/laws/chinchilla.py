@@ -45,6 +45,21 @@ def _rescale(params: Array, units: Array) -> Array:
     return np.stack([e, a * units[0] ** -alpha, b * units[1] ** -beta, alpha, beta], axis=-1)
 
 
+def _optimum(params: Array, product: float) -> Array:
+    """N* = G (N D)^(beta/(alpha+beta)), G = (alpha A / (beta B))^(1/(alpha+beta)).
+
+    Source: Hoffmann et al. 2022, eq. 4.
+    """
+    _, a, b, alpha, beta = np.moveaxis(params, -1, 0)
+    log_g = np.log(alpha * a / (beta * b)) / (alpha + beta)
+    return np.asarray(np.exp(log_g + np.log(product) * beta / (alpha + beta)))
+
+
+def _exponent(params: Array) -> Array:
+    alpha, beta = params[..., 3], params[..., 4]
+    return np.asarray(beta / (alpha + beta))
+
+
 CHINCHILLA = Law(
     name="chinchilla",
     formula="L = E + A / N^alpha + B / D^beta",
@@ -57,6 +72,8 @@ CHINCHILLA = Law(
     curvature=_curvature,
     rescale=_rescale,
     linear=("E", "A", "B"),
+    optimum=_optimum,
+    exponent=_exponent,
 )
 
 

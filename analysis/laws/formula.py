@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -13,6 +14,9 @@ from analysis.laws.own import free_parameters, own_law, symbol
 from scaling import COLUMNS
 
 SYMBOLS = {"N": "num_params", "D": "num_tokens", "C": "flops", "U": "num_unique_tokens"}
+
+FORMULA = "formula"
+"""The name of a law from a formula."""
 
 DEEPEST = 100
 """Levels of a formula's tree, which is read and differentiated level by level."""
@@ -98,8 +102,8 @@ def formula_law(
                 out[..., i, :] = slopes[name]
         return out
 
-    return own_law(
-        "formula",
+    law = own_law(
+        FORMULA,
         f"{output} = {ast.unparse(tree)}",
         free_parameters(parameters, signed, start),
         columns,
@@ -108,10 +112,11 @@ def formula_law(
         output="loss" if output == "L" else output,
         latex=f"{symbol(output)} = {_latex(tree)}",
     )
+    return replace(law, options=_options)
 
 
-def options(law: Law) -> dict[str, Any]:
-    """What ``formula_law`` needs besides text and inputs to make the formula ``law`` again."""
+def _options(law: Law) -> dict[str, Any]:
+    """``signed`` and ``start`` of ``formula_law``."""
     return {
         "signed": [p.name for p in law.parameters if p.scale == "linear"],
         "start": {p.name: list(p.start) for p in law.parameters if p.low < p.high},

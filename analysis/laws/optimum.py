@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 
 from analysis.laws.base import Array, Law
@@ -14,10 +16,8 @@ SPAN = 12.0
 def optimal(law: Law, params: Array, flops: float, cost: float = 6.0) -> tuple[Array, Array, Array]:
     """N*, D* and loss for a budget: the least ``law`` along C = ``cost`` N D.
 
-    For Chinchilla's law N* = G (C/cost)^(beta/(alpha+beta)) with
-    G = (alpha A / (beta B))^(1/(alpha+beta)) (Hoffmann et al. 2022, eq. 4); for other laws the
-    minimum is found by search. Shapes: ``params (..., p)`` gives ``(...)`` each; a draw without
-    a minimum gives NaN. Where the law asks for unique tokens, all are: U = D.
+    In closed form where the law has one (``Law.optimum``), else by search. Shapes:
+    ``params (..., p)`` gives ``(...)`` each; a draw without a minimum gives NaN. Where the law asks for unique tokens, all are: U = D.
 
     Raises
     ------
@@ -37,12 +37,7 @@ def optimal(law: Law, params: Array, flops: float, cost: float = 6.0) -> tuple[A
     if not (0 < flops < np.inf and 0 < cost < np.inf):
         raise ValueError(f"{flops:g} FLOPs at cost {cost:g}: both must be positive and finite")
     product = flops / cost
-    if law.name == "chinchilla":
-        _, a, b, alpha, beta = np.moveaxis(params, -1, 0)
-        log_g = np.log(alpha * a / (beta * b)) / (alpha + beta)
-        num_params = np.exp(log_g + np.log(product) * beta / (alpha + beta))
-    else:
-        num_params = _search(law, params, product)
+    num_params = (law.optimum or partial(_search, law))(params, product)
     if np.isnan(num_params).all():
         raise NoAnswerError(
             f"{law.name}: at {flops:g} FLOPs the loss has no minimum over N; the law as fitted "
@@ -78,13 +73,9 @@ def _search(law: Law, params: Array, product: float) -> Array:
 
 
 def exponents(law: Law, params: Array, flops: float, cost: float = 6.0) -> tuple[Array, Array]:
-    """a and b of N* ~ C^a, D* ~ C^b: the slopes at ``flops`` (everywhere, for Chinchilla's law).
-
-    For Chinchilla's law a = beta/(alpha+beta).
-    """
-    if law.name == "chinchilla":
-        alpha, beta = params[..., 3], params[..., 4]
-        a = beta / (alpha + beta)
+    """a and b of N* ~ C^a, D* ~ C^b: the slopes at ``flops``, or everywhere (``Law.exponent``)."""
+    if law.exponent is not None:
+        a = law.exponent(params)
     else:
         low = optimal(law, params, flops / 2, cost)[0]
         high = optimal(law, params, flops * 2, cost)[0]

@@ -23,7 +23,7 @@ def own_law(
     output: str = "loss",
     latex: str = "",
 ) -> Law:
-    """A ``Law`` whose linear parameters are found by trying (``linear_parameters``)."""
+    """A user's ``Law``, whose linear parameters are found by trying (``linear_parameters``)."""
     return Law(
         name=name,
         formula=formula,
@@ -35,6 +35,7 @@ def own_law(
         gradient=gradient,
         linear=linear_parameters(parameters, len(inputs), gradient),
         output=output,
+        own=True,
     )
 
 

@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from analysis.intervals import interval
 from analysis.plotting.style import BLUE, INK, MUTED, VERMILION, log_axis, new_figure, styled
 from scaling.base import NoAnswerError
 
@@ -72,13 +73,12 @@ def cloud(fit: Fit, level: float = 0.9) -> Figure:
     x, at, label = _exponent(fit, fit.draws)
     y = fit.draws[:, fit.law.names.index(floor.name)]
     seen = np.isfinite(x)
-    tails = [0.5 - level / 2, 0.5 + level / 2]
     with styled():
         figure, axes = new_figure()
         axes.scatter(x[seen], y[seen], s=7, color=BLUE, alpha=0.35, lw=0,
                      label=f"{int(seen.sum())} bootstrap draws ({fit.resample})")  # fmt: skip
         for draw, values in ((axes.axvline, x[seen]), (axes.axhline, y[seen])):
-            for end in np.quantile(values, tails):
+            for end in interval(values, level):
                 draw(end, color=MUTED, lw=0.8, ls=(0, (2, 2)))
         axes.plot([], [], color=MUTED, lw=0.8, ls=(0, (2, 2)), label=f"{100 * level:g} % of each")
         axes.scatter([at], [fit.params[floor.name]], marker="P", s=70, color=VERMILION,

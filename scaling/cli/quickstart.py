@@ -71,7 +71,7 @@ def run(out: str | None, *, workers: int = 2, seed: int = 0, as_json: bool = Fal
 
     submit(sweep, on="local", workers=workers, root=store.root, rerun="failed", wait=True)
 
-    from analysis import fit, load_runs
+    from analysis import Estimand, fit, load_runs
     from analysis.compute import cost_of, plan
     from analysis.forecasts import predict_held_out
     from analysis.tables import load_curves
@@ -84,13 +84,13 @@ def run(out: str | None, *, workers: int = 2, seed: int = 0, as_json: bool = Fal
             f"only {len(usable)} of {len(runs)} runs have a loss: see scaling status {sweep.name}"
         )
     held, known = usable.tail(HELD_OUT), usable.iloc[:-HELD_OUT]
-    settings: dict[str, Any] = {"delta": DELTA, "bootstrap": DRAWS}
-    blind = fit("chinchilla", known, **settings)
+    estimand = Estimand(delta=DELTA)
+    blind = fit("chinchilla", known, estimand, bootstrap=DRAWS)
     predicted = predict_held_out(blind, held.drop(columns="loss"), level=LEVEL)
     if not as_json:
         _print_predictions(predicted, len(known))
     held_out = predict_held_out(blind, held, level=LEVEL)
-    law = fit("chinchilla", runs, **settings)
+    law = fit("chinchilla", runs, estimand, bootstrap=DRAWS)
     largest = float(usable["flops"].max())
     cost = cost_of(usable)
     allocations = plan(law, [h * largest for h in HORIZONS], cost=cost, level=LEVEL)

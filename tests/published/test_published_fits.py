@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis import fit
+from analysis import LAWS, Bootstrap, Estimand, fit
 
 DATA = Path(__file__).parent / "data"
 
@@ -40,13 +40,15 @@ def test_chinchilla_optimum_to_the_printed_digits(chinchilla: pd.DataFrame) -> N
 
 
 def test_delta_is_the_estimand(chinchilla: pd.DataFrame) -> None:
-    assert fit("chinchilla", chinchilla, delta=1e-2).params["B"] == pytest.approx(2906, abs=1)
-    assert fit("chinchilla", chinchilla, loss_fn="lad").params["B"] == pytest.approx(2085, abs=1)
+    assert fit("chinchilla", chinchilla, Estimand(delta=1e-2)).params["B"] == pytest.approx(
+        2906, abs=1
+    )
+    assert fit("chinchilla", chinchilla, Estimand("lad")).params["B"] == pytest.approx(2085, abs=1)
 
 
 def test_besiroglu_headline_is_the_least_absolute_deviation_fit(chinchilla: pd.DataFrame) -> None:
     """Besiroglu et al. 2024, table 1: their scale, fitted jointly, takes delta to 5e-9."""
-    f = fit("chinchilla", chinchilla, delta=5e-9)
+    f = fit("chinchilla", chinchilla, Estimand(delta=5e-9))
     assert f.params["A"] == pytest.approx(482.00572, abs=2e-4)
     assert f.params["B"] == pytest.approx(2085.43420, abs=2e-3)
     assert f.params["E"] == pytest.approx(1.81686, abs=1e-5)
@@ -60,7 +62,7 @@ def test_besiroglu_standard_errors(chinchilla: pd.DataFrame) -> None:
     draw = np.random.RandomState(42)
     rows = [draw.choice(used, size=240, replace=True) for _ in range(4000)]
     counts = np.stack([np.bincount(r, minlength=245)[used] for r in rows])
-    f = fit("chinchilla", chinchilla, bootstrap=4000, resample=counts, starts=0)
+    f = fit("chinchilla", chinchilla, bootstrap=Bootstrap(4000, resample=counts), starts=0)
     published = {"E": 0.02566, "A": 124.52, "B": 1293.28, "alpha": 0.01540, "beta": 0.02060}
     found = dict(zip(f.law.names, f.draws.std(axis=0, ddof=1), strict=True))
     assert found == pytest.approx(published, rel=0.02)
@@ -78,13 +80,16 @@ def test_the_five_excluded_points_decide_beta(chinchilla: pd.DataFrame) -> None:
 )
 def test_gemstones_optima_below_the_stored_ones(table: str, stored: float, optimum: float) -> None:
     runs = read(table)
-    f = fit("chinchilla", runs, delta=1e-4)
+    f = fit("chinchilla", runs, Estimand(delta=1e-4))
     assert f.exponents()[0] == pytest.approx(optimum, abs=5e-5)
     # the best fit with the stored exponent ratio is no better: stored is not the optimum
     ratio = stored / (1 - stored)
     held = min(
         fit(
-            "chinchilla", runs, delta=1e-4, starts=0, fixed={"alpha": a, "beta": ratio * a}
+            LAWS["chinchilla"].hold({"alpha": a, "beta": ratio * a}),
+            runs,
+            Estimand(delta=1e-4),
+            starts=0,
         ).objective
         for a in np.linspace(0.15, 0.5, 36)
     )
@@ -101,7 +106,7 @@ def test_repeated_data_has_several_optima_and_says_so() -> None:
         "alpha": 0.3526596,
         "beta": 0.3526596,
     }
-    f = fit("repeated_data", runs, fixed=c4)
+    f = fit(LAWS["repeated_data"].hold(c4), runs)
     assert f.n_runs == 182
     found = [
         (o["objective"], o["params"]["R_D"], o["params"]["R_N"])
@@ -126,7 +131,7 @@ def test_gadre_predictions() -> None:
     tiny = runs.name.str.contains("d=96_")
     train = runs[small & ((runs.mult == 1) | (tiny & (runs.mult == 16)))]
     assert len(train) == 5
-    f = fit("gadre", train, y_col="loss_c4_val", loss_fn="mse", space="linear")
+    f = fit("gadre", train, Estimand("mse", space="linear", y_col="loss_c4_val"))
     errors = {}
     for name in ("rpj-open_lm_1b-32.0", "rpj-open_lm_7b-1.0"):
         run = runs[runs.name == name]
@@ -145,8 +150,8 @@ def test_step_law_exponents() -> None:
     runs = read("steplaw_lr_batch")
     best = runs.groupby(["num_params", "num_tokens"]).loss.transform("min")
     near = runs[runs.loss / best - 1 < 0.0025].assign(batch_size=lambda r: r.batch_size * 2048)
-    lr = fit("step_law_lr", near, loss_fn="mse", bootstrap=1000).ci(0.95)
-    batch = fit("step_law_batch", near, loss_fn="mse", bootstrap=1000).ci(0.95)
+    lr = fit("step_law_lr", near, Estimand("mse"), bootstrap=1000).ci(0.95)
+    batch = fit("step_law_batch", near, Estimand("mse"), bootstrap=1000).ci(0.95)
     for (low, high), published in ((lr["a"], -0.713), (lr["b"], 0.307), (batch["b"], 0.571)):
         assert low < published < high
         assert high - low < 0.7

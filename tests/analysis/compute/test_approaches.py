@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis import fit
+from analysis import Estimand, fit
 from analysis.compute.approach1 import envelope
 from analysis.compute.approaches import compare, crossings, method_bias
 from scaling.base.errors import NoAnswerError
@@ -105,7 +105,7 @@ def test_crossing_of_two_power_laws():
     laws = {}
     for name, size, exponent in (("one", 5.0, 0.5), ("other", 0.5, 0.25)):
         runs = pd.DataFrame({"num_tokens": x, "loss": size * x**-exponent})
-        laws[name] = fit("power", runs, x_col="num_tokens")
+        laws[name] = fit("power", runs, Estimand(x_col="num_tokens"))
     found = crossings(laws["one"], laws["other"], 1e2, 1e6)
     assert found == pytest.approx([10.0**4], rel=1e-3)
     assert crossings(laws["one"], laws["other"], 2e4, 1e6) == []

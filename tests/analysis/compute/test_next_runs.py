@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import yaml
 
-from analysis import LAWS, fit
+from analysis import LAWS, Estimand, fit
 from analysis.compute.next_runs import next_runs
 from analysis.compute.next_sweep import settings, sweep_text
 from scaling.spec import RunSpec
@@ -17,7 +17,7 @@ from tests.scaling.test_spec import INFO
 
 @pytest.fixture(scope="module")
 def law(planted_runs):
-    return fit("chinchilla", planted_runs, loss_fn="mse")
+    return fit("chinchilla", planted_runs, Estimand("mse"))
 
 
 def variance(law, target, n, d, at):
@@ -113,7 +113,7 @@ def test_what_cannot_be_proposed_is_said(law, planted_runs):
     with pytest.raises(RuntimeError, match=r"pay for no run within reach; the cheapest costs"):
         next_runs(law, 1e3)
     with pytest.raises(ValueError, match="choose --law chinchilla"):
-        next_runs(fit("power_floor", planted_runs, x_col="num_params", starts=0), 1e14)
+        next_runs(fit("power_floor", planted_runs, Estimand(x_col="num_params"), starts=0), 1e14)
 
 
 def resolved(width, num_tokens, warmup_tokens):

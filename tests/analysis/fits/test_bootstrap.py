@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis import fit
+from analysis import Bootstrap, Estimand, fit
 from analysis.fits.bootstrap import smooth_residuals
 from analysis.fits.penalty import Penalty
 from tests.analysis.planted import PARAMS, table
@@ -27,7 +27,7 @@ def test_each_draw_is_the_global_fit_of_its_sample() -> None:
     rng = np.random.default_rng(0)
     rows = rng.integers(0, 60, (12, 60))
     counts = np.array([np.bincount(r, minlength=60) for r in rows])
-    f = fit("chinchilla", runs, bootstrap=12, resample=counts, starts=0)
+    f = fit("chinchilla", runs, bootstrap=Bootstrap(12, resample=counts), starts=0)
     for drawn, row in zip(f.draws, rows, strict=True):
         alone = fit("chinchilla", runs.iloc[row].reset_index(drop=True))
         np.testing.assert_allclose(drawn, alone.vector, rtol=2e-3)
@@ -36,10 +36,10 @@ def test_each_draw_is_the_global_fit_of_its_sample() -> None:
 def test_bootstrap_of_least_squares_has_the_textbook_standard_error() -> None:
     runs = table("power", n=200, noise=0.05)
     x = np.log(runs.num_params) - np.log(runs.num_params).mean()
-    f = fit("power", runs, loss_fn="mse", bootstrap=2000, starts=0)
+    f = fit("power", runs, Estimand("mse"), bootstrap=2000, starts=0)
     textbook = np.sqrt(np.sum(f.residuals**2) / 198 / np.sum(x**2))
     for how in ("pairs", "residual"):
-        f = fit("power", runs, loss_fn="mse", bootstrap=2000, resample=how, starts=0)
+        f = fit("power", runs, Estimand("mse"), bootstrap=Bootstrap(2000, resample=how), starts=0)
         assert f.draws[:, 1].std(ddof=1) == pytest.approx(textbook, rel=0.1)
 
 
@@ -51,7 +51,7 @@ def test_cluster_bootstrap_is_wider_when_runs_share_their_noise() -> None:
     shared = rng.normal(0, 0.05, 12)[runs.config]
     runs["loss"] = 30 * runs.num_params**-0.12 * np.exp(shared + rng.normal(0, 0.005, 120))
     alone = fit("power", runs, bootstrap=500, starts=0)
-    together = fit("power", runs, bootstrap=500, cluster="config", starts=0)
+    together = fit("power", runs, bootstrap=Bootstrap(500, cluster="config"), starts=0)
     assert together.resample == "cluster"
     ratio = together.draws[:, 1].std() / alone.draws[:, 1].std()
     assert ratio == pytest.approx(np.sqrt(10), rel=0.35)
@@ -59,7 +59,7 @@ def test_cluster_bootstrap_is_wider_when_runs_share_their_noise() -> None:
 
 def test_profile_of_least_squares_is_the_t_interval() -> None:
     runs = table("power", n=60, noise=0.05)
-    f = fit("power", runs, loss_fn="mse")
+    f = fit("power", runs, Estimand("mse"))
     x = np.log(runs.num_params) - np.log(runs.num_params).mean()
     se = np.sqrt(np.sum(f.residuals**2) / 58 / np.sum(x**2))
     values, objective, (low, high) = f.profile("alpha", level=0.9)
@@ -80,7 +80,7 @@ def test_profile_and_bootstrap_agree_for_huber() -> None:
 def test_profile_of_a_size_is_the_t_interval_of_the_intercept() -> None:
     """ln L = ln A - alpha ln x is a line: its intercept at ln x = 0 has a known standard error."""
     runs = table("power", n=60, noise=0.01)
-    f = fit("power", runs, loss_fn="mse")
+    f = fit("power", runs, Estimand("mse"))
     x = np.log(runs.num_params)
     spread = np.sum((x - x.mean()) ** 2)
     se = np.sqrt(np.sum(f.residuals**2) / 58 * (1 / 60 + x.mean() ** 2 / spread))
@@ -119,12 +119,14 @@ def test_optimum_and_exponents_have_intervals() -> None:
     assert ci["b"][0] == pytest.approx(1 - ci["a"][1])
 
 
-def coverage(law: str, n: int, trials: int, draws: int, **options: object) -> dict[str, float]:
+def coverage(
+    law: str, n: int, trials: int, draws: int, resample: str = "pairs"
+) -> dict[str, float]:
     """Share of trials in which the 90 % interval holds the truth, and new runs their interval."""
     truth, hits = PARAMS[law], dict.fromkeys((*PARAMS[law], "new run"), 0)
     for trial in range(trials):
         runs = table(law, n=n + 1, noise=0.01, seed=100 + trial)
-        f = fit(law, runs.iloc[:n], bootstrap=draws, seed=trial, starts=0, **options)
+        f = fit(law, runs.iloc[:n], bootstrap=Bootstrap(draws, resample), seed=trial, starts=0)
         for name, (low, high) in f.ci(0.9).items():
             hits[name] += low <= truth[name] <= high
         low, high = f.predict_ci(runs.iloc[n:])
@@ -160,10 +162,12 @@ def test_draws_found_in_single_precision_are_the_optima(loss_fn: str, gap: float
         [np.bincount(np.random.default_rng(i).integers(0, 120, 120), minlength=120)
          for i in range(6)]
     )  # fmt: skip
-    f = fit("chinchilla", runs, loss_fn=loss_fn, bootstrap=6, resample=counts, starts=0)
+    f = fit(
+        "chinchilla", runs, Estimand(loss_fn), bootstrap=Bootstrap(6, resample=counts), starts=0
+    )
     assert f.draws is not None
     for weights, draw in zip(counts, f.draws, strict=True):
-        alone = fit("chinchilla", runs, loss_fn=loss_fn, weights=weights.astype(float), starts=6)
+        alone = fit("chinchilla", runs, Estimand(loss_fn, weights=weights.astype(float)), starts=6)
         r = np.log(f.law.predict(draw, *f.inputs)) - np.log(f.observed)
         penalty = Penalty(loss_fn).rho(r) @ weights
         assert penalty == pytest.approx(alone.objective, rel=gap)
@@ -193,8 +197,13 @@ def test_cluster_intervals_cover_where_runs_of_a_cluster_move_together() -> None
         runs["loss"] = (1.5 + 80 * runs.num_params**-0.3) * np.exp(noise)
         for resample in hits:
             cluster = "training" if resample == "cluster" else None
-            f = fit("power_floor", runs, bootstrap=200, resample=resample, cluster=cluster,
-                    starts=0, seed=trial)  # fmt: skip
+            f = fit(
+                "power_floor",
+                runs,
+                bootstrap=Bootstrap(200, resample=resample, cluster=cluster),
+                starts=0,
+                seed=trial,
+            )
             low, high = f.ci()["alpha"]
             hits[resample] += low <= 0.3 <= high
     assert hits["cluster"] / 120 == pytest.approx(0.9, abs=0.07)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from analysis import fit
+from analysis import fit, formula_law
 from analysis.fits.checklist import OPEN, checklist
 from tests.analysis.planted import table
 
@@ -47,7 +47,7 @@ def test_what_only_the_author_knows_is_left_open():
 
 def test_a_held_parameter_and_a_law_of_ones_own_are_named():
     runs = table("power_floor", n=20, noise=0.01)
-    law = fit("L = E + A / num_params**alpha", runs, fixed={"E": 1.0})
+    law = fit(formula_law("L = E + A / num_params**alpha").hold({"E": 1.0}), runs)
     said = answers(checklist(law, runs))
     assert said["Which parameters are fitted?"].endswith("held: E = 1")
     assert said["From what principle does the form follow?"].startswith(OPEN)

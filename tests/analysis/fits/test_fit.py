@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 from scipy.optimize import linprog, minimize
 
-from analysis import LAWS, fit
+from analysis import LAWS, Bootstrap, Estimand, fit
+from analysis.fits.estimand import DEFAULT
 from analysis.fits.newton import minimise as newton
-from analysis.fits.penalty import Penalty
 from analysis.fits.problem import Problem
 from analysis.fits.starts import best_starts
 from tests.analysis.planted import PARAMS, table
@@ -47,7 +47,7 @@ def scipy_chinchilla(runs: pd.DataFrame, delta: float) -> float:
 @pytest.mark.parametrize("delta", [1e-1, 1e-3])
 def test_no_worse_than_scipy(delta: float) -> None:
     runs = table("chinchilla", n=40, noise=0.02, seed=5)
-    f = fit("chinchilla", runs, delta=delta)
+    f = fit("chinchilla", runs, Estimand(delta=delta))
     assert f.objective <= scipy_chinchilla(runs, delta) * (1 + 1e-9)
     theta = [np.log(f.params[k]) for k in "EAB"] + [f.params["alpha"], f.params["beta"]]
     assert f.objective == pytest.approx(huber(residuals(np.array(theta), runs), delta), rel=1e-10)
@@ -56,7 +56,7 @@ def test_no_worse_than_scipy(delta: float) -> None:
 def test_least_absolute_deviation_against_linear_programming() -> None:
     """A power law is linear in logarithms, where the exact answer is a linear programme."""
     runs = table("power", n=31, noise=0.1, seed=1)
-    f = fit("power", runs, loss_fn="lad")
+    f = fit("power", runs, Estimand("lad"))
     x, y = np.log(runs.num_params), np.log(runs.loss)
     n = len(runs)
     design = np.column_stack([np.ones(n), -x])
@@ -73,7 +73,7 @@ def test_least_absolute_deviation_against_linear_programming() -> None:
 def test_least_squares_of_a_power_law_is_linear_regression() -> None:
     runs = table("power", n=31, noise=0.1, seed=1)
     slope, intercept = np.polyfit(np.log(runs.num_params), np.log(runs.loss), 1)
-    f = fit("power", runs, loss_fn="mse")
+    f = fit("power", runs, Estimand("mse"))
     assert f.params["alpha"] == pytest.approx(-slope, rel=1e-9)
     assert np.log(f.params["A"]) == pytest.approx(intercept, rel=1e-9)
 
@@ -82,21 +82,21 @@ def test_weights_count_as_repeats() -> None:
     runs = table("chinchilla", n=30, noise=0.02)
     runs["times"] = np.arange(30) % 3 + 1.0
     repeated = runs.loc[runs.index.repeat(runs.times.astype(int))]
-    weighted = fit("chinchilla", runs, weights="times")
+    weighted = fit("chinchilla", runs, Estimand(weights="times"))
     assert weighted.objective == pytest.approx(fit("chinchilla", repeated).objective, rel=1e-9)
-    again = fit("chinchilla", runs, weights=runs.times.to_numpy())
+    again = fit("chinchilla", runs, Estimand(weights=runs.times.to_numpy()))
     assert again.params == weighted.params
 
 
 def test_tukey_ignores_an_outlier_and_asymmetry_lowers_the_law() -> None:
     runs = table("power_floor", n=40, noise=0.002)
-    clean = fit("power_floor", runs, loss_fn="tukey", delta=0.02)
+    clean = fit("power_floor", runs, Estimand("tukey", delta=0.02))
     runs.loc[7, "loss"] *= 1.5
-    spoiled = fit("power_floor", runs, loss_fn="tukey", delta=0.02)
+    spoiled = fit("power_floor", runs, Estimand("tukey", delta=0.02))
     assert spoiled.params["alpha"] == pytest.approx(clean.params["alpha"], rel=0.05)
     noisy = table("power_floor", n=60, noise=0.02)
-    plain = fit("power_floor", noisy, loss_fn="lad")
-    under = fit("power_floor", noisy, loss_fn="lad", asymmetry=0.25)
+    plain = fit("power_floor", noisy, Estimand("lad"))
+    under = fit("power_floor", noisy, Estimand("lad", asymmetry=0.25))
     above = [float(np.mean(f.residuals < 0)) for f in (plain, under)]
     # the weighted quantile: 1/(1+0.25) of the runs lie above the law instead of a half
     assert above == pytest.approx([0.5, 0.8], abs=0.05)
@@ -104,8 +104,8 @@ def test_tukey_ignores_an_outlier_and_asymmetry_lowers_the_law() -> None:
 
 def test_linear_space_is_another_estimand() -> None:
     runs = table("power_floor", n=40, noise=0.05)
-    logs = fit("power_floor", runs, loss_fn="mse")
-    plain = fit("power_floor", runs, loss_fn="mse", space="linear")
+    logs = fit("power_floor", runs, Estimand("mse"))
+    plain = fit("power_floor", runs, Estimand("mse", space="linear"))
     assert plain.objective == pytest.approx(0.5 * np.sum((plain.fitted - plain.observed) ** 2))
     assert plain.objective < 0.5 * np.sum((logs.fitted - logs.observed) ** 2)
     assert logs.objective < 0.5 * np.sum(np.log(plain.fitted / plain.observed) ** 2)
@@ -115,8 +115,8 @@ def test_linear_space_is_another_estimand() -> None:
 def test_small_samples_near_the_lad_limit_find_the_better_optimum(n: int) -> None:
     """No seed of the random starts does better than another by more than a trace."""
     runs = table("chinchilla", n=n, noise=0.03, seed=2)
-    found = [fit("chinchilla", runs, loss_fn="lad", seed=s).objective for s in range(4)]
-    brute = fit("chinchilla", runs, loss_fn="lad", starts=150, seed=99).objective
+    found = [fit("chinchilla", runs, Estimand("lad"), seed=s).objective for s in range(4)]
+    brute = fit("chinchilla", runs, Estimand("lad"), starts=150, seed=99).objective
     assert max(found) <= min([brute, *found]) * (1 + 1e-3)
 
 
@@ -189,9 +189,9 @@ def test_rows_are_never_dropped_silently() -> None:
         ({}, {"bootstrap": -1}, "bootstrap is -1"),
         ({}, {"cluster": "loss", "resample": "residual"}, "give one"),
         ({"k": 1}, {"cluster": "k"}, "column 'k' has 1 group of rows"),
-        ({}, {"fixed": {"E": np.nan}}, "E of chinchilla is held at nan; hold it at 0 to"),
-        ({}, {"fixed": {"alpha": 50.0}}, "alpha of chinchilla is held at 50"),
-        ({}, {"fixed": {"A": -1.0}}, "A of chinchilla is held at -1"),
+        ({}, {"held": {"E": np.nan}}, "E of chinchilla is held at nan; hold it at 0 to"),
+        ({}, {"held": {"alpha": 50.0}}, "alpha of chinchilla is held at 50"),
+        ({}, {"held": {"A": -1.0}}, "A of chinchilla is held at -1"),
         ({"loss": "3,2"}, {}, r"row 0, column 'loss': '3,2' is not a number"),
         ({"loss": True}, {}, r"row 0, column 'loss': 'True' is not a number"),
         ({"loss": np.nan}, {}, "5 parameters and the table 0 usable rows of 20"),
@@ -201,9 +201,16 @@ def test_bad_input_is_one_clear_line(change: dict, options: dict, message: str) 
     runs = table("chinchilla", n=20).astype(object)
     for name, value in change.items():
         runs[name] = value
-    law = options.pop("law", "chinchilla")
+    law, held = options.pop("law", "chinchilla"), options.pop("held", {})
+    drawn = {name: options.pop(name) for name in ("resample", "cluster") if name in options}
+    draws = options.pop("bootstrap", 0)
     with pytest.raises(ValueError, match=message):
-        fit(law, runs, **options)
+        fit(
+            LAWS[law].hold(held) if held else law,
+            runs,
+            Estimand(**options),
+            bootstrap=Bootstrap(draws, **drawn) if drawn else draws,
+        )
 
 
 @pytest.mark.parametrize(
@@ -285,10 +292,8 @@ def test_a_start_at_which_the_law_has_no_value_spoils_no_other() -> None:
     """M4 has none where its floor lies above its ceiling; each start is minimised by itself."""
     runs = table("m4", n=40, noise=0.01)
     law = LAWS["m4"]
-    x = runs.num_params.to_numpy() / np.exp(np.log(runs.num_params).mean())
-    problem = Problem(
-        law, (x,), np.log(runs.loss.to_numpy()), np.ones(40), Penalty("huber", 1e-3), "log"
-    )
+    x = runs.num_params.to_numpy()
+    problem = Problem.of(law, (x,), runs.loss.to_numpy(), np.ones(40), DEFAULT)
     good = best_starts(problem, 3)[0]
     bad = good[:1].copy()
     bad[0, 0], bad[0, 4] = np.exp(good[0, 4]) + 1.0, good[0, 4]

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from scipy.optimize import approx_fprime, brentq
 
-from analysis import LAWS, Fit, fit
+from analysis import LAWS, Estimand, Fit, fit
 from analysis.laws.optimum import optimal
 from scaling.cli import main
 from tests.analysis.planted import PARAMS, design, table
@@ -101,7 +101,7 @@ def test_planted_parameters_are_recovered_and_survive_json(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_fit_is_at_least_as_good_as_the_truth(name: str) -> None:
-    f = fit(name, table(name, n=120, noise=0.005, seed=3), starts=4, loss_fn="mse")
+    f = fit(name, table(name, n=120, noise=0.005, seed=3), Estimand("mse"), starts=4)
     truth = f.law.predict(f.law.vector(PARAMS[name]), *f.inputs)
     residual = np.log(truth / f.observed) if f.space == "log" else truth - f.observed
     assert f.objective <= 0.5 * np.sum(residual**2)
@@ -157,16 +157,16 @@ def test_one_epoch_is_chinchilla_when_parameters_are_not_in_excess() -> None:
 
 
 def test_held_parameters_stay() -> None:
-    f = fit("chinchilla", table("chinchilla"), fixed={"alpha": 0.3, "E": 1.5})
+    f = fit(LAWS["chinchilla"].hold({"alpha": 0.3, "E": 1.5}), table("chinchilla"))
     assert f.params["alpha"] == pytest.approx(0.3, rel=1e-12)
     assert f.params["E"] == 1.5
     again = Fit.from_dict(json.loads(json.dumps(f.to_dict())))
     assert again.to_dict() == f.to_dict()
     assert again.law.linear == ("A", "B")
     with pytest.raises(ValueError, match="did you mean 'alpha'"):
-        fit("chinchilla", table("chinchilla"), fixed={"alhpa": 0.3})
+        fit(LAWS["chinchilla"].hold({"alhpa": 0.3}), table("chinchilla"))
     with pytest.raises(ValueError, match="leave one to fit"):
-        fit("power", table("power"), fixed={"A": 1.0, "alpha": 0.3})
+        fit(LAWS["power"].hold({"A": 1.0, "alpha": 0.3}), table("power"))
 
 
 @pytest.mark.parametrize("name", NAMES)

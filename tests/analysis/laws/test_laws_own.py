@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from analysis import Fit, fit, formula_law
+from analysis import Estimand, Fit, fit, formula_law
 from analysis.laws import Law, callable_law
 from tests.analysis.planted import PARAMS, table
 
@@ -84,7 +84,7 @@ def test_signed_parameters_and_starts_survive_json() -> None:
     again = Fit.from_dict(json.loads(json.dumps(f.to_dict())))
     assert again.law.parameters == f.law.parameters
     assert again.profile("A", points=4)[2] == f.profile("A", points=4)[2]
-    held = fit(law, runs, fixed={"A": -0.2})
+    held = fit(law.hold({"A": -0.2}), runs)
     again = Fit.from_dict(json.loads(json.dumps(held.to_dict())))
     assert again.law.parameters == held.law.parameters
 
@@ -127,7 +127,7 @@ def test_ranges_that_no_parameter_has(options: dict, message: str) -> None:
 )
 def test_a_law_without_values_is_refused(law: str | Law, loss_fn: str) -> None:
     with pytest.raises(ValueError, match=r"no finite positive value at 20 of 20 runs"):
-        fit(law, offset_runs(), loss_fn=loss_fn)
+        fit(law, offset_runs(), Estimand(loss_fn))
 
 
 def test_a_callable_is_a_law() -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from matplotlib.collections import FillBetweenPolyCollection
 
-from analysis import fit, plotting
+from analysis import Estimand, fit, plotting
 from analysis.compute.approach2 import isoflop
 from analysis.compute.plan import plan
 from analysis.forecasts.backtest import backtest
@@ -141,7 +141,7 @@ def test_the_cloud_is_one_of_the_draws(planted_runs, law):
     alpha, beta = law.draws[:, 3], law.draws[:, 4]
     np.testing.assert_allclose(points[:, 0], beta / (alpha + beta))
     np.testing.assert_allclose(points[:, 1], law.draws[:, 0])
-    one = fit("power_floor", planted_runs, x_col="num_params", bootstrap=20)
+    one = fit("power_floor", planted_runs, Estimand(x_col="num_params"), bootstrap=20)
     drawn = plotting.cloud(one).axes[0].collections[0].get_offsets()
     np.testing.assert_allclose(drawn[:, 0], one.draws[:, one.law.names.index("alpha")])
     with pytest.raises(NoAnswerError, match="law kaplan has no floor"):
@@ -165,14 +165,15 @@ def test_the_funnel_counts_what_is_inside(planted_runs):
 def test_a_law_in_one_variable_is_drawn_against_it(planted_runs):
     runs = planted_runs.rename(columns={"num_params": "width"})
     runs = runs[runs["num_tokens"] == runs["num_tokens"].max()]
-    law = fit("power_floor", runs, x_col="width", bootstrap=30)
+    law = fit("power_floor", runs, Estimand(x_col="width"), bootstrap=30)
     assert plotting.scaling(runs, law).axes[0].get_xlabel() == "width"
 
 
 def test_the_legend_of_several_laws_stands_outside_and_many_points_have_no_outline(planted_runs):
     def drawn(runs):
         groups = {
-            name: (runs, fit("power_floor", runs, x_col="num_params", starts=0)) for name in "ab"
+            name: (runs, fit("power_floor", runs, Estimand(x_col="num_params"), starts=0))
+            for name in "ab"
         }
         return plotting.compared(groups)
 
@@ -216,6 +217,6 @@ def test_levels_are_the_distinct_values_or_a_few_of_them():
 
 
 def test_every_group_is_drawn_however_many(planted_runs):
-    law = fit("power", planted_runs, x_col="num_params", starts=0)
+    law = fit("power", planted_runs, Estimand(x_col="num_params"), starts=0)
     figure = plotting.compared({str(i): (planted_runs, law) for i in range(9)})
     assert len(figure.axes[0].collections) == len(figure.axes[0].lines) == 9

@@ -8,7 +8,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from analysis import fit, plotting
+from analysis import Estimand, fit, plotting
 from analysis.compute.approach2 import isoflop
 from analysis.forecasts.holdout import predict_held_out
 from analysis.report import Findings, figures, write_report
@@ -148,7 +148,7 @@ def test_a_law_that_has_no_best_size_says_so_instead_of_a_plan(planted_runs, tmp
 
 def test_captions_say_what_is_drawn(planted_runs):
     plane = fit("chinchilla", planted_runs, starts=0)
-    line = fit("power_floor", planted_runs, x_col="num_tokens", starts=0)
+    line = fit("power_floor", planted_runs, Estimand(x_col="num_tokens"), starts=0)
     assert "Thin lines are learning curves. Points" in captions(plane, True)["frontier"]
     assert "Thin lines" not in captions(plane, False)["frontier"]
     assert "lowest losses measured" in captions(line, False)["frontier"]

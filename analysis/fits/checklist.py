@@ -25,6 +25,11 @@ if TYPE_CHECKING:
 OPEN = "to be said by the author: "
 """Before what the table does not hold."""
 
+_COUNTED = {c.name for c in RUN_COLUMNS if c.unit in ("parameters", "FLOPs")} | {
+    "num_tokens", "num_unique_tokens"
+}  # fmt: skip
+"""Columns of N, D and C, which are counted in more than one way."""
+
 _ESTIMANDS = {
     "huber": "sum of Huber's penalty with delta {delta:g} (within it squares, beyond it absolute)",
     "lad": "sum of absolute deviations",
@@ -229,7 +234,7 @@ def _counting(runs: pd.DataFrame) -> str:
     if "family" in runs and (runs["family"].fillna("") != "").any():
         return "; ".join(f"{c.name}: {c.means}" for c in RUN_COLUMNS
                          if c.name in ("num_params", "num_tokens", "flops"))  # fmt: skip
-    notes = [note for note in runs.attrs.get("notes", []) if note.startswith(("num_", "flops"))]
+    notes = [n for n in runs.attrs.get("notes", []) if getattr(n, "about", "") in _COUNTED]
     return (
         OPEN
         + "with or without embeddings, which FLOPs"

@@ -17,7 +17,8 @@ def optimal(law: Law, params: Array, flops: float, cost: float = 6.0) -> tuple[A
     """N*, D* and loss for a budget: the least ``law`` along C = ``cost`` N D.
 
     In closed form where the law has one (``Law.optimum``), else by search. Shapes:
-    ``params (..., p)`` gives ``(...)`` each; a draw without a minimum gives NaN. Where the law asks for unique tokens, all are: U = D.
+    ``params (..., p)`` gives ``(...)`` each; a draw without a minimum gives NaN. Where the law
+    asks for unique tokens, all are: U = D.
 
     Raises
     ------

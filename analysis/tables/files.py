@@ -29,6 +29,18 @@ LARGEST = 1e14
 """Parameters of a median run beyond which N is taken to be in another unit."""
 
 
+class Note(str):
+    """A note on a table: a text that also says which column of the run table it is ``about``."""
+
+    about: str
+
+    def __new__(cls, text: str, about: str = "") -> Note:
+        """The note with that ``text``."""
+        note = super().__new__(cls, text)
+        note.about = about
+        return note
+
+
 def read_table(path: Path, columns: Mapping[str, str] | None = None) -> pd.DataFrame:
     """The run table in the file ``path`` (``.csv``, ``.tsv``, ``.jsonl``, ``.parquet``).
 
@@ -68,7 +80,7 @@ def read_table(path: Path, columns: Mapping[str, str] | None = None) -> pd.DataF
                 f"the file has {', '.join(names)}"
             )
         if found != column.name:
-            notes.append(f"{column.name} is the column {found!r}")
+            notes.append(Note(f"{column.name} is the column {found!r}", column.name))
         values = frame[found]
         if column.kind in ("int", "float"):
             values = numbers(values, found, f"{path}: ")
@@ -114,7 +126,8 @@ def complete(frame: pd.DataFrame, notes: list[str]) -> pd.DataFrame:
         missing = np.isnan(values)
         if name != "loss" and missing.any() and not missing.all():
             rows = missing.nonzero()[0].tolist()
-            notes.append(f"{name} missing: {_lines(frame, rows)}, not used where it is needed")
+            missed = f"{name} missing: {_lines(frame, rows)}, not used where it is needed"
+            notes.append(Note(missed, name))
         bad = ~np.isfinite(values) if name == "loss" else np.isinf(values)
         for i in np.flatnonzero(bad | (values <= 0)):
             if not reasons[i]:
@@ -131,14 +144,15 @@ def _fill(frame: pd.DataFrame, name: str, values: pd.Series, rule: str, notes: l
     """Put ``values`` where ``frame`` has no ``name``, and say so."""
     if name not in frame.columns:
         frame[name] = values
-        notes.append(f"{name} is {rule}: the table has none")
+        notes.append(Note(f"{name} is {rule}: the table has none", name))
         return
     filled = (frame[name].isna() & values.notna()).to_numpy()
     if filled.any():
         empty = frame[name].isna().all()
         frame[name] = frame[name].fillna(values)
         where = f"none in {_lines(frame, filled.nonzero()[0].tolist())}"
-        notes.append(f"{name} is {rule}: {'the table has none' if empty else where}")
+        said = f"{name} is {rule}: {'the table has none' if empty else where}"
+        notes.append(Note(said, name))
 
 
 def _lines(table: pd.DataFrame | pd.Series, rows: Iterable[int]) -> str:
@@ -213,29 +227,32 @@ def doubts(frame: pd.DataFrame) -> list[str]:
         off = off[np.isfinite(off)]
         middle = float(off.median()) if len(off) else 0.0
         if abs(middle) > FAR:
-            found.append(
+            said = (
                 f"flops is {10**middle:.2g} times 6 x num_params x num_tokens in the median: "
                 f"a unit is off by about 1e{3 * round(abs(middle) / 3):d} (thousands, millions, "
                 "billions, PFLOPs?); all three are wanted as plain counts"
             )
+            found.append(Note(said, "flops"))
         stray = off[(off - middle).abs() > FAR]
         if len(stray):
             known = {int(i) for i in stray.index}
             lines = _lines(frame, sorted(known))
-            found.append(
+            said = (
                 f"flops is far from 6 x num_params x num_tokens in {len(stray)} of {len(off)} "
                 f"rows, unlike the others ({lines}): a unit may differ there"
             )
+            found.append(Note(said, "flops"))
     for name in ("num_params", "num_tokens"):
         if name in frame.columns:
             found += _apart(frame[name], known)
     if {"num_params", "num_tokens"} <= set(frame.columns):
         n, d = frame["num_params"].median(), frame["num_tokens"].median()
         if n < 1e3 and d < 1e5:
-            found.append(
+            said = (
                 f"num_params {n:.3g} and num_tokens {d:.3g} in the median look like millions or "
                 "billions; plain counts are wanted"
             )
+            found.append(Note(said, "num_params"))
         elif not 1e-4 < d / n < 1e6:
             (low, small), (high, large) = sorted(((n, "num_params"), (d, "num_tokens")))
             who, value, looks = (
@@ -243,15 +260,17 @@ def doubts(frame: pd.DataFrame) -> list[str]:
                 if low < 1e6
                 else (large, high, "1e6 or 1e9 times too large")
             )
-            found.append(
+            said = (
                 f"{who} is {value:.3g} in the median, {d / n:.2g} tokens per parameter: it looks "
                 f"{looks}; plain counts are wanted"
             )
+            found.append(Note(said, who))
         elif n > LARGEST:
-            found.append(
+            said = (
                 f"num_params is {n:.3g} in the median: it looks 1e6 or 1e9 times too large; plain "
                 "counts are wanted"
             )
+            found.append(Note(said, "num_params"))
     twice = frame.duplicated(keep=False) & (frame["exclude_reason"] == "")
     if twice.any():
         lines = _lines(frame, np.flatnonzero(twice).tolist())
@@ -274,10 +293,11 @@ def _apart(values: pd.Series, known: set[int]) -> list[str]:
     if 4 * len(few) > len(logs) or not rows:
         return []
     factor = 10 ** (few.median() - many.median())
-    return [
+    said = (
         f"{values.name} is {factor:.0e} times that of the others in {_lines(values, rows)}: "
         "a unit may differ there (thousands, millions, billions?)"
-    ]
+    )
+    return [Note(said, str(values.name))]
 
 
 def _read(path: Path) -> pd.DataFrame:

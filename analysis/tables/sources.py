@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from analysis.tables.files import SUFFIXES, complete, flagged, read_table
+from analysis.tables.files import SUFFIXES, Note, complete, flagged, read_table
 from analysis.tables.where import rows_where
 from scaling import CURVE_COLUMNS, RUN_COLUMNS, RunSpec
 from scaling.base import Store, read_json, refuse_unknown
@@ -82,7 +82,7 @@ def load_runs(
                 refuse_unknown(column, map(str, frame.columns), f"column of {kind} {source}")
             if column != name:
                 frame[name] = frame[column]
-                frame.attrs["notes"].append(f"{name} is the column {column!r}")
+                frame.attrs["notes"].append(Note(f"{name} is the column {column!r}", name))
     if where:
         keep = rows_where(frame, where)
         attrs = dict(frame.attrs)

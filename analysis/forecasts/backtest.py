@@ -186,13 +186,14 @@ def backtest(
         if column not in runs.columns:
             have = ", ".join(map(str, runs.columns))
             raise ValueError(f"the run table has no column {column!r}; it has {have}")
+    estimand = Estimand(space="log", x_col=x_col, y_col=y_col)
     train = None if train_col is None else _flags(runs, train_col)
     tables = list(_tables(runs, by))
     groups = []
     with progress("backtest", total=len(tables)) as advance:
         for key, rows in tables:
             flags = None if train is None else train[rows]
-            groups.append(_group(key, name, law, runs.iloc[rows], flags, x_col, y_col, seed))
+            groups.append(_group(key, law, runs.iloc[rows], flags, estimand, seed))
             advance(1)
     if not any(group.splits for group in groups):
         raise NoAnswerError(f"nothing could be predicted: {groups[0].status}")
@@ -211,18 +212,16 @@ def _tables(runs: pd.DataFrame, by: Sequence[str]) -> Iterator[tuple[str, NDArra
 
 def _group(
     key: str,
-    name: str,
     law: str | Law,
     runs: pd.DataFrame,
     train: NDArray[np.bool_] | None,
-    x_col: str | None,
-    y_col: str,
+    estimand: Estimand,
     seed: int,
 ) -> Group:
     """All splits of one group; a group that is too small says so in its status."""
-    laws = candidates(runs, x_col) if law == "auto" else (law_for(law, runs),)
+    laws = candidates(runs, estimand.x_col) if law == "auto" else (law_for(law, runs),)
     shape = min(laws, key=lambda each: len(each.parameters))
-    estimand = Estimand(space="log", x_col=x_col, y_col=y_col)
+    name = law if isinstance(law, str) else law.name
     try:
         seen = observe(shape, runs, estimand)
     except TooFewRowsError as error:
@@ -242,7 +241,7 @@ def _group(
         if len(below) <= len(shape.parameters) or not len(beyond):
             continue
         try:
-            splits.append(_split(law, runs, below, beyond, x_col, y_col, seed))
+            splits.append(_split(law, runs, below, beyond, estimand, seed))
         except NoAnswerError as error:
             status = str(error)
     return Group(key, name, "ok" if splits else status, tuple(splits), excluded)
@@ -253,10 +252,10 @@ def _split(
     runs: pd.DataFrame,
     below: NDArray[np.intp],
     beyond: NDArray[np.intp],
-    x_col: str | None,
-    y_col: str,
+    estimand: Estimand,
     seed: int,
 ) -> Split:
+    x_col, y_col = estimand.x_col, estimand.y_col or "loss"
     found = forecast(runs.iloc[below], law, x_col=x_col, y_col=y_col, seed=seed)
     held_out = runs.iloc[beyond]
     actual = held_out[y_col].to_numpy(dtype=float)

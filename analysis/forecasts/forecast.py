@@ -11,6 +11,7 @@ from scipy.special import stdtrit
 
 from analysis.forecasts.cutoffs import log_size
 from analysis.forecasts.show import display
+from analysis.intervals import tails
 from analysis.laws import Array, Law
 
 if TYPE_CHECKING:
@@ -74,11 +75,8 @@ class Forecast:
         cut-offs are few and overlap: they may widen an interval, but q is at least the quantile
         of Student's t with five degrees of freedom.
         """
-        if not 0 < level < 1:
-            raise ValueError(f"level {level} is not between 0 and 1; 0.9 is usual")
-        members = self._members(table)
-        centre = self.weights @ members
         half = self._quantile(level) * self.spread(table)
+        centre = self.weights @ self._members(table)
         return np.exp(centre - half), np.exp(centre + half)
 
     def spread(self, table: Mapping[str, Any] | pd.DataFrame) -> Array:
@@ -119,10 +117,11 @@ class Forecast:
         return display(self).html
 
     def _quantile(self, level: float) -> float:
+        _, below = tails(level)
         order = np.argsort(self.scores)
         share = np.cumsum(self.score_weights[order])
         place = min(int(np.searchsorted(share, level * share[-1])), len(order) - 1)
-        return max(float(self.scores[order][place]), float(stdtrit(5, 0.5 + 0.5 * level)))
+        return max(float(self.scores[order][place]), float(stdtrit(5, below)))
 
     def _inputs(self, table: Mapping[str, Any] | pd.DataFrame) -> dict[str, Array]:
         missing = [name for name in self.x_cols if name not in table]

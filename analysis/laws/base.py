@@ -164,7 +164,7 @@ class Law:
             if name not in self.names:
                 refuse_unknown(name, self.names, f"parameter of {self.name}")
             self._refuse_beyond(name, values[name])
-        if len(values) == len(self.names):
+        if len({*self.held, *values}) == len(self.names):
             raise ValueError(f"all parameters of {self.name} are held; leave one to fit")
         parameters = tuple(
             replace(p, low=values[p.name], high=values[p.name], start=(values[p.name],) * 2)

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from scipy.optimize import approx_fprime, brentq
 
-from analysis import LAWS, Estimand, Fit, fit
-from analysis.laws.optimum import optimal
+from analysis import LAWS, Estimand, Fit, Law, fit
+from analysis.laws.optimum import exponents, optimal
 from scaling.cli import main
 from tests.analysis.planted import PARAMS, design, table
 
@@ -167,6 +168,33 @@ def test_held_parameters_stay() -> None:
         fit(LAWS["chinchilla"].hold({"alhpa": 0.3}), table("chinchilla"))
     with pytest.raises(ValueError, match="leave one to fit"):
         fit(LAWS["power"].hold({"A": 1.0, "alpha": 0.3}), table("power"))
+
+
+def test_parameters_held_one_after_the_other_are_all_held() -> None:
+    law = LAWS["power_floor"].hold({"E": 1.5}).hold({"alpha": 0.3})
+    assert law.held == {"E": 1.5, "alpha": 0.3}
+    with pytest.raises(ValueError, match="leave one to fit"):
+        law.hold({"A": 1.0})
+
+
+@pytest.mark.parametrize("law", [law for law in LAWS.values() if law.optimum is not None])
+def test_an_optimum_in_closed_form_is_that_of_the_search(law: Law) -> None:
+    params = law.vector(PARAMS[law.name])
+    n, d, loss = optimal(law, params, 1e21)
+    found = optimal(replace(law, optimum=None), params, 1e21)
+    assert float(n * d) == pytest.approx(1e21 / 6)
+    assert float(found[2]) == pytest.approx(float(loss), rel=1e-6)
+    assert float(found[0]) == pytest.approx(float(n), rel=1e-2)
+
+
+@pytest.mark.parametrize("law", [law for law in LAWS.values() if law.exponent is not None])
+def test_an_exponent_in_closed_form_is_the_slope_at_any_compute(law: Law) -> None:
+    params = law.vector(PARAMS[law.name])
+    a, b = exponents(law, params, 1e20)
+    assert float(a + b) == pytest.approx(1.0)
+    for flops in (1e18, 1e24):
+        slope, _ = exponents(replace(law, exponent=None), params, flops)
+        assert float(slope) == pytest.approx(float(a), abs=1e-6)
 
 
 @pytest.mark.parametrize("name", NAMES)

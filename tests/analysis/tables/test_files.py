@@ -28,6 +28,9 @@ def test_usual_spellings_are_found_and_the_files_own_columns_stay(tmp_path):
     assert row["note"] == "first"
     assert row["N"] == 1e6
     assert "num_params is the column 'N'" in table.attrs["notes"]
+    # a frame copies its notes: what each is about goes along
+    about = {note.about for note in table[table["loss"] > 0].copy().attrs["notes"]}
+    assert about == {"num_params", "num_tokens", "flops", "loss"}
 
 
 def test_a_named_column_wins_over_a_spelling(tmp_path):

@@ -131,7 +131,7 @@ def design_warnings(problem: Problem, seen: Observations) -> list[str]:
         scales = len(set(np.round(np.log(x), 2).tolist()))
         if scales < 3:
             warnings.append(f"{name} has {scales} distinct values; an exponent needs three")
-    if law.inputs[:2] == ("num_params", "num_tokens"):
+    if law.in_plane:
         ratio = np.log(seen.inputs[1] / seen.inputs[0])
         if ratio.std() < 0.1:
             warnings.append(

@@ -113,21 +113,20 @@ class Fit:
     @property
     def residuals(self) -> Array:
         """Prediction minus observation ``(n,)``, of logarithms if ``space`` is ``"log"``."""
-        if self.space == "log":
-            return np.log(self.fitted) - np.log(self.observed)
-        return self.fitted - self.observed
+        fitted = np.log(self.fitted) if self.space == "log" else self.fitted
+        return fitted - self.problem.target
 
     @property
     def r2(self) -> float:
         """Share of the variance (of the logarithm, in log space) that the law explains."""
-        target = np.log(self.observed) if self.space == "log" else self.observed
+        target = self.problem.target
         total = float(np.sum((target - target.mean()) ** 2))
         return 1.0 - float(np.sum(self.residuals**2)) / total if total else float("nan")
 
     @property
     def in_plane(self) -> bool:
         """Whether it is a law of loss in parameters and tokens: budgets may have a best size."""
-        return self.x_cols[:2] == ("num_params", "num_tokens") and self.law.output == "loss"
+        return self.law.in_plane and self.law.output == "loss"
 
     @cached_property
     def problem(self) -> Problem:

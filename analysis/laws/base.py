@@ -123,6 +123,11 @@ class Law:
         return tuple(p.name for p in self.parameters)
 
     @property
+    def in_plane(self) -> bool:
+        """Whether it is one in N and D (and perhaps more): a budget may have a best size."""
+        return self.inputs[:2] == ("num_params", "num_tokens")
+
+    @property
     def held(self) -> dict[str, float]:
         """The parameters that are held, and their values."""
         return {p.name: p.low for p in self.parameters if p.low == p.high}

@@ -27,7 +27,7 @@ def optimal(law: Law, params: Array, flops: float, cost: float = 6.0) -> tuple[A
     NoAnswerError
         If no parameters give an interior minimum.
     """
-    if law.inputs[:2] != ("num_params", "num_tokens"):
+    if not law.in_plane:
         raise ValueError(
             f"{law.name} has inputs {', '.join(law.inputs)}; an allocation needs a law of "
             "num_params and num_tokens, such as chinchilla"

@@ -118,7 +118,7 @@ def resampled_fits(
         noise = smooth_residuals(r, problem.weights, len(theta), draws, rng)
         resampled = replace(problem, target=problem.target + r - noise)
     else:
-        groups = clusters if clusters is not None and resample == "cluster" else np.arange(n)
+        groups = np.arange(n) if clusters is None else clusters
         count = int(groups.max()) + 1
         drawn = rng.integers(0, count, (draws, count)) + count * np.arange(draws)[:, None]
         times = np.bincount(drawn.ravel(), minlength=draws * count).reshape(draws, count)

@@ -25,8 +25,8 @@ def interval(draws: NDArray[Any], level: float, axis: int = 0) -> tuple[Any, Any
     """Both ends of the central interval of ``draws`` along ``axis``; NaN where there are none.
 
     >>> import numpy as np
-    >>> [float(end) for end in interval(np.arange(101), 0.9)]
-    [5.0, 95.0]
+    >>> [float(end) for end in interval(np.arange(101), 0.5)]
+    [25.0, 75.0]
     """
     shares = tails(level)
     if not draws.shape[axis]:

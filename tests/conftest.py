@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,8 @@ import pytest
 from hypothesis import settings
 
 os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
+# Where no tracking server is on purpose, asking again takes seconds each time.
+os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] = "0"
 # No deadlines: a busy machine is no failure.
 settings.register_profile("scaling", deadline=None)
 settings.load_profile("scaling")
@@ -37,6 +40,13 @@ def empty_store(tmp_path_factory) -> Path:
     path = tmp_path_factory.mktemp("store") / "mlflow.db"
     connect(f"sqlite:///{path}")
     return path
+
+
+@pytest.fixture
+def store_ready(home, empty_store) -> str:
+    """The home's tracking store, ready; its URI."""
+    shutil.copy(empty_store, home / "mlflow.db")
+    return f"sqlite:///{home / 'mlflow.db'}"
 
 
 @pytest.fixture(scope="session")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -47,10 +48,10 @@ def planted_runs() -> pd.DataFrame:
     return frame
 
 
-@pytest.fixture
-def sweep(home: Path, planted_runs) -> Path:
-    """The planted runs as the sweep ``demo``: the last three planned, running and diverged."""
-    store = Store.at(home)
+@pytest.fixture(scope="session")
+def planted_home(tmp_path_factory, planted_runs) -> Path:
+    """A store root with the sweep ``demo``; each of its journals is synced to the disk."""
+    store = Store.at(tmp_path_factory.mktemp("planted"))
     lines = []
     last = len(planted_runs) - 1
     for i, row in enumerate(planted_runs.to_dict("records")):
@@ -74,7 +75,14 @@ def sweep(home: Path, planted_runs) -> Path:
     folder = store.sweep_dir("demo")
     folder.mkdir(parents=True)
     (folder / "sweep.jsonl").write_text("\n".join(lines) + "\n")
-    return folder
+    return store.root
+
+
+@pytest.fixture
+def sweep(home: Path, planted_home) -> Path:
+    """The planted runs as the sweep ``demo``: the last three planned, running and diverged."""
+    shutil.copytree(planted_home, home, dirs_exist_ok=True)
+    return Store.at(home).sweep_dir("demo")
 
 
 @pytest.fixture(scope="session")

@@ -1,9 +1,8 @@
-"""What the launcher's tests share: small sweeps, and a tracking store that is ready at once."""
+"""What the launcher's tests share: small sweeps, and commands of our own."""
 
 from __future__ import annotations
 
 import os
-import shutil
 import stat
 
 import pytest
@@ -28,13 +27,6 @@ def make_sweep(tiny):
         return Sweep.of(name, specs)
 
     return make
-
-
-@pytest.fixture
-def store_ready(home, empty_store):
-    """The home's tracking store, ready."""
-    shutil.copy(empty_store, home / "mlflow.db")
-    return f"sqlite:///{home / 'mlflow.db'}"
 
 
 @pytest.fixture

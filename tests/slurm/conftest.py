@@ -62,7 +62,6 @@ def site(slurm, home, tiny, tmp_path, monkeypatch):
     monkeypatch.setattr(remote, "LOOK_SECONDS", 1.0)
     monkeypatch.setattr(remote, "SETTLE_SECONDS", 0.2)
     monkeypatch.setattr(track, "LONGEST_SECONDS", 1.0)  # for another shipper to end
-    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")  # else 5 s for each look
 
     def sweep(name="s", resources=None, **options):
         import itertools

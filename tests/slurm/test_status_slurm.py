@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import shlex
-import shutil
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -124,18 +123,16 @@ def test_a_held_job_is_queued_for_the_reason_that_slurm_gives(site):
 
 
 def test_workers_without_a_tracking_server_are_shipped_later_and_once(
-    site, empty_store, home, capsys
+    site, store_ready, capsys
 ):
     from scaling.tracking.tracker import connect
 
     sweep = site.sweep(seed=[0, 1])
     site.submit(sweep, workers=1, wait=True)  # its tracking server is down all the time
-    shutil.copy(empty_store, home / "mlflow.db")
-    uri = f"sqlite:///{home / 'mlflow.db'}"
     for _ in range(2):
-        assert main(["sync", "s", "--tracking-uri", uri]) == 0
+        assert main(["sync", "s", "--tracking-uri", store_ready]) == 0
         assert "2 runs are complete" in capsys.readouterr().out
-    client = connect(uri)
+    client = connect(store_ready)
     experiment = client.get_experiment_by_name("s").experiment_id
     runs = client.search_runs([experiment])
     assert len(runs) == 2

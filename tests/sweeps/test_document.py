@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
-from sweeps.document import MAX_VALUES, parse_document, read_document
+from sweeps.document import MAX_VALUES, _Loader, parse_document, read_document
 
 PLAIN = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=8),
@@ -19,10 +19,23 @@ PLAIN = st.recursive(
 )
 
 
+class Quoting(yaml.SafeDumper):
+    """Quotes every text that we would read as a number, such as ``1e6``."""
+
+    yaml_implicit_resolvers = _Loader.yaml_implicit_resolvers
+
+
 @given(PLAIN)
+@example({"0E0": None, "x": ["1e6", "-2E-3"]})
 def test_reads_what_pyyaml_reads(value):
-    text = yaml.safe_dump(value)
+    text = yaml.dump(value, Dumper=Quoting)
     assert parse_document(text).value == yaml.safe_load(text)
+
+
+def test_exponents_that_pyyaml_takes_for_text_are_text_in_quotes_alone():
+    assert yaml.safe_load("0E0: 1e6") == {"0E0": "1e6"}
+    assert parse_document("x: 0E0").value == {"x": 0.0}
+    assert parse_document("'0E0': '1e6'").value == {"0E0": "1e6"}
 
 
 @pytest.mark.parametrize("text", ["1e6", "1E6", "+1e+6", "1.0e6", "1.e6", "1_000e3"])

@@ -185,7 +185,9 @@ def test_bias_is_none_on_the_symmetric_grid_and_known_off_it():
     ratio = exact.num_params(1e21) / best[-1]
     assert bias.num_params_ratio[0] == pytest.approx(ratio, rel=1e-3)
     assert abs(ratio - 1) > 0.05
-    assert 0 < bias.misallocated[0] < bias.misallocated[1] < 1
+    # A power law's optimum is missed by the same factor at every budget, and so is its loss.
+    assert 0.01 < bias.misallocated[0] < 0.03
+    assert bias.misallocated[1] == pytest.approx(bias.misallocated[0], rel=1e-6)
 
 
 def test_the_wasted_share_is_what_the_law_says():

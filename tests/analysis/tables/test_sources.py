@@ -147,16 +147,16 @@ def test_what_seems_to_be_excluded_is_pointed_out(tmp_path, column, says):
         assert len(load_runs(path, where=where)) == 1
 
 
-def test_a_store_that_does_not_answer_is_one_line(home, monkeypatch):
-    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+def test_a_store_that_does_not_answer_is_one_line(home):
     with pytest.raises(TrackingError, match=r"does not answer: .*; check --tracking-uri"):
         load_runs("x", tracking_uri="http://127.0.0.1:9")
 
 
-def test_mlflow_gives_the_same_table_and_curves_as_the_journals(sweep, home):
+def test_mlflow_gives_the_same_table_and_curves_as_the_journals(sweep, home, store_ready):
     from scaling.tracking.tracker import Tracker
 
     store = Store.at(home)
+    assert store.tracking_uri == store_ready
     tracker = Tracker(store.tracking_uri, "demo")
     lines = [json.loads(line) for line in (sweep / "sweep.jsonl").read_text().splitlines()]
     lines = [*lines[:4], lines[27]]

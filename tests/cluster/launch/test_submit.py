@@ -14,6 +14,7 @@ import pytest
 
 from cluster import submit, sweep_status
 from cluster.launch.cancel import cancel
+from cluster.tracking.shipper import WISH
 from cluster.work.worker import LOG
 from scaling.base import Store, read_json
 from scaling.run.journal import JOURNAL, checkpoints, end, points, read_journal
@@ -182,7 +183,7 @@ def test_wrong_settings_are_refused(make_sweep, options, message):
 
 
 @pytest.fixture
-def quiet_end():
+def quiet_end(home):
     """Waits for processes that a test leaves behind."""
     left = []
     yield left.append
@@ -190,6 +191,8 @@ def quiet_end():
         for job in submission.jobs:
             while not job.done():
                 time.sleep(0.1)
+        for folder in (home / "sweeps").glob("*/shipper/*"):
+            (folder / WISH).touch()  # the shipper's nap, of up to a minute, ends
         submission.shipper.wait()
 
 

@@ -7,7 +7,6 @@ import fcntl
 import json
 import math
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -21,14 +20,15 @@ from scaling.run.journal import JOURNAL, Journal
 from scaling.spec import RunSpec
 from scaling.tracking.errors import TrackingError
 from scaling.tracking.report import log_report
-from scaling.tracking.tracker import CURVE_METRICS, Tracker, connect, prepare
+from scaling.tracking.tracker import CURVE_METRICS, ENVIRONMENT, Tracker, connect, prepare
 from sweeps.sweep import Sweep
+
+RETRIES = "MLFLOW_HTTP_REQUEST_MAX_RETRIES"
 
 
 @pytest.fixture
-def uri(empty_store, tmp_path):
-    shutil.copy(empty_store, tmp_path / "mlflow.db")
-    return f"sqlite:///{tmp_path / 'mlflow.db'}"
+def uri(store_ready):
+    return store_ready
 
 
 @pytest.fixture
@@ -233,12 +233,12 @@ def test_thousands_of_points_arrive(uri, run_dir, row):
     assert [step for step, _ in curve(uri, run, "lr")] == list(range(1, 701))
 
 
-def test_prepare_makes_the_experiment_once_with_its_note(uri, tmp_path):
+def test_prepare_makes_the_experiment_once_with_its_note(uri, home):
     first = prepare(uri, "s", "### note")
     assert prepare(uri, "s") == first
     found = connect(uri).get_experiment(first)
     assert found.tags["mlflow.note.content"] == "### note"
-    assert found.artifact_location == (tmp_path / "artifacts" / "s").as_uri()
+    assert found.artifact_location == (home / "artifacts" / "s").as_uri()
 
 
 def test_a_deleted_experiment_is_not_written_to(uri):
@@ -253,7 +253,7 @@ def test_a_store_that_is_no_store_is_said_so(tmp_path):
         prepare(f"sqlite:///{tmp_path / 'mlflow.db'}", "s")
 
 
-def test_a_report_is_one_run_however_often_it_is_made(uri, tmp_path):
+def test_a_report_is_one_run_however_often_it_is_made(uri, home, tmp_path):
     import pandas as pd
     from matplotlib.figure import Figure
 
@@ -265,7 +265,7 @@ def test_a_report_is_one_run_however_often_it_is_made(uri, tmp_path):
     (run,) = runs_of(uri)
     assert run.info.run_id == run_id
     assert run.data.tags["scaling.kind"] == "report"
-    folder = tmp_path / "artifacts" / "s" / run_id / "artifacts"
+    folder = home / "artifacts" / "s" / run_id / "artifacts"
     assert (folder / "report.html").read_text() == "<p>second</p>"
     assert (folder / "figures" / "frontier.png").read_bytes().startswith(b"\x89PNG")
     assert (folder / "tables" / "runs.csv").read_text().split() == ["N", "1", "2"]
@@ -287,6 +287,7 @@ def test_many_can_prepare_a_fresh_store_at_once(tmp_path):
 @pytest.fixture
 def server(tmp_path, monkeypatch):
     """``server.start()`` starts a real tracking server on the loopback, ``stop()`` ends it."""
+    monkeypatch.setenv(RETRIES, ENVIRONMENT[RETRIES])  # as a user has it
     monkeypatch.setenv("MLFLOW_SERVER_ENABLE_JOB_EXECUTION", "false")
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

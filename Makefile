@@ -1,17 +1,24 @@
 # make quickstart   build .venv, install, run the whole loop on this machine
-# make test         build .venv, install with the test tools, run every check
+# make test         build .venv, install with the test tools, run every check (minutes)
+# make check        the quick ones of them: all but slow tests and those that need SLURM,
+#                   a browser or a GPU
 # VENV, PYTHON and SCALING_HOME may be given: make quickstart PYTHON=python3.12
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: quickstart test install lint clean
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadgroup
+
+.PHONY: quickstart test check install lint clean
 
 quickstart: $(VENV)/.installed
 	$(BIN)/scaling quickstart
 
 test: $(VENV)/.installed-test lint
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadgroup --durations=15
+	$(PYTEST) --durations=15
+
+check: $(VENV)/.installed-test lint
+	$(PYTEST) -m "not slow and not slurm and not browser and not gpu"
 
 install: $(VENV)/.installed
 

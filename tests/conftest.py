@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
+from tests.grid import TINY
+
 os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
 # Where no tracking server is on purpose, asking again takes seconds each time.
 os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] = "0"
@@ -71,12 +73,4 @@ def tiny_data(tmp_path_factory) -> Path:
 def tiny(tiny_data, monkeypatch):
     """Makes ``tiny`` available by name; returns options of a run that takes under a second."""
     monkeypatch.setenv("SCALING_DATA", str(tiny_data))
-    return {
-        "data": "tiny",
-        "depth": 1,
-        "width": 8,
-        "context": 32,
-        "batch_size": 4,
-        "num_tokens": 64 * 128,
-        "lr": 0.01,
-    }
+    return dict(TINY)

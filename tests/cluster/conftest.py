@@ -7,26 +7,15 @@ import stat
 
 import pytest
 
-from scaling.spec import RunSpec
 from sweeps.sweep import Sweep
+from tests.grid import specs_over
 
 
 @pytest.fixture
 def make_sweep(tiny):
     """``make_sweep(name, **options)``: runs over all combinations of the listed options."""
 
-    def make(name="tiny", **options):
-        import itertools
-
-        axes = {key: value for key, value in options.items() if isinstance(value, list)}
-        fixed = {key: value for key, value in options.items() if key not in axes}
-        specs = [
-            RunSpec.resolve(**{**tiny, **fixed, **dict(zip(axes, values, strict=True))})
-            for values in itertools.product(*axes.values())
-        ]
-        return Sweep.of(name, specs)
-
-    return make
+    return lambda name="tiny", **options: Sweep.of(name, specs_over(**options))
 
 
 @pytest.fixture

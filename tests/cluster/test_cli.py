@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 import socket
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
 from cluster import submit
 from cluster.status.sweep import sweep_status
 from cluster.status.view import duration, render, summary
+from scaling.base import Store
 from scaling.cli import main
+from sweeps.sweep import Sweep
+from tests.grid import specs_over
 
 
 @pytest.fixture
@@ -24,10 +29,27 @@ def sweep_file(make_sweep, tmp_path):
     return str(path)
 
 
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory, tiny_data, empty_store):
+    """A sweep that was done, the root that it is in, and a copy of that."""
+    root = tmp_path_factory.mktemp("done")
+    shutil.copy(empty_store, root / "mlflow.db")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SCALING_HOME", str(root))
+        patch.setenv("SCALING_DATA", str(tiny_data))
+        sweep = Sweep.of("tiny", specs_over(seed=[0, 1]))
+        submit(sweep, on="inline")
+    return sweep, root, shutil.copytree(root, tmp_path_factory.mktemp("kept") / "root")
+
+
 @pytest.fixture
-def done(make_sweep, store_ready):
-    sweep = make_sweep(seed=[0, 1])
-    submit(sweep, on="inline")
+def done(trained, tiny, monkeypatch):
+    """That sweep as it was then, in its place: where its store is decides what is shipped."""
+    sweep, root, kept = trained
+    for folder in filter(Path.is_dir, root.iterdir()):
+        shutil.rmtree(folder)
+    shutil.copytree(kept, root, dirs_exist_ok=True, ignore=shutil.ignore_patterns("mlflow.db*"))
+    monkeypatch.setenv("SCALING_HOME", str(root))
     return sweep
 
 
@@ -149,17 +171,18 @@ def test_watch_off_a_terminal_ends_with_the_sweep(done, capsys):
     assert "all done: `scaling report tiny" in capsys.readouterr().out
 
 
-def test_without_slurm_status_says_so_in_one_line(done, home, monkeypatch, capsys):
-    for path in (home / "sweeps" / "tiny" / "submissions").glob("*.json"):
+def test_without_slurm_status_says_so_in_one_line(done, tmp_path, monkeypatch, capsys):
+    submissions = Store.at().sweep_dir("tiny") / "submissions"
+    for path in submissions.glob("*.json"):
         path.write_text(json.dumps({**json.loads(path.read_text()), "slurm_jobs": ["12"]}))
-    monkeypatch.setenv("PATH", str(home))
+    monkeypatch.setenv("PATH", str(tmp_path))
     assert main(["status", "tiny"]) == 0
     out = capsys.readouterr().out
     assert "2 done of 2" in out
     assert out.count("SLURM does not answer (squeue: No such file or directory") == 1
     assert main(["cancel", "tiny"]) == 1
     assert "SLURM does not answer (scancel: No such file" in capsys.readouterr().err
-    assert list((home / "sweeps" / "tiny" / "submissions").glob("*.stop"))
+    assert list(submissions.glob("*.stop"))
 
 
 def test_status_has_the_promised_keys(done, sweep_file, capsys):
@@ -212,7 +235,7 @@ def test_cancel_with_nobody_at_work_is_no_mistake(done, capsys):
     assert "nothing to cancel" in capsys.readouterr().err
 
 
-def test_ui_needs_a_store_and_a_free_port(done, home, tmp_path, capsys):
+def test_ui_needs_a_store_and_a_free_port(done, tmp_path, capsys):
     assert main(["ui", "--root", str(tmp_path)]) == 2
     assert "submit a sweep first" in capsys.readouterr().err
     with socket.socket() as taken:
@@ -252,7 +275,7 @@ def test_status_needs_neither_torch_nor_mlflow():
 
 
 @pytest.mark.slow
-def test_ui_prints_the_link_to_the_charts_and_serves_them(done, home):
+def test_ui_prints_the_link_to_the_charts_and_serves_them(done):
     import urllib.request
 
     with socket.socket() as probe:

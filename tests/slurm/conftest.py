@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from importlib import import_module
 from types import SimpleNamespace
 
 import pytest
@@ -14,8 +15,8 @@ from cluster.tracking import delivery as track
 from cluster.tracking import shipper as ship
 from scaling.base import Store
 from scaling.run.journal import end, points, read_journal
-from scaling.spec import RunSpec
 from sweeps.sweep import Sweep
+from tests.grid import specs_over
 from tests.slurm.cluster import Cluster
 from tests.slurm.install import UnavailableError
 
@@ -64,15 +65,7 @@ def site(slurm, home, tiny, tmp_path, monkeypatch):
     monkeypatch.setattr(track, "LONGEST_SECONDS", 1.0)  # for another shipper to end
 
     def sweep(name="s", resources=None, **options):
-        import itertools
-
-        axes = {key: value for key, value in options.items() if isinstance(value, list)}
-        fixed = {"schedule": "cosine", **{k: v for k, v in options.items() if k not in axes}}
-        specs = [
-            RunSpec.resolve(**{**tiny, **fixed, **dict(zip(axes, values, strict=True))})
-            for values in itertools.product(*axes.values())
-        ]
-        sweep = Sweep.of(name, specs)
+        sweep = Sweep.of(name, specs_over(**{"schedule": "cosine", **options}))
         return Sweep(name, sweep.entries, {"minutes": 10, **(resources or {})})
 
     def short_leases(resources):
@@ -103,6 +96,9 @@ def site(slurm, home, tiny, tmp_path, monkeypatch):
 
     def undisturbed(sweep):
         root = tmp_path / "undisturbed"
+        often = {"checkpoint_seconds"}  # which takes time, and nobody goes on from here
+        resources = {key: value for key, value in sweep.resources.items() if key not in often}
+        sweep = Sweep(sweep.name, sweep.entries, resources)
         submit(sweep, on="inline", root=root, tracking_uri=NO_SERVER)
         return table(sweep, root)
 
@@ -117,7 +113,8 @@ def site(slurm, home, tiny, tmp_path, monkeypatch):
             time.sleep(0.25)
 
     shippers, begin = [], ship.start_shipper
-    monkeypatch.setattr(ship, "start_shipper", start_shipper)
+    for module in (ship, track, import_module("cluster.launch.submit")):
+        monkeypatch.setattr(module, "start_shipper", start_shipper)
     yield SimpleNamespace(
         cluster=slurm,
         store=Store.at(home),

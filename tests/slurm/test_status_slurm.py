@@ -122,9 +122,7 @@ def test_a_held_job_is_queued_for_the_reason_that_slurm_gives(site):
     assert submission.job_ids
 
 
-def test_workers_without_a_tracking_server_are_shipped_later_and_once(
-    site, store_ready, capsys
-):
+def test_workers_without_a_tracking_server_are_shipped_later_and_once(site, store_ready, capsys):
     from scaling.tracking.tracker import connect
 
     sweep = site.sweep(seed=[0, 1])

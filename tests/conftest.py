@@ -21,8 +21,8 @@ settings.load_profile("scaling")
 
 
 def pytest_collection_modifyitems(items):
-    """The tests on SLURM first: they wait more than they work, one after another."""
-    items.sort(key=lambda item: item.get_closest_marker("slurm") is None)
+    """The tests on SLURM first, one after another: they wait more than they work; then slow ones."""
+    items.sort(key=lambda i: [i.get_closest_marker(name) is None for name in ("slurm", "slow")])
 
 
 @pytest.fixture(autouse=True)

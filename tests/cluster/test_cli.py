@@ -274,7 +274,7 @@ def test_status_needs_neither_torch_nor_mlflow():
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-@pytest.mark.slow
+@pytest.mark.slow  # a real MLflow server answers at the link
 def test_ui_prints_the_link_to_the_charts_and_serves_them(done):
     import urllib.request
 

@@ -34,6 +34,7 @@ def small(tiny, tmp_path, monkeypatch):
     return tmp_path / "root"
 
 
+@pytest.mark.slow  # the whole loop with its processes: every package's part fits the others'
 def test_quickstart_runs_the_loop_once_and_only_once(small, capsys):
     command = ["quickstart", "--out", str(small), "--workers", "2", "--json"]
     assert main(command) == 0
@@ -82,6 +83,7 @@ def test_quickstart_runs_the_loop_once_and_only_once(small, capsys):
     assert kinds.count("report") == 1
 
 
+@pytest.mark.slow  # the whole loop: nobody sees a loss before its prediction is made
 def test_tables_show_the_prediction_before_the_measurement(small, capsys):
     assert main(["quickstart", "--out", str(small)]) == 0
     out = capsys.readouterr().out

@@ -173,7 +173,7 @@ def test_draws_found_in_single_precision_are_the_optima(loss_fn: str, gap: float
         assert penalty == pytest.approx(alone.objective, rel=gap)
 
 
-@pytest.mark.slow
+@pytest.mark.slow  # hundreds of fits: intervals hold what they promise
 @pytest.mark.parametrize("resample", ["pairs", "residual"])
 def test_intervals_cover(resample: str) -> None:
     # 150 trials at 0.9: standard error 0.025
@@ -183,7 +183,7 @@ def test_intervals_cover(resample: str) -> None:
         assert found[name] == pytest.approx(0.9, abs=0.06), (name, found)
 
 
-@pytest.mark.slow
+@pytest.mark.slow  # hundreds of fits: those of clusters too
 def test_cluster_intervals_cover_where_runs_of_a_cluster_move_together() -> None:
     """60 trainings of 3 checkpoints each, with noise of the training: pairs is too narrow."""
     hits = {"pairs": 0, "cluster": 0}

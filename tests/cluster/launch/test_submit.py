@@ -203,7 +203,7 @@ def wait_until(condition, seconds=300):
         time.sleep(0.05)
 
 
-@pytest.mark.slow
+@pytest.mark.slow  # worker processes train as this one does
 def test_local_workers_do_the_sweep_and_give_the_bits_of_inline(make_sweep, home, tmp_path):
     sweep = make_sweep(num_tokens=[4096, 8192], seed=[0, 1])
     submission = submit(sweep, workers=2, wait=True)
@@ -215,7 +215,7 @@ def test_local_workers_do_the_sweep_and_give_the_bits_of_inline(make_sweep, home
     assert results(Store.at(home), sweep) == results(Store.at(tmp_path / "other"), sweep)
 
 
-@pytest.mark.slow
+@pytest.mark.slow  # deaths of real workers lose nothing
 def test_killed_workers_lose_nothing_and_submitting_again_goes_on(make_sweep, home, quiet_end):
     store, sweep = Store.at(home), make_sweep(num_tokens=64 * 128 * 64, seed=[0, 1])
     submission = submit(sweep, workers=2)
@@ -230,7 +230,7 @@ def test_killed_workers_lose_nothing_and_submitting_again_goes_on(make_sweep, ho
     assert {len(starts(store, e.run_id)) for e in sweep} == {2}
 
 
-@pytest.mark.slow
+@pytest.mark.slow  # the lease of a dead worker is taken over
 def test_a_living_worker_takes_over_from_a_killed_one(make_sweep, home, quiet_end):
     store, sweep = Store.at(home), make_sweep(num_tokens=64 * 128 * 64, seed=[0, 1])
     submission = submit(sweep, workers=2)
@@ -244,7 +244,7 @@ def test_a_living_worker_takes_over_from_a_killed_one(make_sweep, home, quiet_en
     assert len(starts(store, sweep.entries[1].run_id)) == 1
 
 
-@pytest.mark.slow
+@pytest.mark.slow  # leases between processes keep a run from being done twice
 def test_two_submissions_at_once_never_do_a_run_twice(make_sweep, home):
     store, sweep = Store.at(home), make_sweep(num_tokens=[4096, 8192], seed=[0, 1, 2])
     code = """
@@ -261,7 +261,7 @@ submit(load_sweep(sys.argv[1]), workers=2, wait=True)
     assert {len(starts(store, e.run_id)) for e in sweep} == {1}
 
 
-@pytest.mark.slow
+@pytest.mark.slow  # a cancelled worker process saves what it has
 def test_cancel_checkpoints_what_runs_and_begins_nothing_more(make_sweep, home, quiet_end):
     store, sweep = Store.at(home), make_sweep(num_tokens=64 * 128 * 256, seed=[0, 1])
     submission = submit(sweep, workers=1)
@@ -278,7 +278,7 @@ def test_cancel_checkpoints_what_runs_and_begins_nothing_more(make_sweep, home, 
     assert cancel("tiny") == 0
 
 
-@pytest.mark.slow
+@pytest.mark.slow  # a terminal's Ctrl-C reaches all processes
 @pytest.mark.parametrize("place", ["--wait --workers 1", "--on inline"])
 def test_ctrl_c_stops_the_workers_says_how_to_go_on_and_ships(make_sweep, home, place):
     sweep = make_sweep(num_tokens=64 * 128 * 512)

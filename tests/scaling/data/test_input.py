@@ -221,7 +221,7 @@ def test_a_corpus_of_other_versions_of_its_packages_is_said_so_and_stays(files, 
     assert "made from" not in capsys.readouterr().out
 
 
-@pytest.mark.slow
+@pytest.mark.slow  # the whole corpus: what is held out is large enough
 def test_the_default_corpus_holds_out_enough(tmp_path):
     info = describe_data("python-source", tmp_path)
     assert info.vocab_size == 256

@@ -271,7 +271,7 @@ def test_a_report_is_one_run_however_often_it_is_made(uri, home, tmp_path):
     assert (folder / "tables" / "runs.csv").read_text().split() == ["N", "1", "2"]
 
 
-@pytest.mark.slow
+@pytest.mark.slow  # four processes: a store is never half made
 def test_many_can_prepare_a_fresh_store_at_once(tmp_path):
     uri = f"sqlite:///{tmp_path / 'new' / 'mlflow.db'}"
     code = (
@@ -324,7 +324,7 @@ def server(tmp_path, monkeypatch):
     it.stop()
 
 
-@pytest.mark.slow
+@pytest.mark.slow  # a real server: what MLflow's own client and server do
 def test_what_a_server_that_is_down_missed_is_shipped_later(server, run_dir, row, tmp_path):
     write(run_dir, start(), point(100), point(200))
     with pytest.raises(TrackingError, match=r"does not answer: Connection refused$"):

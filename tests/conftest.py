@@ -21,7 +21,7 @@ settings.load_profile("scaling")
 
 
 def pytest_collection_modifyitems(items):
-    """The tests on SLURM first, one after another: they wait more than they work; then slow ones."""
+    """The tests on SLURM first, for they wait more than they work, and no slow one last."""
     items.sort(key=lambda i: [i.get_closest_marker(name) is None for name in ("slurm", "slow")])
 
 

@@ -17,7 +17,6 @@ from analysis.fits.problem import Problem
 from analysis.fits.starts import best_starts
 from tests.analysis.planted import PARAMS, table
 
-
 # What scipy_chinchilla finds; `python -m tests.analysis.fits.test_fit` writes it again.
 OPTIMA = Path(__file__).parent / "scipy_optima.json"
 SCIPY = json.loads(OPTIMA.read_text()) if OPTIMA.exists() else {}

@@ -144,6 +144,6 @@ def test_jobs_run_the_code_of_their_submission(site, monkeypatch, tmp_path):
     site.submit(sweep, workers=1, wait=True)
     assert {status for status, *_ in site.table(sweep).values()} == {"done"}
     (code,) = (site.store.sweep_dir("s") / "code").iterdir()
-    assert (code / "scaling" / "training.py").is_file()
+    assert (code / "scaling" / "training" / "loop.py").is_file()
     script = next((site.store.sweep_dir("s") / "logs").glob("*_submission.sh")).read_text()
     assert f"export PYTHONPATH={code}" in script

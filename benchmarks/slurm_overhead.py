@@ -16,7 +16,8 @@ import threading
 import time
 from pathlib import Path
 
-from cluster.launch import slurm as remote
+from cluster.launch.place import Order
+from cluster.launch.slurm import Slurm
 from cluster.launch.submit import _write_sweep
 from cluster.status.sweep import sweep_status
 from cluster.work.tasks import make_tasks
@@ -77,13 +78,15 @@ def main() -> None:
         load.start()
         began = time.monotonic()
         rules = ResourceRules.parse(resources)
-        plan = remote.plan(sweep, tasks, rules, args.workers)
-        queues = remote.launch(store, sweep, plan, {e.run_id: 0 for e in sweep}, canary=False)
+        ends = {entry.run_id: 0 for entry in sweep}
+        order = Order(store, sweep, tasks, ends, "", args.workers, rules, rules.of(0))
+        place = Slurm.plan(order)
+        queues = place.send_all()
         sent = time.monotonic() - began
         while sweep_status("overhead", folder).counts.get("done", 0) < len(sweep):
             time.sleep(2.0)
         wall = time.monotonic() - began
-        remote.wait(store, "overhead", plan, queues)
+        place.see_through(queues)
         load.over.set()
         load.join()
         ends = [end(read_journal(store.run_dir(entry.run_id))) or {} for entry in sweep]

@@ -134,19 +134,19 @@ def _submit(args: argparse.Namespace) -> int:
 def _retry(args: argparse.Namespace) -> int:
     from cluster.work import read_queues
     from scaling.base import Store
-    from scaling.run import read_rows
+    from scaling.run import read_rows, sweep_path
     from sweeps import load_sweep
 
     name, store = _name(args.sweep), Store.at(args.root)
     read_rows(store, name)  # says which sweeps there are if this is none of them
     queues = read_queues(store.sweep_dir(name))
-    last = next((queue for queue in reversed(queues) if queue.slurm_jobs or queue.jobs), None)
+    last = next((q for q in reversed(queues) if q.slurm_jobs or q.processes), None)
     if args.on is None:
         args.on = "slurm" if last and last.slurm_jobs else "local"
     if args.workers is None and last and last.workers:
         args.workers = last.workers
     only = _broken_by(name, args.root, args.cause) if args.cause else None
-    sweep = load_sweep(store.sweep_dir(name) / "sweep.jsonl")
+    sweep = load_sweep(sweep_path(store, name))
     return _launch(args, sweep, "failed", args.dry_run, only=only)
 
 
@@ -314,9 +314,11 @@ def _name(sweep: str) -> str:
     """A sweep's name from its name, its folder or its file."""
     from pathlib import Path
 
+    from scaling.run import find_sweep_file
+    from sweeps import load_sweep
+
     path = Path(sweep)
     if path.is_file():
-        from sweeps import load_sweep
-
         return load_sweep(path).name
-    return path.resolve().name if (path / "sweep.jsonl").is_file() else sweep
+    found = find_sweep_file(path)
+    return path.resolve().name if found and found.parent == path else sweep

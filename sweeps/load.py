@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from scaling.base import Store
+from scaling.run import find_sweep_file
 from sweeps.design import read_design
 from sweeps.estimate import Prices
 from sweeps.expansion import Expansion, expand
@@ -23,16 +24,13 @@ def find_sweep(source: str | os.PathLike[str], root: str | os.PathLike[str] | No
     ValueError
         If there is none.
     """
-    path = Path(source)
-    if path.is_file():
-        return path
-    folder = Store.at(root).sweep_dir(str(source))
-    for known in (path, folder):
-        if (known / "sweep.jsonl").is_file():
-            return known / "sweep.jsonl"
-    raise ValueError(
-        f"no sweep {source}: neither a file nor a sweep's folder, nor is there {folder}"
-    )
+    found = find_sweep_file(source, root)
+    if found is None:
+        folder = Store.at(root).sweep_dir(str(source))
+        raise ValueError(
+            f"no sweep {source}: neither a file nor a sweep's folder, nor is there {folder}"
+        )
+    return found
 
 
 def load_sweep(

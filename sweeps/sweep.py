@@ -12,7 +12,7 @@ from typing import Any
 
 from scaling import LABELS, RunSpec
 from scaling.base import Display, Store, format_value, write_atomic
-from scaling.run import has_result
+from scaling.run import LineError, has_result, numbered_rows
 from sweeps.resources import ResourceRules
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+=-]{0,99}")
@@ -170,18 +170,16 @@ class Sweep:
         names: dict[str, int] = {}
         resources: Mapping[str, Any] = {}
         try:
-            lines = path.read_text(encoding="utf-8").splitlines()
-        except UnicodeDecodeError:
-            raise ValueError(f"{path} is not a text file: a sweep is JSON Lines") from None
-        for number, line in enumerate(lines, start=1):
-            if line.strip():
-                try:
-                    entry, name, its_resources = _read_entry(line)
-                except ValueError as error:
-                    raise ValueError(f"{path}:{number}: {error}") from None
+            for number, row in numbered_rows(path):
+                entry, name, its_resources = _entry(row, f"{path}:{number}")
                 entries.append(entry)
                 names.setdefault(name, number)
                 resources = resources or its_resources
+        except LineError as error:
+            what = "not a run of a sweep: a line is one JSON object"
+            if error.syntax:
+                what = f"not JSON: {error.syntax.msg} at column {error.syntax.colno}"
+            raise ValueError(f"{path}:{error.number}: {what}") from None
         if not entries:
             raise ValueError(f"{path} has no runs")
         if len(names) > 1:
@@ -222,20 +220,18 @@ def check_name(name: Any) -> str:
     return name
 
 
-def _read_entry(line: str) -> tuple[Entry, str, Mapping[str, Any]]:
-    try:
-        value = json.loads(line)
-    except json.JSONDecodeError as error:
-        raise ValueError(f"not JSON: {error.msg} at column {error.colno}") from None
-    if not isinstance(value, dict):
-        raise ValueError("not a run of a sweep: a line is one JSON object")
+def _entry(value: Mapping[str, Any], place: str) -> tuple[Entry, str, Mapping[str, Any]]:
+    """The run in a row, its sweep's name, and the resources where the row has them."""
     missing = [key for key in ("run_id", "name", "sweep", "spec") if key not in value]
     if missing:
-        raise ValueError(f"not a run of a sweep: it has no {', '.join(missing)}")
-    spec = RunSpec.from_dict(value["spec"])
+        raise ValueError(f"{place}: not a run of a sweep: it has no {', '.join(missing)}")
+    try:
+        spec = RunSpec.from_dict(value["spec"])
+    except ValueError as error:
+        raise ValueError(f"{place}: {error}") from None
     if spec.run_id != value["run_id"]:
         raise ValueError(
-            f"run_id {value['run_id']} does not match its spec ({spec.run_id}): "
+            f"{place}: run_id {value['run_id']} does not match its spec ({spec.run_id}): "
             "the line was edited; expand the sweep file again"
         )
     labels = {key: value[key] for key in LABELS if key in value}

@@ -5,7 +5,6 @@ This is the only reader of MLflow in ``analysis``.
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -16,13 +15,22 @@ from analysis.tables.files import SUFFIXES, Note, complete, flagged, read_table
 from analysis.tables.where import rows_where
 from scaling import CURVE_COLUMNS, RUN_COLUMNS, RunSpec
 from scaling.base import Store, read_json, refuse_unknown
-from scaling.run import SPEC, end, points, read_journal
+from scaling.run import (
+    SPEC,
+    SWEEP_FILE,
+    LineError,
+    end,
+    known_sweeps,
+    numbered_rows,
+    points,
+    read_journal,
+    sweep_path,
+)
 from scaling.tracking import CURVE_METRICS, TrackingError, connect, reported, sqlite_path
 
 if TYPE_CHECKING:
     import pandas as pd
 
-SWEEP = "sweep.jsonl"
 _NUMBERS = tuple(c.name for c in RUN_COLUMNS if c.kind in ("int", "float"))
 _TEXTS = tuple(c.name for c in RUN_COLUMNS if c.kind == "str")
 Source = str | os.PathLike[str]
@@ -172,26 +180,26 @@ def _locate(
         return "experiment", text
     path = Path(text).expanduser()
     if path.is_file():
-        return ("sweep", path) if path.name == SWEEP else ("file", path)
+        return ("sweep", path) if path.name == SWEEP_FILE else ("file", path)
     if path.is_dir():
-        if (path / SWEEP).is_file():
-            return "sweep", path / SWEEP
+        if (path / SWEEP_FILE).is_file():
+            return "sweep", path / SWEEP_FILE
         if any(path.glob(f"*/{SPEC}")) or any(path.glob(f"runs/*/{SPEC}")):
             return "run folder", path
         if (path / SPEC).is_file():
             return "run folder", path
         raise ValueError(
-            f"{path} is a folder without {SWEEP} and without runs ({SPEC}); name a sweep's "
+            f"{path} is a folder without {SWEEP_FILE} and without runs ({SPEC}); name a sweep's "
             f"folder or a file ({', '.join(SUFFIXES)})"
         )
     store = Store.at(root)
     if path.suffix in SUFFIXES or len(path.parts) > 1:
         raise FileNotFoundError(2, "No such file or directory", text)
-    if (store.sweep_dir(text) / SWEEP).is_file():
-        return "sweep", store.sweep_dir(text) / SWEEP
+    if sweep_path(store, text).is_file():
+        return "sweep", sweep_path(store, text)
     if _has_experiment(text, store.tracking_uri):
         return "experiment", text
-    sweeps = sorted(p.parent.name for p in store.root.glob(f"sweeps/*/{SWEEP}"))
+    sweeps = known_sweeps(store)
     there = f"the sweeps there are {', '.join(sweeps)}" if sweeps else "there is no sweep there"
     raise ValueError(
         f"{text!r} is no file, no sweep under {store.root} ({there}) and no experiment in "
@@ -206,14 +214,8 @@ def _members(
     if kind == "sweep":
         home = place.parent.parent.parent if place.parent.parent.name == "sweeps" else None
         store = Store.at(root or home)
-        for number, line in enumerate(place.read_text(encoding="utf-8").splitlines(), 1):
-            if not line.strip():
-                continue
-            try:
-                row = json.loads(line)
-                run_id = str(row["run_id"])
-            except (ValueError, KeyError, TypeError):
-                raise ValueError(f"{place}: line {number} is not a run of a sweep") from None
+        for row in _sweep_rows(place):
+            run_id = str(row["run_id"])
             yield run_id, store.run_dir(run_id), {"sweep": place.parent.name, **row}
         return
     specs = [place / SPEC] if (place / SPEC).is_file() else []
@@ -222,6 +224,16 @@ def _members(
         if spec is None:
             raise ValueError(f"{path}: not a JSON object; the run cannot be identified")
         yield path.parent.name, path.parent, RunSpec.from_dict(spec).columns()
+
+
+def _sweep_rows(path: Path) -> Iterator[dict[str, Any]]:
+    try:
+        for number, row in numbered_rows(path):
+            if "run_id" not in row:
+                raise LineError(path, number, None)
+            yield row
+    except LineError as error:
+        raise ValueError(f"{path}: line {error.number} is not a run of a sweep") from None
 
 
 def _journal_rows(kind: str, place: Path | str, root: Source | None) -> list[dict[str, Any]]:

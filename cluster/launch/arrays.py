@@ -18,11 +18,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from cluster.slurm import Site, command_output, number
+from cluster.launch.place import Order
+from cluster.slurm import Site, number, output
 from cluster.work import Queue, Task, try_out, work_in_slurm
-from scaling.base import Store, WorkError
+from scaling.base import WorkError
 from sweeps import ResourceRules, Resources
 
+REQUEUE_PAUSE_SECONDS = 5  # between tries to put a job back into the queue
 MANY = 10**6  # array tasks at a time where nobody set a limit
 # An ignored signal stays ignored until our handler is there; else one that comes while Python
 # starts would end the job.
@@ -83,7 +85,7 @@ def check(site: Site, kinds: Sequence[JobClass]) -> None:
             executor = _executor(Path(folder), "test", kind.resources, None)
             script.write_text(executor._make_submission_file_text("true", ""))
             try:
-                command_output(("sbatch", "--test-only", str(script)))
+                output(("sbatch", "--test-only", str(script)))
             except WorkError as error:
                 raise ValueError(f"resources of {kind.name}: SLURM says: {error}") from None
 
@@ -97,28 +99,25 @@ def within(site: Site, kind: JobClass) -> JobClass:
 
 
 def send_canary(
-    store: Store,
-    sweep: str,
+    order: Order,
     queues: Sequence[tuple[Queue, JobClass]],
     specs: Mapping[str, Mapping[str, Any]],
     code: Path,
 ) -> tuple[str, ...]:
     """Submit the jobs that try some runs out; ``specs`` are those runs'."""
-    jobs = []
+    jobs, name = [], order.sweep.name
     for run_id, spec in specs.items():
         queue, kind = next(
             (q, k) for q, k in queues if any(run_id in task.run_ids for task in k.tasks)
         )
-        executor = _executor(_logs(store, sweep), f"{sweep}-canary", kind.resources, code)
-        arguments = (str(store.root), sweep, queue.path.stem, spec, queue.resources)
+        executor = _executor(_logs(order), f"{name}-canary", kind.resources, code)
+        arguments = (str(order.store.root), name, queue.path.stem, spec, queue.resources)
         with _refusals():
             jobs.append(str(executor.submit(try_out, *arguments).job_id))
     return tuple(jobs)
 
 
-def send(
-    store: Store, sweep: str, queue: Queue, kind: JobClass, workers: int, site: Site, code: Path
-) -> Queue:
+def send(order: Order, site: Site, kind: JobClass, queue: Queue, code: Path) -> Queue:
     """Submit workers for what is open in a queue, in arrays as large as the site allows.
 
     Returns the queue with its jobs, written.
@@ -128,20 +127,21 @@ def send(
     WorkError
         If SLURM refuses; what it took before stays in the queue's file.
     """
+    store, name, resources = order.store, order.sweep.name, kind.resources
     left = [i for i, task in enumerate(queue.tasks) if any(queue.is_open(store, r) for r in task)]
-    indices: list[int | None] = [None] * kind.jobs(workers, len(left))
-    if kind.resources.is_alone:
+    indices: list[int | None] = [None] * kind.jobs(order.workers, len(left))
+    if resources.is_alone:
         indices = list(left)
     chunks = [indices[i : i + site.max_array] for i in range(0, len(indices), site.max_array)]
-    parallel = kind.resources.workers or (MANY if kind.resources.is_alone else workers)
+    parallel = resources.workers or (MANY if resources.is_alone else order.workers)
     parallel = max(1, parallel // max(1, len(chunks)))
-    teardown = [line.format(stop=shlex.quote(str(queue.stop_path))) for line in GO_ON]
+    teardown = go_on(queue.stop_path, resources.margin)
     options: dict[str, Any] = {"array_parallelism": parallel, "teardown": teardown}
     if queue.canary:
         options["dependency"] = f"afterok:{':'.join(queue.canary)}"
-    executor = _executor(_logs(store, sweep), sweep, kind.resources, code, **options)
+    executor = _executor(_logs(order), name, resources, code, **options)
     for chunk in chunks:
-        several = ([value] * len(chunk) for value in (str(store.root), sweep, str(queue.path)))
+        several = ([value] * len(chunk) for value in (str(store.root), name, str(queue.path)))
         with _refusals():
             jobs = executor.map_array(work_in_slurm, *several, chunk)
         own = {
@@ -170,8 +170,8 @@ def _refusals() -> Iterator[None]:
         raise WorkError(f"SLURM refuses the jobs: {' '.join(str(error).split())}") from None
 
 
-def _logs(store: Store, sweep: str) -> Path:
-    return store.sweep_dir(sweep) / "logs"
+def _logs(order: Order) -> Path:
+    return order.store.sweep_dir(order.sweep.name) / "logs"
 
 
 def _executor(
@@ -212,14 +212,19 @@ def _executor(
     return executor
 
 
-# A job that was killed (kill -9, out of memory) goes on later; the runs that kill their workers
-# are found by their leases. One that failed by itself would fail again, and so would a container
-# that does not start (255).
-GO_ON = (
-    'status=$?; [ "$status" -gt 128 ] && [ "$status" -le 192 ] && [ ! -e {stop} ] '
-    '&& scontrol requeue "$SLURM_JOB_ID"',
-    'exit "$status"',
-)
+def go_on(stop_path: Path, margin: float) -> list[str]:
+    """What the batch script does after a job's work has ended, however.
+
+    A job that was killed (kill -9, out of memory) goes on later; the runs that kill their workers
+    are found by their leases. One that failed by itself would fail again, and so would a container
+    that does not start (255). A controller that is away is asked until the margin is over.
+    """
+    tries = max(1, int(margin / REQUEUE_PAUSE_SECONDS))
+    stop = shlex.quote(str(stop_path))
+    killed = f'[ "$status" -gt 128 ] && [ "$status" -le 192 ] && [ ! -e {stop} ]'
+    requeue = f'scontrol requeue "$SLURM_JOB_ID" && break; sleep {REQUEUE_PAUSE_SECONDS}'
+    again = f"for try in $(seq {tries}); do {requeue}; done"
+    return ["status=$?", f"if {killed}; then {again}; fi", 'exit "$status"']
 
 
 def _setup(resources: Resources, code: Path | None) -> list[str]:

@@ -5,17 +5,17 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import subprocess
 import time
 
 from cluster.slurm import PATIENCE_SECONDS as SLURM_PATIENCE
-from cluster.slurm import ask_queue
+from cluster.slurm import ask_queue, run
 from cluster.work import ProcessId, ask_about, read_queues
 from scaling.base import Store, WorkError, note
 from scaling.run import read_rows
 
 PATIENCE_SECONDS = 120.0
 LOOK_SECONDS = 1.0
+GONE = ("Invalid job id", "already completed")  # SLURM's words for a job that has ended
 
 
 def cancel(name: str, root: str | None = None, patience: float = PATIENCE_SECONDS) -> int:
@@ -40,7 +40,7 @@ def cancel(name: str, root: str | None = None, patience: float = PATIENCE_SECOND
     if not live:
         note(f"nobody works on sweep {name!r}: nothing to cancel")
         return 0
-    processes = sorted({p for queue in live for p in queue.live_jobs}, key=lambda p: p.pid)
+    processes = sorted({p for queue in live for p in queue.live_processes}, key=lambda p: p.pid)
     for queue in live:
         queue.stop()
     jobs = [j for queue in live for j in (*queue.slurm_jobs, *queue.canary) if said.may_run(j)]
@@ -100,17 +100,9 @@ def _scancel(*arguments: str) -> None:
     WorkError
         If SLURM does not answer.
     """
-    command = ["scancel", "--quiet", *arguments]
-    try:
-        done = subprocess.run(
-            command, capture_output=True, text=True, check=False, timeout=SLURM_PATIENCE
-        )
-        problem = "" if done.returncode == 0 else " ".join(done.stderr.split())
-    except OSError as error:
-        problem = f"scancel: {error.strerror}"
-    except subprocess.TimeoutExpired:
-        problem = f"scancel: nothing within {SLURM_PATIENCE:.0f} s"
-    if problem and "Invalid job id" not in problem and "already completed" not in problem:
+    reply = run(["scancel", "--quiet", *arguments], SLURM_PATIENCE)
+    problem = reply.problem if reply.failure != "refused" else " ".join(reply.words.split())
+    if problem and not any(words in problem for words in GONE):
         raise WorkError(
             f"SLURM does not answer ({problem}): workers that run stop within seconds all the "
             "same; cancel again for those that wait"

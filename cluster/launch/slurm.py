@@ -1,24 +1,21 @@
-"""A submission to SLURM from end to end: check, snapshot, canary, arrays; and waiting for it."""
+"""``slurm``: a submission from end to end: check, snapshot, canary, arrays; and waiting for it."""
 
 from __future__ import annotations
 
 import shlex
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from cluster.launch.arrays import JobClass, check, classes, send, send_canary, within
+from cluster.launch.place import Order, Started
 from cluster.launch.snapshot import snapshot
-from cluster.slurm import Site, ask_queue, command_output
+from cluster.slurm import Site, ask_queue, output
 from cluster.status import watching
-from cluster.work import Queue, Task, canary_failures, choose, read_queues
+from cluster.tracking import start_shipper, take_over
+from cluster.work import Queue, canary_failures, choose, read_queues
 from scaling.base import Store, WorkError, note
-from sweeps import ResourceRules
-
-if TYPE_CHECKING:
-    from sweeps import Sweep
 
 LOOK_SECONDS = 5.0  # between questions to the controller
 ATTEMPTS = 5  # to send jobs again, or to let SLURM launch what it could not
@@ -27,139 +24,179 @@ SETTLE_SECONDS = 5.0  # what the last jobs wrote may reach this machine so much 
 
 
 @dataclass(frozen=True)
-class Plan:
-    """What would be sent: the runs by class, checked against the site."""
+class Slurm:
+    """Job arrays, one for each class of an order's resources, checked against the site.
 
+    Attributes
+    ----------
+    order : Order
+    site : Site
+    kinds : tuple of JobClass
+        The order's tasks by what they may use.
+    """
+
+    order: Order
     site: Site
     kinds: tuple[JobClass, ...]
-    workers: int
 
+    @staticmethod
+    def taken(store: Store, name: str, *, release: bool) -> set[str]:
+        """The runs of a sweep that a job of their own does or will do.
 
-def plan(sweep: Sweep, tasks: Sequence[Task], rules: ResourceRules, workers: int) -> Plan:
-    """The classes of a sweep's tasks.
+        With ``release``, SLURM tries again what it holds because it could not launch it.
+        """
+        queues = [queue for queue in read_queues(store.sweep_dir(name)) if not queue.is_stopped]
+        said = ask_queue(job for queue in queues for job in (*queue.slurm_jobs, *queue.canary))
+        if release:
+            _release(said.held)
+        return {
+            run_id
+            for queue in queues
+            for run_id, job in queue.own_jobs.items()
+            if job in said.jobs and said.may_run(job)
+        }
 
-    Raises
-    ------
-    ValueError
-        If the site cannot run one of them.
-    WorkError
-        If there is no SLURM, or it does not answer.
-    """
-    site = Site.ask()
-    sizes = {entry.run_id: float(entry.spec.cost.num_params) for entry in sweep}
-    kinds = [within(site, kind) for kind in classes(tasks, sizes, rules)]
-    check(site, kinds)
-    return Plan(site, tuple(kinds), workers)
+    @classmethod
+    def plan(cls, order: Order) -> Slurm:
+        """An order by classes of resources.
 
+        Raises
+        ------
+        ValueError
+            If the site cannot run one of them.
+        WorkError
+            If there is no SLURM, or it does not answer.
+        """
+        site = Site.ask()
+        sizes = {entry.run_id: float(entry.spec.cost.num_params) for entry in order.sweep}
+        kinds = [within(site, kind) for kind in classes(order.tasks, sizes, order.rules)]
+        check(site, kinds)
+        return cls(order, site, tuple(kinds))
 
-def have_own_jobs(store: Store, name: str, *, release: bool) -> set[str]:
-    """The runs of a sweep that a job of their own does or will do.
+    def start(self) -> Started:
+        """Send the jobs, and start what ships their journals.
 
-    With ``release``, SLURM tries again what it holds because it could not launch it.
-    """
-    queues = [queue for queue in read_queues(store.sweep_dir(name)) if not queue.is_stopped]
-    said = ask_queue(job for queue in queues for job in (*queue.slurm_jobs, *queue.canary))
-    if release:
-        _release(said.held)
-    return {
-        run_id
-        for queue in queues
-        for run_id, job in queue.own_jobs.items()
-        if job in said.jobs and said.may_run(job)
-    }
-
-
-def launch(
-    store: Store, sweep: Sweep, plan: Plan, ends: Mapping[str, int], canary: bool
-) -> list[Queue]:
-    """Send a plan; the queues, one a class, with their jobs."""
-    folder = store.sweep_dir(sweep.name)
-    code = snapshot(folder)
-    queues = []
-    for kind in plan.kinds:
-        tasks = [task.run_ids for task in kind.tasks]
-        own = {run_id: ends[run_id] for task in tasks for run_id in task}
-        queue = replace(
-            Queue.new(folder, tasks, own),
-            resources=kind.resources.to_dict(),
-            workers=plan.workers,
-        )
-        queue.write()
-        queues.append(queue)
-    if canary:
-        rows = {entry.run_id: entry.columns for entry in sweep if entry.run_id in ends}
-        specs = {entry.run_id: entry.spec.to_dict() for entry in sweep}
-        tried = {run_id: specs[run_id] for run_id in choose(rows)}
-        pairs = list(zip(queues, plan.kinds, strict=True))
-        jobs = send_canary(store, sweep.name, pairs, tried, code)
-        note(f"canary: {', '.join(tried)} in jobs {', '.join(jobs)}; the rest waits for them")
-        queues = [replace(queue, canary=jobs) for queue in queues]
-        for queue in queues:
-            queue.write()
-    return [
-        send(store, sweep.name, queue, kind, plan.workers, plan.site, code)
-        for queue, kind in zip(queues, plan.kinds, strict=True)
-    ]
-
-
-def wait(store: Store, name: str, plan: Plan, queues: Sequence[Queue]) -> list[Queue]:
-    """Wait until a submission's jobs have ended; send new ones as long as that gets on.
-
-    Workers that were killed together leave runs that nobody does; new jobs take them up from
-    their checkpoints.
-
-    Raises
-    ------
-    WorkError
-        If the canary failed, somebody cancelled the sweep, the last jobs ended without
-        finishing a run, or SLURM cannot launch one.
-    KeyboardInterrupt
-        After Ctrl-C; the jobs go on.
-    """
-    before = sum(len(_left(store, queue)) for queue in queues)
-    with watching(store, name):
-        while True:
-            try:
-                _wait_for_jobs(queues)
-            except KeyboardInterrupt:
-                note(
-                    "the jobs go on; `scaling status` shows them, "
-                    f"`scaling cancel {shlex.quote(name)}` stops them"
-                )
-                raise
-            left = sum(len(_left(store, queue)) for queue in queues)
-            if not left:
-                return list(queues)
-            _check(store, name, queues, left)
-            if left == before:
-                raise WorkError(
-                    f"the jobs ended with {left} runs left and none finished by the last ones: "
-                    f"see `scaling status {shlex.quote(name)}`; `scaling retry` goes on"
-                )
-            before = left
-            note(f"{left} runs are left without a worker: new jobs go on")
-            code = snapshot(store.sweep_dir(name))
-            queues = [
-                _send_again(store, name, plan, queue, kind, code)
-                for queue, kind in zip(queues, plan.kinds, strict=True)
-            ]
-
-
-def _send_again(
-    store: Store, name: str, plan: Plan, queue: Queue, kind: JobClass, code: Path
-) -> Queue:
-    """Send a queue anew; a controller that has just started refuses until it knows its nodes."""
-    attempt = 1
-    while True:
-        again = replace(Queue.read(queue.path), canary=())
+        Raises
+        ------
+        WorkError
+            If SLURM refuses some; what it took before is shipped all the same.
+        """
+        store, name, uri = self.order.store, self.order.sweep.name, self.order.uri
         try:
-            return send(store, name, again, kind, plan.workers, plan.site, code)
-        except WorkError as error:
-            if attempt == ATTEMPTS:
-                raise
-            note(f"{error}; trying again")
-        time.sleep(PAUSE_LOOKS * LOOK_SECONDS)
-        attempt += 1
+            queues = self.send_all()
+        except WorkError:
+            if any(queue.slurm_jobs for queue in read_queues(store.sweep_dir(name))):
+                start_shipper(store, name, uri)
+            raise
+        job_ids = tuple(job for queue in queues for job in queue.slurm_jobs)
+        return Started(job_ids, tuple(queues), shipper=start_shipper(store, name, uri))
+
+    def wait(self, started: Started) -> None:
+        """Show the progress until the jobs have ended; deliver what they wrote.
+
+        Raises
+        ------
+        WorkError, KeyboardInterrupt
+            As :meth:`see_through` does.
+        """
+        assert started.shipper is not None
+        try:
+            self.see_through(started.queues)
+        finally:
+            take_over(self.order.store, self.order.sweep, self.order.uri, started.shipper)
+
+    def send_all(self) -> list[Queue]:
+        """Send the jobs; the queues, one a class, with their jobs."""
+        order = self.order
+        folder = order.store.sweep_dir(order.sweep.name)
+        code = snapshot(folder)
+        queues = []
+        for kind in self.kinds:
+            tasks = [task.run_ids for task in kind.tasks]
+            ends = {run_id: order.ends[run_id] for task in tasks for run_id in task}
+            queue = replace(
+                Queue.new(folder, tasks, ends),
+                resources=kind.resources.to_dict(),
+                workers=order.workers,
+            )
+            queue.write()
+            queues.append(queue)
+        if order.canary:
+            jobs = self._send_canary(queues, code)
+            queues = [replace(queue, canary=jobs) for queue in queues]
+            for queue in queues:
+                queue.write()
+        return [
+            send(order, self.site, kind, queue, code)
+            for queue, kind in zip(queues, self.kinds, strict=True)
+        ]
+
+    def see_through(self, queues: Sequence[Queue]) -> list[Queue]:
+        """Wait until the jobs have ended; send new ones as long as that gets on.
+
+        Workers that were killed together leave runs that nobody does; new jobs take them up from
+        their checkpoints.
+
+        Raises
+        ------
+        WorkError
+            If the canary failed, somebody cancelled the sweep, the last jobs ended without
+            finishing a run, or SLURM cannot launch one.
+        KeyboardInterrupt
+            After Ctrl-C; the jobs go on.
+        """
+        store, name = self.order.store, self.order.sweep.name
+        before = sum(len(_left(store, queue)) for queue in queues)
+        with watching(store, name):
+            while True:
+                try:
+                    _wait_for_jobs(queues)
+                except KeyboardInterrupt:
+                    note(
+                        "the jobs go on; `scaling status` shows them, "
+                        f"`scaling cancel {shlex.quote(name)}` stops them"
+                    )
+                    raise
+                left = sum(len(_left(store, queue)) for queue in queues)
+                if not left:
+                    return list(queues)
+                _check(store, name, queues, left)
+                if left == before:
+                    raise WorkError(
+                        f"the jobs ended with {left} runs left and none finished by the last ones: "
+                        f"see `scaling status {shlex.quote(name)}`; `scaling retry` goes on"
+                    )
+                before = left
+                note(f"{left} runs are left without a worker: new jobs go on")
+                code = snapshot(store.sweep_dir(name))
+                queues = [
+                    self._send_again(queue, kind, code)
+                    for queue, kind in zip(queues, self.kinds, strict=True)
+                ]
+
+    def _send_canary(self, queues: Sequence[Queue], code: Path) -> tuple[str, ...]:
+        order = self.order
+        rows = {entry.run_id: entry.columns for entry in order.sweep if entry.run_id in order.ends}
+        chosen = choose(rows)
+        specs = {e.run_id: e.spec.to_dict() for e in order.sweep if e.run_id in chosen}
+        tried = {run_id: specs[run_id] for run_id in chosen}
+        jobs = send_canary(order, list(zip(queues, self.kinds, strict=True)), tried, code)
+        note(f"canary: {', '.join(tried)} in jobs {', '.join(jobs)}; the rest waits for them")
+        return jobs
+
+    def _send_again(self, queue: Queue, kind: JobClass, code: Path) -> Queue:
+        """Send a queue anew; a controller that has just started refuses as it knows no node."""
+        attempt = 1
+        while True:
+            again = replace(Queue.read(queue.path), canary=())
+            try:
+                return send(self.order, self.site, kind, again, code)
+            except WorkError as error:
+                if attempt == ATTEMPTS:
+                    raise
+                note(f"{error}; trying again")
+            time.sleep(PAUSE_LOOKS * LOOK_SECONDS)
+            attempt += 1
 
 
 def _left(store: Store, queue: Queue) -> list[str]:
@@ -210,7 +247,7 @@ def _release(held: Sequence[str]) -> None:
     if not held:
         return
     try:
-        command_output(("scontrol", "release", ",".join(held)))
+        output(("scontrol", "release", ",".join(held)))
         note(f"SLURM could not launch {', '.join(held)} and held it: released")
     except WorkError as error:
         note(f"SLURM holds {', '.join(held)}, which it could not launch: {error}")

@@ -2,48 +2,27 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-import shlex
-import signal
 import subprocess
-import threading
 import time
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
-from cluster.launch import slurm as remote
-from cluster.status import watching
-from cluster.tracking import deliver, deliver_in_time, prepare_tracking, start_shipper, take_over
-from cluster.work import (
-    ProcessId,
-    Queue,
-    claim,
-    count_ends,
-    last_words,
-    lease_dir,
-    make_tasks,
-    read_queues,
-    run_queue,
-    stop_on_signals,
-    tidy_up_after,
-    work,
-)
-from scaling.base import Store, WorkError, note
-from scaling.run import STATE, begin_anew, end, last_epoch, read_journal
-from sweeps import ResourceRules, Resources
-from sweeps import Sweep as SweepType
-
-if TYPE_CHECKING:
-    from sweeps import Sweep
+from cluster.launch.inline import Inline
+from cluster.launch.local import Local
+from cluster.launch.place import Order, Place
+from cluster.launch.slurm import Slurm
+from cluster.tracking import deliver, prepare_tracking
+from cluster.work import claim, count_ends, lease_dir, make_tasks, tidy_up_after
+from scaling.base import Store, note
+from scaling.run import STATE, begin_anew, end, last_epoch, read_journal, sweep_path
+from sweeps import ResourceRules, Resources, Sweep
 
 On = Literal["local", "slurm", "inline"]
 Rerun = Literal["missing", "failed", "all"]
-PLACES = ("local", "slurm", "inline")
+PLACES: Mapping[str, type[Place]] = {"local": Local, "slurm": Slurm, "inline": Inline}
 RERUNS = ("missing", "failed", "all")
-FOREVER = 60 * 24 * 366  # minutes: submitit's local executor wants a limit
 
 
 @dataclass(frozen=True)
@@ -57,14 +36,14 @@ class Submission:
     skipped : tuple of str
         Those of the sweep that were not: they have a result, or failed before.
     job_ids : tuple of str
-        The worker jobs, on SLURM the arrays; none for ``inline``.
+        The worker processes, on SLURM the arrays; none for ``inline``.
     """
 
     sweep: str
     submitted: tuple[str, ...]
     skipped: tuple[str, ...]
     job_ids: tuple[str, ...] = ()
-    jobs: tuple[Any, ...] = field(default=(), repr=False, compare=False)
+    workers: tuple[Any, ...] = field(default=(), repr=False, compare=False)
     shipper: subprocess.Popen[bytes] | None = field(default=None, repr=False, compare=False)
 
     def to_dict(self) -> dict[str, Any]:
@@ -144,79 +123,56 @@ def submit(
     if canary and on != "slurm":
         raise ValueError(f"canary has no effect on {on!r}: it is for jobs that wait in a queue")
     rules = ResourceRules.parse(sweep.resources, settings)
-    resources = resources or replace(rules.of(0), minutes=None)
     store = Store.at(root)
-    uri = tracking_uri or store.tracking_uri
+    place = PLACES[on]
     ends = _runs_to_do(store, sweep, rerun, only)
-    if on == "slurm":
-        have_own = remote.have_own_jobs(store, sweep.name, release=not dry_run)
-        taken = have_own.intersection(ends) if rerun != "all" else set()
-        if taken:
-            note(f"{len(taken)} runs have a job of their own in SLURM already: it does them")
-        ends = {run_id: count for run_id, count in ends.items() if run_id not in taken}
-    specs = {entry.run_id: entry.spec for entry in sweep if entry.run_id in ends}
-    longest_first = make_tasks(specs.items())
-    tasks = [task.run_ids for task in longest_first]
-    chosen = tuple(run_id for task in tasks for run_id in task)
-    skipped = tuple(entry.run_id for entry in sweep if entry.run_id not in ends)
-    submission = Submission(sweep.name, chosen, skipped)
-    plan = None
-    if on == "slurm":
-        plan = remote.plan(sweep, longest_first, rules, workers)
+    taken = place.taken(store, sweep.name, release=not dry_run).intersection(ends)
+    if rerun == "all":
+        taken = set()
+    if taken:
+        note(f"{len(taken)} runs have a job of their own in SLURM already: it does them")
+    ends = {run_id: count for run_id, count in ends.items() if run_id not in taken}
+    tasks = make_tasks((entry.run_id, entry.spec) for entry in sweep if entry.run_id in ends)
+    order = Order(
+        store,
+        sweep,
+        tasks,
+        ends,
+        uri=tracking_uri or store.tracking_uri,
+        workers=workers,
+        rules=rules,
+        resources=resources or replace(rules.of(0), minutes=None),
+        canary=canary,
+    )
+    submission = Submission(
+        sweep.name,
+        submitted=tuple(run_id for task in tasks for run_id in task.run_ids),
+        skipped=tuple(entry.run_id for entry in sweep if entry.run_id not in ends),
+    )
+    planned = place.plan(order)
     if dry_run:
         return submission
     _write_sweep(store, sweep)
     if rerun == "all":
         for entry in (entry for entry in sweep if entry.run_id in ends):
             _begin_anew(store, entry.run_id, lease_dir(store, entry.spec, entry.run_id))
-        ends = dict.fromkeys(ends, 0)
     tidy_up_after(store, (entry.spec for entry in sweep if entry.run_id not in ends))
-    if not chosen:
-        deliver(store, sweep, uri)
+    if not ends:
+        deliver(store, sweep, order.uri)
         return submission
-    prepare_tracking(store, sweep, uri)
-    if plan is not None:
-        try:
-            queues = remote.launch(store, sweep, plan, ends, canary)
-        except WorkError:
-            # What SLURM took before it refused is shipped all the same.
-            if any(queue.slurm_jobs for queue in read_queues(store.sweep_dir(sweep.name))):
-                start_shipper(store, sweep.name, uri)
-            raise
-        job_ids = tuple(job for queue in queues for job in queue.slurm_jobs)
-        shipper = start_shipper(store, sweep.name, uri)
-        submission = replace(submission, job_ids=job_ids, shipper=shipper)
-        if wait:
-            try:
-                remote.wait(store, sweep.name, plan, queues)
-            finally:
-                take_over(store, sweep, uri, shipper)
-        return submission
-    queue = replace(Queue.new(store.sweep_dir(sweep.name), tasks, ends), workers=workers)
-    if on == "inline":
-        queue = queue.with_jobs([ProcessId.of()])
-        queue.write()
-        try:
-            _run_inline(store, sweep.name, queue, resources)
-        except KeyboardInterrupt:
-            deliver_in_time(store, sweep, uri)
-            raise
-        deliver(store, sweep, uri)
-        return submission
-    queue.write()
-    jobs = _start_workers(store, sweep.name, queue, resources, min(workers, len(tasks)))
-    job_ids = tuple(str(job.job_id) for job in jobs)
-    queue.with_jobs([ProcessId.of(int(job_id)) for job_id in job_ids]).write()
-    shipper = start_shipper(store, sweep.name, uri)
-    submission = replace(submission, job_ids=job_ids, jobs=tuple(jobs), shipper=shipper)
+    prepare_tracking(store, sweep, order.uri)
+    started = planned.start()
     if wait:
-        _wait_for(store, submission)
-        take_over(store, sweep, uri, shipper)
-        _check_all_done(store, submission, queue)
-    return submission
+        planned.wait(started)
+    return replace(
+        submission,
+        job_ids=started.job_ids,
+        workers=started.workers,
+        shipper=started.shipper,
+    )
 
 
-def _one_of(option: str, value: str, allowed: Sequence[str]) -> None:
+def _one_of(option: str, value: str, allowed: Iterable[str]) -> None:
     if value not in allowed:
         raise ValueError(f"{option} {value!r} is not known: choose one of {', '.join(allowed)}")
 
@@ -224,7 +180,7 @@ def _one_of(option: str, value: str, allowed: Sequence[str]) -> None:
 def _runs_to_do(
     store: Store, sweep: Sweep, rerun: Rerun, only: Collection[str] | None
 ) -> dict[str, int]:
-    """The runs to do, with how often each has ended so far."""
+    """The runs to do, with how often each has ended so far; those begun anew never have."""
     chosen = {}
     for entry in sweep:
         if only is not None and entry.run_id not in only:
@@ -232,18 +188,18 @@ def _runs_to_do(
         events = read_journal(store.run_dir(entry.run_id))
         last = end(events)
         if rerun == "all" or last is None or (rerun == "failed" and last["status"] == "failed"):
-            chosen[entry.run_id] = count_ends(events)
+            chosen[entry.run_id] = 0 if rerun == "all" else count_ends(events)
     return chosen
 
 
 def _write_sweep(store: Store, sweep: Sweep) -> None:
     """Write the sweep's file; runs of an earlier sweep of the same name stay in it."""
     folder = store.sweep_dir(sweep.name)
-    path = folder / "sweep.jsonl"
+    path = sweep_path(store, sweep.name)
     while (lease := claim(folder, "write")) is None:
         time.sleep(0.1)
     with lease:
-        before = SweepType.read(path) if path.exists() else SweepType(sweep.name, ())
+        before = Sweep.read(path) if path.exists() else Sweep(sweep.name, ())
         resources = sweep.resources or before.resources
         ours = {entry.run_id for entry in sweep}
         others = [entry for entry in before if entry.run_id not in ours]
@@ -263,7 +219,7 @@ def _write_sweep(store: Store, sweep: Sweep) -> None:
                 merged.append(replace(entry, name=name))
                 taken.add(name)
         if len(merged) > len(before) or resources != before.resources:
-            SweepType(sweep.name, tuple(merged), resources).write(path)
+            Sweep(sweep.name, tuple(merged), resources).write(path)
 
 
 def _begin_anew(store: Store, run_id: str, held: Path) -> None:
@@ -278,106 +234,3 @@ def _begin_anew(store: Store, run_id: str, held: Path) -> None:
             path.unlink()
         (run_dir / STATE).unlink(missing_ok=True)
         begin_anew(run_dir, lease.epoch)
-
-
-def _run_inline(store: Store, name: str, queue: Queue, resources: Resources) -> None:
-    with stop_on_signals(signal.SIGINT, signal.SIGTERM) as stop:
-        try:
-            with watching(store, name):
-                run_queue(store, name, queue, resources, stop)
-        finally:
-            queue.with_jobs([]).write()
-        if stop():
-            _say_how_to_go_on(name)
-            raise KeyboardInterrupt
-
-
-def _start_workers(
-    store: Store, name: str, queue: Queue, resources: Resources, workers: int
-) -> list[Any]:
-    import submitit
-
-    threads = str(resources.threads)
-    executor = submitit.AutoExecutor(folder=store.sweep_dir(name) / "logs", cluster="local")
-    executor.update_parameters(name=name, timeout_min=FOREVER)
-    # submitit's local executor hides all GPUs; workers share what this process sees.
-    environment = {"CUDA_VISIBLE_DEVICES": os.environ.get("CUDA_VISIBLE_DEVICES")}
-    with _variables(OMP_NUM_THREADS=threads, MKL_NUM_THREADS=threads), _signals_ignored():
-        return [
-            executor.submit(work, str(store.root), name, str(queue.path), resources, environment)
-            for _ in range(workers)
-        ]
-
-
-@contextlib.contextmanager
-def _variables(**values: str) -> Iterator[None]:
-    """Environment variables for processes that are started meanwhile."""
-    before = {name: os.environ.get(name) for name in values}
-    os.environ.update(values)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
-
-
-@contextlib.contextmanager
-def _signals_ignored() -> Iterator[None]:
-    """Let processes that are started meanwhile ignore Ctrl-C and the end of the terminal.
-
-    Ignored signals stay ignored in a child: submitit's controllers would otherwise answer
-    Ctrl-C with a SIGKILL to their worker one second later.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    numbers = (signal.SIGINT, signal.SIGHUP)
-    before = {number: signal.signal(number, signal.SIG_IGN) for number in numbers}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-def _wait_for(store: Store, submission: Submission) -> None:
-    """Wait for the workers; on Ctrl-C ask them to stop."""
-    try:
-        with watching(store, submission.sweep):
-            while not all(_has_ended(job) for job in submission.jobs):
-                time.sleep(0.2)
-    except KeyboardInterrupt:
-        note("stopping the workers; they write their checkpoints ...")
-        while not all(job.done() for job in submission.jobs):
-            for job in submission.jobs:
-                if not job.done():
-                    os.kill(int(job.job_id), signal.SIGTERM)
-            time.sleep(0.5)
-        _say_how_to_go_on(submission.sweep)
-        raise
-
-
-def _has_ended(job: Any) -> bool:
-    """Whether a job has its result, and its process, which ends a little later, is gone."""
-    return bool(job.done()) and not ProcessId.of(int(job.job_id)).started
-
-
-def _check_all_done(store: Store, submission: Submission, queue: Queue) -> None:
-    left = [run_id for run_id in submission.submitted if queue.is_open(store, run_id)]
-    if left:
-        logs = store.sweep_dir(submission.sweep) / "logs"
-        words = {last_words(logs, job_id) for job_id in submission.job_ids}
-        raise WorkError(
-            f"the workers ended with {len(left)} of {len(submission.submitted)} runs left "
-            f"({'; '.join(sorted(words))}): submit again to go on, logs are in {logs}"
-        )
-
-
-def _say_how_to_go_on(name: str) -> None:
-    note(
-        f"stopped; what ran is checkpointed. `scaling retry {shlex.quote(name)}` or the same "
-        "command again goes on"
-    )

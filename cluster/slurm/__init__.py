@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from cluster.slurm.command import Reply, output, run
 from cluster.slurm.jobs import (
     FAILING,
     FULL,
     PATIENCE_SECONDS,
+    STARVED,
     WAITING,
     WORKING,
     Answer,
@@ -14,19 +16,22 @@ from cluster.slurm.jobs import (
     ask_queue,
     number,
 )
-from cluster.slurm.site import Site, command_output
+from cluster.slurm.site import Site
 
 __all__ = [
     "FAILING",
     "FULL",
     "PATIENCE_SECONDS",
+    "STARVED",
     "WAITING",
     "WORKING",
     "Answer",
     "Job",
+    "Reply",
     "Site",
     "ask",
     "ask_queue",
-    "command_output",
     "number",
+    "output",
+    "run",
 ]

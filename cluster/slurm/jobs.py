@@ -7,20 +7,19 @@ and remembers how they ended, all attempts of a requeued job too. The formats ar
 
 from __future__ import annotations
 
-import os
 import re
-import signal
-import subprocess
-import textwrap
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
+from cluster.slurm.command import Call, Reply
 from sweeps import megabytes
 
 PATIENCE_SECONDS = 10.0
+GONE = "Invalid job id specified"  # SLURM's words for a job that it has forgotten
 FULL = 28  # exit code of our own jobs when a disk or quota is full: ENOSPC
+STARVED = 12  # and when the kernel kills every worker for want of memory: ENOMEM
 LAUNCH_HOLD = "launch failed requeued held"  # SLURM's reason
 LATE = 0.75  # share of its time after which a job that requeues itself does so for lack of time
 
@@ -42,6 +41,11 @@ FAILING = {
     "FAILED": "failed",
 }
 """Words for a job that ended badly by itself -> what happened."""
+EXITS = {
+    f"{FULL}:0": "No space left, or a quota is full",
+    f"{STARVED}:0": "out of memory, so that no worker gets a run going",
+}
+"""Exit codes of our own jobs -> what happened."""
 ENDED = {"COMPLETED", "CANCELLED", "PREEMPTED", "REVOKED", *FAILING}
 
 _SQUEUE = ("squeue", "--noheader", "--array", "--states=all", "--format=%F|%K|%T|%N|%M|%b|%r")
@@ -112,8 +116,8 @@ class Job:
     def __str__(self) -> str:
         """The job, how it is, and where."""
         code = f" with exit code {self.exit_code}" if self.state == "FAILED" else ""
-        if code and self.exit_code == f"{FULL}:0":
-            code = ": No space left, or a quota is full"
+        if code and self.exit_code in EXITS:
+            code = f": {EXITS[self.exit_code]}"
         where = f" on {self.nodes}" if self.nodes else ""
         return f"job {self.job_id} {FAILING.get(self.state, self.state)}{code}{where}"
 
@@ -174,7 +178,7 @@ def ask_queue(job_ids: Iterable[str], *, patience: float = PATIENCE_SECONDS) -> 
     numbers = _numbers(job_ids)
     if not numbers:
         return Answer()
-    queue = _queue_text(_Call([*_SQUEUE, f"--jobs={numbers}"]), time.monotonic() + patience)
+    queue = _queue(Call([*_SQUEUE, f"--jobs={numbers}"]), time.monotonic() + patience)
     return Answer(
         read_squeue(queue.text),
         problem=f"SLURM does not answer ({queue.problem})" if queue.problem else "",
@@ -199,8 +203,8 @@ def ask(job_ids: Iterable[str], *, since: str = "", patience: float = PATIENCE_S
         return Answer()
     until = time.monotonic() + patience
     start = [f"--starttime={since}"] if since else []
-    calls = [_Call([*_SQUEUE, f"--jobs={numbers}"]), _Call([*_SACCT, f"--jobs={numbers}", *start])]
-    queue, accounting = _queue_text(calls[0], until), calls[1].answer(until)
+    calls = [Call([*_SQUEUE, f"--jobs={numbers}"]), Call([*_SACCT, f"--jobs={numbers}", *start])]
+    queue, accounting = _queue(calls[0], until), calls[1].reply(until)
     live = read_squeue(queue.text)
     past, gpu_seconds = read_sacct(accounting.text)
     # What the queue does not have is over, even where the accounting never heard of its end.
@@ -225,10 +229,10 @@ def _numbers(job_ids: Iterable[str]) -> str:
     return ",".join(sorted({number(job_id) for job_id in job_ids}))
 
 
-def _queue_text(call: _Call, until: float) -> _Text:
-    """What ``squeue`` prints; nothing where it has forgotten all of the jobs."""
-    text = call.answer(until)
-    return _Text("") if "Invalid job id specified" in text.problem else text
+def _queue(call: Call, until: float) -> Reply:
+    """What ``squeue`` answers; nothing where it has forgotten all of the jobs, in SLURM's words."""
+    reply = call.reply(until)
+    return Reply(call.name) if GONE in reply.words else reply
 
 
 def _describe(queue: str, accounting: str) -> str:
@@ -336,50 +340,3 @@ def _seconds(elapsed: str) -> float:
     except ValueError:
         return 0.0
     return total
-
-
-@dataclass(frozen=True)
-class _Text:
-    text: str
-    problem: str = ""
-
-
-class _Call:
-    """A command that has been started."""
-
-    def __init__(self, command: list[str]) -> None:
-        self.name = command[0]
-        self.problem = ""
-        self.began = time.monotonic()
-        # The user's defaults for these commands would change what they print.
-        kept = {k: v for k, v in os.environ.items() if not k.startswith(("SQUEUE_", "SACCT_"))}
-        try:
-            self.process = subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                text=True,
-                errors="replace",
-                env={**kept, "LC_ALL": "C"},
-                start_new_session=True,
-            )
-        except OSError as error:
-            self.problem = f"{self.name}: {error.strerror}"
-
-    def answer(self, until: float) -> _Text:
-        """What it prints, or why there is no answer by ``until``."""
-        if self.problem:
-            return _Text("", self.problem)
-        try:
-            out, err = self.process.communicate(timeout=max(0.5, until - time.monotonic()))
-        except subprocess.TimeoutExpired:
-            os.killpg(self.process.pid, signal.SIGKILL)
-            self.process.communicate()
-            return _Text("", f"{self.name}: nothing within {until - self.began:.0f} s")
-        if self.process.returncode:
-            lines = [line for line in err.splitlines() if line.strip()]
-            said = textwrap.shorten(lines[-1], 120) if lines else ""
-            said = said or f"exit code {self.process.returncode}"
-            return _Text("", said if said.startswith(self.name) else f"{self.name}: {said}")
-        return _Text(out)

@@ -3,45 +3,16 @@
 from __future__ import annotations
 
 import re
-import subprocess
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from scaling.base import WorkError, refuse_unknown
+from cluster.slurm.command import output
+from scaling.base import refuse_unknown
 from sweeps import SHORTEST_MINUTES, Resources
 
-PATIENCE_SECONDS = 30.0
 SINFO = ("sinfo", "-h", "-e", "-o", "%P|%l|%c|%m|%G|%f|%D")
 
-Call = Callable[[Sequence[str]], str]
-
-
-def command_output(command: Sequence[str]) -> str:
-    """What a SLURM command prints.
-
-    Raises
-    ------
-    WorkError
-        If there is no such command here, it fails, or it takes over 30 seconds.
-    """
-    try:
-        done = subprocess.run(
-            command, capture_output=True, text=True, check=False, timeout=PATIENCE_SECONDS
-        )
-    except FileNotFoundError:
-        raise WorkError(
-            f"there is no {command[0]} here: submit from a login node of a SLURM cluster, or "
-            "with --on local"
-        ) from None
-    except subprocess.TimeoutExpired:
-        raise WorkError(
-            f"{command[0]} did not answer within {PATIENCE_SECONDS:.0f} s: try again when the "
-            "controller is back"
-        ) from None
-    if done.returncode:
-        lines = (done.stderr or done.stdout).strip().splitlines()
-        raise WorkError(f"{command[0]} failed: {lines[-1] if lines else 'it says nothing'}")
-    return done.stdout
+Ask = Callable[[Sequence[str]], str]
 
 
 @dataclass(frozen=True)
@@ -76,7 +47,7 @@ class Site:
     max_array: int
 
     @classmethod
-    def ask(cls, call: Call = command_output) -> Site:
+    def ask(cls, ask: Ask = output) -> Site:
         """The site that the SLURM commands of this machine speak to.
 
         Raises
@@ -84,8 +55,8 @@ class Site:
         WorkError
             If they do not answer.
         """
-        groups = tuple(_group(line) for line in call(SINFO).splitlines() if line.strip())
-        found = re.search(r"MaxArraySize\s*=\s*(\d+)", call(("scontrol", "show", "config")))
+        groups = tuple(_group(line) for line in ask(SINFO).splitlines() if line.strip())
+        found = re.search(r"MaxArraySize\s*=\s*(\d+)", ask(("scontrol", "show", "config")))
         return cls(groups, max(1, int(found[1])) if found else 1001)  # 0: the site has no arrays
 
     def check(self, resources: Resources) -> None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from cluster.status.live import watch, watching
+from cluster.status.display import print_status, summary
 from cluster.status.sweep import SweepStatus, sweep_status
-from cluster.status.view import print_status, summary
+from cluster.status.watcher import watch, watching
 
 __all__ = [
     "SweepStatus",

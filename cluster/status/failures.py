@@ -102,12 +102,12 @@ def _remedy(
     command = f"scaling retry {shlex.quote(name)} --cause {cause}"
     memory = max(megabytes(str(had.get("memory", ""))) for had in resources)
     batches = [int(had.get("micro_batch") or had.get("batch_size") or 0) for had in resources]
-    on_card = "CUDA" in group[0].reason
-    if cause == "oom" and on_card and min(batches) > 1:
+    whose = group[0].fault.of
+    if cause == "oom" and whose == "gpu" and min(batches) > 1:
         return f"{command} --set micro_batch={min(batches) // 2}"
-    if cause == "oom" and not on_card and memory:
+    if cause == "oom" and whose != "gpu" and memory:
         return f"{command} --set memory={_amount(2 * memory)}"
-    if cause == "oom" and group[0].reason.startswith("its worker died"):
+    if cause == "oom" and whose == "worker":
         return f"{command} --workers 1"
     minutes = max(float(had.get("minutes") or 0.0) for had in resources)
     if cause == "time" and minutes:
@@ -123,7 +123,7 @@ def _tail(group: Sequence[RunStatus], store: Store, name: str) -> str:
     """The last lines of the log of one of the runs, or of its job where that is to blame."""
     for run in group[:20]:
         path = store.run_dir(run.run_id) / LOG
-        if run.job and run.reason.startswith("job "):
+        if run.fault.of == "job":
             path = job_log(store.sweep_dir(name), run.job)
         if tail := log_tail(path, TAIL_LINES):
             return tail

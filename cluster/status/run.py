@@ -12,27 +12,30 @@ from typing import Any, NamedTuple
 
 from cluster.slurm import FAILING, WAITING, WORKING, Answer, Job
 from cluster.work import (
+    Fault,
     ProcessId,
     Queue,
     canary_failures,
-    cause_of,
-    cause_of_job,
     count_ends,
+    fault_of_end,
+    fault_of_job,
     job_log,
 )
 from scaling.base import Store
 from scaling.run import end, node_name, oom_kills, read_turns
 
 STALL_SECONDS = 120.0
+NOTHING = Fault()
 MADE_ROOM = ("PREEMPTED", "REQUEUED")  # the latter where its worker was signalled first
 
 
 class Verdict(NamedTuple):
-    """A state of :data:`~cluster.status.sweep.STATES`, why, and the SLURM job of the run."""
+    """A state of :data:`~cluster.status.sweep.STATES`, why, the run's SLURM job, what broke it."""
 
     state: str
     reason: str = ""
     job: str = ""
+    fault: Fault = NOTHING
 
 
 @dataclass(frozen=True)
@@ -106,19 +109,15 @@ class Work:
             return False
         return queue.own_jobs.get(run_id) == job.job_id
 
-    def cause(self, verdict: Verdict) -> str:
-        """What broke a run, as :data:`cluster.work.causes.CAUSES` has it; empty if nothing did."""
-        found = cause_of(verdict.state, verdict.reason)
-        if found != "other" or not verdict.reason.startswith("job "):
-            return found
-        if verdict.job not in self._causes:
-            queue = self.queues[-1]
-            log = job_log(queue.path.parents[1], verdict.job)
-            self._causes[verdict.job] = cause_of_job(log)
-        return self._causes[verdict.job]
+    def fault(self, job: Job) -> Fault:
+        """What broke a job; its log is read once."""
+        if job.job_id not in self._faults:
+            log = job_log(self.queues[-1].path.parents[1], job.job_id)
+            self._faults[job.job_id] = fault_of_job(job, log)
+        return self._faults[job.job_id]
 
     @cached_property
-    def _causes(self) -> dict[str, str]:
+    def _faults(self) -> dict[str, Fault]:
         return {}
 
     def _own_job(self, queue: Queue, run_id: str) -> Job | None:
@@ -218,16 +217,17 @@ def judge(run_dir: Path | None, record: Mapping[str, Any], run_id: str, work: Wo
                 return _unknown(job)
             if silence < STALL_SECONDS:
                 return Verdict("running", "", name)
-            return Verdict("stalled", f"no sign of life for {silence:.0f} s{_at(job)}", name)
+            reason = f"no sign of life for {silence:.0f} s{_at(job)}"
+            return Verdict("stalled", reason, name, Fault("other"))
     events = read_turns(run_dir) if run_dir else []
     last = end(events)
     if last and last["status"] != "failed":
-        return Verdict(last["status"], str(last.get("reason") or ""), name)
+        return Verdict(last["status"], str(last.get("reason") or ""), name, fault_of_end(last))
     queue = work.live.get(run_id)
     if queue is not None and count_ends(events) <= queue.ends.get(run_id, 0):
         return _queued(queue, run_id, job, work, bool(events or state))
     if last:
-        return Verdict("failed", str(last.get("reason") or ""), name)
+        return Verdict("failed", str(last.get("reason") or ""), name, fault_of_end(last))
     return _left(record, bool(events or state), job, run_id, work)
 
 
@@ -235,7 +235,7 @@ def _queued(queue: Queue, run_id: str, job: Job | None, work: Work, begun: bool)
     """What a live submission will do."""
     if held := work.held(queue, run_id):
         reason = f"job {held.job_id} could not be launched and SLURM holds it; a retry goes on"
-        return Verdict("stalled", reason, held.job_id)
+        return Verdict("stalled", reason, held.job_id, Fault("node", "job"))
     if job is not None and begun:
         if not job.has_ended and not job.is_known:
             return _unknown(job)
@@ -260,7 +260,7 @@ def _left(
         if not job.has_ended and not job.is_known:
             return _unknown(job)
         if job.state in FAILING and state != "stopped":
-            return Verdict("failed", str(job), where)
+            return Verdict("failed", str(job), where, work.fault(job))
         if job.state == "PREEMPTED":
             return Verdict("pre-empted", "its job was not requeued; submit again to go on", where)
         if job.state == "CANCELLED" and state == "running":
@@ -272,9 +272,11 @@ def _left(
     if state == "stopped":
         return Verdict("stopped", "checkpointed; submit again to go on", name)
     if begun:
-        why = ", and the kernel has killed a process here since: out of memory"
-        why = why if work.lacked_memory(record) else ""
-        return Verdict("stalled", f"its worker died{why}; submit again to go on", name)
+        why, cause = "", "killed"
+        if work.lacked_memory(record):
+            why, cause = ", and the kernel has killed a process here since: out of memory", "oom"
+        reason = f"its worker died{why}; submit again to go on"
+        return Verdict("stalled", reason, name, Fault(cause, "worker"))
     return Verdict("planned")
 
 

@@ -13,8 +13,8 @@ from typing import Any
 
 from cluster.slurm import Answer
 from cluster.status.failures import Failure, group_failures
-from cluster.status.run import Work, judge
-from cluster.work import ask_about, read_queues
+from cluster.status.run import NOTHING, Work, judge
+from cluster.work import Fault, ask_about, read_queues
 from scaling.base import Store, read_json
 from scaling.run import STATE, read_rows
 
@@ -52,8 +52,8 @@ class RunStatus:
         GPUs that it trains on; None where its worker did not say.
     job : str
         The SLURM job that has or had it, ``12_3`` for a task of an array; empty without SLURM.
-    cause : str
-        Why it failed, diverged or stalled, one of :data:`cluster.work.causes.NAMES`.
+    fault : Fault
+        What broke it, if it failed, diverged or stalled; see :mod:`cluster.work.causes`.
     """
 
     run_id: str
@@ -67,7 +67,12 @@ class RunStatus:
     seconds: float | None
     gpus: int | None = None
     job: str = ""
-    cause: str = ""
+    fault: Fault = NOTHING
+
+    @property
+    def cause(self) -> str:
+        """Why it failed, diverged or stalled, one of :data:`cluster.work.causes.NAMES`."""
+        return self.fault.cause
 
     @property
     def progress(self) -> float:
@@ -254,7 +259,7 @@ def _run_status(store: Store, row: Mapping[str, Any], work: Work, begun: bool) -
         seconds=record.get("seconds"),
         gpus=record.get("gpus"),
         job=verdict.job,
-        cause=work.cause(verdict),
+        fault=verdict.fault,
     )
 
 

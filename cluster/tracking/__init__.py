@@ -1,10 +1,10 @@
-"""From journals to the tracking store: the shipper, delivery, the UI."""
+"""From journals to the tracking store: the shipper, delivery, the server of the UI."""
 
 from __future__ import annotations
 
 from cluster.tracking.delivery import deliver, deliver_in_time, prepare_tracking, take_over
+from cluster.tracking.server import serve
 from cluster.tracking.shipper import ship_sweep, start_shipper
-from cluster.tracking.ui import serve
 
 __all__ = [
     "deliver",

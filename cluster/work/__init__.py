@@ -1,10 +1,10 @@
-"""What does runs: workers, the foreman of a job, leases, tasks, trunks."""
+"""What does runs: workers, the foreman of a SLURM job, leases, tasks, trunks."""
 
 from __future__ import annotations
 
+from cluster.work.array_task import work_in_slurm
 from cluster.work.canary import canary_failures, choose, try_out
-from cluster.work.causes import NAMES, cause_of, cause_of_job, out_of_memory
-from cluster.work.foreman import work_in_slurm
+from cluster.work.causes import NAMES, Fault, fault_of_end, fault_of_job
 from cluster.work.lease import claim
 from cluster.work.logs import LOG, job_log, last_words, log_tail
 from cluster.work.process import ProcessId
@@ -16,22 +16,22 @@ from cluster.work.worker import run_queue, stop_on_signals, work
 __all__ = [
     "LOG",
     "NAMES",
+    "Fault",
     "ProcessId",
     "Queue",
     "Task",
     "ask_about",
     "canary_failures",
-    "cause_of",
-    "cause_of_job",
     "choose",
     "claim",
     "count_ends",
+    "fault_of_end",
+    "fault_of_job",
     "job_log",
     "last_words",
     "lease_dir",
     "log_tail",
     "make_tasks",
-    "out_of_memory",
     "read_queues",
     "run_queue",
     "stop_on_signals",

@@ -1,9 +1,9 @@
-"""A SLURM job as a crew: a light foreman that trains nothing, and workers side by side.
+"""The foreman of a SLURM job: it trains nothing, and keeps workers going side by side.
 
 The foreman starts one worker, learns from its first run how much memory one takes, and starts
 as many more as fit. It outlives what kills a worker (out of memory, kill -9) and starts
-another; it passes signals on; when time runs out it puts the job back into SLURM's queue. The
-workers take run after run, so that Python, CUDA and data start once a worker and not once a run.
+another. The workers take run after run, so that Python, CUDA and data start once a worker and not
+once a run.
 
 How a worker ends: 0, nothing is left for it; ``SHORT_OF_TIME``, what is left takes longer than
 the job has; ``FULL``, there is no space to write to, nor for another worker; anything else is a
@@ -16,7 +16,6 @@ import contextlib
 import errno
 import json
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -28,11 +27,11 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from cluster.slurm import FULL
-from cluster.work.causes import out_of_memory
+from cluster.slurm import FULL, STARVED
+from cluster.work.causes import SLURM_DAEMON, out_of_memory
 from cluster.work.logs import job_log
 from cluster.work.submission import Queue
-from cluster.work.worker import Shift, run_queue, stop_on_signals
+from cluster.work.worker import MAX_DEATHS, Shift, run_queue, stop_on_signals
 from scaling.base import Store, WorkError, is_full, note, read_json
 from scaling.run import STATE, node_name, oom_kills, slurm_job
 from sweeps import Resources
@@ -40,133 +39,32 @@ from sweeps import Resources
 SHORT_OF_TIME = 3
 LOOK_SECONDS = 0.5
 STOP_LOOK_SECONDS = 2.0
-LINGER_SECONDS = 120.0  # longer than a lease lives without its holder
 MEASURE_AFTER = 20  # steps of the first run
 ROOM = 1.25  # a later run may need more than the first one did so far
 KILL_SECONDS = 10.0  # before the limit: what has not stopped by then is killed
 MOST_DEATHS = 2  # in a row, of workers that got no run going: fewer than fail a run
-REQUEUE_SECONDS = 20.0  # that one try to go back into the queue may take
-AWAY = re.compile(r"contact|timed out|connection|transport", re.IGNORECASE)
 
 
-def work_in_slurm(root: str, sweep: str, queue_path: str, task: int | None) -> int:
-    """What an array task does: work on a queue until it is empty or the time is over.
-
-    Returns the number of workers that it started. ``task`` is the one task of the queue that a
-    job of its own is for.
-
-    Raises
-    ------
-    WorkError
-        If workers die without getting a run going, or the time is too short for any.
-    """
-    store, queue = Store.at(root), Queue.read(Path(queue_path))
-    resources = Resources.from_dict(queue.resources)
-    shift = _shift(resources, task)
-    preempted = threading.Event()
-    before = signal.signal(signal.SIGUSR2, lambda *_: preempted.set())
-    try:
-        with stop_on_signals(signal.SIGTERM, signal.SIGINT) as stop:
-            crew = Crew(store, sweep, queue, resources, shift, lambda: stop() or preempted.is_set())
-            if resources.processes > 1:
-                leads = _work_together(crew)
-            else:
-                crew.work()
-                leads = True
-            if not leads or stop() or queue.is_stopped:
-                return crew.started
-        if preempted.is_set() or crew.short_of_time:
-            _go_on_later(store, queue, shift, crew)
-    except OSError as error:
-        _end_if_full(error)
-        raise
-    finally:
-        signal.signal(signal.SIGUSR2, before)
-    return crew.started
-
-
-def _end_if_full(error: OSError) -> None:
-    """End this process with an exit code that says so where a disk or quota is full.
+def end_if_short(error: OSError) -> None:
+    """End this process with an exit code that says so where a disk, a quota or memory is short.
 
     At once: that its logs cannot be flushed either would make it another code.
     """
-    if is_full(error):
+    code = FULL if is_full(error) else STARVED if error.errno == errno.ENOMEM else 0
+    if code:
         with contextlib.suppress(OSError):
-            note(f"{error}: nothing more can be written here")
-        os._exit(FULL)
+            note(f"{error}: {SHORT[code]}")
+        os._exit(code)
 
 
-def _work_together(crew: Crew) -> bool:
-    """Train in this process, with those that SLURM started beside it; whether it leads them."""
-    from scaling.training import connect
-
-    with connect(crew.store.root / "rendezvous", crew.resources.device) as team:
-        if not team.leads:
-            team.follow(crew.stop)
-            return False
-        turn = run_queue(
-            crew.store,
-            crew.sweep,
-            crew.queue,
-            replace(crew.resources, minutes=None),
-            crew.stop,
-            capture=True,
-            shift=crew.shift,
-            train=team.train,
-        )
-    crew.short_of_time = turn.short_of_time
-    return True
-
-
-def _shift(resources: Resources, task: int | None) -> Shift:
-    """Until the job's limit, less what the last checkpoint takes."""
-    linger = None if task is not None else LINGER_SECONDS
-    ends = os.environ.get("SLURM_JOB_END_TIME")
-    if resources.minutes is None and not ends:
-        return Shift(linger_seconds=linger, task=task)
-    limit = 60 * resources.minutes if resources.minutes else float(str(ends)) - time.time()
-    at = float(ends) if ends else time.time() + limit
-    return Shift(at - resources.margin, limit - resources.margin, linger, task)
-
-
-def _go_on_later(store: Store, queue: Queue, shift: Shift, crew: Crew) -> None:
-    """Put this job back into SLURM's queue if it left something to do."""
-    tasks = queue.tasks if shift.task is None else [queue.tasks[shift.task]]
-    left = [run_id for task in tasks for run_id in task if queue.is_open(store, run_id)]
-    if not left:
-        return
-    if crew.short_of_time and not crew.got_going(crew.began):
-        raise WorkError(
-            f"no run got going in the time of this job: {len(left)} are left; raise minutes, or "
-            "lower margin_seconds"
-        )
-    job = os.environ["SLURM_JOB_ID"]
-    if "SLURM_ARRAY_JOB_ID" in os.environ:
-        job = f"{os.environ['SLURM_ARRAY_JOB_ID']}_{os.environ['SLURM_ARRAY_TASK_ID']}"
-    note(f"{len(left)} runs are left: job {job} goes on later")
-    until = max(time.time(), shift.until or 0.0) + crew.resources.margin - KILL_SECONDS
-    while problem := _requeue(job):
-        note(f"scontrol requeue {job}: {problem}")
-        # Unless the controller is away: the scheduler, which pre-empts it, may have done so.
-        if not AWAY.search(problem) or time.time() > until:
-            return
-        time.sleep(LOOK_SECONDS)
-
-
-def _requeue(job: str) -> str:
-    """Put a job back into SLURM's queue; why that failed, else nothing."""
-    command = ["scontrol", "requeue", job]
-    try:
-        done = subprocess.run(
-            command, capture_output=True, text=True, check=False, timeout=REQUEUE_SECONDS
-        )
-    except subprocess.TimeoutExpired:
-        return f"timed out after {REQUEUE_SECONDS:.0f} s"
-    return (done.stderr.strip() or f"exit code {done.returncode}") if done.returncode else ""
+SHORT = {
+    FULL: "nothing more can be written here",
+    STARVED: "the kernel killed worker after worker before any got a run going; raise memory",
+}
 
 
 @dataclass
-class Worker:
+class WorkerProcess:
     """One worker process and what it said of its memory."""
 
     process: subprocess.Popen[bytes]
@@ -175,8 +73,8 @@ class Worker:
 
 
 @dataclass
-class Crew:
-    """The foreman's view of a job."""
+class Foreman:
+    """Who keeps the workers of one job going."""
 
     store: Store
     sweep: str
@@ -187,7 +85,7 @@ class Crew:
     started: int = 0
     short_of_time: bool = False
     began: float = field(default_factory=time.time)
-    workers: dict[int, Worker] = field(default_factory=dict)
+    workers: dict[int, WorkerProcess] = field(default_factory=dict)
 
     def work(self) -> None:
         """Keep workers going until nothing is left for them, or this job has to end.
@@ -196,13 +94,15 @@ class Crew:
         ------
         WorkError
             If they die one after another without getting a run going.
+        OSError
+            If there is no space to write to, or no memory for a worker alone (``ENOMEM``).
         """
-        places, measured, deaths = 1, False, 0
+        places, measured, deaths = 1, False, Deaths()
         closed = 0  # places whose worker found nothing more to do
-        looked, kills = 0.0, oom_kills()
+        looked = 0.0
         # What made SLURM kill them all goes alone now, and takes nobody with it.
         most = self.resources.most_side_by_side
-        if out_of_memory(job_log(self._sweep_dir, slurm_job()), "slurmstepd"):
+        if out_of_memory(job_log(self._sweep_dir, slurm_job()), SLURM_DAEMON):
             most = 1
         try:
             while not self.stop() and not self._is_over():
@@ -210,23 +110,23 @@ class Crew:
                     place = next(i for i in count() if i not in self.workers)
                     self.workers[place] = self._start(place)
                 time.sleep(LOOK_SECONDS)
-                for place, status, since in self._ended():
+                ended = self._ended()
+                starved = any(status == -signal.SIGKILL for _, status, _ in ended)
+                starved = starved and deaths.kernel_has_killed()
+                for place, status, since in ended:
                     self.short_of_time |= status == SHORT_OF_TIME
                     if status == FULL:
                         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
                     if status in (0, SHORT_OF_TIME):
                         closed += 1
-                        deaths = 0
-                    else:
-                        why = ""
-                        if status == -signal.SIGKILL and oom_kills() > kills:
-                            why, kills = ", killed by the kernel: out of memory", oom_kills()
-                            if places > 1:  # one less, until only who is to blame is killed
-                                places = most = places - 1
-                        note(f"worker {place} ended with {status}{why}: another takes its place")
-                        deaths = 0 if self.got_going(since) else deaths + 1
-                        if deaths >= MOST_DEATHS:
-                            raise WorkError(f"{deaths} workers died without getting a run going")
+                        deaths.forget()
+                        continue
+                    for_memory = starved and status == -signal.SIGKILL
+                    why = ", killed by the kernel: out of memory" if for_memory else ""
+                    note(f"worker {place} ended with {status}{why}: another takes its place")
+                    deaths.count(self, since, for_memory=for_memory, alone=places == 1)
+                    if for_memory and places > 1:  # one less, until who is to blame is alone
+                        places = most = places - 1
                 first = self.workers.get(0)
                 if not measured and first is not None and first.memory:
                     measured, places = True, min(most, self._places(first.memory))
@@ -239,6 +139,10 @@ class Crew:
             self.short_of_time |= self._is_over()
         finally:
             self._end_all()
+
+    def open_runs(self) -> int:
+        """How many runs of the queue are still to be done."""
+        return sum(self.queue.is_open(self.store, run_id) for run_id in self.queue.run_ids)
 
     def got_going(self, since: float) -> bool:
         """Whether some run of the queue has made progress here since then."""
@@ -256,7 +160,7 @@ class Crew:
     def _is_over(self) -> bool:
         return self.shift.until is not None and time.time() > self.shift.until
 
-    def _start(self, place: int) -> Worker:
+    def _start(self, place: int) -> WorkerProcess:
         self.started += 1
         arguments = {
             "root": str(self.store.root),
@@ -276,7 +180,7 @@ class Crew:
             stdout=subprocess.PIPE,
             env=environment,
         )
-        worker = Worker(process, time.time())
+        worker = WorkerProcess(process, time.time())
         threading.Thread(target=_listen, args=(worker,), daemon=True).start()
         return worker
 
@@ -322,6 +226,50 @@ class Crew:
         self.workers.clear()
 
 
+@dataclass
+class Deaths:
+    """Workers that died in a row without getting a run going; what killed them decides.
+
+    A node that kills each worker has to be left. Want of memory is a run's fault, not the node's:
+    the run's lease counts whom it takes with it and the run fails in the end. Only where the runs
+    stay as they are, because a worker alone does not even come to begin one, the job must end.
+    """
+
+    by_node: int = 0
+    for_memory: int = 0
+    left: int = -1  # runs that were open at the last death for want of memory
+    kills: int = field(default_factory=lambda: oom_kills())
+
+    def kernel_has_killed(self) -> bool:
+        """Whether the kernel has killed for want of memory since the last time it had."""
+        before, self.kills = self.kills, oom_kills()
+        return self.kills > before
+
+    def forget(self) -> None:
+        """After a worker that ended by itself."""
+        self.by_node = self.for_memory = 0
+
+    def count(self, foreman: Foreman, since: float, *, for_memory: bool, alone: bool) -> None:
+        """Count one more death.
+
+        Raises
+        ------
+        WorkError, OSError
+            If these were too many.
+        """
+        if foreman.got_going(since):
+            self.forget()
+        elif not for_memory:
+            self.by_node += 1
+        elif alone:
+            before, self.left = self.left, foreman.open_runs()
+            self.for_memory = 1 + (self.for_memory if self.left == before else 0)
+        if self.by_node >= MOST_DEATHS:
+            raise WorkError(f"{self.by_node} workers died without getting a run going")
+        if self.for_memory > MAX_DEATHS:
+            raise OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))
+
+
 def _allocated_mb() -> float:
     """Memory that SLURM gave this job on this node, in 2^20 bytes; 0 if it does not say."""
     for amount, times in (("SLURM_MEM_PER_NODE", ""), ("SLURM_MEM_PER_CPU", "SLURM_CPUS_ON_NODE")):
@@ -330,7 +278,7 @@ def _allocated_mb() -> float:
     return 0.0
 
 
-def _listen(worker: Worker) -> None:
+def _listen(worker: WorkerProcess) -> None:
     """Take in what a worker says of its memory."""
     assert worker.process.stdout is not None
     with worker.process.stdout as lines:
@@ -338,7 +286,7 @@ def _listen(worker: Worker) -> None:
             worker.memory.update(json.loads(line))
 
 
-def _close(worker: Worker) -> None:
+def _close(worker: WorkerProcess) -> None:
     if worker.process.stdin is not None:
         worker.process.stdin.close()
 
@@ -375,7 +323,7 @@ def main(argv: list[str]) -> int:
                 shift=Shift(**arguments["shift"]),
             )
         except OSError as error:
-            _end_if_full(error)
+            end_if_short(error)
             raise
     return SHORT_OF_TIME if turn.short_of_time else 0
 

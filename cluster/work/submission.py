@@ -30,8 +30,8 @@ class Queue:
     ends : dict
         How often each run had ended when it was submitted: a run that ends (fails) once more
         is not begun again by the same submission.
-    jobs : tuple of ProcessId
-        The processes that do the work.
+    processes : tuple of ProcessId
+        The workers of this or another machine.
     slurm_jobs, canary : tuple of str
         Or the SLURM jobs (of an array the one number that stands for all its tasks), and those
         that try the smallest and the largest run before.
@@ -46,7 +46,7 @@ class Queue:
     path: Path
     tasks: tuple[tuple[str, ...], ...]
     ends: Mapping[str, int]
-    jobs: tuple[ProcessId, ...] = ()
+    processes: tuple[ProcessId, ...] = ()
     slurm_jobs: tuple[str, ...] = ()
     canary: tuple[str, ...] = ()
     own_jobs: Mapping[str, str] = field(default_factory=dict)
@@ -82,7 +82,7 @@ class Queue:
             path,
             tuple(tuple(task) for task in value["tasks"]),
             value["ends"],
-            tuple(ProcessId.from_dict(job) for job in value["jobs"]),
+            tuple(ProcessId.from_dict(process) for process in value["jobs"]),
             tuple(value.get("slurm_jobs", ())),
             tuple(value.get("canary", ())),
             value.get("own_jobs", {}),
@@ -95,7 +95,7 @@ class Queue:
         value = {
             "tasks": self.tasks,
             "ends": self.ends,
-            "jobs": [job.to_dict() for job in self.jobs],
+            "jobs": [process.to_dict() for process in self.processes],
             "slurm_jobs": self.slurm_jobs,
             "canary": self.canary,
             "own_jobs": self.own_jobs,
@@ -104,9 +104,9 @@ class Queue:
         }
         write_atomic(self.path, json.dumps(value))
 
-    def with_jobs(self, jobs: Sequence[ProcessId]) -> Queue:
-        """The same queue, with the processes that do it."""
-        return replace(self, jobs=tuple(jobs))
+    def with_processes(self, processes: Sequence[ProcessId]) -> Queue:
+        """The same queue, with the workers that do it."""
+        return replace(self, processes=tuple(processes))
 
     def stop(self) -> None:
         """Ask all workers to checkpoint and end, wherever they are, and not to come back."""
@@ -123,15 +123,15 @@ class Queue:
         return self.stop_path.exists()
 
     @property
-    def live_jobs(self) -> list[ProcessId]:
-        """The processes that still run; those of another machine do until told to stop."""
+    def live_processes(self) -> list[ProcessId]:
+        """The workers that still run; those of another machine do until told to stop."""
         stopped = self.is_stopped
-        return [job for job in self.jobs if job.may_run and (job.is_local or not stopped)]
+        return [p for p in self.processes if p.may_run and (p.is_local or not stopped)]
 
     def is_live(self, answer: Answer) -> bool:
         """Whether some process or SLURM job works on it or will, by what SLURM says."""
         jobs = (*self.canary, *self.slurm_jobs)
-        return bool(self.live_jobs) or any(answer.may_run(job) for job in jobs)
+        return bool(self.live_processes) or any(answer.may_run(job) for job in jobs)
 
     def may_take(self, run_id: str, answer: Answer) -> bool:
         """Whether a run, as long as this is live, may still be taken up by one of its jobs."""

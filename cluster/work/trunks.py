@@ -11,7 +11,6 @@ which everybody holds who trains one of its runs, of whatever sweep.
 from __future__ import annotations
 
 import contextlib
-import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
@@ -20,7 +19,7 @@ from pathlib import Path
 from cluster.work.lease import claim
 from scaling import RunSpec, cooldown_start
 from scaling.base import Store
-from scaling.run import has_result
+from scaling.run import has_result, numbered_rows, sweep_paths
 
 Branches = Mapping[str, tuple[tuple[str, int], ...]]
 
@@ -35,7 +34,7 @@ def tidy(store: Store, trunk_id: str) -> None:
     if len(saved) < 2:
         return
     needed = {max(saved)}
-    for path in (store.root / "sweeps").glob("*/sweep.jsonl"):
+    for path in sweep_paths(store):
         with contextlib.suppress(OSError):  # removed meanwhile
             stat = path.stat()
             of_sweep = _branches(path, stat.st_mtime_ns, stat.st_size)
@@ -69,8 +68,7 @@ def _saved(store: Store, trunk_id: str) -> Iterable[Path]:
 def _branches(path: Path, mtime_ns: int, size: int) -> Branches:
     """By trunk, the runs of a sweep's file with the step at which each leaves it."""
     found = defaultdict(list)
-    for line in path.read_text(encoding="utf-8").splitlines():
-        row = json.loads(line)
+    for _, row in numbered_rows(path):
         spec = RunSpec.from_dict(row["spec"])
         if spec.trunk_id is not None:
             branch = cooldown_start(spec.schedule, spec.num_steps)

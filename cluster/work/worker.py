@@ -105,7 +105,7 @@ def work(
     resources: Resources,
     environment: Mapping[str, str | None],
 ) -> int:
-    """Work on a submission as a job of its own; the number of runs done here.
+    """Work on a submission as a process of its own; the number of runs done here.
 
     Parameters
     ----------
@@ -360,7 +360,8 @@ def _give_up(store: Store, queue: Queue, run_dir: Path, lease: Lease) -> str:
     reason = f"{lease.after_death} workers died doing this run ({why})"
     journal = Journal(run_dir, lease.epoch, lease.held)
     try:
-        journal.append("end", status="failed", reason=reason, time=time.time())
+        cause = "oom" if told else "killed"
+        journal.append("end", status="failed", reason=reason, cause=cause, time=time.time())
     finally:
         journal.close()
     return "failed"

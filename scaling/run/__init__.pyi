@@ -15,4 +15,11 @@ from .journal import points as points
 from .journal import read_journal as read_journal
 from .journal import read_turns as read_turns
 from .record import Record as Record
+from .sweep_file import SWEEP_FILE as SWEEP_FILE
+from .sweep_file import LineError as LineError
+from .sweep_file import find_sweep_file as find_sweep_file
+from .sweep_file import known_sweeps as known_sweeps
+from .sweep_file import numbered_rows as numbered_rows
 from .sweep_file import read_rows as read_rows
+from .sweep_file import sweep_path as sweep_path
+from .sweep_file import sweep_paths as sweep_paths

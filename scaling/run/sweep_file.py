@@ -1,13 +1,84 @@
-"""The file of a submitted sweep, ``sweeps/<name>/sweep.jsonl``: a JSON object a run."""
+"""The file of a sweep, ``sweeps/<name>/sweep.jsonl``, a JSON object a run: read and found."""
 
 from __future__ import annotations
 
 import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from scaling.base import Store
 
+SWEEP_FILE = "sweep.jsonl"
 REMEDY = "remove it and submit the sweep again; what is done stays done"
+
+
+class LineError(ValueError):
+    """A line that is no JSON object.
+
+    Attributes
+    ----------
+    number : int
+        The line's, from 1.
+    syntax : JSONDecodeError or None
+        What is wrong with its syntax; None for JSON that is another value than an object.
+    """
+
+    def __init__(self, path: Path, number: int, syntax: json.JSONDecodeError | None) -> None:
+        what = f"not JSON ({syntax.msg})" if syntax else "not a run"
+        super().__init__(f"{path}:{number}: {what}")
+        self.number, self.syntax = number, syntax
+
+
+def sweep_path(store: Store, name: str) -> Path:
+    """Where the file of a submitted sweep is."""
+    return store.sweep_dir(name) / SWEEP_FILE
+
+
+def sweep_paths(store: Store) -> list[Path]:
+    """The files of all submitted sweeps, by name."""
+    return sorted((store.root / "sweeps").glob(f"*/{SWEEP_FILE}"))
+
+
+def known_sweeps(store: Store) -> list[str]:
+    """The names of all submitted sweeps, sorted."""
+    return [path.parent.name for path in sweep_paths(store)]
+
+
+def find_sweep_file(
+    source: str | os.PathLike[str], root: str | os.PathLike[str] | None = None
+) -> Path | None:
+    """The file that ``source`` means: a file, a folder with ``sweep.jsonl``, or a name."""
+    path = Path(source)
+    places = (path, path / SWEEP_FILE, sweep_path(Store.at(root), str(source)))
+    return next((place for place in places if place.is_file()), None)
+
+
+def numbered_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """The lines of a sweep's file with their numbers; blank ones are left out.
+
+    Raises
+    ------
+    LineError
+        At a line that is no JSON object.
+    ValueError
+        If it is not a text file.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except UnicodeDecodeError:
+        raise ValueError(f"{path} is not a text file: a sweep is JSON Lines") from None
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except json.JSONDecodeError as error:
+            raise LineError(path, number, error) from None
+        if not isinstance(row, dict):
+            raise LineError(path, number, None)
+        yield number, row
 
 
 def read_rows(store: Store, name: str) -> list[dict[str, Any]]:
@@ -18,27 +89,18 @@ def read_rows(store: Store, name: str) -> list[dict[str, Any]]:
     ValueError
         If no sweep of that name was submitted, or its file is damaged.
     """
-    path = store.sweep_dir(name) / "sweep.jsonl"
+    path = sweep_path(store, name)
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        rows = [row for _, row in numbered_rows(path)]
     except (FileNotFoundError, NotADirectoryError):
-        known = sorted(p.parent.name for p in (store.root / "sweeps").glob("*/sweep.jsonl"))
+        known = known_sweeps(store)
         listed = ", ".join(known[:10]) + (", ..." if len(known) > 10 else "")
         raise ValueError(
             f"no sweep {name!r} under {store.root}: "
             + (f"there are {listed}" if known else "submit one first, or give its --root")
         ) from None
-    rows = [_row(f"{path}:{i}", line) for i, line in enumerate(lines, 1) if line.strip()]
+    except LineError as error:
+        raise ValueError(f"{error}: {REMEDY}") from None
     if not rows:
         raise ValueError(f"{path} has no runs: {REMEDY}")
     return rows
-
-
-def _row(place: str, line: str) -> dict[str, Any]:
-    try:
-        row = json.loads(line)
-    except json.JSONDecodeError as error:
-        raise ValueError(f"{place}: not JSON ({error.msg}): {REMEDY}") from None
-    if not isinstance(row, dict):
-        raise ValueError(f"{place}: not a run: {REMEDY}")
-    return row

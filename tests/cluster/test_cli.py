@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from cluster import submit
+from cluster.status.display import duration, render, summary
 from cluster.status.sweep import sweep_status
-from cluster.status.view import duration, render, summary
 from scaling.base import Store
 from scaling.cli import main
 from sweeps.sweep import Sweep

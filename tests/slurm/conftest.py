@@ -10,9 +10,9 @@ from types import SimpleNamespace
 import pytest
 
 from cluster import submit
-from cluster.launch import slurm as remote
-from cluster.tracking import delivery as track
-from cluster.tracking import shipper as ship
+from cluster.launch import slurm as place
+from cluster.tracking import delivery
+from cluster.tracking import shipper as shipping
 from scaling.base import Store
 from scaling.run.journal import end, points, read_journal
 from sweeps.sweep import Sweep
@@ -60,9 +60,9 @@ def site(slurm, home, tiny, tmp_path, monkeypatch):
     """
 
     slurm.wait_until_idle()  # whatever the test before left
-    monkeypatch.setattr(remote, "LOOK_SECONDS", 1.0)
-    monkeypatch.setattr(remote, "SETTLE_SECONDS", 0.2)
-    monkeypatch.setattr(track, "LONGEST_SECONDS", 1.0)  # for another shipper to end
+    monkeypatch.setattr(place, "LOOK_SECONDS", 1.0)
+    monkeypatch.setattr(place, "SETTLE_SECONDS", 0.2)
+    monkeypatch.setattr(delivery, "LONGEST_SECONDS", 1.0)  # for another shipper to end
 
     def sweep(name="s", resources=None, **options):
         sweep = Sweep.of(name, specs_over(**{"schedule": "cosine", **options}))
@@ -112,7 +112,7 @@ def site(slurm, home, tiny, tmp_path, monkeypatch):
             assert time.monotonic() < end_of_patience, f"waited {seconds} s for {what}"
             time.sleep(0.25)
 
-    shippers, begin = [], ship.start_shipper
+    shippers, begin = [], shipping.start_shipper
     for module in list(sys.modules.values()):  # wherever it was imported to
         if getattr(module, "__dict__", {}).get("start_shipper") is begin:
             monkeypatch.setattr(module, "start_shipper", start_shipper)

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from cluster import sweep_status
-from cluster.launch import slurm as remote
+from cluster.launch import slurm as place
 from cluster.launch.cancel import cancel
 from scaling.base.errors import WorkError
 from scaling.cli import main
@@ -95,7 +95,7 @@ def test_what_slurm_holds_because_it_could_not_launch_it_goes_on_after_a_retry(
 
 
 def test_who_waits_for_a_sweep_releases_what_slurm_holds(site, unlaunchable, monkeypatch, capsys):
-    monkeypatch.setattr(remote, "ATTEMPTS", 100)
+    monkeypatch.setattr(place, "ATTEMPTS", 100)
     sweep, begun = site.sweep(), (site.store.sweep_dir("s") / "sweep.jsonl").exists
     with ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(site.submit, sweep, workers=1, wait=True)
@@ -107,7 +107,7 @@ def test_who_waits_for_a_sweep_releases_what_slurm_holds(site, unlaunchable, mon
 
 
 def test_a_job_that_can_never_be_launched_is_not_waited_for(site, unlaunchable, monkeypatch):
-    monkeypatch.setattr(remote, "ATTEMPTS", 1)
+    monkeypatch.setattr(place, "ATTEMPTS", 1)
     with pytest.raises(WorkError, match=r"could not launch job .*, 1 times: see the nodes"):
         site.submit(site.sweep(), workers=1, wait=True)
 

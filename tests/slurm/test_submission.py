@@ -82,7 +82,8 @@ def test_a_thousand_jobs_are_sent_in_five_seconds(site):
     sweep = site.sweep(
         seed=list(range(1000)), resources={"alone": True, "workers": 7, "sbatch": {"hold": True}}
     )
-    from cluster.launch import slurm as remote
+    from cluster.launch.place import Order
+    from cluster.launch.slurm import Slurm
     from cluster.launch.submit import _write_sweep
     from cluster.work.tasks import make_tasks
     from sweeps.resources import ResourceRules
@@ -90,8 +91,9 @@ def test_a_thousand_jobs_are_sent_in_five_seconds(site):
     tasks = make_tasks((entry.run_id, entry.spec) for entry in sweep)
     _write_sweep(site.store, sweep)
     began = time.monotonic()
-    plan = remote.plan(sweep, tasks, ResourceRules.parse(sweep.resources), 2)
-    (queue,) = remote.launch(site.store, sweep, plan, {e.run_id: 0 for e in sweep}, canary=False)
+    rules, ends = ResourceRules.parse(sweep.resources), {entry.run_id: 0 for entry in sweep}
+    order = Order(site.store, sweep, tasks, ends, "", 2, rules, rules.of(0))
+    (queue,) = Slurm.plan(order).send_all()
     assert time.monotonic() - began < 5.0
     shown = site.cluster.ask("scontrol", "show", "job", queue.slurm_jobs[0])
     assert "ArrayTaskId=0-999%7" in shown

@@ -188,7 +188,7 @@ def quiet_end(home):
     left = []
     yield left.append
     for submission in left:
-        for job in submission.jobs:
+        for job in submission.workers:
             while not job.done():
                 time.sleep(0.1)
         for folder in (home / "sweeps").glob("*/shipper/*"):
@@ -223,7 +223,7 @@ def test_killed_workers_lose_nothing_and_submitting_again_goes_on(make_sweep, ho
     wait_until(lambda: sweep_status("tiny").counts.get("running") == 2)
     for entry in sweep:
         os.kill(read_json(store.run_dir(entry.run_id) / "state.json")["pid"], signal.SIGKILL)
-    wait_until(lambda: all(job.done() for job in submission.jobs))
+    wait_until(lambda: all(job.done() for job in submission.workers))
     assert sweep_status("tiny").counts == {"stalled": 2}
     submit(sweep, workers=2, wait=True)
     assert sweep_status("tiny").counts == {"done": 2}
@@ -238,7 +238,7 @@ def test_a_living_worker_takes_over_from_a_killed_one(make_sweep, home, quiet_en
     wait_until(lambda: sweep_status("tiny").counts.get("running") == 2)
     state = read_json(store.run_dir(sweep.entries[0].run_id) / "state.json")
     os.kill(state["pid"], signal.SIGKILL)
-    wait_until(lambda: all(job.done() for job in submission.jobs))
+    wait_until(lambda: all(job.done() for job in submission.workers))
     assert sweep_status("tiny").counts == {"done": 2}
     assert len(starts(store, sweep.entries[0].run_id)) == 2
     assert len(starts(store, sweep.entries[1].run_id)) == 1
@@ -268,7 +268,7 @@ def test_cancel_checkpoints_what_runs_and_begins_nothing_more(make_sweep, home, 
     quiet_end(submission)
     wait_until(lambda: sweep_status("tiny").counts.get("running") == 1)
     # a Popen's zombie must be reaped for the process to count as gone here and now
-    reaper = threading.Thread(target=lambda: [job._process.wait() for job in submission.jobs])
+    reaper = threading.Thread(target=lambda: [job._process.wait() for job in submission.workers])
     reaper.start()
     assert cancel("tiny") == 0
     reaper.join()

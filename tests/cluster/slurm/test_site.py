@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import subprocess
-
 import pytest
 
-from cluster.slurm import site as sites
+from cluster.slurm import command
 from cluster.slurm.site import Site, slurm_minutes
 from scaling.base.errors import WorkError
 from sweeps.resources import Resources
@@ -96,13 +94,11 @@ def test_times_are_slurms(text, minutes):
 
 def test_commands_that_are_missing_fail_or_hang_are_one_line(monkeypatch):
     with pytest.raises(WorkError, match="there is no no-such-command here: submit from a login"):
-        sites.command_output(["no-such-command"])
+        command.output(["no-such-command"])
     with pytest.raises(WorkError, match="failed: Invalid account"):
-        sites.command_output(["sh", "-c", "echo Invalid account >&2; exit 1"])
+        command.output(["sh", "-c", "echo Invalid account >&2; exit 1"])
 
-    def hang(*args, **options):
-        raise subprocess.TimeoutExpired("sinfo", 30)
-
-    monkeypatch.setattr(subprocess, "run", hang)
+    silent = command.Reply("sinfo", failure="silent", words="nothing within 30 s")
+    monkeypatch.setattr(command, "run", lambda *_: silent)
     with pytest.raises(WorkError, match="sinfo did not answer within 30 s"):
-        sites.command_output(["sinfo"])
+        command.output(["sinfo"])

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+
 import pytest
 
 from cluster.slurm.jobs import FAILING, Job
 from cluster.status.failures import group_failures
 from cluster.status.sweep import RunStatus
-from cluster.work.causes import NAMES, cause_of
+from cluster.work.causes import NAMES, Fault, fault_of_end, fault_of_error, fault_of_job
 from cluster.work.logs import LOG, log_tail
 from scaling.base import Store
 
@@ -28,17 +31,22 @@ from scaling.base import Store
         ("RuntimeError: CUDA error: uncorrectable ECC error encountered", "node"),
         ("DistBackendError: NCCL error in: ProcessGroupNCCL.cpp", "node"),
         ("RuntimeError: loss is nan at step 3", "non-finite"),
-        ("3 workers died doing this run (killed? out of memory?)", "killed"),
-        ("3 workers died doing this run (out of memory, says job 4: worker 0 ended)", "oom"),
         ("slurmstepd: error: StepId=1.0 exceeded memory limit (9 > 8), being killed", "oom"),
         ("Detected 1 oom-kill event(s) in StepId=2.0. Some of your processes may", "oom"),
-        ("job 12_0: No space left, or a quota is full on node1", "disk"),
         ("ZeroDivisionError: division by zero", "other"),
         ("RuntimeError: information is inflated", "other"),
     ],
 )  # fmt: skip
 def test_the_words_of_a_failure_tell_its_cause(reason, cause):
-    assert cause_of("failed", reason) == cause
+    assert fault_of_error(reason).cause == cause
+    assert fault_of_end({"status": "failed", "reason": reason}).cause == cause
+
+
+@pytest.mark.parametrize("cause", ["killed", "oom"])
+def test_a_run_that_took_its_workers_with_it_has_the_cause_that_its_end_says(cause):
+    """The reason is for people: its words decide nothing."""
+    end = {"status": "failed", "reason": "3 workers died doing this run", "cause": cause}
+    assert fault_of_end(end) == Fault(cause, "run")
 
 
 @pytest.mark.parametrize(
@@ -50,26 +58,52 @@ def test_the_words_of_a_failure_tell_its_cause(reason, cause):
         ("NODE_FAIL", "0:0", "node"),
         ("BOOT_FAIL", "0:0", "node"),
         ("LAUNCH_FAILED", "0:0", "node"),
+        ("FAILED", "28:0", "disk"),
+        ("FAILED", "12:0", "oom"),
+        ("FAILED", "9:0", "killed"),
         ("FAILED", "137:0", "killed"),
         ("FAILED", "0:9", "killed"),
         ("FAILED", "1:0", "other"),
     ],
 )
-def test_each_way_of_a_job_to_end_badly_has_a_cause(state, code, cause):
+def test_each_way_of_a_job_to_end_badly_has_a_cause(state, code, cause, tmp_path):
+    """Whatever its node is called."""
     assert state in FAILING
-    assert cause_of("failed", str(Job("12_3", state, nodes="n1", exit_code=code))) == cause
+    job = Job("12_3", state, nodes="data-shard-nan1", exit_code=code)
+    assert fault_of_job(job, tmp_path / "no log") == Fault(cause, "job")
+
+
+@pytest.mark.parametrize(
+    ("text", "cause"),
+    [
+        ("ModuleNotFoundError: No module named 'torch'\nsrun: error: n1: task 0", "import"),
+        ("slurmstepd: error: Detected 1 oom-kill event(s) in StepId=2.0.", "oom"),
+        ("worker 0 ended with -9, killed by the kernel: out of memory", "other"),
+    ],
+)
+def test_a_job_that_just_failed_has_the_cause_that_slurm_or_python_wrote_down(
+    text, cause, tmp_path
+):
+    log = tmp_path / "log"
+    log.write_text(text + "\n")
+    assert fault_of_job(Job("12_3", "FAILED", exit_code="1:0"), log).cause == cause
+    assert fault_of_job(Job("12_3", "TIMEOUT", exit_code="1:0"), log).cause == "time"
 
 
 def test_only_broken_runs_have_a_cause():
-    for state in ("done", "running", "queued", "planned", "stopped", "pre-empted", "unknown"):
-        assert cause_of(state, "out of memory") == ""
-    assert cause_of("diverged", "") == "non-finite"
-    assert cause_of("stalled", "its worker died; submit again to go on") == "killed"
+    assert fault_of_end({"status": "done", "reason": "out of memory"}).cause == ""
+    assert fault_of_end({"status": "diverged"}).cause == "non-finite"
 
 
 def run(run_id, state, reason, job=""):
-    cause = cause_of(state, reason)
-    return RunStatus(run_id, f"run {run_id}", state, reason, 1.0, 0, 10, None, None, 0, job, cause)
+    fault = fault_of_end({"status": state, "reason": reason})
+    return RunStatus(run_id, f"run {run_id}", state, reason, 1.0, 0, 10, None, None, 0, job, fault)
+
+
+def cut_off(run_id, job):
+    fault = fault_of_job(job, Path("no log"))
+    status = run(run_id, "failed", str(job), job.job_id)
+    return replace(status, fault=fault)
 
 
 @pytest.fixture
@@ -104,12 +138,13 @@ def test_a_job_that_is_to_blame_has_its_own_log(grouped, home):
     logs = Store.at(home).sweep_dir("s") / "logs"
     logs.mkdir(parents=True)
     (logs / "12_3_0_log.err").write_text("slurmstepd: error: Detected 1 oom_kill event\n")
-    reason = str(Job("12_3", "OUT_OF_MEMORY", nodes="n1"))
-    assert grouped(run("a", "failed", reason, "12_3"))[0].log_tail.startswith("slurmstepd")
+    job = Job("12_3", "OUT_OF_MEMORY", nodes="n1")
+    assert grouped(cut_off("a", job))[0].log_tail.startswith("slurmstepd")
 
 
 def test_the_command_changes_what_ran_out(grouped):
-    host = run("a", "failed", "job 12_3 ran out of memory on n1")
+    host = cut_off("a", Job("12_3", "OUT_OF_MEMORY", nodes="n1"))
+    assert host.reason == "job 12_3 ran out of memory on n1"
     assert grouped(host, memory="600MB")[0].remedy.endswith("--cause oom --set memory=1200MB")
     assert grouped(host, memory="1.5GB")[0].remedy.endswith("--cause oom --set memory=3GB")
     assert grouped(host)[0].remedy.endswith("--cause oom")
@@ -117,7 +152,8 @@ def test_the_command_changes_what_ran_out(grouped):
     assert grouped(card, micro_batch=8)[0].remedy.endswith("--set micro_batch=4")
     assert grouped(card, batch_size=64)[0].remedy.endswith("--set micro_batch=32")
     assert grouped(card, micro_batch=1)[0].remedy.endswith("--cause oom")
-    late = run("a", "failed", "job 12_3 reached its time limit on n1")
+    late = cut_off("a", Job("12_3", "TIMEOUT", nodes="n1"))
+    assert late.reason == "job 12_3 reached its time limit on n1"
     assert grouped(late, minutes=30.0)[0].remedy.endswith("--cause time --set minutes=60")
     diverged = run("a", "diverged", "loss 1e9")
     assert "a retry gives the same" in grouped(diverged)[0].remedy

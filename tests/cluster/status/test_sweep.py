@@ -12,7 +12,7 @@ from dataclasses import replace
 import pytest
 
 from cluster.slurm.jobs import Answer, Job
-from cluster.status import run as verdict
+from cluster.status import run as verdicts
 from cluster.status.run import STALL_SECONDS
 from cluster.status.sweep import STATES, sweep_status
 from cluster.work.process import ProcessId
@@ -49,7 +49,7 @@ def place(home):
             write_atomic(store.sweep_dir("s") / "sweep.jsonl", lines)
 
         def queue(self, tasks, ends=None, jobs=(), **options):
-            queue = Queue.new(store.sweep_dir("s"), tasks, ends or {}).with_jobs(jobs)
+            queue = Queue.new(store.sweep_dir("s"), tasks, ends or {}).with_processes(jobs)
             replace(queue, **options).write()
             return queue
 
@@ -103,7 +103,7 @@ def test_each_run_is_in_the_state_that_its_folder_shows(place):
 
 
 def test_a_worker_that_died_while_the_kernel_killed_for_memory_is_told_so(place, monkeypatch):
-    monkeypatch.setattr(verdict, "oom_kills", lambda: 4)
+    monkeypatch.setattr(verdicts, "oom_kills", lambda: 4)
     place("killed", [START], **running(pid=dead_pid(), oom_kills=3))
     place("by hand", [START], **running(pid=dead_pid(), oom_kills=4))
     place("elsewhere", [START], **running(host="node7", time=1.0, oom_kills=0))

@@ -8,8 +8,7 @@ import threading
 import pytest
 
 from cluster import submit
-from cluster.tracking import delivery as track
-from cluster.tracking import shipper as ship
+from cluster.tracking import delivery, shipper
 from cluster.tracking.shipper import Shipped, follow, follow_alone, ship_sweep
 from cluster.work.lease import claim
 from cluster.work.process import ProcessId
@@ -37,7 +36,7 @@ def test_a_server_that_was_down_all_the_time_gets_everything_later_and_once(
 def test_the_shipper_ends_when_nobody_works_on_the_sweep(make_sweep, store_ready, home):
     submit(make_sweep(seed=[0, 1]), on="inline")
     folder = Store.at(home).sweep_dir("tiny")
-    queue = Queue.new(folder, [], {}).with_jobs([ProcessId.of()])
+    queue = Queue.new(folder, [], {}).with_processes([ProcessId.of()])
     queue.write()
     naps = []
 
@@ -77,22 +76,22 @@ def test_a_second_shipper_ends_at_once_and_the_first_does_its_work_too(home, mon
             assert seconds == [None]
         return Shipped(len(rounds), 0)
 
-    monkeypatch.setattr(ship, "follow", last_look)
+    monkeypatch.setattr(shipper, "follow", last_look)
     assert follow_alone("s", root=str(home), tracking_uri=NO_SERVER) == Shipped(2, 0)
     assert rounds == ["s", "s"]
     assert follow_alone("s", root=str(home), tracking_uri=NO_SERVER) == Shipped(3, 0)
 
 
 def test_a_shipper_to_another_store_is_another(home, monkeypatch):
-    monkeypatch.setattr(ship, "follow", lambda *a, **o: Shipped(1, 0))
-    with claim(ship._shipper_dir(Store.at(home), Tracker("sqlite:///a", "s"))):
+    monkeypatch.setattr(shipper, "follow", lambda *a, **o: Shipped(1, 0))
+    with claim(shipper._shipper_dir(Store.at(home), Tracker("sqlite:///a", "s"))):
         assert follow_alone("s", root=str(home), tracking_uri="sqlite:///a") is None
         assert follow_alone("s", root=str(home), tracking_uri="sqlite:///b") == Shipped(1, 0)
 
 
 def test_delivery_waits_for_a_shipper_that_is_about_to_end(make_sweep, store_ready, home):
     submit(make_sweep(), on="inline", tracking_uri=NO_SERVER)
-    lease = claim(ship._shipper_dir(Store.at(home), Tracker(store_ready, "tiny")))
+    lease = claim(shipper._shipper_dir(Store.at(home), Tracker(store_ready, "tiny")))
     shipped = ship_sweep("tiny", tracking_uri=store_ready)
     assert shipped.problem == "another process ships sweep 'tiny' right now"
     threading.Timer(1.0, lease.release).start()
@@ -107,14 +106,14 @@ def test_the_shipper_is_ended_only_when_nobody_works_on_the_sweep(
     store, sweep = Store.at(home), make_sweep()
     submit(sweep, on="inline", tracking_uri=NO_SERVER)
     jobs = [ProcessId.of()] if live else []
-    Queue.new(store.sweep_dir("tiny"), [], {}).with_jobs(jobs).write()
-    shipper = subprocess.Popen(["sleep", "60"])
-    track.take_over(store, sweep, store_ready, shipper)
-    assert (shipper.poll() is None) == live
+    Queue.new(store.sweep_dir("tiny"), [], {}).with_processes(jobs).write()
+    process = subprocess.Popen(["sleep", "60"])
+    delivery.take_over(store, sweep, store_ready, process)
+    assert (process.poll() is None) == live
     delivered = Tracker(store_ready, "tiny").is_delivered(store.run_dir(sweep.entries[0].run_id))
     assert delivered != live
-    shipper.kill()
-    shipper.wait()
+    process.kill()
+    process.wait()
 
 
 def test_a_shipper_that_came_while_another_delivered_is_started_again(
@@ -122,17 +121,17 @@ def test_a_shipper_that_came_while_another_delivered_is_started_again(
 ):
     """It ended at once, with its wish; a new submission would have nobody else."""
     submit(make_sweep(), on="inline", tracking_uri=NO_SERVER)
-    started, ship_all = [], ship._ship
+    started, ship_all = [], shipper._ship
 
     def meanwhile(*arguments):
         assert follow_alone("tiny", root=str(home), tracking_uri=store_ready) is None
         return ship_all(*arguments)
 
-    monkeypatch.setattr(ship, "_ship", meanwhile)
-    monkeypatch.setattr(ship, "start_shipper", lambda *a: started.append(a[1:]))
+    monkeypatch.setattr(shipper, "_ship", meanwhile)
+    monkeypatch.setattr(shipper, "start_shipper", lambda *a: started.append(a[1:]))
     assert ship_sweep("tiny", tracking_uri=store_ready).complete == 1
     assert started == [("tiny", store_ready)]
-    monkeypatch.setattr(ship, "_ship", ship_all)
+    monkeypatch.setattr(shipper, "_ship", ship_all)
     started.clear()
     (wish,) = (Store.at(home).sweep_dir("tiny") / "shipper").glob("*/wish")
     wish.unlink()

@@ -1,18 +1,17 @@
-"""The foreman: how many workers fit, how long a job works, when it comes back."""
+"""The foreman: how many workers fit, whom it replaces, and when it gives up."""
 
 from __future__ import annotations
 
 import json
 import os
-import subprocess
 import time
 
 import pytest
 
 from cluster.slurm.jobs import Job
-from cluster.work import foreman as crews
-from cluster.work.causes import cause_of
-from cluster.work.foreman import Crew, Worker, _go_on_later, _shift
+from cluster.work import foreman as foremen
+from cluster.work.causes import fault_of_job
+from cluster.work.foreman import Foreman, WorkerProcess
 from cluster.work.submission import Queue
 from cluster.work.worker import Shift
 from scaling.base import Store, write_atomic
@@ -22,15 +21,15 @@ from sweeps.resources import Resources
 
 
 @pytest.fixture
-def crew(home):
-    """``crew(**resources)``: a foreman of a queue with one run."""
+def foreman(home):
+    """``foreman(**resources)``: a foreman of a queue with one run."""
 
     def make(run_ids=("a",), **resources):
         store = Store.at(home)
         queue = Queue.new(store.sweep_dir("s"), [(run_id,) for run_id in run_ids], {})
         queue.write()
         chosen = Resources.from_dict(resources)
-        return Crew(store, "s", queue, chosen, Shift(), lambda: False)
+        return Foreman(store, "s", queue, chosen, Shift(), lambda: False)
 
     return make
 
@@ -49,77 +48,20 @@ def crew(home):
     ],
 )
 def test_as_many_run_side_by_side_as_cpus_and_memory_allow(
-    crew, monkeypatch, resources, memory, devices, places
+    foreman, monkeypatch, resources, memory, devices, places
 ):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", devices)
     monkeypatch.delenv("SLURM_MEM_PER_NODE", raising=False)
-    assert crew(**resources)._places(memory) == places
+    assert foreman(**resources)._places(memory) == places
 
 
-def test_without_a_limit_of_its_own_slurms_memory_counts(crew, monkeypatch):
+def test_without_a_limit_of_its_own_slurms_memory_counts(foreman, monkeypatch):
     monkeypatch.setenv("SLURM_MEM_PER_NODE", "2000")
-    assert crew(cpus=8)._places({"rss": 400}) == 4
+    assert foreman(cpus=8)._places({"rss": 400}) == 4
     monkeypatch.delenv("SLURM_MEM_PER_NODE")
     monkeypatch.setenv("SLURM_MEM_PER_CPU", "500")
     monkeypatch.setenv("SLURM_CPUS_ON_NODE", "6")
-    assert crew(cpus=8)._places({"rss": 400}) == 6
-
-
-def test_a_job_works_until_its_end_less_the_margin(monkeypatch):
-    end = time.time() + 3600
-    monkeypatch.setenv("SLURM_JOB_END_TIME", str(int(end)))
-    shift = _shift(Resources(minutes=60), None)
-    assert shift.until == pytest.approx(end - 120, abs=2)
-    assert shift.full_seconds == pytest.approx(3600 - 120)
-    monkeypatch.delenv("SLURM_JOB_END_TIME")
-    assert _shift(Resources(minutes=60), None).until == pytest.approx(end - 120, abs=5)
-    assert _shift(Resources(), None).until is None
-    assert _shift(Resources(), 3).linger_seconds is None  # a job of its own waits for its run
-
-
-def test_a_job_with_runs_left_goes_back_into_the_queue(crew, monkeypatch):
-    asked = []
-
-    def run(command, **options):
-        asked.append(command)
-        return subprocess.CompletedProcess(command, 0, "", "")
-
-    monkeypatch.setattr(subprocess, "run", run)
-    monkeypatch.setenv("SLURM_JOB_ID", "17")
-    one = crew(("a", "b"))
-    run_dir = one.store.run_dir("a")
-    write_atomic(
-        run_dir / "metrics.jsonl", '{"event": "start"}\n{"event": "end", "status": "done"}'
-    )
-    _go_on_later(one.store, one.queue, Shift(task=0), one)
-    assert asked == []  # its only run is done
-    _go_on_later(one.store, one.queue, Shift(), one)
-    assert asked.pop() == ["scontrol", "requeue", "17"]
-    monkeypatch.setenv("SLURM_ARRAY_JOB_ID", "16")
-    monkeypatch.setenv("SLURM_ARRAY_TASK_ID", "3")
-    _go_on_later(one.store, one.queue, Shift(), one)
-    assert asked.pop() == ["scontrol", "requeue", "16_3"]
-
-
-@pytest.mark.parametrize(
-    ("problem", "tries"),
-    [("Unable to contact slurm controller (connect failure)", 3), ("Job is pending", 1)],
-)
-def test_a_job_waits_for_a_controller_that_is_away(crew, monkeypatch, problem, tries):
-    asked = []
-
-    def run(command, **options):
-        asked.append(command)
-        if len(asked) == 2:
-            raise subprocess.TimeoutExpired(command, options["timeout"])
-        return subprocess.CompletedProcess(command, int(len(asked) < 3), "", problem)
-
-    monkeypatch.setattr(subprocess, "run", run)
-    monkeypatch.setattr(crews, "LOOK_SECONDS", 0.0)
-    monkeypatch.setenv("SLURM_JOB_ID", "17")
-    one = crew()
-    _go_on_later(one.store, one.queue, Shift(), one)
-    assert asked == [["scontrol", "requeue", "17"]] * tries
+    assert foreman(cpus=8)._places({"rss": 400}) == 6
 
 
 @pytest.mark.parametrize(
@@ -132,28 +74,20 @@ def test_a_job_waits_for_a_controller_that_is_away(crew, monkeypatch, problem, t
     ],
 )
 def test_what_other_jobs_get_done_is_no_progress_of_this_one(
-    crew, monkeypatch, job, host, age, going
+    foreman, monkeypatch, job, host, age, going
 ):
     """Else a node that kills each worker goes through the queue while others work on it."""
     monkeypatch.setenv("SLURM_JOB_ID", "17")
-    one, now = crew(), time.time()
+    one, now = foreman(), time.time()
     state = {"job": job, "host": host or node_name(), "time": now - age}
     write_atomic(one.store.run_dir("a") / "state.json", json.dumps(state))
     assert one.got_going(now) == going
 
 
-def test_a_job_too_short_for_any_run_does_not_come_back_for_ever(crew, monkeypatch):
-    monkeypatch.setenv("SLURM_JOB_ID", "17")
-    one = crew()
-    one.short_of_time = True
-    with pytest.raises(WorkError, match=r"no run got going .* 1 are left; raise minutes"):
-        _go_on_later(one.store, one.queue, Shift(), one)
-
-
-def test_workers_that_die_at_once_end_the_job(crew, monkeypatch):
-    one = crew()
-    monkeypatch.setattr(crews, "LOOK_SECONDS", 0.01)
-    monkeypatch.setattr(crews, "sys", type("Broken", (), {"executable": "false"}))
+def test_workers_that_die_at_once_end_the_job(foreman, monkeypatch):
+    one = foreman()
+    monkeypatch.setattr(foremen, "LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(foremen, "sys", type("Broken", (), {"executable": "false"}))
     with pytest.raises(WorkError, match="2 workers died without getting a run going"):
         one.work()
     assert one.started == 2
@@ -182,17 +116,17 @@ def scripted(one, monkeypatch, script):
     def start(place):
         began.append(place)
         memory = {"rss": 100.0} if place == 0 else {}
-        return Worker(Fake(script[place].pop(0)), time.time(), memory)
+        return WorkerProcess(Fake(script[place].pop(0)), time.time(), memory)
 
-    monkeypatch.setattr(crews, "LOOK_SECONDS", 0.0)
+    monkeypatch.setattr(foremen, "LOOK_SECONDS", 0.0)
     monkeypatch.setattr(one, "_start", start)
     return began
 
 
-def test_who_the_kernel_kills_for_memory_leaves_one_place_less(crew, monkeypatch):
+def test_who_the_kernel_kills_for_memory_leaves_one_place_less(foreman, monkeypatch):
     """Three side by side; the third is killed for want of memory, then there are two."""
-    one, kills = crew(cpus=3), iter([0, 1, 1, *[1] * 20])
-    monkeypatch.setattr(crews, "oom_kills", lambda: next(kills))
+    one, kills = foreman(cpus=3), iter([0, 1, 1, *[1] * 20])
+    monkeypatch.setattr(foremen, "oom_kills", lambda: next(kills))
     began = scripted(one, monkeypatch, {0: [None, 0], 1: [0], 2: [-9, 0]})
     looks = iter(range(6))
     one.stop = lambda: next(looks, None) is None
@@ -200,11 +134,11 @@ def test_who_the_kernel_kills_for_memory_leaves_one_place_less(crew, monkeypatch
     assert began == [0, 1, 2]
 
 
-def test_one_place_less_it_is_whoever_was_killed(crew, monkeypatch):
-    one, kills = crew(cpus=3), iter([0, 1, 1, *[1] * 20])
-    monkeypatch.setattr(crews, "oom_kills", lambda: next(kills))
+def test_one_place_less_it_is_whoever_was_killed(foreman, monkeypatch):
+    one, kills = foreman(cpus=3), iter([0, 1, 1, *[1] * 20])
+    monkeypatch.setattr(foremen, "oom_kills", lambda: next(kills))
     began = scripted(one, monkeypatch, {0: [-9, None], 1: [None], 2: [None]})
-    alive = Worker(Fake(None), time.time(), {"rss": 100.0})
+    alive = WorkerProcess(Fake(None), time.time(), {"rss": 100.0})
     looks = iter(range(6))
     one.stop = lambda: next(looks, None) is None
     monkeypatch.setattr(one, "got_going", lambda since: True)
@@ -215,7 +149,7 @@ def test_one_place_less_it_is_whoever_was_killed(crew, monkeypatch):
         began.append(place)
         if len(began) == 2:
             alive.process.status = -9
-        return Worker(Fake(None), time.time())
+        return WorkerProcess(Fake(None), time.time())
 
     monkeypatch.setattr(one, "_start", start)
     one.work()
@@ -223,9 +157,48 @@ def test_one_place_less_it_is_whoever_was_killed(crew, monkeypatch):
     assert sorted(one.workers) == [1, 2]
 
 
-def test_any_other_death_leaves_as_many_places(crew, monkeypatch):
-    one = crew(cpus=2)
-    monkeypatch.setattr(crews, "oom_kills", lambda: 7)
+def starving(one, monkeypatch, script):
+    """All that die are killed by the kernel for want of memory."""
+    kills = iter(range(1000))
+    monkeypatch.setattr(foremen, "oom_kills", lambda: next(kills))
+    return scripted(one, monkeypatch, script)
+
+
+def test_who_is_killed_for_memory_never_counts_against_the_node(foreman, monkeypatch):
+    """Runs that take their workers with them, before any state is written, fail one by one."""
+    one, left = foreman(("a", "b")), iter([2, 2, 2, 1, 1, 1])
+    monkeypatch.setattr(Foreman, "open_runs", lambda self: next(left))
+    began = starving(one, monkeypatch, {0: [-9] * 6 + [0]})
+    one.work()
+    assert len(began) == 7
+
+
+def test_two_that_are_killed_for_memory_at_a_time_are_both_seen(foreman, monkeypatch):
+    one, kills = foreman(cpus=3), iter([0, *[2] * 20])
+    monkeypatch.setattr(foremen, "oom_kills", lambda: next(kills))
+    scripted(one, monkeypatch, {0: [None, None, 0], 1: [-9, 0], 2: [-9, 0]})
+    one.work()
+
+
+def test_a_worker_that_never_comes_to_a_run_for_want_of_memory_ends_the_job(foreman, monkeypatch):
+    """With an exit code that says so: no lease counts these deaths, so no run would ever fail."""
+    one = foreman()
+    began = starving(one, monkeypatch, {0: [-9] * 9})
+    with pytest.raises(OSError, match="Cannot allocate memory") as caught:
+        one.work()
+    assert len(began) == 4
+    codes = []
+    monkeypatch.setattr(os, "_exit", codes.append)
+    foremen.end_if_short(caught.value)
+    assert codes == [foremen.STARVED]
+    job = Job("17", "FAILED", exit_code=f"{foremen.STARVED}:0", nodes="n1")
+    assert "out of memory" in str(job)
+    assert fault_of_job(job, one.store.root / "no log").cause == "oom"
+
+
+def test_any_other_death_leaves_as_many_places(foreman, monkeypatch):
+    one = foreman(cpus=2)
+    monkeypatch.setattr(foremen, "oom_kills", lambda: 7)
     began = scripted(one, monkeypatch, {0: [None] + [0] * 9, 1: [-9, 0]})
     looks = iter(range(6))
     one.stop = lambda: next(looks, None) is None
@@ -235,10 +208,10 @@ def test_any_other_death_leaves_as_many_places(crew, monkeypatch):
 
 @pytest.mark.parametrize(("told", "places"), [(True, 1), (False, 2)])
 def test_a_job_that_comes_back_after_slurm_killed_it_for_memory_does_one_run_at_a_time(
-    crew, monkeypatch, told, places
+    foreman, monkeypatch, told, places
 ):
     monkeypatch.setenv("SLURM_JOB_ID", "17")
-    one = crew(cpus=2)
+    one = foreman(cpus=2)
     log = one.store.sweep_dir("s") / "logs" / "17_0_log.err"
     words = "slurmstepd-n1: error: StepId=17.0 exceeded memory limit (9 > 8), being killed"
     write_atomic(log, f"{words}\n" if told else "killed\n")
@@ -249,29 +222,30 @@ def test_a_job_that_comes_back_after_slurm_killed_it_for_memory_does_one_run_at_
     assert sorted(set(began)) == list(range(places))
 
 
-def test_a_worker_without_space_ends_the_job_with_a_code_that_says_so(crew, monkeypatch):
-    one = crew(cpus=2)
-    scripted(one, monkeypatch, {0: [crews.FULL]})
+def test_a_worker_without_space_ends_the_job_with_a_code_that_says_so(foreman, monkeypatch):
+    one = foreman(cpus=2)
+    scripted(one, monkeypatch, {0: [foremen.FULL]})
     with pytest.raises(OSError, match="No space left on device") as caught:
         one.work()
     codes = []
     monkeypatch.setattr(os, "_exit", codes.append)
-    crews._end_if_full(caught.value)
-    crews._end_if_full(OSError(5, "Input/output error"))
-    assert codes == [crews.FULL]
-    reason = str(Job("17", "FAILED", exit_code=f"{crews.FULL}:0", nodes="n1"))
-    assert cause_of("failed", reason) == "disk"
+    foremen.end_if_short(caught.value)
+    foremen.end_if_short(OSError(5, "Input/output error"))
+    assert codes == [foremen.FULL]
+    job = Job("17", "FAILED", exit_code=f"{foremen.FULL}:0", nodes="n1")
+    assert str(job) == "job 17: No space left, or a quota is full on n1"
+    assert fault_of_job(job, one.store.root / "no log").cause == "disk"
 
 
-def test_the_foreman_ends_its_workers_when_it_is_told_to(crew, monkeypatch, tmp_path):
+def test_the_foreman_ends_its_workers_when_it_is_told_to(foreman, monkeypatch, tmp_path):
     """A worker that heeds no signal is killed in the end."""
     stubborn = tmp_path / "stubborn"
     stubborn.write_text("#!/bin/sh\ntrap '' TERM\nwhile :; do sleep 0.1; done\n")
     stubborn.chmod(0o755)
-    monkeypatch.setattr(crews, "sys", type("Other", (), {"executable": str(stubborn)}))
-    monkeypatch.setattr(crews, "LOOK_SECONDS", 0.01)
-    monkeypatch.setattr(crews, "KILL_SECONDS", 0.5)
-    one = crew(margin_seconds=0.5)
+    monkeypatch.setattr(foremen, "sys", type("Other", (), {"executable": str(stubborn)}))
+    monkeypatch.setattr(foremen, "LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(foremen, "KILL_SECONDS", 0.5)
+    one = foreman(margin_seconds=0.5)
     pids = []
     one.stop = lambda: bool(pids.extend(w.process.pid for w in one.workers.values()) or pids)
     one.work()

@@ -15,8 +15,9 @@ import pytest
 from rich.console import Console
 
 from cluster import submit
-from cluster.status import view
+from cluster.status import display
 from cluster.status.sweep import RunStatus, SweepStatus
+from cluster.work.causes import Fault
 from cluster.work.process import ProcessId
 from cluster.work.submission import Queue
 from scaling.base import Store
@@ -26,10 +27,10 @@ LONG = "N=28.8k D=100k lr=1000 weight_decay=0.01 warmup_tokens=1280 seed=11"
 
 def status():
     def run(i, state, reason=""):
-        cause = "non-finite" if state == "diverged" else ""
+        fault = Fault("non-finite" if state == "diverged" else "")
         loss = 2.3107 if state == "done" else None
         ids = f"{i:016x}"[::-1]
-        return RunStatus(ids, LONG, state, reason, 1e9, 100, 100, loss, 9.0, 0, "12_3", cause)
+        return RunStatus(ids, LONG, state, reason, 1e9, 100, 100, loss, 9.0, 0, "12_3", fault)
 
     queued = run(3, "queued", "SLURM says QOSMaxJobsPerUserLimit, and that for a long time")
     return SweepStatus("s", (run(1, "done"), run(2, "diverged"), queued), is_live=True)
@@ -37,8 +38,8 @@ def status():
 
 def shown(monkeypatch, width):
     out = Console(width=width, file=io.StringIO(), highlight=False)
-    monkeypatch.setattr(view, "console", lambda: out)
-    view.print_status(status())
+    monkeypatch.setattr(display, "console", lambda: out)
+    display.print_status(status())
     return out.file.getvalue().splitlines()
 
 
@@ -68,7 +69,7 @@ def test_a_wide_terminal_shows_everything(monkeypatch):
 def test_ctrl_c_ends_the_view_and_not_the_sweep(make_sweep, home):
     """On a terminal of its own: the cursor comes back, and no traceback is seen."""
     submit(make_sweep(), on="inline")
-    Queue.new(Store.at(home).sweep_dir("tiny"), [], {}).with_jobs([ProcessId.of()]).write()
+    Queue.new(Store.at(home).sweep_dir("tiny"), [], {}).with_processes([ProcessId.of()]).write()
     code = (
         "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "from scaling.cli import main; sys.exit(main(['status', 'tiny', '--watch']))"

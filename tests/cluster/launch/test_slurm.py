@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import pytest
 
-from cluster.launch import slurm as remote
+from cluster.launch import slurm
 from cluster.launch.arrays import JobClass
+from cluster.launch.place import Order
 from cluster.slurm.site import Site
 from cluster.work.submission import Queue
 from cluster.work.tasks import Task
 from scaling.base import Store
 from scaling.base.errors import WorkError
 from scaling.cli import main
-from sweeps.resources import Resources
+from sweeps import ResourceRules, Resources, Sweep
 from tests.cluster.slurm.test_site import SINFO
 
+NO_SERVER = "http://127.0.0.1:9"
 LIMIT = "AssocMaxSubmitJobLimit: Job violates accounting/QOS policy"
 
 
@@ -32,7 +34,7 @@ def site(command):
 def test_jobs_that_slurm_refuses_are_a_line_in_its_words(site, home, make_sweep, tmp_path, capsys):
     path = tmp_path / "s.jsonl"
     make_sweep("s").write(path)
-    words = ["submit", str(path), "--on", "slurm", "--tracking-uri", "http://127.0.0.1:9"]
+    words = ["submit", str(path), "--on", "slurm", "--tracking-uri", NO_SERVER]
     assert main(words) == 1
     assert f"SLURM refuses the jobs: sbatch: error: {LIMIT}" in capsys.readouterr().err
 
@@ -42,22 +44,24 @@ def test_jobs_are_sent_again_with_patience_and_not_for_ever(home, monkeypatch, c
     queue = Queue.new(store.sweep_dir("s"), [("a",)], {"a": 0})
     queue.write()
 
-    def send(store, name, queue, *rest):
+    def send(order, site, kind, queue, code):
         asked.append(queue)
         if len(asked) < refusals:
             raise WorkError("SLURM refuses the jobs: no node yet")
         return queue
 
-    monkeypatch.setattr(remote, "send", send)
-    monkeypatch.setattr(remote.time, "sleep", pauses.append)
+    monkeypatch.setattr(slurm, "send", send)
+    monkeypatch.setattr(slurm.time, "sleep", pauses.append)
     kind = JobClass(Resources(), (Task("a", ("a",), 1.0),))
-    arguments = (store, "s", remote.Plan(Site((), 1), (kind,), 1), queue, kind, home)
+    rules = ResourceRules.parse({})
+    order = Order(store, Sweep("s", ()), kind.tasks, {"a": 0}, NO_SERVER, 1, rules, rules.of(0))
+    place = slurm.Slurm(order, Site((), 1), (kind,))
     refusals = 3
-    assert remote._send_again(*arguments) == queue
+    assert place._send_again(queue, kind, home) == queue
     assert (len(asked), len(pauses)) == (3, 2)
     assert "no node yet; trying again" in capsys.readouterr().err
     asked.clear()
     refusals = 1000
     with pytest.raises(WorkError, match="no node yet"):
-        remote._send_again(*arguments)
-    assert len(asked) == remote.ATTEMPTS
+        place._send_again(queue, kind, home)
+    assert len(asked) == slurm.ATTEMPTS

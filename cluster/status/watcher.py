@@ -8,8 +8,8 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 
+from cluster.status.display import describe_run, render, summary
 from cluster.status.sweep import ENDED, SweepStatus, sweep_status
-from cluster.status.view import describe_run, render, summary
 from scaling.base import Store, console, note
 from scaling.run import read_rows
 

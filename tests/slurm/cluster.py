@@ -164,6 +164,16 @@ class Cluster:
         """Kill slurmctld as a crash does."""
         self._kill("slurmctld")
 
+    def wait_until_saved(self, job: str) -> None:
+        """Wait until the controller has on disk how a job is; it saves every five seconds at most.
+
+        One that crashes before launches the job a second time, which SLURM then holds.
+        """
+        saved = self.folder / "state" / "job_state"
+        since = time.time()
+        self.ask("scontrol", "update", f"jobid={job}", "comment=saved")
+        _wait_for("the controller's state", lambda: saved.stat().st_mtime > since)
+
     def start_node(self, node: str) -> None:
         """Start a node's slurmd."""
         self._start(f"slurmd-{node}", "slurmd", "-N", node)

@@ -96,6 +96,7 @@ def test_preemption_checkpoints_and_goes_on(site, frozen, user_signals):
 def test_a_controller_that_dies_and_comes_back_changes_nothing(site, frozen):
     """The run ends meanwhile; nothing that asks SLURM takes its silence for an end."""
     sweep, job, pid = frozen()
+    site.cluster.wait_until_saved(job)
     site.cluster.stop_controller()
     try:
         status = sweep_status("s")

@@ -176,8 +176,11 @@ def test_who_is_killed_for_memory_never_counts_against_the_node(foreman, monkeyp
 def test_two_that_are_killed_for_memory_at_a_time_are_both_seen(foreman, monkeypatch):
     one, kills = foreman(cpus=3), iter([0, *[2] * 20])
     monkeypatch.setattr(foremen, "oom_kills", lambda: next(kills))
-    scripted(one, monkeypatch, {0: [None, None, 0], 1: [-9, 0], 2: [-9, 0]})
+    began = scripted(one, monkeypatch, {0: [None], 1: [-9], 2: [-9]})
+    looks = iter(range(6))
+    one.stop = lambda: next(looks, None) is None
     one.work()
+    assert began == [0, 1, 2]
 
 
 def test_a_worker_that_never_comes_to_a_run_for_want_of_memory_ends_the_job(foreman, monkeypatch):
@@ -233,7 +236,7 @@ def test_a_worker_without_space_ends_the_job_with_a_code_that_says_so(foreman, m
     foremen.end_if_short(OSError(5, "Input/output error"))
     assert codes == [foremen.FULL]
     job = Job("17", "FAILED", exit_code=f"{foremen.FULL}:0", nodes="n1")
-    assert str(job) == "job 17: No space left, or a quota is full on n1"
+    assert str(job) == "job 17 failed: No space left, or a quota is full on n1"
     assert fault_of_job(job, one.store.root / "no log").cause == "disk"
 
 

@@ -15,6 +15,7 @@ from analysis.fits import fit as fit_law
 from analysis.tables import load_curves, load_models, load_runs, usable
 from scaling.base import note, parse_settings
 from scaling.families import check_options, get_family
+from scaling.run import SWEEP_FILE
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -33,7 +34,7 @@ def table_of(source: Source) -> pd.DataFrame:
 
 def curves_of(source: Source) -> pd.DataFrame | None:
     """Learning curves, where the source is not a file of final losses."""
-    if Path(source.name).is_file() and Path(source.name).name != "sweep.jsonl":
+    if Path(source.name).is_file() and Path(source.name).name != SWEEP_FILE:
         return None
     return load_curves(source.name, **source.kept)
 

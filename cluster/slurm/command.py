@@ -1,4 +1,7 @@
-"""The one caller of SLURM's commands: what they print, or why there is no answer."""
+"""The one caller of SLURM's commands: what they print, or why there is no answer.
+
+Only :mod:`scaling.training.network`, which lies below, asks ``scontrol`` itself for its address.
+"""
 
 from __future__ import annotations
 

@@ -132,6 +132,7 @@ def _connect_upgraded(tracking_uri: str) -> MlflowClient:
     try:
         return connect(tracking_uri)
     except TrackingError as error:
+        # MLflow has no error type or code for an old schema: the command that it names tells.
         if "mlflow db upgrade" not in str(error.__cause__):
             raise
     from mlflow.db import upgrade

@@ -352,5 +352,6 @@ def _is_broken_connection(error: BaseException) -> bool:
     """Whether an error says no more than that another process has gone."""
     if isinstance(error, WorkerLostError | dist.DistError):
         return True
+    # gloo and NCCL raise a plain RuntimeError: only their words tell.
     words = ("gloo", "nccl", "connection", "peer", "socket", "broken pipe")
     return isinstance(error, RuntimeError) and any(word in str(error).lower() for word in words)

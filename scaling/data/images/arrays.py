@@ -143,6 +143,7 @@ def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
     except (ValueError, EOFError, zipfile.BadZipFile, zlib.error, KeyError, OSError) as error:
         if isinstance(error, OSError) and error.errno:
             raise
+        # numpy has one type of error for all; that it would need pickle is in its words alone.
         why = "objects" if "pickle" in str(error) else str(error)
         raise ValueError(
             f"{path} cannot be read as arrays of numbers ({why}): write it again with numpy.save"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import signal
 from pathlib import Path
 
@@ -112,6 +113,23 @@ def test_a_controller_that_dies_and_comes_back_changes_nothing(site, frozen):
     finish(site, sweep, job)
     assert first_steps(site, sweep) == [0]
     site.until(lambda: attempts(site, job) == ["COMPLETED"], what="the accounting")
+
+
+def test_a_job_that_is_killed_while_the_controller_is_away_asks_for_its_return_again(site, frozen):
+    sweep, job, pid = frozen(resources={"margin_seconds": 120})
+    site.cluster.wait_until_saved(job)
+    foreman = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+    site.cluster.stop_controller()
+    try:
+        os.kill(foreman, signal.SIGKILL)
+        log = site.store.sweep_dir("s") / "logs" / f"{job}_0_log.err"
+        refusal = "Unable to contact slurm controller|Unexpected message received"
+        site.until(lambda: re.search(refusal, log.read_text()), 120, "the first refusal")
+    finally:
+        site.cluster.start_controller()
+    thaw(pid)
+    finish(site, sweep, job)
+    assert attempts(site, job) == ["REQUEUED", "COMPLETED"]
 
 
 def test_a_job_near_its_limit_checkpoints_and_goes_back_into_the_queue(site):

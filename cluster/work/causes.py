@@ -21,7 +21,7 @@ SLURM_DAEMON = "slurmstepd"  # begins the lines that SLURM itself writes into a 
 CAUSES: dict[str, str] = {
     "oom": r"out of memory(?!\?)|OutOfMemory|MemoryError|oom[-_ ]kill|exceeded.* memory limit|"
     r"Unable to allocate|can't allocate memory|Cannot allocate memory",
-    "killed": r"SIGKILL",
+    "killed": r"SIGKILL|\d workers? died",  # the latter ends journals older than their "cause"
     "disk": r"No space left|Disk quota exceeded|ENOSPC|EDQUOT|Input/output error|Read-only file",
     "time": r"DUE TO TIME LIMIT|TimeoutExpired",
     "node": r"NODE.FAIL|NCCL|CUDA error|uncorrectable ECC|No CUDA|CUDA driver|Stale file handle|"

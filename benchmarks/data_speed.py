@@ -30,7 +30,7 @@ from PIL import Image
 from torch.nn import functional as F
 
 from scaling.data.batches.examples import ExampleData, open_examples
-from scaling.data.images.labelled import source_of
+from scaling.data.images import source_of
 from scaling.data.images.pictures import decode
 from scaling.data.images.prepare import prepare_labelled
 from scaling.data.info import DataInfo

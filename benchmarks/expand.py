@@ -12,7 +12,7 @@ from __future__ import annotations
 import time
 
 from scaling.data.info import DataInfo
-from sweeps import Sweep
+from sweeps import load_sweep
 
 INFO = DataInfo("corpus", "0" * 16, "token", 10**9, 10**7, vocab_size=256)
 CONTENT = {
@@ -32,7 +32,7 @@ def main() -> None:
     best, elapsed = float("inf"), float("inf")
     for _ in range(5):
         start, busy = time.perf_counter(), time.process_time()
-        sweep = Sweep.from_dict(CONTENT, info=INFO)
+        sweep = load_sweep(CONTENT, info=INFO)
         best = min(best, time.process_time() - busy)
         elapsed = min(elapsed, time.perf_counter() - start)
     print(f"{len(sweep)} runs: {best:.2f} s of processor time, {elapsed:.2f} s elapsed")

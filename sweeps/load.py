@@ -1,14 +1,16 @@
-"""``load_sweep``: a sweep from a sweep file, from JSON Lines, or by its name."""
+"""``load_sweep``: a sweep from a sweep file or its content, from JSON Lines, or by its name."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from scaling.base import Store
 from scaling.run import find_sweep_file
-from sweeps.design import read_design
+from sweeps.design import design, read_design
+from sweeps.document import Document
 from sweeps.estimate import Prices
 from sweeps.expansion import Expansion, expand
 from sweeps.sweep import Sweep
@@ -34,7 +36,7 @@ def find_sweep(source: str | os.PathLike[str], root: str | os.PathLike[str] | No
 
 
 def load_sweep(
-    source: str | os.PathLike[str],
+    source: str | os.PathLike[str] | Mapping[str, Any],
     root: str | os.PathLike[str] | None = None,
     *,
     info: Any = None,
@@ -43,9 +45,9 @@ def load_sweep(
 
     Parameters
     ----------
-    source : path or str
+    source : path, str or dict
         A sweep file (``.yaml``), a ``.jsonl`` that :meth:`Sweep.write` wrote, a folder with
-        ``sweep.jsonl``, or the name of a sweep in ``root``.
+        ``sweep.jsonl``, or the name of a sweep in ``root``; or what a sweep file says, as a dict.
     root : path, optional
         The store; ``$SCALING_HOME`` or its default if left out.
     info : DataInfo, optional
@@ -61,7 +63,12 @@ def load_sweep(
     >>> sweep = load_sweep("examples/grid.yaml")  # doctest: +SKIP
     >>> len(sweep), sweep.flops  # doctest: +SKIP
     (12, 3124...)
+    >>> tiny = {"name": "tiny", "fixed": {"depth": 2, "num_tokens": 1e6}}
+    >>> load_sweep(tiny | {"grid": {"product": {"width": [16, 32]}}})  # doctest: +SKIP
+    Sweep tiny: 2 runs, ...
     """
+    if isinstance(source, Mapping):
+        return expand(design(Document(source, info=info)), info=info).sweep
     return preview(source, root, info=info)[0].sweep
 
 
@@ -74,8 +81,8 @@ def preview(
     """:func:`load_sweep` with what else the sweep file says: what was left out, and prices."""
     path = find_sweep(source, root)
     if path.suffix in YAML:
-        design = read_design(path, info=info)
-        return expand(design, info=info), design.prices
+        asked = read_design(path, info=info)
+        return expand(asked, info=info), asked.prices
     if path.suffix == ".jsonl":
         sweep = Sweep.read(path)
         return Expansion(sweep, len(sweep), 0, (), {}, info), Prices()

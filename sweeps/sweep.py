@@ -13,6 +13,7 @@ from typing import Any
 from scaling import LABELS, RunSpec
 from scaling.base import Display, Store, format_value, write_atomic
 from scaling.run import LineError, has_result, numbered_rows
+from sweeps.naming import run_names
 from sweeps.resources import ResourceRules
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+=-]{0,99}")
@@ -112,31 +113,12 @@ class Sweep:
 
         ``labels`` are those of each ``run_id`` that has any.
         """
-        from sweeps.naming import run_names
-
         unique: dict[str, RunSpec] = {}
         for spec in specs:
             unique.setdefault(spec.run_id, spec)
         names = run_names(list(unique.values()), list(unique))
         entries = zip(unique, names, unique.values(), strict=True)
         return cls(name, tuple(Entry(*entry, labels.get(entry[0], NONE)) for entry in entries))
-
-    @classmethod
-    def from_dict(cls, value: Mapping[str, Any], *, info: Any = None) -> Sweep:
-        """The sweep that the content of a sweep file describes; see ``docs/sweeps.md``.
-
-        Examples
-        --------
-        >>> Sweep.from_dict({  # doctest: +SKIP
-        ...     "name": "tiny", "fixed": {"depth": 2, "num_tokens": 1e6},
-        ...     "grid": {"product": {"width": [16, 32], "lr": [0.01, 0.02]}}})
-        Sweep tiny: 4 runs, ...
-        """
-        from sweeps.design import design
-        from sweeps.document import Document
-        from sweeps.expansion import expand
-
-        return expand(design(Document(value, info=info)), info=info).sweep
 
     @property
     def flops(self) -> int:

@@ -1,54 +1,207 @@
-"""The direction of imports, and that the light doors stay light."""
+"""Who may import whom: a row for each room, doors, and that the light doors stay light."""
 
 from __future__ import annotations
 
-import ast
 import subprocess
 import sys
-from pathlib import Path
+from graphlib import TopologicalSorter
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
-PACKAGES = ("scaling", "sweeps", "cluster", "analysis")
+from docs.rooms import (
+    PACKAGES,
+    ROOT,
+    arrows,
+    folder_of,
+    imports,
+    is_door,
+    modules,
+    room_of,
+    rooms,
+    within,
+)
+
+# Each room, and the rooms that it may import: inside functions and for type checking too. What a
+# package's __init__ offers counts as the room that it comes from. A room in another one (families/
+# vision) may use the files of the one that contains it, and the front door may import any door.
+SCALING = {
+    "scaling.base": "",
+    "scaling.schema": "scaling.base",
+    "scaling.families.vision": "scaling.base",
+    "scaling.families": "scaling.base scaling.families.vision",
+    "scaling.data.batches": "scaling.base",
+    "scaling.data.text": "scaling.base scaling.data.batches",
+    "scaling.data.images": "scaling.base scaling.data.batches scaling.data.text",
+    "scaling.data": "scaling.base scaling.data.batches scaling.data.text scaling.data.images",
+    "scaling.spec": "scaling.base scaling.families scaling.data",
+    "scaling.schedule": "scaling.spec",
+    "scaling.run": "scaling.base scaling.spec scaling.schedule",
+    "scaling.tracking": "scaling.base scaling.schema scaling.spec scaling.run",
+    "scaling.training": "scaling.base scaling.families scaling.data scaling.data.batches "
+    "scaling.spec scaling.schedule scaling.run",
+    "scaling.cli": "*",
+    "scaling.__main__": "scaling.cli",
+}
+MODELS = "scaling.base scaling.families scaling.families.vision scaling.data scaling.spec"
+RUNS = "scaling.base scaling.schema scaling.spec scaling.schedule scaling.run"
+SWEEPS = {
+    "sweeps.document": "scaling.base",
+    "sweeps.derive": "scaling.base",
+    "sweeps.resources": "scaling.base",
+    "sweeps.constraints": "scaling.base scaling.spec",
+    "sweeps.naming": "scaling.base scaling.spec",
+    "sweeps.values": "scaling.base sweeps.document",
+    "sweeps.kinds": f"{MODELS} scaling.schema sweeps.document sweeps.values",
+    "sweeps.sweep": f"{RUNS} sweeps.naming sweeps.resources",
+    "sweeps.warnings": "scaling.base scaling.spec sweeps.sweep",
+    "sweeps.estimate": f"{MODELS} scaling.schedule scaling.run scaling.training sweeps.sweep",
+    "sweeps.design": f"{MODELS} sweeps.document sweeps.derive sweeps.resources sweeps.constraints "
+    "sweeps.values sweeps.kinds sweeps.sweep sweeps.estimate",
+    "sweeps.expansion": f"{MODELS} sweeps.document sweeps.derive sweeps.constraints sweeps.values "
+    "sweeps.sweep sweeps.design",
+    "sweeps.load": "scaling.base scaling.run sweeps.document sweeps.sweep sweeps.estimate "
+    "sweeps.design sweeps.expansion",
+    "sweeps.cli": "scaling.base sweeps.sweep sweeps.warnings sweeps.estimate sweeps.load",
+}
+SWEEP = "sweeps.sweep sweeps.resources sweeps.load"
+CLUSTER = {
+    "cluster.slurm": f"scaling.base {SWEEP}",
+    "cluster.work": f"{RUNS} scaling.training {SWEEP} cluster.slurm",
+    "cluster.status": f"{RUNS} {SWEEP} cluster.slurm cluster.work",
+    "cluster.tracking": f"{RUNS} scaling.tracking {SWEEP} cluster.slurm cluster.work "
+    "cluster.status",
+    "cluster.launch": f"{RUNS} {SWEEP} cluster.slurm cluster.work cluster.status cluster.tracking",
+    "cluster.cli": f"{RUNS} {SWEEP} cluster.slurm cluster.work cluster.status cluster.tracking "
+    "cluster.launch",
+}
+QUESTION = "analysis.intervals analysis.wording analysis.laws analysis.tables"
+ANSWERS = f"{QUESTION} analysis.fits analysis.forecasts analysis.compute"
+ANALYSIS = {
+    "analysis.intervals": "",
+    "analysis.wording": "",
+    "analysis.laws": "scaling.base scaling.schema",
+    "analysis.tables": "scaling.base scaling.schema scaling.spec scaling.run scaling.tracking",
+    "analysis.fits": f"scaling.base scaling.schema {QUESTION}",
+    "analysis.forecasts": f"scaling.base scaling.schema {QUESTION} analysis.fits",
+    "analysis.compute": f"scaling.base scaling.families scaling.spec {QUESTION} analysis.fits",
+    "analysis.designs": f"scaling.base {ANSWERS}",
+    "analysis.plotting": f"scaling.base {ANSWERS} analysis.designs",
+    "analysis.report": f"scaling.base {ANSWERS} analysis.designs analysis.plotting",
+    "analysis.commands": f"{RUNS} scaling.families {ANSWERS} "
+    "analysis.designs analysis.plotting analysis.report",
+    "analysis.cli": "scaling.base analysis.commands",
+}
 MAY_IMPORT = {
-    "scaling": {"scaling"},
-    "sweeps": {"sweeps", "scaling"},
-    "cluster": {"cluster", "sweeps", "scaling"},
-    "analysis": {"analysis", "scaling"},
+    room: set(row.split()) for room, row in (SCALING | SWEEPS | CLUSTER | ANALYSIS).items()
+}
+
+TORCH = {  # beside scaling/training and *_module.py
+    "scaling/run/checkpoint.py": "a checkpoint is what torch.save writes",
+    "scaling/cli/doctor.py": "says which torch and which GPUs are here",
+    "sweeps/estimate/calibration.py": "measures this machine's speed by a few steps of a model",
+    "cluster/work/foreman.py": "asks how much memory of the GPU is left for another run",
 }
 
 
-def imported(path: Path) -> set[str]:
-    """The top packages that a file imports, for type checking too."""
-    found = set()
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.Import):
-            found |= {alias.name.split(".")[0] for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            found.add(node.module.split(".")[0])
-    return found & set(PACKAGES)
+def test_every_room_has_a_row_and_every_row_a_room():
+    assert set(rooms()) == set(MAY_IMPORT)
 
 
-@pytest.mark.parametrize("package", PACKAGES)
-def test_imports_point_one_way(package):
-    files = [p for p in (ROOT / package).rglob("*.py") if not p.name.startswith("cli")]
-    files += [p for p in (ROOT / package).rglob("cli*.py") if package != "scaling"]
-    assert files
-    for path in files:
-        assert imported(path) <= MAY_IMPORT[package], path
+@pytest.mark.parametrize("room", sorted(MAY_IMPORT))
+def test_a_room_imports_what_its_row_says(room):
+    allowed = set(rooms()) if MAY_IMPORT[room] == {"*"} else MAY_IMPORT[room]
+    unknown = allowed - set(rooms())
+    assert not unknown, f"the row of {room} names {unknown}, which are no rooms"
+    wrong = [
+        f"{one.file}:{one.line} imports {one.target}: {one.room} is not in the row of {room}"
+        for one in imports()
+        if room_of(one.source) == room
+        and one.room in rooms()
+        and one.room not in allowed
+        and not within(room, one.room)
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
+def test_no_circle_between_rooms():
+    assert set(TopologicalSorter(arrows()).static_order()) == set(rooms())
+
+
+def test_packages_point_one_way():
+    below = {
+        "scaling": {"scaling"},
+        "sweeps": {"sweeps", "scaling"},
+        "cluster": {"cluster", "sweeps", "scaling"},
+        "analysis": {"analysis", "scaling"},
+    }
+    for one in imports():
+        package, other = one.source.split(".")[0], one.target.split(".")[0]
+        if other in PACKAGES and not within(one.source, "scaling.cli"):
+            assert other in below[package], one
 
 
 def test_only_the_front_door_names_all_four():
-    assert imported(ROOT / "scaling" / "cli_quickstart.py") == set(PACKAGES)
+    found = {one.target.split(".")[0] for one in imports() if within(one.source, "scaling.cli")}
+    assert set(PACKAGES) <= found
+
+
+def is_command(module: str) -> bool:
+    return bool({"cli", "commands"} & set(module.split(".")))
+
+
+def test_another_room_is_entered_through_its_door():
+    wrong = [
+        f"{one.file}:{one.line} imports the file {one.target}: "
+        f"import from {folder_of(one.target)}, which says what is for others"
+        for one in imports()
+        if one.room
+        and not is_door(one.target)
+        and not within(folder_of(one.source), folder_of(one.target))
+        and not is_command(one.target)  # the test below
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
+def test_nothing_imports_a_command_line_but_the_front_door():
+    for one in imports():
+        if one.room and is_command(one.target):
+            package = one.source.split(".")[0]
+            siblings = folder_of(one.source) == folder_of(one.target)
+            own = one.source == f"{package}.cli" and within(one.target, f"{package}.commands")
+            front = within(one.source, "scaling.cli") or one.source == "scaling.__main__"
+            assert (siblings and one.target != f"{package}.cli") or own or front, one
+
+
+def test_torch_is_for_training_and_modules():
+    found = {
+        one.file
+        for one in imports()
+        if within(one.target, "torch")
+        and not one.typing
+        and not within(one.source, "scaling.training")
+        and not one.file.endswith("_module.py")
+    }
+    assert found == set(TORCH)
+
+
+def test_mlflow_is_for_tracking_and_tables():
+    rooms_of_mlflow = {
+        room_of(one.source) for one in imports() if within(one.target, "mlflow") and not one.typing
+    }
+    assert rooms_of_mlflow <= {"scaling.tracking", "analysis.tables", "cluster.tracking"}
+
+
+def test_every_file_is_read():
+    paths = {path for package in PACKAGES for path in (ROOT / package).rglob("*.py")}
+    assert set(modules().values()) == paths
 
 
 @pytest.mark.parametrize(
     ("statement", "absent"),
     [
-        ("import sweeps", ("torch", "mlflow")),
-        ("import analysis; analysis.fit", ("torch", "mlflow")),
-        ("import cluster.status.sweep", ("torch", "mlflow")),
+        ("import sweeps; sweeps.load_sweep", ("torch", "mlflow")),
+        ("import analysis; analysis.fit, analysis.load_runs", ("torch", "mlflow")),
+        ("import cluster.status; cluster.status.sweep_status", ("torch", "mlflow")),
         ("import scaling.tracking.tracker", ("torch", "mlflow")),
         ("from scaling.cli import parser; parser()", ("torch", "mlflow", "numpy", "pandas")),
     ],

@@ -18,8 +18,7 @@ from typing import Any
 
 from cluster.status import SweepStatus, sweep_status
 from cluster.work import claim
-from scaling.base import Store, write_atomic
-from scaling.cli import describe
+from scaling.base import Store, describe, write_atomic
 from scaling.run import read_rows
 from scaling.tracking import Tracker, TrackingError
 

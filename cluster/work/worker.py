@@ -164,7 +164,7 @@ def run_queue(
 
     Tasks that another worker holds are looked at again until they are done, so that a worker
     that dies loses nothing. With ``capture``, what runs print goes to their logs; ``train``
-    takes the place of :func:`scaling.training.loop.train`.
+    takes the place of :func:`scaling.training.train`.
 
     Raises
     ------
@@ -319,7 +319,7 @@ def run_one(
         try:
             with _printing_to(log) if capture else contextlib.nullcontext():
                 if train is None:
-                    from scaling.training import loop as training
+                    from scaling import training
 
                     train = training.train
                 outcome = train(

@@ -5,7 +5,14 @@ from __future__ import annotations
 from scaling.base.cost import Cost, Unit, nearest_size, tokens_for_flops, training_memory
 from scaling.base.display import Display
 from scaling.base.energy import KG_CO2E_PER_KWH, PUE, WATTS
-from scaling.base.errors import NoAnswerError, OptionError, WorkerLostError, WorkError, is_full
+from scaling.base.errors import (
+    NoAnswerError,
+    OptionError,
+    WorkerLostError,
+    WorkError,
+    describe,
+    is_full,
+)
 from scaling.base.files import read_json, write_atomic
 from scaling.base.identity import digest, hashed
 from scaling.base.names import refuse_unknown
@@ -40,6 +47,7 @@ __all__ = [
     "WorkerLostError",
     "console",
     "convert",
+    "describe",
     "digest",
     "finite_number",
     "format_value",

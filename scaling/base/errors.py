@@ -36,3 +36,20 @@ class WorkerLostError(WorkError):
 def is_full(error: BaseException) -> bool:
     """Whether a disk or quota is full (``ENOSPC``, ``EDQUOT``)."""
     return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+
+
+def describe(error: BaseException) -> str:
+    """The error in one line, with its remedy where the system's own words have none."""
+    if not isinstance(error, OSError) or error.strerror is None:
+        return " ".join(str(error).split())
+    where = f"{error.filename}: " if error.filename else ""
+    remedies = {
+        2: "check the path",
+        13: "check its permissions, or name another folder (--root, SCALING_HOME, SCALING_DATA)",
+        30: "name a folder you may write to (--root, SCALING_HOME, SCALING_DATA)",
+        28: "free some space and run the same command again; finished work is kept",
+        122: "free some space and run the same command again; finished work is kept",
+        98: "the port is in use: choose another with --port",
+    }
+    remedy = remedies.get(error.errno or 0)
+    return f"{where}{error.strerror}" + (f"; {remedy}" if remedy else "")

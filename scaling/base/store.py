@@ -30,7 +30,7 @@ class Store:
 
     @classmethod
     def at(cls, root: str | os.PathLike[str] | None = None) -> Store:
-        """The store at ``root``, or at :func:`default_root`."""
+        """The store at ``root``, or at ``$SCALING_HOME``, or ``~/.scaling``."""
         return cls(Path(root).expanduser().resolve() if root else default_root())
 
     def run_dir(self, run_id: str) -> Path:

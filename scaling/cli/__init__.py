@@ -13,7 +13,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from scaling.base import WorkError, is_full
+from scaling.base import WorkError, describe, is_full
 
 DOORS = ("scaling.cli.commands", "sweeps.cli", "cluster.cli", "analysis.cli")
 
@@ -49,23 +49,6 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         print(f"scaling {args.command}: {describe(error)}", file=sys.stderr)
         return 1 if isinstance(error, WorkError) or is_full(error) else 2
-
-
-def describe(error: BaseException) -> str:
-    """The error in one line, with its remedy where the system's own words have none."""
-    if not isinstance(error, OSError) or error.strerror is None:
-        return " ".join(str(error).split())
-    where = f"{error.filename}: " if error.filename else ""
-    remedies = {
-        2: "check the path",
-        13: "check its permissions, or name another folder (--root, SCALING_HOME, SCALING_DATA)",
-        30: "name a folder you may write to (--root, SCALING_HOME, SCALING_DATA)",
-        28: "free some space and run the same command again; finished work is kept",
-        122: "free some space and run the same command again; finished work is kept",
-        98: "the port is in use: choose another with --port",
-    }
-    remedy = remedies.get(error.errno or 0)
-    return f"{where}{error.strerror}" + (f"; {remedy}" if remedy else "")
 
 
 if __name__ == "__main__":

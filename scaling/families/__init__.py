@@ -1,4 +1,4 @@
-"""The registry of model families: one file and one line here for each."""
+"""The registry of model families; those for images are listed in ``vision``."""
 
 from __future__ import annotations
 
@@ -13,37 +13,9 @@ from scaling.families.base import (
     with_preset,
 )
 from scaling.families.transformer import TRANSFORMER
-from scaling.families.vision import (
-    ANYNET,
-    CONVNEXT,
-    EFFICIENTNET,
-    LENET,
-    MLP_FAMILY,
-    REGNETX,
-    REGNETY,
-    RESNET,
-    RESNEXT,
-    VGG_FAMILY,
-    VIT,
-)
+from scaling.families.vision import VISION
 
-FAMILIES: dict[str, Family] = {
-    family.name: family
-    for family in (
-        TRANSFORMER,
-        MLP_FAMILY,
-        LENET,
-        VGG_FAMILY,
-        RESNET,
-        RESNEXT,
-        ANYNET,
-        REGNETX,
-        REGNETY,
-        EFFICIENTNET,
-        CONVNEXT,
-        VIT,
-    )
-}
+FAMILIES: dict[str, Family] = {family.name: family for family in (TRANSFORMER, *VISION)}
 
 
 def get_family(name: str) -> Family:

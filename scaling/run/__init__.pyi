@@ -1,3 +1,4 @@
+from . import checkpoint as checkpoint
 from .host import node_name as node_name
 from .host import oom_kills as oom_kills
 from .host import slurm_job as slurm_job

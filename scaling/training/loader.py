@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from scaling.data.batches.examples import ExampleData
+from scaling.data.batches import ExampleData
 from scaling.spec import TrainSpec
 from scaling.training.ahead import Ahead
 from scaling.training.augment import Draws, augment, draw, to_float

@@ -152,7 +152,7 @@ class Team:
         return [every[i % self.size][i // self.size] for i in range(len(starts))]
 
     def train(self, spec: RunSpec, run_dir: Path, **options: Any) -> Outcome:
-        """:func:`scaling.training.loop.train` on all ranks; to be called on rank 0.
+        """:func:`scaling.training.train` on all ranks; to be called on rank 0.
 
         Raises
         ------

@@ -12,8 +12,8 @@ import pyarrow.parquet as pq
 from PIL import Image
 
 from scaling.data import ExampleData, open_data
+from scaling.data.images import source_of
 from scaling.data.images.arrays import IDX_TYPES
-from scaling.data.images.labelled import source_of
 from scaling.data.images.prepare import prepare_labelled
 
 CLASSES = ("cat", "dog", "eel")

@@ -146,7 +146,7 @@ def test_from_dict_is_the_file(info, tmp_path):
     }
     path = tmp_path / "x.yaml"
     path.write_text(json.dumps(content))  # JSON is YAML
-    assert Sweep.from_dict(content, info=info) == load_sweep(path, info=info)
+    assert load_sweep(content, info=info) == load_sweep(path, info=info)
 
 
 def test_the_name_of_a_file_without_one(info, tmp_path):
@@ -183,7 +183,7 @@ def test_data_are_looked_up_by_name(monkeypatch):
         "fixed": {"depth": 1, "num_tokens": 1e5, "lr": 0.01},
         "grid": {"product": {"width": [8, 16]}},
     }
-    sweep = Sweep.from_dict(content)
+    sweep = load_sweep(content)
     assert asked == ["mine"]
     assert {entry.spec.data.fingerprint for entry in sweep} == {"f" * 16}
 

@@ -1,2 +1,2 @@
-from .labelled import source_of as source_of
 from .prepare import prepare_labelled as prepare_labelled
+from .source import source_of as source_of

@@ -65,7 +65,7 @@ def prepare_labelled(
     resolution : (height, width), optional
         What images are resized to; without it all must be of one size.
     fit : {"crop", "stretch"}
-        See :func:`scaling.data.images.pictures.decode`.
+        See ``decode`` in ``scaling/data/images/pictures.py``.
     channels : {1, 3}
         Of encoded images: grey or RGB. Arrays keep theirs.
     heldout : float, optional

@@ -1,4 +1,4 @@
-"""Vision families: one file each, over one tree of layers."""
+"""Vision families, over one tree of layers: one file each, and one line in ``VISION``."""
 
 from __future__ import annotations
 
@@ -13,20 +13,24 @@ from scaling.families.vision.resnet import RESNET, RESNEXT
 from scaling.families.vision.vgg import VGG_FAMILY
 from scaling.families.vision.vit import VIT
 
+VISION = (  # in this order they are listed
+    MLP_FAMILY,
+    LENET,
+    VGG_FAMILY,
+    RESNET,
+    RESNEXT,
+    ANYNET,
+    REGNETX,
+    REGNETY,
+    EFFICIENTNET,
+    CONVNEXT,
+    VIT,
+)
+
 __all__ = [
-    "ANYNET",
-    "CONVNEXT",
-    "EFFICIENTNET",
-    "LENET",
-    "MLP_FAMILY",
     "MULTIPLIERS",
-    "REGNETX",
-    "REGNETY",
-    "RESNET",
-    "RESNEXT",
     "RULE",
-    "VGG_FAMILY",
-    "VIT",
+    "VISION",
     "AnyNetConfig",
     "bracket",
     "compatible",

@@ -9,6 +9,7 @@ import pytest
 from scaling.data.info import DataInfo
 from scaling.families import get_family
 from sweeps.kinds.compound import PAPER
+from sweeps.load import load_sweep
 from sweeps.sweep import Sweep
 
 IMAGES = DataInfo(
@@ -26,7 +27,7 @@ SMALL = {"depths": [1, 2, 2], "widths": [16, 24, 40], "strides": [1, 2, 2]}
 def sweep_of(content, family="efficientnet", **fixed):
     shared = {"num_examples": 1280, "batch_size": 64, "lr": 0.001, **fixed}
     value = {"name": "x", "data": "images", "family": family, "fixed": shared, **content}
-    return Sweep.from_dict(value, info=IMAGES)
+    return load_sweep(value, info=IMAGES)
 
 
 def factors(sweep):

@@ -12,7 +12,7 @@ from sweeps.document import Document
 from sweeps.kinds.base_model import BaseModel
 from sweeps.kinds.screen import SLACK, rough_counts, stages
 from sweeps.kinds.spaces import SPACES, Parameter
-from sweeps.sweep import Sweep
+from sweeps.load import load_sweep
 from tests.sweeps.kinds.test_compound import IMAGES
 
 FIXED = {"num_examples": 1280, "batch_size": 64, "lr": 0.001}
@@ -20,7 +20,7 @@ FIXED = {"num_examples": 1280, "batch_size": 64, "lr": 0.001}
 
 def sweep_of(block, family="anynet", **fixed):
     value = {"name": "x", "data": "images", "family": family, "fixed": {**FIXED, **fixed}}
-    return Sweep.from_dict({**value, "design_space": block}, info=IMAGES)
+    return load_sweep({**value, "design_space": block}, info=IMAGES)
 
 
 # Radosavovic et al. 2020, table 2.

@@ -2,6 +2,8 @@
 # make test         build .venv, install with the test tools, run every check (minutes)
 # make check        the quick ones of them: all but slow tests and those that need SLURM,
 #                   a browser or a GPU
+# make docs         the pages and the API reference, in build/docs/html/docs/index.html
+# make rooms        docs/images/rooms.svg and the table of docs/architecture.md, from the imports
 # VENV, PYTHON and SCALING_HOME may be given: make quickstart PYTHON=python3.12
 PYTHON ?= python3
 VENV ?= .venv
@@ -9,12 +11,12 @@ BIN := $(VENV)/bin
 
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadgroup
 
-.PHONY: quickstart test check install lint clean
+.PHONY: quickstart test check install lint docs rooms clean
 
 quickstart: $(VENV)/.installed
 	$(BIN)/scaling quickstart
 
-test: $(VENV)/.installed-test lint
+test: $(VENV)/.installed-test lint docs
 	$(PYTEST) --durations=15
 
 check: $(VENV)/.installed-test lint
@@ -27,6 +29,12 @@ lint: $(VENV)/.installed-test
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+docs: $(VENV)/.installed-test
+	$(BIN)/sphinx-build -c docs -d build/docs/read -b html -E -W --keep-going -q . build/docs/html
+
+rooms: $(VENV)/.installed-test
+	$(BIN)/python docs/draw_rooms.py
+
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "scaling-lab needs Python 3.11 or later: make PYTHON=python3.11"; exit 1; }
@@ -37,7 +45,7 @@ $(VENV)/.installed: $(VENV)/bin/python pyproject.toml constraints.txt
 	touch $@
 
 $(VENV)/.installed-test: $(VENV)/bin/python pyproject.toml constraints.txt
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test,docs]'
 	touch $@ $(VENV)/.installed
 
 clean:

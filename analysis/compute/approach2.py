@@ -165,7 +165,7 @@ def isoflop(
         How a budget's minimum is found.
     noise : float, optional
         Relative standard deviation of the loss; estimated from repeats of a size, else (for
-        ``parabola``) from the residuals, else :data:`NOISE`.
+        ``parabola``) from the residuals, else ``NOISE``.
     draws, seed : int
         Re-drawings of the noise, and their seed.
 

@@ -20,8 +20,8 @@ LOSS_FNS = ("huber", "lad", "mse", "tukey")
 class Penalty:
     """rho(r) of a residual r (prediction minus observation, in log or linear space).
 
-    ``huber``: r^2/2 up to ``delta``, then delta (|r| - delta/2). ``lad``: |r|, minimised as the
-    limit of small delta. ``mse``: r^2/2. ``tukey``: the biweight with cut-off ``delta``,
+    ``huber``: r^2/2 up to ``delta``, then ``delta (|r| - delta/2)``. ``lad``: ``|r|``, minimised as
+    the limit of small delta. ``mse``: r^2/2. ``tukey``: the biweight with cut-off ``delta``,
     delta^2/6 (1 - (1 - (r/delta)^2)^3), which ignores what lies beyond. Residuals of runs that
     lie above the law (r < 0) count ``asymmetry`` times.
     """

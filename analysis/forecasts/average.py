@@ -71,8 +71,8 @@ def forecast(
     ValueError
         If a column is missing, or the usable rows are too few.
 
-    Source
-    ------
+    Notes
+    -----
     Weights by the inverse of recent mean square errors: Bates and Granger 1969, *The combination
     of forecasts*, without the covariances, which few cut-offs cannot tell.
     """

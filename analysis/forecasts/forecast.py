@@ -37,7 +37,7 @@ class Forecast:
     end, n_inputs : float, int
         Largest log size fitted and the inputs multiplied in a size (``cutoffs``).
     scores, score_weights : arrays
-        |error| / spread of predictions beyond inner cut-offs, the spread being what ``spread``
+        ``|error|`` / spread of predictions beyond inner cut-offs, the spread being what ``spread``
         says, and the weight of each.
     backtests : tuple of dict
         ``size``, ``n_train``, ``n_test``, ``rmse_log`` and ``bias_log`` of each inner cut-off.

@@ -52,11 +52,11 @@ def load_runs(
         A file (``.csv``, ``.tsv``, ``.jsonl``, ``.parquet``), a sweep's name or folder, a
         folder of runs, or the name of an MLflow experiment, tried in this order.
     root : path, optional
-        Where sweeps and runs are kept; default :func:`scaling.base.store.default_root`.
+        Where sweeps and runs are kept; default ``$SCALING_HOME`` or ``~/.scaling``.
     tracking_uri : str, optional
         The tracking store; naming one reads ``source`` as an experiment in it.
     where : str, optional
-        Keeps the rows for which this expression holds (see :mod:`analysis.tables.where`).
+        Keeps the rows for which this expression holds (see ``analysis/tables/where.py``).
     columns : mapping, optional
         Run-table column -> the column to take for it, such as ``loss`` -> ``error``.
 

@@ -187,7 +187,7 @@ def ask_queue(job_ids: Iterable[str], *, patience: float = PATIENCE_SECONDS) -> 
 
 
 def ask(job_ids: Iterable[str], *, since: str = "", patience: float = PATIENCE_SECONDS) -> Answer:
-    """What SLURM says of some jobs; never raises, see :attr:`Answer.problem`.
+    """What SLURM says of some jobs; never raises, see ``Answer.problem``.
 
     Parameters
     ----------

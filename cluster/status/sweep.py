@@ -37,7 +37,7 @@ class RunStatus:
     Attributes
     ----------
     state : str
-        One of :data:`STATES`.
+        One of ``STATES``.
     reason : str
         Why it is in that state, where there is something to say.
     flops : float
@@ -120,7 +120,7 @@ class SweepStatus:
 
     @property
     def counts(self) -> dict[str, int]:
-        """Runs by state, in the order of :data:`STATES`; states without a run are left out."""
+        """Runs by state, in the order of ``STATES``; states without a run are left out."""
         counted = Counter(run.state for run in self.runs)
         return {state: counted[state] for state in STATES if counted[state]}
 

@@ -124,7 +124,7 @@ def claim(folder: Path, purpose: str = "", *, after: int = 0) -> Lease | None:
     folder : Path
         Made if it is not there.
     purpose : str
-        Deaths of holders are counted per purpose; see :attr:`Lease.after_death`.
+        Deaths of holders are counted per purpose; see ``Lease.after_death``.
     after : int
         The epoch will be above this too: that of the newest writer in what the lease protects,
         read before the call. It matters only when somebody removed the lease's folder.

@@ -26,7 +26,7 @@ class Queue:
     Attributes
     ----------
     tasks : tuple of tuple of str
-        Runs by task; see :mod:`cluster.work.tasks`.
+        Runs by task; see :class:`Task`.
     ends : dict
         How often each run had ended when it was submitted: a run that ends (fails) once more
         is not begun again by the same submission.

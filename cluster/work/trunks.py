@@ -47,7 +47,7 @@ def tidy(store: Store, trunk_id: str) -> None:
 
 
 def tidy_up_after(store: Store, specs: Iterable[RunSpec]) -> None:
-    """:func:`tidy` the trunks of some runs that nobody works on.
+    """Tidy up the trunks of some runs that nobody works on.
 
     For what a worker left that died between the end of its last run and the tidying.
     """

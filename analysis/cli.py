@@ -15,11 +15,6 @@ from typing import Any
 from analysis.commands.options import COLUMN_FLAGS
 from scaling.base import PUE
 
-KINDS = (
-    "frontier", "curves", "scaling", "isoflop", "residuals", "plan", "profile", "cloud", "funnel",
-    "compound", "edf", "pareto",
-)  # fmt: skip
-
 
 def add_commands(subparsers: Any) -> None:
     """Describe the commands."""
@@ -114,7 +109,12 @@ def add_commands(subparsers: Any) -> None:
     backtest.add_argument("--seed", type=_count)
 
     plot = _command(subparsers, "plot", "one figure, for a paper", json=False)
-    plot.add_argument("kind", choices=KINDS, metavar="KIND", help=", ".join(KINDS))
+    plot.add_argument(
+        "kind",
+        metavar="KIND",
+        help="what is drawn, such as scaling, curves, isoflop, plan; a name that is not known is "
+        "answered with all of them",
+    )
     plot.add_argument("-o", "--output", required=True, metavar="FILE", help=".png, .pdf or .svg")
     plot.add_argument("--method", choices=("parabola", "akima"))
     plot.add_argument("--by", metavar="COL", help="scaling, funnel: a law for each value")

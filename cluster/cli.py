@@ -4,17 +4,48 @@ from __future__ import annotations
 
 import argparse
 import shlex
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from cluster.launch import Rerun, Submission
+    from cluster.launch import On, Rerun, Submission
     from cluster.status import SweepStatus
     from sweeps import Sweep
 
 
 WORKERS = 2
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Where and how runs are to be done, and how that is told; None where the last time counts."""
+
+    on: On | None
+    workers: int | None
+    device: str | None
+    settings: tuple[str, ...]
+    root: str | None
+    tracking_uri: str | None
+    dry_run: bool
+    wait: bool
+    json: bool
+
+    @classmethod
+    def of(cls, args: argparse.Namespace) -> Asked:
+        """What the arguments of ``submit`` and ``retry`` ask for."""
+        return cls(
+            args.on,
+            args.workers,
+            args.device,
+            tuple(args.set),
+            args.root,
+            args.tracking_uri,
+            args.dry_run,
+            args.wait,
+            args.json,
+        )
 
 
 def add_commands(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -128,7 +159,7 @@ def _add_where(parser: argparse.ArgumentParser) -> None:
 def _submit(args: argparse.Namespace) -> int:
     from sweeps import load_sweep
 
-    return _launch(args, load_sweep(args.source), args.rerun, args.dry_run, args.canary)
+    return _launch(Asked.of(args), load_sweep(args.source), args.rerun, canary=args.canary)
 
 
 def _retry(args: argparse.Namespace) -> int:
@@ -137,17 +168,16 @@ def _retry(args: argparse.Namespace) -> int:
     from scaling.run import read_rows, sweep_path
     from sweeps import load_sweep
 
-    name, store = _name(args.sweep), Store.at(args.root)
+    asked, name, store = Asked.of(args), _name(args.sweep), Store.at(args.root)
     read_rows(store, name)  # says which sweeps there are if this is none of them
     queues = read_queues(store.sweep_dir(name))
     last = next((q for q in reversed(queues) if q.slurm_jobs or q.processes), None)
-    if args.on is None:
-        args.on = "slurm" if last and last.slurm_jobs else "local"
-    if args.workers is None and last and last.workers:
-        args.workers = last.workers
-    only = _broken_by(name, args.root, args.cause) if args.cause else None
-    sweep = load_sweep(sweep_path(store, name))
-    return _launch(args, sweep, "failed", args.dry_run, only=only)
+    if asked.on is None:
+        asked = replace(asked, on="slurm" if last and last.slurm_jobs else "local")
+    if asked.workers is None and last:
+        asked = replace(asked, workers=last.workers or None)
+    only = _broken_by(name, asked.root, args.cause) if args.cause else None
+    return _launch(asked, load_sweep(sweep_path(store, name)), "failed", only=only)
 
 
 def _broken_by(name: str, root: str | None, causes: list[str]) -> set[str]:
@@ -176,10 +206,9 @@ def _broken_by(name: str, root: str | None, causes: list[str]) -> set[str]:
 
 
 def _launch(
-    args: argparse.Namespace,
+    asked: Asked,
     sweep: Sweep,
     rerun: Rerun,
-    dry_run: bool,
     canary: bool = False,
     only: Collection[str] | None = None,
 ) -> int:
@@ -188,28 +217,29 @@ def _launch(
     from scaling.base import print_json
     from sweeps import parse_settings
 
+    device = {"device": asked.device} if asked.device else {}
     submission = submit(
         sweep,
-        on=args.on,
-        workers=WORKERS if args.workers is None else args.workers,
-        root=args.root,
-        tracking_uri=args.tracking_uri,
+        on=asked.on or "local",
+        workers=WORKERS if asked.workers is None else asked.workers,
+        root=asked.root,
+        tracking_uri=asked.tracking_uri,
         rerun=rerun,
-        dry_run=dry_run,
-        wait=args.wait,
-        settings=parse_settings(args.set) | ({"device": args.device} if args.device else {}),
+        dry_run=asked.dry_run,
+        wait=asked.wait,
+        settings=parse_settings(asked.settings) | device,
         canary=canary,
         only=only,
     )
-    if args.json:
+    if asked.json:
         print_json(submission.to_dict())
-    elif dry_run:
+    elif asked.dry_run:
         _print_plan(sweep, submission)
     else:
-        _print_submission(sweep, submission, args.root)
-    if dry_run or not (args.wait or args.on == "inline"):
+        _print_submission(sweep, submission, asked.root)
+    if asked.dry_run or not (asked.wait or asked.on == "inline"):
         return 0
-    counts = sweep_status(sweep.name, args.root).counts
+    counts = sweep_status(sweep.name, asked.root).counts
     return 1 if counts.get("failed") else 0
 
 

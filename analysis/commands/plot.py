@@ -50,6 +50,8 @@ class Groups(FitOptions):
 def run(args: argparse.Namespace) -> int:
     """``scaling plot``."""
     source, output = read(Source, args), FIGURE.path(args.output)
+    if args.kind not in KINDS:
+        refuse_unknown(args.kind, KINDS, "kind of figure")
     options, draw = KINDS[args.kind]
     drawn = draw(source, read(options, args))
     figures = drawn if isinstance(drawn, dict) else {args.kind: drawn}
@@ -155,4 +157,4 @@ KINDS: dict[str, tuple[type[Any], Callable[[Source, Any], Figure | dict[str, Fig
     "edf": (edf.Options, edf.figures),
     "pareto": (pareto.Options, pareto.figures),
 }
-"""What a figure is asked by, and the function that draws it; ``analysis.cli`` lists the names."""
+"""What a figure is asked by, and the function that draws it."""

@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from cluster.launch.cancel import cancel
-from cluster.launch.submit import Rerun, Submission, submit
+from cluster.launch.submit import On, Rerun, Submission, submit
 
-__all__ = ["Rerun", "Submission", "cancel", "submit"]
+__all__ = ["On", "Rerun", "Submission", "cancel", "submit"]

@@ -160,7 +160,7 @@ def submit(
     if not ends:
         deliver(store, sweep, order.uri)
         return submission
-    prepare_tracking(store, sweep, order.uri)
+    prepare_tracking(sweep, order.uri)
     started = planned.start()
     if wait:
         planned.wait(started)

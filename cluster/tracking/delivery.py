@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 PATIENCE_SECONDS = 20.0
 
 
-def prepare_tracking(store: Store, sweep: Sweep, uri: str) -> None:
+def prepare_tracking(sweep: Sweep, uri: str) -> None:
     """Make the tracking store ready, once, before anybody writes to it."""
     note(f"tracking store: {uri}")
     try:

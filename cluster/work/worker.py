@@ -282,7 +282,7 @@ def _run_task(
             continue
         run_dir = store.run_dir(run_id)
         if lease.after_death >= MAX_DEATHS and count == 0:
-            status = _give_up(store, queue, run_dir, lease)
+            status = _give_up(queue, run_dir, lease)
         else:
             spec = RunSpec.from_dict(rows[run_id]["spec"])
             status = train_one(spec, run_id, stop=lambda: stop() or not lease.held())
@@ -352,7 +352,7 @@ def _printing_to(log: TextIO) -> Iterator[None]:
         yield
 
 
-def _give_up(store: Store, queue: Queue, run_dir: Path, lease: Lease) -> str:
+def _give_up(queue: Queue, run_dir: Path, lease: Lease) -> str:
     """Record as failed a run whose workers died one after another."""
     job = (read_json(run_dir / STATE) or {}).get("job") or slurm_job()
     told = out_of_memory(job_log(queue.path.parents[1], job)) if job else ""

@@ -238,7 +238,7 @@ class Tracker:
         last = end(events)
         try:
             with reported(self.uri):
-                run_id, seen = self._find_or_create(run_dir, row, events, position)
+                run_id, seen = self._find_or_create(row, events, position)
                 self._send_curve(run_id, events, seen)
                 self._send_status(run_id, events, last, alive)
         except TrackingError:
@@ -283,7 +283,6 @@ class Tracker:
 
     def _find_or_create(
         self,
-        run_dir: Path,
         row: Mapping[str, Any],
         events: Sequence[Mapping[str, Any]],
         position: Mapping[str, Any],

@@ -228,7 +228,7 @@ def test_report(scaling_command, sweep, tmp_path):
         (["fit", "{table}", "--delta", "-1"], "not a positive number"),
         (["plan", "{table}", "--flops", "many"], "--flops"),
         (["plan", "{table}", "--flops", "nan"], "not a positive number"),
-        (["plot", "{table}", "pie", "-o", "x.png"], "invalid choice"),
+        (["plot", "{table}", "pie", "-o", "x.png"], "unknown kind of figure 'pie'"),
         (["plot", "{table}", "scaling", "-o", "x.gif"], ".png, .pdf, .svg"),
         (["report", "{table}", "-o", "x.txt"], "written as .html"),
         (["runs", "{table}", "-o", "x.txt"], ".csv, .jsonl or .parquet"),

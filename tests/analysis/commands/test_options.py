@@ -10,8 +10,7 @@ import pytest
 
 import analysis.commands
 import scaling.cli
-from analysis import cli, plotting
-from analysis.commands import plot
+from analysis import plotting
 from analysis.commands.options import FIGURE, FitOptions, Source, changed, read
 from analysis.commands.report import command
 
@@ -88,7 +87,6 @@ def test_only_what_was_given_is_set():
 
 
 def test_names_that_stand_in_two_places_agree():
-    assert tuple(plot.KINDS) == cli.KINDS
     assert FIGURE.suffixes == tuple(f".{kind}" for kind in plotting.FORMATS)
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
 import sys
 import time
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -21,6 +24,27 @@ from tests.slurm.cluster import Cluster
 from tests.slurm.install import UnavailableError
 
 NO_SERVER = "http://127.0.0.1:9"  # the journals are the truth; nothing here needs tracking
+
+
+def freeze(pid):
+    """Stop a process; whoever thaws it has all the time to set a trap before."""
+    os.kill(pid, signal.SIGSTOP)
+
+
+def thaw(pid):
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGCONT)
+
+
+def is_signalled(pid):
+    """Whether a frozen process has a signal to answer, was thawed by one, or is gone."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text().splitlines()
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+    fields = dict(line.split(":", 1) for line in status)
+    pending = int(fields["SigPnd"], 16) | int(fields["ShdPnd"], 16)
+    return bool(pending) or not fields["State"].strip().startswith("T")
 
 
 @pytest.fixture(scope="session")

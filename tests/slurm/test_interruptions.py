@@ -14,6 +14,7 @@ from cluster import sweep_status
 from cluster.slurm.jobs import ask_queue
 from scaling.base import read_json
 from scaling.run.journal import end, read_journal
+from tests.slurm.conftest import freeze, is_signalled, thaw
 
 pytestmark = [pytest.mark.slurm, pytest.mark.xdist_group("slurm-2")]
 
@@ -36,19 +37,13 @@ def frozen(site):
         state = site.store.run_dir(sweep.entries[0].run_id) / "state.json"
         site.until(lambda: (read_json(state) or {}).get("step"), what="the first run")
         pid = read_json(state)["pid"]
-        os.kill(pid, signal.SIGSTOP)
+        freeze(pid)
         stopped.append(pid)
         return sweep, submission.job_ids[0], pid
 
     yield begin
     for pid in stopped:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGCONT)
-
-
-def thaw(pid):
-    with contextlib.suppress(ProcessLookupError):
-        os.kill(pid, signal.SIGCONT)
+        thaw(pid)
 
 
 def finish(site, sweep, job):
@@ -73,10 +68,11 @@ def attempts(site, job):
     return lines.splitlines()
 
 
-def crowd_out(site):
-    """A job of higher priority that needs all nodes for two seconds."""
+def crowd_out(site, pid):
+    """A job of higher priority needs all nodes for two seconds; back when ``pid`` was told."""
     options = ("-p", "high", "-N", "4", "--exclusive", "-o", "/dev/null")
     site.cluster.ask("sbatch", *options, "--wrap", "sleep 2")
+    site.until(lambda: is_signalled(pid), 120, "SLURM's signal")
 
 
 @pytest.mark.parametrize("user_signals", [True, False])
@@ -86,7 +82,7 @@ def test_preemption_checkpoints_and_goes_on(site, frozen, user_signals):
         if not user_signals:
             stack.enter_context(site.cluster.configured(user_signals=False))
         sweep, job, pid = frozen()
-        crowd_out(site)
+        crowd_out(site, pid)
         thaw(pid)
         finish(site, sweep, job)
     steps = first_steps(site, sweep)

@@ -12,9 +12,10 @@ import pytest
 from cluster import sweep_status
 from cluster.launch import slurm as place
 from cluster.launch.cancel import cancel
-from scaling.base.errors import WorkError
+from scaling.base import WorkError, read_json
 from scaling.cli import main
-from tests.slurm.conftest import NO_SERVER
+from scaling.run import STATE
+from tests.slurm.conftest import NO_SERVER, freeze, is_signalled, thaw
 
 pytestmark = [pytest.mark.slurm, pytest.mark.xdist_group("slurm-1")]
 
@@ -30,12 +31,21 @@ def test_cancel_checkpoints_what_runs_and_retry_finishes_with_the_same_bits(site
     sweep = site.sweep(seed=[0, 1, 2], num_tokens=LONG, resources={"cpus": 1, "gpus": 1})
     site.submit(sweep, workers=2)
     site.until(lambda: sweep_status("s").counts.get("running") == 2, 300, "two runs")
+    running = [run.run_id for run in sweep_status("s").in_state("running")]
+    pids = [read_json(site.store.run_dir(run_id) / STATE)["pid"] for run_id in running]
+    for pid in pids:  # so that no machine is too fast
+        freeze(pid)
     status = sweep_status("s")
     assert status.is_live
     assert status.problem == ""
     assert all(run.job.endswith(("_0", "_1")) for run in status.in_state("running"))
     site.until(lambda: sweep_status("s").gpu_hours_used, 300, "accounting")
-    assert cancel("s") == 0
+    with ThreadPoolExecutor(1) as pool:
+        cancelled = pool.submit(cancel, "s")
+        for pid in pids:
+            site.until(lambda pid=pid: is_signalled(pid), 60, "the word to stop")
+            thaw(pid)
+        assert cancelled.result() == 0
     assert not site.cluster.ask("squeue", "-h", "-n", "s").split()
     status = sweep_status("s")
     assert status.counts == {"planned": 1, "stopped": 2}

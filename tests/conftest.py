@@ -37,7 +37,7 @@ def home(tmp_path_factory, monkeypatch):
 @pytest.fixture(scope="session")
 def empty_store(tmp_path_factory) -> Path:
     """A SQLite tracking store with its tables; making one takes seconds."""
-    from scaling.tracking.tracker import connect
+    from scaling.tracking.ready import connect
 
     path = tmp_path_factory.mktemp("store") / "mlflow.db"
     connect(f"sqlite:///{path}")

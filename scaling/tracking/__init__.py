@@ -3,16 +3,9 @@
 from __future__ import annotations
 
 from scaling.tracking.errors import TrackingError
+from scaling.tracking.ready import connect, prepare, reported, set_environment, sqlite_path
 from scaling.tracking.report import log_report
-from scaling.tracking.tracker import (
-    CURVE_METRICS,
-    Tracker,
-    connect,
-    prepare,
-    reported,
-    set_environment,
-    sqlite_path,
-)
+from scaling.tracking.tracker import CURVE_METRICS, Tracker
 from scaling.tracking.view import VIEW_TAG, chart_url
 
 __all__ = [

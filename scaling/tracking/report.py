@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from scaling.tracking.tracker import connect, prepare, reported
+from scaling.tracking.ready import connect, prepare, reported
 
 if TYPE_CHECKING:
     import pandas as pd

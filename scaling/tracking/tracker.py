@@ -19,22 +19,17 @@ point twice writes the same row, which SQL stores keep once.
 
 from __future__ import annotations
 
-import contextlib
-import errno
 import hashlib
 import json
 import math
-import os
-import time
-import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from scaling.base import read_json, write_atomic
 from scaling.run import JOURNAL, end, points, read_journal
-from scaling.tracking.errors import TrackingError, reason
-from scaling.tracking.view import VIEW_TAG, chart_view
+from scaling.tracking.errors import TrackingError
+from scaling.tracking.ready import connect, prepare, reported
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -51,144 +46,6 @@ CURVE_METRICS = {
 LOGARITHMS = ("num_params", "num_tokens", "flops")
 BATCH_METRICS, BATCH_PARAMS = 1000, 100  # MLflow's limits for one log_batch
 PARAM_LENGTH = 6000
-LOCK_SECONDS = 120.0
-NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP)
-ENVIRONMENT = {
-    "MLFLOW_DISABLE_TELEMETRY": "true",
-    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
-    "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
-    "MLFLOW_LOGGING_LEVEL": "WARNING",
-}
-
-
-def set_environment() -> None:
-    """Settings that MLflow reads when it is imported; the user's own come first."""
-    for name, value in ENVIRONMENT.items():
-        os.environ.setdefault(name, value)
-
-
-def connect(tracking_uri: str) -> MlflowClient:
-    """A client of the tracking store.
-
-    Raises
-    ------
-    TrackingError
-        If it does not answer.
-    ValueError
-        If the URI is of no known kind.
-    """
-    with reported(tracking_uri):
-        from mlflow import MlflowClient
-        from mlflow.tracking.registry import UnsupportedModelRegistryStoreURIException
-
-        try:
-            return MlflowClient(tracking_uri=tracking_uri)
-        except UnsupportedModelRegistryStoreURIException:
-            raise ValueError(
-                f"tracking URI {tracking_uri!r} is of no known kind: give sqlite:///FILE or "
-                "http://HOST:PORT"
-            ) from None
-
-
-def prepare(tracking_uri: str, experiment: str, description: str = "") -> str:
-    """Make the tracking store ready: schema, experiment and its note; the experiment's id.
-
-    Clients that meet an empty SQLite store at once kill each other while they create its
-    tables, so this is done once, before anybody else writes.
-
-    Raises
-    ------
-    TrackingError
-        If the store does not answer.
-    ValueError
-        If the URI is of no known kind, or the experiment was deleted.
-    """
-    path = sqlite_path(tracking_uri)
-    with _exclusive(path) if path else contextlib.nullcontext():
-        client = _connect_upgraded(tracking_uri) if path else connect(tracking_uri)
-        with reported(tracking_uri):
-            found = client.get_experiment_by_name(experiment)
-            if found is None:
-                # The default place would be below whatever folder this process runs in.
-                artifacts = (path.parent / "artifacts" / experiment).as_uri() if path else None
-                experiment_id = client.create_experiment(experiment, artifact_location=artifacts)
-            elif found.lifecycle_stage == "deleted":
-                raise ValueError(
-                    f"experiment {experiment!r} was deleted in {tracking_uri}: "
-                    "restore it there, or give the sweep another name"
-                )
-            else:
-                experiment_id = found.experiment_id
-            if found is None or VIEW_TAG not in found.tags:
-                client.set_experiment_tag(experiment_id, VIEW_TAG, chart_view())
-            if description:
-                client.set_experiment_tag(experiment_id, "mlflow.note.content", description)
-    return str(experiment_id)
-
-
-def _connect_upgraded(tracking_uri: str) -> MlflowClient:
-    """A client of a SQLite store, its schema brought up to this MLflow's."""
-    try:
-        return connect(tracking_uri)
-    except TrackingError as error:
-        # MLflow has no error type or code for an old schema: the command that it names tells.
-        if "mlflow db upgrade" not in str(error.__cause__):
-            raise
-    from mlflow.db import upgrade
-
-    with reported(tracking_uri):
-        upgrade.callback(tracking_uri)
-    return connect(tracking_uri)
-
-
-@contextlib.contextmanager
-def _exclusive(path: Path) -> Iterator[None]:
-    """Keep other processes of this machine from making the same SQLite file.
-
-    Not on file systems without locks; who holds one for long is not waited for.
-    """
-    import fcntl
-
-    path.parent.mkdir(parents=True, exist_ok=True)
-    until = time.monotonic() + LOCK_SECONDS
-    with path.with_name(path.name + ".lock").open("w") as file:
-        while True:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                if time.monotonic() < until:
-                    time.sleep(0.1)
-                    continue
-            except OSError as error:
-                if error.errno not in NO_LOCKS:
-                    raise
-            break
-        yield
-
-
-@contextlib.contextmanager
-def reported(tracking_uri: str) -> Iterator[None]:
-    """Turn MLflow's errors into one line, and keep its libraries' warnings from the user."""
-    set_environment()
-    with warnings.catch_warnings():
-        # MLflow 3.17 uses an SQLAlchemy option that SQLAlchemy 2.1 deprecates.
-        warnings.simplefilter("ignore")
-        from mlflow.exceptions import MlflowException
-        from sqlalchemy.exc import SQLAlchemyError
-
-        try:
-            yield
-        except (MlflowException, SQLAlchemyError) as error:
-            raise TrackingError(
-                f"the tracking store {tracking_uri} does not answer: {reason(str(error))}"
-            ) from error
-
-
-def sqlite_path(tracking_uri: str) -> Path | None:
-    """The file of a SQLite store; None for a store of another kind."""
-    prefix = "sqlite:///"
-    return Path(tracking_uri.removeprefix(prefix)) if tracking_uri.startswith(prefix) else None
 
 
 class Tracker:

@@ -133,7 +133,7 @@ def test_a_held_job_is_queued_for_the_reason_that_slurm_gives(site):
 
 
 def test_workers_without_a_tracking_server_are_shipped_later_and_once(site, store_ready, capsys):
-    from scaling.tracking.tracker import connect
+    from scaling.tracking.ready import connect
 
     sweep = site.sweep(seed=[0, 1])
     site.submit(sweep, workers=1, wait=True)  # its tracking server is down all the time

@@ -14,7 +14,8 @@ from cluster.work.lease import claim
 from cluster.work.process import ProcessId
 from cluster.work.submission import Queue
 from scaling.base import Store
-from scaling.tracking.tracker import Tracker, connect
+from scaling.tracking.ready import connect
+from scaling.tracking.tracker import Tracker
 
 NO_SERVER = "http://127.0.0.1:9"
 

@@ -19,8 +19,9 @@ import pytest
 from scaling.run.journal import JOURNAL, Journal
 from scaling.spec import RunSpec
 from scaling.tracking.errors import TrackingError
+from scaling.tracking.ready import ENVIRONMENT, connect, prepare
 from scaling.tracking.report import log_report
-from scaling.tracking.tracker import CURVE_METRICS, ENVIRONMENT, Tracker, connect, prepare
+from scaling.tracking.tracker import CURVE_METRICS, Tracker
 from sweeps.sweep import Sweep
 
 RETRIES = "MLFLOW_HTTP_REQUEST_MAX_RETRIES"
@@ -275,7 +276,7 @@ def test_a_report_is_one_run_however_often_it_is_made(uri, home, tmp_path):
 def test_many_can_prepare_a_fresh_store_at_once(tmp_path):
     uri = f"sqlite:///{tmp_path / 'new' / 'mlflow.db'}"
     code = (
-        "import sys; from scaling.tracking.tracker import prepare; print(prepare(sys.argv[1], 's'))"
+        "import sys; from scaling.tracking.ready import prepare; print(prepare(sys.argv[1], 's'))"
     )
     command = [sys.executable, "-W", "ignore", "-c", code, uri]
     clients = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(4)]

@@ -4,15 +4,10 @@ from __future__ import annotations
 
 from analysis.compute.allocation import Allocation, Plan
 from analysis.compute.approach1 import curve_points, lower_envelope
-from analysis.compute.approach2 import (
-    IsoFlop,
-    Method,
-    Minimum,
-    NoExponentError,
-    group_budgets,
-    isoflop,
-)
+from analysis.compute.approach2 import IsoFlop, Minimum, NoExponentError, isoflop
 from analysis.compute.approach2_bias import Bias
+from analysis.compute.approach2_budgets import group_budgets
+from analysis.compute.approach2_methods import Method
 from analysis.compute.approaches import Approach, compare, crossings, method_bias
 from analysis.compute.architectures import Architecture, architectures, family_cost, size_options
 from analysis.compute.next_runs import NextRuns, next_runs

@@ -1,16 +1,7 @@
 """Approach 2: the best size at each compute budget, then N* = k C^a through the budgets.
 
-Two ways from the runs of a budget to its minimum:
-
-``parabola``
-    loss is a parabola in ln N (Hoffmann et al. 2022, section 3.2). Smooth and robust, but biased
-    when the true curve is not symmetric about its minimum (alpha != beta) or the sizes are not
-    centred on it; :mod:`analysis.compute.approach2_bias` measures that.
-``akima``
-    Akima's interpolant of ln loss in ln N, its minimum found on a grid of 25 points per size and
-    taken as the median under re-drawn noise (Porian et al. 2024, appendix B). Local, so it keeps
-    to the runs near the minimum in wide sweeps; their five RefinedWeb exponents come out within
-    0.005.
+Two ways lead from the runs of a budget (:mod:`analysis.compute.approach2_budgets`) to its minimum:
+``parabola`` and ``akima`` of :mod:`analysis.compute.approach2_methods`.
 
 A minimum counts only if it is interior: the curve has a lowest point strictly between the
 smallest and the largest size, and so in at least half of the draws. One far below every loss
@@ -21,11 +12,13 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from analysis.compute.approach2_budgets import Budget, budgets_of
+from analysis.compute.approach2_methods import Method, akima, parabola
 from analysis.intervals import interval
 from scaling.base import NoAnswerError
 
@@ -33,10 +26,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Array = NDArray[np.float64]
-Method = Literal["parabola", "akima"]
 NOISE = 0.002  # relative seed noise at low loss, Porian et al. 2024, appendix B
-_GRID = 25
-_SAME = 0.01  # of ln N, within which two runs are repeats of one size
 _SPAN = 1.5  # FLOPs of one budget agree within this factor
 _SE_FLOOR = 0.33  # of the spacing of sizes, Porian et al. 2024
 
@@ -192,7 +182,7 @@ def isoflop(
         raise ValueError(
             f"noise {noise:g} is no relative error from 0 to 1: leave it out to have it estimated"
         )
-    budgets = list(_budgets(runs))
+    budgets = list(budgets_of(runs))
     if noise is None:
         noise = _noise(budgets, method)
     rng = np.random.default_rng(seed)
@@ -232,84 +222,7 @@ def isoflop(
     )
 
 
-@dataclass(frozen=True)
-class _Budget:
-    """Runs at one budget by size: ln N, mean ln loss, runs per size, their spread; D = h N^g.
-
-    ``span`` is the largest over the smallest FLOPs.
-    """
-
-    flops: float
-    span: float
-    log_n: Array
-    log_loss: Array
-    repeats: Array
-    spread: tuple[float, int]
-    tokens: tuple[float, float]
-
-
-def _budgets(runs: pd.DataFrame) -> list[_Budget]:
-    for name in ("num_params", "flops", "loss"):
-        if name not in runs.columns:
-            raise ValueError(f"iso-FLOP needs the column {name}")
-    table = runs[runs["exclude_reason"] == ""] if "exclude_reason" in runs.columns else runs
-    n, c, y = (table[k].to_numpy(dtype=float) for k in ("num_params", "flops", "loss"))
-    d = table["num_tokens"].to_numpy(dtype=float) if "num_tokens" in table else c / (6 * n)
-    usable = np.logical_and.reduce([(v > 0) & (v < np.inf) for v in (n, c, y, d)])
-    n, c, y, d = n[usable], c[usable], y[usable], d[usable]
-    if not len(n):
-        raise ValueError(
-            "iso-FLOP needs runs with num_params, num_tokens, flops and loss; there are none"
-        )
-    found = []
-    for members in group_budgets(c):
-        log_n, log_loss, log_d = (np.log(v[members]) for v in (n, y, d))
-        index = _same_size(log_n)
-        x = _means(log_n, index)
-        # Only exact repeats tell the noise: of 1 % apart, one may be a slip of the other.
-        exact = np.unique(log_n, return_inverse=True)[1]
-        left = log_loss - _means(log_loss, exact)[exact]
-        slope, level = (-1.0, float(np.mean(log_d + log_n)))
-        if len(x) > 1:
-            slope, level = np.polyfit(log_n, log_d, 1)
-        found.append(
-            _Budget(
-                flops=float(np.exp(np.mean(np.log(c[members])))),
-                span=float(c[members].max() / c[members].min()),
-                log_n=x,
-                log_loss=_means(log_loss, index),
-                repeats=np.bincount(index).astype(float),
-                spread=(float(left @ left), len(left) - 1 - int(exact.max())),
-                tokens=(float(slope), float(level)),
-            )
-        )
-    return found
-
-
-def group_budgets(flops: Array, gap: float = 1.15) -> list[NDArray[np.intp]]:
-    """Indices of the rows of each budget: neighbours in ``flops`` within a factor ``gap``."""
-    order = np.argsort(flops, kind="stable")
-    steps = np.diff(np.log(flops[order])) > np.log(gap)
-    return np.split(order, np.flatnonzero(steps) + 1)
-
-
-def _same_size(log_n: Array) -> NDArray[np.intp]:
-    """The size that each run has, counted from the smallest; within 1 % it is the same."""
-    index = np.zeros(len(log_n), dtype=np.intp)
-    first, size = -np.inf, -1
-    for i in np.argsort(log_n, kind="stable"):
-        if log_n[i] > first + _SAME:
-            first, size = log_n[i], size + 1
-        index[i] = size
-    return index
-
-
-def _means(values: Array, index: NDArray[np.intp]) -> Array:
-    """The mean of ``values`` at each ``index``."""
-    return np.bincount(index, values) / np.bincount(index)
-
-
-def _noise(budgets: list[_Budget], method: Method) -> float:
+def _noise(budgets: list[Budget], method: Method) -> float:
     """Pooled relative noise: between repeats, else about the parabolas, else the default."""
     squares, freedom = np.sum([b.spread for b in budgets], axis=0)
     if freedom >= 3:
@@ -325,7 +238,7 @@ def _noise(budgets: list[_Budget], method: Method) -> float:
 
 
 def _minimum(
-    budget: _Budget, method: Method, noise: float, draws: int, rng: np.random.Generator
+    budget: Budget, method: Method, noise: float, draws: int, rng: np.random.Generator
 ) -> Minimum:
     x, k = budget.log_n, len(budget.log_n)
     none = np.full(draws, np.nan)
@@ -338,7 +251,7 @@ def _minimum(
         return Minimum(budget.flops, np.nan, np.nan, np.nan, status, k, np.nan, none, too_few=True)
     error = noise * rng.standard_normal((k, draws)) / np.sqrt(budget.repeats)[:, None]
     losses = budget.log_loss[:, None] + np.concatenate([np.zeros((k, 1)), error], axis=1)
-    best, depth, convex = (_parabola if method == "parabola" else _akima)(x, losses)
+    best, depth, convex = (parabola if method == "parabola" else akima)(x, losses)
     inside = convex & (best > x[0]) & (best < x[-1])
     sampled = np.where(inside, best, np.nan)[1:]
     share = float(np.mean(np.isfinite(sampled))) if draws else 1.0
@@ -376,27 +289,6 @@ def _dips(depth: float, losses: Array) -> bool:
     return bool(depth < losses.min() - 0.5 * np.ptp(losses))
 
 
-def _parabola(x: Array, log_losses: Array) -> tuple[Array, Array, NDArray[np.bool_]]:
-    """Vertex, its loss and convexity of the parabola in x, for each column ``(k, n_curves)``."""
-    middle = x.mean()
-    basis = np.stack([np.ones_like(x), x - middle, (x - middle) ** 2], axis=1)
-    c0, c1, c2 = np.linalg.lstsq(basis, np.exp(log_losses), rcond=None)[0]
-    convex = c2 > 0
-    shift = np.where(convex, -c1 / np.where(convex, 2 * c2, 1.0), 0.0)
-    return middle + shift, c0 + shift * (c1 + shift * c2), convex
-
-
-def _akima(x: Array, log_losses: Array) -> tuple[Array, Array, NDArray[np.bool_]]:
-    """The same of Akima's interpolant, on a grid; a lowest point at an end counts as an edge."""
-    from scipy.interpolate import Akima1DInterpolator
-
-    grid = np.linspace(x[0], x[-1], (len(x) - 1) * _GRID)
-    values = Akima1DInterpolator(x, log_losses)(grid)
-    lowest = values.argmin(axis=0)
-    convex = np.ones(len(lowest), dtype=bool)
-    return grid[lowest], np.exp(values[lowest, np.arange(len(lowest))]), convex
-
-
 def _line(x: Array, y: Array, weight: Array) -> tuple[Array, Array]:
     """Slopes and intercepts of weighted least-squares lines, one per column of ``y``."""
     weight = np.broadcast_to(weight, y.shape)
@@ -409,7 +301,7 @@ def _line(x: Array, y: Array, weight: Array) -> tuple[Array, Array]:
     return slope, my - slope * mx
 
 
-def _slopes(budgets: list[_Budget], minima: tuple[Minimum, ...]) -> list[tuple[float, float]]:
+def _slopes(budgets: list[Budget], minima: tuple[Minimum, ...]) -> list[tuple[float, float]]:
     return [b.tokens for b, m in zip(budgets, minima, strict=True) if m.status == "ok"]
 
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from analysis.compute.approach2 import Method, isoflop
+from analysis.compute.approach2 import isoflop
+from analysis.compute.approach2_methods import Method
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -6,9 +6,9 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from analysis.compute.approach1 import envelope
-from analysis.compute.approach2 import Method
 from analysis.compute.approach2 import isoflop as find_minima
 from analysis.compute.approach2_bias import Bias, parabola_bias
+from analysis.compute.approach2_methods import Method
 from analysis.tables import usable
 from scaling.base import NoAnswerError
 

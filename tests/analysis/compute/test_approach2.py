@@ -11,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from analysis import fit, load_runs
-from analysis.compute.approach2 import group_budgets, isoflop
+from analysis.compute.approach2 import isoflop
 from analysis.compute.approach2_bias import parabola_bias
+from analysis.compute.approach2_budgets import group_budgets
 from scaling.base.errors import NoAnswerError
 
 DATA = Path(__file__).parents[2] / "published" / "data"

@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from cluster.status.failures import Failure
-    from cluster.status.sweep import RunStatus, SweepStatus
+    from cluster.status.run_status import RunStatus
+    from cluster.status.sweep import SweepStatus
 
 SHOWN = 12
 LISTED = 25

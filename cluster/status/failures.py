@@ -13,7 +13,7 @@ from cluster.work import LOG, job_log, log_tail
 from sweeps import megabytes
 
 if TYPE_CHECKING:
-    from cluster.status.sweep import RunStatus
+    from cluster.status.run_status import RunStatus
     from scaling.base import Store
 
 TAIL_LINES = 3

@@ -30,7 +30,7 @@ MADE_ROOM = ("PREEMPTED", "REQUEUED")  # the latter where its worker was signall
 
 
 class Verdict(NamedTuple):
-    """A state of :data:`~cluster.status.sweep.STATES`, why, the run's SLURM job, what broke it."""
+    """A state (:mod:`~cluster.status.run_status`), why, the run's SLURM job, what broke it."""
 
     state: str
     reason: str = ""

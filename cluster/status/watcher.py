@@ -9,7 +9,8 @@ import time
 from collections.abc import Callable, Iterator
 
 from cluster.status.display import describe_run, render, summary
-from cluster.status.sweep import ENDED, SweepStatus, sweep_status
+from cluster.status.run_status import ENDED
+from cluster.status.sweep import SweepStatus, sweep_status
 from scaling.base import Store, console, note
 from scaling.run import read_rows
 

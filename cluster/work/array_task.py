@@ -12,6 +12,7 @@ import signal
 import threading
 import time
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from cluster.slurm import run
@@ -70,11 +71,11 @@ def work_in_slurm(root: str, sweep: str, queue_path: str, task: int | None) -> i
 
 def _work_together(foreman: Foreman) -> bool:
     """Train in this process, with those that SLURM started beside it; whether it leads them."""
-    from scaling.training import connect
+    from scaling.training import connect, follow, train_together
 
     with connect(foreman.store.root / "rendezvous", foreman.resources.device) as team:
         if not team.leads:
-            team.follow(foreman.stop)
+            follow(team, foreman.stop)
             return False
         turn = run_queue(
             foreman.store,
@@ -84,7 +85,7 @@ def _work_together(foreman: Foreman) -> bool:
             foreman.stop,
             capture=True,
             shift=foreman.shift,
-            train=team.train,
+            train=partial(train_together, team),
         )
     foreman.short_of_time = turn.short_of_time
     return True

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -39,15 +40,15 @@ def try_out(
     WorkError
         If the run fails or diverges so early; the message says why.
     """
-    from scaling.training import connect
+    from scaling.training import connect, follow, train_together
 
     store, run, used = Store.at(root), RunSpec.from_dict(spec), Resources.from_dict(resources)
     with connect(store.root / "rendezvous", used.device) as team:
         if not team.leads:
-            team.follow(lambda: False)
+            follow(team, lambda: False)
             return "followed"
         folder = canary_dir(store, sweep, submission) / run.run_id
-        return _train(run, folder, used, team.train)
+        return _train(run, folder, used, partial(train_together, team))
 
 
 def _train(run: RunSpec, folder: Path, used: Resources, train: Callable[..., Any]) -> str:

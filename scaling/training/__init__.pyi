@@ -2,3 +2,5 @@ from .loop import Outcome as Outcome
 from .loop import train as train
 from .optim import make_optimizer as make_optimizer
 from .team import connect as connect
+from .together import follow as follow
+from .together import train_together as train_together

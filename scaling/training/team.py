@@ -18,17 +18,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 import torch.distributed as dist
 
 from scaling.base import WorkerLostError, read_json, write_atomic
-from scaling.spec import RunSpec
 from scaling.training.network import interface_of, own_address
-
-if TYPE_CHECKING:
-    from scaling.training.loop import Outcome
 
 MEET_SECONDS = 300.0  # nodes of one job may start minutes apart
 TALK_SECONDS = 600.0  # a rank that is silent for so long is lost
@@ -151,52 +147,12 @@ class Team:
         dist.all_gather_object(every, done)
         return [every[i % self.size][i // self.size] for i in range(len(starts))]
 
-    def train(self, spec: RunSpec, run_dir: Path, **options: Any) -> Outcome:
-        """:func:`scaling.training.train` on all ranks; to be called on rank 0.
-
-        Raises
-        ------
-        WorkerLostError
-            If a rank died, now or before; the run can be resumed by another team.
-        """
-        from scaling.training.loop import train
-
-        if self.broken:
-            raise WorkerLostError("a process of this job died before: start the job again")
-        if self.size > 1:
-            shared = ("device", "threads", "micro_batch", "shard")
-            paths = ("trunk_dir", "data_dir")
-            order = {
-                "spec": spec.to_dict(),
-                "run_dir": str(run_dir),
-                "options": {name: options[name] for name in shared if name in options},
-                "paths": {name: str(options[name]) for name in paths if options.get(name)},
-            }
-            self._order(order)
-        return train(spec, run_dir, team=self, **options)
-
-    def follow(self, stop: Callable[[], bool]) -> None:
-        """Train what rank 0 says until it leaves; to be called on the other ranks.
-
-        Raises
-        ------
-        WorkerLostError
-            If another rank died.
-        """
-        from scaling.training.loop import train
-
-        while (order := self._next_order()) is not None:
-            options: dict[str, Any] = order["options"]
-            options |= {name: Path(path) for name, path in order["paths"].items()}
-            spec = RunSpec.from_dict(order["spec"])
-            train(spec, Path(order["run_dir"]), team=self, should_stop=stop, **options)
-        self.store.set(f"left/{self.place.rank}", "")
-
-    def _order(self, order: dict[str, Any] | None) -> None:
+    def order(self, order: dict[str, Any] | None) -> None:
+        """Tell the other ranks what to do next; None lets them go. To be called on rank 0."""
         self.store.set(f"order/{self._orders}", json.dumps(order))
         self._orders += 1
 
-    def _next_order(self) -> dict[str, Any] | None:
+    def next_order(self) -> dict[str, Any] | None:
         """Wait for rank 0, however long: it may wait for a run that another job holds."""
         key = f"order/{self._orders}"
         try:
@@ -208,10 +164,14 @@ class Team:
             raise WorkerLostError(f"rank 0 is gone: {_short(error)}") from error
         return order
 
+    def leave(self) -> None:
+        """Say that this rank has heard that it may go."""
+        self.store.set(f"left/{self.place.rank}", "")
+
     def dismiss(self) -> None:
         """Let the other ranks go, and wait a little until they have heard it."""
         with contextlib.suppress(RuntimeError, dist.DistError):
-            self._order(None)
+            self.order(None)
             left = [f"left/{rank}" for rank in range(1, self.size)]
             if not self.broken:
                 self.store.wait(left, timedelta(seconds=10))

@@ -34,13 +34,14 @@ def start_team(folder: Path, size: int, lead, stop=lambda rank: False) -> list[i
 
     def member(rank):
         from scaling.training.team import connect
+        from scaling.training.together import follow
 
         with connect(folder) as team:
             assert (team.place.rank, team.size) == (rank, size)
             if team.leads:
                 lead(team)
             else:
-                team.follow(lambda: stop(rank))
+                follow(team, lambda: stop(rank))
 
     return [
         in_child(

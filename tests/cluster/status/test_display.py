@@ -16,7 +16,8 @@ from rich.console import Console
 
 from cluster import submit
 from cluster.status import display
-from cluster.status.sweep import RunStatus, SweepStatus
+from cluster.status.run_status import RunStatus
+from cluster.status.sweep import SweepStatus
 from cluster.work.causes import Fault
 from cluster.work.process import ProcessId
 from cluster.work.submission import Queue

@@ -22,6 +22,7 @@ from scaling.spec import RunSpec
 from scaling.training.loop import train
 from scaling.training.spread import Spread, _seed_of
 from scaling.training.team import TALK_SECONDS, Place, Team
+from scaling.training.together import train_together
 from tests.scaling.processes import exit_status, run_team, start_team
 from tests.scaling.training.test_loop import stop_after
 
@@ -51,7 +52,9 @@ def test_a_team_has_the_curve_of_one_process(spec, tmp_path, size, micro_batch, 
     train(spec, tmp_path / "one")
     options = {"micro_batch": micro_batch, "shard": shard}
     statuses = run_team(
-        tmp_path / "meet", size, lambda team: team.train(spec, tmp_path / "team", **options)
+        tmp_path / "meet",
+        size,
+        lambda team: train_together(team, spec, tmp_path / "team", **options),
     )
     assert statuses == [0] * size
     assert_same_curve(tmp_path / "team", tmp_path / "one")
@@ -68,7 +71,7 @@ def test_a_checkpoint_is_resumed_by_any_number_of_processes(spec, tmp_path):
     for shard in ("ddp", "fsdp"):
 
         def lead(team, shard=shard):
-            outcome = team.train(spec, parts, shard=shard, should_stop=stop_after(6))
+            outcome = train_together(team, spec, parts, shard=shard, should_stop=stop_after(6))
             assert outcome.status == "stopped"
 
         assert run_team(tmp_path / "meet", 2, lead) == [0, 0]
@@ -96,7 +99,7 @@ def test_a_wish_to_stop_on_any_rank_stops_all_at_one_step(spec, tmp_path):
     stop = stop_after(7)
 
     def lead(team):
-        assert team.train(spec, tmp_path / "run").status == "stopped"
+        assert train_together(team, spec, tmp_path / "run").status == "stopped"
 
     assert run_team(tmp_path / "meet", 2, lead, stop=lambda rank: stop()) == [0, 0]
     (path,) = checkpoints(tmp_path / "run")
@@ -109,9 +112,9 @@ def test_the_error_of_one_rank_ends_all_and_is_the_reason(spec, tmp_path):
 
     def lead(team):
         with pytest.raises(RuntimeError, match="rank 1: ValueError: this rank has had enough"):
-            team.train(spec, tmp_path / "run")
+            train_together(team, spec, tmp_path / "run")
         with pytest.raises(WorkerLostError, match="start the job again"):
-            team.train(spec, tmp_path / "run")
+            train_together(team, spec, tmp_path / "run")
 
     assert run_team(tmp_path / "meet", 2, lead, stop=fail) == [0, 1]
     last = end(read_journal(tmp_path / "run"))
@@ -125,7 +128,7 @@ def test_a_rank_that_is_killed_leaves_the_run_resumable(spec, tmp_path):
 
     def lead(team):
         with pytest.raises(WorkerLostError, match="can be resumed"):
-            team.train(spec, tmp_path / "run")
+            train_together(team, spec, tmp_path / "run")
 
     began = time.monotonic()
     assert run_team(tmp_path / "meet", 2, lead, stop=die) == [0, -signal.SIGKILL]

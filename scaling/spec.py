@@ -16,6 +16,7 @@ from scaling.base import (
     SCHEDULES,
     Cost,
     OptionError,
+    as_written,
     convert,
     digest,
     hashed,
@@ -29,6 +30,12 @@ SCHEMA_VERSION = 1
 LARGEST_SEED = 2**63 - 1
 
 
+def _decay_before(optim: OptimSpec) -> str:
+    """How weights decayed before ``decay`` existed; where it has no effect, as it stands."""
+    acts = optim.weight_decay != 0 and optim.optimizer != "adamw"
+    return "coupled" if acts else optim.decay
+
+
 @dataclass(frozen=True)
 class OptimSpec:
     """The optimiser.
@@ -40,7 +47,12 @@ class OptimSpec:
     lr : float
         Peak learning rate.
     weight_decay : float
-        Decoupled decay of hidden and output matrices; embeddings, gains and biases have none.
+        Decay of hidden and output matrices; embeddings, gains and biases have none.
+    decay : {"decoupled", "coupled"}
+        ``decoupled``: a step first takes w to (1 - lr x weight_decay) w, whatever the optimiser
+        (Loshchilov & Hutter 2019, arXiv 1711.05101, alg. 1 and 2). ``coupled``: weight_decay x w
+        is part of the gradient (L2), which AdamW has not; runs of other optimisers from before
+        there was a choice are of this kind.
     beta1, beta2, eps, momentum : float
         Where the optimiser has them.
     grad_clip : float
@@ -59,6 +71,7 @@ class OptimSpec:
     momentum: float = 0.9
     grad_clip: float = 1.0
     adaptive_clip: float = field(default=0.0, metadata={"before": 0.0})
+    decay: str = field(default="decoupled", metadata={"before": _decay_before})
 
 
 @dataclass(frozen=True)
@@ -338,6 +351,12 @@ class RunSpec:
                 raise OptionError(f"{name} {value} is not in [{low}, {high}]", name)
         if o.optimizer not in OPTIMIZERS:
             refuse_unknown(o.optimizer, OPTIMIZERS, "optimizer")
+        if o.decay not in ("decoupled", "coupled"):
+            refuse_unknown(o.decay, ("decoupled", "coupled"), "decay")
+        if o.decay == "coupled" and o.optimizer == "adamw":
+            raise OptionError(
+                "adamw has no coupled decay: choose adam, or leave decay out", "decay", "optimizer"
+            )
         if s.schedule not in SCHEDULES:
             refuse_unknown(s.schedule, SCHEDULES, "schedule")
         if t.precision not in ("float32", "bfloat16"):
@@ -414,7 +433,9 @@ class RunSpec:
         try:
             family = get_family(value["family"])
             model = family.config(**value["model"])
-            parts = {part: kind(**value[part]) for part, kind in PARTS.items()}
+            parts: dict[str, Any] = {
+                part: as_written(kind, value[part]) for part, kind in PARTS.items()
+            }
             return cls(
                 family=family.name,
                 model=model,

@@ -14,7 +14,7 @@ from scaling.base.errors import (
     is_full,
 )
 from scaling.base.files import read_json, write_atomic
-from scaling.base.identity import digest, hashed
+from scaling.base.identity import as_written, digest, hashed
 from scaling.base.names import refuse_unknown
 from scaling.base.settings import parse_settings
 from scaling.base.spec_names import OPTIMIZERS, SCHEDULES
@@ -45,6 +45,7 @@ __all__ = [
     "Unit",
     "WorkError",
     "WorkerLostError",
+    "as_written",
     "console",
     "convert",
     "describe",

@@ -4,25 +4,44 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import MISSING, fields
+from collections.abc import Mapping
+from dataclasses import MISSING, fields, replace
 from functools import cache
-from typing import Any
+from typing import Any, TypeVar, cast
+
+T = TypeVar("T")
 
 
 def hashed(value: Any) -> dict[str, Any]:
     """The fields of a dataclass that count for identity, those inside it too.
 
     A field added later declares ``metadata={"before": v}``, the value that runs had before it
-    existed, and is hashed only when it differs from that.
+    existed, and is hashed only when it differs from that. ``v`` may be a function of the dataclass.
     """
     counted: dict[str, Any] = {}
     kind: Any = type(value)
     for name, before in _plan(kind):
         v = getattr(value, name)
-        if before is not MISSING and v == before:
+        if before is not MISSING and v == _before(before, value):
             continue
         counted[name] = hashed(v) if hasattr(v, "__dataclass_fields__") else v
     return counted
+
+
+def as_written(kind: type[T], values: Mapping[str, Any]) -> T:
+    """``kind(**values)``; fields added since they were written have their value from before."""
+    made: Any = kind(**values)
+    added = {
+        name: _before(before, made)
+        for name, before in _plan(cast(Any, kind))
+        if before is not MISSING and name not in values
+    }
+    revived: T = replace(made, **added) if added else made
+    return revived
+
+
+def _before(before: Any, value: Any) -> Any:
+    return before(value) if callable(before) else before
 
 
 @cache

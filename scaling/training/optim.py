@@ -19,7 +19,8 @@ def make_optimizer(spec: RunSpec, model: torch.nn.Module) -> torch.optim.Optimiz
 
     A module says each parameter's learning-rate multiplier and whether it decays in
     ``param_groups()``; a module without it gets one group that decays matrices only. Each group
-    keeps its multiplier as ``lr_scale``.
+    keeps its multiplier as ``lr_scale``. Decoupled decay that torch's class does not do itself is
+    done as the optimiser steps, before its update, from the group's ``lr`` and ``decoupled_decay``.
     """
     import torch
 
@@ -30,12 +31,14 @@ def make_optimizer(spec: RunSpec, model: torch.nn.Module) -> torch.optim.Optimiz
         "eps": o.eps,
         "momentum": o.momentum,
     }
+    ours = o.decay == "decoupled" and o.optimizer != "adamw" and o.weight_decay != 0
     groups = [
         {
             "params": group["params"],
             "lr_scale": group["lr_scale"],
             "lr": o.lr * group["lr_scale"],
-            "weight_decay": o.weight_decay if group["decay"] else 0.0,
+            "weight_decay": o.weight_decay if group["decay"] and not ours else 0.0,
+            **({"decoupled_decay": o.weight_decay if group["decay"] else 0.0} if ours else {}),
         }
         for group in param_groups(model)
         if group["params"]
@@ -44,7 +47,26 @@ def make_optimizer(spec: RunSpec, model: torch.nn.Module) -> torch.optim.Optimiz
     if class_name in ("AdamW", "Adam", "SGD", "Adagrad"):
         kwargs["fused"] = True
     optimizer: torch.optim.Optimizer = getattr(torch.optim, class_name)(groups, lr=o.lr, **kwargs)
+    if ours:
+        optimizer.register_step_pre_hook(_decay)
     return optimizer
+
+
+def _decay(optimizer: torch.optim.Optimizer, *_: Any) -> None:
+    """Take each weight w that has a gradient to (1 - lr x decay) w, as AdamW does first.
+
+    Notes
+    -----
+    Loshchilov & Hutter 2019 (arXiv 1711.05101), alg. 1 and 2, with lr for their schedule's
+    multiplier, as in torch.
+    """
+    import torch
+
+    for group in optimizer.param_groups:
+        weights = [p for p in group["params"] if p.grad is not None]
+        if weights and group["decoupled_decay"]:
+            with torch.no_grad():
+                torch._foreach_mul_(weights, 1 - group["lr"] * group["decoupled_decay"])
 
 
 def param_groups(model: torch.nn.Module) -> list[dict[str, Any]]:

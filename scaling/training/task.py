@@ -112,20 +112,21 @@ class NextToken:
 
     def evaluate(self, model: nn.Module, limit: int, share: Share = alone) -> dict[str, float]:
         """Mean loss over fixed held-out windows; its error takes the window as the unit."""
-        count = max(1, limit // self.context) if limit else None
-        windows = self.data.heldout_windows(self.context, count)
+        most = max(1, limit // self.context) if limit else None
+        count = self.data.num_heldout_windows(self.context, most)
         items = max(1, EVAL_TOKENS // self.context)
 
         paces: list[float] = []
 
         def chunk(i: int) -> NDArray[np.float64]:
+            windows = self.data.heldout_windows(self.context, most, slice(i, i + items))
             began = time.perf_counter()
-            losses = self._losses(model, windows[i : i + items], 0.0)
+            losses = self._losses(model, windows, 0.0)
             means: NDArray[np.float64] = losses.double().mean(1).cpu().numpy()
             paces.append((time.perf_counter() - began) / losses.numel())
             return means
 
-        losses = np.concatenate(share(chunk, range(0, len(windows), items)))
+        losses = np.concatenate(share(chunk, range(0, count, items)))
         values = {**_mean(losses), "inference_seconds": median(paces)}
         if self.data.info.bytes_per_token:
             values["bits_per_byte"] = values["loss"] / (

@@ -28,6 +28,31 @@ def test_literal_ids_are_pinned():
     assert resolve().trunk_id == "2e51ff6633134189"
 
 
+@pytest.mark.parametrize(
+    ("options", "old", "new"),
+    [
+        ({"optimizer": "sgd"}, "c71ad08fc1a5a71b", "d316b000cd8ffe93"),
+        ({"optimizer": "rmsprop", "weight_decay": 0.01}, "37362512d402696f", "31f3418575c7b20b"),
+        ({"optimizer": "adam", "weight_decay": 0}, "79ef54d064871b6d", "79ef54d064871b6d"),
+        ({}, "fa2964edb0b21895", "fa2964edb0b21895"),
+    ],
+)
+def test_ids_changed_only_where_decay_did(options, old, new):
+    # The old ids are those of the release in which all but AdamW had coupled decay.
+    spec = resolve(**options)
+    assert spec.run_id == new
+    assert RunSpec.from_dict(spec.to_dict()) == spec
+    written = spec.to_dict()
+    del written["optim"]["decay"]
+    found = RunSpec.from_dict(written)
+    assert found.run_id == old
+    assert found.optim.decay == ("decoupled" if old == new else "coupled")
+    assert RunSpec.from_dict(found.to_dict()) == found
+    if options:
+        assert resolve(**options, decay="coupled").run_id == old
+        assert (resolve(**options, decay="coupled").trunk_id == spec.trunk_id) == (old == new)
+
+
 @given(
     st.fixed_dictionaries(
         {
@@ -132,6 +157,8 @@ def test_tokens_per_param_counts_all_parameters():
         ({"heads": 3}, "no multiple of heads 3"),
         ({"optimizer": "admw"}, "did you mean 'adamw'"),
         ({"schedule": "wds"}, "did you mean 'wsd'"),
+        ({"optimizer": "sgd", "decay": "couple"}, "unknown decay 'couple': did you mean 'coupled'"),
+        ({"decay": "coupled"}, "adamw has no coupled decay: choose adam"),
         ({"num_tokens": 0}, "not in"),
         ({"precision": "fp8"}, "unknown precision"),
         ({"vocab_size": 100}, "below the data's 256"),

@@ -44,20 +44,32 @@ class TokenData:
         windows = batch_indices(step, _positive(batch_size, "batch_size"), size, seed)
         return _gather(self.train, windows, context)
 
-    def heldout_windows(self, context: int, limit: int | None = None) -> NDArray[np.int64]:
+    def num_heldout_windows(self, context: int, limit: int | None = None) -> int:
+        """How many windows are evaluated: all held out, or ``limit`` of them."""
+        size = self._heldout_size(context)
+        return size if limit is None else min(size, _positive(limit, "limit"))
+
+    def heldout_windows(
+        self, context: int, limit: int | None = None, rows: slice = slice(None)
+    ) -> NDArray[np.int64]:
         """Held-out windows ``(n, context + 1)``, the same for every run.
 
-        All of them, or ``limit`` spread evenly over the held-out documents.
+        All of them, or ``limit`` spread evenly over the held-out documents; of these the ``rows``,
+        and no others are read.
         """
+        size, count = self._heldout_size(context), self.num_heldout_windows(context, limit)
+        asked = range(count)[rows]
+        numbers = np.arange(asked.start, asked.stop, asked.step, dtype=np.int64)
+        return _gather(self.heldout, (2 * numbers + 1) * size // (2 * count), context)
+
+    def _heldout_size(self, context: int) -> int:
         size = (len(self.heldout) - 1) // _positive(context, "context")
         if size < 1:
             raise ValueError(
                 f"context {context} needs {context + 1} tokens; {self.info.name} holds out "
                 f"{len(self.heldout)}: choose a shorter context or more data"
             )
-        count = size if limit is None else min(size, _positive(limit, "limit"))
-        windows = (2 * np.arange(count, dtype=np.int64) + 1) * size // (2 * count)
-        return _gather(self.heldout, windows, context)
+        return size
 
 
 def open_tokens(folder: Path, info: DataInfo) -> TokenData:

@@ -83,6 +83,23 @@ def test_heldout_windows_are_evenly_spread(heldout, context, limit):
     assert gaps.max() - gaps.min() <= 2
 
 
+@settings(deadline=None, max_examples=60)
+@given(
+    heldout=st.integers(60, 500),
+    context=st.integers(1, 50),
+    limit=st.none() | st.integers(1, 60),
+    part=st.integers(1, 9),
+)
+def test_heldout_windows_in_parts_are_the_whole(heldout, context, limit, part):
+    data = token_data(10, heldout)
+    count = data.num_heldout_windows(context, limit)
+    parts = [
+        data.heldout_windows(context, limit, slice(i, i + part)) for i in range(0, count, part)
+    ]
+    assert {len(windows) for windows in parts[:-1]} <= {part}
+    np.testing.assert_array_equal(np.concatenate(parts), data.heldout_windows(context, limit))
+
+
 def test_too_long_a_context_says_so():
     with pytest.raises(ValueError, match="context 100 needs 101 tokens; small has 50"):
         token_data(50).batch(0, context=100, batch_size=1, seed=0)

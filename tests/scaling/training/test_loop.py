@@ -53,7 +53,13 @@ def test_a_finished_run_is_not_done_again(tiny, tmp_path):
 
 @pytest.mark.parametrize(
     "options",
-    [{}, {"dropout": 0.2}, {"schedule": "cosine", "optimizer": "sgd"}, {"parametrisation": "mup"}],
+    [
+        {},
+        {"dropout": 0.2},
+        {"schedule": "cosine", "optimizer": "sgd"},
+        {"optimizer": "rmsprop", "weight_decay": 2.0},
+        {"parametrisation": "mup"},
+    ],
 )
 def test_stopping_and_resuming_gives_the_same_bits(tiny, tmp_path, options):
     spec = RunSpec.resolve(**tiny, **options)
@@ -63,6 +69,22 @@ def test_stopping_and_resuming_gives_the_same_bits(tiny, tmp_path, options):
     train(spec, tmp_path / "parts")
     assert bits(tmp_path / "parts") == bits(tmp_path / "whole")
     assert end(read_journal(tmp_path / "parts"))["flops_spent"] == spec.flops
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "sgd"])
+def test_a_run_from_before_decay_was_decoupled_is_finished_as_it_began(tiny, tmp_path, optimizer):
+    spec = RunSpec.resolve(**tiny, optimizer=optimizer, weight_decay=2.0, decay="coupled")
+    train(spec, tmp_path / "whole")
+    train(spec, tmp_path / "parts", should_stop=stop_after(20))
+    written = json.loads((tmp_path / "parts" / "spec.json").read_text())
+    del written["optim"]["decay"]
+    old = RunSpec.from_dict(written)
+    assert old.run_id == spec.run_id
+    train(old, tmp_path / "parts")
+    assert bits(tmp_path / "parts") == bits(tmp_path / "whole")
+    now = RunSpec.resolve(**tiny, optimizer=optimizer, weight_decay=2.0)
+    train(now, tmp_path / "now")
+    assert bits(tmp_path / "now") != bits(tmp_path / "whole")
 
 
 def test_a_corrupt_checkpoint_costs_time_but_no_bits(tiny, tmp_path, capsys):

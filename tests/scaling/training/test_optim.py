@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scaling.base.spec_names import OPTIMIZERS, SCHEDULES
 from scaling.schedule import cooldown_start, lr_factor
 from scaling.spec import RunSpec, ScheduleSpec
-from scaling.training.optim import make_optimizer
+from scaling.training.optim import make_optimizer, set_lr
 from tests.scaling.test_spec import BASE, INFO
 
 
@@ -87,3 +87,119 @@ def test_weight_decay_leaves_embeddings_and_gains_alone():
     for name, parameter in model.named_parameters():
         matrix = parameter.ndim == 2 and "embedding" not in name
         assert (id(parameter) in decayed) == matrix, name
+
+
+class Two(torch.nn.Module):
+    """A weight that decays, at half the rate, and one that does not."""
+
+    def __init__(self, start):
+        super().__init__()
+        self.slow = torch.nn.Parameter(torch.tensor([[start]], dtype=torch.float64))
+        self.free = torch.nn.Parameter(torch.tensor([[start]], dtype=torch.float64))
+
+    def param_groups(self):
+        return [
+            {"params": [self.slow], "lr_scale": 0.5, "decay": True},
+            {"params": [self.free], "lr_scale": 1.0, "decay": False},
+        ]
+
+
+B1, B2, EPS, MU = 0.8, 0.9, 1e-3, 0.7
+
+
+def updates(name):
+    """The update of ``name`` over lr, gradient by gradient, as its paper (and torch) has it."""
+    m = v = u = 0.0
+    product = 1.0
+    g = yield
+    for t in range(1, 10**6):
+        m, mean = B1 * m + (1 - B1) * g, (B1 * m + (1 - B1) * g) / (1 - B1**t)
+        v, square = B2 * v + (1 - B2) * g * g, (B2 * v + (1 - B2) * g * g) / (1 - B2**t)
+        if name in ("adam", "adamw"):
+            g = yield mean / (math.sqrt(square) + EPS)
+        elif name == "adamax":
+            u = max(B2 * u, abs(g) + EPS)
+            g = yield mean / u
+        elif name == "nadam":
+            now, then = (B1 * (1 - 0.5 * 0.96 ** (s * 0.004)) for s in (t, t + 1))
+            product *= now
+            ahead = (1 - now) / (1 - product) * g + then / (1 - product * then) * m
+            g = yield ahead / (math.sqrt(square) + EPS)
+        elif name == "radam":
+            most = 2 / (1 - B2) - 1
+            length = most - 2 * t * B2**t / (1 - B2**t)
+            if length > 5:
+                r = (length - 4) * (length - 2) * most / ((most - 4) * (most - 2) * length)
+                g = yield mean * math.sqrt(r * (1 - B2**t)) / (math.sqrt(v) + EPS)
+            else:
+                g = yield mean
+        elif name == "sgd":
+            u = MU * u + g
+            g = yield u
+        elif name == "rmsprop":
+            product = 0.99 * (0 if t == 1 else product) + 0.01 * g * g
+            u = MU * u + g / (math.sqrt(product) + EPS)
+            g = yield u
+        elif name == "adagrad":
+            u += g * g
+            g = yield g / (math.sqrt(u) + EPS)
+
+
+@pytest.mark.parametrize("decay", ["decoupled", "coupled"])
+@pytest.mark.parametrize("name", sorted(OPTIMIZERS))
+def test_weight_decay_is_the_recursion_by_hand(name, decay):
+    if (name, decay) == ("adamw", "coupled"):
+        return  # refused, see test_spec
+    chosen = {"optimizer": name, "decay": decay, "weight_decay": 0.6, "momentum": MU}
+    betas = {"beta1": B1, "beta2": B2, "eps": EPS}
+    model = Two(1.5)
+    optimizer = make_optimizer(RunSpec.resolve(info=INFO, **{**BASE, **chosen, **betas}), model)
+    slow = free = 1.5
+    one, other = updates(name), updates(name)
+    next(one), next(other)
+    for step in range(30):
+        lr, gradient = 0.1 / (1 + step / 9), math.sin(3.0 * step) + 0.2
+        set_lr(optimizer, lr)
+        for weight in (model.slow, model.free):
+            weight.grad = torch.full_like(weight, gradient)
+        optimizer.step()
+        if decay == "decoupled":
+            slow = (1 - lr / 2 * 0.6) * slow - lr / 2 * one.send(gradient)
+        else:
+            slow -= lr / 2 * one.send(gradient + 0.6 * slow)
+        free -= lr * other.send(gradient)
+        assert model.slow.item() == pytest.approx(slow, abs=1e-6)
+        assert model.free.item() == pytest.approx(free, abs=1e-6)
+
+
+def test_sgd_under_a_constant_gradient_has_its_closed_form():
+    chosen = {"optimizer": "sgd", "weight_decay": 0.5, "momentum": 0.0, "lr": 0.1}
+    model = Two(2.0)
+    optimizer = make_optimizer(RunSpec.resolve(info=INFO, **{**BASE, **chosen}), model)
+    for step in range(1, 200):
+        model.slow.grad = torch.full_like(model.slow, 0.3)
+        optimizer.step()
+        shrunk = (1 - 0.05 * 0.5) ** step
+        assert model.slow.item() == pytest.approx(2.0 * shrunk - 0.3 / 0.5 * (1 - shrunk), abs=1e-6)
+    assert model.free.item() == 2.0  # it never had a gradient
+
+
+def test_what_has_no_gradient_does_not_decay():
+    model = Two(2.0)
+    chosen = {**BASE, "optimizer": "adam", "weight_decay": 0.5}
+    optimizer = make_optimizer(RunSpec.resolve(info=INFO, **chosen), model)
+    optimizer.step()
+    assert model.slow.item() == 2.0
+
+
+def test_adam_with_decoupled_decay_is_adamw():
+    models = [Two(1.5), Two(1.5)]
+    for name, model in zip(("adam", "adamw"), models, strict=True):
+        chosen = {**BASE, "optimizer": name, "weight_decay": 0.5}
+        optimizer = make_optimizer(RunSpec.resolve(info=INFO, **chosen), model)
+        for step in range(20):
+            for weight in (model.slow, model.free):
+                weight.grad = torch.full_like(weight, math.cos(step))
+            optimizer.step()
+    assert models[0].slow.item() == pytest.approx(models[1].slow.item(), rel=1e-12)
+    assert models[0].free.item() == models[1].free.item()

@@ -46,9 +46,17 @@ def assert_same_curve(run_dir, other, rel=1e-5):
     assert finals[0]["loss"] == pytest.approx(finals[1]["loss"], rel=rel)
 
 
-@pytest.mark.parametrize(("size", "micro_batch", "shard"), [(2, 2, "ddp"), (3, 0, "fsdp")])
-def test_a_team_has_the_curve_of_one_process(spec, tmp_path, size, micro_batch, shard):
-    spec = replace(spec, optim=replace(spec.optim, adaptive_clip=0.05))
+@pytest.mark.parametrize(
+    ("size", "micro_batch", "shard", "options"),
+    [
+        (2, 2, "ddp", {}),
+        (3, 0, "fsdp", {}),
+        (2, 0, "ddp", {"optimizer": "adam", "weight_decay": 3.0}),
+        (2, 0, "fsdp", {"optimizer": "adam", "weight_decay": 3.0}),
+    ],
+)
+def test_a_team_has_the_curve_of_one_process(spec, tmp_path, size, micro_batch, shard, options):
+    spec = replace(spec, optim=replace(spec.optim, adaptive_clip=0.05, **options))
     train(spec, tmp_path / "one")
     options = {"micro_batch": micro_batch, "shard": shard}
     statuses = run_team(

@@ -1,0 +1,80 @@
+"""Evaluation reads the held-out tokens batch by batch, to the bits of one that gathers them."""
+
+from __future__ import annotations
+
+import math
+import tracemalloc
+
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional as F
+
+from scaling.data.batches.tokens import open_tokens
+from scaling.data.info import DataInfo
+from scaling.spec import RunSpec
+from scaling.training.task import EVAL_TOKENS, NextToken
+
+VOCAB = 11
+
+
+def task_on(folder, heldout, context):
+    """Next-token prediction on random tokens in a file."""
+    info = DataInfo("random", "0" * 16, "token", 10_000, heldout, vocab_size=VOCAB)
+    draws = np.random.default_rng(0)
+    for name, size in (("train.bin", 10_000), ("heldout.bin", heldout)):
+        draws.integers(0, VOCAB, size, dtype=np.uint16).tofile(folder / name)
+    options = {"depth": 1, "width": 8, "num_tokens": 1 << 12, "lr": 0.1, "context": context}
+    spec = RunSpec.resolve(info=info, **options)
+    return NextToken(spec, open_tokens(folder, info), torch.device("cpu"))
+
+
+def bigram():
+    torch.manual_seed(0)
+    return torch.nn.Embedding(VOCAB, VOCAB)
+
+
+def backwards(chunk, starts):
+    """As other ranks do chunks: in whatever order, each by its start alone."""
+    return [chunk(start) for start in reversed(starts)][::-1]
+
+
+@pytest.mark.parametrize("context", [7, 32, 1000, EVAL_TOKENS + 5])
+@pytest.mark.parametrize("limit", [0, 1, 5000, 10**9])
+def test_the_loss_has_the_bits_of_gathered_windows(tmp_path, context, limit):
+    task, model = task_on(tmp_path, 20_011, context), bigram()
+    tokens = np.fromfile(tmp_path / "heldout.bin", np.uint16).astype(np.int64)
+    size = 20_010 // context
+    count = min(size, max(1, limit // context)) if limit else size
+    numbers = [(2 * i + 1) * size // (2 * count) for i in range(count)]
+    windows = torch.from_numpy(
+        np.stack([tokens[n * context : (n + 1) * context + 1] for n in numbers])
+    )
+    items = max(1, EVAL_TOKENS // context)
+    means = []
+    with torch.no_grad():
+        for some in windows.split(items):
+            logits = model(some[:, :-1]).flatten(0, 1)
+            losses = F.cross_entropy(logits, some[:, 1:].flatten(), reduction="none")
+            means.append(losses.view(len(some), -1).double().mean(1).numpy())
+        one, other = task.evaluate(model, limit), task.evaluate(model, limit, backwards)
+    means = np.concatenate(means)
+    assert one["loss"] == other["loss"] == float(means.mean())
+    if count > 1:
+        assert one["loss_se"] == other["loss_se"] == means.std(ddof=1) / math.sqrt(count)
+    else:
+        assert math.isnan(one["loss_se"])
+
+
+def test_all_held_out_tokens_take_next_to_no_memory(tmp_path):
+    heldout = 20_000_000
+    task, model = task_on(tmp_path, heldout, 1024), bigram()
+    tracemalloc.start()
+    try:
+        with torch.no_grad():
+            values = task.evaluate(model, 0)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 0.2 * heldout  # bytes; gathered as int64 they were 10 a token
+    assert values["loss_se"] < 1e-3

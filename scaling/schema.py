@@ -60,21 +60,35 @@ RUN_COLUMNS: tuple[Column, ...] = (
         "D: training tokens (examples for families that see examples), repeats counted",
         ("d", "tokens", "ntokens", "trainingtokens", "numexamples", "examples", "datasize"),
     ),
+    Column(
+        "num_tokens_planned",
+        "int",
+        "tokens or examples",
+        "D that was asked for, where runs stopped before it; num_tokens is what was trained",
+    ),
     Column("data_unit", "str", "", "what num_tokens counts: token or example"),
     Column(
         "num_unique_tokens",
         "int",
         "tokens or examples",
-        "U: distinct training tokens among num_tokens",
+        "U: distinct training tokens (examples) among num_tokens, each by its place in the data",
         ("u", "uniquetokens"),
     ),
     Column(
         "flops",
         "int",
         "FLOPs",
-        "C: exact training FLOPs of this run by itself (1 MAC = 2 FLOPs, 3 x forward)",
+        "C: training FLOPs of this run by itself, of exact counts (1 MAC = 2 FLOPs) and, by "
+        "convention, 3 x forward",
         ("c", "compute", "trainingflops", "trainflops", "totalflops", "flop", "budget"),
     ),
+    Column(
+        "flops_exact",
+        "int",
+        "FLOPs",
+        "flops without the gradients that no step computes: of the data, and of a bias's input",
+    ),
+    Column("flops_planned", "int", "FLOPs", "C of num_tokens_planned"),
     Column("flops_6nd", "int", "FLOPs", "6 x num_params x num_tokens"),
     Column(
         "flops_kaplan",

@@ -167,6 +167,7 @@ PARTS: dict[str, type] = {
 _PART_OF = {f.name: part for part, kind in PARTS.items() for f in fields(kind)}
 TOP_OPTIONS = ("family", "preset", "seed", "tokens_per_param", "warmup_fraction")
 DEFAULT_DATA = "python-source"
+PLANNED_COLUMNS = ("num_tokens", "flops")  # kept as planned too, for a run that ended before
 
 
 def _check_context(spec: RunSpec, info: Any) -> None:
@@ -409,6 +410,21 @@ class RunSpec:
             "seed": self.seed,
             "lr": self.optim.lr,
             "batch_size": self.units_per_step,
+        }
+
+    def columns_after(self, num_tokens: int) -> dict[str, Any]:
+        """The columns that are otherwise for a run that ended after ``num_tokens``.
+
+        D and all counts of FLOPs are those of what was trained; the planned ones stand beside
+        them. Empty for a run that went to its planned end.
+        """
+        if num_tokens == self.train.num_tokens:
+            return {}
+        planned = self.columns()
+        trained = self.cost.run_columns(num_tokens)
+        return {
+            **{name: value for name, value in trained.items() if value != planned[name]},
+            **{f"{name}_planned": planned[name] for name in PLANNED_COLUMNS},
         }
 
     def to_dict(self) -> dict[str, Any]:

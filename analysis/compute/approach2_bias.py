@@ -67,7 +67,8 @@ def parabola_bias(
     for budget in flops:
         best = fit.optimal(budget, cost=cost)
         n = float(found.num_params(budget))
-        table = pd.DataFrame({"num_params": [n], "num_tokens": [budget / (cost * n)]})
+        d = budget / (cost * n)  # tokens that are new, as ``optimal`` has them
+        table = pd.DataFrame({"num_params": [n], "num_tokens": [d], "num_unique_tokens": [d]})
         loss = float(np.asarray(fit.predict(table))[0])
         ratios.append(n / best["num_params"])
 

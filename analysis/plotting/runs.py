@@ -160,6 +160,8 @@ def scaling(
             n = np.geomspace(float(sizes.min()) / 1.3, float(sizes.max()) * 1.3, 80)
             for i, d in enumerate(levels(tokens)):
                 grid = pd.DataFrame({"num_params": n, "num_tokens": np.full_like(n, d)})
+                if "num_unique_tokens" in fit.x_cols:  # as runs of that D with the most data
+                    grid["num_unique_tokens"] = min(d, float(table["num_unique_tokens"].max()))
                 loss = np.asarray(fit.predict(grid))
                 label = {"label": "fitted law"} if i == 0 else {}
                 if fit.draws is not None:

@@ -82,7 +82,7 @@ def with_complexity(
     """``runs`` with ``flops_forward``, ``seconds_per_example`` and ``kwh_estimated``.
 
     ``flops_forward`` is 2 ``macs_forward``, or ``flops / (3 num_tokens)`` where a table has
-    none: training FLOPs are 3 x forward here. ``kwh_estimated`` is ``seconds`` x ``watts`` x
+    none: those are 3 x forward by convention. ``kwh_estimated`` is ``seconds`` x ``watts`` x
     ``pue`` (Strubell et al. 2019, eq. 1), as if the run had the device to itself.
 
     Parameters

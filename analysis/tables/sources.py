@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from analysis.tables.files import SUFFIXES, Note, complete, flagged, read_table
 from analysis.tables.where import rows_where
-from scaling import CURVE_COLUMNS, RUN_COLUMNS, RunSpec
+from scaling import CURVE_COLUMNS, PLANNED_COLUMNS, RUN_COLUMNS, RunSpec
 from scaling.base import Store, read_json, refuse_unknown
 from scaling.run import (
     SPEC,
@@ -25,8 +25,16 @@ from scaling.run import (
     points,
     read_journal,
     sweep_path,
+    trained_columns,
 )
-from scaling.tracking import CURVE_METRICS, TrackingError, connect, reported, sqlite_path
+from scaling.tracking import (
+    CURVE_METRICS,
+    TrackingError,
+    connect,
+    reported,
+    spec_of,
+    sqlite_path,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -244,6 +252,7 @@ def _journal_rows(kind: str, place: Path | str, root: Source | None) -> list[dic
         last = end(events)
         if last is not None:
             row.update({k: v for k, v in last.items() if k in _TEXTS or k in _NUMBERS})
+            row.update(trained_columns(planned, last, run_dir))
         else:
             row["status"] = "running" if events else "planned"
         row["run_id"] = run_id
@@ -268,6 +277,9 @@ def _run_table(rows: list[dict[str, Any]]) -> pd.DataFrame:
 
     names = [c.name for c in RUN_COLUMNS if any(c.name in row for row in rows)]
     frame = pd.DataFrame(rows, columns=names)
+    for name in PLANNED_COLUMNS:
+        if (planned := f"{name}_planned") in names:  # some stopped early, the others did not
+            frame[planned] = frame[planned].fillna(frame[name])
     for name in names:
         if name in _NUMBERS:
             frame[name] = pd.to_numeric(frame[name], errors="coerce").astype(float)
@@ -357,6 +369,10 @@ def _experiment_runs(name: str, tracking_uri: str | None, root: Source | None) -
             value = next((metrics[key] for key in keys if key in metrics), params.get(column))
             if value is not None:
                 row[column] = value
+        tokens = metrics.get("final/tokens")
+        if tokens is not None and "scale/num_tokens_planned" not in metrics:
+            # It went to its end, or was shipped by a tracker of before.
+            row.update(trained_columns({**row, "spec": spec_of(params)}, {"tokens": tokens}))
         row["exclude_reason"] = _why_not(row["status"], tags.get("scaling.reason"))
         rows.append(row)
     return _run_table(rows)

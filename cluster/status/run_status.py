@@ -71,6 +71,13 @@ class RunStatus:
         return min(1.0, self.step / self.num_tokens) if self.num_tokens else 0.0
 
     @property
+    def trained(self) -> float:
+        """Share of its tokens that was computed; below 1 too for a run that ended before them."""
+        if self.progress == 1.0 and not self.step:  # nothing is left that says where it ended
+            return 1.0
+        return min(1.0, self.step / self.num_tokens) if self.num_tokens else 0.0
+
+    @property
     def seconds_left(self) -> float | None:
         """Time to go at the pace so far; None for a run that does not run or has just begun."""
         if self.state != "running" or not self.step or not self.seconds:

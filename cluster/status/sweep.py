@@ -62,15 +62,19 @@ class SweepStatus:
 
     @property
     def flops_done(self) -> float:
-        """The share of these that is done, runs in progress by their tokens."""
+        """The share of these that is done, runs in progress by their tokens.
+
+        A run that stopped early or diverged is done: nothing of it is left to do.
+        """
         return sum(run.flops * run.progress for run in self.runs)
 
     @property
     def gpu_hours_left(self) -> float | None:
         """What the rest takes at the pace so far; None as long as nothing is known of it."""
-        if not self.flops_done or self.gpu_hours_used is None:
+        computed = sum(run.flops * run.trained for run in self.runs)
+        if not computed or self.gpu_hours_used is None:
             return None
-        return self.gpu_hours_used / self.flops_done * (self.flops_total - self.flops_done)
+        return self.gpu_hours_used / computed * (self.flops_total - self.flops_done)
 
     def in_state(self, *states: str) -> list[RunStatus]:
         """The runs in one of ``states``."""

@@ -1,7 +1,8 @@
 """What one model costs: parameters, FLOPs and activations by named convention, and inverses.
 
-FLOPs are an amount; 1 MAC = 2 FLOPs; a training step costs 3 x the forward pass (the backward
-pass forms two products for each product of the forward pass).
+FLOPs are an amount; 1 MAC = 2 FLOPs. By the convention of the literature a training step costs 3 x
+the forward pass: for each of its products the backward pass forms two, the gradients of the weights
+and of the input. No step computes the gradient of the data, so ``flops_exact`` leaves it out.
 """
 
 from __future__ import annotations
@@ -32,6 +33,9 @@ class Cost:
         head (Kaplan et al. 2020, sec. 2.1).
     macs_forward : int
         Multiply-accumulates of matrix products and convolutions in one forward pass.
+    macs_without_input_gradient : int
+        Those of ``macs_forward`` whose input asks for no gradient: the products of the data with
+        the first layer, and the biases. None in a language model: an embedding is no product.
     activations : int
         Elements of the outputs of these products.
     flops_kaplan, flops_chinchilla : int
@@ -52,6 +56,7 @@ class Cost:
     flops_kaplan: int
     flops_chinchilla: int
     receptive_field: int | None = None
+    macs_without_input_gradient: int = 0
 
     @property
     def flops_forward(self) -> int:
@@ -60,8 +65,13 @@ class Cost:
 
     @property
     def flops_train(self) -> int:
-        """FLOPs of one training step: 3 x forward."""
+        """FLOPs of one training step by convention: 3 x forward."""
         return 3 * self.flops_forward
+
+    @property
+    def flops_exact(self) -> int:
+        """FLOPs of one training step without gradients that no step computes."""
+        return self.flops_train - 2 * self.macs_without_input_gradient
 
     @property
     def flops_6nd(self) -> int:
@@ -78,6 +88,7 @@ class Cost:
             "num_tokens": num_tokens,
             "data_unit": self.unit,
             "flops": self.flops_train * num_tokens,
+            "flops_exact": self.flops_exact * num_tokens,
             "flops_6nd": self.flops_6nd * num_tokens,
             "flops_kaplan": self.flops_kaplan * num_tokens,
             "flops_chinchilla": self.flops_chinchilla * num_tokens,
@@ -90,6 +101,7 @@ class Cost:
         derived = {
             "flops_forward": self.flops_forward,
             "flops_train": self.flops_train,
+            "flops_exact": self.flops_exact,
             "flops_6nd": self.flops_6nd,
             "per": self.unit,
         }

@@ -24,3 +24,4 @@ from .sweep_file import numbered_rows as numbered_rows
 from .sweep_file import read_rows as read_rows
 from .sweep_file import sweep_path as sweep_path
 from .sweep_file import sweep_paths as sweep_paths
+from .trained import trained_columns as trained_columns

@@ -5,7 +5,7 @@ from __future__ import annotations
 from scaling.tracking.errors import TrackingError
 from scaling.tracking.ready import connect, prepare, reported, set_environment, sqlite_path
 from scaling.tracking.report import log_report
-from scaling.tracking.tracker import CURVE_METRICS, Tracker
+from scaling.tracking.tracker import CURVE_METRICS, Tracker, spec_of
 from scaling.tracking.view import VIEW_TAG, chart_url
 
 __all__ = [
@@ -19,5 +19,6 @@ __all__ = [
     "prepare",
     "reported",
     "set_environment",
+    "spec_of",
     "sqlite_path",
 ]

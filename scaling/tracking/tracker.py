@@ -6,7 +6,8 @@ One experiment per sweep, its training runs flat beside each other:
 tag ``scaling.*``      ``kind`` (``run`` or ``report``), ``run_id``, ``status``,
                        ``reason``, and the text columns of the run table
 param                  ``run_id`` and every field of the spec (``model.width``, ...)
-metric ``scale/*``     numeric columns known before the run, and log10 of N, D, C
+metric ``scale/*``     numeric columns known before the run, and log10 of N, D, C; of a run that
+                       stopped early the last values are those of what was trained
 metric ``heldout/*``,  the learning curve; step = tokens (examples) seen
 ``train/*``
 metric ``final/*``     numeric values of the journal's ``end`` event
@@ -27,7 +28,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from scaling.base import read_json, write_atomic
-from scaling.run import JOURNAL, end, points, read_journal
+from scaling.run import JOURNAL, end, points, read_journal, trained_columns
 from scaling.tracking.errors import TrackingError
 from scaling.tracking.ready import connect, prepare, reported
 
@@ -97,7 +98,7 @@ class Tracker:
             with reported(self.uri):
                 run_id, seen = self._find_or_create(row, events, position)
                 self._send_curve(run_id, events, seen)
-                self._send_status(run_id, events, last, alive)
+                self._send_status(run_id, row, events, last, alive)
         except TrackingError:
             self._trusted.discard(str(position.get("mlflow_run_id")))  # it may have been deleted
             raise
@@ -200,6 +201,7 @@ class Tracker:
     def _send_status(
         self,
         run_id: str,
+        row: Mapping[str, Any],
         events: Sequence[Mapping[str, Any]],
         last: Mapping[str, Any] | None,
         alive: bool,
@@ -219,6 +221,8 @@ class Tracker:
             for key, value in last.items()
             if _is_number(value) and key != "time"
         ]
+        scale = _scale(trained_columns(row, last))
+        values.extend((key, value, ended, step) for key, value in scale.items())
         if status == "diverged":
             values.append(("diverged", 1.0, ended, step))
         self._log(run_id, values)
@@ -249,13 +253,18 @@ def _known_before(
     row: Mapping[str, Any], born: str
 ) -> tuple[list[tuple[str, float, float, int]], dict[str, str]]:
     """Metrics and params of a run that are known before it begins."""
-    numbers = {k: v for k, v in row.items() if _is_number(v)}
+    params = {"run_id": row["run_id"], **_flat(row["spec"])}
+    return [(k, v, float(born), 0) for k, v in _scale(row).items()], params
+
+
+def _scale(columns: Mapping[str, Any]) -> dict[str, float]:
+    """The metrics ``scale/*`` of the numeric columns."""
+    numbers = {k: v for k, v in columns.items() if _is_number(v)}
     metrics = {f"scale/{key}": float(value) for key, value in numbers.items()}
     for column in LOGARITHMS:
         if numbers.get(column, 0) > 0:
             metrics[f"scale/log10_{column}"] = math.log10(numbers[column])
-    params = {"run_id": row["run_id"], **_flat(row["spec"])}
-    return [(k, v, float(born), 0) for k, v in metrics.items()], params
+    return metrics
 
 
 def _born(events: Sequence[Mapping[str, Any]]) -> str:
@@ -265,6 +274,21 @@ def _born(events: Sequence[Mapping[str, Any]]) -> str:
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def spec_of(params: Mapping[str, str]) -> dict[str, Any]:
+    """The nested values of a run's params, as far as text tells their kinds."""
+    nested: dict[str, Any] = {}
+    for key, text in params.items():
+        *parts, name = key.split(".")
+        place = nested
+        for part in parts:
+            place = place.setdefault(part, {})
+        try:
+            place[name] = json.loads(text)
+        except ValueError:
+            place[name] = text
+    return nested
 
 
 def _flat(value: Mapping[str, Any], prefix: str = "") -> dict[str, str]:

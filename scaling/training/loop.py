@@ -180,6 +180,7 @@ class _Run:
         self.device = team.device(device)
         torch.set_num_threads(threads)
         task = make_task(spec, data_dir, self.device)
+        self.epoch_size = task.epoch_size
         torch.manual_seed(spec.seed)
         model = get_family(spec.family).build(spec.model)
         self.spread = Spread(model, spec, team, self.device, micro_batch, shard)
@@ -309,6 +310,7 @@ class _Run:
             "status": status,
             **values,
             "tokens": self.step * units,
+            "num_unique_tokens": min(self.step * units, self.epoch_size),
             "flops_spent": self._spent() * self.spec.cost.flops_train,
             "seconds": round(self.seconds, 3),
             "time": time.time(),

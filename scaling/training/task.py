@@ -39,7 +39,16 @@ def alone(
 
 
 class Task(Protocol):
-    """Batches and losses of one run."""
+    """Batches and losses of one run.
+
+    Attributes
+    ----------
+    epoch_size : int
+        Tokens (examples) of one pass over the training data: each is trained on once before
+        any comes again.
+    """
+
+    epoch_size: int
 
     def loss(self, model: nn.Module, step: int, rows: slice = ALL) -> Tensor:
         """The mean training loss of rows of the batch of ``step``, ready for ``backward``."""
@@ -91,6 +100,7 @@ class NextToken:
     def __init__(self, spec: RunSpec, data: Any, device: torch.device) -> None:
         self.spec, self.data, self.device = spec, data, device
         self.context: int = spec.model.context
+        self.epoch_size = data.num_windows(self.context) * self.context
 
     def _losses(self, model: nn.Module, windows: NDArray[Any], smoothing: float) -> Tensor:
         tokens = torch.from_numpy(windows.astype(np.int64)).to(self.device)
@@ -152,6 +162,7 @@ class Classify:
 
     def __init__(self, spec: RunSpec, data: Any, device: torch.device) -> None:
         self.spec, self.data, self.device = spec, data, device
+        self.epoch_size = len(data.train_labels)
         shape = tuple(get_family(spec.family).input_shape(spec.model))
         self.loader = Loader(data, spec.train, spec.seed, shape, device, batch_threads(device))
 

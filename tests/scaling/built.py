@@ -12,10 +12,14 @@ from torch.utils.flop_counter import FlopCounterMode
 
 @dataclass
 class Built:
-    """Counts per example: ``macs`` without biases, outputs of products, outputs with a bias."""
+    """Counts per example: ``macs`` without biases, outputs of products, outputs with a bias.
+
+    ``macs_backward`` are those of the products that torch forms in the backward pass.
+    """
 
     num_params: int
     macs: int
+    macs_backward: int
     activations: int
     biases: int
     output_shape: tuple[int, ...]
@@ -43,16 +47,36 @@ class _Products(TorchDispatchMode):
         return out
 
 
+class _Backward(TorchDispatchMode):
+    """Adds up MACs of the gradients of convolutions (torch's counter forgets their groups)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.macs = 0
+
+    def __torch_dispatch__(self, op: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if op._schema.name == "aten::convolution_backward":
+            outputs, _, weight = args[:3]
+            asked = sum(args[10][:2])  # the input's gradient, the weight's
+            self.macs += asked * outputs.numel() * weight[0].numel()
+        return op(*args, **(kwargs or {}))
+
+
 def built(family: Any, config: Any) -> Built:
-    """Build ``config`` on the meta device, run it forward on one example, and count."""
+    """Build ``config`` on the meta device, run it forward and back on an example, and count."""
     with torch.device("meta"):
         module = family.build(config).eval()
         example = torch.zeros(1, *family.input_shape(config))
-    with torch.no_grad(), FlopCounterMode(display=False) as flops, _Products() as products:
+    with FlopCounterMode(display=False) as flops, _Products() as products:
         output = module(example)
+    with FlopCounterMode(display=False) as back, _Backward() as convolutions:
+        output.sum().backward()
+    matrices = dict(back.get_flop_counts()["Global"])
+    matrices.pop(torch.ops.aten.convolution_backward, None)
     return Built(
         num_params=sum(p.numel() for p in module.parameters() if p.requires_grad),
         macs=flops.get_total_flops() // 2,
+        macs_backward=convolutions.macs + sum(matrices.values()) // 2,
         activations=products.outputs,
         biases=products.biases,
         output_shape=tuple(output.shape),
@@ -65,5 +89,8 @@ def assert_counted_exactly(family: Any, options: dict[str, Any]) -> None:
     cost, found = family.cost(config), built(family, config)
     assert cost.num_params == found.num_params
     assert cost.macs_forward == found.macs + found.biases
+    # A bias is one more for each output, forward, and so is the sum that is its gradient.
+    exact = found.macs + found.biases + found.macs_backward + found.biases
+    assert cost.flops_exact == 2 * exact
     assert cost.activations == found.activations
     assert found.output_shape == (1, config.num_classes)

@@ -206,6 +206,18 @@ def test_later_schema_is_refused():
         RunSpec.from_dict({**resolve().to_dict(), "schema_version": 99})
 
 
+def test_columns_after_an_early_end_are_those_of_a_shorter_run():
+    spec = resolve()
+    after = spec.columns_after(4096)
+    shorter = spec.with_tokens(4096).columns()
+    assert {k: v for k, v in after.items() if not k.endswith("_planned")} == {
+        k: v for k, v in shorter.items() if v != spec.columns()[k] and k != "run_id"
+    }
+    assert after["flops"] == spec.cost.flops_train * 4096
+    assert (after["num_tokens_planned"], after["flops_planned"]) == (65536, spec.flops)
+    assert spec.columns_after(65536) == {}
+
+
 def test_columns_state_the_conventions():
     spec = resolve()
     columns = spec.columns()

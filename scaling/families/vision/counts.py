@@ -32,6 +32,10 @@ class Tally:
         (Araujo et al. 2019, eqs. 1 and 2; the largest over all paths).
     kernels, others : int
         Parameters: entries of kernels and matrices, and all others.
+    asks : bool
+        Whether the signal asks for a gradient: once a parameter came in.
+    macs_without_input_gradient : int
+        See :class:`scaling.base.Cost`.
     """
 
     shape: Shape
@@ -40,6 +44,8 @@ class Tally:
     kernels: int = 0
     others: int = 0
     macs: int = 0
+    asks: bool = False
+    macs_without_input_gradient: int = 0
     activations: int = 0
     side: int = 0
 
@@ -72,9 +78,13 @@ class Tally:
 
     def product(self, weights: int, bias: int, outputs: int, times: int) -> None:
         """Add a product with ``weights`` entries, done ``times`` times, for ``outputs`` outputs."""
+        if not self.asks:
+            self.macs_without_input_gradient += weights * times
+        self.asks = True
         self.kernels += weights
         self.others += bias
         self.macs += weights * times + (outputs if bias else 0)
+        self.macs_without_input_gradient += outputs if bias else 0
         self.activations += outputs
 
 
@@ -107,6 +117,7 @@ def _(layer: L.Conv, t: Tally) -> None:
 @_count.register
 def _(layer: L.Norm, t: Tally) -> None:
     t.others += 2 * _channels(t.shape)
+    t.asks = True
 
 
 @_count.register
@@ -144,11 +155,12 @@ def _(layer: L.SqueezeExcite, t: Tally) -> None:
 
 @_count.register
 def _(layer: L.Residual, t: Tally) -> None:
-    before, field_before, jump_before = t.shape, t.field, t.jump
+    before, field_before, jump_before, asked = t.shape, t.field, t.jump, t.asks
     walk(layer.shortcut, t)
-    shape, field_shortcut = t.shape, t.field
-    t.shape, t.field, t.jump = before, field_before, jump_before
+    shape, field_shortcut, asks_shortcut = t.shape, t.field, t.asks
+    t.shape, t.field, t.jump, t.asks = before, field_before, jump_before, asked
     walk(layer.branch, t)
+    t.asks = t.asks or asks_shortcut or layer.scale is not None
     if t.shape != shape:
         raise OptionError(
             f"an even kernel makes {t.shape} of {shape} in a block, which has to keep the side: "
@@ -165,6 +177,7 @@ def _(layer: L.ToTokens, t: Tally) -> None:
     channels, h, w = t.shape
     tokens = h * w + layer.class_token
     t.others += channels * layer.class_token
+    t.asks = t.asks or layer.class_token or layer.positions == "learned"
     if layer.positions == "sincos" and channels % 4:
         raise OptionError(
             f"sincos positions need a width that 4 divides, not {channels}", "positions", "width"
@@ -177,9 +190,11 @@ def _(layer: L.ToTokens, t: Tally) -> None:
 @_count.register
 def _(layer: L.Attention, t: Tally) -> None:
     tokens, width = t.shape
-    bias = width if layer.bias else 0
-    for _ in range(4):
+    bias, asked = width if layer.bias else 0, t.asks
+    for _ in "qkv":
+        t.asks = asked
         t.product(width**2, bias, tokens * width, tokens)
+    t.product(width**2, bias, tokens * width, tokens)
     t.macs += 2 * tokens**2 * width  # q k^T and its product with v
     t.activations += layer.heads * tokens**2 + tokens * width
     t.field = max(t.field, t.side)
@@ -234,4 +249,5 @@ def count(network: L.Network) -> Cost:
         flops_kaplan=train,
         flops_chinchilla=train,
         receptive_field=receptive if len(network.input_shape) == 3 else None,
+        macs_without_input_gradient=t.macs_without_input_gradient,
     )

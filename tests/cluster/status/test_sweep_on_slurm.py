@@ -235,3 +235,13 @@ def test_gpu_hours_are_those_allocated_and_the_rest_follows_the_flops(place):
     assert {"gpu_hours_used", "gpu_hours_left", "failures", "problem"} <= set(status.to_dict())
     nobody_says = sweep_status("s", answer=answer())
     assert (nobody_says.gpu_hours_used, nobody_says.gpu_hours_left) == (None, None)
+
+
+def test_the_rest_follows_what_was_computed_of_runs_that_stopped_early(place):
+    ended = [START, {"event": "end", "status": "done", "tokens": 500}]
+    place("early", ended, state="done", step=500)
+    place.sweep("early", "a")
+    place.queue([("early",), ("a",)], slurm_jobs=["12"])
+    status = sweep_status("s", answer=answer(gpu_seconds=3600.0))
+    assert (status.flops_done, status.flops_total) == (10.0, 20.0)
+    assert status.gpu_hours_left == pytest.approx(2.0)  # an hour for half of a run like it

@@ -46,6 +46,7 @@ def test_flops_equal_torchs_counter_on_the_meta_device(options):
         logits.sum().backward()
 
     assert counter.get_total_flops() == 2 * forward
+    assert FAMILY.cost(config).flops_exact == FAMILY.cost(config).flops_train
 
 
 def test_the_small_gpt_of_the_documentation():

@@ -60,7 +60,7 @@ def point(step):
     return {"event": "point", "step": step, **values}
 
 
-DONE = {"event": "end", "status": "done", "loss": 3.25, "loss_se": 0.01, "tokens": 400}
+DONE = {"event": "end", "status": "done", "loss": 3.25, "loss_se": 0.01, "tokens": 8192}
 DONE = {**DONE, "seconds": 4.0, "time": 1005.0}
 
 
@@ -96,7 +96,7 @@ def test_a_run_is_shipped_whole(uri, run_dir, row):
     assert {k: metrics[f"final/{k}"] for k in ("loss", "loss_se", "tokens")} == {
         "loss": 3.25,
         "loss_se": 0.01,
-        "tokens": 400,
+        "tokens": 8192,
     }
     assert curve(uri, run) == [(100, 5.9), (200, 5.8)]
     assert curve(uri, run, "train_loss") == [(100, 6.0), (200, pytest.approx(5.9))]

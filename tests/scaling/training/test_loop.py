@@ -163,3 +163,42 @@ def test_bfloat16_is_close_to_float32(tiny, tmp_path):
     half = train(RunSpec.resolve(**tiny, precision="bfloat16"), tmp_path / "half")
     assert half.loss == pytest.approx(full.loss, rel=0.02)
     assert half.loss != full.loss
+
+
+@pytest.mark.parametrize("context", [5, 32])
+def test_unique_tokens_are_those_that_the_steps_predict(tiny, tmp_path, context):
+    """Against the batches themselves: each place of the data that was predicted, counted once."""
+    from dataclasses import replace
+
+    import numpy as np
+
+    from scaling.data import describe_data, open_data
+
+    size = describe_data("tiny").train_size
+    for passes in (0.3, 2.5):
+        tokens = round(passes * size)
+        spec = RunSpec.resolve(
+            **{**tiny, "context": context, "num_tokens": tokens, "batch_size": 64}
+        )
+        outcome = train(spec, tmp_path / f"{passes}")
+        data = open_data("tiny")
+        places = replace(data, train=np.arange(size, dtype=np.uint32))
+        seen = {
+            place
+            for step in range(spec.num_steps)
+            for place in places.batch(step, context=context, batch_size=64, seed=0)[:, 1:].flat
+        }
+        assert outcome.values["num_unique_tokens"] == len(seen)
+        assert (len(seen) < spec.train.num_tokens) == (passes > 1)
+
+
+def test_unique_examples_are_those_that_the_steps_see(tmp_path):
+    from scaling.data.batches.order import batch_indices
+
+    options = {"family": "mlp", "depth": 1, "width": 4, "data": "teacher:examples=70,heldout=10"}
+    for batch_size, tokens in ((32, 64), (32, 96), (96, 96), (8, 400)):
+        spec = RunSpec.resolve(**options, batch_size=batch_size, num_tokens=tokens, lr=0.01)
+        outcome = train(spec, tmp_path / f"{batch_size}-{tokens}")
+        batches = (batch_indices(step, batch_size, 70, 0) for step in range(spec.num_steps))
+        seen = {index for batch in batches for index in batch.tolist()}
+        assert outcome.values["num_unique_tokens"] == len(seen)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from scaling import RunSpec
+from scaling.base import MAX_EPOCHS
 from sweeps.sweep import Sweep
 
 MIN_SCALES = 3  # a power law with a floor has three parameters
@@ -16,7 +17,6 @@ MIN_SIZE_RANGE = 4.0  # of N at one budget; a parabola over less is flat
 SAME = 1.05  # values within 5 % are one scale
 MAX_CORRELATION = 0.98
 MIN_STEPS = 100
-MAX_EPOCHS = 4  # repeated data are as good as new up to here (Muennighoff et al. 2023)
 
 
 def design_warnings(

@@ -18,7 +18,7 @@ from analysis.forecasts.cutoffs import Cutoff, cutoffs, log_size
 from analysis.forecasts.forecast import Forecast, spread
 from analysis.forecasts.regularised import regularised_fits
 from analysis.laws import LAWS, Array, Law, law_for
-from scaling.base import NoAnswerError
+from scaling.base import MAX_EPOCHS, NoAnswerError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 ONE_VARIABLE = ("power_floor", "m3", "m4", "bnsl1")
 PARAMS_AND_TOKENS = ("kaplan", "chinchilla", "chinchilla_symmetric")
 REPEATS = ("repeated_data",)
+RUNS_A_PARAMETER = 2
+"""Half of the runs are to predict the others by, as many as a law of repeats has parameters."""
 
 RECENCY = 3.0
 """Runs count e times less for every e^3 in each input that they lie below the largest."""
@@ -56,7 +58,8 @@ def forecast(
         default.
     x_col : str, optional
         The column that laws of one variable take. Without it ``auto`` averages laws in
-        ``num_params`` and ``num_tokens``, and repeated data if ``num_unique_tokens`` is there.
+        ``num_params`` and ``num_tokens``, or takes that of repeated data where runs go over their
+        data (``num_unique_tokens``) more than ``MAX_EPOCHS`` times and are enough to tell.
     y_col : str
         What is predicted; positive.
     seed : int
@@ -164,8 +167,12 @@ def candidates(runs: pd.DataFrame, x_col: str | None = None) -> tuple[Law, ...]:
             f"auto needs columns num_params and num_tokens (no {missing[0]}), or one variable: "
             "name it with x_col (--x-col)"
         )
-    if "num_unique_tokens" in runs and (runs["num_unique_tokens"] < runs["num_tokens"]).any():
-        return tuple(LAWS[name] for name in REPEATS)
+    if "num_unique_tokens" in runs:
+        passes = runs["num_tokens"] / runs["num_unique_tokens"]
+        laws = tuple(LAWS[name] for name in REPEATS)
+        fewest = RUNS_A_PARAMETER * max(len(law.parameters) for law in laws)
+        if (passes > MAX_EPOCHS).any() and passes.notna().sum() >= fewest:
+            return laws
     return tuple(LAWS[name] for name in PARAMS_AND_TOKENS)
 
 

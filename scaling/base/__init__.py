@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from scaling.base.cost import Cost, Unit, nearest_size, tokens_for_flops, training_memory
+from scaling.base.cost import (
+    MAX_EPOCHS,
+    Cost,
+    Unit,
+    nearest_size,
+    tokens_for_flops,
+    training_memory,
+)
 from scaling.base.display import Display
 from scaling.base.energy import KG_CO2E_PER_KWH, PUE, WATTS
 from scaling.base.errors import (
@@ -33,6 +40,7 @@ from scaling.base.typed import convert, finite_number, typed
 
 __all__ = [
     "KG_CO2E_PER_KWH",
+    "MAX_EPOCHS",
     "OPTIMIZERS",
     "PUE",
     "SCHEDULES",

@@ -12,6 +12,8 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 Unit = Literal["token", "example"]
+MAX_EPOCHS = 4
+"""Repeated data are nearly as good as new up to here (Muennighoff et al. 2023, abstract)."""
 
 
 @dataclass(frozen=True)

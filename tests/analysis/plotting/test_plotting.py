@@ -77,6 +77,19 @@ def test_the_scaling_figure_has_a_curve_of_the_law_for_each_d(planted_runs, law)
     assert axes.get_xscale() == axes.get_yscale() == "log"
 
 
+def test_the_scaling_figure_of_repeated_data_is_of_the_data_that_the_runs_had(planted_runs):
+    most = 2e6
+    unique = np.minimum(planted_runs["num_tokens"], most)
+    runs = planted_runs.assign(num_unique_tokens=unique)
+    law = fit("repeated_data", runs, bootstrap=0)
+    figure = plotting.scaling(runs, law)
+    curves = [line for line in figure.axes[0].get_lines() if len(line.get_xdata()) == 80]
+    for curve, tokens in zip(curves, sorted(set(runs["num_tokens"])), strict=True):
+        x, y = curve.get_data()
+        seen = {"num_tokens": np.full_like(x, tokens), "num_unique_tokens": min(tokens, most)}
+        np.testing.assert_allclose(y, law.predict({"num_params": x, **seen}), rtol=1e-6)
+
+
 def test_the_frontier_of_a_fit_lies_below_all_that_it_explains(planted_runs, law):
     figure = plotting.frontier(planted_runs, None, law)
     [line] = [li for li in figure.axes[0].get_lines() if "frontier" in str(li.get_label())]

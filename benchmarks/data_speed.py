@@ -36,7 +36,7 @@ from scaling.data.images.prepare import prepare_labelled
 from scaling.data.info import DataInfo
 from scaling.families import get_family
 from scaling.families.base import with_preset
-from scaling.spec import TrainSpec
+from scaling.spec_parts import TrainSpec
 from scaling.training.ahead import Ahead
 from scaling.training.loader import Batch, Loader
 

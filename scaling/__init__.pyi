@@ -10,10 +10,10 @@ from .schema import find_column as find_column
 from .schema import normalise as normalise
 from .spec import DEFAULT_DATA as DEFAULT_DATA
 from .spec import LARGEST_SEED as LARGEST_SEED
-from .spec import PARTS as PARTS
 from .spec import PLANNED_COLUMNS as PLANNED_COLUMNS
 from .spec import TOP_OPTIONS as TOP_OPTIONS
 from .spec import RunSpec as RunSpec
+from .spec_parts import PARTS as PARTS
 from .training import train as train
 
 __version__: str

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from scaling.spec import ScheduleSpec, TrainSpec
+from scaling.spec_parts import ScheduleSpec, TrainSpec
 
 
 def cooldown_start(schedule: ScheduleSpec, num_steps: int) -> int:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from scaling.base import (
@@ -25,146 +25,10 @@ from scaling.base import (
 )
 from scaling.data import describe_data
 from scaling.families import cached_cost, get_family, option_names, refuse_both, with_preset
+from scaling.spec_parts import PART_OF, PARTS, DataSpec, OptimSpec, ScheduleSpec, TrainSpec
 
 SCHEMA_VERSION = 1
 LARGEST_SEED = 2**63 - 1
-
-
-def _decay_before(optim: OptimSpec) -> str:
-    """How weights decayed before ``decay`` existed; where it has no effect, as it stands."""
-    acts = optim.weight_decay != 0 and optim.optimizer != "adamw"
-    return "coupled" if acts else optim.decay
-
-
-@dataclass(frozen=True)
-class OptimSpec:
-    """The optimiser.
-
-    Attributes
-    ----------
-    optimizer : str
-        A name of ``scaling.training.optim.OPTIMIZERS`` (torch's, in lower case).
-    lr : float
-        Peak learning rate.
-    weight_decay : float
-        Decay of hidden and output matrices; embeddings, gains and biases have none.
-    decay : {"decoupled", "coupled"}
-        ``decoupled``: a step first takes w to (1 - lr x weight_decay) w, whatever the optimiser
-        (Loshchilov & Hutter 2019, arXiv 1711.05101, alg. 1 and 2). ``coupled``: weight_decay x w
-        is part of the gradient (L2), which AdamW has not; runs of other optimisers from before
-        there was a choice are of this kind.
-    beta1, beta2, eps, momentum : float
-        Where the optimiser has them.
-    grad_clip : float
-        Largest global gradient norm; 0 for no clipping.
-    adaptive_clip : float
-        Largest norm of a unit's gradient over that of its weights (Brock et al. 2021, arXiv
-        2102.06171, eq. 3), for networks without norms; applied first; 0 for no such clipping.
-    """
-
-    lr: float
-    optimizer: str = "adamw"
-    weight_decay: float = 0.1
-    beta1: float = 0.9
-    beta2: float = 0.95
-    eps: float = 1e-8
-    momentum: float = 0.9
-    grad_clip: float = 1.0
-    adaptive_clip: float = field(default=0.0, metadata={"before": 0.0})
-    decay: str = field(default="decoupled", metadata={"before": _decay_before})
-
-
-@dataclass(frozen=True)
-class ScheduleSpec:
-    """The learning-rate schedule.
-
-    Attributes
-    ----------
-    schedule : {"wsd", "cosine", "linear", "constant"}
-        ``wsd``: warm-up, constant, then a cooldown of shape 1 - sqrt (Hägele et al. 2024,
-        eq. 1), so that one constant trunk serves every ``num_tokens``.
-    warmup_tokens : int
-        Linear warm-up, in tokens (examples).
-    cooldown_fraction : float
-        Share of the steps in the cooldown (``wsd`` only).
-    final_lr_fraction : float
-        Last learning rate over ``lr`` (``cosine``, ``linear``).
-    """
-
-    schedule: str = "wsd"
-    warmup_tokens: int = 0
-    cooldown_fraction: float = 0.2
-    final_lr_fraction: float = 0.0
-
-
-@dataclass(frozen=True)
-class TrainSpec:
-    """How much data, in what steps, and how the loss is taken.
-
-    Attributes
-    ----------
-    num_tokens : int
-        D: training tokens (examples), a whole number of steps.
-    batch_size : int
-        Sequences (examples) per step.
-    precision : {"float32", "bfloat16"}
-        ``bfloat16`` is autocast with float32 weights.
-    label_smoothing : float
-    crop_padding : int
-        Images: pixels of black around each side before a random crop back to its size.
-    crop_scale : float
-        Images: least share of the area in a random resized crop; 1 for no such crop.
-    flip : bool
-        Images: mirrored left to right, one in two.
-    colour_jitter : float
-        Images: brightness, contrast and saturation times a factor within 1 +- this.
-    mixup : float
-        Images: alpha of the Beta distribution of the mixing weight; 0 for no mixing.
-    standardise : bool
-        Inputs less the mean of their channel (feature), over its standard deviation.
-    early_stopping : int
-        Stop after so many curve points without a lower held-out loss; 0 for never.
-    curve_tokens, final_tokens : int
-        Held-out tokens (examples) for a point of the learning curve and for the final loss;
-        0 for all there are.
-    """
-
-    num_tokens: int
-    batch_size: int = 8
-    precision: str = "float32"
-    label_smoothing: float = 0.0
-    early_stopping: int = 0
-    curve_tokens: int = 65536
-    final_tokens: int = 0
-    crop_padding: int = field(default=0, metadata={"before": 0})
-    crop_scale: float = field(default=1.0, metadata={"before": 1.0})
-    flip: bool = field(default=False, metadata={"before": False})
-    colour_jitter: float = field(default=0.0, metadata={"before": 0.0})
-    mixup: float = field(default=0.0, metadata={"before": 0.0})
-    standardise: bool = field(default=False, metadata={"before": False})
-
-    @property
-    def augmented(self) -> bool:
-        """Whether training images differ from the stored ones."""
-        crops = self.crop_padding > 0 or self.crop_scale < 1
-        return crops or self.flip or self.colour_jitter > 0 or self.mixup > 0
-
-
-@dataclass(frozen=True)
-class DataSpec:
-    """The data set: ``data`` is its name, ``fingerprint`` the hash of content, split, tokens."""
-
-    data: str
-    fingerprint: str
-
-
-PARTS: dict[str, type] = {
-    "data": DataSpec,
-    "optim": OptimSpec,
-    "schedule": ScheduleSpec,
-    "train": TrainSpec,
-}
-_PART_OF = {f.name: part for part, kind in PARTS.items() for f in fields(kind)}
 TOP_OPTIONS = ("family", "preset", "seed", "tokens_per_param", "warmup_fraction")
 DEFAULT_DATA = "python-source"
 PLANNED_COLUMNS = ("num_tokens", "flops")  # kept as planned too, for a run that ended before
@@ -234,8 +98,8 @@ class RunSpec:
         warmup_fraction = options.pop("warmup_fraction", None)
         model_names = option_names(family)
         for name in options:
-            if name not in model_names and name not in _PART_OF:
-                refuse_unknown(name, (*model_names, *_PART_OF, *TOP_OPTIONS), "option")
+            if name not in model_names and name not in PART_OF:
+                refuse_unknown(name, (*model_names, *PART_OF, *TOP_OPTIONS), "option")
         if info is None:
             info = describe_data(options.get("data", DEFAULT_DATA))
         given = {k: v for k, v in options.items() if k in model_names}
@@ -253,8 +117,8 @@ class RunSpec:
 
         chosen: dict[str, dict[str, Any]] = {part: {} for part in PARTS}
         for name, value in options.items():
-            if name in _PART_OF and name not in given:
-                chosen[_PART_OF[name]][name] = value
+            if name in PART_OF and name not in given:
+                chosen[PART_OF[name]][name] = value
         chosen["data"] = {"data": info.name, "fingerprint": info.fingerprint}
         if per_param is not None:
             if "num_tokens" in options:

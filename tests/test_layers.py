@@ -33,23 +33,27 @@ SCALING = {
     "scaling.data.text": "scaling.base scaling.data.batches",
     "scaling.data.images": "scaling.base scaling.data.batches scaling.data.text",
     "scaling.data": "scaling.base scaling.data.batches scaling.data.text scaling.data.images",
-    "scaling.spec": "scaling.base scaling.families scaling.data",
-    "scaling.schedule": "scaling.spec",
+    "scaling.spec_parts": "",
+    "scaling.spec": "scaling.base scaling.families scaling.data scaling.spec_parts",
+    "scaling.schedule": "scaling.spec_parts",
     "scaling.run": "scaling.base scaling.spec scaling.schedule",
     "scaling.tracking": "scaling.base scaling.schema scaling.spec scaling.run",
     "scaling.training": "scaling.base scaling.families scaling.data scaling.data.batches "
-    "scaling.spec scaling.schedule scaling.run",
+    "scaling.spec_parts scaling.spec scaling.schedule scaling.run",
     "scaling.cli": "*",
     "scaling.__main__": "scaling.cli",
 }
-MODELS = "scaling.base scaling.families scaling.families.vision scaling.data scaling.spec"
+MODELS = (
+    "scaling.base scaling.families scaling.families.vision scaling.data scaling.spec_parts "
+    "scaling.spec"
+)
 RUNS = "scaling.base scaling.schema scaling.spec scaling.schedule scaling.run"
 SWEEPS = {
     "sweeps.document": "scaling.base",
     "sweeps.derive": "scaling.base",
     "sweeps.resources": "scaling.base",
     "sweeps.constraints": "scaling.base scaling.spec",
-    "sweeps.naming": "scaling.base scaling.spec",
+    "sweeps.naming": "scaling.base scaling.spec_parts scaling.spec",
     "sweeps.values": "scaling.base sweeps.document",
     "sweeps.kinds": f"{MODELS} scaling.schema sweeps.document sweeps.values",
     "sweeps.sweep": f"{RUNS} sweeps.naming sweeps.resources",

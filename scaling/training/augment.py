@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from scaling.spec import TrainSpec
+from scaling.spec_parts import TrainSpec
 
 # numpy pads a seed with zeros, so stream 0 would be the stream of (seed, step): the data's order.
 CROP, FLIP, JITTER, MIXUP, BOX = range(1, 6)

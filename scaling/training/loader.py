@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from scaling.data.batches import ExampleData
-from scaling.spec import TrainSpec
+from scaling.spec_parts import TrainSpec
 from scaling.training.ahead import Ahead
 from scaling.training.augment import Draws, augment, draw, to_float
 

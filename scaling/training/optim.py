@@ -9,7 +9,8 @@ from scaling.base import OPTIMIZERS
 if TYPE_CHECKING:
     import torch
 
-    from scaling.spec import OptimSpec, RunSpec
+    from scaling.spec import RunSpec
+    from scaling.spec_parts import OptimSpec
 
 ADAPTIVE_EPS = 1e-3  # least norm of a unit's weights: Brock et al. 2021, sec. 4.1
 

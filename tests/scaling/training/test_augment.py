@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from scaling.data.batches.examples import ExampleData
 from scaling.data.info import DataInfo
-from scaling.spec import TrainSpec
+from scaling.spec_parts import TrainSpec
 from scaling.training.augment import Draws, augment, crop_and_flip, draw, jitter, resized_crop
 from scaling.training.loader import Loader
 

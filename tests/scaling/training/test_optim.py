@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from scaling.base.spec_names import OPTIMIZERS, SCHEDULES
 from scaling.schedule import cooldown_start, lr_factor
-from scaling.spec import RunSpec, ScheduleSpec
+from scaling.spec import RunSpec
+from scaling.spec_parts import ScheduleSpec
 from scaling.training.optim import make_optimizer, set_lr
 from tests.scaling.test_spec import BASE, INFO
 

@@ -28,7 +28,7 @@ def trained_columns(
     Returns
     -------
     dict
-        See :meth:`scaling.spec.RunSpec.columns_after`; empty for a run that went to its end, or
+        See ``RunSpec.columns_after``; empty for a run that went to its end, or
         failed.
     """
     tokens = last.get("tokens")

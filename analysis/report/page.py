@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import suppress
-from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
 from analysis import plotting
@@ -21,7 +19,7 @@ from analysis.plotting import used
 from analysis.report import sections
 from analysis.report.findings import Findings
 from analysis.report.pictures import inline
-from scaling.base import NoAnswerError, write_atomic
+from scaling.base import NoAnswerError, template, write_atomic
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -94,7 +92,7 @@ def write_report(
         except NoAnswerError as error:
             trouble = str(error)
     curves = found.curves is not None and len(found.curves) > 0
-    page = _template().render(
+    page = template("analysis.report", "report.html").render(
         title=title,
         style=Markup((files("analysis.report") / "templates/report.css").read_text("utf-8")),
         subject=sections.subject(runs),
@@ -114,18 +112,6 @@ def write_report(
     )
     write_atomic(path, page)
     return path
-
-
-@cache
-def _template() -> Template:
-    environment = Environment(
-        loader=PackageLoader("analysis.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template("report.html")
 
 
 def _approaches(found: Findings) -> sections.Told | None:

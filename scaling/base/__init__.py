@@ -26,6 +26,7 @@ from scaling.base.names import refuse_unknown
 from scaling.base.settings import parse_settings
 from scaling.base.spec_names import OPTIMIZERS, SCHEDULES
 from scaling.base.store import Store
+from scaling.base.templates import template
 from scaling.base.terminal import (
     console,
     format_value,
@@ -72,6 +73,7 @@ __all__ = [
     "progress",
     "read_json",
     "refuse_unknown",
+    "template",
     "tokens_for_flops",
     "training_memory",
     "typed",

@@ -5,13 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from scaling.base.templates import template
 from scaling.base.terminal import format_value
-
-if TYPE_CHECKING:
-    from jinja2 import Template
 
 _NUMBER = re.compile(r"[+-]?[\d.]+\S*")
 
@@ -57,7 +54,7 @@ class Display:
     @property
     def html(self) -> str:
         """One ``<div>``, each text escaped."""
-        return _template().render(
+        return template("scaling.base", "display.html").render(
             title=self.title,
             header=self.header,
             cells=self.cells,
@@ -67,16 +64,3 @@ class Display:
 
     def _columns(self) -> list[tuple[str, ...]]:
         return list(zip(*self.cells, strict=True)) or [()] * len(self.header)
-
-
-@cache
-def _template() -> Template:
-    from jinja2 import Environment, PackageLoader  # only a notebook asks for HTML
-
-    environment = Environment(
-        loader=PackageLoader("scaling.base"),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template("display.html")

@@ -157,9 +157,15 @@ def _add_where(parser: argparse.ArgumentParser) -> None:
 
 
 def _submit(args: argparse.Namespace) -> int:
-    from sweeps import load_sweep
+    from scaling.base import note
+    from sweeps import preview
 
-    return _launch(Asked.of(args), load_sweep(args.source), args.rerun, canary=args.canary)
+    expansion, _ = preview(args.source)
+    for warning in expansion.rounding():
+        note(f"warning: {warning}")
+    if collapsed := str(expansion.collapsed):
+        note(collapsed)
+    return _launch(Asked.of(args), expansion.sweep, args.rerun, canary=args.canary)
 
 
 def _retry(args: argparse.Namespace) -> int:
@@ -244,12 +250,14 @@ def _launch(
 
 
 def _print_plan(sweep: Sweep, submission: Submission) -> None:
-    from scaling.base import print_table
+    from scaling.base import abridged, print_table
 
     entries = {entry.run_id: entry for entry in sweep}
     columns = ("run_id", "name", "num_params", "num_tokens", "flops")
-    rows = [[entries[r].columns[c] for c in columns] for r in submission.submitted]
-    if rows:
+    if submission.submitted:
+        rows = abridged(
+            submission.submitted, lambda run: [entries[run].columns[c] for c in columns], "--json"
+        )
         print_table(f"{sweep.name}: would run, in this order", columns, rows)
     print(f"{len(submission.submitted)} runs to do, {len(submission.skipped)} left out")
 

@@ -6,32 +6,45 @@ data's fingerprint and the exact number of tokens are in it.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from scaling.base import (
-    OPTIMIZERS,
-    SCHEDULES,
     Cost,
     OptionError,
+    Unread,
+    as_read,
     as_written,
     convert,
     digest,
     hashed,
     refuse_unknown,
     typed,
+    unread,
 )
 from scaling.data import describe_data
 from scaling.families import cached_cost, get_family, option_names, refuse_both, with_preset
-from scaling.spec_parts import PART_OF, PARTS, DataSpec, OptimSpec, ScheduleSpec, TrainSpec
+from scaling.spec_parts import (
+    PART_OF,
+    PARTS,
+    DataSpec,
+    OptimSpec,
+    ScheduleSpec,
+    TrainSpec,
+    check_parts,
+)
 
 SCHEMA_VERSION = 1
 LARGEST_SEED = 2**63 - 1
-TOP_OPTIONS = ("family", "preset", "seed", "tokens_per_param", "warmup_fraction")
+TOP_OPTIONS = ("family", "preset", "seed", "data_seed", "tokens_per_param", "warmup_fraction")
 DEFAULT_DATA = "python-source"
 PLANNED_COLUMNS = ("num_tokens", "flops")  # kept as planned too, for a run that ended before
+
+
+def _data_seed_before(spec: RunSpec) -> int | None:
+    """What ``data_seed`` is where it has no effect: left out, or the same as ``seed``."""
+    return spec.data_seed if spec.data_seed == spec.seed else None
 
 
 def _check_context(spec: RunSpec, info: Any) -> None:
@@ -53,6 +66,16 @@ def _check_context(spec: RunSpec, info: Any) -> None:
 class RunSpec:
     """One run, fully resolved; equal specs give equal results.
 
+    Attributes
+    ----------
+    family : str
+    model, data, optim, schedule, train
+        The parts; options that nothing in the run reads stand at their defaults.
+    seed : int
+        Of initialisation and dropout, and of the data's order where ``data_seed`` is None.
+    data_seed : int, optional
+        Of the data's order and augmentation.
+
     Examples
     --------
     >>> spec = RunSpec.resolve(depth=2, width=32, num_tokens=1 << 16, lr=0.005)  # doctest: +SKIP
@@ -68,9 +91,12 @@ class RunSpec:
     train: TrainSpec
     seed: int = 0
     schema_version: int = field(default=SCHEMA_VERSION)
+    data_seed: int | None = field(default=None, metadata={"before": _data_seed_before})
 
     @classmethod
-    def resolve(cls, *, info: Any = None, model: Any = None, **options: Any) -> RunSpec:
+    def resolve(
+        cls, *, info: Any = None, model: Any = None, alone: bool = True, **options: Any
+    ) -> RunSpec:
         """A spec from flat options: the family's, and the fields of the four parts.
 
         Parameters
@@ -79,9 +105,13 @@ class RunSpec:
             What is known of the data set; looked up by its name when left out.
         model : ModelConfig, optional
             A resolved model of the family, in place of model options.
+        alone : bool
+            Whether to refuse an option that nothing in this run reads, and data of less than a
+            step. Who resolves the many runs of a sweep asks :meth:`unread` and
+            :meth:`check_num_tokens` when all are known.
         **options
-            ``family`` (default ``transformer``), ``preset``, ``seed``, ``data``; model
-            options; any field of a part; ``num_tokens`` (alias ``num_examples``) or
+            ``family`` (default ``transformer``), ``preset``, ``seed``, ``data_seed``, ``data``;
+            model options; any field of a part; ``num_tokens`` (alias ``num_examples``) or
             ``tokens_per_param`` x ``num_params``; ``warmup_fraction`` of ``num_tokens``.
 
         Raises
@@ -89,11 +119,15 @@ class RunSpec:
         ValueError
             For an unknown option, a value out of range, or a missing size, data size or rate.
         """
+        everything = dict(options)
         if "num_examples" in options:
             options["num_tokens"] = options.pop("num_examples")
         family = get_family(options.pop("family", "transformer"))
         preset = options.pop("preset", None)
         seed = convert("int", "seed", options.pop("seed", 0))
+        data_seed = options.pop("data_seed", None)
+        if data_seed is not None:
+            data_seed = convert("int", "data_seed", data_seed)
         per_param = options.pop("tokens_per_param", None)
         warmup_fraction = options.pop("warmup_fraction", None)
         model_names = option_names(family)
@@ -160,7 +194,7 @@ class RunSpec:
                 )
             chosen["schedule"]["warmup_tokens"] = round(warmup_fraction * num_tokens)
         parts: dict[str, Any] = {part: typed(kind, chosen[part]) for part, kind in PARTS.items()}
-        spec = cls(family=family.name, model=model, seed=seed, **parts)
+        spec = cls(family=family.name, model=model, seed=seed, data_seed=data_seed, **parts)
         spec.check()
         train = spec.train
         if train.augmented and len(info.input_shape) != 3:
@@ -181,7 +215,41 @@ class RunSpec:
                 "data",
             )
         _check_context(spec, info)
-        return spec
+        if alone:
+            spec.check_num_tokens(asked)
+            for option in spec.unread(everything):
+                if option.value != option.default:
+                    raise OptionError(str(option), option.name)
+        return spec.as_read()
+
+    def unread(self, options: Mapping[str, Any]) -> list[Unread]:
+        """Those of the flat options of this run that nothing in it reads."""
+        return [found for part in self._parts().values() for found in unread(part, options)]
+
+    def as_read(self) -> RunSpec:
+        """This run with the options that nothing in it reads at their defaults."""
+        read = {name: as_read(part) for name, part in self._parts().items()}
+        return replace(self, **read)
+
+    def _parts(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in ("model", *PARTS)}
+
+    def check_num_tokens(self, asked: float) -> None:
+        """Refuse data of less than a step, which would be trained on all the same.
+
+        Raises
+        ------
+        ValueError
+            If ``asked`` is below ``units_per_step``.
+        """
+        step, unit = self.units_per_step, get_family(self.family).unit
+        if asked < step:
+            raise OptionError(
+                f"num_tokens {asked:,.0f} is less than one step of {step:,} {unit}s "
+                f"(batch_size {self.train.batch_size:,}): lower batch_size, or ask for more",
+                "num_tokens",
+                "batch_size",
+            )
 
     def check(self) -> None:
         """Refuse values out of range.
@@ -191,46 +259,20 @@ class RunSpec:
         ValueError
             With the value, the limit and the remedy.
         """
-        o, s, t = self.optim, self.schedule, self.train
-        for name, value, low, high in (
-            ("seed", self.seed, 0, LARGEST_SEED),
-            ("lr", o.lr, 0, math.inf),
-            ("weight_decay", o.weight_decay, 0, math.inf),
-            ("grad_clip", o.grad_clip, 0, math.inf),
-            ("adaptive_clip", o.adaptive_clip, 0, math.inf),
-            ("beta1", o.beta1, 0, 1),
-            ("beta2", o.beta2, 0, 1),
-            ("warmup_tokens", s.warmup_tokens, 0, math.inf),
-            ("cooldown_fraction", s.cooldown_fraction, 0, 1),
-            ("final_lr_fraction", s.final_lr_fraction, 0, 1),
-            ("label_smoothing", t.label_smoothing, 0, 1),
-            ("crop_padding", t.crop_padding, 0, math.inf),
-            ("crop_scale", t.crop_scale, 0.01, 1),
-            ("colour_jitter", t.colour_jitter, 0, 1),
-            ("mixup", t.mixup, 0, math.inf),
-            ("early_stopping", t.early_stopping, 0, math.inf),
-            ("curve_tokens", t.curve_tokens, 0, math.inf),
-            ("final_tokens", t.final_tokens, 0, math.inf),
-        ):
-            if not low <= value <= high:
-                raise OptionError(f"{name} {value} is not in [{low}, {high}]", name)
-        if o.optimizer not in OPTIMIZERS:
-            refuse_unknown(o.optimizer, OPTIMIZERS, "optimizer")
-        if o.decay not in ("decoupled", "coupled"):
-            refuse_unknown(o.decay, ("decoupled", "coupled"), "decay")
-        if o.decay == "coupled" and o.optimizer == "adamw":
-            raise OptionError(
-                "adamw has no coupled decay: choose adam, or leave decay out", "decay", "optimizer"
-            )
-        if s.schedule not in SCHEDULES:
-            refuse_unknown(s.schedule, SCHEDULES, "schedule")
-        if t.precision not in ("float32", "bfloat16"):
-            refuse_unknown(t.precision, ("float32", "bfloat16"), "precision")
+        for name, value in (("seed", self.seed), ("data_seed", self.order_seed)):
+            if not 0 <= value <= LARGEST_SEED:
+                raise OptionError(f"{name} {value} is not in [0, {LARGEST_SEED}]", name)
+        check_parts(self.optim, self.schedule, self.train)
 
     @property
     def cost(self) -> Cost:
         """Exact counts of the model, per token or example."""
         return cached_cost(get_family(self.family), self.model)
+
+    @property
+    def order_seed(self) -> int:
+        """The seed of the data's order and augmentation."""
+        return self.seed if self.data_seed is None else self.data_seed
 
     @property
     def units_per_step(self) -> int:
@@ -272,6 +314,7 @@ class RunSpec:
             "family": self.family,
             **self.cost.run_columns(self.train.num_tokens),
             "seed": self.seed,
+            **({} if self.data_seed is None else {"data_seed": self.data_seed}),
             "lr": self.optim.lr,
             "batch_size": self.units_per_step,
         }
@@ -293,7 +336,10 @@ class RunSpec:
 
     def to_dict(self) -> dict[str, Any]:
         """Nested plain values; :meth:`from_dict` inverts it exactly."""
-        return asdict(self)
+        written = asdict(self)
+        if self.data_seed is None:
+            del written["data_seed"]
+        return written
 
     @classmethod
     def from_dict(cls, value: Mapping[str, Any]) -> RunSpec:
@@ -320,6 +366,7 @@ class RunSpec:
                 family=family.name,
                 model=model,
                 seed=value["seed"],
+                data_seed=value.get("data_seed"),
                 schema_version=version,
                 **parts,
             )

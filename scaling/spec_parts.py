@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, fields
+
+from scaling.base import (
+    OPTIMIZERS,
+    SCHEDULES,
+    OptionError,
+    optimizers_with,
+    read_unless,
+    read_where,
+    refuse_unknown,
+)
 
 
 def _decay_before(optim: OptimSpec) -> str:
@@ -13,7 +24,7 @@ def _decay_before(optim: OptimSpec) -> str:
 
 @dataclass(frozen=True)
 class OptimSpec:
-    """The optimiser.
+    """The optimiser; ``read_by`` of a field says which optimisers have it.
 
     Attributes
     ----------
@@ -40,13 +51,15 @@ class OptimSpec:
     lr: float
     optimizer: str = "adamw"
     weight_decay: float = 0.1
-    beta1: float = 0.9
-    beta2: float = 0.95
-    eps: float = 1e-8
-    momentum: float = 0.9
+    beta1: float = field(default=0.9, metadata=read_where(optimizer=optimizers_with("betas")))
+    beta2: float = field(default=0.95, metadata=read_where(optimizer=optimizers_with("betas")))
+    eps: float = field(default=1e-8, metadata=read_where(optimizer=optimizers_with("eps")))
+    momentum: float = field(default=0.9, metadata=read_where(optimizer=optimizers_with("momentum")))
     grad_clip: float = 1.0
     adaptive_clip: float = field(default=0.0, metadata={"before": 0.0})
-    decay: str = field(default="decoupled", metadata={"before": _decay_before})
+    decay: str = field(
+        default="decoupled", metadata={"before": _decay_before, **read_unless(weight_decay=0.0)}
+    )
 
 
 @dataclass(frozen=True)
@@ -61,15 +74,17 @@ class ScheduleSpec:
     warmup_tokens : int
         Linear warm-up, in tokens (examples).
     cooldown_fraction : float
-        Share of the steps in the cooldown (``wsd`` only).
+        Share of the steps in the cooldown (``wsd``).
     final_lr_fraction : float
         Last learning rate over ``lr`` (``cosine``, ``linear``).
     """
 
     schedule: str = "wsd"
     warmup_tokens: int = 0
-    cooldown_fraction: float = 0.2
-    final_lr_fraction: float = 0.0
+    cooldown_fraction: float = field(default=0.2, metadata=read_where(schedule=("wsd",)))
+    final_lr_fraction: float = field(
+        default=0.0, metadata=read_where(schedule=("cosine", "linear"))
+    )
 
 
 @dataclass(frozen=True)
@@ -140,3 +155,46 @@ PARTS: dict[str, type] = {
     "train": TrainSpec,
 }
 PART_OF = {f.name: part for part, kind in PARTS.items() for f in fields(kind)}
+
+
+def check_parts(o: OptimSpec, s: ScheduleSpec, t: TrainSpec) -> None:
+    """Refuse values out of range.
+
+    Raises
+    ------
+    ValueError
+        With the value and the limit.
+    """
+    for name, value, low, high in (
+        ("lr", o.lr, 0, math.inf),
+        ("weight_decay", o.weight_decay, 0, math.inf),
+        ("grad_clip", o.grad_clip, 0, math.inf),
+        ("adaptive_clip", o.adaptive_clip, 0, math.inf),
+        ("beta1", o.beta1, 0, 1),
+        ("beta2", o.beta2, 0, 1),
+        ("warmup_tokens", s.warmup_tokens, 0, math.inf),
+        ("cooldown_fraction", s.cooldown_fraction, 0, 1),
+        ("final_lr_fraction", s.final_lr_fraction, 0, 1),
+        ("label_smoothing", t.label_smoothing, 0, 1),
+        ("crop_padding", t.crop_padding, 0, math.inf),
+        ("crop_scale", t.crop_scale, 0.01, 1),
+        ("colour_jitter", t.colour_jitter, 0, 1),
+        ("mixup", t.mixup, 0, math.inf),
+        ("early_stopping", t.early_stopping, 0, math.inf),
+        ("curve_tokens", t.curve_tokens, 0, math.inf),
+        ("final_tokens", t.final_tokens, 0, math.inf),
+    ):
+        if not low <= value <= high:
+            raise OptionError(f"{name} {value} is not in [{low}, {high}]", name)
+    if o.optimizer not in OPTIMIZERS:
+        refuse_unknown(o.optimizer, OPTIMIZERS, "optimizer")
+    if o.decay not in ("decoupled", "coupled"):
+        refuse_unknown(o.decay, ("decoupled", "coupled"), "decay")
+    if o.decay == "coupled" and o.optimizer == "adamw":
+        raise OptionError(
+            "adamw has no coupled decay: choose adam, or leave decay out", "decay", "optimizer"
+        )
+    if s.schedule not in SCHEDULES:
+        refuse_unknown(s.schedule, SCHEDULES, "schedule")
+    if t.precision not in ("float32", "bfloat16"):
+        refuse_unknown(t.precision, ("float32", "bfloat16"), "precision")

@@ -7,9 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from sweeps.estimate import Estimate
-    from sweeps.sweep import Sweep
-
-FIRST_ROWS, LAST_ROWS = 20, 5
+    from sweeps.sweep import Entry, Sweep
 
 
 def add_commands(subparsers: Any) -> None:
@@ -57,6 +55,7 @@ def run_sweep(args: argparse.Namespace) -> int:
     if len(left) < len(sweep):
         rest = estimate(left, prices, root=args.root, workers=args.workers)
     warnings = design_warnings(sweep, expansion.budgets, info=expansion.info)
+    warnings += expansion.rounding()
     left_out = [str(left) for left in expansion.left_out]
     if args.json:
         print_json(
@@ -74,6 +73,8 @@ def run_sweep(args: argparse.Namespace) -> int:
                 "done": len(sweep) - len(left),
                 "left": rest.to_dict(),
                 "repeated": expansion.repeated,
+                "collapsed": expansion.collapsed.count,
+                "unread": expansion.collapsed.since,
                 "left_out": left_out,
                 "warnings": warnings,
             }
@@ -81,7 +82,7 @@ def run_sweep(args: argparse.Namespace) -> int:
         return 0
     _print_runs(sweep, args.all)
     print(f"\n{_counts(len(sweep), expansion.asked, expansion.repeated)}")
-    for line in left_out:
+    for line in [*filter(None, [str(expansion.collapsed)]), *left_out]:
         print(f"  {line}")
     _print_estimate(taken)
     if len(left) < len(sweep):
@@ -92,24 +93,15 @@ def run_sweep(args: argparse.Namespace) -> int:
 
 
 def _print_runs(sweep: Sweep, all_rows: bool) -> None:
-    from scaling.base import print_table
+    from scaling.base import abridged, print_table
 
     header = ["run", "N", "D", "D/N", "C (FLOPs)", "lr", "batch", "run_id"]
-    entries = sweep.entries
-    hidden = 0 if all_rows else max(0, len(entries) - FIRST_ROWS - LAST_ROWS)
-    if hidden < LAST_ROWS:
-        hidden = 0
-    first = entries[: FIRST_ROWS if hidden else None]
-    last = entries[-LAST_ROWS:] if hidden else ()
-    rows = [_row(entry.columns) for entry in first]
-    if hidden:
-        rows.append([f"... {hidden} more (--all)", *[None] * (len(header) - 1)])
-    rows += [_row(entry.columns) for entry in last]
+    rows = map(_row, sweep.entries) if all_rows else abridged(sweep.entries, _row, "--all")
     print_table(f"sweep {sweep.name}", header, rows)
 
 
-def _row(columns: dict[str, Any]) -> list[Any]:
-    c = columns
+def _row(entry: Entry) -> list[Any]:
+    c = entry.columns
     ratio = c["num_tokens"] / c["num_params"]
     sizes = [c["name"], c["num_params"], c["num_tokens"], ratio, c["flops"]]
     return [*sizes, c["lr"], c["batch_size"], c["run_id"]]

@@ -134,7 +134,7 @@ def _check_options(
     for i, point in enumerate(points):
         for key in point:
             if key not in used and key != "labels":
-                used[key] = _place(document, shape, key, i)
+                used[key] = place(document, shape, key, i)
     families = {str(p.get("family", fixed.get("family", "transformer"))) for p in points}
     for name in families:
         if name not in FAMILIES:
@@ -156,12 +156,12 @@ def _check_options(
                 ("derive", d.target), f"{d.target} is set and derived: remove one of the two"
             )
     if shape != "runs":
-        _one_place(document, shape, fixed, used, places)
+        _oneplace(document, shape, fixed, used, places)
     if not any(key in places for key in DATA_SIZES):
         document.refuse((), f"no data size: give one of {', '.join(DATA_SIZES)} under fixed")
 
 
-def _one_place(
+def _oneplace(
     document: Document,
     shape: str,
     fixed: Mapping[str, Any],
@@ -182,8 +182,8 @@ def _one_place(
         )
 
 
-def _place(document: Document, shape: str, key: str, i: int) -> Where:
-    """Where in the file a generator's option stands."""
+def place(document: Document, shape: str, key: str, i: int) -> Where:
+    """Where in the file an option that the generator gives to point ``i`` stands."""
     for where in document.lines:
         if where[:1] == (shape,) and where[-1] == key:
             return where

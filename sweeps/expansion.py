@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple
 
 from scaling import DEFAULT_DATA, RunSpec
 from scaling.base import Cost, OptionError, convert, tokens_for_flops
@@ -19,10 +19,13 @@ from scaling.families import (
 )
 from sweeps.constraints import LeftOut, Sieve
 from sweeps.derive import Facts
-from sweeps.design import DATA_SIZES, Design
+from sweeps.design import DATA_SIZES, Design, place
 from sweeps.document import Where
 from sweeps.sweep import Sweep
+from sweeps.unread import Collapse, Given, Readers
 from sweeps.values import MAX_RUNS
+
+ROUNDED = 0.01  # D may move by so much, to whole steps, without a word
 
 
 @dataclass(frozen=True)
@@ -36,10 +39,14 @@ class Expansion:
         Runs before repeated ones and those outside the constraints were taken away.
     repeated : int
         Runs that came out equal to an earlier one.
+    collapsed : Collapse
+        Those of them that differ from it in options that neither reads.
     left_out : tuple of LeftOut
         Runs outside the constraints.
     budgets : dict
         The budget in FLOPs of a run, by ``run_id``, where its point has one.
+    asked_tokens : dict
+        D of a run as it was asked for, by ``run_id``, before it became whole steps.
     info : DataInfo or None
         What is known of the data, if all runs are on the same.
     """
@@ -50,6 +57,26 @@ class Expansion:
     left_out: tuple[LeftOut, ...]
     budgets: Mapping[str, float]
     info: Any
+    collapsed: Collapse = field(default_factory=Collapse)
+    asked_tokens: Mapping[str, float] = field(default_factory=dict)
+
+    def rounding(self) -> list[str]:
+        """A warning where whole steps move the D of runs by over ``ROUNDED``; else nothing."""
+        moved = {
+            entry.name: (asked, entry.spec.train.num_tokens)
+            for entry in self.sweep
+            if (asked := self.asked_tokens.get(entry.run_id))
+            and abs(entry.spec.train.num_tokens / asked - 1) > ROUNDED
+        }
+        if not moved:
+            return []
+        name, (asked, got) = max(moved.items(), key=lambda run: abs(run[1][1] / run[1][0] - 1))
+        runs = len(self.sweep)
+        return [
+            f"{len(moved)} of {runs} run{'' if runs == 1 else 's'} have a D that whole steps move "
+            f"by more than {ROUNDED:.0%} (at most {abs(got / asked - 1):.1%}: {asked:,.0f} becomes "
+            f"{got:,} in {name}): lower batch_size, or ask for multiples of a step"
+        ]
 
 
 def expand(design: Design, *, info: Any = None) -> Expansion:
@@ -73,14 +100,17 @@ def expand(design: Design, *, info: Any = None) -> Expansion:
     sieve = Sieve(design.constraints)
     unsized = {key: value for key, value in design.fixed.items() if key not in DATA_SIZES}
     specs: list[RunSpec] = []
-    budgets: dict[int, float] = {}
+    asked: dict[int, _Asked] = {}
+    readers = Readers()
     labels: dict[str, dict[str, Any]] = {}
     for i, chosen in enumerate(design.points):
         point = {key: value for key, value in chosen.items() if key != "labels"}
         seeds = (point["seed"],) if "seed" in point else design.seeds
         try:
             fixed = unsized if any(key in point for key in DATA_SIZES) else design.fixed
-            spec, budget = _resolve({**fixed, **point}, design, seeds[0], models)
+            options = {**fixed, **point, "seed": seeds[0]}
+            spec, size, budget = _resolve(options, design, models)
+            wanted = _Asked(size, budget, readers.see(i, spec, options))
         except FileNotFoundError as error:
             design.document.refuse(("data",), str(error))
         except ValueError as error:
@@ -96,31 +126,51 @@ def expand(design: Design, *, info: Any = None) -> Expansion:
                 "such runs out with on_violation: drop",
             )
         if not broken:
-            if budget is not None and budget < 0.5 * spec.flops:
+            try:
+                spec.check_num_tokens(size)
+            except OptionError as error:
                 design.document.refuse(
-                    (design.shape, i),
-                    f"run {_describe(point)}: {budget:.3g} FLOPs pay for less than one step "
-                    f"({spec.flops:.3g} FLOPs): raise the budget, lower batch_size, or leave "
-                    "such runs out with constraints: {steps: {min: 10}}",
+                    _blame(design, error.options) or (design.shape, i),
+                    f"run {_describe(point)}: {error}, or leave such runs out with "
+                    "constraints: {steps: {min: 10}}",
                 )
             seeded = [spec, *(replace(spec, seed=seed) for seed in seeds[1:])]
             specs += seeded
-            if budget is not None:
-                budgets |= {id(run): budget for run in seeded}
+            asked |= {id(run): wanted for run in seeded}
             if "labels" in chosen:
                 labels = {run.run_id: chosen["labels"] for run in seeded} | labels
+    if never := readers.never():
+        i, option = never
+        where = _blame(design, [option.name]) or place(
+            design.document, design.shape, option.name, i
+        )
+        design.document.refuse(where, str(option))
     if not specs:
         reasons = "; ".join(map(str, sieve.left_out()))
         design.document.refuse(("constraints",), f"the constraints leave no run: {reasons}")
     sweep = replace(Sweep.of(design.name, specs, labels), resources=design.resources)
+    collapsed = Collapse()
+    if any(wanted.in_vain for wanted in asked.values()):
+        collapsed = readers.collapse([(spec.run_id, asked[id(spec)].in_vain) for spec in specs])
+    first = {entry.run_id: asked[id(entry.spec)] for entry in sweep}
     return Expansion(
         sweep=sweep,
         asked=len(specs) + sum(left.count for left in sieve.left_out()),
         repeated=len(specs) - len(sweep),
         left_out=sieve.left_out(),
         info=models.only_info(),
-        budgets={e.run_id: budgets[id(e.spec)] for e in sweep if id(e.spec) in budgets},
+        budgets={run_id: w.flops for run_id, w in first.items() if w.flops is not None},
+        collapsed=collapsed,
+        asked_tokens={run_id: w.num_tokens for run_id, w in first.items()},
     )
+
+
+class _Asked(NamedTuple):
+    """D as a run was asked for, its budget if that set D, and what it was given in vain."""
+
+    num_tokens: float
+    flops: float | None
+    in_vain: Given
 
 
 def _blame(design: Design, options: Collection[str]) -> Where:
@@ -201,10 +251,12 @@ class _Models:
 
 
 def _resolve(
-    options: dict[str, Any], design: Design, seed: int, models: _Models
-) -> tuple[RunSpec, float | None]:
-    """The run that ``options`` and the design's rules give, and its budget if it has one."""
-    options["seed"] = seed
+    options: dict[str, Any], design: Design, models: _Models
+) -> tuple[RunSpec, float, float | None]:
+    """The run that ``options`` and the design's rules give, its D as asked, and its budget.
+
+    What the rules set is added to ``options``.
+    """
     for d in design.derive:
         if d.rule.on_shape:
             options[d.target] = d.value(Facts(options))
@@ -212,15 +264,19 @@ def _resolve(
     data = options.get("data", DEFAULT_DATA)
     names = models.option_names(family)
     chosen = {key: value for key, value in options.items() if key in names}
-    model = models.model(family, options.pop("preset", None), data, chosen)
+    model = models.model(family, options.get("preset"), data, chosen)
     size, budget = _data_size(options, model.cost)
-    rest = {k: v for k, v in options.items() if k not in names and k not in DATA_SIZES}
+    left_out = {*names, *DATA_SIZES, "preset"}
+    rest = {k: v for k, v in options.items() if k not in left_out}
     for d in design.derive:
         if not d.rule.on_shape:
             facts = {**model.facts, **rest}
             rest[d.target] = d.value(Facts(facts, model.counts, size, model.units_per_item))
-    spec = RunSpec.resolve(info=models.info(data), **rest, model=model.config, num_tokens=size)
-    return spec, budget
+    spec = RunSpec.resolve(
+        info=models.info(data), alone=False, **rest, model=model.config, num_tokens=size
+    )
+    options |= rest
+    return spec, size, budget
 
 
 def _data_size(options: Mapping[str, Any], cost: Cost) -> tuple[float, float | None]:

@@ -59,17 +59,22 @@ def _labels(distinct: set[int]) -> dict[int, str]:
 
 
 def _settings(spec: RunSpec) -> dict[str, Any]:
+    """What a run was told, as far as it reads it."""
     settings: dict[str, Any] = {"family": spec.family, **spec.model.__dict__}
     for part in PARTS:
         settings |= getattr(spec, part).__dict__
     settings["seed"] = spec.seed
+    if spec.data_seed is not None:
+        settings["data_seed"] = spec.data_seed
+    for option in spec.unread(settings):
+        del settings[option.name]
     return settings
 
 
 def _varying(rows: list[dict[str, Any]]) -> set[str]:
     """Keys with more than one value among ``rows``."""
-    first = rows[0].items()
-    return {key for row in rows[1:] for key, _ in first ^ row.items()}
+    first: dict[str, Any] = {}
+    return {k for row in rows for k, value in row.items() if first.setdefault(k, value) != value}
 
 
 def _text(value: Any) -> str:

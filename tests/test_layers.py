@@ -33,7 +33,7 @@ SCALING = {
     "scaling.data.text": "scaling.base scaling.data.batches",
     "scaling.data.images": "scaling.base scaling.data.batches scaling.data.text",
     "scaling.data": "scaling.base scaling.data.batches scaling.data.text scaling.data.images",
-    "scaling.spec_parts": "",
+    "scaling.spec_parts": "scaling.base",
     "scaling.spec": "scaling.base scaling.families scaling.data scaling.spec_parts",
     "scaling.schedule": "scaling.spec_parts",
     "scaling.run": "scaling.base scaling.spec scaling.schedule",
@@ -53,6 +53,7 @@ SWEEPS = {
     "sweeps.derive": "scaling.base",
     "sweeps.resources": "scaling.base",
     "sweeps.constraints": "scaling.base scaling.spec",
+    "sweeps.unread": "scaling.base scaling.spec",
     "sweeps.naming": "scaling.base scaling.spec_parts scaling.spec",
     "sweeps.values": "scaling.base sweeps.document",
     "sweeps.kinds": f"{MODELS} scaling.schema sweeps.document sweeps.values",
@@ -62,7 +63,7 @@ SWEEPS = {
     "sweeps.design": f"{MODELS} sweeps.document sweeps.derive sweeps.resources sweeps.constraints "
     "sweeps.values sweeps.kinds sweeps.sweep sweeps.estimate",
     "sweeps.expansion": f"{MODELS} sweeps.document sweeps.derive sweeps.constraints sweeps.values "
-    "sweeps.sweep sweeps.design",
+    "sweeps.sweep sweeps.unread sweeps.design",
     "sweeps.load": "scaling.base scaling.run sweeps.document sweeps.sweep sweeps.estimate "
     "sweeps.design sweeps.expansion",
     "sweeps.cli": "scaling.base sweeps.sweep sweeps.warnings sweeps.estimate sweeps.load",

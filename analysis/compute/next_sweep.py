@@ -30,11 +30,13 @@ class Settings:
 
 def settings(specs: Sequence[Mapping[str, Any]]) -> Settings:
     """The settings of runs from their resolved ``specs``."""
-    known = [RunSpec.from_dict(spec) for spec in specs]
+    known = [RunSpec.from_dict(spec).as_read() for spec in specs]
     n, d = np.array(
         [(spec.cost.num_params, spec.train.num_tokens) for spec in known], dtype=float
     ).T
-    flat = [{k: v for part in PARTS for k, v in spec[part].items()} for spec in specs]
+    flat = [
+        {k: v for part in PARTS for k, v in vars(getattr(spec, part)).items()} for spec in known
+    ]
     fixed: dict[str, Any] = {"data": specs[0]["data"]["data"]}
     powers: dict[str, tuple[float, float, float]] = {}
     loose = []

@@ -23,11 +23,13 @@ from scaling.base.errors import (
 from scaling.base.files import read_json, write_atomic
 from scaling.base.identity import as_written, digest, hashed
 from scaling.base.names import refuse_unknown
+from scaling.base.reading import Unread, as_read, read_unless, read_where, unread
 from scaling.base.settings import parse_settings
-from scaling.base.spec_names import OPTIMIZERS, SCHEDULES
+from scaling.base.spec_names import OPTIMIZERS, SCHEDULES, optimizers_with
 from scaling.base.store import Store
 from scaling.base.templates import template
 from scaling.base.terminal import (
+    abridged,
     console,
     format_value,
     jsonable,
@@ -52,8 +54,11 @@ __all__ = [
     "OptionError",
     "Store",
     "Unit",
+    "Unread",
     "WorkError",
     "WorkerLostError",
+    "abridged",
+    "as_read",
     "as_written",
     "console",
     "convert",
@@ -67,15 +72,19 @@ __all__ = [
     "nearest_size",
     "note",
     "note_once",
+    "optimizers_with",
     "parse_settings",
     "print_json",
     "print_table",
     "progress",
     "read_json",
+    "read_unless",
+    "read_where",
     "refuse_unknown",
     "template",
     "tokens_for_flops",
     "training_memory",
     "typed",
+    "unread",
     "write_atomic",
 ]

@@ -13,4 +13,11 @@ OPTIMIZERS: dict[str, tuple[str, tuple[str, ...]]] = {
     "rmsprop": ("RMSprop", ("momentum", "eps")),
     "adagrad": ("Adagrad", ("eps",)),
 }
+
+
+def optimizers_with(field: str) -> tuple[str, ...]:
+    """The optimisers that take a field."""
+    return tuple(name for name, (_, takes) in OPTIMIZERS.items() if field in takes)
+
+
 SCHEDULES = ("wsd", "cosine", "linear", "constant")

@@ -7,15 +7,17 @@ import math
 import re
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     from rich.console import Console
 
 
+T = TypeVar("T")
+FIRST_ROWS, LAST_ROWS = 20, 5  # of a long table
 QUIET_SECONDS = 2.0  # shorter work shows no progress off a terminal
 _NUMBER = re.compile(r"[+-]?[\d.]")
 
@@ -74,6 +76,21 @@ def print_table(title: str, header: Sequence[str], rows: Iterable[Sequence[Any]]
     if title:
         out.print(Text(title, style="bold"))
     out.print(table)
+
+
+def abridged(
+    items: Sequence[T], row: Callable[[T], Sequence[Any]], whole: str
+) -> list[Sequence[Any]]:
+    """A row of each of ``items``; of very many the first and the last, and how many are between.
+
+    ``whole`` is what the user asks for all of them with.
+    """
+    hidden = len(items) - FIRST_ROWS - LAST_ROWS
+    if hidden < LAST_ROWS:
+        return [row(item) for item in items]
+    first, last = ([row(i) for i in part] for part in (items[:FIRST_ROWS], items[-LAST_ROWS:]))
+    between = [f"... {hidden} more ({whole})", *[None] * (len(first[0]) - 1)]
+    return [*first, between, *last]
 
 
 def format_value(value: Any) -> str:

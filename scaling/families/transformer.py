@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from scaling.base import Cost, OptionError, Unit, convert, nearest_size, typed
+from scaling.base import Cost, OptionError, Unit, convert, nearest_size, read_where, typed
 from scaling.families.base import DEEPEST, ModelConfig, Options, check_options
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ class TransformerConfig(ModelConfig):
     vocab_size: int = 256
     context: int = 128
     parametrisation: str = "standard"
-    base_width: int = 64
+    base_width: int = field(default=64, metadata=read_where(parametrisation=("mup",)))
     embedding_std: float = 0.5
     dropout: float = 0.0
 

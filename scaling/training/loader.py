@@ -40,7 +40,7 @@ class Loader:
     data : ExampleData
     train : TrainSpec
     seed : int
-        The run's.
+        Of the data's order and augmentation.
     input_shape : sequence of int
         What the model takes: images of another height or width are resized to it (bilinear with
         antialiasing), after augmentation.

@@ -116,7 +116,7 @@ class NextToken:
         """The mean training loss of rows of the batch of ``step``."""
         t = self.spec.train
         windows = self.data.batch(
-            step, context=self.context, batch_size=t.batch_size, seed=self.spec.seed
+            step, context=self.context, batch_size=t.batch_size, seed=self.spec.order_seed
         )
         return self._losses(model, windows[rows], t.label_smoothing).mean()
 
@@ -164,7 +164,9 @@ class Classify:
         self.spec, self.data, self.device = spec, data, device
         self.epoch_size = len(data.train_labels)
         shape = tuple(get_family(spec.family).input_shape(spec.model))
-        self.loader = Loader(data, spec.train, spec.seed, shape, device, batch_threads(device))
+        self.loader = Loader(
+            data, spec.train, spec.order_seed, shape, device, batch_threads(device)
+        )
 
     def _forward(self, model: nn.Module, inputs: Tensor) -> Tensor:
         with _autocast(self.spec, self.device):

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
-from scaling.base import OptionError, refuse_unknown
+from scaling.base import OptionError, read_unless, refuse_unknown
 from scaling.families.base import ModelConfig, Options
 from scaling.families.vision.family import (
     LARGEST,
@@ -42,12 +42,12 @@ class MLPConfig(ModelConfig):
     """
 
     depth: int = 2
-    width: int = 256
+    width: int = field(default=256, metadata=read_unless(depth=0))
     input_shape: tuple[int, ...] = (1, 28, 28)
     num_classes: int = 10
-    activation: str = "relu"
-    norm: str = "none"
-    dropout: float = 0.0
+    activation: str = field(default="relu", metadata=read_unless(depth=0))
+    norm: str = field(default="none", metadata=read_unless(depth=0))
+    dropout: float = field(default=0.0, metadata=read_unless(depth=0))
     init: str = "he_fan_in"
 
     def __post_init__(self) -> None:

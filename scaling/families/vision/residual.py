@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from scaling.base import OptionError, refuse_unknown
+from scaling.base import OptionError, read_unless, read_where, refuse_unknown
 from scaling.families.vision.family import VisionConfig, stage_values
 from scaling.families.vision.layers import (
     Act,
@@ -79,12 +79,12 @@ class ResidualConfig(VisionConfig):
     stem: str = "imagenet"
     stem_width: int = 32
     block: str = "bottleneck"
-    stride_1x1: bool = False
+    stride_1x1: bool = field(default=False, metadata=read_where(block=("bottleneck",)))
     norm: str = "batch"
     activation: str = "relu"
     se_ratio: float = 0.0
-    zero_init: bool = True
-    drop_path: float = 0.0
+    zero_init: bool = field(default=True, metadata=read_unless(block="vanilla", norm="none"))
+    drop_path: float = field(default=0.0, metadata=read_unless(block="vanilla"))
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
-from scaling.base import OptionError, convert, note_once
+from scaling.base import OptionError, convert, note_once, read_where
 from scaling.families.base import Options
 from scaling.families.vision.family import (
     SMALL,
@@ -45,7 +45,7 @@ class ResNetConfig(ResidualConfig):
     """
 
     inner_widths: tuple[int, ...]
-    groups: int = 1
+    groups: int = field(default=1, metadata=read_where(block=("bottleneck",)))
 
     def __post_init__(self) -> None:
         super().__post_init__()

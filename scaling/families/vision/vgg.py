@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
-from scaling.base import convert, refuse_unknown
+from scaling.base import convert, read_unless, refuse_unknown
 from scaling.families.base import Options
 from scaling.families.vision.family import (
     SMALL,
@@ -62,7 +62,7 @@ class VGGConfig(VisionConfig):
     head_widths: tuple[int, ...]
     norm: str = "none"
     activation: str = "relu"
-    dropout: float = 0.5
+    dropout: float = field(default=0.5, metadata=read_unless(head_widths=()))
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -151,10 +151,12 @@ def updates(name):
 def test_weight_decay_is_the_recursion_by_hand(name, decay):
     if (name, decay) == ("adamw", "coupled"):
         return  # refused, see test_spec
-    chosen = {"optimizer": name, "decay": decay, "weight_decay": 0.6, "momentum": MU}
-    betas = {"beta1": B1, "beta2": B2, "eps": EPS}
+    chosen = {"optimizer": name, "decay": decay, "weight_decay": 0.6}
+    for takes in OPTIMIZERS[name][1]:
+        betas = {"beta1": B1, "beta2": B2}
+        chosen |= {"betas": betas, "eps": {"eps": EPS}, "momentum": {"momentum": MU}}[takes]
     model = Two(1.5)
-    optimizer = make_optimizer(RunSpec.resolve(info=INFO, **{**BASE, **chosen, **betas}), model)
+    optimizer = make_optimizer(RunSpec.resolve(info=INFO, **{**BASE, **chosen}), model)
     slow = free = 1.5
     one, other = updates(name), updates(name)
     next(one), next(other)

@@ -160,9 +160,16 @@ def load_specs(
 def load_models(
     source: Source, *, root: Source | None = None, tracking_uri: str | None = None
 ) -> list[tuple[str, dict[str, Any]]]:
-    """Family and resolved model fields of each run of a sweep or run folder, in its order."""
-    specs = load_specs(source, root=root, tracking_uri=tracking_uri)
-    return [(str(spec["family"]), dict(spec["model"])) for spec in specs]
+    """Family and resolved model fields of each run of a sweep or run folder, in its order.
+
+    Fields that nothing in the model reads are left out.
+    """
+    models = []
+    for spec in load_specs(source, root=root, tracking_uri=tracking_uri):
+        run, model = RunSpec.from_dict(spec), spec["model"]
+        unread = {option.name for option in run.unread(model)}
+        models.append((run.family, {k: v for k, v in model.items() if k not in unread}))
+    return models
 
 
 def load_designs(

@@ -80,9 +80,10 @@ def as_read(value: T) -> T:
 
 def _unread(value: Any) -> list[tuple[str, str, Any, ReadBy]]:
     """Name, type, default and first unmet condition of each field that nothing reads."""
+    kind: Any = type(value)
     return [
         (name, declared, default, unmet)
-        for name, declared, default, read_by in _plan(type(value))
+        for name, declared, default, read_by in _plan(kind)
         if (unmet := next((by for by in read_by if not by.holds(value)), None))
     ]
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
-from dataclasses import fields, replace
+import re
+from dataclasses import fields, is_dataclass, replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -24,11 +26,6 @@ def resolve(**options):
     return RunSpec.resolve(info=INFO, **{**BASE, **options})
 
 
-def changed(value, **options):
-    """``value`` as it is stored, options that nothing reads included."""
-    return replace(value, **options)
-
-
 def trained(spec):
     """The weights after some steps of the spec's optimiser along a made-up gradient."""
     model = torch.nn.Linear(1, 1).double()
@@ -46,14 +43,14 @@ def trained(spec):
 def test_optimisers_read_what_is_declared(name):
     spec = resolve(optimizer=name)
     for option, value in {"beta1": 0.8, "beta2": 0.9, "eps": 1e-3, "momentum": 0.5}.items():
-        other = replace(spec, optim=changed(spec.optim, **{option: value}))
+        other = replace(spec, optim=replace(spec.optim, **{option: value}))
         is_unread = option in {found.name for found in unread(other.optim, {option: value})}
         assert (trained(other) == trained(spec)) == is_unread, option
         assert (other.as_read().run_id == spec.run_id) == is_unread, option
     if name != "adamw":
         for weight_decay in (0.0, 0.1):
             spec = resolve(optimizer=name, weight_decay=weight_decay)
-            other = replace(spec, optim=changed(spec.optim, decay="coupled"))
+            other = replace(spec, optim=replace(spec.optim, decay="coupled"))
             assert (trained(other) == trained(spec)) == (weight_decay == 0)
             assert (other.as_read() == spec) == (weight_decay == 0)
 
@@ -70,7 +67,7 @@ def test_schedules_read_what_is_declared(name):
         "final_lr_fraction": 0.1,
         "warmup_tokens": 100,
     }.items():
-        other = changed(plain, **{option: value})
+        other = replace(plain, **{option: value})
         assert (rates(other) == rates(plain)) == (as_read(other) == plain), option
 
 
@@ -84,7 +81,7 @@ def test_parametrisations_read_what_is_declared():
     for tied in (False, True):
         for parametrisation in ("standard", "mup"):
             config = resolve(parametrisation=parametrisation, tied=tied).model
-            other = changed(config, base_width=16)
+            other = replace(config, base_width=16)
             same = made(other) == made(config)
             assert same == (as_read(other) == config) == (parametrisation == "standard")
 
@@ -121,7 +118,7 @@ def test_image_families_read_what_is_declared(name, options):
         value = getattr(config, f.name)
         for other in OTHER.get(type(value), ()):
             try:
-                model = changed(config, **{f.name: other})
+                model = replace(config, **{f.name: other})
                 network = family.network(model)
             except ValueError:
                 continue
@@ -154,7 +151,9 @@ def test_an_option_that_nothing_reads_is_refused_alone_and_old_runs_keep_their_i
     ((name, value),) = given.items()
     with pytest.raises(ValueError, match=f"{name} {value} has no effect: it is read where .* is"):
         resolve(**options, **given)
-    default = next(getattr(p, name) for p in (spec.model, spec.optim, spec.schedule) if hasattr(p, name))
+    default = next(
+        getattr(p, name) for p in (spec.model, spec.optim, spec.schedule) if hasattr(p, name)
+    )
     assert resolve(**options, **{name: default}) == spec
     assert RunSpec.resolve(info=INFO, alone=False, **BASE, **options, **given) == spec
 
@@ -165,6 +164,21 @@ def test_an_option_that_nothing_reads_is_refused_alone_and_old_runs_keep_their_i
     assert found.run_id == old != spec.run_id
     assert RunSpec.from_dict(found.to_dict()) == found
     assert found.as_read() == spec
+
+
+def test_the_documentation_lists_what_is_not_always_read():
+    kinds = {type(part) for part in vars(resolve()).values()} | {
+        f.config for f in FAMILIES.values()
+    }
+    declared = {
+        f.name
+        for kind in filter(is_dataclass, kinds)
+        for f in fields(kind)
+        if "read_by" in f.metadata
+    }
+    page = Path(__file__).parents[2] / "docs" / "sweeps.md"
+    table = page.read_text().split("| option | is read where |")[1].split("\n\n")[0]
+    assert set(re.findall("`([^`]+)`", "".join(re.findall(r"\n\| (`.*?) \|", table)))) == declared
 
 
 def test_the_refusal_says_what_would_read_it():

@@ -122,6 +122,19 @@ def test_trunk_is_shared_over_data_size_only():
     assert resolve(schedule="cosine").trunk_id is None
 
 
+def test_data_seed_counts_where_it_is_not_the_seed():
+    plain, same, other = resolve(), resolve(data_seed=0), resolve(data_seed=1)
+    assert plain.run_id == same.run_id != other.run_id
+    assert plain.trunk_id == same.trunk_id != other.trunk_id
+    assert resolve(seed=1, data_seed=1).run_id == resolve(seed=1).run_id
+    assert replace(same, seed=1).run_id == resolve(seed=1, data_seed=0).run_id
+    assert [spec.order_seed for spec in (plain, same, other, resolve(seed=3))] == [0, 0, 1, 3]
+    assert "data_seed" not in plain.to_dict() and "data_seed" not in plain.columns()
+    assert other.columns()["data_seed"] == other.to_dict()["data_seed"] == 1
+    for spec in (plain, same, other):
+        assert RunSpec.from_dict(json.loads(json.dumps(spec.to_dict()))) == spec
+
+
 def test_field_added_later_hashes_only_when_it_differs():
     from dataclasses import dataclass, field, make_dataclass
 
@@ -172,6 +185,12 @@ def test_tokens_per_param_counts_all_parameters():
         ({"early_stopping": -1}, r"early_stopping -1 is not in \[0, inf\]"),
         ({"seed": 2**63}, r"seed 9223372036854775808 is not in \[0, 9223372036854775807\]"),
         ({"seed": -1}, "seed -1 is not in"),
+        ({"data_seed": -1}, "data_seed -1 is not in"),
+        ({"data_seed": 0.5}, "data_seed 0.5 is not a whole number"),
+        (
+            {"num_tokens": 1023},
+            "num_tokens 1,023 is less than one step of 1,024 tokens .batch_size 8",
+        ),
         ({"lr": 10**400}, "lr is too large: the limit is"),
         ({"seed": 10**400}, "seed is too large: the limit is"),
         ({"context": 10**6}, "context 1000000 needs 1000001 tokens; corpus has 1000000 held out"),

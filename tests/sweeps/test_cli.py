@@ -87,6 +87,32 @@ def test_table_totals_and_warnings(scaling, file):
     assert "warning: N has 2 scales" in stdout
 
 
+def test_what_became_equal_and_what_moved_is_said_in_the_preview_and_on_submit(scaling, file):
+    file.write_text(
+        "name: x\ndata: tiny\nfixed: {depth: 1, width: 8, context: 32, batch_size: 4, lr: 0.01, "
+        "num_tokens: 700}\ngrid: {product: {optimizer: [sgd, adamw], momentum: [0.8, 0.9]}}\n"
+        "estimate: {flops_per_second: 1e9}\n"
+    )
+    equal = "1 run equals another, since nothing reads momentum where optimizer is adamw"
+    moved = "warning: 3 of 3 runs have a D that whole steps move by more than 1% (at most 8.6%: "
+    _, preview, _ = scaling("sweep", file)
+    assert "3 runs of 4, 1 of them repeated" in preview and equal in preview and moved in preview
+    value = json.loads(scaling("sweep", file, "--json")[1])
+    assert (value["repeated"], value["collapsed"]) == (1, 1)
+    assert value["unread"] == ["momentum where optimizer is adamw"]
+    assert moved[9:] in "".join(value["warnings"])
+    code, _, stderr = scaling("submit", file, "--dry-run")
+    assert code == 0 and equal in stderr and moved in stderr
+
+
+def test_a_plan_of_many_runs_is_cut_in_the_middle(scaling, file):
+    file.write_text(TEXT.replace("seeds: [0, 1]", "seeds: [0, 1, 2]"))
+    _, stdout, _ = scaling("submit", file, "--dry-run")
+    assert "... 11 more (--json)" in stdout and "36 runs to do" in stdout
+    assert stdout.count("seed=") == 25
+    assert len(json.loads(scaling("submit", file, "--dry-run", "--json")[1])["submitted"]) == 36
+
+
 def test_a_long_table_is_cut_in_the_middle(scaling, file):
     file.write_text(TEXT.replace("seeds: [0, 1]", "seeds: [0, 1, 2]"))
     _, short, _ = scaling("sweep", file)

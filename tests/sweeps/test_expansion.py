@@ -141,6 +141,20 @@ def test_runs_one_by_one_with_their_own_seeds(sweep):
     assert [(e.spec.model.width, e.spec.seed) for e in found] == [(16, 7), (16, 9), (32, 7)]
 
 
+def test_seeds_of_weights_and_of_data_vary_by_themselves(sweep, tmp_path):
+    text = GRID.replace("num_tokens: [1e5, 2e5]", "data_seed: [0, 1]").replace(
+        "lr: 0.01", "lr: 0.01, num_tokens: 1e5"
+    )
+    found = sweep(text + "    seeds: [0, 1]\n")
+    seeds = [(e.spec.seed, e.spec.order_seed) for e in found]
+    assert seeds == 2 * [(0, 0), (1, 0), (0, 1), (1, 1)]
+    assert [e.columns["data_seed"] for e in found] == 2 * [0, 0, 1, 1]
+    names = [e.name.split(" ", 2)[2] for e in found][:4]
+    assert names == [f"seed={seed} data_seed={other}" for other in (0, 1) for seed in (0, 1)]
+    found.write(tmp_path / "sweep.jsonl")
+    assert Sweep.read(tmp_path / "sweep.jsonl") == found
+
+
 def test_equal_runs_are_done_once_and_counted(expanded):
     found = expanded(
         """

@@ -110,7 +110,11 @@ DRAWN = "design_space: {space: anynetx-a, models: 1}"
         (GRID.replace("16, 32", "33"), "run width=33 num_tokens=100000: head width 33"),
         (GRID.replace("1e5, 2e5", "-5"), "num_tokens"),
         (GRID.replace("num_tokens: [1e5, 2e5]", "flops: [1e3]"), "below one token of this model"),
-        (GRID.replace("num_tokens: [1e5, 2e5]", "flops: [1e6]"), "pay for less than one step"),
+        (
+            GRID.replace("num_tokens: [1e5, 2e5]", "flops: [1e6]"),
+            r"sweep.yaml:4: run width=16 flops=1e.06: num_tokens 12 is less than one step of "
+            r"512 tokens .batch_size 8.: lower batch_size, .* constraints: \{steps: \{min: 10\}\}",
+        ),
         (GRID + "    constraints: {parms: {max: 1}}\n", "unknown key 'parms'"),
         (GRID + "    constraints: {flops: 1}\n", "flops must be a mapping"),
         (GRID + "    constraints: {flops: {}}\n", "flops has no bound"),

@@ -102,8 +102,21 @@ def test_isoflop_flaws(expanded):
     assert "2 budgets, and the exponents of N* and D* need 3: add budgets" in found
     assert "budget 1e+10 has sizes over 1.87x" in found
     assert "budget 1e+13 has 2 sizes, and a minimum needs 3: add sizes" in found
-    # At 1e10 and steps of 8,192 tokens, 1.96, 1.55 and 1.05 steps become 2, 2 and 1.
-    assert "1 of 5 runs miss their budget by more than 5% (at most 29%)" in found
+
+
+def test_a_data_size_that_whole_steps_move_is_said(expanded):
+    fixed = "fixed: {depth: 1, context: 64, batch_size: 128, lr: 0.01}"
+    # Of 8,192 tokens: 1.55 steps become 2; 100.9 become 101, which is 0.1 % more.
+    text = f"name: x\n{fixed}\ngrid: {{product: {{num_tokens: [12700, 826573], width: [16, 32]}}}}"
+    assert expanded(text).rounding() == [
+        "2 of 4 runs have a D that whole steps move by more than 1% (at most 29.0%: 12,700 becomes "
+        "16,384 in N=11.3k D=16.4k): lower batch_size, or ask for multiples of a step"
+    ]
+    assert expanded(text.replace("12700", "16384")).rounding() == []
+    # A budget sets D, too: 1.96 steps, 1.55 and 1.05 become 2, 2 and 1.
+    isoflop = f"name: x\n{fixed}\nisoflop: {{budgets: [1e10], sizes: {{log: [1e5, 2e5, 3]}}}}"
+    (said,) = expanded(isoflop.replace("depth: 1, ", "")).rounding()
+    assert said.startswith("3 of 3 runs have a D that whole steps move by more than 1% (at most 2")
 
 
 def test_scales_within_five_percent_are_one():

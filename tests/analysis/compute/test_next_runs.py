@@ -129,6 +129,14 @@ def resolved(width, num_tokens, warmup_tokens):
     ).to_dict()
 
 
+def test_what_old_runs_were_told_in_vain_is_not_asked_for_again():
+    specs = [resolved(32, 1e5, 256), resolved(64, 1e5, 256)]
+    for spec, momentum in zip(specs, (0.7, 0.8), strict=True):
+        spec["optim"]["momentum"] = momentum  # AdamW: from when it was part of identity
+    known = settings(specs)
+    assert (known.fixed["momentum"], known.loose) == (0.9, ("lr",))
+
+
 def test_the_sweep_file_has_the_settings_of_the_runs(law):
     sizes = [(w, d) for w in (32, 64, 128) for d in (1e5, 2e5, 4e5)]
     specs = [resolved(w, d, 256 * (1 + i % 2)) for i, (w, d) in enumerate(sizes)]

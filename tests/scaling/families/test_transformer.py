@@ -192,8 +192,8 @@ def _coordinate_change(width: int, parametrisation: str) -> float:
         num_tokens=4096,
         lr=0.01,
         parametrisation=parametrisation,
-        base_width=32,
         weight_decay=0.0,
+        **({"base_width": 32} if parametrisation == "mup" else {}),
     )
     torch.manual_seed(1)
     model = FAMILY.build(spec.model)

@@ -24,7 +24,7 @@ def task_on(folder, heldout, context):
     draws = np.random.default_rng(0)
     for name, size in (("train.bin", 10_000), ("heldout.bin", heldout)):
         draws.integers(0, VOCAB, size, dtype=np.uint16).tofile(folder / name)
-    options = {"depth": 1, "width": 8, "num_tokens": 1 << 12, "lr": 0.1, "context": context}
+    options = {"depth": 1, "width": 8, "num_tokens": 1 << 15, "lr": 0.1, "context": context}
     spec = RunSpec.resolve(info=info, **options)
     return NextToken(spec, open_tokens(folder, info), torch.device("cpu"))
 

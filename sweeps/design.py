@@ -156,12 +156,12 @@ def _check_options(
                 ("derive", d.target), f"{d.target} is set and derived: remove one of the two"
             )
     if shape != "runs":
-        _oneplace(document, shape, fixed, used, places)
+        _one_place(document, shape, fixed, used, places)
     if not any(key in places for key in DATA_SIZES):
         document.refuse((), f"no data size: give one of {', '.join(DATA_SIZES)} under fixed")
 
 
-def _oneplace(
+def _one_place(
     document: Document,
     shape: str,
     fixed: Mapping[str, Any],

@@ -184,6 +184,8 @@ def _one_place(
 
 def place(document: Document, shape: str, key: str, i: int) -> Where:
     """Where in the file an option that the generator gives to point ``i`` stands."""
+    if (shape, i, key) in document.lines:
+        return (shape, i, key)
     for where in document.lines:
         if where[:1] == (shape,) and where[-1] == key:
             return where

@@ -115,7 +115,7 @@ def expand(design: Design, *, info: Any = None) -> Expansion:
             design.document.refuse(("data",), str(error))
         except ValueError as error:
             blamed = error.options if isinstance(error, OptionError) else ()
-            where = _blame(design, blamed) or (design.shape, i)
+            where = _blame(design, blamed, i)
             design.document.refuse(where, f"run {_describe(point)}: {error}")
         broken = sieve.first_broken(spec, len(seeds))
         if broken and design.refuse:
@@ -130,7 +130,7 @@ def expand(design: Design, *, info: Any = None) -> Expansion:
                 spec.check_num_tokens(size)
             except OptionError as error:
                 design.document.refuse(
-                    _blame(design, error.options) or (design.shape, i),
+                    _blame(design, error.options, i),
                     f"run {_describe(point)}: {error}, or leave such runs out with "
                     "constraints: {steps: {min: 10}}",
                 )
@@ -141,10 +141,7 @@ def expand(design: Design, *, info: Any = None) -> Expansion:
                 labels = {run.run_id: chosen["labels"] for run in seeded} | labels
     if never := readers.never():
         i, option = never
-        where = _blame(design, [option.name]) or place(
-            design.document, design.shape, option.name, i
-        )
-        design.document.refuse(where, str(option))
+        design.document.refuse(_blame(design, [option.name], i), str(option))
     if not specs:
         reasons = "; ".join(map(str, sieve.left_out()))
         design.document.refuse(("constraints",), f"the constraints leave no run: {reasons}")
@@ -173,11 +170,14 @@ class _Asked(NamedTuple):
     in_vain: Given
 
 
-def _blame(design: Design, options: Collection[str]) -> Where:
-    """The place of the fixed or derived one of ``options``; empty if there is none."""
+def _blame(design: Design, options: Collection[str], i: int) -> Where:
+    """The place of the fixed, derived or varied one of ``options``; else that of point ``i``."""
     fixed: list[Where] = [("fixed", key) for key in design.fixed if key in options]
     derived: list[Where] = [("derive", d.target) for d in design.derive if d.target in options]
-    return (*fixed, *derived, ())[0]
+    varied = [
+        place(design.document, design.shape, key, i) for key in design.points[i] if key in options
+    ]
+    return (*fixed, *derived, *varied, (design.shape, i))[0]
 
 
 def _describe(point: Mapping[str, Any]) -> str:

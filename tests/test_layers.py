@@ -75,7 +75,8 @@ CLUSTER = {
     "cluster.status": f"{RUNS} {SWEEP} cluster.slurm cluster.work",
     "cluster.tracking": f"{RUNS} scaling.tracking {SWEEP} cluster.slurm cluster.work "
     "cluster.status",
-    "cluster.launch": f"{RUNS} {SWEEP} cluster.slurm cluster.work cluster.status cluster.tracking",
+    "cluster.launch": f"{RUNS} scaling.data {SWEEP} cluster.slurm cluster.work cluster.status "
+    "cluster.tracking",
     "cluster.cli": f"{RUNS} {SWEEP} cluster.slurm cluster.work cluster.status cluster.tracking "
     "cluster.launch",
 }

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from cluster.launch.place import Order, Started
@@ -17,6 +18,7 @@ from cluster.tracking import start_shipper, take_over
 from cluster.work import ProcessId, Queue, last_words, work
 from scaling.base import Store, WorkError, note
 
+WORKERS_LOG = "workers.log"  # what is no worker's own: submitit's words on starting and ending one
 FOREVER = 60 * 24 * 366  # minutes: submitit's local executor wants a limit
 
 
@@ -80,7 +82,12 @@ class Local:
         # submitit's local executor hides all GPUs; workers share what this process sees.
         environment = {"CUDA_VISIBLE_DEVICES": os.environ.get("CUDA_VISIBLE_DEVICES")}
         arguments = (str(store.root), name, str(queue.path), resources, environment)
-        with _variables(OMP_NUM_THREADS=threads, MKL_NUM_THREADS=threads), _signals_ignored():
+        log = store.sweep_dir(name) / "logs" / WORKERS_LOG
+        with (
+            _variables(OMP_NUM_THREADS=threads, MKL_NUM_THREADS=threads),
+            _signals_ignored(),
+            _streams_to(log),
+        ):
             return [
                 executor.submit(work, *arguments)
                 for _ in range(min(self.order.workers, len(queue.tasks)))
@@ -112,6 +119,28 @@ def _variables(**values: str) -> Iterator[None]:
                 del os.environ[name]
             else:
                 os.environ[name] = value
+
+
+@contextlib.contextmanager
+def _streams_to(log: Path) -> Iterator[None]:
+    """Let processes that are started meanwhile hold none of this one's streams.
+
+    submitit's controllers inherit them, and whoever reads our output through a pipe would wait
+    for the end of the last.
+    """
+    before = {}
+    for number in range(3):
+        with contextlib.suppress(OSError):  # one that is closed stays so
+            before[number] = os.dup(number)
+    with log.open("ab") as output, open(os.devnull, "rb") as nothing:
+        for number in before:
+            os.dup2((output if number else nothing).fileno(), number)
+        try:
+            yield
+        finally:
+            for number, copy in before.items():
+                os.dup2(copy, number)
+                os.close(copy)
 
 
 @contextlib.contextmanager

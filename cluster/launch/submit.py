@@ -16,6 +16,7 @@ from cluster.launch.slurm import Slurm
 from cluster.tracking import deliver, prepare_tracking
 from cluster.work import claim, count_ends, lease_dir, make_tasks, tidy_up_after
 from scaling.base import Store, note
+from scaling.data import make_ready
 from scaling.run import STATE, begin_anew, end, last_epoch, read_journal, sweep_path
 from sweeps import ResourceRules, Resources, Sweep
 
@@ -152,6 +153,7 @@ def submit(
     planned = place.plan(order)
     if dry_run:
         return submission
+    make_ready(sorted({entry.spec.data.data for entry in sweep if entry.run_id in ends}))
     _write_sweep(store, sweep)
     if rerun == "all":
         for entry in (entry for entry in sweep if entry.run_id in ends):

@@ -53,7 +53,12 @@ def serve(
     with log.open("wb") as output:
         # A session of its own: the server has children, and they are ended together.
         server = subprocess.Popen(
-            command, cwd=folder, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
+            command,
+            cwd=folder,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
         )
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(0))
     try:

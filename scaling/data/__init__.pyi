@@ -5,4 +5,5 @@ from .registry import DATASETS as DATASETS
 from .registry import describe_data as describe_data
 from .registry import fetch_data as fetch_data
 from .registry import list_data as list_data
+from .registry import make_ready as make_ready
 from .registry import open_data as open_data

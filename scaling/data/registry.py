@@ -5,12 +5,14 @@ from __future__ import annotations
 import difflib
 import importlib
 import os
-from collections.abc import Callable
+import subprocess
+import sys
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from scaling.base import note_once, read_json
+from scaling.base import WorkError, note, note_once, read_json
 from scaling.data.folder import data_home
 from scaling.data.info import META, DataInfo, read_info
 from scaling.data.text import Package, unpacked
@@ -143,6 +145,27 @@ def describe_data(name: str, data_dir: str | os.PathLike[str] | None = None) -> 
         )
     made: DataInfo = known.call(name, home)
     return made
+
+
+def make_ready(names: Iterable[str]) -> None:
+    """Make those data sets that are made when first used, each in a process of its own.
+
+    Several processes that need one then find it there, and none keeps the memory that it took.
+
+    Raises
+    ------
+    WorkError
+        When one could not be made; why is on stderr.
+    """
+    home = data_home(None)
+    for name in names:
+        known = DATASETS.get(name)
+        if known is None or known.package or known.generated or read_info(home / name):
+            continue
+        note(f"making the data set {name} ...")
+        command = [sys.executable, "-m", "scaling", "data", "fetch", name]
+        if subprocess.run(command, stdout=subprocess.DEVNULL, check=False).returncode:
+            raise WorkError(f"the data set {name} could not be made: see above")
 
 
 def open_data(name: str, data_dir: str | os.PathLike[str] | None = None) -> TokenData | ExampleData:

@@ -16,10 +16,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from scaling.base import WorkError
 from scaling.cli import main
-from scaling.data import describe_data, fetch_data
+from scaling.data import describe_data, fetch_data, make_ready
 from scaling.data.images.arrays import read_idx
 from scaling.data.info import DataInfo, write_info
+from scaling.data.registry import prepared_names
 from scaling.data.text.packages import Package, content_sum, unpacked
 from scaling.data.text.python_source import GENERATED, python_files
 
@@ -120,6 +122,19 @@ def test_a_missing_data_set_says_how_to_get_it(tmp_path):
         fetch_data("metamath", tmp_path / "none.deb", data_dir=tmp_path)
     with pytest.raises(ValueError, match="digits is made here"):
         fetch_data("digits", tmp_path, data_dir=tmp_path)
+
+
+def test_what_is_made_here_is_made_by_another_process(files, capfd):
+    make_ready(["teacher:features=3", "dict-gcide", "digits", "digits"])
+    assert capfd.readouterr().err.count("making the data set digits ...") == 1
+    assert prepared_names(files / "data") == ["digits"]
+    (files / "data" / "digits").rename(files / "other")
+    (files / "data" / ".digits.lock").unlink()
+    (files / "data").rmdir()
+    (files / "data").write_text("no folder")
+    with pytest.raises(WorkError, match="the data set digits could not be made: see above"):
+        make_ready(["digits"])
+    assert "data: File exists" in capfd.readouterr().err
 
 
 def deb_of(path: Path, files: dict[str, bytes]) -> Path:

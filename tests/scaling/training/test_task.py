@@ -78,3 +78,16 @@ def test_all_held_out_tokens_take_next_to_no_memory(tmp_path):
         tracemalloc.stop()
     assert peak < 0.2 * heldout  # bytes; gathered as int64 they were 10 a token
     assert values["loss_se"] < 1e-3
+
+
+def test_what_an_evaluation_collects_is_no_memory_of_torch(tmp_path):
+    """Tensors held between a chunk's large ones kept the allocator from giving those back."""
+    task, model = task_on(tmp_path, 20_000, 64), bigram()
+
+    def share(chunk, starts):
+        found = [chunk(start) for start in starts]
+        assert all(means.flags.owndata for means in found)
+        return found
+
+    with torch.no_grad():
+        assert task.evaluate(model, 0, share)["loss"] == task.evaluate(model, 0)["loss"]

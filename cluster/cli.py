@@ -12,10 +12,12 @@ if TYPE_CHECKING:
 
     from cluster.launch import On, Rerun, Submission
     from cluster.status import SweepStatus
+    from scaling.base import Store
     from sweeps import Sweep
 
 
 WORKERS = 2
+RUN = "a run's id, its beginning, or its name"
 
 
 @dataclass(frozen=True)
@@ -76,9 +78,12 @@ def add_commands(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]
     status.set_defaults(run=_status)
 
     cancel = subparsers.add_parser(
-        "cancel", help="stop a sweep's workers; what runs is checkpointed"
+        "cancel", help="stop a sweep, or one run of it; what runs is checkpointed"
     )
     _add_sweep(cancel)
+    cancel.add_argument(
+        "run_id", metavar="RUN", nargs="?", help=f"{RUN}; its worker goes on with others"
+    )
     cancel.set_defaults(run=_cancel)
 
     retry = subparsers.add_parser("retry", help="run a sweep's missing and failed runs")
@@ -96,7 +101,7 @@ def add_commands(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]
 
     logs = subparsers.add_parser("logs", help="the log of one run")
     _add_sweep(logs)
-    logs.add_argument("run_id", metavar="RUN_ID", help="a run's id, its beginning, or its name")
+    logs.add_argument("run_id", metavar="RUN_ID", help=RUN)
     logs.add_argument("--tail", type=_lines, metavar="LINES", help="only the last lines")
     logs.set_defaults(run=_logs)
 
@@ -306,29 +311,39 @@ def _watch(name: str, root: str | None) -> SweepStatus:
 
 def _cancel(args: argparse.Namespace) -> int:
     from cluster.launch import cancel
+    from scaling.base import Store
 
-    return cancel(_name(args.sweep), args.root)
+    name = _name(args.sweep)
+    run_id = _run_id(Store.at(args.root), name, args.run_id) if args.run_id else ""
+    return cancel(name, args.root, run_id=run_id)
 
 
 def _logs(args: argparse.Namespace) -> int:
     from cluster.work import LOG
     from scaling.base import Store
-    from scaling.run import read_rows
 
-    store, name = Store.at(args.root), _name(args.sweep)
-    rows = read_rows(store, name)
-    found = [r for r in rows if r["run_id"].startswith(args.run_id) or r["name"] == args.run_id]
-    if len(found) != 1:
-        raise ValueError(
-            f"{len(found)} runs of {name!r} match {args.run_id!r}: give one of the ids that "
-            f"`scaling status {name}` lists"
-        )
-    path = store.run_dir(found[0]["run_id"]) / LOG
+    store = Store.at(args.root)
+    run_id = _run_id(store, _name(args.sweep), args.run_id)
+    path = store.run_dir(run_id) / LOG
     if not path.exists():
-        raise ValueError(f"run {found[0]['run_id']} has no log yet: it was never begun")
+        raise ValueError(f"run {run_id} has no log yet: it was never begun")
     lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
     print("\n".join(lines[-args.tail :] if args.tail else lines))
     return 0
+
+
+def _run_id(store: Store, name: str, word: str) -> str:
+    """The one run of a sweep whose id begins with a word, or that has it as its name."""
+    from scaling.run import read_rows
+
+    rows = read_rows(store, name)
+    found = [r for r in rows if r["run_id"].startswith(word) or r["name"] == word]
+    if len(found) != 1:
+        raise ValueError(
+            f"{len(found)} runs of {name!r} match {word!r}: give one of the ids that "
+            f"`scaling status {name}` lists"
+        )
+    return str(found[0]["run_id"])
 
 
 def _sync(args: argparse.Namespace) -> int:

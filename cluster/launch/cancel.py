@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import contextlib
+import glob
 import os
+import shlex
 import signal
 import time
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from cluster.slurm import PATIENCE_SECONDS as SLURM_PATIENCE
-from cluster.slurm import ask_queue, run
-from cluster.work import ProcessId, ask_about, read_queues
+from cluster.slurm import Answer, ask_queue, run
+from cluster.status import sweep_status
+from cluster.work import ProcessId, Queue, ask_about, holder, lease_dir, read_queues
+from scaling import RunSpec
 from scaling.base import Store, WorkError, note
 from scaling.run import read_rows
 
@@ -18,25 +24,32 @@ LOOK_SECONDS = 1.0
 GONE = ("Invalid job id", "already completed")  # SLURM's words for a job that has ended
 
 
-def cancel(name: str, root: str | None = None, patience: float = PATIENCE_SECONDS) -> int:
+def cancel(
+    name: str, root: str | None = None, patience: float = PATIENCE_SECONDS, run_id: str = ""
+) -> int:
     """Ask all that work on a sweep to checkpoint and stop, and wait until they have.
 
     Its submissions are marked as stopped, which workers on any machine see within seconds; jobs
     that wait in SLURM's queue are cancelled, those that run get SIGTERM, and after ``patience``
-    seconds they are cancelled too.
+    seconds they are cancelled too. With a ``run_id`` that run alone is stopped.
 
     Raises
     ------
     ValueError
-        If no sweep of that name was submitted.
+        If no sweep of that name was submitted, or it has no such run.
     WorkError
         If some do not stop, or SLURM does not answer.
     """
     store = Store.at(root)
-    read_rows(store, name)
+    rows = read_rows(store, name)
     queues = read_queues(store.sweep_dir(name))
     said = ask_about(queues)
     live = [queue for queue in queues if queue.is_live(said)]
+    if run_id:
+        row = next((row for row in rows if row["run_id"] == run_id), None)
+        if row is None:
+            raise ValueError(f"sweep {name!r} has no run {run_id!r}: see `scaling status {name}`")
+        return _cancel_run(store, name, row, live, said, patience)
     if not live:
         note(f"nobody works on sweep {name!r}: nothing to cancel")
         return 0
@@ -60,6 +73,69 @@ def cancel(name: str, root: str | None = None, patience: float = PATIENCE_SECOND
         note(f"workers on {', '.join(elsewhere)} see it within seconds; they are not waited for")
     print(f"stopped; `scaling retry {name}` or submitting again goes on")
     return 0
+
+
+def _cancel_run(
+    store: Store,
+    name: str,
+    row: Mapping[str, Any],
+    live: Sequence[Queue],
+    said: Answer,
+    patience: float,
+) -> int:
+    """Stop one run: what does it goes on with others, a SLURM job of its own is cancelled."""
+    run_id, until = row["run_id"], time.monotonic() + patience
+    asked = [queue for queue in live if _has_open(queue, store, run_id, said)]
+    for queue in asked:
+        queue.stop_run(run_id)
+    jobs = [job for queue in asked if (job := _job_for_it_alone(queue, store, run_id))]
+    if jobs:
+        _scancel("--state=PENDING", *jobs)
+        _scancel("--signal=TERM", *jobs)
+    other = _other_sweep(store, name, row)
+    while not other and (running := _runs(name, store, row)) and time.monotonic() < until:
+        time.sleep(LOOK_SECONDS)
+    if not (other or jobs) and running:
+        raise WorkError(
+            f"run {run_id} did not stop within {patience:.0f} s; it will when its worker answers, "
+            f"and `scaling cancel {shlex.quote(name)}` stops them all"
+        )
+    _end_jobs(jobs, until, patience)
+    if other:
+        print(f"sweep {other!r} does run {run_id}: `scaling cancel {other} {run_id}` stops it")
+    elif asked:
+        print(f"run {run_id} is stopped; `scaling retry {name}` or submitting again goes on")
+    else:
+        note(f"nobody works on run {run_id} for sweep {name!r}: nothing to cancel")
+    return 0
+
+
+def _has_open(queue: Queue, store: Store, run_id: str, said: Answer) -> bool:
+    """Whether a live submission does a run or will."""
+    asked = run_id in set(queue.run_ids)
+    return asked and queue.may_take(run_id, said) and queue.is_open(store, run_id)
+
+
+def _job_for_it_alone(queue: Queue, store: Store, run_id: str) -> str:
+    """The SLURM job that has nothing but this run to do; empty if there is none."""
+    task = next(task for task in queue.tasks if run_id in task)
+    others_wait = any(queue.is_open(store, other) for other in task)
+    return "" if others_wait else queue.own_jobs.get(run_id, "")
+
+
+def _runs(name: str, store: Store, row: Mapping[str, Any]) -> bool:
+    status = sweep_status(name, store.root, rows=[row])
+    return bool(status.in_state("running"))
+
+
+def _other_sweep(store: Store, name: str, row: Mapping[str, Any]) -> str:
+    """The other sweep whose submission does a run at this moment; empty if none does."""
+    held = holder(lease_dir(store, RunSpec.from_dict(row["spec"]), row["run_id"]))
+    submission = held.purpose.split()[0] if held and held.purpose else ""
+    found = (store.root / "sweeps").glob(f"*/submissions/{glob.escape(submission)}.json")
+    sweeps = [path.parents[1].name for path in found] if submission else []
+    running = sweeps and name not in sweeps and _runs(name, store, row)
+    return sweeps[0] if running else ""
 
 
 def _end_processes(processes: list[ProcessId], until: float, patience: float) -> None:

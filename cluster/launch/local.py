@@ -132,7 +132,7 @@ def _streams_to(log: Path) -> Iterator[None]:
     for number in range(3):
         with contextlib.suppress(OSError):  # one that is closed stays so
             before[number] = os.dup(number)
-    with log.open("ab") as output, open(os.devnull, "rb") as nothing:
+    with log.open("ab") as output, Path(os.devnull).open("rb") as nothing:
         for number in before:
             os.dup2((output if number else nothing).fileno(), number)
         try:

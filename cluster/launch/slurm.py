@@ -53,7 +53,7 @@ class Slurm:
             run_id
             for queue in queues
             for run_id, job in queue.own_jobs.items()
-            if job in said.jobs and said.may_run(job)
+            if job in said.jobs and said.may_run(job) and not queue.is_run_stopped(run_id)
         }
 
     @classmethod

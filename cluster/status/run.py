@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -56,7 +56,7 @@ class Work:
         return {
             run_id: queue
             for queue in self.live_queues
-            for run_id in queue.run_ids
+            for run_id in _unstopped(queue)
             if queue.may_take(run_id, self.answer)
         }
 
@@ -190,6 +190,11 @@ class Work:
             if bad and all(job.has_ended for job in jobs):
                 found[path] = next((job for job in jobs if job.state in FAILING), bad)
         return found
+
+
+def _unstopped(queue: Queue) -> Iterator[str]:
+    stopped = queue.stopped_runs
+    return (run_id for run_id in queue.run_ids if run_id not in stopped)
 
 
 def judge(run_dir: Path | None, record: Mapping[str, Any], run_id: str, work: Work) -> Verdict:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from cluster.work.array_task import work_in_slurm
 from cluster.work.canary import canary_failures, choose, try_out
 from cluster.work.causes import NAMES, Fault, fault_of_end, fault_of_job
-from cluster.work.lease import claim
+from cluster.work.lease import Holder, claim, holder
 from cluster.work.logs import LOG, job_log, last_words, log_tail
 from cluster.work.process import ProcessId
 from cluster.work.submission import Queue, ask_about, count_ends, read_queues
@@ -17,6 +17,7 @@ __all__ = [
     "LOG",
     "NAMES",
     "Fault",
+    "Holder",
     "ProcessId",
     "Queue",
     "Task",
@@ -27,6 +28,7 @@ __all__ = [
     "count_ends",
     "fault_of_end",
     "fault_of_job",
+    "holder",
     "job_log",
     "last_words",
     "lease_dir",

@@ -116,6 +116,34 @@ class Lease:
             self.lost = began - self._seen > STALE_SECONDS
 
 
+@dataclass(frozen=True)
+class Holder:
+    """Who holds a lease, and for what; the process is None where the file is not whole yet."""
+
+    process: ProcessId | None
+    purpose: str
+
+    def __str__(self) -> str:
+        if self.process is None:
+            return "a process that has only begun"
+        return f"process {self.process.pid} on {self.process.host}"
+
+
+def holder(folder: Path) -> Holder | None:
+    """Who holds ``folder`` at this moment; None if nobody does."""
+    newest = _newest(folder)
+    if not newest:
+        return None
+    try:
+        record, beaten = _read(_path(folder, newest))
+    except OSError:  # a newer one has just replaced it
+        return Holder(None, "")
+    if not _is_held(folder, record, beaten):
+        return None
+    process = ProcessId.from_dict(record) if record else None
+    return Holder(process, str((record or {}).get("purpose", "")))
+
+
 def claim(folder: Path, purpose: str = "", *, after: int = 0) -> Lease | None:
     """Claim ``folder``, or return None because a living process holds it.
 

@@ -122,6 +122,26 @@ class Queue:
         """Whether :meth:`stop` was called."""
         return self.stop_path.exists()
 
+    def stop_run(self, run_id: str) -> None:
+        """Ask whoever does a run for this submission to checkpoint it and go on with others."""
+        write_atomic(self._stopped_dir / run_id, "")
+
+    def is_run_stopped(self, run_id: str) -> bool:
+        """Whether :meth:`stop_run` was called for a run."""
+        return (self._stopped_dir / run_id).exists()
+
+    @property
+    def stopped_runs(self) -> frozenset[str]:
+        """All runs that :meth:`stop_run` was called for, in one look."""
+        try:
+            return frozenset(path.name for path in self._stopped_dir.iterdir())
+        except FileNotFoundError:
+            return frozenset()
+
+    @property
+    def _stopped_dir(self) -> Path:
+        return self.path.with_suffix(".stopped")
+
     @property
     def live_processes(self) -> list[ProcessId]:
         """The workers that still run; those of another machine do until told to stop."""
@@ -134,13 +154,18 @@ class Queue:
         return bool(self.live_processes) or any(answer.may_run(job) for job in jobs)
 
     def may_take(self, run_id: str, answer: Answer) -> bool:
-        """Whether a run, as long as this is live, may still be taken up by one of its jobs."""
+        """Whether a run, as long as this is live, may still be taken up by one of its jobs.
+
+        Beside :attr:`stopped_runs`, which no job takes up.
+        """
         if not self.own_jobs:
             return True
         return run_id in self.own_jobs and answer.may_run(self.own_jobs[run_id])
 
     def is_open(self, store: Store, run_id: str) -> bool:
         """Whether a run is still to be done for this submission."""
+        if self.is_run_stopped(run_id):
+            return False
         events = read_journal(store.run_dir(run_id))
         last = end(events)
         if last and last["status"] in ("done", "diverged"):

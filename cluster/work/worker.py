@@ -285,11 +285,17 @@ def _run_task(
             status = _give_up(queue, run_dir, lease)
         else:
             spec = RunSpec.from_dict(rows[run_id]["spec"])
-            status = train_one(spec, run_id, stop=lambda: stop() or not lease.held())
+            status = train_one(spec, run_id, stop=_stop_of(queue, run_id, lease, stop))
             if spec.trunk_id and lease.held():
                 tidy(store, spec.trunk_id)
         count += status != "stopped"
     return count
+
+
+def _stop_of(queue: Queue, run_id: str, lease: Lease, stop: Stop) -> Stop:
+    """Whether one run has to stop: with its worker, without its lease, or by itself."""
+    is_cancelled = _now_and_then(partial(queue.is_run_stopped, run_id))
+    return lambda: stop() or not lease.held() or is_cancelled()
 
 
 def run_one(

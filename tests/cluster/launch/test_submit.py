@@ -278,6 +278,36 @@ def test_cancel_checkpoints_what_runs_and_begins_nothing_more(make_sweep, home, 
     assert cancel("tiny") == 0
 
 
+@pytest.mark.slow  # one run of a worker process is stopped, and the other is not
+def test_cancel_of_one_run_lets_its_worker_go_on_with_another(make_sweep, home, quiet_end):
+    options = {"schedule": "cosine", "seed": [0, 1]}
+    store, sweep = Store.at(home), make_sweep(num_tokens=64 * 128 * 64, **options)
+    submission = submit(sweep, workers=1)
+    quiet_end(submission)
+    wait_until(lambda: sweep_status("tiny").counts == {"running": 1, "queued": 1})
+    (running,) = sweep_status("tiny").in_state("running")
+    assert cancel("tiny", run_id=running.run_id) == 0
+    assert checkpoints(store.run_dir(running.run_id))
+    wait_until(lambda: sweep_status("tiny").counts == {"stopped": 1, "done": 1})
+    (other,) = sweep_status("tiny").in_state("done")
+    assert len(starts(store, other.run_id)) == 1
+
+
+@pytest.mark.slow  # a pipe behind the command ends with it, not with the last worker
+def test_workers_and_shipper_hold_none_of_the_streams_of_whoever_submits(make_sweep, home):
+    sweep = make_sweep(num_tokens=64 * 128 * 512)
+    path = home / "sweep.jsonl"
+    sweep.write(path)
+    command = [sys.executable, "-m", "scaling", "submit", str(path), "--workers", "1"]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as process:
+        said = process.communicate(timeout=60)[0]  # its end, not only that of the process
+    assert "1 runs submitted" in said
+    assert not sweep_status("tiny").in_state("done")
+    assert cancel("tiny") == 0
+
+
 @pytest.mark.slow  # a terminal's Ctrl-C reaches all processes
 @pytest.mark.parametrize("place", ["--wait --workers 1", "--on inline"])
 def test_ctrl_c_stops_the_workers_says_how_to_go_on_and_ships(make_sweep, home, place):
@@ -288,7 +318,6 @@ def test_ctrl_c_stops_the_workers_says_how_to_go_on_and_ships(make_sweep, home, 
     code = """
 import signal, sys
 signal.signal(signal.SIGINT, signal.default_int_handler)
-from scaling.cli import main
 sys.exit(main(["submit", *sys.argv[1:]]))
 """
     command = [sys.executable, "-c", code, str(path), *place.split()]

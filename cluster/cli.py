@@ -105,9 +105,13 @@ def add_commands(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]
     logs.add_argument("--tail", type=_lines, metavar="LINES", help="only the last lines")
     logs.set_defaults(run=_logs)
 
-    sync = subparsers.add_parser("sync", help="ship to the tracking store what is not there yet")
+    sync = subparsers.add_parser("sync", help="ship to the tracking store what is not there")
     _add_sweep(sync)
     sync.add_argument("--tracking-uri", metavar="URI")
+    sync.add_argument(
+        "--restore", action="store_true", help="bring back what somebody deleted there"
+    )
+    sync.add_argument("--json", action="store_true", help="one JSON document on stdout")
     sync.set_defaults(run=_sync)
 
     ui = subparsers.add_parser("ui", help="the MLflow UI on the right store")
@@ -348,12 +352,27 @@ def _run_id(store: Store, name: str, word: str) -> str:
 
 def _sync(args: argparse.Namespace) -> int:
     from cluster.tracking import ship_sweep
-    from scaling.base import WorkError
+    from scaling.base import WorkError, print_json
 
-    shipped = ship_sweep(_name(args.sweep), root=args.root, tracking_uri=args.tracking_uri)
+    name = _name(args.sweep)
+    shipped = ship_sweep(
+        name,
+        root=args.root,
+        tracking_uri=args.tracking_uri,
+        compare=True,
+        restore=args.restore,
+    )
     if shipped.problem:
         raise WorkError(f"{shipped.problem}; run `scaling sync` again later")
+    if args.json:
+        print_json(shipped.to_dict())
+        return 0
     print(f"{shipped.complete} runs are complete in the tracking store, {shipped.open} unfinished")
+    if shipped.again:
+        print(f"{shipped.again} of them had been shipped, were not there any more and are again")
+    if shipped.deleted:
+        how = f"`scaling sync {shlex.quote(name)} --restore` brings them back"
+        print(f"{shipped.deleted} were deleted there and stay so: {how}")
     return 0
 
 

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from cluster.status import SweepStatus, sweep_status
 from cluster.work import claim
 from scaling.base import Store, describe, write_atomic
 from scaling.run import read_rows
-from scaling.tracking import Tracker, TrackingError
+from scaling.tracking import DeletedError, Tracker, TrackingError
 
 SHIP_SECONDS = 5.0
 SLURM_SECONDS = 20.0  # a controller has others to serve
@@ -40,11 +40,21 @@ class Shipped:
         Runs delivered to their end, and runs begun whose end is still to come.
     problem : str
         Why the rest could not be delivered; empty if all went well.
+    again : int
+        Those that had been shipped, were not there any more, or not whole, and were shipped again.
+    deleted : int
+        Runs that somebody deleted there, which they stay.
     """
 
     complete: int
     open: int
     problem: str = ""
+    again: int = 0
+    deleted: int = 0
+
+    def to_dict(self) -> dict[str, Any]:
+        """What ``scaling sync --json`` prints."""
+        return asdict(self)
 
 
 def ship_sweep(
@@ -53,19 +63,25 @@ def ship_sweep(
     root: str | None = None,
     tracking_uri: str | None = None,
     patience: float = 0.0,
+    compare: bool = False,
+    restore: bool = False,
 ) -> Shipped:
     """Carry to the tracking store whatever of a sweep is not there yet; safe to repeat.
 
-    Waits ``patience`` seconds for another process that ships it.
+    Waits ``patience`` seconds for another process that ships it. With ``compare`` the store is
+    asked what it has; otherwise notes beside the runs tell what was shipped. What somebody deleted
+    there comes back only with ``restore``.
 
     Raises
     ------
     ValueError
         If no sweep of that name was submitted.
+    DeletedError
+        When comparing, if the experiment was deleted and is not to be restored.
     """
     store = Store.at(root)
     rows = read_rows(store, name)
-    tracker = Tracker(tracking_uri or store.tracking_uri, name)
+    tracker = Tracker(tracking_uri or store.tracking_uri, name, restore=restore)
     folder, until = _shipper_dir(store, tracker), time.monotonic() + patience
     lease = claim(folder)
     if lease is None:
@@ -77,10 +93,26 @@ def ship_sweep(
         lease = claim(folder)
     with lease:
         (folder / WISH).unlink(missing_ok=True)
-        shipped = _ship(store, tracker, rows, sweep_status(name, root, rows=rows), set())
+        problem = _compare(tracker) if compare else ""
+        shipped = (
+            Shipped(0, 0, problem)
+            if problem
+            else _ship(store, tracker, rows, sweep_status(name, root, rows=rows), set())
+        )
     if (folder / WISH).exists():  # a shipper came meanwhile, and ended because this one was here
         start_shipper(store, name, tracker.uri)
     return shipped
+
+
+def _compare(tracker: Tracker) -> str:
+    """Ask the store what it has; why it does not answer, empty if it does."""
+    try:
+        tracker.compare()
+    except DeletedError:
+        raise
+    except TrackingError as error:
+        return str(error)
+    return ""
 
 
 def _shipper_dir(store: Store, tracker: Tracker) -> Path:
@@ -165,12 +197,14 @@ def _ship(
     unfinished, problem = 0, ""
     for row in rows:
         run_id = row["run_id"]
-        if run_id in complete or states[run_id] == "planned":
+        if run_id in complete or run_id in tracker.deleted or states[run_id] == "planned":
             continue
         alive = states[run_id] in ("running", "queued", "pre-empted")
         try:
             delivered = tracker.ship(store.run_dir(run_id), row, alive=alive)
         except TrackingError as error:
+            if run_id in tracker.deleted:
+                continue
             problem = f"run {run_id}: {error}"
             if tracker.answers():
                 continue
@@ -179,7 +213,7 @@ def _ship(
         if delivered and states[run_id] != "queued":
             complete.add(run_id)
         unfinished += delivered is False
-    return Shipped(len(complete), unfinished, problem)
+    return Shipped(len(complete), unfinished, problem, tracker.again, len(tracker.deleted))
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from scaling.tracking.errors import TrackingError
+from scaling.tracking.errors import DeletedError, TrackingError
 from scaling.tracking.ready import connect, prepare, reported, set_environment, sqlite_path
 from scaling.tracking.report import log_report
 from scaling.tracking.tracker import CURVE_METRICS, Tracker, spec_of
@@ -11,6 +11,7 @@ from scaling.tracking.view import VIEW_TAG, chart_url
 __all__ = [
     "CURVE_METRICS",
     "VIEW_TAG",
+    "DeletedError",
     "Tracker",
     "TrackingError",
     "chart_url",

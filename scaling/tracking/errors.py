@@ -18,6 +18,10 @@ class TrackingError(WorkError):
     """The tracking store does not answer; journals keep what it should have got."""
 
 
+class DeletedError(TrackingError):
+    """Somebody deleted it in the store; a deletion is undone only when that is asked for."""
+
+
 def reason(words: str) -> str:
     """What an error of a client's libraries comes down to, in a few words.
 

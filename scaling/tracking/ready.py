@@ -5,19 +5,21 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import shlex
 import time
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from scaling.tracking.errors import TrackingError, reason
+from scaling.tracking.errors import DeletedError, TrackingError, reason
 from scaling.tracking.view import VIEW_TAG, chart_view
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 LOCK_SECONDS = 120.0
+SUPERSEDED = "superseded"  # the status of a run whose journal was thrown away and begun anew
 NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP)
 ENVIRONMENT = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -57,18 +59,23 @@ def connect(tracking_uri: str) -> MlflowClient:
             ) from None
 
 
-def prepare(tracking_uri: str, experiment: str, description: str = "") -> str:
+def prepare(
+    tracking_uri: str, experiment: str, description: str = "", *, restore: bool = False
+) -> str:
     """Make the tracking store ready: schema, experiment and its note; the experiment's id.
 
     Clients that meet an empty SQLite store at once kill each other while they create its
-    tables, so this is done once, before anybody else writes.
+    tables, so this is done once, before anybody else writes. ``restore`` brings an experiment
+    that was deleted back, with its runs.
 
     Raises
     ------
     TrackingError
         If the store does not answer.
+    DeletedError
+        If the experiment was deleted and is not to be restored.
     ValueError
-        If the URI is of no known kind, or the experiment was deleted.
+        If the URI is of no known kind.
     """
     path = sqlite_path(tracking_uri)
     with _exclusive(path) if path else contextlib.nullcontext():
@@ -79,13 +86,19 @@ def prepare(tracking_uri: str, experiment: str, description: str = "") -> str:
                 # The default place would be below whatever folder this process runs in.
                 artifacts = (path.parent / "artifacts" / experiment).as_uri() if path else None
                 experiment_id = client.create_experiment(experiment, artifact_location=artifacts)
-            elif found.lifecycle_stage == "deleted":
-                raise ValueError(
-                    f"experiment {experiment!r} was deleted in {tracking_uri}: "
-                    "restore it there, or give the sweep another name"
+            elif found.lifecycle_stage == "deleted" and not restore:
+                raise DeletedError(
+                    f"experiment {experiment!r} was deleted in {tracking_uri}: `scaling sync "
+                    f"{shlex.quote(experiment)} --restore` brings it back"
                 )
             else:
                 experiment_id = found.experiment_id
+            if found is not None and found.lifecycle_stage == "deleted":
+                client.restore_experiment(experiment_id)
+                # What we had deleted ourselves came back with the rest.
+                old = f"tags.`scaling.status` = '{SUPERSEDED}'"
+                for run in client.search_runs([experiment_id], old, max_results=50_000):
+                    client.delete_run(run.info.run_id)
             if found is None or VIEW_TAG not in found.tags:
                 client.set_experiment_tag(experiment_id, VIEW_TAG, chart_view())
             if description:

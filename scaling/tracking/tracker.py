@@ -23,14 +23,15 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from scaling.base import read_json, write_atomic
 from scaling.run import JOURNAL, end, points, read_journal, trained_columns
-from scaling.tracking.errors import TrackingError
-from scaling.tracking.ready import connect, prepare, reported
+from scaling.tracking.errors import DeletedError, TrackingError
+from scaling.tracking.ready import SUPERSEDED, connect, prepare, reported
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -47,19 +48,57 @@ CURVE_METRICS = {
 LOGARITHMS = ("num_params", "num_tokens", "flops")
 BATCH_METRICS, BATCH_PARAMS = 1000, 100  # MLflow's limits for one log_batch
 PARAM_LENGTH = 6000
+PAGE = 1000  # runs in one answer of the store
+ENDED = ("FINISHED", "FAILED")  # MLflow's words for a run whose end was shipped
 
 
 class Tracker:
-    """Ships the runs of one experiment; it connects when there is something to ship."""
+    """Ships the runs of one experiment; it connects when there is something to ship.
 
-    def __init__(self, tracking_uri: str, experiment: str) -> None:
-        self.uri, self.experiment = tracking_uri, experiment
+    What was deleted in the store stays so, unless it is to ``restore``.
+
+    Attributes
+    ----------
+    deleted : set of str
+        ``run_id`` of runs that were found deleted in the store.
+    again : int
+        Runs that were shipped again, because :meth:`compare` did not find them, or not whole.
+    """
+
+    def __init__(self, tracking_uri: str, experiment: str, *, restore: bool = False) -> None:
+        self.uri, self.experiment, self.restore = tracking_uri, experiment, restore
+        self.deleted: set[str] = set()
+        self.again = 0
         key = hashlib.sha256(f"{tracking_uri}\n{experiment}".encode()).hexdigest()[:12]
         self.key = key  # of this store and experiment, in names of files
         self._position = f"shipped-{key}.json"
         self._client: MlflowClient | None = None
         self._experiment_id = ""
         self._trusted: set[str] = set()
+        self._there: dict[str, str] | None = None
+
+    def compare(self) -> None:
+        """Ask the store which runs it has: from now on its word counts, not the notes beside runs.
+
+        Raises
+        ------
+        TrackingError
+            If the store does not answer.
+        DeletedError
+            If the experiment was deleted and is not to be restored.
+        """
+        with reported(self.uri):
+            there, token = {}, None
+            while token is None or token:
+                page = self.client.search_runs(
+                    [self._experiment_id],
+                    "tags.`scaling.kind` = 'run'",
+                    max_results=PAGE,
+                    page_token=token,
+                )
+                there.update({str(run.info.run_id): str(run.info.status) for run in page})
+                token = page.token or ""
+        self._there = there
 
     def ship(self, run_dir: Path, row: Mapping[str, Any], *, alive: bool) -> bool | None:
         """Bring MLflow up to date with one run's journal.
@@ -82,12 +121,15 @@ class Tracker:
         ------
         TrackingError
             If the store does not answer; nothing is lost and the call can be repeated.
+        DeletedError
+            If the run was deleted in the store and is not to be restored.
         """
         try:
             size = (run_dir / JOURNAL).stat().st_size
         except (FileNotFoundError, NotADirectoryError):
             return None
-        position = read_json(run_dir / self._position) or {}
+        noted = read_json(run_dir / self._position) or {}
+        position = noted if self._is_there(noted) else {}
         if position.get("size") == size and (position["ended"] or position["alive"] == alive):
             return bool(position["ended"])
         events = read_journal(run_dir)
@@ -102,6 +144,9 @@ class Tracker:
         except TrackingError:
             self._trusted.discard(str(position.get("mlflow_run_id")))  # it may have been deleted
             raise
+        self.again += bool(noted) and not position
+        if self._there is not None:
+            self._there[run_id] = ENDED[0] if last else "RUNNING"
         position = {
             "mlflow_run_id": run_id,
             "born": _born(events),
@@ -112,6 +157,13 @@ class Tracker:
         }
         write_atomic(run_dir / self._position, json.dumps(position))
         return last is not None
+
+    def _is_there(self, position: Mapping[str, Any]) -> bool:
+        """Whether the store has what this side noted, as far as it was asked."""
+        if self._there is None or not position:
+            return True
+        status = self._there.get(position["mlflow_run_id"])
+        return status in ENDED if position["ended"] else status is not None
 
     def answers(self) -> bool:
         """Whether the store answers; if so, what it refused is a run's own matter."""
@@ -135,7 +187,7 @@ class Tracker:
     def client(self) -> MlflowClient:
         """The client, connected on first use."""
         if self._client is None:
-            self._experiment_id = prepare(self.uri, self.experiment)
+            self._experiment_id = prepare(self.uri, self.experiment, restore=self.restore)
             self._client = connect(self.uri)
         return self._client
 
@@ -146,17 +198,23 @@ class Tracker:
         position: Mapping[str, Any],
     ) -> tuple[str, int]:
         """The MLflow run of a journal, and the last step that it has already."""
+        from mlflow.entities import ViewType
+
         client, born = self.client, _born(events)
         run_id = position.get("mlflow_run_id")
         if run_id and position["born"] != born:  # its journal was thrown away and begun anew
+            client.set_tag(run_id, "scaling.status", SUPERSEDED)
             client.delete_run(run_id)
         elif run_id and run_id in self._trusted:
             return run_id, int(position["step"])
         # This process may follow one that died after writing to MLflow and before noting it.
         mine = f"tags.`scaling.run_id` = '{row['run_id']}' and tags.`scaling.born` = '{born}'"
-        found = client.search_runs([self._experiment_id], mine, max_results=1)
+        found = client.search_runs([self._experiment_id], mine, ViewType.ALL)
+        found.sort(key=lambda run: run.info.lifecycle_stage == "deleted")
         if found:
             run_id = str(found[0].info.run_id)
+            if found[0].info.lifecycle_stage == "deleted":
+                self._restore(row["run_id"], run_id)
             metrics, params = _known_before(row, born)
             there = {*found[0].data.params, *found[0].data.metrics}
             if {*params, *(key for key, *_ in metrics)} - there:
@@ -167,6 +225,15 @@ class Tracker:
             run_id, seen = self._create(row, events), -1
         self._trusted.add(run_id)
         return run_id, seen
+
+    def _restore(self, name: str, run_id: str) -> None:
+        if not self.restore:
+            self.deleted.add(name)
+            raise DeletedError(
+                f"run {name} was deleted in {self.uri}: `scaling sync "
+                f"{shlex.quote(self.experiment)} --restore` brings it back"
+            )
+        self.client.restore_run(run_id)
 
     def _create(self, row: Mapping[str, Any], events: Sequence[Mapping[str, Any]]) -> str:
         born = _born(events)

@@ -7,6 +7,7 @@ import fcntl
 import json
 import math
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -18,7 +19,7 @@ import pytest
 
 from scaling.run.journal import JOURNAL, Journal
 from scaling.spec import RunSpec
-from scaling.tracking.errors import TrackingError
+from scaling.tracking.errors import DeletedError, TrackingError
 from scaling.tracking.ready import ENVIRONMENT, connect, prepare
 from scaling.tracking.report import log_report
 from scaling.tracking.tracker import CURVE_METRICS, Tracker
@@ -158,17 +159,67 @@ def test_what_a_shipper_that_died_in_between_did_not_send_is_sent(uri, run_dir, 
     assert run.data.metrics["scale/num_params"] == row["num_params"]
 
 
-def test_a_run_that_was_deleted_while_it_is_shipped_comes_back(uri, run_dir, row):
+def test_a_run_that_was_deleted_while_it_is_shipped_stays_so_until_it_is_to_be_restored(
+    uri, run_dir, row
+):
     write(run_dir, start(), point(100))
     tracker = Tracker(uri, "s")
     tracker.ship(run_dir, row, alive=True)
-    connect(uri).delete_run(runs_of(uri)[0].info.run_id)
+    (run,) = runs_of(uri)
+    connect(uri).delete_run(run.info.run_id)
     write(run_dir, point(200), DONE)
     with pytest.raises(TrackingError, match="deleted"):
         tracker.ship(run_dir, row, alive=False)
     assert tracker.answers()
+    for another in (tracker, Tracker(uri, "s")):
+        with pytest.raises(DeletedError, match="`scaling sync s --restore` brings it back"):
+            another.ship(run_dir, row, alive=False)
+        assert another.deleted == {row["run_id"]}
+    assert runs_of(uri) == []
+    assert Tracker(uri, "s", restore=True).ship(run_dir, row, alive=False)
+    (again,) = runs_of(uri)
+    assert again.info.run_id == run.info.run_id
+    assert [step for step, _ in curve(uri, again)] == [100, 200]
+
+
+def test_what_is_gone_or_not_whole_in_the_store_is_shipped_again(uri, home, tmp_path, row):
+    """A store that was put back from a backup of before, or whose trash was emptied."""
+    early, late = ({**row, "run_id": name} for name in ("early", "late"))
+    write(tmp_path / "early", start(), point(100))
+    Tracker(uri, "s").ship(tmp_path / "early", early, alive=True)
+    backup = shutil.copy(home / "mlflow.db", tmp_path)
+    write(tmp_path / "early", point(200), DONE)
+    write(tmp_path / "late", start(), point(100), DONE)
+    shipped = {"early": early, "late": late}
+    for name, line in shipped.items():
+        Tracker(uri, "s").ship(tmp_path / name, line, alive=False)
+    before = {run.data.tags["scaling.run_id"]: run.data.metrics for run in runs_of(uri)}
+    shutil.copy(backup, home / "mlflow.db")
+    trusting, asking = Tracker(uri, "s"), Tracker(uri, "s")
+    asking.compare()
+    for tracker, again in ((trusting, 0), (asking, 2), (asking, 2)):
+        assert all(tracker.ship(tmp_path / n, line, alive=False) for n, line in shipped.items())
+        assert tracker.again == again
+    found = {run.data.tags["scaling.run_id"]: run for run in runs_of(uri)}
+    assert {name: run.data.metrics for name, run in found.items()} == before
+    assert [step for step, _ in curve(uri, found["early"])] == [100, 200]
+
+
+def test_a_deleted_experiment_comes_back_with_its_runs_but_for_those_begun_anew(uri, run_dir, row):
+    for at in (1000.0, 3000.0):
+        write(run_dir, start(at=at), point(100), DONE)
+        Tracker(uri, "s").ship(run_dir, row, alive=False)
+        (run,) = runs_of(uri)
+        (run_dir / JOURNAL).unlink()
+    write(run_dir, start(at=3000.0), point(100), DONE)
+    connect(uri).delete_experiment(run.info.experiment_id)
+    with pytest.raises(DeletedError, match="`scaling sync s --restore` brings it back"):
+        Tracker(uri, "s").compare()
+    tracker = Tracker(uri, "s", restore=True)
+    tracker.compare()
     assert tracker.ship(run_dir, row, alive=False)
-    assert [step for step, _ in curve(uri, runs_of(uri)[0])] == [100, 200]
+    assert [found.info.run_id for found in runs_of(uri)] == [run.info.run_id]
+    assert tracker.again == 0
 
 
 @pytest.mark.parametrize("number", [errno.ENOSYS, errno.ENOLCK])
@@ -244,7 +295,7 @@ def test_prepare_makes_the_experiment_once_with_its_note(uri, home):
 
 def test_a_deleted_experiment_is_not_written_to(uri):
     connect(uri).delete_experiment(prepare(uri, "s"))
-    with pytest.raises(ValueError, match="'s' was deleted"):
+    with pytest.raises(DeletedError, match="'s' was deleted"):
         prepare(uri, "s")
 
 

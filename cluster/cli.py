@@ -1,4 +1,4 @@
-"""The commands of the package ``cluster``: submit, status, cancel, retry, logs, sync, ui."""
+"""The commands of the package ``cluster``: submit, status, retry, sync, remove, ..."""
 
 from __future__ import annotations
 
@@ -17,6 +17,11 @@ if TYPE_CHECKING:
 
 
 WORKERS = 2
+EXPERIMENT = {
+    "deleted": "its MLflow experiment is marked as deleted, under another name",
+    "none": "it had no MLflow experiment",
+    "stays": "its MLflow experiment stays as it is (--tracking marks it as deleted)",
+}
 RUN = "a run's id, its beginning, or its name"
 
 
@@ -114,6 +119,21 @@ def add_commands(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]
     sync.add_argument("--json", action="store_true", help="one JSON document on stdout")
     sync.set_defaults(run=_sync)
 
+    remove = subparsers.add_parser(
+        "remove", help="remove a sweep, and the runs that no other sweep has"
+    )
+    _add_sweep(remove)
+    remove.add_argument("--dry-run", action="store_true", help="say what would be removed")
+    remove.add_argument("--keep-runs", action="store_true", help="remove only the sweep's folder")
+    remove.add_argument(
+        "--tracking",
+        action="store_true",
+        help="mark the sweep's MLflow experiment as deleted too",
+    )
+    remove.add_argument("--tracking-uri", metavar="URI", help="where the experiment is")
+    remove.add_argument("--json", action="store_true", help="one JSON document on stdout")
+    remove.set_defaults(run=_remove)
+
     ui = subparsers.add_parser("ui", help="the MLflow UI on the right store")
     ui.add_argument("sweep", metavar="SWEEP", nargs="?", help="open at this one (default: last)")
     ui.add_argument("--port", type=int, default=5000, metavar="P", help="port on 127.0.0.1 (5000)")
@@ -178,6 +198,7 @@ def _submit(args: argparse.Namespace) -> int:
 
 
 def _retry(args: argparse.Namespace) -> int:
+    from cluster.status import broken_by, sweep_status
     from cluster.work import read_queues
     from scaling.base import Store
     from scaling.run import read_rows, sweep_path
@@ -191,33 +212,9 @@ def _retry(args: argparse.Namespace) -> int:
         asked = replace(asked, on="slurm" if last and last.slurm_jobs else "local")
     if asked.workers is None and last:
         asked = replace(asked, workers=last.workers or None)
-    only = _broken_by(name, asked.root, args.cause) if args.cause else None
+    runs = sweep_status(name, asked.root).runs if args.cause else ()
+    only = broken_by(name, runs, args.cause) if args.cause else None
     return _launch(asked, load_sweep(sweep_path(store, name)), "failed", only=only)
-
-
-def _broken_by(name: str, root: str | None, causes: list[str]) -> set[str]:
-    """The runs that one of ``causes`` broke and that a retry may mend."""
-    from collections import Counter
-
-    from cluster.status import sweep_status
-    from cluster.work import NAMES
-    from scaling.base import refuse_unknown
-
-    for cause in causes:
-        if cause not in NAMES:
-            refuse_unknown(cause, NAMES, "cause")
-    broken = [run for run in sweep_status(name, root).runs if run.cause]
-    chosen = {r.run_id for r in broken if r.cause in causes and r.state != "diverged"}
-    if not chosen:
-        counted = Counter(run.cause for run in broken if run.state != "diverged")
-        there = ", ".join(f"{cause} ({count})" for cause, count in counted.items())
-        diverged = sum(run.state == "diverged" for run in broken)
-        also = f"; {diverged} diverged, and would again: change lr or the schedule"
-        raise ValueError(
-            f"no run of {name!r} to retry for the cause {' or '.join(causes)}: there are "
-            f"{there or 'no other failures'}" + (also if diverged else "")
-        )
-    return chosen
 
 
 def _launch(
@@ -373,6 +370,30 @@ def _sync(args: argparse.Namespace) -> int:
     if shipped.deleted:
         how = f"`scaling sync {shlex.quote(name)} --restore` brings them back"
         print(f"{shipped.deleted} were deleted there and stay so: {how}")
+    return 0
+
+
+def _remove(args: argparse.Namespace) -> int:
+    from cluster.launch import plan_removal, remove
+    from cluster.tracking import delete_experiment
+    from scaling.base import Store, print_json
+
+    store, name = Store.at(args.root), _name(args.sweep)
+    removal = plan_removal(store, name, keep_runs=args.keep_runs)
+    if not args.json:
+        for line in removal.lines:
+            print(line)
+    deleted = False
+    if not args.dry_run:
+        if args.tracking:  # first: a store that does not answer keeps the rest for another try
+            uri = args.tracking_uri or store.tracking_uri
+            deleted = delete_experiment(store, name, uri, removal.kept)
+        remove(store, removal)
+    experiment = "deleted" if deleted else "none" if args.tracking else "stays"
+    if args.json:
+        print_json({**removal.to_dict(), "experiment": experiment, "dry_run": args.dry_run})
+    elif not args.dry_run:
+        print(f"removed; {EXPERIMENT[experiment]}")
     return 0
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from cluster.status.display import print_status, summary
+from cluster.status.failures import broken_by
 from cluster.status.sweep import SweepStatus, sweep_status
 from cluster.status.watcher import watch, watching
 
 __all__ = [
     "SweepStatus",
+    "broken_by",
     "print_status",
     "summary",
     "sweep_status",

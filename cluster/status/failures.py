@@ -9,7 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from cluster.work import LOG, job_log, log_tail
+from cluster.work import LOG, NAMES, job_log, log_tail
+from scaling.base import refuse_unknown
 from sweeps import megabytes
 
 if TYPE_CHECKING:
@@ -85,6 +86,31 @@ def group_failures(
         )
         for cause, group in sorted(groups.items(), key=lambda item: -len(item[1]))
     ]
+
+
+def broken_by(name: str, runs: Sequence[RunStatus], causes: Sequence[str]) -> set[str]:
+    """The runs that one of ``causes`` broke and that a retry may mend.
+
+    Raises
+    ------
+    ValueError
+        If there are none, or a cause is not known.
+    """
+    for cause in causes:
+        if cause not in NAMES:
+            refuse_unknown(cause, NAMES, "cause")
+    broken = [run for run in runs if run.cause]
+    chosen = {r.run_id for r in broken if r.cause in causes and r.state != "diverged"}
+    if not chosen:
+        counted = Counter(run.cause for run in broken if run.state != "diverged")
+        there = ", ".join(f"{cause} ({count})" for cause, count in counted.items())
+        diverged = sum(run.state == "diverged" for run in broken)
+        also = f"; {diverged} diverged, and would again: change lr or the schedule"
+        raise ValueError(
+            f"no run of {name!r} to retry for the cause {' or '.join(causes)}: there are "
+            f"{there or 'no other failures'}" + (also if diverged else "")
+        )
+    return chosen
 
 
 def _usual_reason(group: Sequence[RunStatus]) -> str:

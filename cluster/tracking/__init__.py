@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-from cluster.tracking.delivery import deliver, deliver_in_time, prepare_tracking, take_over
+from cluster.tracking.delivery import (
+    delete_experiment,
+    deliver,
+    deliver_in_time,
+    prepare_tracking,
+    take_over,
+)
 from cluster.tracking.server import serve
-from cluster.tracking.shipper import ship_sweep, start_shipper
+from cluster.tracking.shipper import ship_sweep, start_shipper, without_shippers
 
 __all__ = [
+    "delete_experiment",
     "deliver",
     "deliver_in_time",
     "prepare_tracking",
@@ -14,4 +21,5 @@ __all__ = [
     "ship_sweep",
     "start_shipper",
     "take_over",
+    "without_shippers",
 ]

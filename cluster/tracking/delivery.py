@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING
 from cluster.status import sweep_status
 from cluster.tracking.shipper import LONGEST_SECONDS, Shipped, ship_sweep, start_shipper
 from scaling.base import Store, note
-from scaling.tracking import Tracker, TrackingError, prepare
+from scaling.tracking import DeletedError, Tracker, TrackingError, prepare
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from sweeps import Sweep
 
 PATIENCE_SECONDS = 20.0
@@ -26,6 +28,8 @@ def prepare_tracking(sweep: Sweep, uri: str) -> None:
     note(f"tracking store: {uri}")
     try:
         prepare(uri, sweep.name, describe_sweep(sweep))
+    except DeletedError as error:
+        note(f"warning: {error}; until then its runs are not shipped")
     except TrackingError as error:
         _warn(sweep.name, str(error))
 
@@ -81,17 +85,41 @@ def deliver_in_time(store: Store, sweep: Sweep, uri: str) -> None:
 
 
 def deliver(store: Store, sweep: Sweep, uri: str) -> Shipped | None:
-    """Ship in this process whatever is not shipped yet; None if there was nothing."""
+    """Ship in this process whatever is not shipped yet.
+
+    None if there was nothing, or the experiment was deleted.
+    """
     tracker = Tracker(uri, sweep.name)
     if all(tracker.is_delivered(store.run_dir(entry.run_id)) for entry in sweep):
         return None
     # An earlier submission's shipper sees within its longest nap that nobody is left.
-    shipped = ship_sweep(
-        sweep.name, root=str(store.root), tracking_uri=uri, patience=LONGEST_SECONDS
-    )
+    try:
+        shipped = ship_sweep(
+            sweep.name, root=str(store.root), tracking_uri=uri, patience=LONGEST_SECONDS
+        )
+    except DeletedError as error:
+        note(f"warning: {error}")
+        return None
     if shipped.problem:
         _warn(sweep.name, shipped.problem)
     return shipped
+
+
+def delete_experiment(store: Store, name: str, uri: str, kept: Iterable[str] = ()) -> bool:
+    """Mark a sweep's experiment as deleted; whether there was one. The name is free again.
+
+    The runs in ``kept`` are to be shipped anew if they are asked for under this name again.
+
+    Raises
+    ------
+    TrackingError
+        If the store does not answer.
+    """
+    tracker = Tracker(uri, name)
+    there = tracker.delete_experiment()
+    for run_id in kept:
+        tracker.forget(store.run_dir(run_id))
+    return there
 
 
 def _warn(name: str, problem: str) -> None:

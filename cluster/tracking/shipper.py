@@ -7,18 +7,19 @@ cannot deliver stays in the journals for ``scaling sync``.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from cluster.status import SweepStatus, sweep_status
-from cluster.work import claim
-from scaling.base import Store, describe, write_atomic
+from cluster.work import claim, holder
+from scaling.base import Store, WorkError, describe, write_atomic
 from scaling.run import read_rows
 from scaling.tracking import DeletedError, Tracker, TrackingError
 
@@ -77,7 +78,7 @@ def ship_sweep(
     ValueError
         If no sweep of that name was submitted.
     DeletedError
-        When comparing, if the experiment was deleted and is not to be restored.
+        If the experiment was deleted and is not to be restored.
     """
     store = Store.at(root)
     rows = read_rows(store, name)
@@ -118,6 +119,27 @@ def _compare(tracker: Tracker) -> str:
 def _shipper_dir(store: Store, tracker: Tracker) -> Path:
     """The folder whose lease the one shipper of a sweep and a tracking store holds."""
     return store.sweep_dir(tracker.experiment) / "shipper" / tracker.key
+
+
+@contextlib.contextmanager
+def without_shippers(store: Store, name: str) -> Iterator[None]:
+    """Keep everybody from shipping a sweep; one that does is let end, for it has nothing to do.
+
+    Raises
+    ------
+    WorkError
+        If one does not.
+    """
+    with contextlib.ExitStack() as stack:
+        for folder in (store.sweep_dir(name) / "shipper").glob("*/"):
+            until = time.monotonic() + LONGEST_SECONDS
+            while (lease := claim(folder)) is None:
+                write_atomic(folder / WISH, "")  # its nap ends
+                if time.monotonic() > until:
+                    raise WorkError(f"{holder(folder)} still ships sweep {name!r}: try again later")
+                time.sleep(0.5)
+            stack.enter_context(lease)
+        yield
 
 
 def start_shipper(store: Store, name: str, uri: str) -> subprocess.Popen[bytes]:
@@ -202,9 +224,11 @@ def _ship(
         alive = states[run_id] in ("running", "queued", "pre-empted")
         try:
             delivered = tracker.ship(store.run_dir(run_id), row, alive=alive)
+        except DeletedError:
+            if run_id not in tracker.deleted:  # it is the experiment
+                raise
+            continue
         except TrackingError as error:
-            if run_id in tracker.deleted:
-                continue
             problem = f"run {run_id}: {error}"
             if tracker.answers():
                 continue
@@ -226,7 +250,7 @@ def main(argv: list[str] | None = None) -> int:
     try:
         shipped = follow_alone(args.sweep, root=args.root, tracking_uri=args.tracking_uri)
         problem = shipped.problem if shipped else ""
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, DeletedError) as error:
         problem = describe(error)
     if problem:
         print(problem, file=sys.stderr)

@@ -10,7 +10,7 @@ from cluster.work.logs import LOG, job_log, last_words, log_tail
 from cluster.work.process import ProcessId
 from cluster.work.submission import Queue, ask_about, count_ends, read_queues
 from cluster.work.tasks import Task, lease_dir, make_tasks
-from cluster.work.trunks import tidy_up_after
+from cluster.work.trunks import tidy_up_after, trunks_of
 from cluster.work.worker import run_queue, stop_on_signals, work
 
 __all__ = [
@@ -38,6 +38,7 @@ __all__ = [
     "run_queue",
     "stop_on_signals",
     "tidy_up_after",
+    "trunks_of",
     "try_out",
     "work",
     "work_in_slurm",

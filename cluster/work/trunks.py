@@ -60,6 +60,12 @@ def tidy_up_after(store: Store, specs: Iterable[RunSpec]) -> None:
                 tidy(store, trunk_id)
 
 
+def trunks_of(path: Path) -> set[str]:
+    """The trunks that runs of a sweep's file go through."""
+    stat = path.stat()
+    return set(_branches(path, stat.st_mtime_ns, stat.st_size))
+
+
 def _saved(store: Store, trunk_id: str) -> Iterable[Path]:
     return store.trunk_dir(trunk_id).glob("[0-9]*.pt")
 

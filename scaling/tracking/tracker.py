@@ -24,6 +24,7 @@ import hashlib
 import json
 import math
 import shlex
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,7 +32,7 @@ from typing import TYPE_CHECKING, Any
 from scaling.base import read_json, write_atomic
 from scaling.run import JOURNAL, end, points, read_journal, trained_columns
 from scaling.tracking.errors import DeletedError, TrackingError
-from scaling.tracking.ready import SUPERSEDED, connect, prepare, reported
+from scaling.tracking.ready import SUPERSEDED, connect, prepare, reported, sqlite_path
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -182,6 +183,26 @@ class Tracker:
             return True
         position = read_json(run_dir / self._position) or {}
         return position.get("size") == size and bool(position["ended"])
+
+    def forget(self, run_dir: Path) -> None:
+        """Drop the note of what a run's journal has shipped; the next time all of it goes."""
+        (run_dir / self._position).unlink(missing_ok=True)
+
+    def delete_experiment(self) -> bool:
+        """Mark the experiment as deleted, under another name; False where there is none."""
+        path = sqlite_path(self.uri)
+        if path and not path.exists():
+            return False
+        client = connect(self.uri)
+        with reported(self.uri):
+            found = client.get_experiment_by_name(self.experiment)
+            if found is None or found.lifecycle_stage == "deleted":
+                return False
+            # MLflow keeps the name of what is deleted, and a sweep of that name may come again.
+            now = time.strftime("%Y%m%d-%H%M%S")
+            client.rename_experiment(found.experiment_id, f"{self.experiment} removed {now}")
+            client.delete_experiment(found.experiment_id)
+        return True
 
     @property
     def client(self) -> MlflowClient:

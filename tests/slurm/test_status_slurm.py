@@ -57,6 +57,29 @@ def test_cancel_checkpoints_what_runs_and_retry_finishes_with_the_same_bits(site
     assert site.table(sweep) == site.undisturbed(sweep)
 
 
+@pytest.mark.parametrize("alone", [True, False])
+def test_cancel_of_one_run_ends_its_own_job_or_leaves_a_packed_one_to_the_others(site, alone):
+    resources = {"cpus": 1, "alone": True} if alone else {"cpus": 1}
+    sweep = site.sweep(seed=[0, 1], num_tokens=LONG, resources=resources)
+    site.submit(sweep, workers=2 if alone else 1)
+    first = {"running": 2} if alone else {"running": 1, "queued": 1}
+    site.until(lambda: sweep_status("s").counts == first, 300, "the first run")
+    run = sweep_status("s").in_state("running")[0]
+    pid = read_json(site.store.run_dir(run.run_id) / STATE)["pid"]
+    freeze(pid)  # so that no machine is too fast
+    with ThreadPoolExecutor(1) as pool:
+        cancelled = pool.submit(cancel, "s", run_id=run.run_id)
+        asked = site.store.sweep_dir("s") / "submissions"
+        site.until(lambda: list(asked.glob(f"*.stopped/{run.run_id}")), 60, "the word to stop")
+        thaw(pid)
+        assert cancelled.result() == 0
+    assert list(site.store.run_dir(run.run_id).glob("checkpoint*.pt"))
+    site.until(lambda: sweep_status("s").counts == {"done": 1, "stopped": 1}, 300, "the other")
+    site.submit(sweep, workers=2, wait=True)
+    assert len(site.starts(run.run_id)) == 2
+    assert site.table(sweep) == site.undisturbed(sweep)
+
+
 def test_what_a_dead_job_leaves_has_a_cause_and_a_retry(site, capsys):
     """A job that fails before Python: its runs are not lost, and one command does them."""
     sweep = site.sweep(seed=[0, 1], resources={"setup": ["echo no such module >&2; exit 9"]})

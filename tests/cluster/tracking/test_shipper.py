@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 import subprocess
 import threading
 
@@ -14,6 +16,7 @@ from cluster.work.lease import claim
 from cluster.work.process import ProcessId
 from cluster.work.submission import Queue
 from scaling.base import Store
+from scaling.cli import main
 from scaling.tracking.ready import connect
 from scaling.tracking.tracker import Tracker
 
@@ -138,3 +141,46 @@ def test_a_shipper_that_came_while_another_delivered_is_started_again(
     wish.unlink()
     assert ship_sweep("tiny", tracking_uri=store_ready).complete == 1
     assert started == []
+
+
+def test_a_deleted_experiment_is_told_of_and_comes_back_only_when_asked_for(
+    make_sweep, store_ready, home, capsys
+):
+    submit(make_sweep(), on="inline")
+    client = connect(store_ready)
+    client.delete_experiment(client.get_experiment_by_name("tiny").experiment_id)
+    assert len(submit(make_sweep(seed=[0, 1]), on="inline").submitted) == 1
+    how = f"experiment 'tiny' was deleted in {store_ready}: `scaling sync tiny --restore`"
+    assert capsys.readouterr().err.count(f"warning: {how}") == 2
+    arguments = ["--root", str(home), "--sweep", "tiny", "--tracking-uri", store_ready]
+    assert shipper.main(arguments) == 1
+    assert main(["sync", "tiny"]) == 1
+    assert capsys.readouterr().err.count(how) == 2
+    assert client.get_experiment_by_name("tiny").lifecycle_stage == "deleted"
+    assert main(["sync", "tiny", "--restore"]) == 0
+    assert "2 runs are complete" in capsys.readouterr().out
+    (run, _) = client.search_runs([client.get_experiment_by_name("tiny").experiment_id])
+    client.delete_run(run.info.run_id)
+    assert main(["sync", "tiny", "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert (said["complete"], said["again"], said["deleted"]) == (1, 0, 1)
+    assert main(["sync", "tiny"]) == 0
+    assert "1 were deleted there and stay so: `scaling sync tiny --restore`" in (
+        capsys.readouterr().out
+    )
+    assert main(["sync", "tiny", "--restore"]) == 0
+    assert "2 runs are complete" in capsys.readouterr().out
+
+
+def test_sync_ships_again_what_the_store_has_lost(
+    make_sweep, store_ready, empty_store, home, capsys
+):
+    """Its file was removed, or another took its place; what was noted beside the runs is old."""
+    submit(make_sweep(seed=[0, 1]), on="inline")
+    shutil.copy(empty_store, home / "mlflow.db")
+    assert main(["sync", "tiny"]) == 0
+    out = capsys.readouterr().out
+    assert "2 runs are complete in the tracking store, 0 unfinished" in out
+    assert "2 of them had been shipped, were not there any more and are again" in out
+    assert main(["sync", "tiny"]) == 0
+    assert "had been shipped" not in capsys.readouterr().out

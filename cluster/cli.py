@@ -199,6 +199,7 @@ def _submit(args: argparse.Namespace) -> int:
 
 def _retry(args: argparse.Namespace) -> int:
     from cluster.status import broken_by, sweep_status
+    from cluster.tracking import address
     from cluster.work import read_queues
     from scaling.base import Store
     from scaling.run import read_rows, sweep_path
@@ -212,6 +213,7 @@ def _retry(args: argparse.Namespace) -> int:
         asked = replace(asked, on="slurm" if last and last.slurm_jobs else "local")
     if asked.workers is None and last:
         asked = replace(asked, workers=last.workers or None)
+    asked = replace(asked, tracking_uri=address(store, name, asked.tracking_uri))
     runs = sweep_status(name, asked.root).runs if args.cause else ()
     only = broken_by(name, runs, args.cause) if args.cause else None
     return _launch(asked, load_sweep(sweep_path(store, name)), "failed", only=only)
@@ -375,7 +377,7 @@ def _sync(args: argparse.Namespace) -> int:
 
 def _remove(args: argparse.Namespace) -> int:
     from cluster.launch import plan_removal, remove
-    from cluster.tracking import delete_experiment
+    from cluster.tracking import address, delete_experiment
     from scaling.base import Store, print_json
 
     store, name = Store.at(args.root), _name(args.sweep)
@@ -386,7 +388,7 @@ def _remove(args: argparse.Namespace) -> int:
     deleted = False
     if not args.dry_run:
         if args.tracking:  # first: a store that does not answer keeps the rest for another try
-            uri = args.tracking_uri or store.tracking_uri
+            uri = address(store, name, args.tracking_uri)
             deleted = delete_experiment(store, name, uri, removal.kept)
         remove(store, removal)
     experiment = "deleted" if deleted else "none" if args.tracking else "stays"

@@ -13,7 +13,7 @@ from cluster.launch.inline import Inline
 from cluster.launch.local import Local
 from cluster.launch.place import Order, Place
 from cluster.launch.slurm import Slurm
-from cluster.tracking import deliver, prepare_tracking
+from cluster.tracking import deliver, prepare_tracking, remember
 from cluster.work import claim, count_ends, lease_dir, make_tasks, tidy_up_after
 from scaling.base import Store, note
 from scaling.data import make_ready
@@ -162,6 +162,7 @@ def submit(
     if not ends:
         deliver(store, sweep, order.uri)
         return submission
+    remember(store, sweep.name, order.uri)
     prepare_tracking(sweep, order.uri)
     started = planned.start()
     if wait:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from cluster.tracking.address import address, remember
 from cluster.tracking.delivery import (
     delete_experiment,
     deliver,
@@ -13,10 +14,12 @@ from cluster.tracking.server import serve
 from cluster.tracking.shipper import ship_sweep, start_shipper, without_shippers
 
 __all__ = [
+    "address",
     "delete_experiment",
     "deliver",
     "deliver_in_time",
     "prepare_tracking",
+    "remember",
     "serve",
     "ship_sweep",
     "start_shipper",

@@ -12,8 +12,17 @@ import time
 import urllib.request
 from pathlib import Path
 
+from cluster.tracking.address import address
 from scaling.base import Store, WorkError, note
-from scaling.tracking import VIEW_TAG, chart_url, connect, set_environment, sqlite_path
+from scaling.tracking import (
+    VIEW_TAG,
+    chart_url,
+    connect,
+    reported,
+    set_environment,
+    sqlite_path,
+    without_password,
+)
 
 HOST = "127.0.0.1"
 START_SECONDS = 300.0
@@ -34,9 +43,9 @@ def serve(
         If the server does not come up.
     """
     store = Store.at(root)
-    uri = tracking_uri or store.tracking_uri
+    uri = address(store, sweep, tracking_uri)
     if uri.startswith(("http://", "https://")):
-        print(_chart_page(uri.rstrip("/"), uri, sweep))
+        print(_chart_page(without_password(uri).rstrip("/"), uri, sweep))
         return 0
     path = sqlite_path(uri)
     if path and not path.exists():
@@ -46,7 +55,7 @@ def serve(
     set_environment()
     os.environ.setdefault("MLFLOW_SERVER_ENABLE_JOB_EXECUTION", "false")
     folder = path.parent if path else store.root
-    command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", uri]
+    command = [sys.executable, "-m", "mlflow", "server"]
     command += ["--host", HOST, "--port", str(port), "--workers", "1"]
     command += ["--artifacts-destination", str(folder / "artifacts")]
     log = folder / "ui.log"
@@ -55,6 +64,7 @@ def serve(
         server = subprocess.Popen(
             command,
             cwd=folder,
+            env={**os.environ, "MLFLOW_BACKEND_STORE_URI": uri},  # `ps` shows arguments to all
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
@@ -78,15 +88,16 @@ def serve(
 def _chart_page(base: str, uri: str, sweep: str | None) -> str:
     """The address of the charts of ``sweep``, or of the experiment that changed last."""
     client = connect(uri)
-    if sweep:
-        found = client.get_experiment_by_name(sweep)
-        if found is None:
-            raise ValueError(f"the tracking store {uri} has no sweep {sweep!r}")
-    else:
-        listed = client.search_experiments(order_by=["last_update_time DESC"], max_results=2)
-        found = next((e for e in listed if e.name != "Default"), None)
-        if found is None:
-            return base
+    with reported(uri):
+        if sweep:
+            found = client.get_experiment_by_name(sweep)
+        else:
+            listed = client.search_experiments(order_by=["last_update_time DESC"], max_results=2)
+            found = next((e for e in listed if e.name != "Default"), None)
+    if found is None and sweep:
+        raise ValueError(f"the tracking store {without_password(uri)} has no sweep {sweep!r}")
+    if found is None:
+        return base
     return chart_url(base, found.experiment_id, view=VIEW_TAG in found.tags)
 
 

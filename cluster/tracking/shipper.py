@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from cluster.status import SweepStatus, sweep_status
+from cluster.tracking.address import address
 from cluster.work import claim, holder
 from scaling.base import Store, WorkError, describe, write_atomic
 from scaling.run import read_rows
@@ -82,7 +83,7 @@ def ship_sweep(
     """
     store = Store.at(root)
     rows = read_rows(store, name)
-    tracker = Tracker(tracking_uri or store.tracking_uri, name, restore=restore)
+    tracker = Tracker(address(store, name, tracking_uri), name, restore=restore)
     folder, until = _shipper_dir(store, tracker), time.monotonic() + patience
     lease = claim(folder)
     if lease is None:
@@ -156,7 +157,8 @@ def start_shipper(store: Store, name: str, uri: str) -> subprocess.Popen[bytes]:
     ]
     with log.open("ab") as output:
         return subprocess.Popen(
-            [*command, "--tracking-uri", uri],
+            command,
+            env={**os.environ, "MLFLOW_TRACKING_URI": uri},  # `ps` shows arguments to all
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
@@ -243,12 +245,13 @@ def _ship(
 def main(argv: list[str] | None = None) -> int:
     """``python -m cluster.tracking.shipper``: follow one sweep; 1 if not all was delivered."""
     parser = argparse.ArgumentParser()
-    for option in ("--root", "--sweep", "--tracking-uri"):
+    for option in ("--root", "--sweep"):
         parser.add_argument(option, required=True)
     args = parser.parse_args(argv)
     os.nice(19)
+    uri = Store.at(args.root).tracking_uri  # what start_shipper put into the environment
     try:
-        shipped = follow_alone(args.sweep, root=args.root, tracking_uri=args.tracking_uri)
+        shipped = follow_alone(args.sweep, root=args.root, tracking_uri=uri)
         problem = shipped.problem if shipped else ""
     except (ValueError, OSError, DeletedError) as error:
         problem = describe(error)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from scaling.tracking.address import without_password
 from scaling.tracking.errors import DeletedError, TrackingError
 from scaling.tracking.ready import connect, prepare, reported, set_environment, sqlite_path
 from scaling.tracking.report import log_report
@@ -22,4 +23,5 @@ __all__ = [
     "set_environment",
     "spec_of",
     "sqlite_path",
+    "without_password",
 ]

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from scaling.tracking.address import without_password
 from scaling.tracking.errors import DeletedError, TrackingError, reason
 from scaling.tracking.view import VIEW_TAG, chart_view
 
@@ -54,8 +55,8 @@ def connect(tracking_uri: str) -> MlflowClient:
             return MlflowClient(tracking_uri=tracking_uri)
         except UnsupportedModelRegistryStoreURIException:
             raise ValueError(
-                f"tracking URI {tracking_uri!r} is of no known kind: give sqlite:///FILE or "
-                "http://HOST:PORT"
+                f"tracking URI {without_password(tracking_uri)!r} is of no known kind: give "
+                "sqlite:///FILE or http://HOST:PORT"
             ) from None
 
 
@@ -88,7 +89,8 @@ def prepare(
                 experiment_id = client.create_experiment(experiment, artifact_location=artifacts)
             elif found.lifecycle_stage == "deleted" and not restore:
                 raise DeletedError(
-                    f"experiment {experiment!r} was deleted in {tracking_uri}: `scaling sync "
+                    f"experiment {experiment!r} was deleted in "
+                    f"{without_password(tracking_uri)}: `scaling sync "
                     f"{shlex.quote(experiment)} --restore` brings it back"
                 )
             else:
@@ -159,9 +161,9 @@ def reported(tracking_uri: str) -> Iterator[None]:
         try:
             yield
         except (MlflowException, SQLAlchemyError) as error:
-            raise TrackingError(
-                f"the tracking store {tracking_uri} does not answer: {reason(str(error))}"
-            ) from error
+            shown = without_password(tracking_uri)
+            why = reason(str(error).replace(tracking_uri, shown))
+            raise TrackingError(f"the tracking store {shown} does not answer: {why}") from error
 
 
 def sqlite_path(tracking_uri: str) -> Path | None:

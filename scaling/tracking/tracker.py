@@ -31,6 +31,7 @@ from typing import TYPE_CHECKING, Any
 
 from scaling.base import read_json, write_atomic
 from scaling.run import JOURNAL, end, points, read_journal, trained_columns
+from scaling.tracking.address import without_password
 from scaling.tracking.errors import DeletedError, TrackingError
 from scaling.tracking.ready import SUPERSEDED, connect, prepare, reported, sqlite_path
 
@@ -70,7 +71,8 @@ class Tracker:
         self.uri, self.experiment, self.restore = tracking_uri, experiment, restore
         self.deleted: set[str] = set()
         self.again = 0
-        key = hashlib.sha256(f"{tracking_uri}\n{experiment}".encode()).hexdigest()[:12]
+        place = f"{without_password(tracking_uri)}\n{experiment}"
+        key = hashlib.sha256(place.encode()).hexdigest()[:12]
         self.key = key  # of this store and experiment, in names of files
         self._position = f"shipped-{key}.json"
         self._client: MlflowClient | None = None
@@ -251,7 +253,7 @@ class Tracker:
         if not self.restore:
             self.deleted.add(name)
             raise DeletedError(
-                f"run {name} was deleted in {self.uri}: `scaling sync "
+                f"run {name} was deleted in {without_password(self.uri)}: `scaling sync "
                 f"{shlex.quote(self.experiment)} --restore` brings it back"
             )
         self.client.restore_run(run_id)

@@ -152,8 +152,7 @@ def test_a_deleted_experiment_is_told_of_and_comes_back_only_when_asked_for(
     assert len(submit(make_sweep(seed=[0, 1]), on="inline").submitted) == 1
     how = f"experiment 'tiny' was deleted in {store_ready}: `scaling sync tiny --restore`"
     assert capsys.readouterr().err.count(f"warning: {how}") == 2
-    arguments = ["--root", str(home), "--sweep", "tiny", "--tracking-uri", store_ready]
-    assert shipper.main(arguments) == 1
+    assert shipper.main(["--root", str(home), "--sweep", "tiny"]) == 1
     assert main(["sync", "tiny"]) == 1
     assert capsys.readouterr().err.count(how) == 2
     assert client.get_experiment_by_name("tiny").lifecycle_stage == "deleted"

@@ -1,0 +1,80 @@
+"""Where a sweep is tracked is remembered, and a password is neither shown nor kept."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from pathlib import Path
+
+import pytest
+
+from cluster import submit
+from cluster.tracking import address, remember, start_shipper
+from scaling.base import Store
+from scaling.cli import main
+from scaling.tracking import connect, without_password
+
+AWAY = "http://ann:s3cret@127.0.0.1:9"
+
+
+def test_sync_and_remove_go_where_the_sweep_was_submitted(make_sweep, home, empty_store, capsys):
+    uri = f"sqlite:///{shutil.copy(empty_store, home / 'team.db')}"
+    submit(make_sweep(), on="inline", tracking_uri=uri)
+    client = connect(uri)
+    experiment = client.get_experiment_by_name("tiny").experiment_id
+    (run,) = client.search_runs([experiment])
+    client.delete_run(run.info.run_id)
+    assert main(["sync", "tiny", "--restore"]) == 0
+    assert "1 runs are complete" in capsys.readouterr().out
+    assert len(client.search_runs([experiment])) == 1
+    assert main(["remove", "tiny", "--tracking"]) == 0
+    assert client.get_experiment_by_name("tiny") is None
+    assert not (home / "mlflow.db").exists()
+
+
+@pytest.mark.parametrize(
+    ("noted", "environment", "given", "expected"),
+    [
+        (None, None, None, "sqlite:///"),
+        (AWAY, None, None, "http://ann@127.0.0.1:9"),
+        (AWAY, AWAY, None, AWAY),
+        (AWAY, "http://other", None, "http://ann@127.0.0.1:9"),
+        (AWAY, AWAY, "http://third", "http://third"),
+        (None, "http://other", None, "http://other"),
+    ],
+)
+def test_the_address_is_the_sweeps_own_unless_given(
+    home, monkeypatch, noted, environment, given, expected
+):
+    store = Store.at(home)
+    if environment:
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", environment)
+    if noted:
+        remember(store, "s", noted)
+    assert address(store, "s", given).startswith(expected)
+
+
+@pytest.mark.parametrize("password", ["", ":", ":s3cret", ":p:@:w"])
+@pytest.mark.parametrize("uri", ["postgresql+psycopg2://ann{}@db:5432/x?ssl=on", "http://ann{}@h"])
+def test_a_password_is_left_out_of_an_address(uri, password):
+    assert without_password(uri.format(password)) == uri.format("")
+
+
+def test_no_password_is_printed_kept_or_an_argument(make_sweep, home, capfd):
+    submit(make_sweep(), on="inline", tracking_uri=AWAY)
+    assert main(["sync", "tiny"]) == 1
+    assert main(["sync", "tiny", "--tracking-uri", AWAY]) == 1
+    assert main(["ui", "tiny", "--tracking-uri", AWAY]) == 1
+    shown = "".join(capfd.readouterr())
+    assert shown.count("the tracking store http://ann@127.0.0.1:9 does not answer") >= 3
+    with start_shipper(Store.at(home), "tiny", AWAY) as shipper:
+        time.sleep(0.5)  # what `ps` shows comes a little after the process
+        arguments = Path(f"/proc/{shipper.pid}/cmdline").read_text()
+        environment = Path(f"/proc/{shipper.pid}/environ").read_text()
+        assert shipper.wait(120) == 1
+    assert "cluster.tracking.shipper" in arguments
+    assert AWAY in environment
+    kept = [path.read_bytes() for path in home.rglob("*") if path.is_file()]
+    assert any(b"http://ann@127.0.0.1:9" in text for text in kept)
+    for text in (shown.encode(), arguments.encode(), *kept):
+        assert b"s3cret" not in text

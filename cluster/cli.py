@@ -126,9 +126,7 @@ def add_commands(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]
     remove.add_argument("--dry-run", action="store_true", help="say what would be removed")
     remove.add_argument("--keep-runs", action="store_true", help="remove only the sweep's folder")
     remove.add_argument(
-        "--tracking",
-        action="store_true",
-        help="mark the sweep's MLflow experiment as deleted too",
+        "--tracking", action="store_true", help="mark its MLflow experiment as deleted too"
     )
     remove.add_argument("--tracking-uri", metavar="URI", help="where the experiment is")
     remove.add_argument("--json", action="store_true", help="one JSON document on stdout")
@@ -354,13 +352,8 @@ def _sync(args: argparse.Namespace) -> int:
     from scaling.base import WorkError, print_json
 
     name = _name(args.sweep)
-    shipped = ship_sweep(
-        name,
-        root=args.root,
-        tracking_uri=args.tracking_uri,
-        compare=True,
-        restore=args.restore,
-    )
+    where = {"root": args.root, "tracking_uri": args.tracking_uri}
+    shipped = ship_sweep(name, **where, compare=True, restore=args.restore)
     if shipped.problem:
         raise WorkError(f"{shipped.problem}; run `scaling sync` again later")
     if args.json:
@@ -377,7 +370,7 @@ def _sync(args: argparse.Namespace) -> int:
 
 def _remove(args: argparse.Namespace) -> int:
     from cluster.launch import plan_removal, remove
-    from cluster.tracking import address, delete_experiment
+    from cluster.tracking import address
     from scaling.base import Store, print_json
 
     store, name = Store.at(args.root), _name(args.sweep)
@@ -387,10 +380,8 @@ def _remove(args: argparse.Namespace) -> int:
             print(line)
     deleted = False
     if not args.dry_run:
-        if args.tracking:  # first: a store that does not answer keeps the rest for another try
-            uri = address(store, name, args.tracking_uri)
-            deleted = delete_experiment(store, name, uri, removal.kept)
-        remove(store, removal)
+        uri = address(store, name, args.tracking_uri) if args.tracking else None
+        deleted = remove(store, removal, uri)
     experiment = "deleted" if deleted else "none" if args.tracking else "stays"
     if args.json:
         print_json({**removal.to_dict(), "experiment": experiment, "dry_run": args.dry_run})

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cluster.tracking import without_shippers
+from cluster.tracking import delete_experiment, without_shippers
 from cluster.work import ask_about, claim, holder, lease_dir, read_queues, trunks_of
 from scaling import RunSpec
 from scaling.base import Store, WorkError
@@ -89,11 +89,7 @@ def plan_removal(store: Store, name: str, *, keep_runs: bool = False) -> Removal
     if name not in known_sweeps(store):
         raise ValueError(f"{name!r} is no sweep's name: give one of {known_sweeps(store)}")
     _refuse_if_live(store, name, [row["run_id"] for row in rows])
-    others = [path for path in sweep_paths(store) if path.parent.name != name]
-    shared: dict[str, list[str]] = {}
-    for path in others:
-        for _, row in numbered_rows(path):
-            shared.setdefault(row["run_id"], []).append(path.parent.name)
+    others, shared = _others(store, name), _shared(store, name)
     leases, kept = {}, {}
     for row in rows:
         run_id = row["run_id"]
@@ -111,15 +107,17 @@ def plan_removal(store: Store, name: str, *, keep_runs: bool = False) -> Removal
     return Removal(name, leases, kept, trunks, sum(map(_size, folders)))
 
 
-def remove(store: Store, removal: Removal) -> None:
+def remove(store: Store, removal: Removal, tracking_uri: str | None = None) -> bool:
     """Remove what was planned: runs first, the sweep's own file last.
 
-    Whoever interrupts it can do the same again, for what is left.
+    Whoever interrupts it can do the same again, for what is left. Before all else the sweep's
+    experiment in ``tracking_uri`` is marked as deleted; returns whether there was one.
 
     Raises
     ------
     WorkError
-        If somebody has begun to work on the sweep, or to submit it.
+        If somebody has begun to work on the sweep, or to submit it or one that has its runs; if
+        the tracking store does not answer.
     """
     folder = store.sweep_dir(removal.sweep)
     lease = claim(folder, "write")
@@ -127,6 +125,11 @@ def remove(store: Store, removal: Removal) -> None:
         raise WorkError(f"{holder(folder)} submits sweep {removal.sweep!r}: cancel it first")
     with lease, without_shippers(store, removal.sweep):
         _refuse_if_live(store, removal.sweep, removal.runs)
+        if asked := _shared(store, removal.sweep).keys() & removal.leases.keys():
+            raise WorkError(f"another sweep has run {min(asked)} since just now: remove it again")
+        deleted = tracking_uri is not None and delete_experiment(
+            store, removal.sweep, tracking_uri, removal.kept
+        )
         for run_id, held in removal.leases.items():
             _remove(store.run_dir(run_id), held)
         for trunk_id in removal.trunks:
@@ -137,6 +140,21 @@ def remove(store: Store, removal: Removal) -> None:
             elif path.name != SWEEP_FILE and path != lease.path:
                 path.unlink()
         shutil.rmtree(folder)
+    return deleted
+
+
+def _others(store: Store, name: str) -> list[Path]:
+    """The files of the other sweeps."""
+    return [path for path in sweep_paths(store) if path.parent.name != name]
+
+
+def _shared(store: Store, name: str) -> dict[str, list[str]]:
+    """By run, the other sweeps that have it."""
+    found: dict[str, list[str]] = {}
+    for path in _others(store, name):
+        for _, row in numbered_rows(path):
+            found.setdefault(row["run_id"], []).append(path.parent.name)
+    return found
 
 
 def _remove(folder: Path, held: Path) -> None:

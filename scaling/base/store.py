@@ -53,4 +53,9 @@ class Store:
     @property
     def tracking_uri(self) -> str:
         """The default tracking store: ``$MLFLOW_TRACKING_URI`` or SQLite in the root."""
-        return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{self.root / 'mlflow.db'}"
+        return os.environ.get("MLFLOW_TRACKING_URI") or self.own_tracking_uri
+
+    @property
+    def own_tracking_uri(self) -> str:
+        """The tracking store in the root."""
+        return f"sqlite:///{self.root / 'mlflow.db'}"

@@ -76,8 +76,8 @@ def test_cancel_of_one_run_ends_its_own_job_or_leaves_a_packed_one_to_the_others
     assert list(site.store.run_dir(run.run_id).glob("checkpoint*.pt"))
     site.until(lambda: sweep_status("s").counts == {"done": 1, "stopped": 1}, 300, "the other")
     site.submit(sweep, workers=2, wait=True)
+    assert sweep_status("s").counts == {"done": 2}
     assert len(site.starts(run.run_id)) == 2
-    assert site.table(sweep) == site.undisturbed(sweep)
 
 
 def test_what_a_dead_job_leaves_has_a_cause_and_a_retry(site, capsys):

@@ -146,6 +146,24 @@ def test_a_removal_that_was_interrupted_can_be_done_again(sweeps, home, monkeypa
     assert len(list((home / "runs").iterdir())) == 2
 
 
+def test_a_run_that_another_sweep_asked_for_meanwhile_is_not_removed(sweeps, home, make_sweep):
+    store = Store.at(home)
+    planned = plan_removal(store, "one")
+    new = make_sweep("three", num_tokens=[2048], width=[8])
+    new.write(store.sweep_dir("three") / "sweep.jsonl")
+    with pytest.raises(WorkError, match=f"another sweep has run {new.entries[0].run_id}"):
+        remove(store, planned)
+    assert sweep_status("one").counts == {"done": 4}
+    assert plan_removal(store, "one").kept[new.entries[0].run_id] == ("three",)
+
+
+def test_a_tracking_store_that_does_not_answer_keeps_the_sweep(sweeps, home, capsys):
+    away = "http://127.0.0.1:9"
+    assert main(["remove", "one", "--tracking", "--tracking-uri", away]) == 1
+    assert f"the tracking store {away} does not answer" in capsys.readouterr().err
+    assert sweep_status("one").counts == {"done": 4}
+
+
 def test_a_damaged_file_of_another_sweep_is_a_reason_to_stop(sweeps, home):
     store = Store.at(home)
     (store.sweep_dir("two") / "sweep.jsonl").write_text('{"run_id": "b0c3')

@@ -41,6 +41,7 @@ def test_sync_and_remove_go_where_the_sweep_was_submitted(make_sweep, home, empt
         (AWAY, "http://other", None, "http://ann@127.0.0.1:9"),
         (AWAY, AWAY, "http://third", "http://third"),
         (None, "http://other", None, "http://other"),
+        ("own", "http://other", None, "sqlite:///"),
     ],
 )
 def test_the_address_is_the_sweeps_own_unless_given(
@@ -50,8 +51,12 @@ def test_the_address_is_the_sweeps_own_unless_given(
     if environment:
         monkeypatch.setenv("MLFLOW_TRACKING_URI", environment)
     if noted:
-        remember(store, "s", noted)
+        remember(store, "s", store.own_tracking_uri if noted == "own" else noted)
     assert address(store, "s", given).startswith(expected)
+    moved = Store(home.rename(home.with_name(f"{home.name}-moved")))
+    if expected == "sqlite:///":
+        assert address(moved, "s") == f"sqlite:///{moved.root / 'mlflow.db'}"
+    moved.root.rename(home)
 
 
 @pytest.mark.parametrize("password", ["", ":", ":s3cret", ":p:@:w"])

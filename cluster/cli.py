@@ -382,7 +382,8 @@ def _remove(args: argparse.Namespace) -> int:
     if not args.dry_run:
         uri = address(store, name, args.tracking_uri) if args.tracking else None
         deleted = remove(store, removal, uri)
-    experiment = "deleted" if deleted else "none" if args.tracking else "stays"
+    gone = args.tracking and not args.dry_run
+    experiment = "deleted" if deleted else "none" if gone else "stays"
     if args.json:
         print_json({**removal.to_dict(), "experiment": experiment, "dry_run": args.dry_run})
     elif not args.dry_run:

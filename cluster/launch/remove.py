@@ -57,7 +57,7 @@ class Removal:
         what = [f"the folder of sweep {self.sweep!r}"]
         what += [f"{len(self.runs)} runs"] if self.runs else []
         what += [f"{len(self.trunks)} shared trunks"] if self.trunks else []
-        said = [f"{' and '.join(what)}: {self.num_bytes / 1e6:.1f} MB"]
+        said = [f"to remove: {', '.join(what)}; frees {self.num_bytes / 1e6:.1f} MB"]
         if self.kept:
             others = sorted({sweep for sweeps in self.kept.values() for sweep in sweeps})
             why = f", for {_listed(others)} has them too" if others else ""

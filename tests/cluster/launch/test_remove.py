@@ -78,7 +78,8 @@ def test_what_another_sweep_has_stays_as_it_was(sweeps, home, capsys):
     assert all(folder.is_dir() for folder in gone)
     assert main(["remove", "one"]) == 0
     out = capsys.readouterr().out
-    assert f"the folder of sweep 'one' and 3 runs and 1 shared trunks: {taken / 1e6:.1f} MB" in out
+    what = "the folder of sweep 'one', 3 runs, 1 shared trunks"
+    assert f"to remove: {what}; frees {taken / 1e6:.1f} MB" in out
     assert "1 of its runs stay, for two has them too" in out
     assert "its MLflow experiment stays as it is" in out
     assert not any(folder.exists() for folder in gone)

@@ -302,7 +302,7 @@ def test_workers_and_shipper_hold_none_of_the_streams_of_whoever_submits(make_sw
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     ) as process:
-        said = process.communicate(timeout=60)[0]  # its end, not only that of the process
+        said = process.communicate(timeout=300)[0]  # its end, not only that of the process
     assert "1 runs submitted" in said
     assert not sweep_status("tiny").in_state("done")
     assert cancel("tiny") == 0

@@ -54,6 +54,12 @@ RUN_COLUMNS: tuple[Column, ...] = (
     ),
     Column("num_params_block", "int", "parameters", "matrices of the blocks (12 L d^2)"),
     Column(
+        "num_params_unpadded",
+        "int",
+        "parameters",
+        "N without the tokens that pad a vocabulary, where vocab_multiple adds any",
+    ),
+    Column(
         "num_tokens",
         "int",
         "tokens or examples (data_unit)",
@@ -88,6 +94,7 @@ RUN_COLUMNS: tuple[Column, ...] = (
         "FLOPs",
         "flops without the gradients that no step computes: of the data, and of a bias's input",
     ),
+    Column("flops_unpadded", "int", "FLOPs", "flops without the tokens that pad a vocabulary"),
     Column("flops_planned", "int", "FLOPs", "C of num_tokens_planned"),
     Column("flops_6nd", "int", "FLOPs", "6 x num_params x num_tokens"),
     Column(

@@ -46,6 +46,8 @@ class Cost:
     receptive_field : int or None
         Of the last features, in input pixels along a side (Araujo et al. 2019); None where
         there is no image.
+    num_params_unpadded, macs_unpadded : int or None
+        ``num_params`` and ``macs_forward`` without what pads a vocabulary; None where nothing does.
     """
 
     unit: Unit
@@ -59,6 +61,8 @@ class Cost:
     flops_chinchilla: int
     receptive_field: int | None = None
     macs_without_input_gradient: int = 0
+    num_params_unpadded: int | None = None
+    macs_unpadded: int | None = None
 
     @property
     def flops_forward(self) -> int:
@@ -82,6 +86,12 @@ class Cost:
 
     def run_columns(self, num_tokens: int) -> dict[str, Any]:
         """The run table's columns that follow from the model and ``num_tokens``."""
+        unpadded = {}
+        if self.num_params_unpadded is not None and self.macs_unpadded is not None:
+            unpadded = {
+                "num_params_unpadded": self.num_params_unpadded,
+                "flops_unpadded": 6 * self.macs_unpadded * num_tokens,
+            }
         return {
             "num_params": self.num_params,
             "num_params_non_embedding": self.num_params_non_embedding,
@@ -96,6 +106,7 @@ class Cost:
             "flops_chinchilla": self.flops_chinchilla * num_tokens,
             "macs_forward": self.macs_forward,
             "activations": self.activations,
+            **unpadded,
         }
 
     def to_dict(self) -> dict[str, Any]:

@@ -23,7 +23,7 @@ LARGEST = 1_000_000
 SIZES = ("width", "heads", "head_dim", "mlp_width", "vocab_size", "context", "base_width")
 LIMITS = {
     "depth": (1, DEEPEST),
-    **dict.fromkeys(SIZES, (1, LARGEST)),
+    **dict.fromkeys((*SIZES, "vocab_multiple"), (1, LARGEST)),
     **dict.fromkeys(("aspect", "mlp_ratio"), (1 / LARGEST, LARGEST)),
     "num_params": (1, 1e13),
 }
@@ -31,6 +31,10 @@ LIMITS = {
 
 MANY_HEADS = 8
 """Heads from which on a target size is met by heads of equal width, as kernels and ladders want."""
+
+SWIGLU_MULTIPLE = 64
+SWIGLU_EXACT = 640
+"""SwiGLU's default width is a multiple from here on, where that changes it by 5 % at most."""
 
 ASPECT_PRICE = 0.1
 """How much of a deviation in ln N one in ln(width / depth) is worth."""
@@ -60,6 +64,9 @@ class TransformerConfig(ModelConfig):
         Standard deviation of the embeddings at the start.
     dropout : float
         On the embeddings and on each residual branch.
+    vocab_multiple : int
+        Embedding and head have rows for the next multiple of this, as kernels like it. What is
+        beyond ``vocab_size`` are classes like the others, which never occur.
     """
 
     depth: int
@@ -75,11 +82,14 @@ class TransformerConfig(ModelConfig):
     base_width: int = field(default=64, metadata=read_where(parametrisation=("mup",)))
     embedding_std: float = 0.5
     dropout: float = 0.0
+    vocab_multiple: int = field(default=1, metadata={"before": 1})
 
     def __post_init__(self) -> None:
         for name in ("depth", "width", "heads", "mlp_width", "vocab_size", "context", "base_width"):
             if getattr(self, name) < 1:
                 raise OptionError(f"{name} {getattr(self, name)} is below 1", name)
+        if self.vocab_multiple < 1:
+            raise OptionError(f"vocab_multiple {self.vocab_multiple} is below 1", "vocab_multiple")
         if self.width % self.heads:
             raise OptionError(
                 f"width {self.width} is no multiple of heads {self.heads}: "
@@ -101,6 +111,11 @@ class TransformerConfig(ModelConfig):
         if not 0 <= self.dropout < 1:
             raise OptionError(f"dropout {self.dropout} is not in [0, 1)", "dropout")
 
+    @property
+    def vocab_rows(self) -> int:
+        """Rows of the embedding and the head, padding included."""
+        return -(-self.vocab_size // self.vocab_multiple) * self.vocab_multiple
+
 
 def _one_of(name: str, value: str, valid: tuple[str, ...]) -> None:
     if value not in valid:
@@ -112,6 +127,18 @@ def default_heads(width: int, head_dim: int = 32) -> int:
     small = (i for i in range(1, math.isqrt(width) + 1) if width % i == 0)
     divisors = (d for i in small for d in (i, width // i))
     return max((d for d in divisors if d * head_dim <= width and width // d % 2 == 0), default=1)
+
+
+def default_mlp_width(width: int, gated: bool, ratio: float | None) -> int:
+    """``ratio`` x ``width``; without one 4 x, for SwiGLU 8/3 x, as many weights in three matrices.
+
+    The latter (Shazeer 2020, sec. 2) is often odd, and kernels want rows of 128 bytes (NVIDIA,
+    Matrix Multiplication Background, sec. 2): 64 numbers in bfloat16.
+    """
+    if ratio is not None or not gated:
+        return round((ratio or 4) * width)
+    exact = round(8 / 3 * width)
+    return exact if exact < SWIGLU_EXACT else SWIGLU_MULTIPLE * round(exact / SWIGLU_MULTIPLE)
 
 
 def _check_limits(options: Options) -> None:
@@ -171,11 +198,13 @@ class Transformer:
         target = chosen.pop("num_params", None)
         aspect = convert("float", "aspect", chosen.pop("aspect", 32))
         head_dim = convert("int", "head_dim", chosen.pop("head_dim", 32))
-        default_ratio = 8 / 3 if chosen.get("mlp") == "swiglu" else 4
-        ratio = convert("float", "mlp_ratio", chosen.pop("mlp_ratio", default_ratio))
+        asked = chosen.pop("mlp_ratio", None)
+        ratio = None if asked is None else convert("float", "mlp_ratio", asked)
+        gated = chosen.get("mlp") == "swiglu"
 
         def shape(depth: int, width: int) -> TransformerConfig:
-            sized = {"heads": default_heads(width, head_dim), "mlp_width": round(ratio * width)}
+            mlp_width = default_mlp_width(width, gated, ratio)
+            sized = {"heads": default_heads(width, head_dim), "mlp_width": mlp_width}
             return typed(TransformerConfig, {**sized, **chosen, "depth": depth, "width": width})
 
         if target is not None:
@@ -247,12 +276,14 @@ class Transformer:
         """Exact counts per token at full context.
 
         Forward FLOPs are 2 (block + head) + 4 L T d: attention is counted over the whole T x T
-        square, as the kernels compute it. Norms, rotations and activations are not counted.
+        square, as the kernels compute it. Norms, rotations and activations are not counted. What
+        pads the vocabulary is trained and computed, so it is counted.
         """
         c = config
         matrices = 3 if c.mlp == "swiglu" else 2
         block = c.depth * (4 * c.width**2 + matrices * c.width * c.mlp_width)
-        table = c.vocab_size * c.width
+        table, tables = c.vocab_rows * c.width, 1 if c.tied else 2
+        padding = table - c.vocab_size * c.width
         norm = (2 if c.norm == "layernorm" else 1) * c.width
         norms = (2 * c.depth + 1) * norm
         attention = 2 * c.depth * c.context * c.width
@@ -263,16 +294,19 @@ class Transformer:
             + c.depth * (4 * c.context * c.width + 3 * c.heads * c.context)
             + 2 * table
         )
+        num_params, macs = block + norms + tables * table, block + table + attention
         return Cost(
             unit="token",
-            num_params=block + norms + (1 if c.tied else 2) * table,
+            num_params=num_params,
             num_params_block=block,
             num_params_matmul=block + table,
             num_params_non_embedding=block + norms,
-            macs_forward=block + table + attention,
-            activations=c.depth * per_block + c.vocab_size,
+            macs_forward=macs,
+            activations=c.depth * per_block + c.vocab_rows,
             flops_kaplan=3 * (2 * (block + norms) + 2 * c.depth * c.context * c.width),
             flops_chinchilla=3 * chinchilla,
+            num_params_unpadded=num_params - tables * padding if padding else None,
+            macs_unpadded=macs - padding if padding else None,
         )
 
     def data_options(self, info: Any) -> dict[str, Any]:

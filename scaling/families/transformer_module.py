@@ -94,7 +94,7 @@ class Block(nn.Module):
 
 
 class TransformerModule(nn.Module):
-    """Tokens ``(batch, time)`` to logits ``(batch, time, vocab_size)``.
+    """Tokens ``(batch, time)`` to logits ``(batch, time, vocab_rows)``.
 
     Matrices start normal with variance 1 / fan-in, those that write to the residual stream with
     1 / (2 L fan-in) (Radford et al. 2019, sec. 2.3).
@@ -103,7 +103,7 @@ class TransformerModule(nn.Module):
     def __init__(self, config: TransformerConfig) -> None:
         super().__init__()
         self.config = config
-        self.embedding = nn.Embedding(config.vocab_size, config.width)
+        self.embedding = nn.Embedding(config.vocab_rows, config.width)
         nn.init.normal_(self.embedding.weight, std=config.embedding_std)
         self.dropout = nn.Dropout(config.dropout)
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.depth))
@@ -115,7 +115,7 @@ class TransformerModule(nn.Module):
             self.logit_scale = 1 / (config.embedding_std * math.sqrt(config.width))
         else:
             fan_in = config.base_width if self.mup else config.width
-            self.head = _linear(config.width, config.vocab_size, fan_in**-0.5)
+            self.head = _linear(config.width, config.vocab_rows, fan_in**-0.5)
             self.logit_scale = config.base_width / config.width if self.mup else 1.0
         head_dim = config.width // config.heads
         frequency = ROPE_BASE ** (-torch.arange(0, head_dim, 2, dtype=torch.float32) / head_dim)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -9,7 +11,7 @@ from hypothesis import strategies as st
 from torch.utils.flop_counter import FlopCounterMode
 
 from scaling.families import get_family
-from scaling.families.transformer import default_heads
+from scaling.families.transformer import default_heads, default_mlp_width
 
 FAMILY = get_family("transformer")
 SHAPES = [
@@ -17,6 +19,8 @@ SHAPES = [
     {"depth": 3, "width": 48, "heads": 3, "mlp": "swiglu", "norm": "layernorm"},
     {"depth": 2, "width": 64, "heads": 2, "tied": True, "context": 64, "vocab_size": 1000},
     {"depth": 2, "width": 64, "mlp_width": 100, "parametrisation": "mup", "context": 32},
+    {"depth": 1, "width": 16, "vocab_size": 1000, "vocab_multiple": 128},
+    {"depth": 1, "width": 16, "vocab_size": 1000, "vocab_multiple": 128, "tied": True},
 ]
 
 
@@ -28,7 +32,7 @@ def test_parameters_equal_the_built_module(options):
     assert cost.num_params == sum(p.numel() for p in model.parameters())
     blocks = sum(p.numel() for p in model.blocks.parameters() if p.ndim == 2)
     assert cost.num_params_block == blocks
-    tables = config.vocab_size * config.width * (1 if config.tied else 2)
+    tables = model.embedding.weight.numel() * (1 if config.tied else 2)
     assert cost.num_params_non_embedding == cost.num_params - tables
 
 
@@ -105,6 +109,55 @@ def test_large_models_of_a_target_size_have_heads_of_one_width(target, dials, sw
     assert config.width / config.depth == pytest.approx(aspect, rel=0.4)
     if config.width >= 8 * head_dim:
         assert config.width == config.heads * head_dim
+
+
+def test_a_padded_vocabulary_is_counted_with_and_without():
+    # nanoGPT's 50,304 rows, 393 x 128, in place of GPT-2's 50,257.
+    plain = FAMILY.presets["gpt2-124m"]
+    cost, padded = (
+        FAMILY.cost(FAMILY.resolve({**plain, **more})) for more in ({}, {"vocab_multiple": 128})
+    )
+    whole = FAMILY.cost(FAMILY.resolve({**plain, "vocab_size": 50304}))
+    counts = {"num_params_unpadded": cost.num_params, "macs_unpadded": cost.macs_forward}
+    assert padded == replace(whole, **counts)
+    # It prints "number of parameters: 123.59M", without positions and with norms of a gain alone.
+    gains = FAMILY.resolve({**plain, "vocab_multiple": 128, "norm": "rmsnorm"})
+    assert f"{FAMILY.cost(gains).num_params / 1e6:.2f}" == "123.59"
+    found = padded.run_columns(1000)
+    assert found["num_params"] == cost.num_params + 47 * 768
+    assert found["num_params_unpadded"] == cost.num_params
+    assert found["flops_unpadded"] == cost.run_columns(1000)["flops"] == 1000 * cost.flops_train
+    assert "num_params_unpadded" not in cost.to_dict()
+    assert not [name for name in cost.run_columns(1) if name.endswith("_unpadded")]
+
+
+@pytest.mark.parametrize(
+    ("width", "expected"),
+    # 8/3 of the width below 640, which is 10 x 64; then the nearest multiple of 64.
+    {
+        8: 21,
+        100: 267,
+        232: 619,
+        240: 640,
+        248: 640,
+        256: 704,
+        512: 1344,
+        768: 2048,
+        4096: 10944,
+    }.items(),
+)
+def test_swiglu_is_as_wide_as_kernels_like_where_that_is_near(width, expected):
+    config = FAMILY.resolve({"depth": 1, "width": width, "mlp": "swiglu"})
+    assert config.mlp_width == expected
+    assert config.mlp_width == pytest.approx(8 / 3 * width, rel=0.05)
+    asked = {"depth": 1, "width": width, "mlp": "swiglu", "mlp_ratio": "2.66"}
+    assert FAMILY.resolve(asked).mlp_width == round(2.66 * width)
+
+
+@given(st.integers(1, 50_000))
+def test_swiglu_never_narrows_as_the_model_widens(width):
+    widths = [default_mlp_width(w, gated=True, ratio=None) for w in (width, width + 8)]
+    assert widths == sorted(widths)
 
 
 def test_depth_dial_sets_width_and_heads():

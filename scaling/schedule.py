@@ -49,13 +49,28 @@ def curve_steps(num_steps: int) -> set[int]:
     return steps
 
 
-def evaluated(train: TrainSpec, heldout: int, first_step: int, num_steps: int) -> int:
+def curve_size(train: TrainSpec, units_per_step: int) -> int:
+    """Most held-out tokens (examples) of a point of the curve; 0 for all there are.
+
+    A run of 24 steps has most points for its length: at 16, at 23 and the last. If each sees
+    ``curve_share`` x 24 steps' worth, at a third of training on it, the three cost that share of
+    the training. So it does not depend on the length of the run, as trunks need.
+    """
+    if train.curve_share is None:
+        return train.curve_tokens
+    return min(train.curve_tokens, max(1, int(24 * train.curve_share * units_per_step)))
+
+
+def evaluated(train: TrainSpec, heldout: int, units_per_step: int, first_step: int) -> int:
     """Held-out tokens (examples) that a run sees from ``first_step`` to its end.
 
-    ``heldout`` is how many there are: those of each point of the curve, and the final ones.
+    ``heldout`` is how many there are: those of each point of the curve, and the final ones, which
+    are the last point too where the curve has no budget.
     """
-    points = sum(step > first_step for step in curve_steps(num_steps))
+    points = sum(step > first_step for step in curve_steps(train.num_tokens // units_per_step))
+    points += train.curve_share is not None
     of_point, at_end = (
-        min(limit or heldout, heldout) for limit in (train.curve_tokens, train.final_tokens)
+        min(limit or heldout, heldout)
+        for limit in (curve_size(train, units_per_step), train.final_tokens)
     )
     return points * of_point + at_end

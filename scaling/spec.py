@@ -26,6 +26,7 @@ from scaling.base import (
 from scaling.data import describe_data
 from scaling.families import cached_cost, get_family, option_names, refuse_both, with_preset
 from scaling.spec_parts import (
+    CURVE_SHARE,
     PART_OF,
     PARTS,
     DataSpec,
@@ -37,7 +38,10 @@ from scaling.spec_parts import (
 
 SCHEMA_VERSION = 1
 LARGEST_SEED = 2**63 - 1
-TOP_OPTIONS = ("family", "preset", "seed", "data_seed", "tokens_per_param", "warmup_fraction")
+TOP_OPTIONS = (
+    *("family", "preset", "seed", "data_seed"),
+    *("tokens_per_param", "warmup_fraction", "curve_examples"),
+)
 DEFAULT_DATA = "python-source"
 PLANNED_COLUMNS = ("num_tokens", "flops")  # kept as planned too, for a run that ended before
 
@@ -60,6 +64,25 @@ def _check_context(spec: RunSpec, info: Any) -> None:
                 "context",
                 "data",
             )
+
+
+def _with_curve(train: dict[str, Any], examples: Any, info: Any) -> dict[str, Any]:
+    """Options of training with what a point of the curve sees: so much, or what a share pays."""
+    asked = {**train, **({} if examples is None else {"curve_examples": examples})}
+    given = [n for n in asked if n in ("curve_tokens", "curve_share", "curve_examples")]
+    if given[1:]:
+        raise OptionError(
+            f"{' and '.join(given)} set what a point of the curve sees: give one", *given
+        )
+    if examples is None:
+        return train if given else {**train, "curve_share": CURVE_SHARE}
+    if info.unit == "token":
+        raise OptionError(
+            f"curve_examples is for examples; data set {info.name!r} has tokens: say curve_tokens",
+            "curve_examples",
+            "data",
+        )
+    return {**train, "curve_tokens": examples}
 
 
 @dataclass(frozen=True)
@@ -112,7 +135,8 @@ class RunSpec:
         **options
             ``family`` (default ``transformer``), ``preset``, ``seed``, ``data_seed``, ``data``;
             model options; any field of a part; ``num_tokens`` (alias ``num_examples``) or
-            ``tokens_per_param`` x ``num_params``; ``warmup_fraction`` of ``num_tokens``.
+            ``tokens_per_param`` x ``num_params``; ``warmup_fraction`` of ``num_tokens``;
+            ``curve_examples``, which is ``curve_tokens`` where data are examples.
 
         Raises
         ------
@@ -122,6 +146,7 @@ class RunSpec:
         everything = dict(options)
         if "num_examples" in options:
             options["num_tokens"] = options.pop("num_examples")
+        examples = options.pop("curve_examples", None)
         family = get_family(options.pop("family", "transformer"))
         preset = options.pop("preset", None)
         seed = convert("int", "seed", options.pop("seed", 0))
@@ -193,6 +218,7 @@ class RunSpec:
                     f"warmup_fraction {warmup_fraction} is not in [0, 1]", "warmup_fraction"
                 )
             chosen["schedule"]["warmup_tokens"] = round(warmup_fraction * num_tokens)
+        chosen["train"] = _with_curve(chosen["train"], examples, info)
         parts: dict[str, Any] = {part: typed(kind, chosen[part]) for part, kind in PARTS.items()}
         spec = cls(family=family.name, model=model, seed=seed, data_seed=data_seed, **parts)
         spec.check()
@@ -263,6 +289,13 @@ class RunSpec:
             if not 0 <= value <= LARGEST_SEED:
                 raise OptionError(f"{name} {value} is not in [0, {LARGEST_SEED}]", name)
         check_parts(self.optim, self.schedule, self.train)
+        if self.train.label_smoothing and self.cost.num_params_unpadded is not None:
+            raise OptionError(
+                "label_smoothing gives classes that pad the vocabulary a share of every label: "
+                "leave vocab_multiple out, or label_smoothing",
+                "label_smoothing",
+                "vocab_multiple",
+            )
 
     @property
     def cost(self) -> Cost:
@@ -305,6 +338,8 @@ class RunSpec:
         shared = hashed(self)
         del shared["train"]["num_tokens"], shared["schedule"]["cooldown_fraction"]
         del shared["train"]["final_tokens"]
+        if self.train.curve_share is not None:  # its checkpoints hold the curve so far
+            shared["train"]["curve_share"] = self.train.curve_share
         return digest(shared)
 
     def columns(self) -> dict[str, Any]:

@@ -15,6 +15,8 @@ from scaling.base import (
     refuse_unknown,
 )
 
+CURVE_SHARE = 0.25  # with this a run has the id that it has without any: never another number
+
 
 def _decay_before(optim: OptimSpec) -> str:
     """How weights decayed before ``decay`` existed; where it has no effect, as it stands."""
@@ -87,6 +89,11 @@ class ScheduleSpec:
     )
 
 
+def _curve_counts(train: TrainSpec) -> bool:
+    """Whether another curve is another result: if it ends the run, or if it was asked for."""
+    return train.early_stopping > 0 or train.curve_share != CURVE_SHARE
+
+
 @dataclass(frozen=True)
 class TrainSpec:
     """How much data, in what steps, and how the loss is taken.
@@ -117,6 +124,10 @@ class TrainSpec:
     curve_tokens, final_tokens : int
         Held-out tokens (examples) for a point of the learning curve and for the final loss;
         0 for all there are.
+    curve_share : float or None
+        What the curve may cost over the training; its points see fewer than ``curve_tokens`` for
+        it. ``CURVE_SHARE`` where neither is given; None, which is no bound, where ``curve_tokens``
+        is, and in runs from before.
     """
 
     num_tokens: int
@@ -132,6 +143,9 @@ class TrainSpec:
     colour_jitter: float = field(default=0.0, metadata={"before": 0.0})
     mixup: float = field(default=0.0, metadata={"before": 0.0})
     standardise: bool = field(default=False, metadata={"before": False})
+    curve_share: float | None = field(
+        default=None, metadata={"before": None, "counts": _curve_counts}
+    )
 
     @property
     def augmented(self) -> bool:
@@ -182,6 +196,7 @@ def check_parts(o: OptimSpec, s: ScheduleSpec, t: TrainSpec) -> None:
         ("mixup", t.mixup, 0, math.inf),
         ("early_stopping", t.early_stopping, 0, math.inf),
         ("curve_tokens", t.curve_tokens, 0, math.inf),
+        ("curve_share", t.curve_share or 0, 0, math.inf),
         ("final_tokens", t.final_tokens, 0, math.inf),
     ):
         if not low <= value <= high:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import MISSING, fields, replace
 from functools import cache
 from typing import Any, TypeVar, cast
@@ -17,12 +17,13 @@ def hashed(value: Any) -> dict[str, Any]:
 
     A field added later declares ``metadata={"before": v}``, the value that runs had before it
     existed, and is hashed only when it differs from that. ``v`` may be a function of the dataclass.
+    Where ``metadata["counts"]``, a function of the dataclass too, says no, it is not hashed at all.
     """
     counted: dict[str, Any] = {}
     kind: Any = type(value)
-    for name, before in _plan(kind):
+    for name, before, counts in _plan(kind):
         v = getattr(value, name)
-        if before is not MISSING and v == _before(before, value):
+        if before is not MISSING and (v == _before(before, value) or not counts(value)):
             continue
         counted[name] = hashed(v) if hasattr(v, "__dataclass_fields__") else v
     return counted
@@ -33,7 +34,7 @@ def as_written(kind: type[T], values: Mapping[str, Any]) -> T:
     made: Any = kind(**values)
     added = {
         name: _before(before, made)
-        for name, before in _plan(cast(Any, kind))
+        for name, before, _ in _plan(cast(Any, kind))
         if before is not MISSING and name not in values
     }
     revived: T = replace(made, **added) if added else made
@@ -45,9 +46,12 @@ def _before(before: Any, value: Any) -> Any:
 
 
 @cache
-def _plan(kind: Any) -> tuple[tuple[str, Any], ...]:
-    """The fields of a dataclass, each with its value from before it existed."""
-    return tuple((f.name, f.metadata.get("before", MISSING)) for f in fields(kind))
+def _plan(kind: Any) -> tuple[tuple[str, Any, Callable[[Any], bool]], ...]:
+    """The fields of a dataclass, each with its value from before it existed, and when it counts."""
+    return tuple(
+        (f.name, f.metadata.get("before", MISSING), f.metadata.get("counts", lambda _: True))
+        for f in fields(kind)
+    )
 
 
 def digest(value: dict[str, Any]) -> str:

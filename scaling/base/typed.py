@@ -40,7 +40,11 @@ def _field_types(kind: Any) -> dict[str, str]:
 
 
 def convert(declared: str, name: str, value: Any) -> Any:
-    """``value`` as ``int``, ``float``, ``bool`` or ``str``, whichever ``declared`` says."""
+    """``value`` as ``int``, ``float``, ``bool`` or ``str``, whichever ``declared`` says.
+
+    What may be None is so where nothing was given.
+    """
+    declared = declared.removesuffix(" | None")
     if type(value) is _EXACT.get(declared):
         return finite_number(name, value) if declared == "int" else value
     if declared == "int":

@@ -16,6 +16,7 @@ from .journal import points as points
 from .journal import read_journal as read_journal
 from .journal import read_turns as read_turns
 from .record import Record as Record
+from .record import as_begun as as_begun
 from .sweep_file import SWEEP_FILE as SWEEP_FILE
 from .sweep_file import LineError as LineError
 from .sweep_file import find_sweep_file as find_sweep_file

@@ -119,5 +119,14 @@ class Record:
         self.journal.close()
 
 
+def as_begun(spec: RunSpec, run_dir: Path) -> RunSpec:
+    """``spec`` as the run was begun with, where its folder says: its curve is no part of its id."""
+    try:
+        begun = RunSpec.from_dict(read_json(run_dir / SPEC) or {})
+    except ValueError:
+        return spec
+    return begun if begun.run_id == spec.run_id else spec
+
+
 def _json(value: dict[str, Any]) -> str:
     return json.dumps(value, indent=1)

@@ -14,8 +14,16 @@ import torch
 
 from scaling.base import WorkerLostError
 from scaling.families import get_family
-from scaling.run import Record, SupersededError, checkpoint, end, node_name, read_journal
-from scaling.schedule import cooldown_start, curve_steps, lr_factor
+from scaling.run import (
+    Record,
+    SupersededError,
+    as_begun,
+    checkpoint,
+    end,
+    node_name,
+    read_journal,
+)
+from scaling.schedule import cooldown_start, curve_size, curve_steps, lr_factor
 from scaling.spec import RunSpec
 from scaling.training.optim import clip_adaptively, make_optimizer, set_lr
 from scaling.training.spread import Spread
@@ -116,12 +124,14 @@ def train(
     """
     team = team or Team()
     record: Record | None = None
-    trunk_dir = trunk_dir if spec.trunk_id else None
     try:
         # Rank 0 looks and writes; what it found is the others' too, whatever they see by now.
         finished = team.say(end(read_journal(run_dir)) if team.leads else None)
         if finished and finished["status"] in ("done", "diverged"):
             return Outcome(finished["status"], finished)
+        asked, spec = spec, team.say(as_begun(spec, run_dir) if team.leads else None)
+        if spec.trunk_id is None or spec.trunk_id != asked.trunk_id:
+            trunk_dir = None
         if team.leads:
             record = Record(spec, run_dir, trunk_dir, epoch, held)
         run = _Run(spec, record, team, trunk_dir, checkpoint_seconds)
@@ -270,8 +280,9 @@ class _Run:
 
     def _point(self, task: Task) -> bool:
         """Add a point to the curve; False when early stopping says that it was the last."""
-        self._record(self._evaluate(task, self.spec.train.curve_tokens))
-        patience = self.spec.train.early_stopping
+        spec = self.spec
+        self._record(self._evaluate(task, curve_size(spec.train, spec.units_per_step)))
+        patience = spec.train.early_stopping
         losses = [point["loss"] for point in self.curve]
         return not patience or len(losses) - 1 - losses.index(min(losses)) < patience
 
@@ -296,9 +307,13 @@ class _Run:
         values = self._evaluate(task, self.spec.train.final_tokens)
         if not math.isfinite(values["loss"]):
             return self._diverged(f"held-out loss {values['loss']} at the end")
+        inference_seconds = self.inference_seconds
         if not self.curve or self.curve[-1]["step"] < self.step * self.spec.units_per_step:
-            self._record(values)
-        return self._end("done", **values, inference_seconds=self.inference_seconds)
+            if self.spec.train.curve_share is None:
+                self._record(values)
+            else:
+                self._point(task)
+        return self._end("done", **values, inference_seconds=inference_seconds)
 
     def _diverged(self, reason: str) -> Outcome:
         return self._end("diverged", loss=None, reason=reason)

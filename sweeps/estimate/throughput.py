@@ -30,7 +30,7 @@ def throughput(store: Store, specs: Iterable[RunSpec]) -> dict[str, Throughput]:
 def work(spec: RunSpec, heldout: int, first_step: int = 0) -> int:
     """FLOPs of a run from ``first_step`` to its end, held-out evaluations included."""
     steps, cost = spec.num_steps, spec.cost
-    passes = evaluated(spec.train, heldout, first_step, steps)
+    passes = evaluated(spec.train, heldout, spec.units_per_step, first_step)
     return (
         cost.flops_train * (steps - first_step) * spec.units_per_step + cost.flops_forward * passes
     )

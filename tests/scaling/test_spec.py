@@ -25,7 +25,7 @@ def test_literal_ids_are_pinned():
     # A change of these loses every user's finished runs: add fields with a "before" value instead.
     assert resolve().run_id == "fa2964edb0b21895"
     assert resolve(seed=1, schedule="cosine", mlp="swiglu", tied=True).run_id == "ad638cd23be8fc2f"
-    assert resolve().trunk_id == "2e51ff6633134189"
+    assert resolve(curve_tokens=65536).trunk_id == "2e51ff6633134189"
 
 
 @pytest.mark.parametrize(
@@ -51,6 +51,32 @@ def test_ids_changed_only_where_decay_did(options, old, new):
     if old != new:
         assert resolve(**options, decay="coupled").run_id == old
         assert resolve(**options, decay="coupled").trunk_id != spec.trunk_id
+
+
+def test_the_curve_is_identity_where_the_result_depends_on_it():
+    spec, whole = resolve(), resolve(curve_tokens=65536)
+    assert (spec.train.curve_share, whole.train.curve_share) == (0.25, None)
+    assert spec.run_id == whole.run_id
+    written = spec.to_dict()
+    del written["train"]["curve_share"]
+    assert RunSpec.from_dict(written) == whole  # a run from before there was a share
+    assert RunSpec.from_dict(spec.to_dict()) == spec
+    # What was asked for is another run, and so is another end of it.
+    assert len({resolve(curve_share=share).run_id for share in (0.25, 0.5, 0)}) == 3
+    stopping = resolve(early_stopping=3)
+    assert stopping.run_id != resolve(early_stopping=3, curve_tokens=65536).run_id
+    assert resolve(early_stopping=3, curve_tokens=65536).run_id == "9ffc8281016d964b"
+    # A trunk's checkpoint has the curve so far, which is another one.
+    assert spec.trunk_id != whole.trunk_id
+
+
+def test_curve_examples_are_curve_tokens_by_their_name():
+    points = DataInfo("points", "0" * 16, "example", 640, 64, num_classes=10, input_shape=(16,))
+    options = {"info": points, "family": "mlp", "num_examples": 640, "lr": 0.01}
+    asked = RunSpec.resolve(**options, curve_examples="100")
+    assert asked == RunSpec.resolve(**options, curve_tokens=100)
+    assert asked.train.curve_share is None
+    assert RunSpec.resolve(**options).train.curve_share == 0.25
 
 
 @given(
@@ -183,6 +209,12 @@ def test_tokens_per_param_counts_all_parameters():
         ({"mlp_width": 64, "mlp_ratio": 2}, "mlp_width leaves mlp_ratio without effect"),
         ({"warmup_fraction": 1.5}, r"warmup_fraction 1.5 is not in \[0, 1\]"),
         ({"early_stopping": -1}, r"early_stopping -1 is not in \[0, inf\]"),
+        ({"curve_share": -0.1}, r"curve_share -0.1 is not in \[0, inf\]"),
+        ({"curve_share": "much"}, "curve_share 'much' is not a number"),
+        ({"curve_share": 0.1, "curve_tokens": 9}, "set what a point of the curve sees: give one"),
+        ({"vocab_multiple": 0}, r"vocab_multiple 0 is not in \[1, 1e\+06\]"),
+        ({"vocab_multiple": 100, "label_smoothing": 0.1}, "pad the vocabulary a share of every"),
+        ({"curve_examples": 9}, "data set 'corpus' has tokens: say curve_tokens"),
         ({"seed": 2**63}, r"seed 9223372036854775808 is not in \[0, 9223372036854775807\]"),
         ({"seed": -1}, "seed -1 is not in"),
         ({"data_seed": -1}, "data_seed -1 is not in"),

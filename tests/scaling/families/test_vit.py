@@ -10,7 +10,6 @@ import torch
 
 from scaling.families import get_family
 from scaling.families.vision.layers import Residual
-from scaling.run.journal import points, read_journal
 from scaling.spec import RunSpec
 from scaling.training.loop import train
 from tests.scaling.built import assert_counted_exactly
@@ -135,5 +134,4 @@ def test_it_learns(tmp_path, pool, positions):
     spec = RunSpec.resolve(
         family="vit", data="digits", num_examples=64 * 60, batch_size=64, lr=3e-3, **model
     )
-    outcome = train(spec, tmp_path)
-    assert points(read_journal(tmp_path))[-1]["loss"] == outcome.loss < 1.5
+    assert train(spec, tmp_path).loss < 1.5

@@ -12,6 +12,7 @@ from scaling.run.journal import JOURNAL, LATEST, STATE, end, points, read_journa
 from scaling.schedule import curve_steps
 from scaling.spec import RunSpec
 from scaling.training.loop import train
+from scaling.training.task import NextToken
 
 
 def bits(run_dir):
@@ -34,8 +35,7 @@ def test_a_run_learns_and_reports_all_its_values(tiny, tmp_path):
     assert outcome.status == "done"
     curve = points(read_journal(tmp_path))
     assert outcome.loss < curve[0]["loss"] < math.log(256) + 0.6
-    assert curve[-1]["loss"] == outcome.loss
-    assert [p["step"] for p in curve[:-1]] == [128 * s for s in sorted(curve_steps(64))]
+    assert [p["step"] for p in curve] == [128 * s for s in (*sorted(curve_steps(64)), 64)]
     assert outcome.values["bits_per_byte"] == pytest.approx(outcome.loss / math.log(2))
     assert outcome.values["flops_spent"] == spec.flops
     assert json.loads((tmp_path / "spec.json").read_text()) == spec.to_dict()
@@ -85,6 +85,58 @@ def test_a_run_from_before_decay_was_decoupled_is_finished_as_it_began(tiny, tmp
     now = RunSpec.resolve(**tiny, optimizer=optimizer, weight_decay=2.0)
     train(now, tmp_path / "now")
     assert bits(tmp_path / "now") != bits(tmp_path / "whole")
+
+
+def test_all_points_of_a_curve_see_the_same_windows(tiny, tmp_path, monkeypatch):
+    asked = []
+    evaluate = NextToken.evaluate
+
+    def watched(task, model, limit, share):
+        asked.append(limit)
+        return evaluate(task, model, limit, share)
+
+    monkeypatch.setattr(NextToken, "evaluate", watched)
+    points = len(curve_steps(64))
+    train(RunSpec.resolve(**tiny), tmp_path / "share")
+    assert asked == [*points * [6 * 128], 0, 6 * 128]
+    asked.clear()
+    outcome = train(RunSpec.resolve(**tiny, curve_tokens=64), tmp_path / "told")
+    assert asked == [*points * [64], 0]  # the last point is the final evaluation
+    assert bits(tmp_path / "told")[0][-1]["loss"] == outcome.loss
+
+
+def test_the_curve_does_not_touch_the_run(tiny, tmp_path):
+    """The default budget, everything, and what a run from before does: one loss, to the bit."""
+    settings = {"share": {}, "all": {"curve_tokens": 0}, "few": {"curve_tokens": 64}}
+    found = {}
+    for name, asked in settings.items():
+        train(RunSpec.resolve(**tiny, **asked, dropout=0.2), tmp_path / name)
+        found[name] = bits(tmp_path / name)
+    assert found["share"][1] == found["all"][1] == found["few"][1]
+    firsts = [found[name][0][0] for name in settings]
+    assert len({first["loss"] for first in firsts}) == 3
+    assert len({(first["step"], first["train_loss"]) for first in firsts}) == 1
+
+
+def test_what_pads_the_vocabulary_is_learnt_to_be_nothing(tiny, tmp_path):
+    """Half of 512 rows never occur: at first they cost ln 2, after a few steps next to nothing."""
+    plain = train(RunSpec.resolve(**tiny), tmp_path / "plain")
+    spec = RunSpec.resolve(**tiny, vocab_multiple=512)
+    assert spec.columns()["num_params"] == spec.columns()["num_params_unpadded"] + 2 * 256 * 8
+    assert train(spec, tmp_path / "padded").loss == pytest.approx(plain.loss, abs=0.05)
+
+
+def test_a_run_goes_on_with_the_curve_that_it_began_with(tiny, tmp_path):
+    old = RunSpec.resolve(**tiny, curve_tokens=65536)
+    train(old, tmp_path / "whole", trunk_dir=tmp_path / "trunk")
+    train(old, tmp_path / "parts", should_stop=stop_after(30))
+    now = RunSpec.resolve(**tiny)
+    assert now.run_id == old.run_id
+    train(now, tmp_path / "parts", trunk_dir=tmp_path / "others")
+    assert bits(tmp_path / "parts") == bits(tmp_path / "whole")
+    assert not (tmp_path / "others").exists()
+    train(now, tmp_path / "now")
+    assert bits(tmp_path / "now")[0] != bits(tmp_path / "whole")[0]
 
 
 def test_a_corrupt_checkpoint_costs_time_but_no_bits(tiny, tmp_path, capsys):

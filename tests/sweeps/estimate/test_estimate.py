@@ -181,6 +181,14 @@ def test_evaluations_are_work_too(home):
     assert later == spec.cost.flops_forward * (3 * 113 * 32 + 100 + 360)
 
 
+def test_a_curve_that_nobody_asked_for_costs_its_share_at_most(home):
+    # Six steps' worth, at 9 points and at the end.
+    for batch_size in (8, 32):
+        spec = image_spec(num_tokens=313 * batch_size, batch_size=batch_size)
+        extra = spec.cost.flops_forward * (10 * 6 * batch_size + 360)
+        assert work(spec, 360) == spec.flops + extra
+
+
 def test_rates_of_past_runs_count_their_evaluations(home):
     store, spec = Store.at(), image_spec()
     finished(store, spec, 1.0, seconds=work(spec, 360) / 1e8)

@@ -26,7 +26,6 @@ from scaling.base import (
 from scaling.data import describe_data
 from scaling.families import cached_cost, get_family, option_names, refuse_both, with_preset
 from scaling.spec_parts import (
-    CURVE_SHARE,
     PART_OF,
     PARTS,
     DataSpec,
@@ -34,13 +33,19 @@ from scaling.spec_parts import (
     ScheduleSpec,
     TrainSpec,
     check_parts,
+    with_curve,
 )
 
 SCHEMA_VERSION = 1
 LARGEST_SEED = 2**63 - 1
 TOP_OPTIONS = (
-    *("family", "preset", "seed", "data_seed"),
-    *("tokens_per_param", "warmup_fraction", "curve_examples"),
+    "family",
+    "preset",
+    "seed",
+    "data_seed",
+    "tokens_per_param",
+    "warmup_fraction",
+    "curve_examples",
 )
 DEFAULT_DATA = "python-source"
 PLANNED_COLUMNS = ("num_tokens", "flops")  # kept as planned too, for a run that ended before
@@ -64,25 +69,6 @@ def _check_context(spec: RunSpec, info: Any) -> None:
                 "context",
                 "data",
             )
-
-
-def _with_curve(train: dict[str, Any], examples: Any, info: Any) -> dict[str, Any]:
-    """Options of training with what a point of the curve sees: so much, or what a share pays."""
-    asked = {**train, **({} if examples is None else {"curve_examples": examples})}
-    given = [n for n in asked if n in ("curve_tokens", "curve_share", "curve_examples")]
-    if given[1:]:
-        raise OptionError(
-            f"{' and '.join(given)} set what a point of the curve sees: give one", *given
-        )
-    if examples is None:
-        return train if given else {**train, "curve_share": CURVE_SHARE}
-    if info.unit == "token":
-        raise OptionError(
-            f"curve_examples is for examples; data set {info.name!r} has tokens: say curve_tokens",
-            "curve_examples",
-            "data",
-        )
-    return {**train, "curve_tokens": examples}
 
 
 @dataclass(frozen=True)
@@ -218,7 +204,7 @@ class RunSpec:
                     f"warmup_fraction {warmup_fraction} is not in [0, 1]", "warmup_fraction"
                 )
             chosen["schedule"]["warmup_tokens"] = round(warmup_fraction * num_tokens)
-        chosen["train"] = _with_curve(chosen["train"], examples, info)
+        chosen["train"] = with_curve(chosen["train"], examples, info.unit)
         parts: dict[str, Any] = {part: typed(kind, chosen[part]) for part, kind in PARTS.items()}
         spec = cls(family=family.name, model=model, seed=seed, data_seed=data_seed, **parts)
         spec.check()

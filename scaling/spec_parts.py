@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from typing import Any
 
 from scaling.base import (
     OPTIMIZERS,
     SCHEDULES,
     OptionError,
+    Unit,
     optimizers_with,
     read_unless,
     read_where,
@@ -169,6 +172,31 @@ PARTS: dict[str, type] = {
     "train": TrainSpec,
 }
 PART_OF = {f.name: part for part, kind in PARTS.items() for f in fields(kind)}
+
+
+def with_curve(train: Mapping[str, Any], examples: Any, unit: Unit) -> dict[str, Any]:
+    """Options of training with what a point of the curve sees: so much, or what a share pays.
+
+    Raises
+    ------
+    ValueError
+        If it is said twice, or ``examples``, its ``curve_examples``, of tokens.
+    """
+    given = [name for name in ("curve_tokens", "curve_share") if name in train]
+    if examples is None and not given[1:]:
+        return {**({} if given else {"curve_share": CURVE_SHARE}), **train}
+    if given:
+        names = [*given, *([] if examples is None else ["curve_examples"])]
+        raise OptionError(
+            f"{' and '.join(names)} set what a point of the curve sees: give one", *names
+        )
+    if unit == "token":
+        raise OptionError(
+            "curve_examples is for data of examples, not of tokens: say curve_tokens",
+            "curve_examples",
+            "data",
+        )
+    return {**train, "curve_tokens": examples}
 
 
 def check_parts(o: OptimSpec, s: ScheduleSpec, t: TrainSpec) -> None:

@@ -61,16 +61,27 @@ def curve_size(train: TrainSpec, units_per_step: int) -> int:
     return min(train.curve_tokens, max(1, int(24 * train.curve_share * units_per_step)))
 
 
+def ends_apart(train: TrainSpec, heldout: int, units_per_step: int) -> bool:
+    """Whether the last point of the curve is an evaluation of its own, beside the final one."""
+    of_point, at_end = _seen(train, heldout, units_per_step)
+    return train.curve_share is not None and of_point != at_end
+
+
 def evaluated(train: TrainSpec, heldout: int, units_per_step: int, first_step: int) -> int:
     """Held-out tokens (examples) that a run sees from ``first_step`` to its end.
 
-    ``heldout`` is how many there are: those of each point of the curve, and the final ones, which
-    are the last point too where the curve has no budget.
+    ``heldout`` is how many there are: those of each point of the curve, and the final ones.
     """
     points = sum(step > first_step for step in curve_steps(train.num_tokens // units_per_step))
-    points += train.curve_share is not None
+    points += ends_apart(train, heldout, units_per_step)
+    of_point, at_end = _seen(train, heldout, units_per_step)
+    return points * of_point + at_end
+
+
+def _seen(train: TrainSpec, heldout: int, units_per_step: int) -> tuple[int, int]:
+    """Held-out tokens (examples) of a point of the curve, and at the end."""
     of_point, at_end = (
         min(limit or heldout, heldout)
         for limit in (curve_size(train, units_per_step), train.final_tokens)
     )
-    return points * of_point + at_end
+    return of_point, at_end

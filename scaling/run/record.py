@@ -120,7 +120,7 @@ class Record:
 
 
 def as_begun(spec: RunSpec, run_dir: Path) -> RunSpec:
-    """``spec`` as the run was begun, where its folder says: ids do not tell default curves apart."""
+    """``spec`` as its folder says that it was begun: ids do not tell default curves apart."""
     try:
         begun = RunSpec.from_dict(read_json(run_dir / SPEC) or {})
     except ValueError:

@@ -23,7 +23,7 @@ from scaling.run import (
     node_name,
     read_journal,
 )
-from scaling.schedule import cooldown_start, curve_size, curve_steps, lr_factor
+from scaling.schedule import cooldown_start, curve_size, curve_steps, ends_apart, lr_factor
 from scaling.spec import RunSpec
 from scaling.training.optim import clip_adaptively, make_optimizer, set_lr
 from scaling.training.spread import Spread
@@ -309,10 +309,10 @@ class _Run:
             return self._diverged(f"held-out loss {values['loss']} at the end")
         inference_seconds = self.inference_seconds
         if not self.curve or self.curve[-1]["step"] < self.step * self.spec.units_per_step:
-            if self.spec.train.curve_share is None:
-                self._record(values)
-            else:
+            if ends_apart(self.spec.train, task.heldout_size, self.spec.units_per_step):
                 self._point(task)
+            else:
+                self._record(values)
         return self._end("done", **values, inference_seconds=inference_seconds)
 
     def _diverged(self, reason: str) -> Outcome:
@@ -331,7 +331,7 @@ class _Run:
             "time": time.time(),
         }
         self._append("end", **event)
-        self._heartbeat(status)
+        self._heartbeat(status, event["loss"])
         if self.record is not None:
             self.record.remove_checkpoints()
         return Outcome(status, event)
@@ -341,11 +341,11 @@ class _Run:
         before = self.record.spent_tokens if self.record else 0
         return before + (self.step - self.first_step) * self.spec.units_per_step
 
-    def _heartbeat(self, state: str) -> None:
+    def _heartbeat(self, state: str, final: float | None = None) -> None:
         if self.record is None:
             return
         units = self.spec.units_per_step
-        last = self.curve[-1]["loss"] if self.curve else None
+        last = self.curve[-1]["loss"] if self.curve and final is None else final
         self.record.state(
             state,
             step=self.step * units,

@@ -46,9 +46,12 @@ class Task(Protocol):
     epoch_size : int
         Tokens (examples) of one pass over the training data: each is trained on once before
         any comes again.
+    heldout_size : int
+        Tokens (examples) held out.
     """
 
     epoch_size: int
+    heldout_size: int
 
     def loss(self, model: nn.Module, step: int, rows: slice = ALL) -> Tensor:
         """The mean training loss of rows of the batch of ``step``, ready for ``backward``."""
@@ -101,6 +104,7 @@ class NextToken:
         self.spec, self.data, self.device = spec, data, device
         self.context: int = spec.model.context
         self.epoch_size = data.num_windows(self.context) * self.context
+        self.heldout_size = data.info.heldout_size
 
     def _losses(self, model: nn.Module, windows: NDArray[Any], smoothing: float) -> Tensor:
         tokens = torch.from_numpy(windows.astype(np.int64)).to(self.device)
@@ -162,7 +166,7 @@ class Classify:
 
     def __init__(self, spec: RunSpec, data: Any, device: torch.device) -> None:
         self.spec, self.data, self.device = spec, data, device
-        self.epoch_size = len(data.train_labels)
+        self.epoch_size, self.heldout_size = len(data.train_labels), len(data.heldout_labels)
         shape = tuple(get_family(spec.family).input_shape(spec.model))
         self.loader = Loader(
             data, spec.train, spec.order_seed, shape, device, batch_threads(device)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -26,6 +28,8 @@ def test_the_share_is_spent_in_24_steps():
     assert evaluated(train, 10**6, 512, 0) - 1 == 3 * 6 * 512 == 3 * 0.25 * train.num_tokens
     assert evaluated(train, 10**6, 512, 16) - 1 == 2 * 6 * 512
     assert evaluated(train, 2000, 512, 0) - 1 == 3 * 2000
+    # Where all points see all there is, the final evaluation is the last of them.
+    assert evaluated(replace(train, final_tokens=0), 2000, 512, 0) == 3 * 2000
 
 
 @given(st.integers(1, 2**20), st.integers(1, 2**30))

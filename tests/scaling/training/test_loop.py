@@ -40,6 +40,7 @@ def test_a_run_learns_and_reports_all_its_values(tiny, tmp_path):
     assert outcome.values["flops_spent"] == spec.flops
     assert json.loads((tmp_path / "spec.json").read_text()) == spec.to_dict()
     assert read_json(tmp_path / STATE)["state"] == "done"
+    assert read_json(tmp_path / STATE)["loss"] == outcome.loss != curve[-1]["loss"]
     assert not (tmp_path / LATEST).exists()
 
 
@@ -99,6 +100,9 @@ def test_all_points_of_a_curve_see_the_same_windows(tiny, tmp_path, monkeypatch)
     points = len(curve_steps(64))
     train(RunSpec.resolve(**tiny), tmp_path / "share")
     assert asked == [*points * [6 * 128], 0, 6 * 128]
+    asked.clear()
+    train(RunSpec.resolve(**tiny, curve_share=99), tmp_path / "all")
+    assert asked == [*points * [65536], 0]  # which are all there are
     asked.clear()
     outcome = train(RunSpec.resolve(**tiny, curve_tokens=64), tmp_path / "told")
     assert asked == [*points * [64], 0]  # the last point is the final evaluation

@@ -6,7 +6,7 @@ import argparse
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from sweeps.estimate import Estimate
+    from sweeps.estimate import Estimate, KeptWeights
     from sweeps.sweep import Entry, Sweep
 
 
@@ -34,7 +34,7 @@ def run_sweep(args: argparse.Namespace) -> int:
     from pathlib import Path
 
     from scaling.base import note, print_json
-    from sweeps.estimate import estimate
+    from sweeps.estimate import estimate, kept_weights
     from sweeps.load import preview
     from sweeps.sweep import unfinished
     from sweeps.warnings import design_warnings
@@ -57,9 +57,11 @@ def run_sweep(args: argparse.Namespace) -> int:
     warnings = design_warnings(sweep, expansion.budgets, info=expansion.info)
     warnings += expansion.rounding()
     left_out = [str(left) for left in expansion.left_out]
+    kept = kept_weights(sweep, args.root) if sweep.keep else None
     if args.json:
         print_json(
             {
+                **({"keep": kept.to_dict()} if kept else {}),
                 "name": sweep.name,
                 "runs": [
                     {
@@ -85,6 +87,8 @@ def run_sweep(args: argparse.Namespace) -> int:
     for line in [*filter(None, [str(expansion.collapsed)]), *left_out]:
         print(f"  {line}")
     _print_estimate(taken)
+    if kept:
+        _print_kept(kept)
     if len(left) < len(sweep):
         print(_done(len(sweep), len(left), rest))
     for warning in warnings:
@@ -145,6 +149,19 @@ def _print_estimate(e: Estimate) -> None:
     )
 
 
+def _print_kept(kept: KeptWeights) -> None:
+    files = "1 file of weights is" if kept.files == 1 else f"{kept.files} files of weights are"
+    print(
+        f"disk      {files} kept, {size(kept.bytes)} when all runs are done; "
+        f"{size(kept.free_bytes)} is free"
+    )
+    if kept.too_late:
+        print(
+            f"warning: {kept.too_late} runs are done already and kept no such weights: only runs "
+            "that are begun anew can (scaling submit --rerun all)"
+        )
+
+
 def duration(hours: float) -> str:
     """Hours in the unit that reads best."""
     seconds = 3600 * hours
@@ -152,3 +169,11 @@ def duration(hours: float) -> str:
         if seconds >= 2 * length:
             return f"{seconds / length:.3g} {unit}"
     return f"{seconds:.3g} s"
+
+
+def size(count: float) -> str:
+    """Bytes in the unit that reads best."""
+    for unit, length in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6)):
+        if count >= length:
+            return f"{count / length:.3g} {unit}"
+    return f"{count / 1e3:.3g} kB"

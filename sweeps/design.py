@@ -10,6 +10,7 @@ from typing import Any
 from scaling import LARGEST_SEED, PARTS, TOP_OPTIONS
 from scaling.base import refuse_unknown
 from scaling.families import FAMILIES, get_family, option_names
+from scaling.run import NOTHING, Keep
 from sweeps.constraints import BOUNDS, ON_VIOLATION, QUANTITIES, Constraint
 from sweeps.derive import Derivation, find_rule
 from sweeps.document import Document, Where, kind, read_document
@@ -20,7 +21,7 @@ from sweeps.sweep import check_name
 from sweeps.values import number, values
 
 TOP_KEYS = ("name", "data", "family", "preset", "seeds", "fixed", "derive", "constraints")
-LAST_KEYS = ("estimate", "resources")  # no part of what the runs are
+LAST_KEYS = ("estimate", "resources", "keep")  # no part of what the runs are
 DATA_SIZES = ("num_tokens", "num_examples", "tokens_per_param", "flops")
 
 
@@ -46,6 +47,8 @@ class Design:
         What the estimate assumes.
     resources : dict
         What the launcher will read; not looked at here.
+    keep : Keep
+        Which weights last.
     document : Document
         Where errors point to.
     """
@@ -60,6 +63,7 @@ class Design:
     refuse: bool = False
     prices: Prices = field(default_factory=Prices)
     resources: Mapping[str, Any] = field(default_factory=dict)
+    keep: Keep = NOTHING
     document: Document = field(default_factory=lambda: Document(None))
 
 
@@ -118,6 +122,7 @@ def design(document: Document, default_name: str | None = None) -> Design:
         refuse=refuse,
         prices=_prices(document, content.get("estimate", {})),
         resources=_resources(document, content.get("resources", {})),
+        keep=_keep(document, content.get("keep")),
         document=document,
     )
 
@@ -263,6 +268,13 @@ def _resources(document: Document, block: Any) -> dict[str, Any]:
     except ValueError as error:
         document.refuse(at, str(error))
     return found
+
+
+def _keep(document: Document, value: Any) -> Keep:
+    try:
+        return Keep.parse(value)
+    except ValueError as error:
+        document.refuse(("keep",), str(error))
 
 
 def _prices(document: Document, block: Any) -> Prices:

@@ -145,7 +145,15 @@ def expand(design: Design, *, info: Any = None) -> Expansion:
     if not specs:
         reasons = "; ".join(map(str, sieve.left_out()))
         design.document.refuse(("constraints",), f"the constraints leave no run: {reasons}")
-    sweep = replace(Sweep.of(design.name, specs, labels), resources=design.resources)
+    longest = max(spec.num_steps for spec in specs)
+    if design.keep.last_step > longest:
+        design.document.refuse(
+            ("keep",),
+            f"no run has a step {design.keep.last_step} to keep: the longest has {longest}",
+        )
+    sweep = replace(
+        Sweep.of(design.name, specs, labels), resources=design.resources, keep=design.keep
+    )
     collapsed = Collapse()
     if any(wanted.in_vain for wanted in asked.values()):
         collapsed = readers.collapse([(spec.run_id, asked[id(spec)].in_vain) for spec in specs])

@@ -12,7 +12,7 @@ from typing import Any
 
 from scaling import LABELS, RunSpec
 from scaling.base import Display, Store, format_value, write_atomic
-from scaling.run import LineError, has_result, numbered_rows
+from scaling.run import NOTHING, Keep, LineError, has_result, numbered_rows
 from sweeps.naming import run_names
 from sweeps.resources import ResourceRules
 
@@ -51,6 +51,8 @@ class Sweep:
     entries : tuple of Entry
     resources : dict
         What its runs may use, for the launcher alone to read; no part of any run's identity.
+    keep : Keep
+        Which weights of its runs last; no part of their identity either.
 
     Raises
     ------
@@ -61,6 +63,7 @@ class Sweep:
     name: str
     entries: tuple[Entry, ...]
     resources: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    keep: Keep = NOTHING
 
     def __post_init__(self) -> None:
         check_name(self.name)
@@ -128,11 +131,13 @@ class Sweep:
     def to_jsonl(self) -> str:
         """One JSON object a line: ``run_id``, ``name``, ``sweep``, ``spec`` and the columns.
 
-        The first line has the sweep's ``resources`` too.
+        The first line has the sweep's ``resources`` and its ``keep`` too.
         """
         rows = [{**e.columns, "sweep": self.name, "spec": e.spec.to_dict()} for e in self.entries]
         if self.resources:
             rows[0]["resources"] = self.resources
+        if self.keep:
+            rows[0]["keep"] = self.keep.marks
         return "".join(json.dumps(row) + "\n" for row in rows)
 
     def write(self, path: Path) -> None:
@@ -151,12 +156,14 @@ class Sweep:
         entries = []
         names: dict[str, int] = {}
         resources: Mapping[str, Any] = {}
+        marks = None
         try:
             for number, row in numbered_rows(path):
-                entry, name, its_resources = _entry(row, f"{path}:{number}")
+                entry, name = _entry(row, f"{path}:{number}")
                 entries.append(entry)
                 names.setdefault(name, number)
-                resources = resources or its_resources
+                resources = resources or row.get("resources", NONE)
+                marks = marks or row.get("keep")
         except LineError as error:
             what = "not a run of a sweep: a line is one JSON object"
             if error.syntax:
@@ -172,9 +179,10 @@ class Sweep:
             )
         try:
             ResourceRules.parse(resources)
+            keep = Keep.parse(marks)
         except ValueError as error:
             raise ValueError(f"{path}: {error}") from None
-        return cls(next(iter(names)), tuple(entries), resources)
+        return cls(next(iter(names)), tuple(entries), resources, keep)
 
 
 def unfinished(sweep: Sweep, root: str | None = None) -> Sweep:
@@ -202,8 +210,8 @@ def check_name(name: Any) -> str:
     return name
 
 
-def _entry(value: Mapping[str, Any], place: str) -> tuple[Entry, str, Mapping[str, Any]]:
-    """The run in a row, its sweep's name, and the resources where the row has them."""
+def _entry(value: Mapping[str, Any], place: str) -> tuple[Entry, str]:
+    """The run in a row, and its sweep's name."""
     missing = [key for key in ("run_id", "name", "sweep", "spec") if key not in value]
     if missing:
         raise ValueError(f"{place}: not a run of a sweep: it has no {', '.join(missing)}")
@@ -217,5 +225,4 @@ def _entry(value: Mapping[str, Any], place: str) -> tuple[Entry, str, Mapping[st
             "the line was edited; expand the sweep file again"
         )
     labels = {key: value[key] for key in LABELS if key in value}
-    entry = Entry(value["run_id"], value["name"], spec, labels)
-    return entry, value["sweep"], value.get("resources", NONE)
+    return Entry(value["run_id"], value["name"], spec, labels), value["sweep"]

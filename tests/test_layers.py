@@ -40,6 +40,8 @@ SCALING = {
     "scaling.tracking": "scaling.base scaling.schema scaling.spec scaling.run",
     "scaling.training": "scaling.base scaling.families scaling.data scaling.data.batches "
     "scaling.spec_parts scaling.spec scaling.schedule scaling.run",
+    "scaling.weights": "scaling.base scaling.families scaling.data scaling.data.text "
+    "scaling.spec_parts scaling.spec scaling.run scaling.training",
     "scaling.cli": "*",
     "scaling.__main__": "scaling.cli",
 }
@@ -60,8 +62,8 @@ SWEEPS = {
     "sweeps.sweep": f"{RUNS} sweeps.naming sweeps.resources",
     "sweeps.warnings": "scaling.base scaling.spec sweeps.sweep",
     "sweeps.estimate": f"{MODELS} scaling.schedule scaling.run scaling.training sweeps.sweep",
-    "sweeps.design": f"{MODELS} sweeps.document sweeps.derive sweeps.resources sweeps.constraints "
-    "sweeps.values sweeps.kinds sweeps.sweep sweeps.estimate",
+    "sweeps.design": f"{MODELS} scaling.run sweeps.document sweeps.derive sweeps.resources "
+    "sweeps.constraints sweeps.values sweeps.kinds sweeps.sweep sweeps.estimate",
     "sweeps.expansion": f"{MODELS} sweeps.document sweeps.derive sweeps.constraints sweeps.values "
     "sweeps.sweep sweeps.unread sweeps.design",
     "sweeps.load": "scaling.base scaling.run sweeps.document sweeps.sweep sweeps.estimate "
@@ -103,6 +105,9 @@ MAY_IMPORT = {
 
 TORCH = {  # beside scaling/training and *_module.py
     "scaling/run/checkpoint.py": "a checkpoint is what torch.save writes",
+    "scaling/weights/code_tasks.py": "asks a model without gradients",
+    "scaling/weights/data_task.py": "the same",
+    "scaling/cli/weights.py": "says which devices are here",
     "scaling/cli/doctor.py": "says which torch and which GPUs are here",
     "sweeps/estimate/calibration.py": "measures this machine's speed by a few steps of a model",
     "cluster/work/foreman.py": "asks how much memory of the GPU is left for another run",

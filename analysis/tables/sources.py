@@ -16,10 +16,12 @@ from analysis.tables.where import rows_where
 from scaling import CURVE_COLUMNS, PLANNED_COLUMNS, RUN_COLUMNS, RunSpec
 from scaling.base import Store, read_json, refuse_unknown
 from scaling.run import (
+    EVAL,
     SPEC,
     SWEEP_FILE,
     LineError,
     end,
+    evaluations,
     known_sweeps,
     numbered_rows,
     points,
@@ -260,6 +262,7 @@ def _journal_rows(kind: str, place: Path | str, root: Source | None) -> list[dic
         if last is not None:
             row.update({k: v for k, v in last.items() if k in _TEXTS or k in _NUMBERS})
             row.update(trained_columns(planned, last, run_dir))
+            row.update(evaluations(events))
         else:
             row["status"] = "running" if events else "planned"
         row["run_id"] = run_id
@@ -282,13 +285,15 @@ def _run_table(rows: list[dict[str, Any]]) -> pd.DataFrame:
     """Rows of plain values as the run table, columns in the schema's order."""
     import pandas as pd
 
-    names = [c.name for c in RUN_COLUMNS if any(c.name in row for row in rows)]
+    there = dict.fromkeys(name for row in rows for name in row)
+    evaluated = [name for name in there if name.startswith(EVAL)]
+    names = [c.name for c in RUN_COLUMNS if c.name in there] + evaluated
     frame = pd.DataFrame(rows, columns=names)
     for name in PLANNED_COLUMNS:
         if (planned := f"{name}_planned") in names:  # some stopped early, the others did not
             frame[planned] = frame[planned].fillna(frame[name])
     for name in names:
-        if name in _NUMBERS:
+        if name in _NUMBERS or name in evaluated:
             frame[name] = pd.to_numeric(frame[name], errors="coerce").astype(float)
         else:
             frame[name] = frame[name].fillna("").astype(str)
@@ -376,6 +381,7 @@ def _experiment_runs(name: str, tracking_uri: str | None, root: Source | None) -
             value = next((metrics[key] for key in keys if key in metrics), params.get(column))
             if value is not None:
                 row[column] = value
+        row.update({key: metrics[key] for key in metrics if key.startswith(EVAL)})
         tokens = metrics.get("final/tokens")
         if tokens is not None and "scale/num_tokens_planned" not in metrics:
             # It went to its end, or was shipped by a tracker of before.

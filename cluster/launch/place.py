@@ -52,7 +52,7 @@ class Order:
         """The queue for workers that are all alike; not written yet."""
         folder = self.store.sweep_dir(self.sweep.name)
         queue = Queue.new(folder, [task.run_ids for task in self.tasks], self.ends)
-        return replace(queue, workers=self.workers)
+        return replace(queue, workers=self.workers, keep=self.sweep.keep)
 
     def say_how_to_go_on(self) -> None:
         """Say after Ctrl-C that nothing is lost."""

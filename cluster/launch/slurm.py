@@ -118,6 +118,7 @@ class Slurm:
                 Queue.new(folder, tasks, ends),
                 resources=kind.resources.to_dict(),
                 workers=order.workers,
+                keep=order.sweep.keep,
             )
             queue.write()
             queues.append(queue)

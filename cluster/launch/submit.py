@@ -17,7 +17,16 @@ from cluster.tracking import deliver, prepare_tracking, remember
 from cluster.work import claim, count_ends, lease_dir, make_tasks, tidy_up_after
 from scaling.base import Store, note
 from scaling.data import make_ready
-from scaling.run import STATE, begin_anew, end, last_epoch, read_journal, sweep_path
+from scaling.run import (
+    STATE,
+    begin_anew,
+    end,
+    lacks_weights,
+    last_epoch,
+    read_journal,
+    remove_weights,
+    sweep_path,
+)
 from sweeps import ResourceRules, Resources, Sweep
 
 On = Literal["local", "slurm", "inline"]
@@ -150,6 +159,7 @@ def submit(
         submitted=tuple(run_id for task in tasks for run_id in task.run_ids),
         skipped=tuple(entry.run_id for entry in sweep if entry.run_id not in ends),
     )
+    _say_what_is_not_kept(store, sweep, submission.skipped)
     planned = place.plan(order)
     if dry_run:
         return submission
@@ -195,6 +205,20 @@ def _runs_to_do(
     return chosen
 
 
+def _say_what_is_not_kept(store: Store, sweep: Sweep, skipped: Collection[str]) -> None:
+    """Say how many runs are done and did not keep the weights that the sweep asks for."""
+    without = sum(
+        lacks_weights(store.run_dir(entry.run_id), entry.spec, sweep.keep)
+        for entry in sweep
+        if entry.run_id in skipped
+    )
+    if without:
+        note(
+            f"{without} runs are done and kept no such weights as {sweep.keep} asks for: only "
+            "runs that are begun anew can keep them (--rerun all)"
+        )
+
+
 def _write_sweep(store: Store, sweep: Sweep) -> None:
     """Write the sweep's file; runs of an earlier sweep of the same name stay in it."""
     folder = store.sweep_dir(sweep.name)
@@ -221,8 +245,9 @@ def _write_sweep(store: Store, sweep: Sweep) -> None:
                 name = f"{entry.name}-{entry.run_id[:6]}" if clash else entry.name
                 merged.append(replace(entry, name=name))
                 taken.add(name)
-        if len(merged) > len(before) or resources != before.resources:
-            Sweep(sweep.name, tuple(merged), resources).write(path)
+        now = Sweep(sweep.name, tuple(merged), resources, sweep.keep)
+        if now != before:
+            now.write(path)
 
 
 def _begin_anew(store: Store, run_id: str, held: Path) -> None:
@@ -233,7 +258,9 @@ def _begin_anew(store: Store, run_id: str, held: Path) -> None:
         return
     with lease:
         run_dir = store.run_dir(run_id)
-        for path in [*run_dir.glob("*.pt"), *held.glob("*.pt")]:
-            path.unlink()
+        for folder in (run_dir, held):
+            for path in folder.glob("*.pt"):
+                path.unlink()
+            remove_weights(folder)
         (run_dir / STATE).unlink(missing_ok=True)
         begin_anew(run_dir, lease.epoch)

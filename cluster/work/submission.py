@@ -16,7 +16,7 @@ from typing import Any
 from cluster.slurm import Answer, ask
 from cluster.work.process import ProcessId
 from scaling.base import Store, read_json, write_atomic
-from scaling.run import end, read_journal
+from scaling.run import NOTHING, Keep, end, read_journal
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,8 @@ class Queue:
         What a worker may use; see :class:`sweeps.resources.Resources`.
     workers : int
         Worker processes, or jobs at a time, that were asked for; 0 where it is not known.
+    keep : Keep
+        Which weights of its runs last.
     """
 
     path: Path
@@ -52,6 +54,7 @@ class Queue:
     own_jobs: Mapping[str, str] = field(default_factory=dict)
     resources: Mapping[str, Any] = field(default_factory=dict)
     workers: int = 0
+    keep: Keep = NOTHING
 
     @classmethod
     def new(
@@ -88,6 +91,7 @@ class Queue:
             value.get("own_jobs", {}),
             value.get("resources", {}),
             value.get("workers", 0),
+            Keep.parse(value.get("keep")),
         )
 
     def write(self) -> None:
@@ -101,6 +105,7 @@ class Queue:
             "own_jobs": self.own_jobs,
             "resources": self.resources,
             "workers": self.workers,
+            "keep": self.keep.marks,
         }
         write_atomic(self.path, json.dumps(value))
 

@@ -24,8 +24,10 @@ from cluster.work.trunks import tidy
 from scaling import RunSpec
 from scaling.base import Store, is_full, read_json
 from scaling.run import (
+    NOTHING,
     STATE,
     Journal,
+    Keep,
     checkpoints,
     end,
     last_epoch,
@@ -202,7 +204,13 @@ def run_queue(
                 continue
             with lease:
                 train_one = partial(
-                    run_one, store, resources=resources, lease=lease, capture=capture, train=train
+                    run_one,
+                    store,
+                    resources=resources,
+                    lease=lease,
+                    capture=capture,
+                    train=train,
+                    keep=queue.keep,
                 )
                 count += _run_task(store, queue, task, rows, lease, stopping, train_one)
             pace.learn(store.run_dir(ready[0]))
@@ -308,6 +316,7 @@ def run_one(
     lease: Lease,
     capture: bool = False,
     train: Train | None = None,
+    keep: Keep = NOTHING,
 ) -> str:
     """Train one run under ``lease``; its status. The traceback of a failure is in its log.
 
@@ -340,6 +349,7 @@ def run_one(
                     held=lease.held,
                     micro_batch=resources.micro_batch,
                     shard=resources.shard,
+                    keep=keep,
                 )
             status = str(outcome.status)
         except Exception as error:

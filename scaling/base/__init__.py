@@ -20,7 +20,7 @@ from scaling.base.errors import (
     describe,
     is_full,
 )
-from scaling.base.files import read_json, write_atomic
+from scaling.base.files import read_json, replacing, write_atomic
 from scaling.base.identity import as_written, digest, hashed
 from scaling.base.names import refuse_unknown
 from scaling.base.reading import Unread, as_read, read_unless, read_where, unread
@@ -81,6 +81,7 @@ __all__ = [
     "read_unless",
     "read_where",
     "refuse_unknown",
+    "replacing",
     "template",
     "tokens_for_flops",
     "training_memory",

@@ -1,4 +1,4 @@
-"""The commands of the package ``scaling``: quickstart, model, data, doctor."""
+"""The commands of the package ``scaling``: quickstart, model, data, export, eval, doctor."""
 
 from __future__ import annotations
 
@@ -25,10 +25,70 @@ def add_commands(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]
     from scaling.data.cli import add_commands as add_data_commands
 
     add_data_commands(subparsers)
+    _add_weights(subparsers)
 
     doctor = subparsers.add_parser("doctor", help="what works here")
     doctor.add_argument("--json", action="store_true", help="one JSON document on stdout")
     doctor.set_defaults(run=_doctor)
+
+
+def _add_weights(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    export = subparsers.add_parser(
+        "export", help="a run's kept weights as a folder, for transformers where that can be"
+    )
+    export.add_argument("run_id", metavar="RUN", help="a run's id, its beginning, name or folder")
+    export.add_argument("-o", "--out", required=True, metavar="DIR", help="a new folder")
+    export.add_argument("--step", type=int, metavar="N", help="optimiser steps (the end)")
+    export.add_argument(
+        "--format",
+        choices=("auto", "transformers", "scaling"),
+        default="auto",
+        help="transformers: as Hugging Face loads it; scaling: our own names; auto (default): the "
+        "former where the architecture exists there",
+    )
+    export.add_argument("--root", metavar="DIR", help="root folder (default: SCALING_HOME)")
+    export.add_argument("--json", action="store_true", help="one JSON document on stdout")
+    export.set_defaults(run=_export)
+
+    evaluate = subparsers.add_parser("eval", help="evaluate the weights that a sweep's runs kept")
+    evaluate.add_argument("sweep", metavar="SWEEP", help="a submitted sweep's name, folder or file")
+    what = evaluate.add_mutually_exclusive_group(required=True)
+    what.add_argument(
+        "--task",
+        metavar="DATA|MODULE:FUNCTION",
+        help="a data set, for the loss on its held-out part, or a function (model, spec) that "
+        "returns numbers by name",
+    )
+    what.add_argument(
+        "--command",
+        metavar="WORDS",
+        dest="words",
+        help="a command that ends with a line of JSON; {model} in it is the exported folder",
+    )
+    evaluate.add_argument("--as", metavar="NAME", dest="name", help="columns are eval/NAME/METRIC")
+    evaluate.add_argument(
+        "--limit", type=int, default=0, metavar="N", help="held-out tokens or examples (0: all)"
+    )
+    evaluate.add_argument("--every", action="store_true", help="all kept steps, not only the end")
+    evaluate.add_argument("--device", default="auto", help="auto, cpu, cuda (auto)")
+    evaluate.add_argument("--root", metavar="DIR", help="root folder (default: SCALING_HOME)")
+    evaluate.add_argument("--tracking-uri", metavar="URI")
+    evaluate.add_argument("--json", action="store_true", help="one JSON document on stdout")
+    evaluate.set_defaults(run=_eval)
+
+
+def _export(args: argparse.Namespace) -> int:
+    from scaling.cli.weights import run_export
+
+    return run_export(args.run_id, args.out, args.step, args.format, args.root, as_json=args.json)
+
+
+def _eval(args: argparse.Namespace) -> int:
+    from scaling.cli.weights import Asked, run_eval
+
+    names = ("task", "words", "name", "limit", "every", "device", "root", "tracking_uri")
+    asked = Asked(**{name: getattr(args, name) for name in names})
+    return run_eval(args.sweep, asked, as_json=args.json)
 
 
 def _model(args: argparse.Namespace) -> int:

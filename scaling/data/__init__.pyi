@@ -4,6 +4,7 @@ from .info import DataInfo as DataInfo
 from .registry import DATASETS as DATASETS
 from .registry import describe_data as describe_data
 from .registry import fetch_data as fetch_data
+from .registry import find_prepared as find_prepared
 from .registry import list_data as list_data
 from .registry import make_ready as make_ready
 from .registry import open_data as open_data

@@ -235,6 +235,15 @@ def list_data(data_dir: str | os.PathLike[str] | None = None) -> list[dict[str, 
     return rows
 
 
+def find_prepared(
+    name: str, data_dir: str | os.PathLike[str] | None = None
+) -> tuple[Path, DataInfo] | None:
+    """Folder and content of data set ``name`` if it is there; nothing is made."""
+    folder = data_home(data_dir) / name
+    info = read_info(folder)
+    return (folder, info) if info is not None else None
+
+
 def prepared_names(home: Path) -> list[str]:
     """Names of the data sets in ``home``."""
     return sorted(path.parent.name for path in home.glob("[!.]*/meta.json"))

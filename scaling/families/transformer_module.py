@@ -100,6 +100,8 @@ class TransformerModule(nn.Module):
     1 / (2 L fan-in) (Radford et al. 2019, sec. 2.3).
     """
 
+    rope_base = ROPE_BASE
+
     def __init__(self, config: TransformerConfig) -> None:
         super().__init__()
         self.config = config

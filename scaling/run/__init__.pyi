@@ -2,6 +2,7 @@ from . import checkpoint as checkpoint
 from .host import node_name as node_name
 from .host import oom_kills as oom_kills
 from .host import slurm_job as slurm_job
+from .journal import EVAL as EVAL
 from .journal import JOURNAL as JOURNAL
 from .journal import SPEC as SPEC
 from .journal import STATE as STATE
@@ -10,11 +11,19 @@ from .journal import SupersededError as SupersededError
 from .journal import begin_anew as begin_anew
 from .journal import checkpoints as checkpoints
 from .journal import end as end
+from .journal import evaluations as evaluations
 from .journal import has_result as has_result
 from .journal import last_epoch as last_epoch
 from .journal import points as points
 from .journal import read_journal as read_journal
 from .journal import read_turns as read_turns
+from .keep import NOTHING as NOTHING
+from .keep import Keep as Keep
+from .kept import Kept as Kept
+from .kept import kept as kept
+from .kept import lacks_weights as lacks_weights
+from .kept import remove_weights as remove_weights
+from .kept import write_weights as write_weights
 from .record import Record as Record
 from .record import as_begun as as_begun
 from .sweep_file import SWEEP_FILE as SWEEP_FILE

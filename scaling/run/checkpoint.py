@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from scaling.base import note
+from scaling.base import note, replacing
 from scaling.run.journal import checkpoint_epoch, checkpoint_names, checkpoints
 
 MAGIC = b"scaling-ckpt-1\n"
@@ -35,18 +35,10 @@ def save(path: Path, state: dict[str, Any]) -> None:
     buffer = io.BytesIO()
     torch.save(state, buffer)
     payload = buffer.getbuffer()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with temporary.open("wb") as file:
-            file.write(MAGIC)
-            file.write(hashlib.sha256(payload).digest())
-            file.write(payload)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with replacing(path) as file:
+        file.write(MAGIC)
+        file.write(hashlib.sha256(payload).digest())
+        file.write(payload)
 
 
 def load(path: Path) -> dict[str, Any]:

@@ -5,6 +5,8 @@ Each line is one JSON object with an ``event``:
 ``start``   attempt, time, host, device, threads
 ``point``   step (tokens or examples seen), loss, train_loss, lr, seconds
 ``end``     status (done, diverged, failed), final values, reason
+``kept``    step, file and its SHA-256: weights that last
+``eval``    step, task, and numbers by column: what kept weights are worth elsewhere
 
 A line that a crash left unfinished is ended and ignored; a resumed run appends only points that
 are not there yet, and they equal, bit for bit, what the undisturbed run would have written.
@@ -31,6 +33,7 @@ STATE = "state.json"
 SPEC = "spec.json"
 LATEST = "checkpoint.pt"
 PREVIOUS = "checkpoint.previous.pt"
+EVAL = "eval/"  # the columns that evaluations add are called EVAL, their task, and a metric
 BEGIN = "begin"  # the line that :func:`begin_anew` leaves; readers do not see it
 
 
@@ -44,7 +47,7 @@ def read_journal(run_dir: Path) -> list[dict[str, Any]]:
 
 
 def read_turns(run_dir: Path) -> list[dict[str, Any]]:
-    """The ``start`` and ``end`` lines of a journal, several times faster than all of it.
+    """A journal without its points, several times faster than all of it.
 
     Each attempt begins with its ``start``, so the points that are skipped decide nothing.
     """
@@ -101,6 +104,16 @@ def end(events: list[dict[str, Any]]) -> dict[str, Any] | None:
     """The last ``end`` event if nothing was started after it, else None."""
     last = next((e for e in reversed(events) if e["event"] in ("start", "end")), None)
     return last if last is not None and last["event"] == "end" else None
+
+
+def evaluations(events: list[dict[str, Any]]) -> dict[str, float]:
+    """What a run's weights at its end were found to be worth, by column, the newest of each."""
+    last = end(events)
+    found: dict[str, float] = {}
+    for event in events:
+        if event["event"] == "eval" and last is not None and event["step"] == last["tokens"]:
+            found |= {key: value for key, value in event.items() if key.startswith(EVAL)}
+    return found
 
 
 def has_result(run_dir: Path) -> bool:

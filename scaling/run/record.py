@@ -6,16 +6,28 @@ import contextlib
 import json
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from scaling.base import read_json, write_atomic
+from scaling.base import note, read_json, write_atomic
 from scaling.run import checkpoint
 from scaling.run.host import node_name, oom_kills, slurm_job
 from scaling.run.journal import SPEC, STATE, Journal, SupersededError, first_epoch
+from scaling.run.kept import (
+    WeightFile,
+    digest_of,
+    kept,
+    remove_weights,
+    share,
+    weight_files,
+    write_weights,
+)
 from scaling.schedule import cooldown_start
 from scaling.spec import RunSpec
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 class Record:
@@ -92,15 +104,19 @@ class Record:
         epoch = self.journal.epoch
         checkpoint.save(path, {"run_id": self.spec.trunk_id, "epoch": epoch, **state})
 
-    def find(self) -> tuple[Path, dict[str, Any]] | None:
-        """The run's own checkpoint, else the trunk's last one before the cooldown."""
+    def find(self, keeps: Set[int] = frozenset()) -> tuple[Path, dict[str, Any]] | None:
+        """The run's own checkpoint, else the trunk's last one before the cooldown.
+
+        Of the trunk's only one up to which all weights are there that the run ``keeps``, by step.
+        """
         first = first_epoch(self.run_dir)
         found = checkpoint.load_latest(self.run_dir, first)
         if found is not None or self.trunk_dir is None:
             return found
-        branch = cooldown_start(self.spec.schedule, self.spec.num_steps)
+        missing = keeps - self._kept_steps() - self._in_trunk().keys()
+        last = min([self._branch, *(step - 1 for step in missing)])
         for path in sorted(self.trunk_dir.glob("[0-9]*.pt"), reverse=True):
-            if int(path.stem) <= branch:
+            if int(path.stem) <= last:
                 try:
                     state = checkpoint.load(path)
                 except (checkpoint.CheckpointError, OSError, RuntimeError):
@@ -110,9 +126,53 @@ class Record:
                     return path, state
         return None
 
-    def remove_checkpoints(self) -> None:
-        """Remove the run's own; those of a later epoch stay."""
+    def keep(self, step: int, tensors: dict[str, Tensor]) -> None:
+        """Keep the weights after ``step`` optimiser steps; runs of the trunk share its own."""
+        self.journal.check()
+        file = WeightFile(step, self.journal.epoch)
+        num_tokens = step * self.spec.units_per_step
+        model = json.dumps({"family": self.spec.family, **self.spec.model.to_dict()})
+        path = file.within(self.run_dir)
+        sha256 = write_weights(path, tensors, model=model)
+        self.journal.append("kept", step=num_tokens, file=path.name, sha256=sha256)
+        if self.trunk_dir is not None and step <= self._branch:
+            share(path, file.within(self.trunk_dir))
+
+    def adopt(self, keeps: Set[int], start: int) -> None:
+        """Take over from the trunk what the run ``keeps`` of the steps before its ``start``."""
+        there, shared = self._kept_steps(), self._in_trunk()
+        for step in sorted(step for step in keeps - there if step <= start):
+            if step not in shared:
+                note(f"step {step} was passed before its weights were asked for: not kept")
+                continue
+            path = WeightFile(step, self.journal.epoch).within(self.run_dir)
+            self.journal.check()
+            share(shared[step], path)
+            num_tokens = step * self.spec.units_per_step
+            self.journal.append("kept", step=num_tokens, file=path.name, sha256=digest_of(path))
+
+    def _kept_steps(self) -> frozenset[int]:
+        """The steps whose weights the run has already."""
+        units = self.spec.units_per_step
+        return frozenset(weights.step // units for weights in kept(self.run_dir))
+
+    def _in_trunk(self) -> dict[int, Path]:
+        """The weights that the trunk has, by step."""
+        if self.trunk_dir is None:
+            return {}
+        first, files = first_epoch(self.run_dir), weight_files(self.trunk_dir)
+        return {f.step: f.within(self.trunk_dir) for f in files if f.epoch >= first}
+
+    @property
+    def _branch(self) -> int:
+        """The step at which the run leaves its trunk."""
+        return cooldown_start(self.spec.schedule, self.spec.num_steps)
+
+    def tidy_up(self) -> None:
+        """Remove the run's checkpoints, and weights that it does not name; not later epochs'."""
         checkpoint.remove(self.run_dir, self.journal.epoch)
+        named = {weights.path.name for weights in kept(self.run_dir)}
+        remove_weights(self.run_dir, named, self.journal.epoch)
 
     def close(self) -> None:
         """Close the journal."""

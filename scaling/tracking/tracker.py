@@ -11,6 +11,7 @@ metric ``scale/*``     numeric columns known before the run, and log10 of N, D, 
 metric ``heldout/*``,  the learning curve; step = tokens (examples) seen
 ``train/*``
 metric ``final/*``     numeric values of the journal's ``end`` event
+metric ``eval/*``      what kept weights were evaluated on; step = tokens (examples) seen
 metric ``diverged``    1 for a run that diverged
 =====================  ===========================================================
 
@@ -30,7 +31,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from scaling.base import read_json, write_atomic
-from scaling.run import JOURNAL, end, points, read_journal, trained_columns
+from scaling.run import EVAL, JOURNAL, end, points, read_journal, trained_columns
 from scaling.tracking.address import without_password
 from scaling.tracking.errors import DeletedError, TrackingError
 from scaling.tracking.ready import SUPERSEDED, connect, prepare, reported, sqlite_path
@@ -313,6 +314,13 @@ class Tracker:
         ]
         scale = _scale(trained_columns(row, last))
         values.extend((key, value, ended, step) for key, value in scale.items())
+        values.extend(
+            (key, float(value), event["time"], event["step"])
+            for event in events
+            if event["event"] == "eval"
+            for key, value in event.items()
+            if key.startswith(EVAL) and _is_number(value)
+        )
         if status == "diverged":
             values.append(("diverged", 1.0, ended, step))
         self._log(run_id, values)

@@ -15,6 +15,8 @@ import torch
 from scaling.base import WorkerLostError
 from scaling.families import get_family
 from scaling.run import (
+    NOTHING,
+    Keep,
     Record,
     SupersededError,
     as_begun,
@@ -72,6 +74,7 @@ def train(
     micro_batch: int = 0,
     shard: str = "auto",
     team: Team | None = None,
+    keep: Keep = NOTHING,
 ) -> Outcome:
     """Train one run to its end, from wherever its folder says that it got to.
 
@@ -108,6 +111,8 @@ def train(
     team : Team, optional
         The processes that train together, each of which makes this call; this one alone by
         default.
+    keep : Keep
+        Which weights last, in ``weights`` of the run's folder.
 
     Returns
     -------
@@ -134,7 +139,7 @@ def train(
             trunk_dir = None
         if team.leads:
             record = Record(spec, run_dir, trunk_dir, epoch, held)
-        run = _Run(spec, record, team, trunk_dir, checkpoint_seconds)
+        run = _Run(spec, record, team, trunk_dir, checkpoint_seconds, keep)
         return run.run(
             data_dir, device, threads, micro_batch, shard, should_stop or (lambda: False)
         )
@@ -168,9 +173,10 @@ class _Run:
         team: Team,
         trunk_dir: Path | None,
         checkpoint_seconds: float,
+        keep: Keep,
     ) -> None:
         self.spec, self.record, self.team = spec, record, team
-        self.trunk_dir = trunk_dir
+        self.trunk_dir, self.keep, self.keeps = trunk_dir, keep, keep.steps(spec)
         self.checkpoint_seconds = checkpoint_seconds
         self.step = 0
         self.curve: list[dict[str, Any]] = []
@@ -211,6 +217,8 @@ class _Run:
         )
         for point in self.curve:
             self._append("point", **point)
+        if self.record is not None:
+            self.record.adopt(self.keeps, self.first_step)
         with closing(task):
             return self._steps(task, should_stop)
 
@@ -237,6 +245,8 @@ class _Run:
                     return self._diverged(f"training loss {value:.4g} at step {self.step}")
             if self.step in grid and not self._point(task):
                 break
+            if self.step in self.keeps:
+                self._keep_weights()
             now = time.monotonic()
             if now - heartbeat > HEARTBEAT_SECONDS:
                 heartbeat = now
@@ -313,6 +323,8 @@ class _Run:
                 self._point(task)
             else:
                 self._record(values)
+        if self.keep:
+            self._keep_weights()
         return self._end("done", **values, inference_seconds=inference_seconds)
 
     def _diverged(self, reason: str) -> Outcome:
@@ -333,7 +345,7 @@ class _Run:
         self._append("end", **event)
         self._heartbeat(status, event["loss"])
         if self.record is not None:
-            self.record.remove_checkpoints()
+            self.record.tidy_up()
         return Outcome(status, event)
 
     def _spent(self) -> int:
@@ -373,6 +385,11 @@ class _Run:
             state["cuda_rng"] = torch.cuda.get_rng_state(self.device)
         return state
 
+    def _keep_weights(self) -> None:
+        weights = self.spread.weights()
+        if self.record is not None:
+            self.record.keep(self.step, weights)
+
     def _save_latest(self) -> None:
         state = self._snapshot()
         if self.record is not None:
@@ -389,7 +406,7 @@ class _Run:
 
     def _restore(self) -> None:
         """Continue from the checkpoint that rank 0 finds, else from the start."""
-        path, state = (self.record.find() if self.record else None) or (None, None)
+        path, state = (self.record.find(self.keeps) if self.record else None) or (None, None)
         path = self.team.say(path)
         if state is None and path is not None:
             state = checkpoint.load(path)

@@ -125,13 +125,16 @@ class Spread:
             return context
         return contextlib.nullcontext()
 
+    def weights(self) -> dict[str, Tensor]:
+        """The model's state as one process would have it, whole on rank 0; needs every rank."""
+        return self._as_one(self.model.state_dict())
+
     def state(self, optimizer: torch.optim.Optimizer) -> dict[str, Any]:
         """Weights and optimiser as one process would have them; needs every rank."""
-        model, state = self.model.state_dict(), optimizer.state_dict()
-        if not self.sharded:
-            return {"model": model, "optimizer": state}
-        keep = self.team.leads
-        return {"model": _whole(model, keep), "optimizer": _whole(state, keep)}
+        return {"model": self.weights(), "optimizer": self._as_one(optimizer.state_dict())}
+
+    def _as_one(self, state: dict[str, Any]) -> dict[str, Any]:
+        return _whole(state, self.team.leads) if self.sharded else state
 
     def load(self, state: dict[str, Any], optimizer: torch.optim.Optimizer) -> None:
         """Take over what :meth:`state` gave, under whatever number of processes."""

@@ -81,10 +81,21 @@ def make_task(spec: RunSpec, data_dir: Path | None, device: torch.device) -> Tas
             f"data set {spec.data.data!r} has fingerprint {data.info.fingerprint} here, the run "
             f"asks for {spec.data.fingerprint}: prepare the same data, or expand the sweep again"
         )
+    return task_on(spec, data, device)
+
+
+def task_on(spec: RunSpec, data: Any, device: torch.device) -> Task:
+    """The task of a model like the spec's on opened data, whichever they are.
+
+    Raises
+    ------
+    ValueError
+        If they do not suit the family.
+    """
     unit = get_family(spec.family).unit
     if data.info.unit != unit:
         raise ValueError(
-            f"family {spec.family} sees {unit}s, data set {spec.data.data!r} has "
+            f"family {spec.family} sees {unit}s, data set {data.info.name!r} has "
             f"{data.info.unit}s: choose another of the two"
         )
     return (NextToken if unit == "token" else Classify)(spec, data, device)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from scaling.base import WorkerLostError
+from scaling.run import NOTHING, Keep
 from scaling.spec import RunSpec
 from scaling.training.loop import Outcome, train
 from scaling.training.team import Team
@@ -30,6 +31,7 @@ def train_together(team: Team, spec: RunSpec, run_dir: Path, **options: Any) -> 
             "run_dir": str(run_dir),
             "options": {name: options[name] for name in shared if name in options},
             "paths": {name: str(options[name]) for name in paths if options.get(name)},
+            "keep": options.get("keep", NOTHING).marks,
         }
         team.order(order)
     return train(spec, run_dir, team=team, **options)
@@ -47,5 +49,6 @@ def follow(team: Team, stop: Callable[[], bool]) -> None:
         options: dict[str, Any] = order["options"]
         options |= {name: Path(path) for name, path in order["paths"].items()}
         spec = RunSpec.from_dict(order["spec"])
+        options["keep"] = Keep.parse(order["keep"])
         train(spec, Path(order["run_dir"]), team=team, should_stop=stop, **options)
     team.leave()

@@ -1,8 +1,9 @@
-"""What a sweep will take: hours, cost, energy."""
+"""What a sweep will take: hours, cost, energy, disk."""
 
 from __future__ import annotations
 
+from sweeps.estimate.disk import KeptWeights, kept_weights
 from sweeps.estimate.estimate import Estimate, estimate
 from sweeps.estimate.prices import Prices
 
-__all__ = ["Estimate", "Prices", "estimate"]
+__all__ = ["Estimate", "KeptWeights", "Prices", "estimate", "kept_weights"]

@@ -1,3 +1,4 @@
+from .hugging_face import write_tokenizer as write_tokenizer
 from .packages import Package as Package
 from .packages import unpacked as unpacked
 from .prepare import prepare_tokens as prepare_tokens

@@ -1,0 +1,13 @@
+from .code_tasks import CommandTask as CommandTask
+from .code_tasks import FunctionTask as FunctionTask
+from .data_task import DataTask as DataTask
+from .evaluate import Evaluated as Evaluated
+from .evaluate import evaluate as evaluate
+from .export import FORMS as FORMS
+from .export import Exported as Exported
+from .export import export as export
+from .hugging_face import to_hugging_face as to_hugging_face
+from .model import KeptModel as KeptModel
+from .model import load_model as load_model
+from .tasks import EvalTask as EvalTask
+from .tasks import find_task as find_task

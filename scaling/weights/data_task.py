@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from scaling.data import describe_data, find_prepared, open_data
+from scaling.families import get_family
 from scaling.spec import RunSpec
 from scaling.spec_parts import TrainSpec
 from scaling.weights.model import KeptModel
@@ -45,9 +46,14 @@ class DataTask:
         Raises
         ------
         ValueError
-            For another tokenizer, or other classes.
+            For tokens in place of examples, another tokenizer, or other classes.
         """
         info = describe_data(self.data)
+        if info.unit != (unit := get_family(spec.family).unit):
+            raise ValueError(
+                f"{self.data} has {info.unit}s, family {spec.family} sees {unit}s: "
+                "choose other data"
+            )
         if info.unit == "token":
             trained = find_prepared(spec.data.data)
             if trained and trained[1].fingerprint == spec.data.fingerprint:

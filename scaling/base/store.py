@@ -1,7 +1,7 @@
 """Where things are kept: one root folder with runs, trunks, sweeps, data and the tracking store.
 
 ```
-ROOT/runs/<run_id>/       spec.json, metrics.jsonl, state.json, checkpoints
+ROOT/runs/<run_id>/       spec.json, metrics.jsonl, state.json, checkpoints, kept weights
 ROOT/trunks/<trunk_id>/   constant-rate checkpoints that cooldown branches share
 ROOT/sweeps/<name>/       sweep.jsonl, sweep.json, logs, report.html
 ROOT/data/<name>/         prepared shards

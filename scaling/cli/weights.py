@@ -86,6 +86,8 @@ class Asked:
             raise ValueError(f"--as {self.name!r}: use letters, digits, dots, dashes, underscores")
         if self.words is not None and self.name is None:
             raise ValueError("--command needs --as NAME: its columns are eval/NAME/METRIC")
+        if self.words is not None and self.limit:
+            raise ValueError("--limit is for data sets: a command sees the whole model")
 
     def make_task(self, device: str) -> EvalTask:
         """The task."""
@@ -97,7 +99,7 @@ class Asked:
 
 
 def run_eval(sweep: str, asked: Asked, *, as_json: bool) -> int:
-    """Evaluate what a sweep's runs kept; 1 if that failed for some.
+    """Evaluate what a sweep's runs kept; 1 if that failed for some that kept any.
 
     Raises
     ------
@@ -140,7 +142,7 @@ def run_eval(sweep: str, asked: Asked, *, as_json: bool) -> int:
         )
         if columns:
             print(f"columns of `scaling runs {name}`; `scaling fit {name} --loss-col {columns[0]}`")
-    return 1 if any(one.problem for one in results) else 0
+    return 1 if any(one.step and one.problem for one in results) else 0
 
 
 def _sweep_name(sweep: str) -> str:

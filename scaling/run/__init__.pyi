@@ -19,11 +19,6 @@ from .journal import read_journal as read_journal
 from .journal import read_turns as read_turns
 from .keep import NOTHING as NOTHING
 from .keep import Keep as Keep
-from .kept import Kept as Kept
-from .kept import kept as kept
-from .kept import lacks_weights as lacks_weights
-from .kept import remove_weights as remove_weights
-from .kept import write_weights as write_weights
 from .record import Record as Record
 from .record import as_begun as as_begun
 from .sweep_file import SWEEP_FILE as SWEEP_FILE
@@ -35,3 +30,8 @@ from .sweep_file import read_rows as read_rows
 from .sweep_file import sweep_path as sweep_path
 from .sweep_file import sweep_paths as sweep_paths
 from .trained import trained_columns as trained_columns
+from .weights import Kept as Kept
+from .weights import kept as kept
+from .weights import lacks_weights as lacks_weights
+from .weights import remove_weights as remove_weights
+from .weights import write_weights as write_weights

@@ -14,7 +14,7 @@ from scaling.base import note, read_json, write_atomic
 from scaling.run import checkpoint
 from scaling.run.host import node_name, oom_kills, slurm_job
 from scaling.run.journal import SPEC, STATE, Journal, SupersededError, first_epoch
-from scaling.run.kept import (
+from scaling.run.weights import (
     WeightFile,
     digest_of,
     kept,

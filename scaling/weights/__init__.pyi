@@ -1,11 +1,11 @@
 from .code_tasks import CommandTask as CommandTask
 from .code_tasks import FunctionTask as FunctionTask
 from .data_task import DataTask as DataTask
-from .evaluate import Evaluated as Evaluated
-from .evaluate import evaluate as evaluate
-from .export import FORMS as FORMS
-from .export import Exported as Exported
-from .export import export as export
+from .evaluation import Evaluated as Evaluated
+from .evaluation import evaluate as evaluate
+from .folder import FORMS as FORMS
+from .folder import Exported as Exported
+from .folder import export as export
 from .hugging_face import to_hugging_face as to_hugging_face
 from .model import KeptModel as KeptModel
 from .model import load_model as load_model

@@ -16,7 +16,7 @@ from typing import Any
 
 from scaling.base import WorkError, refuse_unknown
 from scaling.spec import RunSpec
-from scaling.weights.export import export
+from scaling.weights.folder import export
 from scaling.weights.model import KeptModel
 
 PLACE = re.compile(r"\{(\w+)\}")

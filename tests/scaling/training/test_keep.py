@@ -11,8 +11,8 @@ import torch
 from scaling.families import get_family
 from scaling.run import Keep, kept, lacks_weights
 from scaling.run.journal import SupersededError, begin_anew, checkpoints, read_journal
-from scaling.run.kept import WEIGHTS, WeightFile, weight_files
 from scaling.run.record import Record
+from scaling.run.weights import WEIGHTS, WeightFile, weight_files
 from scaling.schedule import curve_steps
 from scaling.spec import RunSpec
 from scaling.training.loop import train

@@ -4,6 +4,7 @@ from .schedule import cooldown_start as cooldown_start
 from .schedule import evaluated as evaluated
 from .schema import COLUMNS as COLUMNS
 from .schema import CURVE_COLUMNS as CURVE_COLUMNS
+from .schema import EVAL_PREFIX as EVAL_PREFIX
 from .schema import LABELS as LABELS
 from .schema import RUN_COLUMNS as RUN_COLUMNS
 from .schema import find_column as find_column

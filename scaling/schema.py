@@ -167,6 +167,9 @@ LABELS = (
     "space",
 )
 
+EVAL_PREFIX = "eval/"
+"""Of columns that evaluations of kept weights add: ``eval/TASK/METRIC``, as ``eval/noise/loss``."""
+
 COLUMNS = {column.name: column for column in RUN_COLUMNS}
 
 

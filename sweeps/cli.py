@@ -61,7 +61,6 @@ def run_sweep(args: argparse.Namespace) -> int:
     if args.json:
         print_json(
             {
-                **({"keep": kept.to_dict()} if kept else {}),
                 "name": sweep.name,
                 "runs": [
                     {
@@ -79,6 +78,7 @@ def run_sweep(args: argparse.Namespace) -> int:
                 "unread": expansion.collapsed.since,
                 "left_out": left_out,
                 "warnings": warnings,
+                **({"keep": kept.to_dict()} if kept else {}),
             }
         )
         return 0

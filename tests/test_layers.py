@@ -36,12 +36,12 @@ SCALING = {
     "scaling.spec_parts": "scaling.base",
     "scaling.spec": "scaling.base scaling.families scaling.data scaling.spec_parts",
     "scaling.schedule": "scaling.spec_parts",
-    "scaling.run": "scaling.base scaling.spec scaling.schedule",
+    "scaling.run": "scaling.base scaling.schema scaling.spec scaling.schedule",
     "scaling.tracking": "scaling.base scaling.schema scaling.spec scaling.run",
     "scaling.training": "scaling.base scaling.families scaling.data scaling.data.batches "
     "scaling.spec_parts scaling.spec scaling.schedule scaling.run",
     "scaling.weights": "scaling.base scaling.families scaling.data scaling.data.text "
-    "scaling.spec_parts scaling.spec scaling.run scaling.training",
+    "scaling.schema scaling.spec_parts scaling.spec scaling.run scaling.training",
     "scaling.cli": "*",
     "scaling.__main__": "scaling.cli",
 }

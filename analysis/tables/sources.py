@@ -13,10 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 from analysis.tables.files import SUFFIXES, Note, complete, flagged, read_table
 from analysis.tables.where import rows_where
-from scaling import CURVE_COLUMNS, PLANNED_COLUMNS, RUN_COLUMNS, RunSpec
+from scaling import CURVE_COLUMNS, EVAL_PREFIX, PLANNED_COLUMNS, RUN_COLUMNS, RunSpec
 from scaling.base import Store, read_json, refuse_unknown
 from scaling.run import (
-    EVAL,
     SPEC,
     SWEEP_FILE,
     LineError,
@@ -286,7 +285,7 @@ def _run_table(rows: list[dict[str, Any]]) -> pd.DataFrame:
     import pandas as pd
 
     there = dict.fromkeys(name for row in rows for name in row)
-    evaluated = [name for name in there if name.startswith(EVAL)]
+    evaluated = [name for name in there if name.startswith(EVAL_PREFIX)]
     names = [c.name for c in RUN_COLUMNS if c.name in there] + evaluated
     frame = pd.DataFrame(rows, columns=names)
     for name in PLANNED_COLUMNS:
@@ -381,7 +380,7 @@ def _experiment_runs(name: str, tracking_uri: str | None, root: Source | None) -
             value = next((metrics[key] for key in keys if key in metrics), params.get(column))
             if value is not None:
                 row[column] = value
-        row.update({key: metrics[key] for key in metrics if key.startswith(EVAL)})
+        row.update({key: metrics[key] for key in metrics if key.startswith(EVAL_PREFIX)})
         tokens = metrics.get("final/tokens")
         if tokens is not None and "scale/num_tokens_planned" not in metrics:
             # It went to its end, or was shipped by a tracker of before.

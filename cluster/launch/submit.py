@@ -215,7 +215,7 @@ def _say_what_is_not_kept(store: Store, sweep: Sweep, skipped: Collection[str]) 
     if without:
         note(
             f"{without} runs are done and kept no such weights as {sweep.keep} asks for: only "
-            "runs that are begun anew can keep them (--rerun all)"
+            "runs that are begun anew can keep them (submit with --rerun all)"
         )
 
 

@@ -2,7 +2,6 @@ from . import checkpoint as checkpoint
 from .host import node_name as node_name
 from .host import oom_kills as oom_kills
 from .host import slurm_job as slurm_job
-from .journal import EVAL as EVAL
 from .journal import JOURNAL as JOURNAL
 from .journal import SPEC as SPEC
 from .journal import STATE as STATE

@@ -27,13 +27,13 @@ from pathlib import Path
 from typing import Any
 
 from scaling.base import write_atomic
+from scaling.schema import EVAL_PREFIX
 
 JOURNAL = "metrics.jsonl"
 STATE = "state.json"
 SPEC = "spec.json"
 LATEST = "checkpoint.pt"
 PREVIOUS = "checkpoint.previous.pt"
-EVAL = "eval/"  # the columns that evaluations add are called EVAL, their task, and a metric
 BEGIN = "begin"  # the line that :func:`begin_anew` leaves; readers do not see it
 
 
@@ -112,7 +112,7 @@ def evaluations(events: list[dict[str, Any]]) -> dict[str, float]:
     found: dict[str, float] = {}
     for event in events:
         if event["event"] == "eval" and last is not None and event["step"] == last["tokens"]:
-            found |= {key: value for key, value in event.items() if key.startswith(EVAL)}
+            found |= {key: value for key, value in event.items() if key.startswith(EVAL_PREFIX)}
     return found
 
 

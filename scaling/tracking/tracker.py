@@ -31,7 +31,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from scaling.base import read_json, write_atomic
-from scaling.run import EVAL, JOURNAL, end, points, read_journal, trained_columns
+from scaling.run import JOURNAL, end, points, read_journal, trained_columns
+from scaling.schema import EVAL_PREFIX
 from scaling.tracking.address import without_password
 from scaling.tracking.errors import DeletedError, TrackingError
 from scaling.tracking.ready import SUPERSEDED, connect, prepare, reported, sqlite_path
@@ -319,7 +320,7 @@ class Tracker:
             for event in events
             if event["event"] == "eval"
             for key, value in event.items()
-            if key.startswith(EVAL) and _is_number(value)
+            if key.startswith(EVAL_PREFIX) and _is_number(value)
         )
         if status == "diverged":
             values.append(("diverged", 1.0, ended, step))

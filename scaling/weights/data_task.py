@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from scaling.data import describe_data, find_prepared, open_data
+from scaling.base import note_once
+from scaling.data import DataInfo, describe_data, find_prepared, open_data
 from scaling.families import get_family
 from scaling.spec import RunSpec
 from scaling.spec_parts import TrainSpec
@@ -55,23 +56,29 @@ class DataTask:
                 "choose other data"
             )
         if info.unit == "token":
-            trained = find_prepared(spec.data.data)
-            if trained and trained[1].fingerprint == spec.data.fingerprint:
-                other = find_prepared(self.data)
-                if other is None or _tokenizer(*trained) != _tokenizer(*other):
-                    raise ValueError(
-                        f"{self.data} and {spec.data.data}, which the run was trained on, have "
-                        "different tokenizers: prepare the text with the same one"
-                    )
-            if info.vocab_size > spec.model.vocab_size:
-                raise ValueError(
-                    f"{self.data} has {info.vocab_size} tokens, the model {spec.model.vocab_size}: "
-                    "choose data with the same tokenizer"
-                )
+            self._check_tokens(spec, info)
         elif info.num_classes != spec.model.num_classes:
             raise ValueError(
                 f"{self.data} has {info.num_classes} classes, the model {spec.model.num_classes}: "
                 "choose data with the same classes"
+            )
+
+    def _check_tokens(self, spec: RunSpec, info: DataInfo) -> None:
+        trained, asked = find_prepared(spec.data.data), find_prepared(self.data)
+        if trained is None or trained[1].fingerprint != spec.data.fingerprint:
+            note_once(
+                f"{spec.data.data} is not here as it was trained on: that {self.data} has the same "
+                "tokenizer is taken for granted"
+            )
+        elif asked is None or _tokenizer(*trained) != _tokenizer(*asked):
+            raise ValueError(
+                f"{self.data} and {spec.data.data}, which the run was trained on, have different "
+                "tokenizers: prepare the text with the same one"
+            )
+        if info.vocab_size is not None and info.vocab_size > spec.model.vocab_size:
+            raise ValueError(
+                f"{self.data} has {info.vocab_size} tokens, the model {spec.model.vocab_size}: "
+                "choose data with the same tokenizer"
             )
 
     def ask(self, kept: KeptModel) -> dict[str, float]:
@@ -97,7 +104,7 @@ def _not_augmented(train: TrainSpec) -> TrainSpec:
     return replace(train, **{name: getattr(plain, name) for name in names})
 
 
-def _tokenizer(folder: Path, info: Any) -> tuple[Any, ...]:
+def _tokenizer(folder: Path, info: DataInfo) -> tuple[Any, ...]:
     """What tells a data set's tokenizer from others, as far as it is known."""
     files = sorted(folder.glob("tokenizer.*"))
     return info.tokenizer, info.vocab_size, [(file.name, file.read_bytes()) for file in files]

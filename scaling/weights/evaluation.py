@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from scaling.base import WorkError
-from scaling.run import EVAL, Journal, Kept, kept, read_journal
+from scaling.run import Journal, Kept, kept, read_journal
+from scaling.schema import EVAL_PREFIX
 from scaling.weights.model import choose, spec_of, with_weights
 from scaling.weights.tasks import EvalTask
 
@@ -83,7 +84,7 @@ def evaluate(
             except (ValueError, WorkError, OSError) as error:
                 yield Evaluated(run_id, weights.step, problem=str(error))
                 continue
-            values = {f"{EVAL}{task.name}/{metric}": value for metric, value in said.items()}
+            values = {f"{EVAL_PREFIX}{task.name}/{metric}": value for metric, value in said.items()}
             journal.append(
                 "eval",
                 step=weights.step,
@@ -103,5 +104,5 @@ def _known(run_dir: Path, task: EvalTask, weights: Kept) -> dict[str, float] | N
     asked = {"task": task.name, "of": weights.sha256, "identity": task.identity}
     for event in reversed(read_journal(run_dir)):
         if event["event"] == "eval" and {key: event.get(key) for key in asked} == asked:
-            return {key: value for key, value in event.items() if key.startswith(EVAL)}
+            return {key: value for key, value in event.items() if key.startswith(EVAL_PREFIX)}
     return None

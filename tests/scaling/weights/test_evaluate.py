@@ -115,6 +115,15 @@ def test_data_that_mean_something_else_are_refused(request, who, data, message):
     assert re.search(message, problem(request.getfixturevalue(who), find_task(data)))
 
 
+def test_where_the_training_data_are_not_here_it_is_said(run, texts, tmp_path, monkeypatch, capsys):
+    shutil.copytree(texts / "noise", tmp_path / "data" / "noise")
+    monkeypatch.setenv("SCALING_DATA", str(tmp_path / "data"))
+    asked(run, find_task("noise", "elsewhere"))
+    assert (
+        "tiny is not here as it was trained on: that noise has the same" in capsys.readouterr().err
+    )
+
+
 FUNCTIONS = """
 import torch
 

@@ -6,6 +6,7 @@ Part of the front door: it names the other packages, and imports them when it is
 from __future__ import annotations
 
 import re
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -171,7 +172,11 @@ def _device(name: str) -> str:
 def _deliver(store: Store, name: str, tracking_uri: str | None) -> None:
     """Carry the new numbers to the tracking store; the journals keep them in any case."""
     from cluster.tracking import ship_sweep
+    from scaling.tracking import TrackingError
 
-    shipped = ship_sweep(name, root=str(store.root), tracking_uri=tracking_uri)
-    if shipped.problem:
-        note(f"warning: {shipped.problem}; `scaling sync {name}` ships the numbers later")
+    try:
+        problem = ship_sweep(name, root=str(store.root), tracking_uri=tracking_uri).problem
+    except TrackingError as error:
+        problem = str(error)
+    if problem:
+        note(f"warning: {problem}; `scaling sync {shlex.quote(name)}` ships the numbers later")

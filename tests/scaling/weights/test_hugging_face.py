@@ -46,8 +46,8 @@ def test_the_logits_are_the_same(auto, tmp_path, kind, tied, parametrisation):
     family = get_family("transformer")
     config = family.resolve(
         {
-            "depth": 2, "width": 24, "heads": 3, "vocab_size": 40, "context": 32, "norm": norm,
-            "mlp": mlp, "tied": tied, "parametrisation": parametrisation, "base_width": 8,
+            "depth": 2, "width": 24, "head_dim": 8, "vocab_size": 40, "context": 32, "norm": norm,
+            "mlp": mlp, "tied": tied, "parametrisation": parametrisation, "base_width": 10,
             "dropout": 0.1,
         }
     )  # fmt: skip

@@ -132,7 +132,7 @@ def _transformer(model: Any) -> HuggingFace:
 
 def _block(block: Any, found: _Architecture) -> Tensors:
     attention, perceptron = block.attention, block.perceptron
-    branch = getattr(block, "scale", 1.0)
+    branch = getattr(block, "scale", 1.0)  # which not every parametrisation has
     query, key, value = attention.query_key_value.weight.chunk(3)
     weights = {
         # Theirs divide by the root of a head's width.

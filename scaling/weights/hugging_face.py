@@ -97,7 +97,7 @@ def _transformer(model: Any) -> HuggingFace:
     config = {
         "architectures": [found.name],
         "model_type": found.model_type,
-        "vocab_size": c.vocab_size,
+        "vocab_size": c.vocab_rows,
         "hidden_size": c.width,
         "intermediate_size": c.mlp_width,
         "num_hidden_layers": c.depth,

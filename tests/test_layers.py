@@ -35,11 +35,14 @@ SCALING = {
     "scaling.data": "scaling.base scaling.data.batches scaling.data.text scaling.data.images",
     "scaling.spec_parts": "scaling.base",
     "scaling.spec": "scaling.base scaling.families scaling.data scaling.spec_parts",
+    "scaling.program_spec": "scaling.base",
+    "scaling.specs": "scaling.spec scaling.program_spec",
     "scaling.schedule": "scaling.spec_parts",
-    "scaling.run": "scaling.base scaling.spec scaling.schedule",
+    "scaling.run": "scaling.base scaling.spec scaling.specs scaling.schedule",
     "scaling.tracking": "scaling.base scaling.schema scaling.spec scaling.run",
     "scaling.training": "scaling.base scaling.families scaling.data scaling.data.batches "
     "scaling.spec_parts scaling.spec scaling.schedule scaling.run",
+    "scaling.trainers": "scaling.base scaling.spec scaling.specs scaling.run scaling.training",
     "scaling.cli": "*",
     "scaling.__main__": "scaling.cli",
 }
@@ -47,14 +50,17 @@ MODELS = (
     "scaling.base scaling.families scaling.families.vision scaling.data scaling.spec_parts "
     "scaling.spec"
 )
-RUNS = "scaling.base scaling.schema scaling.spec scaling.schedule scaling.run"
+RUNS = (
+    "scaling.base scaling.schema scaling.spec scaling.program_spec scaling.specs scaling.schedule "
+    "scaling.run"
+)
 SWEEPS = {
     "sweeps.document": "scaling.base",
     "sweeps.derive": "scaling.base",
     "sweeps.resources": "scaling.base",
     "sweeps.constraints": "scaling.base scaling.spec",
     "sweeps.unread": "scaling.base scaling.spec",
-    "sweeps.naming": "scaling.base scaling.spec_parts scaling.spec",
+    "sweeps.naming": "scaling.specs",
     "sweeps.values": "scaling.base sweeps.document",
     "sweeps.kinds": f"{MODELS} scaling.schema sweeps.document sweeps.values",
     "sweeps.sweep": f"{RUNS} sweeps.naming sweeps.resources",
@@ -71,7 +77,7 @@ SWEEPS = {
 SWEEP = "sweeps.sweep sweeps.resources sweeps.load"
 CLUSTER = {
     "cluster.slurm": f"scaling.base {SWEEP}",
-    "cluster.work": f"{RUNS} scaling.training {SWEEP} cluster.slurm",
+    "cluster.work": f"{RUNS} scaling.training scaling.trainers {SWEEP} cluster.slurm",
     "cluster.status": f"{RUNS} {SWEEP} cluster.slurm cluster.work",
     "cluster.tracking": f"{RUNS} scaling.tracking {SWEEP} cluster.slurm cluster.work "
     "cluster.status",
@@ -86,7 +92,8 @@ ANALYSIS = {
     "analysis.intervals": "",
     "analysis.wording": "",
     "analysis.laws": "scaling.base scaling.schema",
-    "analysis.tables": "scaling.base scaling.schema scaling.spec scaling.run scaling.tracking",
+    "analysis.tables": "scaling.base scaling.schema scaling.spec scaling.specs scaling.run "
+    "scaling.tracking",
     "analysis.fits": f"scaling.base scaling.schema {QUESTION}",
     "analysis.forecasts": f"scaling.base scaling.schema {QUESTION} analysis.fits",
     "analysis.compute": f"scaling.base scaling.families scaling.spec {QUESTION} analysis.fits",

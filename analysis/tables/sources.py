@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from analysis.tables.files import SUFFIXES, Note, complete, flagged, read_table
 from analysis.tables.where import rows_where
-from scaling import CURVE_COLUMNS, PLANNED_COLUMNS, RUN_COLUMNS, RunSpec
+from scaling import CURVE_COLUMNS, PLANNED_COLUMNS, RUN_COLUMNS, read_spec
 from scaling.base import Store, read_json, refuse_unknown
 from scaling.run import (
     SPEC,
@@ -238,7 +238,7 @@ def _members(
         spec = read_json(path)
         if spec is None:
             raise ValueError(f"{path}: not a JSON object; the run cannot be identified")
-        yield path.parent.name, path.parent, RunSpec.from_dict(spec).columns()
+        yield path.parent.name, path.parent, read_spec(spec).columns()
 
 
 def _sweep_rows(path: Path) -> Iterator[dict[str, Any]]:

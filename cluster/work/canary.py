@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from cluster.work.logs import LOG
-from scaling import RunSpec
+from scaling import Spec, read_spec
 from scaling.base import Store, WorkError
 from scaling.run import end, read_journal
 from sweeps import Resources
@@ -40,9 +40,10 @@ def try_out(
     WorkError
         If the run fails or diverges so early; the message says why.
     """
-    from scaling.training import connect, follow, train_together
+    from scaling import follow, train_together
+    from scaling.training import connect
 
-    store, run, used = Store.at(root), RunSpec.from_dict(spec), Resources.from_dict(resources)
+    store, run, used = Store.at(root), read_spec(spec), Resources.from_dict(resources)
     with connect(store.root / "rendezvous", used.device) as team:
         if not team.leads:
             follow(team, lambda: False)
@@ -51,7 +52,7 @@ def try_out(
         return _train(run, folder, used, partial(train_together, team))
 
 
-def _train(run: RunSpec, folder: Path, used: Resources, train: Callable[..., Any]) -> str:
+def _train(run: Spec, folder: Path, used: Resources, train: Callable[..., Any]) -> str:
     folder.mkdir(parents=True, exist_ok=True)
     short = run.with_tokens(run.units_per_step * min(STEPS, run.num_steps))
     began = time.monotonic()

@@ -21,7 +21,8 @@ from cluster.work.logs import LOG, job_log
 from cluster.work.submission import Queue
 from cluster.work.tasks import lease_dir
 from cluster.work.trunks import tidy
-from scaling import RunSpec
+from scaling import Spec, read_spec
+from scaling import train as train_alone
 from scaling.base import Store, is_full, read_json
 from scaling.run import (
     STATE,
@@ -164,7 +165,7 @@ def run_queue(
 
     Tasks that another worker holds are looked at again until they are done, so that a worker
     that dies loses nothing. With ``capture``, what runs print goes to their logs; ``train``
-    takes the place of :func:`scaling.training.train`.
+    takes the place of :func:`scaling.train`.
 
     Raises
     ------
@@ -193,7 +194,7 @@ def run_queue(
                 held.append(task)
                 too_long = True
                 continue
-            spec = RunSpec.from_dict(rows[ready[0]]["spec"])
+            spec = read_spec(rows[ready[0]]["spec"])
             purpose = f"{queue.path.stem} {ready[0]} {_progress(store.run_dir(ready[0]))}"
             newest = max(last_epoch(store.run_dir(run_id)) for run_id in task)
             lease = claim(lease_dir(store, spec, ready[0]), purpose, after=newest)
@@ -284,7 +285,7 @@ def _run_task(
         if lease.after_death >= MAX_DEATHS and count == 0:
             status = _give_up(queue, run_dir, lease)
         else:
-            spec = RunSpec.from_dict(rows[run_id]["spec"])
+            spec = read_spec(rows[run_id]["spec"])
             status = train_one(spec, run_id, stop=_stop_of(queue, run_id, lease, stop))
             if spec.trunk_id and lease.held():
                 tidy(store, spec.trunk_id)
@@ -300,7 +301,7 @@ def _stop_of(queue: Queue, run_id: str, lease: Lease, stop: Stop) -> Stop:
 
 def run_one(
     store: Store,
-    spec: RunSpec,
+    spec: Spec,
     run_id: str,
     *,
     resources: Resources,
@@ -324,11 +325,7 @@ def run_one(
         print(f"{_now()} begin {run_id} in process {os.getpid()}", file=log)
         try:
             with _printing_to(log) if capture else contextlib.nullcontext():
-                if train is None:
-                    from scaling import training
-
-                    train = training.train
-                outcome = train(
+                outcome = (train or train_alone)(
                     spec,
                     run_dir,
                     trunk_dir=store.trunk_dir(spec.trunk_id) if spec.trunk_id else None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from scaling.base.arithmetic import Arithmetic
 from scaling.base.cost import (
     MAX_EPOCHS,
     Cost,
@@ -23,6 +24,7 @@ from scaling.base.errors import (
 from scaling.base.files import read_json, write_atomic
 from scaling.base.identity import as_written, digest, hashed
 from scaling.base.names import refuse_unknown
+from scaling.base.placeholders import as_word, fill, placeholders, whole
 from scaling.base.reading import Unread, as_read, read_unless, read_where, unread
 from scaling.base.settings import parse_settings
 from scaling.base.spec_names import OPTIMIZERS, SCHEDULES, optimizers_with
@@ -48,6 +50,7 @@ __all__ = [
     "PUE",
     "SCHEDULES",
     "WATTS",
+    "Arithmetic",
     "Cost",
     "Display",
     "NoAnswerError",
@@ -59,11 +62,13 @@ __all__ = [
     "WorkerLostError",
     "abridged",
     "as_read",
+    "as_word",
     "as_written",
     "console",
     "convert",
     "describe",
     "digest",
+    "fill",
     "finite_number",
     "format_value",
     "hashed",
@@ -74,6 +79,7 @@ __all__ = [
     "note_once",
     "optimizers_with",
     "parse_settings",
+    "placeholders",
     "print_json",
     "print_table",
     "progress",
@@ -86,5 +92,6 @@ __all__ = [
     "training_memory",
     "typed",
     "unread",
+    "whole",
     "write_atomic",
 ]

@@ -16,6 +16,7 @@ from scaling.run.host import node_name, oom_kills, slurm_job
 from scaling.run.journal import SPEC, STATE, Journal, SupersededError, first_epoch
 from scaling.schedule import cooldown_start
 from scaling.spec import RunSpec
+from scaling.specs import Spec
 
 
 class Record:
@@ -23,7 +24,7 @@ class Record:
 
     Parameters
     ----------
-    spec : RunSpec
+    spec : RunSpec or ProgramSpec
     run_dir : Path
     trunk_dir : Path, optional
         Where runs with the same trunk share checkpoints.
@@ -41,7 +42,7 @@ class Record:
 
     def __init__(
         self,
-        spec: RunSpec,
+        spec: Spec,
         run_dir: Path,
         trunk_dir: Path | None,
         epoch: int | None,
@@ -96,7 +97,7 @@ class Record:
         """The run's own checkpoint, else the trunk's last one before the cooldown."""
         first = first_epoch(self.run_dir)
         found = checkpoint.load_latest(self.run_dir, first)
-        if found is not None or self.trunk_dir is None:
+        if found is not None or self.trunk_dir is None or not isinstance(self.spec, RunSpec):
             return found
         branch = cooldown_start(self.spec.schedule, self.spec.num_steps)
         for path in sorted(self.trunk_dir.glob("[0-9]*.pt"), reverse=True):

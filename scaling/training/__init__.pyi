@@ -1,6 +1,4 @@
-from .loop import Outcome as Outcome
 from .loop import train as train
 from .optim import make_optimizer as make_optimizer
+from .team import Team as Team
 from .team import connect as connect
-from .together import follow as follow
-from .together import train_together as train_together

@@ -1,19 +1,42 @@
-"""A team trains run after run: rank 0 says which, the others follow."""
+"""Who trains a run: everything around it calls :func:`train`, alone or as a team.
+
+A team trains run after run: rank 0 says which, the others follow.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from scaling.base import WorkerLostError
+from scaling.run import Outcome
 from scaling.spec import RunSpec
-from scaling.training.loop import Outcome, train
-from scaling.training.team import Team
+from scaling.specs import Spec, read_spec
+
+if TYPE_CHECKING:
+    from scaling.training import Team
 
 
-def train_together(team: Team, spec: RunSpec, run_dir: Path, **options: Any) -> Outcome:
-    """:func:`scaling.training.train` on all ranks; to be called on rank 0.
+def train(spec: Spec, run_dir: Path, **options: Any) -> Outcome:
+    """Train one run to its end, from wherever its folder says that it got to.
+
+    Parameters
+    ----------
+    spec : RunSpec
+    run_dir : Path
+        Holds the journal, the state and the checkpoints.
+    **options
+        Those of :func:`scaling.training.train`.
+    """
+    from scaling import training
+
+    assert isinstance(spec, RunSpec)
+    return training.train(spec, run_dir, **options)
+
+
+def train_together(team: Team, spec: Spec, run_dir: Path, **options: Any) -> Outcome:
+    """:func:`train` on all ranks; to be called on rank 0.
 
     Raises
     ------
@@ -46,6 +69,6 @@ def follow(team: Team, stop: Callable[[], bool]) -> None:
     while (order := team.next_order()) is not None:
         options: dict[str, Any] = order["options"]
         options |= {name: Path(path) for name, path in order["paths"].items()}
-        spec = RunSpec.from_dict(order["spec"])
+        spec = read_spec(order["spec"])
         train(spec, Path(order["run_dir"]), team=team, should_stop=stop, **options)
     team.leave()

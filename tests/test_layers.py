@@ -42,6 +42,7 @@ SCALING = {
     "scaling.tracking": "scaling.base scaling.schema scaling.spec scaling.run",
     "scaling.training": "scaling.base scaling.families scaling.data scaling.data.batches "
     "scaling.spec_parts scaling.spec scaling.schedule scaling.run",
+    "scaling.programs": "scaling.base",
     "scaling.trainers": "scaling.base scaling.spec scaling.specs scaling.run scaling.training",
     "scaling.cli": "*",
     "scaling.__main__": "scaling.cli",

@@ -1,0 +1,4 @@
+from .code import Content as Content
+from .code import code_folder as code_folder
+from .code import content as content
+from .code import snapshot as snapshot

@@ -1,5 +1,7 @@
 from .base import Store as Store
 from .families import FAMILIES as FAMILIES
+from .program_spec import COUNTED as COUNTED
+from .program_spec import PLACES as PLACES
 from .program_spec import Counts as Counts
 from .program_spec import Program as Program
 from .program_spec import ProgramSpec as ProgramSpec

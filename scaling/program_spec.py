@@ -14,6 +14,37 @@ from typing import Any
 from scaling.base import Unit, digest, jsonable, whole
 
 PROGRAM_SCHEMA = 1
+COUNTED = (
+    "num_params",
+    "flops_per_token",
+    "num_params_non_embedding",
+    "unit",
+    "flops",
+    "tokens_per_step",
+    "num_tokens",
+    "num_steps",
+    "seed",
+)
+"""What a ``{name}`` may be beside options; :meth:`ProgramSpec.values` fills these."""
+PLACES = {
+    "run_dir": "the program's own folder of this run: checkpoints, logs",
+    "options_file": "its options as one file",
+    "report_file": "where it appends its reports, one JSON object a line",
+    "data_dir": "where prepared data sets are kept",
+    "code_dir": "the copy of its code, not to be written to",
+    "python": "the Python that runs this",
+    "attempt": "how often the run was begun, this time included",
+    "threads": "CPU threads that it may use",
+    "gpus": "GPUs of a node that it may use",
+    "nodes": "nodes of its job",
+    "node_rank": "this node's number among them",
+    "rank": "this process's number among all of the run",
+    "local_rank": "its number among those of the node",
+    "world_size": "processes of the run",
+    "master_addr": "an address of the first node",
+    "master_port": "a port that is free there",
+}
+"""What else a ``{name}`` may be, and what it stands for: whoever starts the run fills it."""
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from scaling import Counts, Program, ProgramSpec, RunSpec, read_spec
+from scaling import COUNTED, PLACES, Counts, Program, ProgramSpec, RunSpec, read_spec
 
 SPEC = ProgramSpec(
     program=Program(command=("python", "train.py", "--lr", "{lr}"), code="0123456789abcdef"),
@@ -71,3 +71,5 @@ def test_what_a_command_may_ask_for():
     values = SPEC.values()
     assert values["num_steps"] == 64 and values["seed"] == 0 and values["num_params"] == 50_000
     assert "num_steps" not in replace(SPEC, tokens_per_step=0).values()
+    whole = replace(SPEC, counts=Counts(1, 6, num_params_non_embedding=1)).values()
+    assert set(whole) == {*COUNTED, *SPEC.options} and not set(whole) & set(PLACES)

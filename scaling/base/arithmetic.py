@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import math
 import operator
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -36,6 +36,8 @@ LARGEST = 1e30  # no count is larger; powers of powers would not end
 class Arithmetic:
     """A formula: numbers, names, ``+ - * / // % **``, parentheses and :data:`FUNCTIONS`.
 
+    A name may have dots (``model.width``).
+
     Raises
     ------
     ValueError
@@ -56,10 +58,7 @@ class Arithmetic:
     @cached_property
     def names(self) -> tuple[str, ...]:
         """What it asks for, in order."""
-        called = {id(n.func) for n in ast.walk(self._tree) if isinstance(n, ast.Call)}
-        found = [n for n in ast.walk(self._tree) if isinstance(n, ast.Name)]
-        found.sort(key=lambda n: (n.lineno, n.col_offset))
-        return tuple(dict.fromkeys(n.id for n in found if id(n) not in called))
+        return tuple(dict.fromkeys(_names(self._tree)))
 
     def value(self, values: Mapping[str, Any]) -> float:
         """Its value; an int where only whole numbers go in and no ``/`` stands between them.
@@ -97,7 +96,7 @@ def _check(node: ast.expr, text: str) -> None:
     match node:
         case ast.Constant(value=int() | float()) if not isinstance(node.value, bool):
             return None
-        case ast.Name():
+        case ast.Name() | ast.Attribute() if _dotted(node):
             return None
         case ast.UnaryOp(op=ast.UAdd() | ast.USub(), operand=inner):
             return _check(inner, text)
@@ -115,11 +114,30 @@ def _check(node: ast.expr, text: str) -> None:
     raise ValueError(f"{text!r}: {part!r} is not understood; it may have {allowed}")
 
 
+def _dotted(node: ast.expr) -> str:
+    """The name that a node is, with dots; empty for another."""
+    if isinstance(node, ast.Attribute):
+        inner = _dotted(node.value)
+        return f"{inner}.{node.attr}" if inner else ""
+    return node.id if isinstance(node, ast.Name) else ""
+
+
+def _names(node: ast.expr) -> Iterator[str]:
+    if name := _dotted(node):
+        yield name
+        return
+    parts = node.args if isinstance(node, ast.Call) else ast.iter_child_nodes(node)
+    for part in parts:
+        if isinstance(part, ast.expr):
+            yield from _names(part)
+
+
 def _value(node: ast.expr, values: Mapping[str, Any]) -> Any:
     match node:
         case ast.Constant(value=number):
             return number
-        case ast.Name(id=name):
+        case ast.Name() | ast.Attribute():
+            name = _dotted(node)
             found = values[name]
             if isinstance(found, bool) or not isinstance(found, int | float):
                 raise TypeError(f"{name} is {found!r}, which is no number")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from string import Formatter
 from typing import Any
@@ -63,17 +64,15 @@ def fill(text: str, values: Mapping[str, Any]) -> str:
 
 
 def as_word(value: Any) -> str:
-    """A value as a word of a command: whole numbers without a point, ``true``, ``false``.
+    """A value as a word of a command: whole numbers without a point, else as JSON; texts as are.
 
     Examples
     --------
-    >>> [as_word(v) for v in (1e6, 0.003, True, None, "a b")]
-    ['1000000', '0.003', 'true', 'null', 'a b']
+    >>> [as_word(v) for v in (1e6, 0.003, True, None, "a b", ["a", 1])]
+    ['1000000', '0.003', 'true', 'null', 'a b', '["a", 1]']
     """
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if value is None:
-        return "null"
+    if value is None or isinstance(value, bool | list | tuple | dict):
+        return json.dumps(value)
     return str(whole(value))
 
 

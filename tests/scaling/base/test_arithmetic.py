@@ -40,6 +40,9 @@ def test_functions_and_whole_numbers():
     assert Arithmetic("max(1, ceil(width / 3)) ^ 2 // 5").value(NAMES) == 22**2 // 5
     assert Arithmetic("log(exp(lr)) - sqrt(16) + round(2.6)").value(NAMES) == pytest.approx(-0.75)
     assert isinstance(Arithmetic("12*depth*width**2").value(NAMES), int)
+    dotted = Arithmetic("max(model.width, 2) * model.depth + model.width")
+    assert dotted.names == ("model.width", "model.depth")
+    assert dotted.value({"model.width": 8, "model.depth": 2}) == 24
 
 
 @pytest.mark.parametrize(
@@ -47,7 +50,7 @@ def test_functions_and_whole_numbers():
     [
         ("width +", "cannot be read"),
         ("__import__('os')", "not understood"),
-        ("width.real", "not understood"),
+        ("log(width).real", "not understood"),
         ("[1, 2][0]", "not understood"),
         ("open(width)", "not understood"),
         ("True + 1", "not understood"),
@@ -65,6 +68,7 @@ def test_what_is_no_arithmetic_is_refused(text, said):
     [
         ("9**9**9", "beyond"),
         ("hight * 2", "needs hight, which is not set"),
+        ("width.real * 2", "needs width.real, which is not set"),
         ("1 / (width - 64)", "zero"),
         ("log(0 * width)", "domain"),
         ("word + 1", "which is no number"),

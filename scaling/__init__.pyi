@@ -5,6 +5,7 @@ from .program_spec import PLACES as PLACES
 from .program_spec import Counts as Counts
 from .program_spec import Program as Program
 from .program_spec import ProgramSpec as ProgramSpec
+from .reporting import report as report
 from .schedule import cooldown_start as cooldown_start
 from .schedule import evaluated as evaluated
 from .schema import COLUMNS as COLUMNS

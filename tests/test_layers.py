@@ -42,8 +42,11 @@ SCALING = {
     "scaling.tracking": "scaling.base scaling.schema scaling.spec scaling.run",
     "scaling.training": "scaling.base scaling.families scaling.data scaling.data.batches "
     "scaling.spec_parts scaling.spec scaling.schedule scaling.run",
-    "scaling.programs": "scaling.base",
-    "scaling.trainers": "scaling.base scaling.spec scaling.specs scaling.run scaling.training",
+    "scaling.programs.readers": "scaling.base scaling.tracking",
+    "scaling.programs": "scaling.base scaling.program_spec scaling.run scaling.programs.readers",
+    "scaling.reporting": "",
+    "scaling.trainers": "scaling.base scaling.specs scaling.program_spec scaling.run "
+    "scaling.training scaling.programs",
     "scaling.cli": "*",
     "scaling.__main__": "scaling.cli",
 }

@@ -12,10 +12,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from cluster.work.logs import LOG
 from scaling import Spec, read_spec
 from scaling.base import Store, WorkError
-from scaling.run import end, read_journal
+from scaling.run import LOG, end, read_journal
 from sweeps import Resources
 
 STEPS = 5

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from cluster.slurm import FULL, STARVED, Job
-from cluster.work.logs import log_tail
+from scaling.run import log_tail
 
 LOOK_BACK_LINES = 100
 SLURM_DAEMON = "slurmstepd"  # begins the lines that SLURM itself writes into a job's log

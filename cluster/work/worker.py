@@ -17,7 +17,7 @@ from typing import Any, TextIO
 
 from cluster.work.causes import out_of_memory
 from cluster.work.lease import Lease, claim
-from cluster.work.logs import LOG, job_log
+from cluster.work.logs import job_log
 from cluster.work.submission import Queue
 from cluster.work.tasks import lease_dir
 from cluster.work.trunks import tidy
@@ -25,6 +25,7 @@ from scaling import Spec, read_spec
 from scaling import train as train_alone
 from scaling.base import Store, is_full, read_json
 from scaling.run import (
+    LOG,
     STATE,
     Journal,
     checkpoints,

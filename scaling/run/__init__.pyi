@@ -15,6 +15,8 @@ from .journal import last_epoch as last_epoch
 from .journal import points as points
 from .journal import read_journal as read_journal
 from .journal import read_turns as read_turns
+from .log import LOG as LOG
+from .log import log_tail as log_tail
 from .outcome import Outcome as Outcome
 from .record import Record as Record
 from .sweep_file import SWEEP_FILE as SWEEP_FILE

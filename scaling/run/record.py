@@ -1,4 +1,7 @@
-"""What a run leaves in its folder, all under one lease: journal, state, checkpoints."""
+"""What a run leaves in its folder, all under one lease: journal, state, checkpoints.
+
+Torch is loaded with the first checkpoint: runs of programs have none of ours.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 from scaling.base import read_json, write_atomic
-from scaling.run import checkpoint
 from scaling.run.host import node_name, oom_kills, slurm_job
 from scaling.run.journal import SPEC, STATE, Journal, SupersededError, first_epoch
 from scaling.schedule import cooldown_start
@@ -38,6 +40,8 @@ class Record:
         How often the run was begun, this time included.
     spent_tokens : int
         Tokens computed for it in the attempts before, those lost to a kill too.
+    spent_seconds : float
+        Time that the state of the attempts before says.
     """
 
     def __init__(
@@ -54,6 +58,7 @@ class Record:
         before = read_json(run_dir / STATE) or {}
         self.attempt = int(before.get("attempt", 0)) + 1
         self.spent_tokens = int(before.get("spent_tokens", 0))
+        self.spent_seconds = float(before.get("seconds") or 0.0)
 
     def state(self, state: str, **values: Any) -> None:
         """Say how far the run is: its heartbeat."""
@@ -83,18 +88,24 @@ class Record:
 
     def save(self, state: dict[str, Any]) -> None:
         """Write the run's checkpoint."""
+        from scaling.run import checkpoint
+
         self.journal.check()
         state = {"run_id": self.spec.run_id, **state}
         checkpoint.save_latest(self.run_dir, state, self.journal.epoch)
 
     def save_trunk(self, path: Path, state: dict[str, Any]) -> None:
         """Write a checkpoint that runs of the same trunk share."""
+        from scaling.run import checkpoint
+
         self.journal.check()
         epoch = self.journal.epoch
         checkpoint.save(path, {"run_id": self.spec.trunk_id, "epoch": epoch, **state})
 
     def find(self) -> tuple[Path, dict[str, Any]] | None:
         """The run's own checkpoint, else the trunk's last one before the cooldown."""
+        from scaling.run import checkpoint
+
         first = first_epoch(self.run_dir)
         found = checkpoint.load_latest(self.run_dir, first)
         if found is not None or self.trunk_dir is None or not isinstance(self.spec, RunSpec):
@@ -113,6 +124,8 @@ class Record:
 
     def remove_checkpoints(self) -> None:
         """Remove the run's own; those of a later epoch stay."""
+        from scaling.run import checkpoint
+
         checkpoint.remove(self.run_dir, self.journal.epoch)
 
     def close(self) -> None:

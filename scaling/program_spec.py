@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from scaling.base import Unit, digest, jsonable, whole
+from scaling.base import OptionError, Unit, Unread, digest, jsonable, whole
 
 PROGRAM_SCHEMA = 1
 COUNTED = (
@@ -199,6 +199,25 @@ class ProgramSpec:
     def trunk_id(self) -> None:
         """None: nobody else knows what a program's checkpoints share."""
         return None
+
+    def unread(self, options: Mapping[str, Any]) -> list[Unread]:
+        """None: what a program reads is not known."""
+        return []
+
+    def check_num_tokens(self, asked: float) -> None:
+        """Refuse data of less than a step, which would be trained on all the same.
+
+        Raises
+        ------
+        ValueError
+            If ``asked`` is below ``tokens_per_step``.
+        """
+        if asked < self.tokens_per_step:
+            raise OptionError(
+                f"num_tokens {asked:,.0f} is less than one step of {self.tokens_per_step:,} "
+                f"{self.counts.unit}s: lower tokens_per_step, or ask for more",
+                "num_tokens",
+            )
 
     def values(self) -> dict[str, Any]:
         """What a ``{name}`` of the command may be, paths left out."""

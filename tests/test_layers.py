@@ -60,23 +60,28 @@ RUNS = (
 )
 SWEEPS = {
     "sweeps.document": "scaling.base",
+    "sweeps.data_size": "scaling.base",
     "sweeps.derive": "scaling.base",
     "sweeps.resources": "scaling.base",
-    "sweeps.constraints": "scaling.base scaling.spec",
-    "sweeps.unread": "scaling.base scaling.spec",
+    "sweeps.constraints": "scaling.base scaling.spec scaling.specs",
+    "sweeps.unread": "scaling.base scaling.spec scaling.specs",
     "sweeps.naming": "scaling.specs",
     "sweeps.values": "scaling.base sweeps.document",
     "sweeps.kinds": f"{MODELS} scaling.schema sweeps.document sweeps.values",
     "sweeps.sweep": f"{RUNS} sweeps.naming sweeps.resources",
-    "sweeps.warnings": "scaling.base scaling.spec sweeps.sweep",
-    "sweeps.estimate": f"{MODELS} scaling.schedule scaling.run scaling.training sweeps.sweep",
-    "sweeps.design": f"{MODELS} sweeps.document sweeps.derive sweeps.resources sweeps.constraints "
-    "sweeps.values sweeps.kinds sweeps.sweep sweeps.estimate",
-    "sweeps.expansion": f"{MODELS} sweeps.document sweeps.derive sweeps.constraints sweeps.values "
-    "sweeps.sweep sweeps.unread sweeps.design",
+    "sweeps.programs": f"{MODELS} scaling.program_spec scaling.run scaling.programs "
+    "sweeps.document sweeps.data_size sweeps.derive sweeps.resources sweeps.values sweeps.sweep",
+    "sweeps.warnings": "scaling.base scaling.spec scaling.program_spec scaling.specs sweeps.sweep",
+    "sweeps.estimate": f"{MODELS} {RUNS} scaling.training sweeps.sweep",
+    "sweeps.design": f"{MODELS} sweeps.document sweeps.data_size sweeps.derive sweeps.resources "
+    "sweeps.constraints sweeps.values sweeps.kinds sweeps.programs sweeps.sweep sweeps.estimate",
+    "sweeps.expansion": f"{MODELS} scaling.program_spec scaling.specs sweeps.document "
+    "sweeps.data_size sweeps.derive sweeps.constraints sweeps.values sweeps.programs sweeps.sweep "
+    "sweeps.unread sweeps.design",
     "sweeps.load": "scaling.base scaling.run sweeps.document sweeps.sweep sweeps.estimate "
     "sweeps.design sweeps.expansion",
-    "sweeps.cli": "scaling.base sweeps.sweep sweeps.warnings sweeps.estimate sweeps.load",
+    "sweeps.cli": "scaling.base sweeps.programs sweeps.sweep sweeps.warnings sweeps.estimate "
+    "sweeps.load",
 }
 SWEEP = "sweeps.sweep sweeps.resources sweeps.load"
 CLUSTER = {
@@ -85,8 +90,8 @@ CLUSTER = {
     "cluster.status": f"{RUNS} {SWEEP} cluster.slurm cluster.work",
     "cluster.tracking": f"{RUNS} scaling.tracking {SWEEP} cluster.slurm cluster.work "
     "cluster.status",
-    "cluster.launch": f"{RUNS} scaling.data {SWEEP} cluster.slurm cluster.work cluster.status "
-    "cluster.tracking",
+    "cluster.launch": f"{RUNS} scaling.data scaling.programs {SWEEP} sweeps.programs cluster.slurm "
+    "cluster.work cluster.status cluster.tracking",
     "cluster.cli": f"{RUNS} {SWEEP} cluster.slurm cluster.work cluster.status cluster.tracking "
     "cluster.launch",
 }

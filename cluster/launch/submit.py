@@ -15,10 +15,12 @@ from cluster.launch.place import Order, Place
 from cluster.launch.slurm import Slurm
 from cluster.tracking import deliver, prepare_tracking, remember
 from cluster.work import claim, count_ends, lease_dir, make_tasks, tidy_up_after
+from scaling import ProgramSpec, RunSpec, Spec
 from scaling.base import Store, note
 from scaling.data import make_ready
+from scaling.programs import is_copied, snapshot
 from scaling.run import STATE, begin_anew, end, last_epoch, read_journal, sweep_path
-from sweeps import ResourceRules, Resources, Sweep
+from sweeps import ResourceRules, Resources, Sweep, changed_code
 
 On = Literal["local", "slurm", "inline"]
 Rerun = Literal["missing", "failed", "all"]
@@ -151,9 +153,13 @@ def submit(
         skipped=tuple(entry.run_id for entry in sweep if entry.run_id not in ends),
     )
     planned = place.plan(order)
+    if changed := changed_code(sweep, store.root):
+        note(changed)
     if dry_run:
         return submission
-    make_ready(sorted({entry.spec.data.data for entry in sweep if entry.run_id in ends}))
+    to_do = [entry.spec for entry in sweep if entry.run_id in ends]
+    _copy_code(store, to_do, rules.of(0).code)
+    make_ready(sorted({spec.data.data for spec in to_do if isinstance(spec, RunSpec)}))
     _write_sweep(store, sweep)
     if rerun == "all":
         for entry in (entry for entry in sweep if entry.run_id in ends):
@@ -173,6 +179,19 @@ def submit(
         workers=started.workers,
         shipper=started.shipper,
     )
+
+
+def _copy_code(store: Store, specs: Iterable[Spec], path: str) -> None:
+    """Keep the code of programs as it is now: later edits do not reach their runs.
+
+    Raises
+    ------
+    ValueError
+        If it is another by now than when the sweep was expanded, or no longer there.
+    """
+    for code in sorted({spec.program.code for spec in specs if isinstance(spec, ProgramSpec)}):
+        if is_copied(code):
+            snapshot(store, Path(path), code)
 
 
 def _one_of(option: str, value: str, allowed: Iterable[str]) -> None:

@@ -6,6 +6,7 @@ from scaling.base.arithmetic import Arithmetic
 from scaling.base.cost import (
     MAX_EPOCHS,
     Cost,
+    Sized,
     Unit,
     nearest_size,
     tokens_for_flops,
@@ -55,6 +56,7 @@ __all__ = [
     "Display",
     "NoAnswerError",
     "OptionError",
+    "Sized",
     "Store",
     "Unit",
     "Unread",

@@ -102,7 +102,10 @@ def snapshot(store: Store, path: Path, digest: str) -> Path:
     target = _copy_of(store, digest)
     if target.is_dir():
         return target
-    found = content(path)
+    try:
+        found = content(path)
+    except ValueError as error:
+        raise ValueError(f"{error}: expand the sweep file again") from None
     # Made under another name first: a worker never sees half of it.
     partial = target.with_name(f".{target.name}.{secrets.token_hex(3)}")
     try:
@@ -125,6 +128,11 @@ def snapshot(store: Store, path: Path, digest: str) -> Path:
     return target
 
 
+def is_copied(code: str) -> bool:
+    """Whether ``Program.code`` is the hash of a folder, of which runs use a copy."""
+    return bool(code) and not code.startswith((VERSION, MODULE))
+
+
 def code_folder(store: Store, code: str, path: str) -> Path | None:
     """Where a run finds its code: the copy, or ``path`` where a version was declared; or nowhere.
 
@@ -136,7 +144,7 @@ def code_folder(store: Store, code: str, path: str) -> Path | None:
     path : str
         ``Resources.code``.
     """
-    if code and not code.startswith((VERSION, MODULE)):
+    if is_copied(code):
         return _copy_of(store, code)
     return Path(path) if path else None
 

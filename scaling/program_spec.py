@@ -240,15 +240,15 @@ class ProgramSpec:
         """The run table's columns that are known before the run, options included."""
         counted = self.counts.run_columns(self.num_tokens)
         size = {"batch_size": self.tokens_per_step} if self.tokens_per_step else {}
-        own = {k: v for k, v in self.options.items() if isinstance(v, str | int | float)}
-        return {
+        known = {
             "run_id": self.run_id,
             "family": self.family,
             **counted,
             "seed": self.seed,
             **size,
-            **{k: v for k, v in own.items() if k not in counted and k not in ("run_id", "family")},
         }
+        own = {k: v for k, v in self.options.items() if isinstance(v, str | int | float)}
+        return {**known, **{k: v for k, v in own.items() if k not in known}}
 
     def columns_after(self, num_tokens: int) -> dict[str, Any]:
         """The columns that are otherwise for a run that ended after ``num_tokens``."""

@@ -69,7 +69,7 @@ SWEEPS = {
     "sweeps.values": "scaling.base sweeps.document",
     "sweeps.kinds": f"{MODELS} scaling.schema sweeps.document sweeps.values",
     "sweeps.sweep": f"{RUNS} sweeps.naming sweeps.resources",
-    "sweeps.programs": f"{MODELS} scaling.program_spec scaling.run scaling.programs "
+    "sweeps.programs": f"{MODELS} scaling.schema scaling.program_spec scaling.run scaling.programs "
     "sweeps.document sweeps.data_size sweeps.derive sweeps.resources sweeps.values sweeps.sweep",
     "sweeps.warnings": "scaling.base scaling.spec scaling.program_spec scaling.specs sweeps.sweep",
     "sweeps.estimate": f"{MODELS} {RUNS} scaling.training sweeps.sweep",

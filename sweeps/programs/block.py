@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from scaling import COUNTED, PLACES, Program
+from scaling import COUNTED, LABELS, PLACES, RUN_COLUMNS, Program
 from scaling.base import refuse_unknown
 from scaling.programs import Reports
 from sweeps.data_size import DATA_SIZES
@@ -42,6 +42,7 @@ KEYS = (
 )
 FORMATS = ("json", "yaml", "toml")
 UNITS = ("token", "example")
+TAKEN = {column.name for column in RUN_COLUMNS} - {"lr", "batch_size", *LABELS}
 OURS = ("family", "preset")  # keys of a sweep file that name a model of ours
 SCALED = ("compound", "single_axis", "coefficient_search", "design_space")
 """Shapes that scale a family's model."""
@@ -184,10 +185,16 @@ class ProgramBlock:
             if key == TARGET:
                 if not self.counting.takes_target:
                     document.refuse(where, NO_TARGET)
+            elif key in OURS:
+                document.refuse(where, f"{key} of a program: give it under program: counts")
             elif key in COUNTED or key in PLACES:
                 meaning = PLACES.get(key, "a count of the run")
                 document.refuse(
                     where, f"{key} is no name for an option: it is {meaning}; take another"
+                )
+            elif key in TAKEN:
+                document.refuse(
+                    where, f"{key} is no name for an option: it is a column of the run table"
                 )
             elif key in OURS:
                 document.refuse(

@@ -16,7 +16,7 @@ from sweeps.derive import Derivation, find_rule
 from sweeps.document import Document, Where, kind, read_document
 from sweeps.estimate import Prices
 from sweeps.kinds import GENERATORS
-from sweeps.programs import PROGRAM_KEYS, ProgramBlock, read_program
+from sweeps.programs import PROGRAM_KEYS, ProgramBlock, read_program, refuse_outside
 from sweeps.resources import ResourceRules, Resources
 from sweeps.sweep import check_name
 from sweeps.values import number, values
@@ -87,6 +87,7 @@ def read_design(path: Path, *, info: Any = None) -> Design:
 
 def design(document: Document, default_name: str | None = None) -> Design:
     """The design that a document's content describes."""
+    refuse_outside(document, document.value)
     content = document.mapping(document.value, (), (*TOP_KEYS, *GENERATORS, *LAST_KEYS))
     shapes = [key for key in GENERATORS if key in content]
     if len(shapes) != 1:

@@ -17,7 +17,8 @@ SHORTEST = 0.5  # seconds; a shorter run is all start-up
 
 def kind_of(spec: Spec) -> str:
     """Those that a run is as fast as: a program that counts by a family is not the family."""
-    return f"program {spec.family}" if isinstance(spec, ProgramSpec) else spec.family
+    named = isinstance(spec, ProgramSpec) and spec.family != ProgramSpec.name
+    return f"program {spec.family}" if named else spec.family
 
 
 def size_of(spec: Spec) -> float:
@@ -69,16 +70,16 @@ def heldout_size(data: str) -> int:
 def from_runs(store: Store) -> dict[str, Throughput]:
     """The median rate of each kind and size among the newest finished runs.
 
-    Only runs on the newest one's kind of device count.
+    Only runs on the newest one's kind of device count; each program's for itself, of ours all.
     """
-    found: list[tuple[float, str, str, float, float]] = []
+    found: list[tuple[float, str, Spec, float]] = []
     folders = [folder for folder in (store.root / "runs").glob("*") if folder.is_dir()]
     folders.sort(key=lambda folder: folder.stat().st_mtime, reverse=True)
     heldout: dict[str, int] = {}
     for folder in folders[:MOST_RUNS]:
         events = read_journal(folder)
         last, plain = end(events), read_json(folder / SPEC)
-        devices = [event["device"] for event in events if event["event"] == "start"]
+        devices = [event.get("device", "cpu") for event in events if event["event"] == "start"]
         if last is None or last["status"] != "done" or plain is None or not devices:
             continue
         if (seconds := last.get("seconds") or 0.0) < SHORTEST:
@@ -95,22 +96,28 @@ def from_runs(store: Store) -> dict[str, Throughput]:
         done = spec.with_tokens(int(last.get("tokens") or spec.num_tokens))
         device = str(devices[-1]).partition(":")[0]
         rate = work(done, heldout.get(name, 0)) / seconds
-        found.append((last.get("time", 0.0), device, kind_of(spec), size_of(spec), rate))
-    if not found:
-        return {}
-    device = max(found)[1]
+        found.append((last.get("time", 0.0), device, spec, rate))
+    found.sort(key=lambda run: run[:2])
+    newest = {_machines(spec): device for _, device, spec, _ in found}
     rates: dict[str, dict[float, list[float]]] = {}
-    for _, on, kind, size, rate in found:
-        if on == device:
-            rates.setdefault(kind, {}).setdefault(size, []).append(rate)
+    for _, device, spec, rate in found:
+        if device == newest[_machines(spec)]:
+            of_kind = rates.setdefault(kind_of(spec), {})
+            of_kind.setdefault(size_of(spec), []).append(rate)
+    devices_of = {kind_of(spec): newest[_machines(spec)] for _, _, spec, _ in found}
     return {
         kind: Throughput(
             points=tuple((size, median(of_size)) for size, of_size in sorted(sizes.items())),
-            device=device,
+            device=devices_of[kind],
             source=_said(sum(map(len, sizes.values())), kind, store),
         )
         for kind, sizes in rates.items()
     }
+
+
+def _machines(spec: Spec) -> str:
+    """Whose runs tell on what machines such a one will be."""
+    return kind_of(spec) if isinstance(spec, ProgramSpec) else ""
 
 
 def _said(runs: int, family: str, store: Store) -> str:

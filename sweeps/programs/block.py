@@ -40,6 +40,7 @@ KEYS = (
     "options_format",
     "name",
 )
+PROGRAM_ONLY = frozenset(KEYS) - {"name"}
 FORMATS = ("json", "yaml", "toml")
 UNITS = ("token", "example")
 TAKEN = {column.name for column in RUN_COLUMNS} - {"lr", "batch_size", *LABELS}
@@ -167,7 +168,7 @@ class ProgramBlock:
         return {**resources, **self.resources}
 
     def check_options(
-        self, document: Document, places: Mapping[str, Where], on_shape: Collection[str]
+        self, document: Document, places: Mapping[str, Where], later: Collection[str]
     ) -> None:
         """Refuse options that cannot be one, and words and formulas that ask for none.
 
@@ -176,7 +177,7 @@ class ProgramBlock:
         document : Document
         places : mapping
             Where each option stands, the derived ones too.
-        on_shape : collection of str
+        later : collection of str
             Those that rules derive after the model is counted.
         """
         for key, where in places.items():
@@ -190,15 +191,12 @@ class ProgramBlock:
             elif key in COUNTED or key in PLACES:
                 meaning = PLACES.get(key, "a count of the run")
                 document.refuse(
-                    where, f"{key} is no name for an option: it is {meaning}; take another"
+                    where, f"{key} is no name for an option: it stands for {meaning}; rename it"
                 )
             elif key in TAKEN:
                 document.refuse(
-                    where, f"{key} is no name for an option: it is a column of the run table"
-                )
-            elif key in OURS:
-                document.refuse(
-                    where, f"{key} of a program: give program: {{counts: {{{key}: ...}}}}"
+                    where,
+                    f"{key} is no name for an option: it is a column of the run table; rename it",
                 )
             elif not _OPTION.fullmatch(key):
                 document.refuse(
@@ -208,7 +206,7 @@ class ProgramBlock:
         for key in options:
             if outer := next((o for o in options if key.startswith(f"{o}.")), None):
                 document.refuse(places[key], f"{key} is inside of option {outer}: keep one")
-        self.counting.check(document, options - set(on_shape))
+        self.counting.check(document, options - set(later))
         known = {*options, *self.counting.sets, *COUNTED, *PLACES}
         hints = {}
         if not self.counting.has_body:
@@ -294,6 +292,13 @@ def read_program(document: Document, content: Mapping[str, Any]) -> ProgramBlock
     )
 
 
+def refuse_outside(document: Document, content: Any) -> None:
+    """Refuse keys of ``program`` that stand beside it."""
+    for key in content if isinstance(content, Mapping) else ():
+        if key in PROGRAM_ONLY:
+            document.refuse((key,), f"{key} is a key of program: move it there")
+
+
 def _reports(document: Document, block: Mapping[str, Any]) -> Reports:
     try:
         return Reports.parse(block)
@@ -315,9 +320,7 @@ def _env(document: Document, block: Any) -> dict[str, Word]:
         if not _VARIABLE.fullmatch(key):
             document.refuse(at, f"{key!r} is no name of a variable: use letters, digits and _")
         if key.startswith("SCALING_"):
-            document.refuse(
-                at, f"{key}: variables SCALING_... are set by the laboratory: rename it"
-            )
+            document.refuse(at, f"{key}: variables SCALING_... are set for each run: rename it")
         found[key] = read_word(document, value, at)
     return found
 

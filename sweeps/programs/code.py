@@ -162,4 +162,6 @@ def _check_defined(
         elif isinstance(node, ast.Import | ast.ImportFrom):
             bound.update(alias.asname or alias.name.partition(".")[0] for alias in node.names)
     if name not in bound and "*" not in bound and "__getattr__" not in bound:
+        if not bound:
+            document.refuse(where, f"module {'.'.join(parts)} defines nothing, so no {name}")
         refuse_unknown(name, bound, f"function of {'.'.join(parts)}", document.at(where))

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
 from scaling.data import describe_data
-from sweeps.document import Document, PlacedError, Where, kind
+from sweeps.document import Document, PlacedError, Where, called, kind
 
 AT: Where = ("data",)
 
@@ -31,7 +32,7 @@ def check_data(document: Document, value: Any) -> None:
 
 
 def check_plain(document: Document, value: Any, where: Where) -> None:
-    """Refuse what JSON does not hold, such as a date.
+    """Refuse what JSON does not hold, such as a date or infinity.
 
     Raises
     ------
@@ -44,6 +45,8 @@ def check_plain(document: Document, value: Any, where: Where) -> None:
     elif isinstance(value, list | tuple):
         for i, inner in enumerate(value):
             check_plain(document, inner, (*where, i))
+    elif isinstance(value, float) and not math.isfinite(value):
+        document.refuse(where, f"{called(where)} {value} is not finite")
     elif value is not None and not isinstance(value, str | int | float):
         document.refuse(where, f"{value} is {kind(value)}: quote it, to make it a text")
 

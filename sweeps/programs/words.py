@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from scaling.base import as_word, placeholders, refuse_unknown
@@ -20,7 +21,7 @@ class Word:
     text: str
     where: Where
 
-    @property
+    @cached_property
     def names(self) -> list[str]:
         """The names that it asks for."""
         return placeholders(self.text)

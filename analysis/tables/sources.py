@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from analysis.tables.files import SUFFIXES, Note, complete, flagged, read_table
 from analysis.tables.where import rows_where
-from scaling import CURVE_COLUMNS, PLANNED_COLUMNS, RUN_COLUMNS, read_spec
+from scaling import CURVE_COLUMNS, PLANNED_COLUMNS, RUN_COLUMNS, RunSpec, read_spec
 from scaling.base import Store, read_json, refuse_unknown
 from scaling.run import (
     SPEC,

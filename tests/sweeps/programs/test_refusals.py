@@ -86,7 +86,7 @@ def top(line):
         ([(FIXED, "num_tokens: 0.2")], "7: run width=32: num_tokens 0.2 is below 1"),
         ([("1024", "1024/3")], "6: run width=32: tokens_per_step '1024/3' gives 341.*: not whole"),
         ([("1024", "batch*2")], "6: .* unknown name 'batch'"),
-        ([("1024", "1e7")], "8: run width=32: num_tokens 1,000,000 is less than one step of 10"),
+        ([("1024", "1e7")], "7: run width=32: num_tokens 1,000,000 is less than one step of 10"),
         ([(STEP, ""), ('"{width}"', '"{num_steps}"')], "3: .* say how many tokens a step takes"),
         ([also("stop: {signal: SIGKILL}")], "4: unknown signal 'SIGKILL'"),
         ([also("stop: {grace_seconds: 0}")], "4: grace_seconds 0 is not above 0"),

@@ -60,7 +60,6 @@ def read_code(document: Document, value: Any, where: Where) -> Code:
         document.refuse(where, f"code is empty: {_GIVE} or {{version: TEXT}}")
     path = None
     if "path" in keys:
-        # Without the links that lead there: the sweep file may lie in another place by then.
         path = (document.folder / Path(keys["path"]).expanduser()).resolve()
         if not path.is_dir():
             what = "is a file: give its folder" if path.exists() else "is no folder"
@@ -78,7 +77,7 @@ def read_code(document: Document, value: Any, where: Where) -> Code:
 def check_files(document: Document, command: list[Word], code: Code, shell: bool) -> None:
     """Refuse a command with a script that is not where the command will look for it."""
     for word in () if shell else command:
-        text = word.text
+        text = word.text.removeprefix("{code_dir}/")
         if "{" in text or not text.endswith(SCRIPTS) or posixpath.isabs(text):
             continue
         if code.path is None:

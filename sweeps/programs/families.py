@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import MISSING, asdict, dataclass, fields, replace
 from typing import Any
 
-from scaling import Counts
+from scaling import LABELS, Counts
 from scaling.base import jsonable, refuse_unknown
 from scaling.families import (
     FAMILIES,
@@ -123,6 +123,9 @@ class FamilyCounts:
         )
         resolved = jsonable(asdict(config))
         full.pop(TARGET, None)
+        for dial in LABELS:  # they act by the fields; cells that round to one model are one run
+            if dial not in setting.wanted:
+                full.pop(dial, None)
         for f in fields(family.config):
             name = self.names.get(f.name, f.name)
             if name in full or name in setting.wanted or f.name in self.names:

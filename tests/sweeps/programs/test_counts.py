@@ -151,6 +151,15 @@ def test_shapes_that_scale_a_family_work_by_its_counts(specs):
     assert [spec.counts.unit for spec in found] == ["example", "example"]
     assert found[0].options["resolution"] < found[1].options["resolution"]
     assert found[0].num_params < found[1].num_params
+    search = "coefficient_search: {beta: [1], gamma: [1], alpha: {linear: [1, 2, 31]}, factor: 2}"
+    changes = (
+        (COUNTS, "{family: efficientnet, preset: b0, num_classes: 10}"),
+        (GRID, search),
+        ("num_tokens: 1e6", "num_examples: 1e6"),
+    )
+    apart = specs((WORD, '"{depths}", "{depth_multiplier}"'), *changes)
+    rounded = specs((WORD, '"{depths}"'), *changes)
+    assert len(rounded) == len({spec.num_params for spec in apart}) < len(apart)
     drawn = specs(
         (COUNTS, "{family: anynet}"),
         (WORD, '"{widths}"'),

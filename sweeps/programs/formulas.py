@@ -8,7 +8,7 @@ from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
 from scaling import Counts
-from scaling.base import OptionError, Unit, convert, nearest_size
+from scaling.base import OptionError, Unit, convert, nearest_size, note_once
 from sweeps.document import Document, PlacedError, Where
 from sweeps.programs.counted import TARGET, Counted, Formula, Options, Setting, no_target
 from sweeps.values import number
@@ -51,6 +51,8 @@ class FormulaCounts:
                 where, "counts has no num_params: give num_params: FORMULA, family or command"
             )
         given = {"flops_per_token": DEFAULT_FLOPS, **keys}
+        if "flops_per_token" not in keys:
+            note_once(f"counts has no flops_per_token: it is {DEFAULT_FLOPS}")
         found = {
             key: Formula.read(document, given[key], (*where, key)) for key in COUNTS if key in given
         }

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scaling.base import Store
+from scaling.base import Store, note_once
 from scaling.families import TRANSFORMER, cached_cost
 from sweeps.document import Document
 from sweeps.programs.counted import Setting
@@ -39,7 +39,11 @@ def test_formulas_may_use_options_and_each_other(specs):
     assert found[0].flops == found[0].counts.flops_per_token * found[0].num_tokens
 
 
-def test_flops_are_six_n_where_nobody_says(specs):
+def test_flops_are_six_n_where_nobody_says_and_that_is_said(specs, capsys):
+    note_once.cache_clear()
+    assert (
+        specs() and "counts has no flops_per_token: it is 6*num_params" in capsys.readouterr().err
+    )
     for spec in specs():
         assert spec.counts.num_params == 12 * spec.options["width"] ** 2
         assert spec.counts.flops_per_token == 6 * spec.counts.num_params

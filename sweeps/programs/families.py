@@ -98,11 +98,15 @@ class FamilyCounts:
         return TARGET in get_family(self.name).dials
 
     def check(self, document: Document, options: Collection[str]) -> None:
-        """Refuse an option that ``counts`` sets too."""
+        """Refuse an option that ``counts`` sets too, and two that are one of the family's."""
         for key in options:
-            if (own := self._own(key)) in self.given:
-                where = ("program", "counts", own)
+            own = self._own(key)
+            if own in self.given:
+                where: Where = ("program", "counts", own)
                 document.refuse(where, f"{own} is set here and by option {key}: keep one")
+            if own != key and own in options:
+                where = ("program", "counts", "names", own)
+                document.refuse(where, f"options {own} and {key} are both its {own}: rename one")
 
     def model(self, options: Options, setting: Setting) -> Counted:
         """The family's model for the options that it knows, and its fields as options."""

@@ -69,6 +69,10 @@ def top(line):
         ([(COUNTS, "{family: transformer, width: 3}")], "5: width is set here and by option width"),
         ([(COUNTS, "{family: transformer, names: {wdth: w}}")], "5: unknown transformer option 'w"),
         ([(COUNTS, "{family: transformer, names: {width: 3}}")], "5: width must be a name, not a"),
+        (
+            [(COUNTS, "{family: transformer, names: {width: n}}"), (FIXED, f"{FIXED}, n: 3")],
+            "5: options width and n are both its width: rename one",
+        ),
         ([(COUNTS, "{family: transformer}")], "8: run width=32: no size: give depth"),
         ([(COUNTS, "{command: [nopython]}")], "5: run width=32: the counting command 'nopyt"),
         ([(COUNTS, '{command: [python, "{num_steps}"]}')], "5: .* the model is counted before"),

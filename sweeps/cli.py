@@ -98,16 +98,18 @@ def run_sweep(args: argparse.Namespace) -> int:
 def _print_runs(sweep: Sweep, all_rows: bool) -> None:
     from scaling.base import abridged, print_table
 
-    header = ["run", "N", "D", "D/N", "C (FLOPs)", "lr", "batch", "run_id"]
-    rows = map(_row, sweep.entries) if all_rows else abridged(sweep.entries, _row, "--all")
+    settings = {"lr": "lr", "batch_size": "batch"}
+    settings = {k: v for k, v in settings.items() if any(k in e.columns for e in sweep)}
+
+    def row(entry: Entry) -> list[Any]:
+        c = entry.columns
+        ratio = c["num_tokens"] / c["num_params"]
+        sizes = [c["name"], c["num_params"], c["num_tokens"], ratio, c["flops"]]
+        return [*sizes, *map(c.get, settings), c["run_id"]]
+
+    header = ["run", "N", "D", "D/N", "C (FLOPs)", *settings.values(), "run_id"]
+    rows = map(row, sweep.entries) if all_rows else abridged(sweep.entries, row, "--all")
     print_table(f"sweep {sweep.name}", header, rows)
-
-
-def _row(entry: Entry) -> list[Any]:
-    c = entry.columns
-    ratio = c["num_tokens"] / c["num_params"]
-    sizes = [c["name"], c["num_params"], c["num_tokens"], ratio, c["flops"]]
-    return [*sizes, c.get("lr"), c.get("batch_size"), c["run_id"]]
 
 
 def _counts(kept: int, asked: int, repeated: int) -> str:
@@ -122,11 +124,12 @@ def _done(runs: int, left: int, rest: Estimate) -> str:
     """What is done already, and what that leaves."""
     if not left:
         return f"done      all {runs} runs are done already: submitting starts nothing"
-    time = "" if rest.hours is None else f"{duration(rest.hours)}"
-    time += f", {rest.cost:.4g}" if rest.price_per_hour and time else ""
+    time = ""
+    if rest.hours is not None:
+        time = duration(rest.hours) + (f", {rest.cost:.4g}" if rest.price_per_hour else "")
     return (
         f"done      {runs - left} of {runs} runs are done already; the rest takes "
-        f"{time}{' and ' if time else ''}{rest.flops_spent:.4g} FLOPs"
+        f"{f'{time} and ' if time else ''}{rest.flops_spent:.4g} FLOPs"
     )
 
 

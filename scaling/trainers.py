@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from scaling.base import WorkerLostError
+from scaling.program_spec import ProgramSpec
 from scaling.run import Outcome
-from scaling.spec import RunSpec
 from scaling.specs import Spec, read_spec
 
 if TYPE_CHECKING:
@@ -23,16 +23,19 @@ def train(spec: Spec, run_dir: Path, **options: Any) -> Outcome:
 
     Parameters
     ----------
-    spec : RunSpec
+    spec : RunSpec or ProgramSpec
     run_dir : Path
-        Holds the journal, the state and the checkpoints.
+        Holds the journal, the state and the checkpoints, or the program's own folder.
     **options
-        Those of :func:`scaling.training.train`.
+        Those of :func:`scaling.training.train`, or of :func:`scaling.programs.run`.
     """
-    from scaling import training
+    if isinstance(spec, ProgramSpec):
+        from scaling.programs import run
 
-    assert isinstance(spec, RunSpec)
-    return training.train(spec, run_dir, **options)
+        return run(spec, run_dir, **options)
+    from scaling.training import train
+
+    return train(spec, run_dir, **options)
 
 
 def train_together(team: Team, spec: Spec, run_dir: Path, **options: Any) -> Outcome:
@@ -53,6 +56,7 @@ def train_together(team: Team, spec: Spec, run_dir: Path, **options: Any) -> Out
             "run_dir": str(run_dir),
             "options": {name: options[name] for name in shared if name in options},
             "paths": {name: str(options[name]) for name in paths if options.get(name)},
+            "means": options["means"].to_dict() if "means" in options else None,
         }
         team.order(order)
     return train(spec, run_dir, team=team, **options)
@@ -69,6 +73,10 @@ def follow(team: Team, stop: Callable[[], bool]) -> None:
     while (order := team.next_order()) is not None:
         options: dict[str, Any] = order["options"]
         options |= {name: Path(path) for name, path in order["paths"].items()}
+        if order["means"] is not None:
+            from scaling.programs import Means
+
+            options["means"] = Means.from_dict(order["means"])
         spec = read_spec(order["spec"])
         train(spec, Path(order["run_dir"]), team=team, should_stop=stop, **options)
     team.leave()

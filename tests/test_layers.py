@@ -43,7 +43,8 @@ SCALING = {
     "scaling.training": "scaling.base scaling.families scaling.data scaling.data.batches "
     "scaling.spec_parts scaling.spec scaling.schedule scaling.run",
     "scaling.programs.readers": "scaling.base scaling.tracking",
-    "scaling.programs": "scaling.base scaling.program_spec scaling.run scaling.programs.readers",
+    "scaling.programs": "scaling.base scaling.reporting scaling.program_spec scaling.run "
+    "scaling.programs.readers",
     "scaling.reporting": "",
     "scaling.trainers": "scaling.base scaling.specs scaling.program_spec scaling.run "
     "scaling.training scaling.programs",
@@ -86,7 +87,8 @@ SWEEPS = {
 SWEEP = "sweeps.sweep sweeps.resources sweeps.load"
 CLUSTER = {
     "cluster.slurm": f"scaling.base {SWEEP}",
-    "cluster.work": f"{RUNS} scaling.training scaling.trainers {SWEEP} cluster.slurm",
+    "cluster.work": f"{RUNS} scaling.programs scaling.training scaling.trainers {SWEEP} "
+    "cluster.slurm",
     "cluster.status": f"{RUNS} {SWEEP} cluster.slurm cluster.work",
     "cluster.tracking": f"{RUNS} scaling.tracking {SWEEP} cluster.slurm cluster.work "
     "cluster.status",
@@ -121,7 +123,7 @@ TORCH = {  # beside scaling/training and *_module.py
     "scaling/run/checkpoint.py": "a checkpoint is what torch.save writes",
     "scaling/cli/doctor.py": "says which torch and which GPUs are here",
     "sweeps/estimate/calibration.py": "measures this machine's speed by a few steps of a model",
-    "cluster/work/foreman.py": "asks how much memory of the GPU is left for another run",
+    "cluster/work/memory.py": "asks how much memory of the GPU is left for another run",
 }
 
 

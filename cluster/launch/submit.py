@@ -18,7 +18,7 @@ from cluster.work import claim, count_ends, lease_dir, make_tasks, tidy_up_after
 from scaling import ProgramSpec, RunSpec, Spec
 from scaling.base import Store, note
 from scaling.data import make_ready
-from scaling.programs import is_copied, snapshot
+from scaling.programs import forget, is_copied, snapshot
 from scaling.run import STATE, begin_anew, end, last_epoch, read_journal, sweep_path
 from sweeps import ResourceRules, Resources, Sweep, changed_code
 
@@ -254,5 +254,6 @@ def _begin_anew(store: Store, run_id: str, held: Path) -> None:
         run_dir = store.run_dir(run_id)
         for path in [*run_dir.glob("*.pt"), *held.glob("*.pt")]:
             path.unlink()
+        forget(run_dir)
         (run_dir / STATE).unlink(missing_ok=True)
         begin_anew(run_dir, lease.epoch)

@@ -33,7 +33,7 @@ CAUSES: dict[str, str] = {
 }
 """Cause -> what its errors look like; the first that matches counts, else ``other``."""
 
-NAMES = (*CAUSES, "other")
+NAMES = (*CAUSES, "stalled", "other")
 _PATTERNS = {cause: re.compile(pattern, re.IGNORECASE) for cause, pattern in CAUSES.items()}
 
 JOB_STATES = {

@@ -21,9 +21,10 @@ from cluster.work.logs import job_log
 from cluster.work.submission import Queue
 from cluster.work.tasks import lease_dir
 from cluster.work.trunks import tidy
-from scaling import Spec, read_spec
+from scaling import ProgramSpec, Spec, read_spec
 from scaling import train as train_alone
 from scaling.base import Store, is_full, read_json
+from scaling.programs import Means, code_folder
 from scaling.run import (
     LOG,
     STATE,
@@ -196,7 +197,7 @@ def run_queue(
                 too_long = True
                 continue
             spec = read_spec(rows[ready[0]]["spec"])
-            purpose = f"{queue.path.stem} {ready[0]} {_progress(store.run_dir(ready[0]))}"
+            purpose = f"{queue.path.stem} {ready[0]} {_progress(spec, store.run_dir(ready[0]))}"
             newest = max(last_epoch(store.run_dir(run_id)) for run_id in task)
             lease = claim(lease_dir(store, spec, ready[0]), purpose, after=newest)
             if lease is None:
@@ -253,8 +254,10 @@ def _fits(seconds: float, shift: Shift) -> bool:
     return left > shift.full_seconds / 2
 
 
-def _progress(run_dir: Path) -> int:
-    """When the run was last checkpointed, in ns; 0 for never."""
+def _progress(spec: Spec, run_dir: Path) -> int:
+    """When the run was last checkpointed, in ns, or what its program last reported; 0 for never."""
+    if isinstance(spec, ProgramSpec):
+        return int((read_json(run_dir / STATE) or {}).get("step", 0))
     for path in checkpoints(run_dir):
         with contextlib.suppress(FileNotFoundError):
             return path.stat().st_mtime_ns
@@ -329,15 +332,10 @@ def run_one(
                 outcome = (train or train_alone)(
                     spec,
                     run_dir,
-                    trunk_dir=store.trunk_dir(spec.trunk_id) if spec.trunk_id else None,
-                    device=resources.device,
-                    threads=resources.threads,
-                    checkpoint_seconds=resources.checkpoint_seconds,
                     should_stop=stop,
                     epoch=lease.epoch,
                     held=lease.held,
-                    micro_batch=resources.micro_batch,
-                    shard=resources.shard,
+                    **usable(store, spec, resources),
                 )
             status = str(outcome.status)
         except Exception as error:
@@ -348,6 +346,30 @@ def run_one(
             status = "failed"
         print(f"{_now()} {status}", file=log)
     return status
+
+
+def usable(store: Store, spec: Spec, resources: Resources) -> dict[str, Any]:
+    """What a run may use, as :func:`scaling.train` is told for its kind."""
+    if isinstance(spec, ProgramSpec):
+        # A worker beside others has one GPU of its node.
+        gpus = resources.gpus if resources.is_alone else min(1, resources.gpus)
+        means = Means(
+            code=code_folder(store, spec.program.code, resources.code),
+            threads=resources.threads,
+            gpus=gpus,
+            stop_signal=resources.stop_signal,
+            stop_seconds=resources.stop_seconds,
+            silent_minutes=resources.silent_minutes,
+        )
+        return {"means": means}
+    return {
+        "trunk_dir": store.trunk_dir(spec.trunk_id) if spec.trunk_id else None,
+        "device": resources.device,
+        "threads": resources.threads,
+        "checkpoint_seconds": resources.checkpoint_seconds,
+        "micro_batch": resources.micro_batch,
+        "shard": resources.shard,
+    }
 
 
 @contextlib.contextmanager

@@ -5,5 +5,7 @@ from .code import code_folder as code_folder
 from .code import content as content
 from .code import is_copied as is_copied
 from .code import snapshot as snapshot
-from .names import RUN_NAMES as RUN_NAMES
+from .means import Means as Means
 from .readers import Reports as Reports
+from .run import run as run
+from .setting import forget as forget

@@ -3,6 +3,7 @@ from .host import node_name as node_name
 from .host import oom_kills as oom_kills
 from .host import slurm_job as slurm_job
 from .journal import JOURNAL as JOURNAL
+from .journal import PROGRAM_METRIC as PROGRAM_METRIC
 from .journal import SPEC as SPEC
 from .journal import STATE as STATE
 from .journal import Journal as Journal

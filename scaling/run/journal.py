@@ -3,7 +3,8 @@
 Each line is one JSON object with an ``event``:
 
 ``start``   attempt, time, host, device, threads
-``point``   step (tokens or examples seen), loss, train_loss, lr, seconds
+``point``   step (tokens or examples seen), loss, train_loss, lr, seconds; of a program's reports
+            ``program/NAME`` too
 ``end``     status (done, diverged, failed), final values, reason
 
 A line that a crash left unfinished is ended and ignored; a resumed run appends only points that
@@ -31,6 +32,7 @@ STATE = "state.json"
 SPEC = "spec.json"
 LATEST = "checkpoint.pt"
 PREVIOUS = "checkpoint.previous.pt"
+PROGRAM_METRIC = "program/"  # begins the names of what only the program of a run reports
 BEGIN = "begin"  # the line that :func:`begin_anew` leaves; readers do not see it
 
 

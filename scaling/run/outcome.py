@@ -12,9 +12,10 @@ class Outcome:
 
     Attributes
     ----------
-    status : {"done", "diverged", "stopped"}
+    status : {"done", "diverged", "stopped", "failed"}
         ``stopped``: ``should_stop`` asked for it, and the run is checkpointed, or another worker
         took it over, and nothing was written since.
+        ``failed``: of a program, by its exit; a failure of ours is an exception.
     values : dict
         The journal's ``end`` event (empty for ``stopped``).
     """

@@ -40,18 +40,16 @@ class Places:
         The program's own folder.
     log : Path
         Gets what it prints.
+    own : Path
+        The file of ``scaling.report``.
     values : dict
         What a ``{name}`` of a template stands for.
     """
 
     run_dir: Path
     log: Path
+    own: Path
     values: Mapping[str, Any]
-
-    @property
-    def own(self) -> Path:
-        """The file of ``scaling.report``."""
-        return self.run_dir / "reports.jsonl"
 
 
 class Source(Protocol):

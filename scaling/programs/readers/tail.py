@@ -23,8 +23,9 @@ class Tail:
     """
 
     def __init__(self, path: Path, begin: int = 0) -> None:
-        self.path, self.begin = path, begin
-        self._restart(begin)
+        self.path = path
+        self._place, self._number = begin, 0
+        self._mark = self._rest = b""
 
     def lines(self, *, last: bool = False) -> list[Line]:
         """The lines that came since the last call; with ``last`` one without an end too."""
@@ -33,7 +34,7 @@ class Tail:
             with self.path.open("rb") as file:
                 size = file.seek(0, 2)
                 if size < self._place or not self._is_same(file):
-                    self._restart(0)
+                    self._restart()
                 file.seek(self._place)
                 while data := file.read(CHUNK):
                     self._place += len(data)
@@ -49,8 +50,9 @@ class Tail:
         file.seek(self._place - len(self._mark))
         return bool(file.read(len(self._mark)) == self._mark)
 
-    def _restart(self, begin: int) -> None:
-        self._place, self._mark, self._rest, self._number = begin, b"", b"", 0
+    def _restart(self) -> None:
+        self._place, self._number = 0, 0
+        self._mark = self._rest = b""
 
     def _split(self, data: bytes) -> list[Line]:
         *whole, self._rest = (self._rest + data).split(b"\n")

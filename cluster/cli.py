@@ -320,8 +320,8 @@ def _cancel(args: argparse.Namespace) -> int:
 
 
 def _logs(args: argparse.Namespace) -> int:
-    from cluster.work import LOG
     from scaling.base import Store
+    from scaling.run import LOG
 
     store = Store.at(args.root)
     run_id = _run_id(store, _name(args.sweep), args.run_id)

@@ -294,6 +294,16 @@ class RunSpec:
         return self.seed if self.data_seed is None else self.data_seed
 
     @property
+    def num_params(self) -> int:
+        """N: all trainable parameters."""
+        return self.cost.num_params
+
+    @property
+    def num_tokens(self) -> int:
+        """D: training tokens (examples)."""
+        return self.train.num_tokens
+
+    @property
     def units_per_step(self) -> int:
         """Tokens (examples) per optimiser step."""
         return self.train.batch_size * get_family(self.family).units_per_item(self.model)
@@ -327,6 +337,18 @@ class RunSpec:
         if self.train.curve_share is not None:  # its checkpoints hold the curve so far
             shared["train"]["curve_share"] = self.train.curve_share
         return digest(shared)
+
+    def settings(self) -> dict[str, Any]:
+        """What the run was told, as far as it reads it, by name; for labels of runs."""
+        settings: dict[str, Any] = {"family": self.family, **self.model.__dict__}
+        for part in PARTS:
+            settings |= getattr(self, part).__dict__
+        settings["seed"] = self.seed
+        if self.data_seed is not None:
+            settings["data_seed"] = self.data_seed
+        for option in self.unread(settings):
+            del settings[option.name]
+        return settings
 
     def columns(self) -> dict[str, Any]:
         """The run table's columns that are known before the run."""

@@ -36,6 +36,7 @@ def run_sweep(args: argparse.Namespace) -> int:
     from scaling.base import note, print_json
     from sweeps.estimate import estimate, kept_weights
     from sweeps.load import preview
+    from sweeps.programs import changed_code
     from sweeps.sweep import unfinished
     from sweeps.warnings import design_warnings
 
@@ -56,6 +57,8 @@ def run_sweep(args: argparse.Namespace) -> int:
         rest = estimate(left, prices, root=args.root, workers=args.workers)
     warnings = design_warnings(sweep, expansion.budgets, info=expansion.info)
     warnings += expansion.rounding()
+    if changed := changed_code(sweep, args.root):
+        warnings.append(changed)
     left_out = [str(left) for left in expansion.left_out]
     kept = kept_weights(sweep, args.root) if sweep.keep else None
     if args.json:
@@ -99,16 +102,18 @@ def run_sweep(args: argparse.Namespace) -> int:
 def _print_runs(sweep: Sweep, all_rows: bool) -> None:
     from scaling.base import abridged, print_table
 
-    header = ["run", "N", "D", "D/N", "C (FLOPs)", "lr", "batch", "run_id"]
-    rows = map(_row, sweep.entries) if all_rows else abridged(sweep.entries, _row, "--all")
+    settings = {"lr": "lr", "batch_size": "batch"}
+    settings = {k: v for k, v in settings.items() if any(k in e.columns for e in sweep)}
+
+    def row(entry: Entry) -> list[Any]:
+        c = entry.columns
+        ratio = c["num_tokens"] / c["num_params"]
+        sizes = [c["name"], c["num_params"], c["num_tokens"], ratio, c["flops"]]
+        return [*sizes, *map(c.get, settings), c["run_id"]]
+
+    header = ["run", "N", "D", "D/N", "C (FLOPs)", *settings.values(), "run_id"]
+    rows = map(row, sweep.entries) if all_rows else abridged(sweep.entries, row, "--all")
     print_table(f"sweep {sweep.name}", header, rows)
-
-
-def _row(entry: Entry) -> list[Any]:
-    c = entry.columns
-    ratio = c["num_tokens"] / c["num_params"]
-    sizes = [c["name"], c["num_params"], c["num_tokens"], ratio, c["flops"]]
-    return [*sizes, c["lr"], c["batch_size"], c["run_id"]]
 
 
 def _counts(kept: int, asked: int, repeated: int) -> str:
@@ -123,18 +128,25 @@ def _done(runs: int, left: int, rest: Estimate) -> str:
     """What is done already, and what that leaves."""
     if not left:
         return f"done      all {runs} runs are done already: submitting starts nothing"
-    cost = f", {rest.cost:.4g}" if rest.price_per_hour else ""
+    time = ""
+    if rest.hours is not None:
+        time = duration(rest.hours) + (f", {rest.cost:.4g}" if rest.price_per_hour else "")
     return (
         f"done      {runs - left} of {runs} runs are done already; the rest takes "
-        f"{duration(rest.hours)}{cost} and {rest.flops_spent:.4g} FLOPs"
+        f"{f'{time} and ' if time else ''}{rest.flops_spent:.4g} FLOPs"
     )
 
 
 def _print_estimate(e: Estimate) -> None:
     saved = 1 - e.flops_spent / e.flops
     shared = f"; {e.flops_spent:.4g} really spent, {saved:.0%} saved by shared trunks"
-    evaluation = f"; {e.flops_evaluation:.3g} more for held-out evaluation"
+    evaluation = ""
+    if e.flops_evaluation is not None:
+        evaluation = f"; {e.flops_evaluation:.3g} more for held-out evaluation"
     print(f"FLOPs     {e.flops:.4g}{shared if e.flops_spent < e.flops else ''}{evaluation}")
+    if e.hours is None or e.longest_hours is None:
+        print(f"time      unknown: {e.measured}")
+        return
     workers = "1 worker" if e.workers == 1 else f"{e.workers} workers"
     print(
         f"time      {duration(e.hours)} with {workers} ({e.device}, {e.flops_per_second:.3g} "

@@ -5,16 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from scaling import RunSpec
-from scaling.base import training_memory
+from scaling import RunSpec, Spec
+from scaling.base import OptionError, training_memory
 
-QUANTITIES: dict[str, Callable[[RunSpec], float]] = {
+
+def _memory(spec: Spec) -> float | None:
+    if isinstance(spec, RunSpec):
+        return training_memory(spec.cost, spec.units_per_step)
+    return None
+
+
+QUANTITIES: dict[str, Callable[[Spec], float | None]] = {
     "num_params": lambda spec: spec.cost.num_params,
     "num_params_non_embedding": lambda spec: spec.cost.num_params_non_embedding,
-    "num_tokens": lambda spec: spec.train.num_tokens,
-    "tokens_per_param": lambda spec: spec.train.num_tokens / spec.cost.num_params,
+    "num_tokens": lambda spec: spec.num_tokens,
+    "tokens_per_param": lambda spec: spec.num_tokens / spec.cost.num_params,
     "flops": lambda spec: spec.flops,
-    "memory_bytes": lambda spec: training_memory(spec.cost, spec.units_per_step),
+    "memory_bytes": _memory,
     "steps": lambda spec: spec.num_steps,
 }
 BOUNDS = ("min", "max")
@@ -29,9 +36,18 @@ class Constraint:
     bound: str
     limit: float
 
-    def value(self, spec: RunSpec) -> float:
-        """The quantity of one run."""
-        return QUANTITIES[self.quantity](spec)
+    def value(self, spec: Spec) -> float:
+        """The quantity of one run.
+
+        Raises
+        ------
+        ValueError
+            If it is not known.
+        """
+        value = QUANTITIES[self.quantity](spec)
+        if value is None:
+            raise OptionError(f"{self.quantity} of this run is not known: do not bound it")
+        return value
 
     def holds(self, value: float) -> bool:
         """Whether ``value`` is within the bound."""
@@ -62,7 +78,7 @@ class Sieve:
         self.constraints = constraints
         self.stopped: dict[Constraint, list[float]] = {}
 
-    def first_broken(self, spec: RunSpec, runs: int = 1) -> tuple[Constraint, float] | None:
+    def first_broken(self, spec: Spec, runs: int = 1) -> tuple[Constraint, float] | None:
         """The first constraint that ``spec`` breaks, with its value; None if it breaks none.
 
         ``runs`` is how many runs it stands for.

@@ -12,17 +12,21 @@ from scaling.base import refuse_unknown
 from scaling.families import FAMILIES, get_family, option_names
 from scaling.run import NOTHING, Keep
 from sweeps.constraints import BOUNDS, ON_VIOLATION, QUANTITIES, Constraint
+from sweeps.data_size import DATA_SIZES
 from sweeps.derive import Derivation, find_rule
 from sweeps.document import Document, Where, kind, read_document
 from sweeps.estimate import Prices
 from sweeps.kinds import GENERATORS
+from sweeps.programs import PROGRAM_KEYS, ProgramBlock, read_program, refuse_outside
 from sweeps.resources import ResourceRules, Resources
 from sweeps.sweep import check_name
 from sweeps.values import number, values
 
-TOP_KEYS = ("name", "data", "family", "preset", "seeds", "fixed", "derive", "constraints")
+TOP_KEYS = (
+    *("name", "data", "family", "preset", *PROGRAM_KEYS),
+    *("seeds", "fixed", "derive", "constraints"),
+)
 LAST_KEYS = ("estimate", "resources", "keep")  # no part of what the runs are
-DATA_SIZES = ("num_tokens", "num_examples", "tokens_per_param", "flops")
 
 
 @dataclass(frozen=True)
@@ -51,6 +55,8 @@ class Design:
         Which weights last.
     document : Document
         Where errors point to.
+    program : ProgramBlock or None
+        The program that trains; None for runs of our own.
     """
 
     name: str
@@ -65,6 +71,7 @@ class Design:
     resources: Mapping[str, Any] = field(default_factory=dict)
     keep: Keep = NOTHING
     document: Document = field(default_factory=lambda: Document(None))
+    program: ProgramBlock | None = None
 
 
 def read_design(path: Path, *, info: Any = None) -> Design:
@@ -84,6 +91,7 @@ def read_design(path: Path, *, info: Any = None) -> Design:
 
 def design(document: Document, default_name: str | None = None) -> Design:
     """The design that a document's content describes."""
+    refuse_outside(document, document.value)
     content = document.mapping(document.value, (), (*TOP_KEYS, *GENERATORS, *LAST_KEYS))
     shapes = [key for key in GENERATORS if key in content]
     if len(shapes) != 1:
@@ -97,20 +105,30 @@ def design(document: Document, default_name: str | None = None) -> Design:
     except ValueError as error:
         document.refuse(("name",), str(error))
 
+    program = read_program(document, content)
     fixed = document.mapping(content.get("fixed", {}), ("fixed",))
     for key in ("data", "family", "preset"):
         if key in content:
             if key in fixed:
                 document.refuse(("fixed", key), f"{key} is given twice: keep the one at the top")
             fixed[key] = content[key]
-    for key in ("data", "family", "preset"):
+    if program:
+        program.check_fixed(document, fixed)
+    for key in () if program else ("data", "family", "preset"):
         if key in fixed and not isinstance(fixed[key], str):
             document.refuse((key,), f"{key} must be a name, not {kind(fixed[key])}")
     shape = shapes[0]
-    points = GENERATORS[shape](document, content[shape], (shape,))
-    derive = _derive(document, content.get("derive", {}))
-    _check_options(document, shape, fixed, points, derive)
+    own = program.as_own(document, shape) if program else document
+    points = GENERATORS[shape](own, content[shape], (shape,))
+    if program:
+        points = program.points(document, shape, points)
+    derive = _derive(document, content.get("derive", {}), renamed=program is not None)
+    _check_options(document, shape, fixed, points, derive, program)
     constraints, refuse = _constraints(document, content.get("constraints", {}))
+    resources = _resources(document, content.get("resources", {}))
+    if program:
+        program.check_bounds(document, [constraint.quantity for constraint in constraints])
+        resources = program.with_resources(document, resources)
     return Design(
         name=name,
         shape=shape,
@@ -121,9 +139,10 @@ def design(document: Document, default_name: str | None = None) -> Design:
         constraints=constraints,
         refuse=refuse,
         prices=_prices(document, content.get("estimate", {})),
-        resources=_resources(document, content.get("resources", {})),
-        keep=_keep(document, content.get("keep")),
+        resources=resources,
+        keep=_keep(document, content.get("keep"), program),
         document=document,
+        program=program,
     )
 
 
@@ -133,6 +152,7 @@ def _check_options(
     fixed: Mapping[str, Any],
     points: list[dict[str, Any]],
     derive: tuple[Derivation, ...],
+    program: ProgramBlock | None,
 ) -> None:
     """Refuse options that no run understands, or that are set in two ways."""
     used: dict[str, Where] = {}
@@ -140,19 +160,13 @@ def _check_options(
         for key in point:
             if key not in used and key != "labels":
                 used[key] = place(document, shape, key, i)
-    families = {str(p.get("family", fixed.get("family", "transformer"))) for p in points}
-    for name in families:
-        if name not in FAMILIES:
-            where = used.get("family", ("family",))
-            refuse_unknown(name, FAMILIES, "family", document.at(where))
-    valid = {o for name in families for o in option_names(get_family(name))}
-    valid |= {f.name for part in PARTS.values() for f in fields(part)}
-    valid = (valid | {*TOP_OPTIONS, *DATA_SIZES}) - {"fingerprint"}
     places = {key: ("fixed", key) for key in fixed} | used
     places |= {d.target: ("derive", d.target) for d in derive}
+    if program:
+        program.check_options(document, places, [d.target for d in derive if not d.rule.on_shape])
+    else:
+        _check_ours(document, fixed, points, places)
     for key, where in places.items():
-        if key not in valid:
-            refuse_unknown(key, valid, "option", document.at(where))
         if key == "seed" and shape != "runs":
             document.refuse(where, "seed is not an option of a point: list seeds under seeds:")
     for d in derive:
@@ -164,6 +178,27 @@ def _check_options(
         _one_place(document, shape, fixed, used, places)
     if not any(key in places for key in DATA_SIZES):
         document.refuse((), f"no data size: give one of {', '.join(DATA_SIZES)} under fixed")
+
+
+def _check_ours(
+    document: Document,
+    fixed: Mapping[str, Any],
+    points: list[dict[str, Any]],
+    places: Mapping[str, Where],
+) -> None:
+    """Refuse options that no run of ours understands."""
+    families = {str(p.get("family", fixed.get("family", "transformer"))) for p in points}
+    for name in families:
+        if name not in FAMILIES:
+            varies = any("family" in point for point in points)
+            where = places["family"] if varies else ("family",)
+            refuse_unknown(name, FAMILIES, "family", document.at(where))
+    valid = {o for name in families for o in option_names(get_family(name))}
+    valid |= {f.name for part in PARTS.values() for f in fields(part)}
+    valid = (valid | {*TOP_OPTIONS, *DATA_SIZES}) - {"fingerprint"}
+    for key, where in places.items():
+        if key not in valid:
+            refuse_unknown(key, valid, "option", document.at(where))
 
 
 def _one_place(
@@ -210,7 +245,8 @@ def _seeds(document: Document, block: Any) -> tuple[int, ...]:
     return tuple(seeds)
 
 
-def _derive(document: Document, block: Any) -> tuple[Derivation, ...]:
+def _derive(document: Document, block: Any, *, renamed: bool) -> tuple[Derivation, ...]:
+    """The rules; where options may be ``renamed``, ``as`` says which of ours one is."""
     found = []
     for target, value in document.mapping(block, ("derive",)).items():
         where = ("derive", target)
@@ -220,7 +256,8 @@ def _derive(document: Document, block: Any) -> tuple[Derivation, ...]:
         name = settings.pop("rule", None)
         if not isinstance(name, str):
             document.refuse(where, f"derive {target} has no rule: give rule: NAME")
-        rule = find_rule(name, target, document.at((*where, "rule")))
+        ours = settings.pop("as", target) if renamed else target
+        rule = find_rule(name, str(ours), document.at((*where, "rule")))
         document.mapping(settings, where, tuple(dict.fromkeys(("scale", *rule.needs))))
         for need in rule.needs:
             if need not in settings:
@@ -270,7 +307,11 @@ def _resources(document: Document, block: Any) -> dict[str, Any]:
     return found
 
 
-def _keep(document: Document, value: Any) -> Keep:
+def _keep(document: Document, value: Any, program: ProgramBlock | None) -> Keep:
+    if value is not None and program:
+        document.refuse(
+            ("keep",), "keep is for our training: a program keeps its own weights"
+        )
     try:
         return Keep.parse(value)
     except ValueError as error:

@@ -16,6 +16,14 @@ Where = tuple[str | int, ...]
 MAX_VALUES = 500_000  # far above any sweep; aliases of aliases can mean more than memory holds
 
 
+class PlacedError(ValueError):
+    """What is wrong with a run, and the place in its sweep file that is to blame."""
+
+    def __init__(self, message: str, where: Where) -> None:
+        super().__init__(message)
+        self.where = where
+
+
 class _Loader(yaml.SafeLoader):
     """PyYAML's safe loader, with ``1e6`` a number as YAML 1.2 has it (1.1 reads a text)."""
 

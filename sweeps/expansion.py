@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
-from scaling import DEFAULT_DATA, RunSpec
-from scaling.base import Cost, OptionError, convert, tokens_for_flops
+from scaling import DEFAULT_DATA, ProgramSpec, RunSpec, Spec
+from scaling.base import Cost, OptionError
 from scaling.data import describe_data
 from scaling.families import (
     ModelConfig,
@@ -18,9 +19,11 @@ from scaling.families import (
     with_preset,
 )
 from sweeps.constraints import LeftOut, Sieve
+from sweeps.data_size import DATA_SIZES, data_size
 from sweeps.derive import Facts
-from sweeps.design import DATA_SIZES, Design, place
-from sweeps.document import Where
+from sweeps.design import Design, place
+from sweeps.document import PlacedError, Where
+from sweeps.programs import ProgramRuns
 from sweeps.sweep import Sweep
 from sweeps.unread import Collapse, Given, Readers
 from sweeps.values import MAX_RUNS
@@ -63,23 +66,27 @@ class Expansion:
     def rounding(self) -> list[str]:
         """A warning where whole steps move the D of runs by over ``ROUNDED``; else nothing."""
         moved = {
-            entry.name: (asked, entry.spec.train.num_tokens)
+            entry.name: (asked, entry.spec.num_tokens)
             for entry in self.sweep
             if (asked := self.asked_tokens.get(entry.run_id))
-            and abs(entry.spec.train.num_tokens / asked - 1) > ROUNDED
+            and abs(entry.spec.num_tokens / asked - 1) > ROUNDED
         }
         if not moved:
             return []
         name, (asked, got) = max(moved.items(), key=lambda run: abs(run[1][1] / run[1][0] - 1))
         runs = len(self.sweep)
+        programs = any(isinstance(entry.spec, ProgramSpec) for entry in self.sweep)
+        lower = "tokens_per_step" if programs else "batch_size"
         return [
             f"{len(moved)} of {runs} run{'' if runs == 1 else 's'} have a D that whole steps move "
             f"by more than {ROUNDED:.0%} (at most {abs(got / asked - 1):.1%}: {asked:,.0f} becomes "
-            f"{got:,} in {name}): lower batch_size, or ask for multiples of a step"
+            f"{got:,} in {name}): lower {lower}, or ask for multiples of a step"
         ]
 
 
-def expand(design: Design, *, info: Any = None) -> Expansion:
+def expand(
+    design: Design, *, info: Any = None, root: str | os.PathLike[str] | None = None
+) -> Expansion:
     """The runs that ``design`` asks for; the same design always gives the same runs.
 
     Parameters
@@ -87,6 +94,8 @@ def expand(design: Design, *, info: Any = None) -> Expansion:
     design : Design
     info : DataInfo, optional
         What is known of the data; looked up by name when left out.
+    root : path, optional
+        The store, where what counting commands say is kept.
 
     Raises
     ------
@@ -96,10 +105,12 @@ def expand(design: Design, *, info: Any = None) -> Expansion:
     most = len(design.points) * len(design.seeds)
     if most > MAX_RUNS:
         raise ValueError(f"{most} runs; the limit is {MAX_RUNS}: take fewer values or seeds")
-    models = _Models(info)
+    runs: _Ours | ProgramRuns = _Ours(design, info)
+    if design.program:
+        runs = ProgramRuns(design.program, design.derive, info, root)
     sieve = Sieve(design.constraints)
     unsized = {key: value for key, value in design.fixed.items() if key not in DATA_SIZES}
-    specs: list[RunSpec] = []
+    specs: list[Spec] = []
     asked: dict[int, _Asked] = {}
     readers = Readers()
     labels: dict[str, dict[str, Any]] = {}
@@ -109,13 +120,15 @@ def expand(design: Design, *, info: Any = None) -> Expansion:
         try:
             fixed = unsized if any(key in point for key in DATA_SIZES) else design.fixed
             options = {**fixed, **point, "seed": seeds[0]}
-            spec, size, budget = _resolve(options, design, models)
+            spec, size, budget = runs.resolve(options)
             wanted = _Asked(size, budget, readers.see(i, spec, options))
         except FileNotFoundError as error:
             design.document.refuse(("data",), str(error))
         except ValueError as error:
             blamed = error.options if isinstance(error, OptionError) else ()
             where = _blame(design, blamed, i)
+            if isinstance(error, PlacedError):
+                where = error.where
             design.document.refuse(where, f"run {_describe(point)}: {error}")
         broken = sieve.first_broken(spec, len(seeds))
         if broken and design.refuse:
@@ -163,7 +176,7 @@ def expand(design: Design, *, info: Any = None) -> Expansion:
         asked=len(specs) + sum(left.count for left in sieve.left_out()),
         repeated=len(specs) - len(sweep),
         left_out=sieve.left_out(),
-        info=models.only_info(),
+        info=runs.only_info(),
         budgets={run_id: w.flops for run_id, w in first.items() if w.flops is not None},
         collapsed=collapsed,
         asked_tokens={run_id: w.num_tokens for run_id, w in first.items()},
@@ -258,43 +271,40 @@ class _Models:
         )
 
 
-def _resolve(
-    options: dict[str, Any], design: Design, models: _Models
-) -> tuple[RunSpec, float, float | None]:
-    """The run that ``options`` and the design's rules give, its D as asked, and its budget.
+class _Ours:
+    """Runs of our own from a point's options and the design's rules."""
 
-    What the rules set is added to ``options``.
-    """
-    for d in design.derive:
-        if d.rule.on_shape:
-            options[d.target] = d.value(Facts(options))
-    family = options.get("family", "transformer")
-    data = options.get("data", DEFAULT_DATA)
-    names = models.option_names(family)
-    chosen = {key: value for key, value in options.items() if key in names}
-    model = models.model(family, options.get("preset"), data, chosen)
-    size, budget = _data_size(options, model.cost)
-    left_out = {*names, *DATA_SIZES, "preset"}
-    rest = {k: v for k, v in options.items() if k not in left_out}
-    for d in design.derive:
-        if not d.rule.on_shape:
-            facts = {**model.facts, **rest}
-            rest[d.target] = d.value(Facts(facts, model.counts, size, model.units_per_item))
-    spec = RunSpec.resolve(
-        info=models.info(data), alone=False, **rest, model=model.config, num_tokens=size
-    )
-    options |= rest
-    return spec, size, budget
+    def __init__(self, design: Design, info: Any) -> None:
+        self.design = design
+        self.models = _Models(info)
 
+    def only_info(self) -> Any:
+        """What is known of the data if there is one set; else None."""
+        return self.models.only_info()
 
-def _data_size(options: Mapping[str, Any], cost: Cost) -> tuple[float, float | None]:
-    """D from whichever option sets it, and the budget C if that is the one."""
-    given = [key for key in DATA_SIZES if key in options]
-    if len(given) != 1:
-        raise OptionError(f"one of {', '.join(DATA_SIZES)} sets the data size, not {given}", "data")
-    value = convert("float", given[0], options[given[0]])
-    if given[0] == "flops":
-        return tokens_for_flops(cost, value), value
-    if given[0] == "tokens_per_param":
-        return value * cost.num_params, None
-    return value, None
+    def resolve(self, options: dict[str, Any]) -> tuple[RunSpec, float, float | None]:
+        """The run that ``options`` and the rules give, its D as asked, and its budget.
+
+        What the rules set is added to ``options``.
+        """
+        models, derive = self.models, self.design.derive
+        for d in derive:
+            if d.rule.on_shape:
+                options[d.target] = d.value(Facts(options))
+        family = options.get("family", "transformer")
+        data = options.get("data", DEFAULT_DATA)
+        names = models.option_names(family)
+        chosen = {key: value for key, value in options.items() if key in names}
+        model = models.model(family, options.get("preset"), data, chosen)
+        size, budget = data_size(options, model.cost)
+        left_out = {*names, *DATA_SIZES, "preset"}
+        rest = {k: v for k, v in options.items() if k not in left_out}
+        for d in derive:
+            if not d.rule.on_shape:
+                facts = {**model.facts, **rest}
+                rest[d.target] = d.value(Facts(facts, model.counts, size, model.units_per_item))
+        spec = RunSpec.resolve(
+            info=models.info(data), alone=False, **rest, model=model.config, num_tokens=size
+        )
+        options |= rest
+        return spec, size, budget

@@ -68,7 +68,7 @@ def load_sweep(
     Sweep tiny: 2 runs, ...
     """
     if isinstance(source, Mapping):
-        return expand(design(Document(source, info=info)), info=info).sweep
+        return expand(design(Document(source, info=info)), info=info, root=root).sweep
     return preview(source, root, info=info)[0].sweep
 
 
@@ -82,7 +82,7 @@ def preview(
     path = find_sweep(source, root)
     if path.suffix in YAML:
         asked = read_design(path, info=info)
-        return expand(asked, info=info), asked.prices
+        return expand(asked, info=info, root=root), asked.prices
     if path.suffix == ".jsonl":
         sweep = Sweep.read(path)
         return Expansion(sweep, len(sweep), 0, (), {}, info), Prices()

@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from typing import Any
 
-from scaling import PARTS, RunSpec
+from scaling import Spec
 
 _UNITS = ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k"))
 
@@ -19,15 +19,15 @@ def short(number: float, digits: int = 3) -> str:
     return f"{number:.{digits}g}"
 
 
-def run_names(specs: Sequence[RunSpec], run_ids: Sequence[str]) -> list[str]:
+def run_names(specs: Sequence[Spec], run_ids: Sequence[str]) -> list[str]:
     """A name for each of ``specs``: ``N=1.23M D=26.2M lr=0.01 seed=0``.
 
     N and D to as many digits as tell them apart, then the settings that differ between runs of
     the same N and D. A rate that follows from N by a rule is not among these.
     """
-    sizes = [(spec.cost.num_params, spec.train.num_tokens) for spec in specs]
+    sizes = [(spec.num_params, spec.num_tokens) for spec in specs]
     n, d = _labels({size[0] for size in sizes}), _labels({size[1] for size in sizes})
-    rows = [_settings(spec) for spec in specs]
+    rows = [spec.settings() for spec in specs]
     groups: dict[tuple[int, int], list[dict[str, Any]]] = defaultdict(list)
     for size, row in zip(sizes, rows, strict=True):
         groups[size].append(row)
@@ -56,19 +56,6 @@ def _labels(distinct: set[int]) -> dict[int, str]:
         if len(set(labels.values())) == len(distinct):
             break
     return labels
-
-
-def _settings(spec: RunSpec) -> dict[str, Any]:
-    """What a run was told, as far as it reads it."""
-    settings: dict[str, Any] = {"family": spec.family, **spec.model.__dict__}
-    for part in PARTS:
-        settings |= getattr(spec, part).__dict__
-    settings["seed"] = spec.seed
-    if spec.data_seed is not None:
-        settings["data_seed"] = spec.data_seed
-    for option in spec.unread(settings):
-        del settings[option.name]
-    return settings
 
 
 def _varying(rows: list[dict[str, Any]]) -> set[str]:

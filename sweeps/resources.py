@@ -13,6 +13,7 @@ from scaling.base import parse_settings as pairs
 
 SHORTEST_MINUTES = 2.0
 SHARDS = ("auto", "ddp", "fsdp")
+STOP_SIGNALS = ("SIGTERM", "SIGINT", "SIGUSR1", "SIGUSR2", "SIGHUP")
 DEVICES = r"auto|cpu|cuda(:\d+)?|mps"
 _MEGABYTES = {"K": 1 / 1024, "M": 1.0, "G": 1024.0, "T": 1024.0**2}
 
@@ -60,6 +61,13 @@ class Resources:
     margin_seconds : float
         What a worker leaves of ``minutes`` for its last checkpoint; 0 for a tenth of it, in
         [20, 120].
+    stop_signal, stop_seconds : str, float
+        For programs: the signal that asks one to checkpoint and end, and the time that it has to
+        do so before it is killed.
+    silent_minutes : float
+        For programs: without a report or a line of output for so long, one is stalled and killed.
+    code : str
+        For programs: where their code lay when the sweep was expanded.
     """
 
     threads: int = 1
@@ -84,6 +92,10 @@ class Resources:
     python: str = ""
     sbatch: Mapping[str, Any] = field(default_factory=dict)
     margin_seconds: float = 0.0
+    stop_signal: str = "SIGTERM"
+    stop_seconds: float = 60.0
+    silent_minutes: float = 30.0
+    code: str = ""
 
     def __post_init__(self) -> None:
         for name in ("threads", "nodes", "tasks_per_node"):
@@ -92,6 +104,11 @@ class Resources:
         for name in ("gpus", "cpus", "workers", "side_by_side", "micro_batch", "margin_seconds"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} {getattr(self, name)} is below 0")
+        for name in ("stop_seconds", "silent_minutes"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name} {getattr(self, name)} is not above 0")
+        if self.stop_signal not in STOP_SIGNALS:
+            refuse_unknown(self.stop_signal, STOP_SIGNALS, "stop_signal")
         if self.minutes is not None and not self.minutes > 0:
             raise ValueError(f"minutes {self.minutes} is not above 0: leave it out for no limit")
         if not re.fullmatch(DEVICES, self.device):

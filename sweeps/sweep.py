@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from scaling import LABELS, RunSpec
+from scaling import LABELS, Spec, read_spec
 from scaling.base import Display, Store, format_value, write_atomic
 from scaling.run import NOTHING, Keep, LineError, has_result, numbered_rows
 from sweeps.naming import run_names
@@ -30,7 +30,7 @@ class Entry:
 
     run_id: str
     name: str
-    spec: RunSpec
+    spec: Spec
     labels: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
     @cached_property
@@ -110,13 +110,13 @@ class Sweep:
 
     @classmethod
     def of(
-        cls, name: str, specs: Iterable[RunSpec], labels: Mapping[str, Mapping[str, Any]] = NONE
+        cls, name: str, specs: Iterable[Spec], labels: Mapping[str, Mapping[str, Any]] = NONE
     ) -> Sweep:
         """The sweep over ``specs``: each once, named by what varies among them.
 
         ``labels`` are those of each ``run_id`` that has any.
         """
-        unique: dict[str, RunSpec] = {}
+        unique: dict[str, Spec] = {}
         for spec in specs:
             unique.setdefault(spec.run_id, spec)
         names = run_names(list(unique.values()), list(unique))
@@ -124,7 +124,7 @@ class Sweep:
         return cls(name, tuple(Entry(*entry, labels.get(entry[0], NONE)) for entry in entries))
 
     @property
-    def flops(self) -> int:
+    def flops(self) -> float:
         """Training FLOPs of all runs, each by itself."""
         return sum(entry.spec.flops for entry in self.entries)
 
@@ -216,7 +216,7 @@ def _entry(value: Mapping[str, Any], place: str) -> tuple[Entry, str]:
     if missing:
         raise ValueError(f"{place}: not a run of a sweep: it has no {', '.join(missing)}")
     try:
-        spec = RunSpec.from_dict(value["spec"])
+        spec = read_spec(value["spec"])
     except ValueError as error:
         raise ValueError(f"{place}: {error}") from None
     if spec.run_id != value["run_id"]:

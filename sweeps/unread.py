@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from scaling import RunSpec
+from scaling import Spec
 from scaling.base import Unread
 
 Given = tuple[tuple[str, Any], ...]
@@ -34,7 +34,7 @@ class Readers:
         self.first: dict[str, tuple[int, Unread]] = {}
         self.where: dict[tuple[str, str], dict[Any, None]] = {}
 
-    def see(self, i: int, spec: RunSpec, options: Mapping[str, Any]) -> Given:
+    def see(self, i: int, spec: Spec, options: Mapping[str, Any]) -> Given:
         """The options of point ``i`` that its run was given in vain."""
         found = spec.unread(options)
         self.read |= options.keys() - {option.name for option in found}

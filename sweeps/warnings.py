@@ -7,8 +7,8 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from scaling import RunSpec
-from scaling.base import MAX_EPOCHS
+from scaling import ProgramSpec, RunSpec, Spec
+from scaling.base import MAX_EPOCHS, placeholders
 from sweeps.sweep import Sweep
 
 MIN_SCALES = 3  # a power law with a floor has three parameters
@@ -36,12 +36,12 @@ def design_warnings(
     """
     specs = [entry.spec for entry in sweep]
     found = [] if all(entry.labels for entry in sweep) else _axes(specs, bool(budgets))
-    found += _rates(specs) + _lengths(specs)
+    found += _rates([spec for spec in specs if isinstance(spec, RunSpec)]) + _lengths(specs)
     if budgets:
         found += _isoflop(sweep, budgets)
     if info is not None and info.train_size:
         found += _repeats(specs, info)
-    return found
+    return found + _programs([spec for spec in specs if isinstance(spec, ProgramSpec)])
 
 
 def scales(values: Sequence[float]) -> list[float]:
@@ -53,9 +53,9 @@ def scales(values: Sequence[float]) -> list[float]:
     return distinct
 
 
-def _axes(specs: Sequence[RunSpec], isoflop: bool) -> list[str]:
+def _axes(specs: Sequence[Spec], isoflop: bool) -> list[str]:
     params = [float(spec.cost.num_params) for spec in specs]
-    tokens = [float(spec.train.num_tokens) for spec in specs]
+    tokens = [float(spec.num_tokens) for spec in specs]
     found = []
     for letter, name, values in (("N", "num_params", params), ("D", "num_tokens", tokens)):
         distinct = scales(values)
@@ -104,6 +104,8 @@ def _correlation(x: Sequence[float], y: Sequence[float]) -> float:
 
 def _rates(specs: Sequence[RunSpec]) -> list[str]:
     """One rate for all sizes makes the large look worse than they are."""
+    if not specs:
+        return []
     params = scales([spec.cost.num_params for spec in specs])
     widths = {getattr(spec.model, "width", None) for spec in specs}
     standard = all(getattr(spec.model, "parametrisation", "") == "standard" for spec in specs)
@@ -116,14 +118,21 @@ def _rates(specs: Sequence[RunSpec]) -> list[str]:
     return []
 
 
-def _lengths(specs: Sequence[RunSpec]) -> list[str]:
-    checks: tuple[tuple[Callable[[RunSpec], bool], str], ...] = (
+def _lengths(specs: Sequence[Spec]) -> list[str]:
+    checks: tuple[tuple[Callable[[Spec], bool], str], ...] = (
         (
-            lambda spec: spec.num_steps < MIN_STEPS,
+            lambda spec: isinstance(spec, RunSpec) and spec.num_steps < MIN_STEPS,
             f"fewer than {MIN_STEPS} steps: lower batch_size or raise num_tokens",
         ),
         (
-            lambda spec: spec.schedule.warmup_tokens > 0.5 * spec.train.num_tokens,
+            lambda spec: isinstance(spec, ProgramSpec) and 1 < spec.num_steps < MIN_STEPS,
+            f"fewer than {MIN_STEPS} steps: lower tokens_per_step or raise num_tokens",
+        ),
+        (
+            lambda spec: (
+                isinstance(spec, RunSpec)
+                and spec.schedule.warmup_tokens > 0.5 * spec.train.num_tokens
+            ),
             "warm-up for more than half of num_tokens: lower warmup_tokens or set "
             "warmup_fraction (Porian et al. 2024)",
         ),
@@ -137,7 +146,7 @@ def _lengths(specs: Sequence[RunSpec]) -> list[str]:
 
 
 def _isoflop(sweep: Sweep, budgets: Mapping[str, float]) -> list[str]:
-    by_budget: dict[float, list[RunSpec]] = defaultdict(list)
+    by_budget: dict[float, list[Spec]] = defaultdict(list)
     for entry in sweep:
         if entry.run_id in budgets:
             by_budget[budgets[entry.run_id]].append(entry.spec)
@@ -162,11 +171,58 @@ def _isoflop(sweep: Sweep, budgets: Mapping[str, float]) -> list[str]:
     return found
 
 
-def _repeats(specs: Sequence[RunSpec], info: Any) -> list[str]:
-    most = max(spec.train.num_tokens for spec in specs) / info.train_size
+def _repeats(specs: Sequence[Spec], info: Any) -> list[str]:
+    most = max(spec.num_tokens for spec in specs) / info.train_size
     if most <= MAX_EPOCHS:
         return []
     return [
         f"the longest run sees the data {most:.3g} times, and repeats beyond {MAX_EPOCHS} are "
         f"worth less than new data: stay below {MAX_EPOCHS * info.train_size:.3g} {info.unit}s"
     ]
+
+
+def _programs(specs: Sequence[ProgramSpec]) -> list[str]:
+    """What differs between runs of a program, and no word of its command says."""
+    if not specs:
+        return []
+    found = []
+    if not all(spec.program.code for spec in specs):
+        found.append(
+            "no code is named, so a program that changed makes no new runs: give program: "
+            "{code: {path: FOLDER}}, or a version: TEXT"
+        )
+    program = specs[0].program
+    texts = [*program.command, *program.env.values()]
+    texts += [v for spec in specs for v in spec.options.values() if isinstance(v, str)]
+    said = {name for text in texts for name in _names(text)}
+    if program.function or "options_file" in said:
+        return found
+    varying = _varying([dict(spec.options) for spec in specs])
+    unseen = [name for name in varying if name not in said]
+    found += [f"the program sees {name} only as {_variable('OPTION_' + name)}" for name in unseen]
+    if len({spec.seed for spec in specs}) > 1 and "seed" not in said:
+        found.append(f"the program sees the seed only as {_variable('SEED')}")
+    if len({spec.num_tokens for spec in specs}) > 1 and not said & {"num_tokens", "num_steps"}:
+        found.append(
+            "D differs between runs, and no word of the command has {num_tokens} or {num_steps}: "
+            f"the program sees it only as {_variable('NUM_TOKENS')}"
+        )
+    return found
+
+
+def _variable(name: str) -> str:
+    return "$SCALING_" + "".join(c if c.isascii() and c.isalnum() else "_" for c in name).upper()
+
+
+def _names(text: str) -> list[str]:
+    """The names that a text asks for; none where it is an option's text of another kind."""
+    try:
+        return placeholders(text)
+    except ValueError:
+        return []
+
+
+def _varying(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Keys of which rows have different values, in order."""
+    keys = dict.fromkeys(key for row in rows for key in row)
+    return [key for key in keys if any(row.get(key) != rows[0].get(key) for row in rows)]

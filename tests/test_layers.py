@@ -35,11 +35,19 @@ SCALING = {
     "scaling.data": "scaling.base scaling.data.batches scaling.data.text scaling.data.images",
     "scaling.spec_parts": "scaling.base",
     "scaling.spec": "scaling.base scaling.families scaling.data scaling.spec_parts",
+    "scaling.program_spec": "scaling.base",
+    "scaling.specs": "scaling.spec scaling.program_spec",
     "scaling.schedule": "scaling.spec_parts",
-    "scaling.run": "scaling.base scaling.schema scaling.spec scaling.schedule",
+    "scaling.run": "scaling.base scaling.schema scaling.spec scaling.specs scaling.schedule",
     "scaling.tracking": "scaling.base scaling.schema scaling.spec scaling.run",
     "scaling.training": "scaling.base scaling.families scaling.data scaling.data.batches "
     "scaling.spec_parts scaling.spec scaling.schedule scaling.run",
+    "scaling.programs.readers": "scaling.base scaling.tracking",
+    "scaling.programs": "scaling.base scaling.reporting scaling.program_spec scaling.run "
+    "scaling.programs.readers",
+    "scaling.reporting": "",
+    "scaling.trainers": "scaling.base scaling.specs scaling.program_spec scaling.run "
+    "scaling.training scaling.programs",
     "scaling.weights": "scaling.base scaling.families scaling.data scaling.data.text "
     "scaling.schema scaling.spec_parts scaling.spec scaling.run scaling.training",
     "scaling.cli": "*",
@@ -49,36 +57,46 @@ MODELS = (
     "scaling.base scaling.families scaling.families.vision scaling.data scaling.spec_parts "
     "scaling.spec"
 )
-RUNS = "scaling.base scaling.schema scaling.spec scaling.schedule scaling.run"
+RUNS = (
+    "scaling.base scaling.schema scaling.spec scaling.program_spec scaling.specs scaling.schedule "
+    "scaling.run"
+)
 SWEEPS = {
     "sweeps.document": "scaling.base",
+    "sweeps.data_size": "scaling.base",
     "sweeps.derive": "scaling.base",
     "sweeps.resources": "scaling.base",
-    "sweeps.constraints": "scaling.base scaling.spec",
-    "sweeps.unread": "scaling.base scaling.spec",
-    "sweeps.naming": "scaling.base scaling.spec_parts scaling.spec",
+    "sweeps.constraints": "scaling.base scaling.spec scaling.specs",
+    "sweeps.unread": "scaling.base scaling.spec scaling.specs",
+    "sweeps.naming": "scaling.specs",
     "sweeps.values": "scaling.base sweeps.document",
     "sweeps.kinds": f"{MODELS} scaling.schema sweeps.document sweeps.values",
     "sweeps.sweep": f"{RUNS} sweeps.naming sweeps.resources",
-    "sweeps.warnings": "scaling.base scaling.spec sweeps.sweep",
-    "sweeps.estimate": f"{MODELS} scaling.schedule scaling.run scaling.training sweeps.sweep",
-    "sweeps.design": f"{MODELS} scaling.run sweeps.document sweeps.derive sweeps.resources "
-    "sweeps.constraints sweeps.values sweeps.kinds sweeps.sweep sweeps.estimate",
-    "sweeps.expansion": f"{MODELS} sweeps.document sweeps.derive sweeps.constraints sweeps.values "
-    "sweeps.sweep sweeps.unread sweeps.design",
+    "sweeps.programs": f"{MODELS} scaling.schema scaling.program_spec scaling.run scaling.programs "
+    "sweeps.document sweeps.data_size sweeps.derive sweeps.resources sweeps.values sweeps.sweep",
+    "sweeps.warnings": "scaling.base scaling.spec scaling.program_spec scaling.specs sweeps.sweep",
+    "sweeps.estimate": f"{MODELS} {RUNS} scaling.training sweeps.sweep",
+    "sweeps.design": f"{MODELS} scaling.run sweeps.document sweeps.data_size sweeps.derive "
+    "sweeps.resources sweeps.constraints sweeps.values sweeps.kinds sweeps.programs sweeps.sweep "
+    "sweeps.estimate",
+    "sweeps.expansion": f"{MODELS} scaling.program_spec scaling.specs sweeps.document "
+    "sweeps.data_size sweeps.derive sweeps.constraints sweeps.values sweeps.programs sweeps.sweep "
+    "sweeps.unread sweeps.design",
     "sweeps.load": "scaling.base scaling.run sweeps.document sweeps.sweep sweeps.estimate "
     "sweeps.design sweeps.expansion",
-    "sweeps.cli": "scaling.base sweeps.sweep sweeps.warnings sweeps.estimate sweeps.load",
+    "sweeps.cli": "scaling.base sweeps.programs sweeps.sweep sweeps.warnings sweeps.estimate "
+    "sweeps.load",
 }
 SWEEP = "sweeps.sweep sweeps.resources sweeps.load"
 CLUSTER = {
     "cluster.slurm": f"scaling.base {SWEEP}",
-    "cluster.work": f"{RUNS} scaling.training {SWEEP} cluster.slurm",
+    "cluster.work": f"{RUNS} scaling.programs scaling.training scaling.trainers {SWEEP} "
+    "cluster.slurm",
     "cluster.status": f"{RUNS} {SWEEP} cluster.slurm cluster.work",
     "cluster.tracking": f"{RUNS} scaling.tracking {SWEEP} cluster.slurm cluster.work "
     "cluster.status",
-    "cluster.launch": f"{RUNS} scaling.data {SWEEP} cluster.slurm cluster.work cluster.status "
-    "cluster.tracking",
+    "cluster.launch": f"{RUNS} scaling.data scaling.programs {SWEEP} sweeps.programs cluster.slurm "
+    "cluster.work cluster.status cluster.tracking",
     "cluster.cli": f"{RUNS} {SWEEP} cluster.slurm cluster.work cluster.status cluster.tracking "
     "cluster.launch",
 }
@@ -88,7 +106,8 @@ ANALYSIS = {
     "analysis.intervals": "",
     "analysis.wording": "",
     "analysis.laws": "scaling.base scaling.schema",
-    "analysis.tables": "scaling.base scaling.schema scaling.spec scaling.run scaling.tracking",
+    "analysis.tables": "scaling.base scaling.schema scaling.spec scaling.specs scaling.run "
+    "scaling.tracking",
     "analysis.fits": f"scaling.base scaling.schema {QUESTION}",
     "analysis.forecasts": f"scaling.base scaling.schema {QUESTION} analysis.fits",
     "analysis.compute": f"scaling.base scaling.families scaling.spec {QUESTION} analysis.fits",
@@ -110,7 +129,7 @@ TORCH = {  # beside scaling/training and *_module.py
     "scaling/cli/weights.py": "says which devices are here",
     "scaling/cli/doctor.py": "says which torch and which GPUs are here",
     "sweeps/estimate/calibration.py": "measures this machine's speed by a few steps of a model",
-    "cluster/work/foreman.py": "asks how much memory of the GPU is left for another run",
+    "cluster/work/memory.py": "asks how much memory of the GPU is left for another run",
 }
 
 

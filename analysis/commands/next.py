@@ -35,6 +35,11 @@ class Options:
 def run(args: argparse.Namespace) -> int:
     """``scaling next``: the runs that make a number most certain for a budget."""
     source, asked, output = read(Source, args), read(Options, args), output_of(args, SWEEP)
+    if output and any("program" in spec for spec in load_specs(source.name, **source.kept)):
+        raise ValueError(
+            f"-o {output}: these runs are a program's, whose counts stand in its own sweep file "
+            "alone: take that file, with runs: of the sizes shown in place of its shape"
+        )
     optimum = replace(read(FitOptions, args), bootstrap=0)  # its curvature says what is uncertain
     table = table_of(source)
     fitted = fit_of(table, optimum)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from analysis.tables.files import SUFFIXES, Note, complete, flagged, read_table
 from analysis.tables.where import rows_where
-from scaling import CURVE_COLUMNS, EVAL_PREFIX, PLANNED_COLUMNS, RUN_COLUMNS, RunSpec
+from scaling import CURVE_COLUMNS, EVAL_PREFIX, PLANNED_COLUMNS, RUN_COLUMNS, RunSpec, read_spec
 from scaling.base import Store, read_json, refuse_unknown
 from scaling.run import (
     SPEC,
@@ -42,6 +42,8 @@ if TYPE_CHECKING:
 
 _NUMBERS = tuple(c.name for c in RUN_COLUMNS if c.kind in ("int", "float"))
 _TEXTS = tuple(c.name for c in RUN_COLUMNS if c.kind == "str")
+_NO_COLUMNS = ("spec", "resources")  # of a line of a sweep's file
+_OPTIONS = "options."  # before the names of a program's options among the params of a run
 Source = str | os.PathLike[str]
 
 
@@ -144,7 +146,7 @@ def load_curves(
 def load_specs(
     source: Source, *, root: Source | None = None, tracking_uri: str | None = None
 ) -> list[dict[str, Any]]:
-    """The resolved spec of each run of a sweep or run folder, in its order.
+    """The resolved spec of each run of a sweep or run folder, in its order; of programs too.
 
     Empty for files and experiments, whose tables do not hold them.
     """
@@ -155,7 +157,7 @@ def load_specs(
         row.get("spec") or read_json(run_dir / SPEC) or {}
         for _, run_dir, row in _members(kind, Path(place), root)
     )
-    return [dict(spec) for spec in specs if {"family", "model"} <= set(spec)]
+    return [dict(spec) for spec in specs if "program" in spec or {"family", "model"} <= set(spec)]
 
 
 def load_models(
@@ -167,6 +169,8 @@ def load_models(
     """
     models = []
     for spec in load_specs(source, root=root, tracking_uri=tracking_uri):
+        if "model" not in spec:  # a program's
+            continue
         run, model = RunSpec.from_dict(spec), spec["model"]
         unread = {option.name for option in run.unread(model)}
         models.append((run.family, {k: v for k, v in model.items() if k not in unread}))
@@ -176,14 +180,17 @@ def load_models(
 def load_designs(
     source: Source, *, root: Source | None = None, tracking_uri: str | None = None
 ) -> dict[str, dict[str, Any]]:
-    """The model of each run by ``run_id``, as plain values; empty where only numbers are kept."""
+    """The model of each run by ``run_id``, as plain values; of a program's run its options.
+
+    Empty where only numbers are kept.
+    """
     kind, place = _locate(source, root, tracking_uri)
     if kind not in ("sweep", "run folder"):
         return {}
     models = {}
     for run_id, run_dir, row in _members(kind, Path(place), root):
         spec = row.get("spec") or read_json(run_dir / SPEC) or {}
-        models[run_id] = dict(spec.get("model", {}))
+        models[run_id] = dict(spec.get("model", spec.get("options", {})))
     return models
 
 
@@ -239,7 +246,7 @@ def _members(
         spec = read_json(path)
         if spec is None:
             raise ValueError(f"{path}: not a JSON object; the run cannot be identified")
-        yield path.parent.name, path.parent, RunSpec.from_dict(spec).columns()
+        yield path.parent.name, path.parent, read_spec(spec).columns()
 
 
 def _sweep_rows(path: Path) -> Iterator[dict[str, Any]]:
@@ -255,7 +262,7 @@ def _sweep_rows(path: Path) -> Iterator[dict[str, Any]]:
 def _journal_rows(kind: str, place: Path | str, root: Source | None) -> list[dict[str, Any]]:
     rows = []
     for run_id, run_dir, planned in _members(kind, Path(place), root):
-        row = {name: planned.get(name) for name in (*_TEXTS, *_NUMBERS) if name in planned}
+        row = {name: value for name, value in planned.items() if name not in _NO_COLUMNS}
         events = read_journal(run_dir)
         last = end(events)
         if last is not None:
@@ -281,18 +288,18 @@ def _why_not(status: object, reason: Any = None) -> str:
 
 
 def _run_table(rows: list[dict[str, Any]]) -> pd.DataFrame:
-    """Rows of plain values as the run table, columns in the schema's order."""
+    """Rows of plain values as the run table: the schema's columns in its order, then others."""
     import pandas as pd
 
-    there = dict.fromkeys(name for row in rows for name in row)
-    evaluated = [name for name in there if name.startswith(EVAL_PREFIX)]
-    names = [c.name for c in RUN_COLUMNS if c.name in there] + evaluated
-    frame = pd.DataFrame(rows, columns=names)
+    known = [c.name for c in RUN_COLUMNS]
+    names = [name for name in known if any(name in row for row in rows)]
+    own = list(dict.fromkeys(name for row in rows for name in row if name not in known))
+    frame = pd.DataFrame(rows, columns=[*names, *own])
     for name in PLANNED_COLUMNS:
         if (planned := f"{name}_planned") in names:  # some stopped early, the others did not
             frame[planned] = frame[planned].fillna(frame[name])
     for name in names:
-        if name in _NUMBERS or name in evaluated:
+        if name in _NUMBERS:
             frame[name] = pd.to_numeric(frame[name], errors="coerce").astype(float)
         else:
             frame[name] = frame[name].fillna("").astype(str)
@@ -381,6 +388,7 @@ def _experiment_runs(name: str, tracking_uri: str | None, root: Source | None) -
             if value is not None:
                 row[column] = value
         row.update({key: metrics[key] for key in metrics if key.startswith(EVAL_PREFIX)})
+        row |= _options(params)
         tokens = metrics.get("final/tokens")
         if tokens is not None and "scale/num_tokens_planned" not in metrics:
             # It went to its end, or was shipped by a tracker of before.
@@ -388,6 +396,13 @@ def _experiment_runs(name: str, tracking_uri: str | None, root: Source | None) -
         row["exclude_reason"] = _why_not(row["status"], tags.get("scaling.reason"))
         rows.append(row)
     return _run_table(rows)
+
+
+def _options(params: Mapping[str, str]) -> dict[str, Any]:
+    """The options of a program's run, as far as a table holds them."""
+    texts = {k.removeprefix(_OPTIONS): v for k, v in params.items() if k.startswith(_OPTIONS)}
+    values = {name: spec_of({"value": text})["value"] for name, text in texts.items()}
+    return {name: v for name, v in values.items() if isinstance(v, str | int | float)}
 
 
 _STATUS = {"FINISHED": "done", "RUNNING": "running", "SCHEDULED": "planned"}

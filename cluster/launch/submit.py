@@ -15,8 +15,10 @@ from cluster.launch.place import Order, Place
 from cluster.launch.slurm import Slurm
 from cluster.tracking import deliver, prepare_tracking, remember
 from cluster.work import claim, count_ends, lease_dir, make_tasks, tidy_up_after
+from scaling import ProgramSpec, RunSpec, Spec
 from scaling.base import Store, note
 from scaling.data import make_ready
+from scaling.programs import forget, is_copied, snapshot
 from scaling.run import (
     STATE,
     begin_anew,
@@ -27,7 +29,7 @@ from scaling.run import (
     remove_weights,
     sweep_path,
 )
-from sweeps import ResourceRules, Resources, Sweep
+from sweeps import ResourceRules, Resources, Sweep, changed_code
 
 On = Literal["local", "slurm", "inline"]
 Rerun = Literal["missing", "failed", "all"]
@@ -161,9 +163,13 @@ def submit(
     )
     _say_what_is_not_kept(store, sweep, submission.skipped)
     planned = place.plan(order)
+    if changed := changed_code(sweep, store.root):
+        note(changed)
     if dry_run:
         return submission
-    make_ready(sorted({entry.spec.data.data for entry in sweep if entry.run_id in ends}))
+    to_do = [entry.spec for entry in sweep if entry.run_id in ends]
+    _copy_code(store, to_do, rules.of(0).code)
+    make_ready(sorted({spec.data.data for spec in to_do if isinstance(spec, RunSpec)}))
     _write_sweep(store, sweep)
     if rerun == "all":
         for entry in (entry for entry in sweep if entry.run_id in ends):
@@ -183,6 +189,19 @@ def submit(
         workers=started.workers,
         shipper=started.shipper,
     )
+
+
+def _copy_code(store: Store, specs: Iterable[Spec], path: str) -> None:
+    """Keep the code of programs as it is now: later edits do not reach their runs.
+
+    Raises
+    ------
+    ValueError
+        If it is another by now than when the sweep was expanded, or no longer there.
+    """
+    for code in sorted({spec.program.code for spec in specs if isinstance(spec, ProgramSpec)}):
+        if is_copied(code):
+            snapshot(store, Path(path), code)
 
 
 def _one_of(option: str, value: str, allowed: Iterable[str]) -> None:
@@ -210,7 +229,7 @@ def _say_what_is_not_kept(store: Store, sweep: Sweep, skipped: Collection[str]) 
     without = sum(
         lacks_weights(store.run_dir(entry.run_id), entry.spec, sweep.keep)
         for entry in sweep
-        if entry.run_id in skipped
+        if entry.run_id in skipped and isinstance(entry.spec, RunSpec)
     )
     if without:
         note(
@@ -262,5 +281,6 @@ def _begin_anew(store: Store, run_id: str, held: Path) -> None:
             for path in folder.glob("*.pt"):
                 path.unlink()
             remove_weights(folder)
+        forget(run_dir)
         (run_dir / STATE).unlink(missing_ok=True)
         begin_anew(run_dir, lease.epoch)

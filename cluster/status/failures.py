@@ -9,8 +9,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from cluster.work import LOG, NAMES, job_log, log_tail
+from cluster.work import NAMES, job_log
 from scaling.base import refuse_unknown
+from scaling.run import LOG, log_tail
 from sweeps import megabytes
 
 if TYPE_CHECKING:

@@ -232,7 +232,9 @@ def judge(run_dir: Path | None, record: Mapping[str, Any], run_id: str, work: Wo
     if queue is not None and count_ends(events) <= queue.ends.get(run_id, 0):
         return _queued(queue, run_id, job, work, bool(events or state))
     if last:
-        return Verdict("failed", str(last.get("reason") or ""), name, fault_of_end(last))
+        fault = fault_of_end(last)
+        state = "stalled" if fault.cause == "stalled" else "failed"
+        return Verdict(state, str(last.get("reason") or ""), name, fault)
     return _left(record, bool(events or state), job, run_id, work)
 
 

@@ -6,7 +6,7 @@ from cluster.work.array_task import work_in_slurm
 from cluster.work.canary import canary_failures, choose, try_out
 from cluster.work.causes import NAMES, Fault, fault_of_end, fault_of_job
 from cluster.work.lease import Holder, claim, holder
-from cluster.work.logs import LOG, job_log, last_words, log_tail
+from cluster.work.logs import job_log, last_words
 from cluster.work.process import ProcessId
 from cluster.work.submission import Queue, ask_about, count_ends, read_queues
 from cluster.work.tasks import Task, lease_dir, make_tasks
@@ -14,7 +14,6 @@ from cluster.work.trunks import tidy_up_after, trunks_of
 from cluster.work.worker import run_queue, stop_on_signals, work
 
 __all__ = [
-    "LOG",
     "NAMES",
     "Fault",
     "Holder",
@@ -32,7 +31,6 @@ __all__ = [
     "job_log",
     "last_words",
     "lease_dir",
-    "log_tail",
     "make_tasks",
     "read_queues",
     "run_queue",

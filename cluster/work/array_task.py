@@ -71,7 +71,8 @@ def work_in_slurm(root: str, sweep: str, queue_path: str, task: int | None) -> i
 
 def _work_together(foreman: Foreman) -> bool:
     """Train in this process, with those that SLURM started beside it; whether it leads them."""
-    from scaling.training import connect, follow, train_together
+    from scaling import follow, train_together
+    from scaling.training import connect
 
     with connect(foreman.store.root / "rendezvous", foreman.resources.device) as team:
         if not team.leads:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from cluster.slurm import FULL, STARVED, Job
-from cluster.work.logs import log_tail
+from scaling.run import log_tail
 
 LOOK_BACK_LINES = 100
 SLURM_DAEMON = "slurmstepd"  # begins the lines that SLURM itself writes into a job's log
@@ -33,7 +33,7 @@ CAUSES: dict[str, str] = {
 }
 """Cause -> what its errors look like; the first that matches counts, else ``other``."""
 
-NAMES = (*CAUSES, "other")
+NAMES = (*CAUSES, "stalled", "other")
 _PATTERNS = {cause: re.compile(pattern, re.IGNORECASE) for cause, pattern in CAUSES.items()}
 
 JOB_STATES = {

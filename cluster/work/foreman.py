@@ -30,6 +30,7 @@ from typing import Any
 from cluster.slurm import FULL, STARVED
 from cluster.work.causes import SLURM_DAEMON, out_of_memory
 from cluster.work.logs import job_log
+from cluster.work.memory import Meter
 from cluster.work.submission import Queue
 from cluster.work.worker import MAX_DEATHS, Shift, run_queue, stop_on_signals
 from scaling.base import Store, WorkError, is_full, note, read_json
@@ -39,7 +40,6 @@ from sweeps import Resources
 SHORT_OF_TIME = 3
 LOOK_SECONDS = 0.5
 STOP_LOOK_SECONDS = 2.0
-MEASURE_AFTER = 20  # steps of the first run
 ROOM = 1.25  # a later run may need more than the first one did so far
 KILL_SECONDS = 10.0  # before the limit: what has not stopped by then is killed
 MOST_DEATHS = 2  # in a row, of workers that got no run going: fewer than fail a run
@@ -172,7 +172,7 @@ class Foreman:
         threads = str(self.resources.threads)
         environment = {**os.environ, "OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads}
         devices = os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")
-        if len(devices) > 1:
+        if len(devices) > 1 and not self.resources.is_alone:
             environment["CUDA_VISIBLE_DEVICES"] = devices[place % len(devices)]
         process = subprocess.Popen(
             [sys.executable, "-m", "cluster.work.foreman", json.dumps(arguments)],
@@ -302,14 +302,10 @@ def main(argv: list[str]) -> int:
     gone = threading.Event()
     threading.Thread(target=_wait_for_end_of_input, args=(gone,), daemon=True).start()
     with stop_on_signals(signal.SIGTERM, signal.SIGINT, signal.SIGUSR2) as stop:
-        polls = 0
+        meter = Meter(report)
 
         def stop_and_measure() -> bool:
-            nonlocal polls
-            if "torch" in sys.modules and polls < MEASURE_AFTER:
-                polls += 1
-                if polls == MEASURE_AFTER:
-                    print(json.dumps(_memory()), file=report, flush=True)
+            meter.poll()
             return stop() or gone.is_set()
 
         try:
@@ -321,6 +317,7 @@ def main(argv: list[str]) -> int:
                 stop_and_measure,
                 capture=True,
                 shift=Shift(**arguments["shift"]),
+                train=meter.train,
             )
         except OSError as error:
             end_if_short(error)
@@ -332,19 +329,6 @@ def _wait_for_end_of_input(gone: threading.Event) -> None:
     while os.read(0, 1024):
         pass
     gone.set()
-
-
-def _memory() -> dict[str, float]:
-    """MB that this process has taken so far: of the machine, and of its GPU where it has one."""
-    import resource
-
-    import torch
-
-    memory = {"rss": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}
-    if torch.cuda.is_available():
-        free, total = torch.cuda.mem_get_info()
-        memory |= {"gpu": (total - free) / 2**20, "gpu_total": total / 2**20}
-    return memory
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from scaling import RunSpec
+from scaling import RunSpec, Spec
 from scaling.base import Store
 
 
@@ -29,14 +29,14 @@ class Task:
     flops: float
 
 
-def make_tasks(specs: Iterable[tuple[str, RunSpec]]) -> list[Task]:
+def make_tasks(specs: Iterable[tuple[str, Spec]]) -> list[Task]:
     """The tasks over ``(run_id, spec)`` pairs, by their cost in FLOPs, descending.
 
     A trunk costs its longest constant part once; each run adds its own cooldown.
     """
-    chains: dict[str, list[tuple[int, str, RunSpec]]] = {}
+    chains: dict[str, list[tuple[int, str, Spec]]] = {}
     for run_id, spec in specs:
-        chains.setdefault(spec.trunk_id or run_id, []).append((spec.train.num_tokens, run_id, spec))
+        chains.setdefault(spec.trunk_id or run_id, []).append((spec.num_tokens, run_id, spec))
     tasks = []
     for key, chain in chains.items():
         chain.sort(key=lambda member: member[:2])
@@ -45,15 +45,16 @@ def make_tasks(specs: Iterable[tuple[str, RunSpec]]) -> list[Task]:
     return sorted(tasks, key=lambda task: (-task.flops, task.key))
 
 
-def chain_flops(specs: list[RunSpec]) -> float:
+def chain_flops(specs: list[Spec]) -> float:
     """FLOPs that runs of one trunk, or a single run, really cost."""
-    if specs[0].trunk_id is None:
+    on_trunk = [s for s in specs if isinstance(s, RunSpec) and s.trunk_id is not None]
+    if not on_trunk:
         return float(sum(spec.flops for spec in specs))
-    cooldown = sum(spec.flops * spec.schedule.cooldown_fraction for spec in specs)
-    constant = max(spec.flops * (1 - spec.schedule.cooldown_fraction) for spec in specs)
+    cooldown = sum(spec.flops * spec.schedule.cooldown_fraction for spec in on_trunk)
+    constant = max(spec.flops * (1 - spec.schedule.cooldown_fraction) for spec in on_trunk)
     return cooldown + constant
 
 
-def lease_dir(store: Store, spec: RunSpec, run_id: str) -> Path:
+def lease_dir(store: Store, spec: Spec, run_id: str) -> Path:
     """The folder whose lease stands for a run's task."""
     return store.trunk_dir(spec.trunk_id) if spec.trunk_id else store.run_dir(run_id)

@@ -17,7 +17,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from cluster.work.lease import claim
-from scaling import RunSpec, cooldown_start
+from scaling import RunSpec, Spec, cooldown_start, read_spec
 from scaling.base import Store
 from scaling.run import has_result, numbered_rows, sweep_paths
 
@@ -46,7 +46,7 @@ def tidy(store: Store, trunk_id: str) -> None:
             path.unlink(missing_ok=True)
 
 
-def tidy_up_after(store: Store, specs: Iterable[RunSpec]) -> None:
+def tidy_up_after(store: Store, specs: Iterable[Spec]) -> None:
     """Tidy up the trunks of some runs that nobody works on.
 
     For what a worker left that died between the end of its last run and the tidying.
@@ -75,8 +75,8 @@ def _branches(path: Path, mtime_ns: int, size: int) -> Branches:
     """By trunk, the runs of a sweep's file with the step at which each leaves it."""
     found = defaultdict(list)
     for _, row in numbered_rows(path):
-        spec = RunSpec.from_dict(row["spec"])
-        if spec.trunk_id is not None:
+        spec = read_spec(row["spec"])
+        if isinstance(spec, RunSpec) and spec.trunk_id is not None:
             branch = cooldown_start(spec.schedule, spec.num_steps)
             found[spec.trunk_id].append((row["run_id"], branch))
     return {trunk_id: tuple(runs) for trunk_id, runs in found.items()}

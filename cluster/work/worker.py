@@ -17,13 +17,16 @@ from typing import Any, TextIO
 
 from cluster.work.causes import out_of_memory
 from cluster.work.lease import Lease, claim
-from cluster.work.logs import LOG, job_log
+from cluster.work.logs import job_log
 from cluster.work.submission import Queue
 from cluster.work.tasks import lease_dir
 from cluster.work.trunks import tidy
-from scaling import RunSpec
+from scaling import ProgramSpec, Spec, read_spec
+from scaling import train as train_alone
 from scaling.base import Store, is_full, read_json
+from scaling.programs import Means, code_folder
 from scaling.run import (
+    LOG,
     NOTHING,
     STATE,
     Journal,
@@ -166,7 +169,7 @@ def run_queue(
 
     Tasks that another worker holds are looked at again until they are done, so that a worker
     that dies loses nothing. With ``capture``, what runs print goes to their logs; ``train``
-    takes the place of :func:`scaling.training.train`.
+    takes the place of :func:`scaling.train`.
 
     Raises
     ------
@@ -195,8 +198,8 @@ def run_queue(
                 held.append(task)
                 too_long = True
                 continue
-            spec = RunSpec.from_dict(rows[ready[0]]["spec"])
-            purpose = f"{queue.path.stem} {ready[0]} {_progress(store.run_dir(ready[0]))}"
+            spec = read_spec(rows[ready[0]]["spec"])
+            purpose = f"{queue.path.stem} {ready[0]} {_progress(spec, store.run_dir(ready[0]))}"
             newest = max(last_epoch(store.run_dir(run_id)) for run_id in task)
             lease = claim(lease_dir(store, spec, ready[0]), purpose, after=newest)
             if lease is None:
@@ -259,8 +262,10 @@ def _fits(seconds: float, shift: Shift) -> bool:
     return left > shift.full_seconds / 2
 
 
-def _progress(run_dir: Path) -> int:
-    """When the run was last checkpointed, in ns; 0 for never."""
+def _progress(spec: Spec, run_dir: Path) -> int:
+    """When the run was last checkpointed, in ns, or what its program last reported; 0 for never."""
+    if isinstance(spec, ProgramSpec):
+        return int((read_json(run_dir / STATE) or {}).get("step", 0))
     for path in checkpoints(run_dir):
         with contextlib.suppress(FileNotFoundError):
             return path.stat().st_mtime_ns
@@ -292,7 +297,7 @@ def _run_task(
         if lease.after_death >= MAX_DEATHS and count == 0:
             status = _give_up(queue, run_dir, lease)
         else:
-            spec = RunSpec.from_dict(rows[run_id]["spec"])
+            spec = read_spec(rows[run_id]["spec"])
             status = train_one(spec, run_id, stop=_stop_of(queue, run_id, lease, stop))
             if spec.trunk_id and lease.held():
                 tidy(store, spec.trunk_id)
@@ -308,7 +313,7 @@ def _stop_of(queue: Queue, run_id: str, lease: Lease, stop: Stop) -> Stop:
 
 def run_one(
     store: Store,
-    spec: RunSpec,
+    spec: Spec,
     run_id: str,
     *,
     resources: Resources,
@@ -333,23 +338,13 @@ def run_one(
         print(f"{_now()} begin {run_id} in process {os.getpid()}", file=log)
         try:
             with _printing_to(log) if capture else contextlib.nullcontext():
-                if train is None:
-                    from scaling import training
-
-                    train = training.train
-                outcome = train(
+                outcome = (train or train_alone)(
                     spec,
                     run_dir,
-                    trunk_dir=store.trunk_dir(spec.trunk_id) if spec.trunk_id else None,
-                    device=resources.device,
-                    threads=resources.threads,
-                    checkpoint_seconds=resources.checkpoint_seconds,
                     should_stop=stop,
                     epoch=lease.epoch,
                     held=lease.held,
-                    micro_batch=resources.micro_batch,
-                    shard=resources.shard,
-                    keep=keep,
+                    **usable(store, spec, resources, keep),
                 )
             status = str(outcome.status)
         except Exception as error:
@@ -360,6 +355,31 @@ def run_one(
             status = "failed"
         print(f"{_now()} {status}", file=log)
     return status
+
+
+def usable(store: Store, spec: Spec, resources: Resources, keep: Keep) -> dict[str, Any]:
+    """What a run may use, as :func:`scaling.train` is told for its kind."""
+    if isinstance(spec, ProgramSpec):
+        # A worker beside others has one GPU of its node.
+        gpus = resources.gpus if resources.is_alone else min(1, resources.gpus)
+        means = Means(
+            code=code_folder(store, spec.program.code, resources.code),
+            threads=resources.threads,
+            gpus=gpus,
+            stop_signal=resources.stop_signal,
+            stop_seconds=resources.stop_seconds,
+            silent_minutes=resources.silent_minutes,
+        )
+        return {"means": means}
+    return {
+        "trunk_dir": store.trunk_dir(spec.trunk_id) if spec.trunk_id else None,
+        "device": resources.device,
+        "threads": resources.threads,
+        "checkpoint_seconds": resources.checkpoint_seconds,
+        "micro_batch": resources.micro_batch,
+        "shard": resources.shard,
+        "keep": keep,
+    }
 
 
 @contextlib.contextmanager

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from scaling.base.arithmetic import Arithmetic
 from scaling.base.cost import (
     MAX_EPOCHS,
     Cost,
+    Sized,
     Unit,
     nearest_size,
     tokens_for_flops,
@@ -23,6 +25,7 @@ from scaling.base.errors import (
 from scaling.base.files import read_json, replacing, write_atomic
 from scaling.base.identity import as_written, digest, hashed
 from scaling.base.names import refuse_unknown
+from scaling.base.placeholders import as_word, fill, placeholders, whole
 from scaling.base.reading import Unread, as_read, read_unless, read_where, unread
 from scaling.base.settings import parse_settings
 from scaling.base.spec_names import OPTIMIZERS, SCHEDULES, optimizers_with
@@ -48,10 +51,12 @@ __all__ = [
     "PUE",
     "SCHEDULES",
     "WATTS",
+    "Arithmetic",
     "Cost",
     "Display",
     "NoAnswerError",
     "OptionError",
+    "Sized",
     "Store",
     "Unit",
     "Unread",
@@ -59,11 +64,13 @@ __all__ = [
     "WorkerLostError",
     "abridged",
     "as_read",
+    "as_word",
     "as_written",
     "console",
     "convert",
     "describe",
     "digest",
+    "fill",
     "finite_number",
     "format_value",
     "hashed",
@@ -74,6 +81,7 @@ __all__ = [
     "note_once",
     "optimizers_with",
     "parse_settings",
+    "placeholders",
     "print_json",
     "print_table",
     "progress",
@@ -87,5 +95,6 @@ __all__ = [
     "training_memory",
     "typed",
     "unread",
+    "whole",
     "write_atomic",
 ]

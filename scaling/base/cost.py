@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 Unit = Literal["token", "example"]
 MAX_EPOCHS = 4
@@ -122,12 +122,28 @@ class Cost:
         return {**fields, **derived}
 
 
-def tokens_for_flops(cost: Cost, flops: float) -> int:
+class Sized(Protocol):
+    """What one model costs, as far as D follows from it: a :class:`Cost`, a program's counts."""
+
+    @property
+    def unit(self) -> Unit:
+        """What one unit of data is."""
+
+    @property
+    def num_params(self) -> int:
+        """N."""
+
+    @property
+    def flops_train(self) -> float:
+        """Training FLOPs per token (example)."""
+
+
+def tokens_for_flops(cost: Sized, flops: float) -> int:
     """D = C / c, rounded to the nearest token, for c training FLOPs per token.
 
     Parameters
     ----------
-    cost : Cost
+    cost : Sized
     flops : float
         Budget C in FLOPs.
 

@@ -5,6 +5,7 @@ ROOT/runs/<run_id>/       spec.json, metrics.jsonl, state.json, checkpoints, kep
 ROOT/trunks/<trunk_id>/   constant-rate checkpoints that cooldown branches share
 ROOT/sweeps/<name>/       sweep.jsonl, sweep.json, logs, report.html
 ROOT/data/<name>/         prepared shards
+ROOT/programs/<digest>/   code of programs, as it was when their runs were submitted
 ROOT/mlflow.db            the tracking store
 ```
 A run's folder is named by its identity, so a run that two sweeps ask for is done once.

@@ -3,6 +3,7 @@ from .host import node_name as node_name
 from .host import oom_kills as oom_kills
 from .host import slurm_job as slurm_job
 from .journal import JOURNAL as JOURNAL
+from .journal import PROGRAM_METRIC as PROGRAM_METRIC
 from .journal import SPEC as SPEC
 from .journal import STATE as STATE
 from .journal import Journal as Journal
@@ -18,6 +19,9 @@ from .journal import read_journal as read_journal
 from .journal import read_turns as read_turns
 from .keep import NOTHING as NOTHING
 from .keep import Keep as Keep
+from .log import LOG as LOG
+from .log import log_tail as log_tail
+from .outcome import Outcome as Outcome
 from .record import Record as Record
 from .record import as_begun as as_begun
 from .sweep_file import SWEEP_FILE as SWEEP_FILE

@@ -3,7 +3,8 @@
 Each line is one JSON object with an ``event``:
 
 ``start``   attempt, time, host, device, threads
-``point``   step (tokens or examples seen), loss, train_loss, lr, seconds
+``point``   step (tokens or examples seen), loss, train_loss, lr, seconds; of a program's reports
+            ``program/NAME`` too
 ``end``     status (done, diverged, failed), final values, reason
 ``kept``    step, file and its SHA-256: weights that last
 ``eval``    step, task, and numbers by column: what kept weights are worth elsewhere
@@ -34,6 +35,7 @@ STATE = "state.json"
 SPEC = "spec.json"
 LATEST = "checkpoint.pt"
 PREVIOUS = "checkpoint.previous.pt"
+PROGRAM_METRIC = "program/"  # begins the names of what only the program of a run reports
 BEGIN = "begin"  # the line that :func:`begin_anew` leaves; readers do not see it
 
 

@@ -1,4 +1,7 @@
-"""What a run leaves in its folder, all under one lease: journal, state, checkpoints."""
+"""What a run leaves in its folder, all under one lease: journal, state, checkpoints.
+
+Torch is loaded with the first checkpoint: runs of programs have none of ours.
+"""
 
 from __future__ import annotations
 
@@ -7,11 +10,11 @@ import json
 import os
 import time
 from collections.abc import Callable, Set
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from scaling.base import note, read_json, write_atomic
-from scaling.run import checkpoint
 from scaling.run.host import node_name, oom_kills, slurm_job
 from scaling.run.journal import SPEC, STATE, Journal, SupersededError, first_epoch
 from scaling.run.weights import (
@@ -25,6 +28,7 @@ from scaling.run.weights import (
 )
 from scaling.schedule import cooldown_start
 from scaling.spec import RunSpec
+from scaling.specs import Spec
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -35,7 +39,7 @@ class Record:
 
     Parameters
     ----------
-    spec : RunSpec
+    spec : RunSpec or ProgramSpec
     run_dir : Path
     trunk_dir : Path, optional
         Where runs with the same trunk share checkpoints.
@@ -49,11 +53,13 @@ class Record:
         How often the run was begun, this time included.
     spent_tokens : int
         Tokens computed for it in the attempts before, those lost to a kill too.
+    spent_seconds : float
+        Time that the state of the attempts before says.
     """
 
     def __init__(
         self,
-        spec: RunSpec,
+        spec: Spec,
         run_dir: Path,
         trunk_dir: Path | None,
         epoch: int | None,
@@ -65,6 +71,7 @@ class Record:
         before = read_json(run_dir / STATE) or {}
         self.attempt = int(before.get("attempt", 0)) + 1
         self.spent_tokens = int(before.get("spent_tokens", 0))
+        self.spent_seconds = float(before.get("seconds") or 0.0)
 
     def state(self, state: str, **values: Any) -> None:
         """Say how far the run is: its heartbeat."""
@@ -94,12 +101,16 @@ class Record:
 
     def save(self, state: dict[str, Any]) -> None:
         """Write the run's checkpoint."""
+        from scaling.run import checkpoint
+
         self.journal.check()
         state = {"run_id": self.spec.run_id, **state}
         checkpoint.save_latest(self.run_dir, state, self.journal.epoch)
 
     def save_trunk(self, path: Path, state: dict[str, Any]) -> None:
         """Write a checkpoint that runs of the same trunk share."""
+        from scaling.run import checkpoint
+
         self.journal.check()
         epoch = self.journal.epoch
         checkpoint.save(path, {"run_id": self.spec.trunk_id, "epoch": epoch, **state})
@@ -109,9 +120,11 @@ class Record:
 
         Of the trunk's only one up to which all weights are there that the run ``keeps``, by step.
         """
+        from scaling.run import checkpoint
+
         first = first_epoch(self.run_dir)
         found = checkpoint.load_latest(self.run_dir, first)
-        if found is not None or self.trunk_dir is None:
+        if found is not None or self.trunk_dir is None or not isinstance(self.spec, RunSpec):
             return found
         missing = keeps - self._kept_steps() - self._in_trunk().keys()
         last = min([self._branch, *(step - 1 for step in missing)])
@@ -131,7 +144,8 @@ class Record:
         self.journal.check()
         file = WeightFile(step, self.journal.epoch)
         num_tokens = step * self.spec.units_per_step
-        model = json.dumps({"family": self.spec.family, **self.spec.model.to_dict()})
+        assert isinstance(self.spec, RunSpec)
+        model = json.dumps({"family": self.spec.family, **asdict(self.spec.model)})
         path = file.within(self.run_dir)
         sha256 = write_weights(path, tensors, model=model)
         self.journal.append("kept", step=num_tokens, file=path.name, sha256=sha256)
@@ -166,10 +180,13 @@ class Record:
     @property
     def _branch(self) -> int:
         """The step at which the run leaves its trunk."""
+        assert isinstance(self.spec, RunSpec)
         return cooldown_start(self.spec.schedule, self.spec.num_steps)
 
     def tidy_up(self) -> None:
         """Remove the run's checkpoints, and weights that it does not name; not later epochs'."""
+        from scaling.run import checkpoint
+
         checkpoint.remove(self.run_dir, self.journal.epoch)
         named = {weights.path.name for weights in kept(self.run_dir)}
         remove_weights(self.run_dir, named, self.journal.epoch)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from scaling.tracking.address import without_password
 from scaling.tracking.errors import DeletedError, TrackingError
+from scaling.tracking.histories import metric_histories
 from scaling.tracking.ready import connect, prepare, reported, set_environment, sqlite_path
 from scaling.tracking.report import log_report
 from scaling.tracking.tracker import CURVE_METRICS, Tracker, spec_of
@@ -18,6 +19,7 @@ __all__ = [
     "chart_url",
     "connect",
     "log_report",
+    "metric_histories",
     "prepare",
     "reported",
     "set_environment",

@@ -10,6 +10,7 @@ metric ``scale/*``     numeric columns known before the run, and log10 of N, D, 
                        stopped early the last values are those of what was trained
 metric ``heldout/*``,  the learning curve; step = tokens (examples) seen
 ``train/*``
+metric ``program/*``   what else the program of a run reported, under its own name
 metric ``final/*``     numeric values of the journal's ``end`` event
 metric ``eval/*``      what kept weights were evaluated on; step = tokens (examples) seen
 metric ``diverged``    1 for a run that diverged
@@ -24,6 +25,8 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import posixpath
+import re
 import shlex
 import time
 from collections.abc import Mapping, Sequence
@@ -31,7 +34,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from scaling.base import read_json, write_atomic
-from scaling.run import JOURNAL, end, points, read_journal, trained_columns
+from scaling.run import JOURNAL, PROGRAM_METRIC, end, points, read_journal, trained_columns
 from scaling.schema import EVAL_PREFIX
 from scaling.tracking.address import without_password
 from scaling.tracking.errors import DeletedError, TrackingError
@@ -54,6 +57,7 @@ BATCH_METRICS, BATCH_PARAMS = 1000, 100  # MLflow's limits for one log_batch
 PARAM_LENGTH = 6000
 PAGE = 1000  # runs in one answer of the store
 ENDED = ("FINISHED", "FAILED")  # MLflow's words for a run whose end was shipped
+KEY_LENGTH = 250
 
 
 class Tracker:
@@ -244,7 +248,7 @@ class Tracker:
             there = {*found[0].data.params, *found[0].data.metrics}
             if {*params, *(key for key, *_ in metrics)} - there:
                 self._log(run_id, metrics, params)
-            history = client.get_metric_history(run_id, CURVE_METRICS["lr"])
+            history = client.get_metric_history(run_id, CURVE_METRICS["seconds"])
             seen = max((point.step for point in history), default=-1)
         else:
             run_id, seen = self._create(row, events), -1
@@ -282,11 +286,11 @@ class Tracker:
     def _send_curve(self, run_id: str, events: list[dict[str, Any]], seen: int) -> None:
         born = float(_born(events))
         values = [
-            (metric, float(point[column]), born + float(point.get("seconds", 0)), point["step"])
+            (metric, float(value), born + float(point.get("seconds", 0)), point["step"])
             for point in points(events)
             if point["step"] > seen
-            for column, metric in CURVE_METRICS.items()
-            if _is_number(point.get(column))
+            for column, value in point.items()
+            if _is_number(value) and (metric := _metric(column))
         ]
         self._log(run_id, values)
 
@@ -339,13 +343,23 @@ class Tracker:
         """Write metrics ``(key, value, seconds since 1970, step)`` and params, in few calls."""
         from mlflow.entities import Metric, Param
 
-        metrics = [Metric(key, value, round(1000 * s), step) for key, value, s, step in values]
+        metrics = [Metric(_key(k), value, round(1000 * s), step) for k, value, s, step in values]
         pairs = [Param(key, value[:PARAM_LENGTH]) for key, value in (params or {}).items()]
         while metrics or pairs:
             now, pairs = pairs[:BATCH_PARAMS], pairs[BATCH_PARAMS:]
             room = BATCH_METRICS - len(now)
             self.client.log_batch(run_id, metrics=metrics[:room], params=now)
             metrics = metrics[room:]
+
+
+def _key(name: str) -> str:
+    """A metric's name with the characters that MLflow takes, as a path that is its shortest."""
+    return posixpath.normpath(re.sub(r"[^\w\-./ :]", "_", name))[:KEY_LENGTH]
+
+
+def _metric(column: str) -> str | None:
+    """The metric that a column of the curve is; None for the step and what is no metric."""
+    return column if column.startswith(PROGRAM_METRIC) else CURVE_METRICS.get(column)
 
 
 def _known_before(

@@ -6,7 +6,6 @@ import math
 import time
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from scaling.families import get_family
 from scaling.run import (
     NOTHING,
     Keep,
+    Outcome,
     Record,
     SupersededError,
     as_begun,
@@ -35,28 +35,6 @@ from scaling.training.team import Team
 HEARTBEAT_SECONDS = 2.0
 EXPLOSION = 3.0  # a training loss this many times the first one has diverged
 CHECKPOINT_COST = 0.01  # checkpoints take at most this share of the time
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """How a call of :func:`train` ended.
-
-    Attributes
-    ----------
-    status : {"done", "diverged", "stopped"}
-        ``stopped``: ``should_stop`` asked for it, and the run is checkpointed, or another worker
-        took it over, and nothing was written since.
-    values : dict
-        The journal's ``end`` event (empty for ``stopped``).
-    """
-
-    status: str
-    values: dict[str, Any]
-
-    @property
-    def loss(self) -> float | None:
-        """The final held-out loss; None when there is none."""
-        return self.values.get("loss")
 
 
 def train(

@@ -96,6 +96,12 @@ class Team:
         """Whether this is the process that writes."""
         return self.place.rank == 0
 
+    def rendezvous(self) -> tuple[str, int]:
+        """An address of this process's node that the others reach, and a port free on it."""
+        host = _reachable(self.place)
+        with socket.create_server((host, 0), family=_address_family(host)) as server:
+            return host, int(server.getsockname()[1])
+
     def device(self, name: str) -> torch.device:
         """The device of this process; ``auto`` is CUDA where there is one."""
         if name == "auto":
@@ -250,9 +256,8 @@ def _meet(place: Place, folder: Path) -> Any:
     path = folder / f"{place.key}.json"
     timeout = timedelta(seconds=MEET_SECONDS)
     if place.rank == 0:
-        host = "127.0.0.1" if place.nodes == 1 else own_address()
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        listener = socket.create_server((host, 0), family=family, backlog=place.size)
+        host = _reachable(place)
+        listener = socket.create_server((host, 0), family=_address_family(host), backlog=place.size)
         port = listener.getsockname()[1]
         store = dist.TCPStore(
             host,
@@ -294,6 +299,15 @@ def _meet(place: Place, folder: Path) -> Any:
                 return store
         time.sleep(POLL_SECONDS)
     raise WorkerLostError(f"rank 0 did not come to {path} within {MEET_SECONDS:.0f} s")
+
+
+def _reachable(place: Place) -> str:
+    """The one address of this node that the other processes need."""
+    return "127.0.0.1" if place.nodes == 1 else own_address()
+
+
+def _address_family(host: str) -> socket.AddressFamily:
+    return socket.AF_INET6 if ":" in host else socket.AF_INET
 
 
 def _talk_over(address: str) -> None:

@@ -6,7 +6,7 @@ import shutil
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from scaling import cooldown_start
+from scaling import RunSpec, cooldown_start
 from scaling.base import Store
 from scaling.run import lacks_weights
 from sweeps.sweep import Sweep
@@ -44,11 +44,11 @@ class KeptWeights:
 def kept_weights(sweep: Sweep, root: Any = None) -> KeptWeights:
     """What a sweep's ``keep`` takes on disk in the store at ``root``."""
     sizes: dict[tuple[str, int], int] = {}
-    for entry in sweep:
-        spec = entry.spec
+    ours = [(e.run_id, e.spec) for e in sweep if isinstance(e.spec, RunSpec)]
+    for run_id, spec in ours:
         branch = cooldown_start(spec.schedule, spec.num_steps)
         for step in {*sweep.keep.steps(spec), spec.num_steps}:
-            whose = spec.trunk_id if spec.trunk_id and step <= branch else entry.run_id
+            whose = spec.trunk_id if spec.trunk_id and step <= branch else run_id
             sizes[whose, step] = BYTES_PER_PARAM * spec.cost.num_params
     store = Store.at(root)
     existing = next(path for path in (store.root, *store.root.parents) if path.exists())
@@ -57,5 +57,5 @@ def kept_weights(sweep: Sweep, root: Any = None) -> KeptWeights:
         files=len(sizes),
         bytes=sum(sizes.values()),
         free_bytes=shutil.disk_usage(existing).free,
-        too_late=sum(lacks_weights(store.run_dir(e.run_id), e.spec, sweep.keep) for e in sweep),
+        too_late=sum(lacks_weights(store.run_dir(i), spec, sweep.keep) for i, spec in ours),
     )

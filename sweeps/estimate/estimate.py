@@ -8,26 +8,26 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from scaling import cooldown_start
+from scaling import ProgramSpec, RunSpec, cooldown_start
 from scaling.base import WATTS, Store
 from sweeps.estimate.calibration import Throughput
 from sweeps.estimate.prices import Prices
-from sweeps.estimate.throughput import heldout_size, throughput, work
+from sweeps.estimate.throughput import heldout_sizes, kind_of, size_of, throughput, work
 from sweeps.sweep import Sweep
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """What a sweep will take.
+    """What a sweep will take; times and what follows are None where no rate is known.
 
     Attributes
     ----------
-    flops : int
+    flops : float
         Of all runs, each by itself.
-    flops_spent : int
+    flops_spent : float
         Really computed in training: what runs share is counted once.
-    flops_evaluation : int
-        Of held-out evaluations, learning curves included.
+    flops_evaluation : float or None
+        Of held-out evaluations, learning curves included; None for programs, whose are their own.
     hours : float
         From start to end, with ``workers`` runs at a time.
     worker_hours : float
@@ -52,22 +52,22 @@ class Estimate:
     pue, kg_co2e_per_kwh : float
     """
 
-    flops: int
-    flops_spent: int
-    flops_evaluation: int
-    hours: float
-    worker_hours: float
-    longest_hours: float
-    flops_per_second: float
+    flops: float
+    flops_spent: float
+    flops_evaluation: float | None
+    hours: float | None
+    worker_hours: float | None
+    longest_hours: float | None
+    flops_per_second: float | None
     measured: str
-    device: str
+    device: str | None
     workers: int
-    devices: int
-    watts: float
+    devices: int | None
+    watts: float | None
     price_per_hour: float
-    cost: float
-    kwh: float
-    kg_co2e: float
+    cost: float | None
+    kwh: float | None
+    kg_co2e: float | None
     pue: float
     kg_co2e_per_kwh: float
 
@@ -104,51 +104,69 @@ def estimate(
     if rate is None and assumed.flops_per_second is not None:
         rate = Throughput(((1.0, assumed.flops_per_second),), "cpu", "the sweep file")
     specs = [entry.spec for entry in sweep]
-    heldout = {name: heldout_size(name) for name in {spec.data.data for spec in specs}}
-    starts = first_steps(sweep)
     whole = [
-        work(spec, heldout[spec.data.data], start)
-        for spec, start in zip(specs, starts, strict=True)
+        work(spec, heldout, start)
+        for spec, heldout, start in zip(
+            specs, heldout_sizes(specs), first_steps(sweep), strict=True
+        )
     ]
-    spent = spent_flops(sweep)
-    rates = (
-        dict.fromkeys({spec.family for spec in specs}, rate)
-        if rate
-        else throughput(Store.at(root), specs)
+    spent = sum(spent_flops(sweep))
+    ours = not any(isinstance(spec, ProgramSpec) for spec in specs)
+    store = Store.at(root)
+    rates = {kind_of(spec): rate for spec in specs} if rate else throughput(store, specs)
+    known = {kind: found for kind, found in rates.items() if found is not None}
+    count = int(assumed.workers)
+    empty = Estimate(
+        flops=sweep.flops,
+        flops_spent=spent,
+        flops_evaluation=sum(whole) - spent if ours else None,
+        hours=None,
+        worker_hours=None,
+        longest_hours=None,
+        flops_per_second=None,
+        measured="; ".join(sorted({found.source for found in known.values()})),
+        device=None,
+        workers=count,
+        devices=assumed.devices and int(assumed.devices),
+        watts=assumed.watts,
+        price_per_hour=assumed.price_per_hour,
+        cost=None,
+        kwh=None,
+        kg_co2e=None,
+        pue=assumed.pue,
+        kg_co2e_per_kwh=assumed.kg_co2e_per_kwh,
     )
+    if missing := sorted(kind for kind, found in rates.items() if found is None):
+        unknown = (
+            f"no finished run of {', '.join(missing)} in {store.root} says how fast it is; "
+            "estimate: {flops_per_second: ...} in the sweep file would"
+        )
+        return replace(empty, measured=unknown)
     seconds = [
-        flops / rates[spec.family].at(spec.cost.flops_forward)
+        flops / known[kind_of(spec)].at(size_of(spec))
         for spec, flops in zip(specs, whole, strict=True)
     ]
-    device = "cuda" if any(found.device == "cuda" for found in rates.values()) else "cpu"
-    count = int(assumed.workers)
+    device = "cuda" if any(found.device == "cuda" for found in known.values()) else "cpu"
     hours = makespan(seconds, count) / 3600
     devices = int(assumed.devices or (1 if device == "cpu" else count))
     watts = assumed.watts if assumed.watts is not None else WATTS[device]
     kwh = hours * devices * watts * assumed.pue / 1000
-    return Estimate(
-        flops=sweep.flops,
-        flops_spent=sum(spent),
-        flops_evaluation=sum(whole) - sum(spent),
+    return replace(
+        empty,
         hours=hours,
         worker_hours=sum(seconds) / 3600,
         longest_hours=max(seconds, default=0.0) / 3600,
         flops_per_second=sum(whole) / sum(seconds) if seconds else 0.0,
-        measured="; ".join(sorted({found.source for found in rates.values()})),
         device=device,
-        workers=count,
         devices=devices,
         watts=watts,
-        price_per_hour=assumed.price_per_hour,
         cost=hours * devices * assumed.price_per_hour,
         kwh=kwh,
         kg_co2e=kwh * assumed.kg_co2e_per_kwh,
-        pue=assumed.pue,
-        kg_co2e_per_kwh=assumed.kg_co2e_per_kwh,
     )
 
 
-def spent_flops(sweep: Sweep) -> list[int]:
+def spent_flops(sweep: Sweep) -> list[float]:
     """FLOPs of training really computed for each run, in order, when trunks are shared."""
     return [
         (entry.spec.num_steps - start) * entry.spec.units_per_step * entry.spec.cost.flops_train
@@ -164,21 +182,16 @@ def first_steps(sweep: Sweep) -> list[int]:
     the longest trunk plus every cooldown (Hägele et al. 2024).
     """
     first = [0] * len(sweep)
-    groups: dict[str, list[int]] = defaultdict(list)
+    groups: dict[str, list[tuple[int, int]]] = defaultdict(list)
     for i, entry in enumerate(sweep):
-        trunk = entry.spec.trunk_id
-        if trunk is not None:
-            groups[trunk].append(i)
+        spec = entry.spec
+        if isinstance(spec, RunSpec) and spec.trunk_id is not None:
+            groups[spec.trunk_id].append((cooldown_start(spec.schedule, spec.num_steps), i))
     for members in groups.values():
         left_at = 0
-        for start, i in sorted((_branch(sweep, i), i) for i in members):
+        for start, i in sorted(members):
             first[i], left_at = left_at, start
     return first
-
-
-def _branch(sweep: Sweep, i: int) -> int:
-    spec = sweep.entries[i].spec
-    return cooldown_start(spec.schedule, spec.num_steps)
 
 
 def makespan(seconds: Iterable[float], workers: int) -> float:

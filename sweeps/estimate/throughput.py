@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from statistics import median
 
-from scaling import RunSpec, evaluated
+from scaling import ProgramSpec, RunSpec, Spec, evaluated, read_spec
 from scaling.base import Store, read_json
 from scaling.data import describe_data
 from scaling.run import SPEC, end, read_journal
@@ -15,25 +15,48 @@ MOST_RUNS = 200  # newest runs to look at: reading journals must not take longer
 SHORTEST = 0.5  # seconds; a shorter run is all start-up
 
 
-def throughput(store: Store, specs: Iterable[RunSpec]) -> dict[str, Throughput]:
-    """For each family of ``specs``: from its finished runs under ``store.root``, else measured."""
-    by_family: dict[str, list[RunSpec]] = {}
+def kind_of(spec: Spec) -> str:
+    """Those that a run is as fast as: a program that counts by a family is not the family."""
+    named = isinstance(spec, ProgramSpec) and spec.family != ProgramSpec.name
+    return f"program {spec.family}" if named else spec.family
+
+
+def size_of(spec: Spec) -> float:
+    """FLOPs of a forward pass per token (example); for a program a third of a training step's."""
+    return spec.cost.flops_train / 3 if isinstance(spec, ProgramSpec) else spec.cost.flops_forward
+
+
+def throughput(store: Store, specs: Iterable[Spec]) -> dict[str, Throughput | None]:
+    """For each kind of ``specs``: from its finished runs under ``store.root``, else measured.
+
+    None for a program without any: only it can say how fast it is.
+    """
+    by_kind: dict[str, list[Spec]] = {}
     for spec in specs:
-        by_family.setdefault(spec.family, []).append(spec)
+        by_kind.setdefault(kind_of(spec), []).append(spec)
     past = from_runs(store)
-    return {
-        family: past.get(family) or calibrated(store, members)
-        for family, members in by_family.items()
-    }
+    found: dict[str, Throughput | None] = {}
+    for kind, members in by_kind.items():
+        ours = [spec for spec in members if isinstance(spec, RunSpec)]
+        found[kind] = past.get(kind) or (calibrated(store, ours) if ours else None)
+    return found
 
 
-def work(spec: RunSpec, heldout: int, first_step: int = 0) -> int:
-    """FLOPs of a run from ``first_step`` to its end, held-out evaluations included."""
+def work(spec: Spec, heldout: int, first_step: int = 0) -> float:
+    """FLOPs of a run from ``first_step`` to its end, held-out evaluations of ours included."""
     steps, cost = spec.num_steps, spec.cost
+    trained = cost.flops_train * (steps - first_step) * spec.units_per_step
+    if isinstance(spec, ProgramSpec):
+        return trained
     passes = evaluated(spec.train, heldout, spec.units_per_step, first_step)
-    return (
-        cost.flops_train * (steps - first_step) * spec.units_per_step + cost.flops_forward * passes
-    )
+    return trained + spec.cost.flops_forward * passes
+
+
+def heldout_sizes(specs: Iterable[Spec]) -> list[int]:
+    """Held-out tokens (examples) of each run's data; 0 for a program's, whose are its own."""
+    names = [spec.data.data if isinstance(spec, RunSpec) else "" for spec in specs]
+    known = {name: heldout_size(name) if name else 0 for name in set(names)}
+    return [known[name] for name in names]
 
 
 def heldout_size(data: str) -> int:
@@ -45,50 +68,56 @@ def heldout_size(data: str) -> int:
 
 
 def from_runs(store: Store) -> dict[str, Throughput]:
-    """The median rate of each family and size among the newest finished runs.
+    """The median rate of each kind and size among the newest finished runs.
 
-    Only runs on the newest one's kind of device count.
+    Only runs on the newest one's kind of device count; each program's for itself, of ours all.
     """
-    found: list[tuple[float, str, str, int, float]] = []
+    found: list[tuple[float, str, Spec, float]] = []
     folders = [folder for folder in (store.root / "runs").glob("*") if folder.is_dir()]
     folders.sort(key=lambda folder: folder.stat().st_mtime, reverse=True)
     heldout: dict[str, int] = {}
     for folder in folders[:MOST_RUNS]:
         events = read_journal(folder)
         last, plain = end(events), read_json(folder / SPEC)
-        devices = [event["device"] for event in events if event["event"] == "start"]
+        devices = [event.get("device", "cpu") for event in events if event["event"] == "start"]
         if last is None or last["status"] != "done" or plain is None or not devices:
             continue
         if (seconds := last.get("seconds") or 0.0) < SHORTEST:
             continue
         try:
-            spec = RunSpec.from_dict(plain)
+            spec = read_spec(plain)
         except ValueError:  # a run of a later release says nothing about this one
             continue
-        name = spec.data.data
-        if name not in heldout:
+        name = spec.data.data if isinstance(spec, RunSpec) else ""
+        if name and name not in heldout:
             heldout[name] = heldout_size(name)
         # A run's seconds are those of all its steps, those on a shared trunk too; one that
         # stopped early has done fewer.
-        done = spec.with_tokens(int(last.get("tokens") or spec.train.num_tokens))
+        done = spec.with_tokens(int(last.get("tokens") or spec.num_tokens))
         device = str(devices[-1]).partition(":")[0]
-        rate = work(done, heldout[name]) / seconds
-        found.append((last.get("time", 0.0), device, spec.family, spec.cost.flops_forward, rate))
-    if not found:
-        return {}
-    device = max(found)[1]
-    rates: dict[str, dict[int, list[float]]] = {}
-    for _, on, family, size, rate in found:
-        if on == device:
-            rates.setdefault(family, {}).setdefault(size, []).append(rate)
+        rate = work(done, heldout.get(name, 0)) / seconds
+        found.append((last.get("time", 0.0), device, spec, rate))
+    found.sort(key=lambda run: run[:2])
+    newest = {_machines(spec): device for _, device, spec, _ in found}
+    rates: dict[str, dict[float, list[float]]] = {}
+    for _, device, spec, rate in found:
+        if device == newest[_machines(spec)]:
+            of_kind = rates.setdefault(kind_of(spec), {})
+            of_kind.setdefault(size_of(spec), []).append(rate)
+    devices_of = {kind_of(spec): newest[_machines(spec)] for _, _, spec, _ in found}
     return {
-        family: Throughput(
+        kind: Throughput(
             points=tuple((size, median(of_size)) for size, of_size in sorted(sizes.items())),
-            device=device,
-            source=_said(sum(map(len, sizes.values())), family, store),
+            device=devices_of[kind],
+            source=_said(sum(map(len, sizes.values())), kind, store),
         )
-        for family, sizes in rates.items()
+        for kind, sizes in rates.items()
     }
+
+
+def _machines(spec: Spec) -> str:
+    """Whose runs tell on what machines such a one will be."""
+    return kind_of(spec) if isinstance(spec, ProgramSpec) else ""
 
 
 def _said(runs: int, family: str, store: Store) -> str:

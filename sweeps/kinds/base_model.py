@@ -62,12 +62,13 @@ def base_model(document: Document, needs: tuple[str, ...] = ()) -> BaseModel:
             ("family",),
             f"family {name} has no {', '.join(missing)}; those that have: {', '.join(able)}",
         )
-    info = document.info
-    if info is None:
+    info, data = document.info, shared.get("data", DEFAULT_DATA)
+    if info is None and data is not None:  # None: a program's data, of which nothing is known
         try:
-            info = describe_data(shared.get("data", DEFAULT_DATA))
+            info = describe_data(data)
         except FileNotFoundError as error:
             document.refuse(("data",), str(error))
     base = with_preset(family, shared["preset"]) if "preset" in shared else {}
     chosen = {key: value for key, value in fixed.items() if key in known}
-    return BaseModel(family, {**base, **family.data_options(info), **chosen})
+    from_data = {} if info is None else family.data_options(info)
+    return BaseModel(family, {**base, **from_data, **chosen})

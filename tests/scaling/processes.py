@@ -33,8 +33,8 @@ def start_team(folder: Path, size: int, lead, stop=lambda rank: False) -> list[i
     environment = {"SLURM_NTASKS": str(size), "SLURM_JOB_ID": "7", "SLURM_STEP_ID": "0"}
 
     def member(rank):
+        from scaling.trainers import follow
         from scaling.training.team import connect
-        from scaling.training.together import follow
 
         with connect(folder) as team:
             assert (team.place.rank, team.size) == (rank, size)

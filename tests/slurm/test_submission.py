@@ -9,10 +9,9 @@ from itertools import pairwise
 import pytest
 
 from cluster import submit
-from cluster.work.logs import LOG
 from scaling.base import read_json
 from scaling.base.errors import WorkError
-from scaling.run.journal import STATE
+from scaling.run import LOG, STATE
 
 pytestmark = [pytest.mark.slurm, pytest.mark.xdist_group("slurm-1")]
 

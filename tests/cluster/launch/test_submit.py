@@ -15,8 +15,8 @@ import pytest
 from cluster import submit, sweep_status
 from cluster.launch.cancel import cancel
 from cluster.tracking.shipper import WISH
-from cluster.work.worker import LOG
 from scaling.base import Store, read_json
+from scaling.run import LOG
 from scaling.run.journal import JOURNAL, checkpoints, end, points, read_journal
 from sweeps.sweep import Sweep
 

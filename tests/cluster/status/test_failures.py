@@ -11,8 +11,8 @@ from cluster.slurm.jobs import FAILING, Job
 from cluster.status.failures import group_failures
 from cluster.status.run_status import RunStatus
 from cluster.work.causes import NAMES, Fault, fault_of_end, fault_of_error, fault_of_job
-from cluster.work.logs import LOG, log_tail
 from scaling.base import Store
+from scaling.run.log import LOG, log_tail
 
 
 @pytest.mark.parametrize(

@@ -392,3 +392,25 @@ def test_what_a_server_that_is_down_missed_is_shipped_later(server, run_dir, row
     html.write_text("<p>report</p>")
     log_report(server.uri, "s", html, {})
     assert len(runs_of(server.uri)) == 2
+
+
+def test_what_a_program_reported_is_there_under_its_own_name_with_tokens_as_step(uri, run_dir, row):
+    """Names that MLflow refuses are written in its letters; a point without a loss is one too."""
+    told = {"program/acc": 0.5, "program/epoch": 1, "program/top@5 (%)": 7.0, "seconds": 1.0}
+    write(
+        run_dir,
+        start(),
+        {"event": "point", "step": 128, "loss": 2.5, **told},
+        {"event": "point", "step": 256, "train_loss": 2.0, "seconds": 2.0},
+        {**DONE, "program/acc": 0.75},
+    )
+    tracker = Tracker(uri, "s")
+    assert tracker.ship(run_dir, row, alive=False)
+    assert Tracker(uri, "s").ship(run_dir, row, alive=False)  # and not a second time
+    (run,) = runs_of(uri)
+    metrics = run.data.metrics
+    assert metrics["heldout/loss"] == 2.5 and metrics["train/loss"] == 2.0
+    assert metrics["program/epoch"] == 1 and metrics["program/top_5 ___"] == 7.0
+    assert metrics["final/program/acc"] == 0.75
+    (seen,) = connect(uri).get_metric_history(run.info.run_id, "program/acc")
+    assert (seen.step, seen.value) == (128, 0.5)

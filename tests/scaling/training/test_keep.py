@@ -7,6 +7,7 @@ import signal
 
 import pytest
 import torch
+from scaling.training.together import train_together
 
 from scaling.families import get_family
 from scaling.run import Keep, kept, lacks_weights
@@ -16,7 +17,6 @@ from scaling.run.weights import WEIGHTS, WeightFile, weight_files
 from scaling.spec import RunSpec
 from scaling.training.loop import train
 from scaling.training.task import make_task
-from scaling.training.together import train_together
 from tests.scaling.processes import in_child, run_team
 from tests.scaling.training.test_loop import bits, stop_after
 

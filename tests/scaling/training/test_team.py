@@ -19,10 +19,10 @@ from scaling.base.errors import WorkerLostError
 from scaling.run.checkpoint import load
 from scaling.run.journal import checkpoints, end, points, read_journal
 from scaling.spec import RunSpec
+from scaling.trainers import train_together
 from scaling.training.loop import train
 from scaling.training.spread import Spread, _seed_of
 from scaling.training.team import TALK_SECONDS, Place, Team
-from scaling.training.together import train_together
 from tests.scaling.processes import exit_status, run_team, start_team
 from tests.scaling.training.test_loop import stop_after
 

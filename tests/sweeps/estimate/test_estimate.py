@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from scaling import Counts, Program, ProgramSpec
 from scaling.base import Store, write_atomic
 from scaling.run.journal import Journal
 from scaling.schedule import cooldown_start
@@ -129,7 +130,7 @@ def finished(store, spec, rate, device="cpu", time=1.0, **changes):
     write_atomic(folder / "spec.json", json.dumps(spec.to_dict()))
     journal = Journal(folder)
     journal.append("start", device=device, time=time)
-    end = {"status": "done", "tokens": spec.train.num_tokens, "seconds": spec.flops / rate}
+    end = {"status": "done", "tokens": spec.num_tokens, "seconds": spec.flops / rate}
     journal.append("end", **{**end, "time": time, **changes})
     journal.close()
 
@@ -160,6 +161,34 @@ def test_only_runs_on_the_newest_kind_of_device_count(info, home):
     found = from_runs(store)["transformer"]
     assert found.device == "cuda"
     assert found.points == ((spec_of(info).cost.flops_forward, pytest.approx(5e6)),)
+
+
+def program_spec(width=32, **changes):
+    n = 12 * width**2
+    counts = Counts(num_params=n, flops_per_token=6 * n)
+    own = {"options": {"width": width}, "counts": counts, "num_tokens": 1 << 20, **changes}
+    return ProgramSpec(program=Program(command=("train",)), **own)
+
+
+def test_programs_are_estimated_by_their_own_runs_alone(info, home):
+    store, sweep = Store.at(), Sweep.of("x", [program_spec(), program_spec(64)])
+    finished(store, spec_of(info), 5e6, device="cuda:0", time=2.0)
+    unknown = estimate(sweep)
+    assert (unknown.hours, unknown.kwh, unknown.device, unknown.flops) == (
+        None, None, None, sweep.flops
+    )  # fmt: skip
+    assert unknown.measured.startswith(f"no finished run of program in {home}")
+    assert not (home / "throughput.json").exists(), "our transformer says nothing of a program"
+    given = estimate(sweep, Prices(flops_per_second=1e9))
+    assert given.hours * 3600 == pytest.approx(sweep.flops / 1e9)
+    past = program_spec(seed=3)
+    finished(store, past, 2e6, device="cpu", time=3.0)
+    finished(store, program_spec(seed=4, name="transformer"), 9e9, time=4.0)
+    found = estimate(sweep)
+    assert found.hours * 3600 == pytest.approx(sweep.flops / 2e6)
+    assert found.measured == f"1 finished program run in {home}" and found.device == "cpu"
+    assert from_runs(store)["transformer"].device == "cuda"
+    assert from_runs(store)["program transformer"].points[0][1] == pytest.approx(9e9)
 
 
 def image_spec(**options):

@@ -1,0 +1,11 @@
+from .code import MODULE as MODULE
+from .code import VERSION as VERSION
+from .code import Content as Content
+from .code import code_folder as code_folder
+from .code import content as content
+from .code import is_copied as is_copied
+from .code import snapshot as snapshot
+from .means import Means as Means
+from .readers import Reports as Reports
+from .run import run as run
+from .setting import forget as forget

@@ -15,6 +15,7 @@ from sweeps.values import number
 
 COUNTS = ("num_params", "num_params_non_embedding", "flops_per_token")
 BEYOND = 10**300
+MOST_UNITS = 1 << 50  # of an option that is sought: no target is met by more
 DEFAULT_FLOPS = "6*num_params"
 """Kaplan et al. 2020, sec. 2.1: 2 FLOPs a parameter forward, twice that backward."""
 
@@ -143,7 +144,7 @@ class FormulaCounts:
                 return BEYOND
 
         self._values(setting.shape(at(1)))  # what is wrong at every size is said by the formula
-        units = nearest_size(count, target)
+        units = nearest_size(count, target, high=MOST_UNITS)
         found = count(units)
         if not 0.5 <= found / target <= 2:
             raise OptionError(

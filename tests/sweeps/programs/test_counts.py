@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from scaling.base import Store, note_once
@@ -71,6 +71,7 @@ def test_a_target_is_met_by_the_size_option(specs):
 
 
 @given(st.integers(1, 64), st.floats(1e3, 1e12), st.integers(1, 3))
+@example(2, 25165836.0, 1)  # more than a million units
 def test_the_size_found_is_the_nearest_multiple(step, target, power):
     keys = {"num_params": f"12*width**{power}", "size": {"option": "width", "multiple_of": step}}
     counting = FormulaCounts.read(Document(None), keys, ("counts",))

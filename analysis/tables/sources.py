@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 _NUMBERS = tuple(c.name for c in RUN_COLUMNS if c.kind in ("int", "float"))
 _TEXTS = tuple(c.name for c in RUN_COLUMNS if c.kind == "str")
-_NO_COLUMNS = ("spec", "resources")  # of a line of a sweep's file
+_NO_COLUMNS = ("spec", "resources", "keep")  # of a line of a sweep's file
 _OPTIONS = "options."  # before the names of a program's options among the params of a run
 Source = str | os.PathLike[str]
 

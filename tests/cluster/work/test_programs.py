@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from cluster import submit, sweep_status
-from cluster.cli import _broken_by
+from cluster.status.failures import broken_by
 from cluster.work.submission import Queue, count_ends
 from cluster.work.worker import run_queue
 from scaling.base import Store, read_json
@@ -140,7 +140,7 @@ def test_a_stalled_one_says_so_and_is_retried_for_that_cause(home):
     (run,) = sweep_status("s").in_state("stalled")
     assert run.cause == "stalled" and run.reason.startswith("no report and no output for 0.005")
     assert sweep_status("s").failures[0].remedy == "scaling retry s --cause stalled"
-    chosen = _broken_by("s", None, ["stalled"])
+    chosen = broken_by("s", sweep_status("s").runs, ["stalled"])
     assert submit(sweep, only=chosen, rerun="failed", dry_run=True).submitted == (run.run_id,)
 
 

@@ -282,6 +282,16 @@ class RunSpec:
                 "label_smoothing",
                 "vocab_multiple",
             )
+        o, parametrisation = self.optim, getattr(self.model, "parametrisation", "standard")
+        adaptive = o.optimizer != "sgd" and o.weight_decay != 0
+        if o.decay == "coupled" and adaptive and parametrisation != "standard":
+            raise OptionError(
+                f"{parametrisation} has no rule for coupled decay with {o.optimizer}: "
+                "take decay: decoupled, or sgd",
+                "decay",
+                "optimizer",
+                "parametrisation",
+            )
 
     @property
     def cost(self) -> Cost:
@@ -401,7 +411,7 @@ class RunSpec:
             )
         try:
             family = get_family(value["family"])
-            model = family.config(**value["model"])
+            model = as_written(family.config, value["model"])
             parts: dict[str, Any] = {
                 part: as_written(kind, value[part]) for part, kind in PARTS.items()
             }

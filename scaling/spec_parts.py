@@ -41,9 +41,9 @@ class OptimSpec:
         Decay of hidden and output matrices; embeddings, gains and biases have none.
     decay : {"decoupled", "coupled"}
         ``decoupled``: a step first takes w to (1 - lr x weight_decay) w, whatever the optimiser
-        (Loshchilov & Hutter 2019, arXiv 1711.05101, alg. 1 and 2). ``coupled``: weight_decay x w
-        is part of the gradient (L2), which AdamW has not; runs of other optimisers from before
-        there was a choice are of this kind.
+        (Loshchilov & Hutter 2019, arXiv 1711.05101, alg. 1 and 2) and whatever muP multiplies its
+        rate by. ``coupled``: weight_decay x w is part of the gradient (L2), which AdamW has not;
+        runs of other optimisers from before there was a choice are of this kind.
     beta1, beta2, eps, momentum : float
         Where the optimiser has them.
     grad_clip : float

@@ -13,6 +13,13 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from scaling.base import Cost, OptionError, Unit, convert, nearest_size, read_where, typed
 from scaling.families.base import DEEPEST, ModelConfig, Options, check_options
+from scaling.families.parametrisation import (
+    BASE_DEPTH,
+    BASE_WIDTH,
+    PARAMETRISATIONS,
+    WITH_BASE,
+    Parametrised,
+)
 
 if TYPE_CHECKING:
     from torch import nn
@@ -23,6 +30,8 @@ LARGEST = 1_000_000
 SIZES = ("width", "heads", "head_dim", "mlp_width", "vocab_size", "context", "base_width")
 LIMITS = {
     "depth": (1, DEEPEST),
+    "base_depth": (0, DEEPEST),
+    "base_head_dim": (0, LARGEST),
     **dict.fromkeys((*SIZES, "vocab_multiple"), (1, LARGEST)),
     **dict.fromkeys(("aspect", "mlp_ratio"), (1 / LARGEST, LARGEST)),
     "num_params": (1, 1e13),
@@ -41,7 +50,7 @@ ASPECT_PRICE = 0.1
 
 
 @dataclass(frozen=True)
-class TransformerConfig(ModelConfig):
+class TransformerConfig(Parametrised, ModelConfig):
     """A decoder-only transformer.
 
     Attributes
@@ -56,10 +65,17 @@ class TransformerConfig(ModelConfig):
         Whether the output head is the embedding's transpose.
     vocab_size, context : int
         V and T.
-    parametrisation : {"standard", "mup"}
-        muP is Yang et al. 2022, table 8, relative to ``base_width``.
+    parametrisation : {"standard", "mup", "completep"}
+        How it starts and learns at other sizes than that of the base model, where each equals
+        the standard one. ``mup``: Yang et al. 2022 (arXiv 2203.03466), table 8, by width.
+        ``completep``: by depth too (Dey et al. 2025, arXiv 2505.01618, table 1, alpha = 1).
     base_width : int
-        Width at which muP equals the standard parametrisation.
+        Width of the base model; the perceptron's width is taken to grow with it.
+    base_head_dim : int
+        Width of a head of the base model; 0 resolves to what ``head_dim`` gives. A resolved muP
+        with 0 is of before it was asked, when other rules held: it is not trained.
+    base_depth : int
+        Depth of the base model; 0 resolves to 2.
     embedding_std : float
         Standard deviation of the embeddings at the start.
     dropout : float
@@ -79,10 +95,14 @@ class TransformerConfig(ModelConfig):
     vocab_size: int = 256
     context: int = 128
     parametrisation: str = "standard"
-    base_width: int = field(default=64, metadata=read_where(parametrisation=("mup",)))
+    base_width: int = field(default=BASE_WIDTH, metadata=WITH_BASE)
     embedding_std: float = 0.5
     dropout: float = 0.0
     vocab_multiple: int = field(default=1, metadata={"before": 1})
+    base_head_dim: int = field(default=0, metadata={"before": 0, **WITH_BASE})
+    base_depth: int = field(
+        default=0, metadata={"before": 0, **read_where(parametrisation=("completep",))}
+    )
 
     def __post_init__(self) -> None:
         for name in ("depth", "width", "heads", "mlp_width", "vocab_size", "context", "base_width"):
@@ -107,9 +127,10 @@ class TransformerConfig(ModelConfig):
             )
         _one_of("mlp", self.mlp, ("gelu", "swiglu"))
         _one_of("norm", self.norm, ("rmsnorm", "layernorm"))
-        _one_of("parametrisation", self.parametrisation, ("standard", "mup"))
+        _one_of("parametrisation", self.parametrisation, PARAMETRISATIONS)
         if not 0 <= self.dropout < 1:
             raise OptionError(f"dropout {self.dropout} is not in [0, 1)", "dropout")
+        self.check_base()
 
     @property
     def vocab_rows(self) -> int:
@@ -139,6 +160,32 @@ def default_mlp_width(width: int, gated: bool, ratio: float | None) -> int:
         return round((ratio or 4) * width)
     exact = round(8 / 3 * width)
     return exact if exact < SWIGLU_EXACT else SWIGLU_MULTIPLE * round(exact / SWIGLU_MULTIPLE)
+
+
+def _base_model(options: Options, width: int, head_dim: int) -> dict[str, int]:
+    """What else the parametrisation must know of the base model, where it is 0 or not given."""
+    parametrisation = options.get("parametrisation")
+    if parametrisation not in PARAMETRISATIONS[1:]:
+        return {}
+    given = {
+        name: convert("int", name, options.get(name, default))
+        for name, default in (("base_width", BASE_WIDTH), ("base_head_dim", 0), ("base_depth", 0))
+    }
+    base_width, base_head_dim = given["base_width"], given["base_head_dim"]
+    heads = convert("int", "heads", options.get("heads", default_heads(base_width, head_dim)))
+    if "heads" in options and width != base_width and not base_head_dim:
+        raise OptionError(
+            f"heads {heads} at width {width} leaves the heads of the base model open, which "
+            f"{parametrisation} asks: give base_head_dim ({max(1, width // heads)} if heads are "
+            f"added as width grows, {max(1, base_width // heads)} if they widen)",
+            "base_head_dim",
+            "heads",
+        )
+    by_depth = {"base_depth": given["base_depth"] or BASE_DEPTH}
+    return {
+        "base_head_dim": base_head_dim or base_width // heads,
+        **(by_depth if parametrisation == "completep" else {}),
+    }
 
 
 def _check_limits(options: Options) -> None:
@@ -205,7 +252,9 @@ class Transformer:
         def shape(depth: int, width: int) -> TransformerConfig:
             mlp_width = default_mlp_width(width, gated, ratio)
             sized = {"heads": default_heads(width, head_dim), "mlp_width": mlp_width}
-            return typed(TransformerConfig, {**sized, **chosen, "depth": depth, "width": width})
+            base = _base_model(chosen, width, head_dim)
+            shaped = {**sized, **chosen, **base, "depth": depth, "width": width}
+            return typed(TransformerConfig, shaped)
 
         if target is not None:
             if "depth" in chosen or "width" in chosen:
@@ -322,7 +371,14 @@ class Transformer:
         return [config.context]
 
     def build(self, config: TransformerConfig) -> nn.Module:
-        """The torch module."""
+        """The torch module.
+
+        Raises
+        ------
+        ValueError
+            For muP without the base model's head width, so from before it was asked.
+        """
+        config.check_rules()
         from scaling.families.transformer_module import TransformerModule
 
         return TransformerModule(config)

@@ -12,7 +12,6 @@ from torch.nn import functional as F
 from scaling.families.transformer import TransformerConfig
 
 ROPE_BASE = 10000.0  # Su et al. 2021, sec. 3.2.2
-MUP_HEAD_DIM = 32  # the head width at which 1/d attention equals 1/sqrt(d)
 
 
 def _norm(config: TransformerConfig) -> nn.Module:
@@ -25,17 +24,24 @@ def _linear(fan_in: int, fan_out: int, std: float) -> nn.Linear:
     return layer
 
 
+def _writing_std(config: TransformerConfig, fan_in: int) -> float:
+    """Of matrices that write to the residual stream: variance 1 / (2 L fan-in).
+
+    L is that of the base model under ``completep``, where the branches themselves shrink.
+    """
+    depth = config.base_depth if config.parametrisation == "completep" else config.depth
+    return float((2 * depth * fan_in) ** -0.5)
+
+
 class Attention(nn.Module):
     """Causal self-attention with rotary positions."""
 
     def __init__(self, config: TransformerConfig) -> None:
         super().__init__()
         width, self.heads = config.width, config.heads
-        self.head_dim = width // config.heads
-        mup = config.parametrisation == "mup"
-        self.scale = math.sqrt(MUP_HEAD_DIM) / self.head_dim if mup else self.head_dim**-0.5
+        self.head_dim, self.scale = config.head_dim, config.attention_scale
         self.query_key_value = _linear(width, 3 * width, width**-0.5)
-        self.project = _linear(width, width, (2 * config.depth * width) ** -0.5)
+        self.project = _linear(width, width, _writing_std(config, width))
 
     def forward(self, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
         """``(batch, time, width)`` to the same."""
@@ -61,7 +67,7 @@ class Perceptron(nn.Module):
         self.gated = config.mlp == "swiglu"
         hidden = config.mlp_width
         self.enter = _linear(config.width, (2 if self.gated else 1) * hidden, config.width**-0.5)
-        self.leave = _linear(hidden, config.width, (2 * config.depth * hidden) ** -0.5)
+        self.leave = _linear(hidden, config.width, _writing_std(config, hidden))
 
     def forward(self, x: Tensor) -> Tensor:
         """``(..., width)`` to the same."""
@@ -85,19 +91,23 @@ class Block(nn.Module):
         self.perceptron_norm = _norm(config)
         self.perceptron = Perceptron(config)
         self.dropout = nn.Dropout(config.dropout)
+        self.scale = config.depth_scale
 
     def forward(self, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
         """``(batch, time, width)`` to the same."""
-        x = x + self.dropout(self.attention(self.attention_norm(x), cos, sin))
-        out: Tensor = x + self.dropout(self.perceptron(self.perceptron_norm(x)))
-        return out
+        mixed = self.dropout(self.attention(self.attention_norm(x), cos, sin))
+        x = torch.add(x, mixed, alpha=self.scale)
+        changed = self.dropout(self.perceptron(self.perceptron_norm(x)))
+        return torch.add(x, changed, alpha=self.scale)
 
 
 class TransformerModule(nn.Module):
     """Tokens ``(batch, time)`` to logits ``(batch, time, vocab_rows)``.
 
     Matrices start normal with variance 1 / fan-in, those that write to the residual stream with
-    1 / (2 L fan-in) (Radford et al. 2019, sec. 2.3).
+    1 / (2 L fan-in) (Radford et al. 2019, sec. 2.3). Under muP the output starts with the base
+    model's variance and its logits are multiplied by base width / width, tied to the embedding
+    or not (Yang et al. 2022, table 8).
     """
 
     rope_base = ROPE_BASE
@@ -110,16 +120,16 @@ class TransformerModule(nn.Module):
         self.dropout = nn.Dropout(config.dropout)
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.depth))
         self.norm = _norm(config)
-        self.mup = config.parametrisation == "mup"
         self.head: nn.Linear | None = None
+        # The width that decides the variance of the output at the start: muP's is the base model's.
+        fan_in = config.width if config.parametrisation == "standard" else config.base_width
+        self.logit_scale = config.width_scale
         if config.tied:
             # Unit variance of the logits at the start, whatever the embeddings' scale.
-            self.logit_scale = 1 / (config.embedding_std * math.sqrt(config.width))
+            self.logit_scale *= 1 / (config.embedding_std * math.sqrt(fan_in))
         else:
-            fan_in = config.base_width if self.mup else config.width
             self.head = _linear(config.width, config.vocab_rows, fan_in**-0.5)
-            self.logit_scale = config.base_width / config.width if self.mup else 1.0
-        head_dim = config.width // config.heads
+        head_dim = config.head_dim
         frequency = ROPE_BASE ** (-torch.arange(0, head_dim, 2, dtype=torch.float32) / head_dim)
         angle = torch.outer(torch.arange(config.context, dtype=torch.float32), frequency)
         self.register_buffer("cos", angle.cos(), persistent=False)
@@ -137,18 +147,28 @@ class TransformerModule(nn.Module):
         return logits if self.logit_scale == 1.0 else logits * self.logit_scale
 
     def param_groups(self) -> list[dict[str, Any]]:
-        """Learning-rate multipliers: 1, and base width / width for muP's hidden matrices.
+        """Multipliers of rates and gradients: 1, but for muP and CompleteP away from their base.
 
-        Yang et al. 2022, table 8 (Adam): vector-like parameters and the output keep the rate,
-        matrices with two infinite dimensions take it over the width.
+        Rates are those of optimisers that divide each gradient by its size: base width / width
+        for matrices with two growing dimensions, else 1 (Yang et al. 2022, table 8, Adam). The
+        multiplier of a gradient is 1 over its size beside the base model's: with it Adam's eps
+        counts as much there as here (Dey et al. 2025, eq. 40), and rates for SGD are table 8's.
         """
+        config = self.config
+        inner, outer = 1 / (config.width_scale * config.depth_scale), 1 / config.width_scale
         hidden = [p for p in self.blocks.parameters() if p.ndim == 2]
-        vectors = [p for p in self.parameters() if p.ndim == 1]
         head = [] if self.head is None else [self.head.weight]
-        scale = self.config.base_width / self.config.width if self.mup else 1.0
-        return [
-            {"params": hidden, "lr_scale": scale, "decay": True},
-            {"params": head, "lr_scale": 1.0, "decay": True},
-            {"params": [self.embedding.weight], "lr_scale": 1.0, "decay": False},
-            {"params": vectors, "lr_scale": 1.0, "decay": False},
-        ]
+        table = [self.embedding.weight]
+        gains = [p for p in self.blocks.parameters() if p.ndim == 1]
+        last = list(self.norm.parameters())
+        if inner == outer:  # one group, as checkpoints have it
+            gains, last = gains + last, []
+        rows = (
+            (hidden, config.width_scale, inner, True),
+            (head, 1.0, outer, True),
+            (table, 1.0, outer, False),
+            (gains, 1.0, inner, False),
+            (last, 1.0, outer, False),
+        )
+        names = ("params", "lr_scale", "gradient_scale", "decay")
+        return [dict(zip(names, row, strict=True)) for row in rows]

@@ -18,10 +18,11 @@ ADAPTIVE_EPS = 1e-3  # least norm of a unit's weights: Brock et al. 2021, sec. 4
 def make_optimizer(spec: RunSpec, model: torch.nn.Module) -> torch.optim.Optimizer:
     """The optimiser over the model's parameter groups.
 
-    A module says each parameter's learning-rate multiplier and whether it decays in
-    ``param_groups()``; a module without it gets one group that decays matrices only. Each group
-    keeps its multiplier as ``lr_scale``. Decoupled decay that torch's class does not do itself is
-    done as the optimiser steps, before its update, from the group's ``lr`` and ``decoupled_decay``.
+    A module says in ``param_groups()`` by what each parameter's rate and gradient are multiplied,
+    and whether it decays; a module without it gets one group that decays matrices only. Each group
+    keeps its rate's multiplier as ``lr_scale``; its decay is over that, so that a step takes as
+    much of every matrix (Wang and Aitchison 2024, arXiv 2405.13698). Gradients are multiplied,
+    and decay that torch's class does not decouple is done, as the optimiser steps.
     """
     import torch
 
@@ -33,24 +34,40 @@ def make_optimizer(spec: RunSpec, model: torch.nn.Module) -> torch.optim.Optimiz
         "momentum": o.momentum,
     }
     ours = o.decay == "decoupled" and o.optimizer != "adamw" and o.weight_decay != 0
-    groups = [
-        {
-            "params": group["params"],
-            "lr_scale": group["lr_scale"],
-            "lr": o.lr * group["lr_scale"],
-            "weight_decay": o.weight_decay if group["decay"] and not ours else 0.0,
-            **({"decoupled_decay": o.weight_decay if group["decay"] else 0.0} if ours else {}),
-        }
-        for group in param_groups(model)
-        if group["params"]
-    ]
+    found = [group for group in param_groups(model) if group["params"]]
+    scaled = any(group.get("gradient_scale", 1) != 1 for group in found)
+    groups = []
+    for group in found:
+        decay = o.weight_decay / group["lr_scale"] if group["decay"] else 0.0
+        groups.append(
+            {
+                "params": group["params"],
+                "lr_scale": group["lr_scale"],
+                "lr": o.lr * group["lr_scale"],
+                "weight_decay": 0.0 if ours else decay,
+                **({"decoupled_decay": decay} if ours else {}),
+                **({"gradient_scale": group["gradient_scale"]} if scaled else {}),
+            }
+        )
     kwargs = {name: values[name] for name in takes}
     if class_name in ("AdamW", "Adam", "SGD", "Adagrad"):
         kwargs["fused"] = True
     optimizer: torch.optim.Optimizer = getattr(torch.optim, class_name)(groups, lr=o.lr, **kwargs)
+    if scaled:
+        optimizer.register_step_pre_hook(_scale_gradients)
     if ours:
         optimizer.register_step_pre_hook(_decay)
     return optimizer
+
+
+def _scale_gradients(optimizer: torch.optim.Optimizer, *_: Any) -> None:
+    """Multiply each group's gradients by its ``gradient_scale``."""
+    import torch
+
+    for group in optimizer.param_groups:
+        gradients = [p.grad for p in group["params"] if p.grad is not None]
+        if gradients and group["gradient_scale"] != 1:
+            torch._foreach_mul_(gradients, group["gradient_scale"])
 
 
 def _decay(optimizer: torch.optim.Optimizer, *_: Any) -> None:
@@ -71,7 +88,7 @@ def _decay(optimizer: torch.optim.Optimizer, *_: Any) -> None:
 
 
 def param_groups(model: torch.nn.Module) -> list[dict[str, Any]]:
-    """Groups of ``params`` with ``lr_scale`` and ``decay``."""
+    """Groups of ``params`` with ``lr_scale``, ``decay`` and, if not 1, ``gradient_scale``."""
     if hasattr(model, "param_groups"):
         groups: list[dict[str, Any]] = model.param_groups()
         return groups

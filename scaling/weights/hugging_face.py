@@ -132,15 +132,14 @@ def _transformer(model: Any) -> HuggingFace:
 
 def _block(block: Any, found: _Architecture) -> Tensors:
     attention, perceptron = block.attention, block.perceptron
-    branch = getattr(block, "scale", 1.0)  # which not every parametrisation has
     query, key, value = attention.query_key_value.weight.chunk(3)
     weights = {
         # Theirs divide by the root of a head's width.
         "self_attn.q_proj.weight": query * (attention.scale * attention.head_dim**0.5),
         "self_attn.k_proj.weight": key,
         "self_attn.v_proj.weight": value,
-        "self_attn.o_proj.weight": attention.project.weight * branch,
-        f"{found.down}.weight": perceptron.leave.weight * branch,
+        "self_attn.o_proj.weight": attention.project.weight * block.scale,
+        f"{found.down}.weight": perceptron.leave.weight * block.scale,
         **_norm("input_layernorm", block.attention_norm),
         **_norm("post_attention_layernorm", block.perceptron_norm),
     }

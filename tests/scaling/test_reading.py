@@ -78,12 +78,18 @@ def test_parametrisations_read_what_is_declared():
         scales = [group["lr_scale"] for group in module.param_groups()]
         return scales, module(torch.arange(32)[None]).tolist()
 
+    reads = {
+        "standard": (),
+        "mup": ("base_width", "base_head_dim"),
+        "completep": ("base_width", "base_head_dim", "base_depth"),
+    }
     for tied in (False, True):
-        for parametrisation in ("standard", "mup"):
+        for parametrisation, options in reads.items():
             config = resolve(parametrisation=parametrisation, tied=tied).model
-            other = replace(config, base_width=16)
-            same = made(other) == made(config)
-            assert same == (as_read(other) == config) == (parametrisation == "standard")
+            for option in reads["completep"]:
+                other = replace(config, **{option: 16})
+                same = made(other) == made(config)
+                assert same == (as_read(other) == config) == (option not in options), option
 
 
 # Another value of each option, the first that is allowed; shapes are read by what they shape.

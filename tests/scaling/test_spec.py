@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scaling.data.info import DataInfo
+from scaling.families import get_family
 from scaling.families.transformer import TransformerConfig
 from scaling.spec import RunSpec
 
@@ -77,6 +78,42 @@ def test_curve_examples_are_curve_tokens_by_their_name():
     assert asked == RunSpec.resolve(**options, curve_tokens=100)
     assert asked.train.curve_share is None
     assert RunSpec.resolve(**options).train.curve_share == 0.25
+
+
+@pytest.mark.parametrize(
+    ("options", "old", "new"),
+    [
+        ({}, "fa2964edb0b21895", "fa2964edb0b21895"),
+        ({"parametrisation": "mup"}, "b87c5c6386b5ff87", "6bbd3ed01772cc9a"),
+        ({"parametrisation": "mup", "base_width": 32}, "2f5043a145972b8c", "06462c692d0a1eb0"),
+        (
+            {"parametrisation": "mup", "width": 128, "tied": True, "optimizer": "sgd"},
+            "4bbefa96c3310a1e",
+            "b3581e5c4104e7a6",
+        ),
+    ],
+)
+def test_a_mup_of_before_its_base_was_whole_is_another_run(options, old, new):
+    # The old ids are those of the release in which muP held for untied heads and Adam alone.
+    spec = resolve(**options)
+    assert spec.run_id == new
+    assert RunSpec.from_dict(spec.to_dict()) == spec
+    written = spec.to_dict()
+    del written["model"]["base_head_dim"], written["model"]["base_depth"]
+    found = RunSpec.from_dict(written)
+    assert found.run_id == old
+    assert RunSpec.from_dict(found.to_dict()) == found
+    if old != new:
+        with pytest.raises(ValueError, match="such a run can be read, not trained"):
+            get_family("transformer").build(found.model)
+
+
+def test_a_base_is_asked_of_whom_it_changes():
+    completep = {"parametrisation": "completep"}
+    assert resolve(**completep) == resolve(**completep, base_depth=2, base_head_dim=32)
+    assert resolve(**completep).run_id != resolve(**completep, base_depth=1).run_id
+    with pytest.raises(ValueError, match="read where parametrisation is completep"):
+        resolve(parametrisation="mup", base_depth=2)
 
 
 @given(

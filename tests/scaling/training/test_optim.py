@@ -91,7 +91,7 @@ def test_weight_decay_leaves_embeddings_and_gains_alone():
 
 
 class Two(torch.nn.Module):
-    """A weight that decays, at half the rate, and one that does not."""
+    """A weight that decays, and learns at half the rate, and one that does not decay."""
 
     def __init__(self, start):
         super().__init__()
@@ -167,9 +167,9 @@ def test_weight_decay_is_the_recursion_by_hand(name, decay):
             weight.grad = torch.full_like(weight, gradient)
         optimizer.step()
         if decay == "decoupled":
-            slow = (1 - lr / 2 * 0.6) * slow - lr / 2 * one.send(gradient)
+            slow = (1 - lr * 0.6) * slow - lr / 2 * one.send(gradient)
         else:
-            slow -= lr / 2 * one.send(gradient + 0.6 * slow)
+            slow -= lr / 2 * one.send(gradient + 0.6 / 0.5 * slow)
         free -= lr * other.send(gradient)
         assert model.slow.item() == pytest.approx(slow, abs=1e-6)
         assert model.free.item() == pytest.approx(free, abs=1e-6)
@@ -182,8 +182,9 @@ def test_sgd_under_a_constant_gradient_has_its_closed_form():
     for step in range(1, 200):
         model.slow.grad = torch.full_like(model.slow, 0.3)
         optimizer.step()
-        shrunk = (1 - 0.05 * 0.5) ** step
-        assert model.slow.item() == pytest.approx(2.0 * shrunk - 0.3 / 0.5 * (1 - shrunk), abs=1e-6)
+        shrunk = (1 - 0.1 * 0.5) ** step
+        end = -0.3 * 0.05 / (0.1 * 0.5)
+        assert model.slow.item() == pytest.approx(2.0 * shrunk + end * (1 - shrunk), abs=1e-6)
     assert model.free.item() == 2.0  # it never had a gradient
 
 

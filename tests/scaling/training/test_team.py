@@ -52,10 +52,14 @@ def assert_same_curve(run_dir, other, rel=1e-5):
         (2, 2, "ddp", {}),
         (3, 0, "fsdp", {}),
         (2, 0, "ddp", {"optimizer": "adam", "weight_decay": 3.0}),
-        (2, 0, "fsdp", {"optimizer": "adam", "weight_decay": 3.0}),
+        (2, 0, "fsdp", {"optimizer": "adam", "weight_decay": 3.0, "base_width": 8}),
     ],
 )
 def test_a_team_has_the_curve_of_one_process(spec, tmp_path, size, micro_batch, shard, options):
+    options = dict(options)
+    if base_width := options.pop("base_width", 0):  # gradients are multiplied, by 2 and by 4
+        base = {"base_width": base_width, "base_head_dim": 8, "base_depth": 1}
+        spec = replace(spec, model=replace(spec.model, parametrisation="completep", **base))
     spec = replace(spec, optim=replace(spec.optim, adaptive_clip=0.05, **options))
     train(spec, tmp_path / "one")
     options = {"micro_batch": micro_batch, "shard": shard}

@@ -38,7 +38,7 @@ def trained_like(config):
     return model
 
 
-@pytest.mark.parametrize("parametrisation", ["standard", "mup"])
+@pytest.mark.parametrize("parametrisation", ["standard", "completep"])
 @pytest.mark.parametrize("tied", [False, True])
 @pytest.mark.parametrize("kind", ARCHITECTURES)
 def test_the_logits_are_the_same(auto, tmp_path, kind, tied, parametrisation):
@@ -48,7 +48,7 @@ def test_the_logits_are_the_same(auto, tmp_path, kind, tied, parametrisation):
         {
             "depth": 2, "width": 24, "head_dim": 8, "vocab_size": 40, "context": 32, "norm": norm,
             "mlp": mlp, "tied": tied, "parametrisation": parametrisation, "base_width": 10,
-            "dropout": 0.1, "vocab_multiple": 16,
+            "dropout": 0.1, "vocab_multiple": 16, "base_depth": 1,
         }
     )  # fmt: skip
     model = trained_like(config)

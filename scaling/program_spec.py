@@ -219,6 +219,11 @@ class ProgramSpec:
                 "num_tokens",
             )
 
+    @property
+    def plugins(self) -> Mapping[str, str]:
+        """None: a program's code is its own affair."""
+        return {}
+
     def values(self) -> dict[str, Any]:
         """What a ``{name}`` of the command may be, paths left out."""
         steps = {"num_steps": self.num_steps} if self.tokens_per_step else {}

@@ -19,11 +19,13 @@ from scaling.base import (
     convert,
     digest,
     hashed,
+    path_of,
     refuse_unknown,
+    sources,
     typed,
     unread,
 )
-from scaling.data import describe_data
+from scaling.data import describe_data, own_data
 from scaling.families import cached_cost, get_family, option_names, refuse_both, with_preset
 from scaling.spec_parts import (
     PART_OF,
@@ -58,7 +60,7 @@ def _data_seed_before(spec: RunSpec) -> int | None:
 
 def _check_context(spec: RunSpec, info: Any) -> None:
     """Refuse a context that is longer than the data to train on, or than those held out."""
-    if info.unit != "token":
+    if info.unit != "token" or spec.train.task:
         return
     context = get_family(spec.family).units_per_item(spec.model)
     for size, what in ((info.train_size, "to train on"), (info.heldout_size, "held out")):
@@ -101,6 +103,7 @@ class RunSpec:
     seed: int = 0
     schema_version: int = field(default=SCHEMA_VERSION)
     data_seed: int | None = field(default=None, metadata={"before": _data_seed_before})
+    plugins: Mapping[str, str] = field(default_factory=dict, metadata={"before": {}})
 
     @classmethod
     def resolve(
@@ -133,7 +136,8 @@ class RunSpec:
         if "num_examples" in options:
             options["num_tokens"] = options.pop("num_examples")
         examples = options.pop("curve_examples", None)
-        family = get_family(options.pop("family", "transformer"))
+        family_name = options.pop("family", "transformer")
+        family = get_family(family_name)
         preset = options.pop("preset", None)
         seed = convert("int", "seed", options.pop("seed", 0))
         data_seed = options.pop("data_seed", None)
@@ -206,7 +210,19 @@ class RunSpec:
             chosen["schedule"]["warmup_tokens"] = round(warmup_fraction * num_tokens)
         chosen["train"] = with_curve(chosen["train"], examples, info.unit)
         parts: dict[str, Any] = {part: typed(kind, chosen[part]) for part, kind in PARTS.items()}
-        spec = cls(family=family.name, model=model, seed=seed, data_seed=data_seed, **parts)
+        outside = (
+            path_of("family", family_name),
+            own_data(info.name)[0],
+            parts["train"].task,
+        )
+        spec = cls(
+            family=family_name,
+            model=model,
+            seed=seed,
+            data_seed=data_seed,
+            plugins=sources(outside),
+            **parts,
+        )
         spec.check()
         train = spec.train
         if train.augmented and len(info.input_shape) != 3:
@@ -262,6 +278,21 @@ class RunSpec:
                 "num_tokens",
                 "batch_size",
             )
+
+    def check_plugins(self) -> None:
+        """Refuse to go on with other code than the spec's.
+
+        Raises
+        ------
+        ValueError
+            If the source of what is plugged in is another one now.
+        """
+        for path, source in sources(self.plugins).items():
+            if source != self.plugins[path]:
+                raise ValueError(
+                    f"{path} is of {source} here, the run asks for {self.plugins[path]}: its code "
+                    "changed since the sweep was expanded; expand it again"
+                )
 
     def check(self) -> None:
         """Refuse values out of range.
@@ -411,16 +442,18 @@ class RunSpec:
             )
         try:
             family = get_family(value["family"])
-            model = as_written(family.config, value["model"])
+            given = {k: tuple(v) if isinstance(v, list) else v for k, v in value["model"].items()}
+            model = as_written(family.config, given)
             parts: dict[str, Any] = {
                 part: as_written(kind, value[part]) for part, kind in PARTS.items()
             }
             return cls(
-                family=family.name,
+                family=value["family"],
                 model=model,
                 seed=value["seed"],
                 data_seed=value.get("data_seed"),
                 schema_version=version,
+                plugins=value.get("plugins", {}),
                 **parts,
             )
         except (TypeError, KeyError) as error:

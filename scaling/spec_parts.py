@@ -120,6 +120,9 @@ class TrainSpec:
         Images: brightness, contrast and saturation times a factor within 1 +- this.
     mixup : float
         Images: alpha of the Beta distribution of the mixing weight; 0 for no mixing.
+    task : str
+        Import path of what the run is trained to do; empty for what its data ask: next tokens, or
+        classes.
     standardise : bool
         Inputs less the mean of their channel (feature), over its standard deviation.
     early_stopping : int
@@ -149,6 +152,7 @@ class TrainSpec:
     curve_share: float | None = field(
         default=None, metadata={"before": None, "counts": _curve_counts}
     )
+    task: str = field(default="", metadata={"before": ""})
 
     @property
     def augmented(self) -> bool:

@@ -9,14 +9,14 @@ from typing import Any
 
 from scaling import LARGEST_SEED, PARTS, TOP_OPTIONS
 from scaling.base import refuse_unknown
-from scaling.families import FAMILIES, get_family, option_names
+from scaling.families import get_family, option_names
 from scaling.run import NOTHING, Keep
 from sweeps.constraints import BOUNDS, ON_VIOLATION, QUANTITIES, Constraint
 from sweeps.data_size import DATA_SIZES
 from sweeps.derive import Derivation, find_rule
 from sweeps.document import Document, Where, kind, read_document
 from sweeps.estimate import Prices
-from sweeps.kinds import GENERATORS
+from sweeps.kinds import generators
 from sweeps.programs import PROGRAM_KEYS, ProgramBlock, read_program, refuse_outside
 from sweeps.resources import ResourceRules, Resources
 from sweeps.sweep import check_name
@@ -92,13 +92,14 @@ def read_design(path: Path, *, info: Any = None) -> Design:
 def design(document: Document, default_name: str | None = None) -> Design:
     """The design that a document's content describes."""
     refuse_outside(document, document.value)
-    content = document.mapping(document.value, (), (*TOP_KEYS, *GENERATORS, *LAST_KEYS))
-    shapes = [key for key in GENERATORS if key in content]
+    known = generators()
+    content = document.mapping(document.value, (), (*TOP_KEYS, *known, *LAST_KEYS))
+    shapes = [key for key in known if key in content]
     if len(shapes) != 1:
         found = f"both {' and '.join(shapes)}" if shapes else "none of them"
         document.refuse(
             (shapes[1],) if shapes else (),
-            f"a sweep has one of {', '.join(GENERATORS)}; this one has {found}",
+            f"a sweep has one of {', '.join(known)}; this one has {found}",
         )
     try:
         name = check_name(content.get("name", default_name))
@@ -119,7 +120,7 @@ def design(document: Document, default_name: str | None = None) -> Design:
             document.refuse((key,), f"{key} must be a name, not {kind(fixed[key])}")
     shape = shapes[0]
     own = program.as_own(document, shape) if program else document
-    points = GENERATORS[shape](own, content[shape], (shape,))
+    points = known[shape](own, content[shape], (shape,))
     if program:
         points = program.points(document, shape, points)
     derive = _derive(document, content.get("derive", {}), renamed=program is not None)
@@ -189,10 +190,11 @@ def _check_ours(
     """Refuse options that no run of ours understands."""
     families = {str(p.get("family", fixed.get("family", "transformer"))) for p in points}
     for name in families:
-        if name not in FAMILIES:
+        try:
+            get_family(name)
+        except ValueError as error:
             varies = any("family" in point for point in points)
-            where = places["family"] if varies else ("family",)
-            refuse_unknown(name, FAMILIES, "family", document.at(where))
+            document.refuse(places["family"] if varies else ("family",), str(error))
     valid = {o for name in families for o in option_names(get_family(name))}
     valid |= {f.name for part in PARTS.values() for f in fields(part)}
     valid = (valid | {*TOP_OPTIONS, *DATA_SIZES}) - {"fingerprint"}
@@ -309,9 +311,7 @@ def _resources(document: Document, block: Any) -> dict[str, Any]:
 
 def _keep(document: Document, value: Any, program: ProgramBlock | None) -> Keep:
     if value is not None and program:
-        document.refuse(
-            ("keep",), "keep is for our training: a program keeps its own weights"
-        )
+        document.refuse(("keep",), "keep is for our training: a program keeps its own weights")
     try:
         return Keep.parse(value)
     except ValueError as error:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, NamedTuple
 
 from scaling import DEFAULT_DATA, ProgramSpec, RunSpec, Spec
-from scaling.base import Cost, OptionError
+from scaling.base import Cost, OptionError, own_folders
 from scaling.data import describe_data
 from scaling.families import (
     ModelConfig,
@@ -164,9 +164,8 @@ def expand(
             ("keep",),
             f"no run has a step {design.keep.last_step} to keep: the longest has {longest}",
         )
-    sweep = replace(
-        Sweep.of(design.name, specs, labels), resources=design.resources, keep=design.keep
-    )
+    resources = {**design.resources, **_code({path for spec in specs for path in spec.plugins})}
+    sweep = replace(Sweep.of(design.name, specs, labels), resources=resources, keep=design.keep)
     collapsed = Collapse()
     if any(wanted.in_vain for wanted in asked.values()):
         collapsed = readers.collapse([(spec.run_id, asked[id(spec)].in_vain) for spec in specs])
@@ -189,6 +188,12 @@ class _Asked(NamedTuple):
     num_tokens: float
     flops: float | None
     in_vain: Given
+
+
+def _code(plugins: Collection[str]) -> dict[str, str]:
+    """Where what is plugged in lies, for those who read the sweep from another folder."""
+    folders = dict.fromkeys(str(folder) for folder in own_folders(plugins).values())
+    return {"code": os.pathsep.join(folders)} if folders else {}
 
 
 def _blame(design: Design, options: Collection[str], i: int) -> Where:
@@ -265,7 +270,7 @@ class _Models:
         return _Model(
             config,
             cost,
-            {**base, **options, **config.to_dict()},
+            {**base, **options, **asdict(config)},
             cost.to_dict(),
             family.units_per_item(config),
         )

@@ -138,7 +138,7 @@ def architectures(
         columns = {"num_params": [count], "num_tokens": [tokens], "num_unique_tokens": [tokens]}
         loss = float(fit.predict(columns)[0])
         out.append(
-            Architecture(side, config.to_dict(), count, tokens, per_token, loss, loss / plan.loss)
+            Architecture(side, asdict(config), count, tokens, per_token, loss, loss / plan.loss)
         )
     return out
 

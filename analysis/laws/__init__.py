@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from analysis.laws.base import Array, Law, Parameter, scales
@@ -18,7 +19,7 @@ from analysis.laws.repeated_data import REPEATED_DATA
 from analysis.laws.saturating import M3, M4
 from analysis.laws.sigmoid import SIGMOID
 from analysis.laws.step_law import STEP_LAW_BATCH, STEP_LAW_LR
-from scaling.base import refuse_unknown
+from scaling.base import load, path_of, plugged, refuse_unknown
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -47,7 +48,7 @@ LAWS: dict[str, Law] = {
 
 
 def find_law(law: str | Law, inputs: tuple[str, ...] | None = None) -> Law:
-    """The law of that name or formula; a ``Law`` is returned as it is."""
+    """The law of that name or formula, or at that import path; a ``Law`` is returned as it is."""
     if isinstance(law, Law):
         return law
     if not isinstance(law, str):
@@ -59,7 +60,19 @@ def find_law(law: str | Law, inputs: tuple[str, ...] | None = None) -> Law:
         return LAWS[law]
     if "=" in law:
         return formula_law(law, inputs)
-    return refuse_unknown(law, LAWS, "law")
+    if path := path_of("law", law):
+        return _own(law, path)
+    return refuse_unknown(law, (*LAWS, *plugged("law")), "law")
+
+
+@cache
+def _own(name: str, path: str) -> Law:
+    """A user's law: a ``Law``, or a function that :func:`callable_law` makes one."""
+    found = load(path)
+    if not isinstance(found, Law) and not callable(found):
+        raise ValueError(f"law {name}: {path} is neither a Law nor a function of inputs")
+    law: Law = found if isinstance(found, Law) else callable_law(found)
+    return law
 
 
 def law_for(

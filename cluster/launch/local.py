@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from cluster.launch.place import Order, Started
+from cluster.launch.snapshot import snapshot
 from cluster.status import watching
 from cluster.tracking import start_shipper, take_over
 from cluster.work import ProcessId, Queue, last_words, work
@@ -82,9 +83,14 @@ class Local:
         # submitit's local executor hides all GPUs; workers share what this process sees.
         environment = {"CUDA_VISIBLE_DEVICES": os.environ.get("CUDA_VISIBLE_DEVICES")}
         arguments = (str(store.root), name, str(queue.path), resources, environment)
+        variables = {"OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads}
+        if self.order.plugins:
+            code = snapshot(store.sweep_dir(name), self.order.plugins, ours=False)
+            paths = (str(code), os.environ.get("PYTHONPATH", ""))
+            variables["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
         log = store.sweep_dir(name) / "logs" / WORKERS_LOG
         with (
-            _variables(OMP_NUM_THREADS=threads, MKL_NUM_THREADS=threads),
+            _variables(**variables),
             _signals_ignored(),
             _streams_to(log),
         ):

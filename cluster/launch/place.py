@@ -48,6 +48,11 @@ class Order:
     resources: Resources
     canary: bool = False
 
+    @property
+    def plugins(self) -> set[str]:
+        """Import paths of what the runs have plugged in."""
+        return {path for entry in self.sweep for path in entry.spec.plugins}
+
     def new_queue(self) -> Queue:
         """The queue for workers that are all alike; not written yet."""
         folder = self.store.sweep_dir(self.sweep.name)

@@ -109,7 +109,7 @@ class Slurm:
         """Send the jobs; the queues, one a class, with their jobs."""
         order = self.order
         folder = order.store.sweep_dir(order.sweep.name)
-        code = snapshot(folder)
+        code = snapshot(folder, order.plugins)
         queues = []
         for kind in self.kinds:
             tasks = [task.run_ids for task in kind.tasks]
@@ -169,7 +169,7 @@ class Slurm:
                     )
                 before = left
                 note(f"{left} runs are left without a worker: new jobs go on")
-                code = snapshot(store.sweep_dir(name))
+                code = snapshot(store.sweep_dir(name), self.order.plugins)
                 queues = [
                     self._send_again(queue, kind, code)
                     for queue, kind in zip(queues, self.kinds, strict=True)

@@ -26,6 +26,18 @@ from scaling.base.files import read_json, replacing, write_atomic
 from scaling.base.identity import as_written, digest, hashed
 from scaling.base.names import refuse_unknown
 from scaling.base.placeholders import as_word, fill, placeholders, whole
+from scaling.base.plugins import (
+    GROUPS,
+    is_import_path,
+    load,
+    own_folders,
+    path_of,
+    plugged,
+    search_in,
+    source_files,
+    source_of,
+    sources,
+)
 from scaling.base.reading import Unread, as_read, read_unless, read_where, unread
 from scaling.base.settings import parse_settings
 from scaling.base.spec_names import OPTIMIZERS, SCHEDULES, optimizers_with
@@ -45,6 +57,7 @@ from scaling.base.terminal import (
 from scaling.base.typed import convert, finite_number, typed
 
 __all__ = [
+    "GROUPS",
     "KG_CO2E_PER_KWH",
     "MAX_EPOCHS",
     "OPTIMIZERS",
@@ -75,13 +88,18 @@ __all__ = [
     "format_value",
     "hashed",
     "is_full",
+    "is_import_path",
     "jsonable",
+    "load",
     "nearest_size",
     "note",
     "note_once",
     "optimizers_with",
+    "own_folders",
     "parse_settings",
+    "path_of",
     "placeholders",
+    "plugged",
     "print_json",
     "print_table",
     "progress",
@@ -90,6 +108,10 @@ __all__ = [
     "read_where",
     "refuse_unknown",
     "replacing",
+    "search_in",
+    "source_files",
+    "source_of",
+    "sources",
     "template",
     "tokens_for_flops",
     "training_memory",

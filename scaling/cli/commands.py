@@ -92,10 +92,14 @@ def _eval(args: argparse.Namespace) -> int:
 
 
 def _model(args: argparse.Namespace) -> int:
-    from scaling.base import parse_settings, print_json, print_table
-    from scaling.families import get_family, refuse_both, with_preset
+    from dataclasses import asdict
+
+    from scaling.base import is_import_path, parse_settings, print_json, print_table
+    from scaling.families import family_names, get_family, refuse_both, with_preset
 
     name, _, preset = args.model.partition(":")
+    if name not in family_names() and is_import_path(args.model):
+        name, preset = args.model, ""
     family = get_family(name)
     options = with_preset(family, preset) if preset else {}
     given = parse_settings(args.settings)
@@ -103,16 +107,16 @@ def _model(args: argparse.Namespace) -> int:
     config = family.resolve({**options, **given})
     cost = family.cost(config)
     result = {
-        "family": family.name,
+        "family": name,
         **cost.to_dict(),
         "input_shape": family.input_shape(config),
-        "config": config.to_dict(),
+        "config": asdict(config),
     }
     if args.json:
         print_json(result)
         return 0
-    shape = ", ".join(f"{k}={v}" for k, v in config.to_dict().items())
-    print(f"{family.name}: {shape}")
+    shape = ", ".join(f"{k}={v}" for k, v in asdict(config).items())
+    print(f"{name}: {shape}")
     counts = [(k, v) for k, v in cost.to_dict().items() if k != "per"]
     print_table(
         f"FLOPs, MACs and activations are per {cost.unit}",

@@ -7,13 +7,14 @@ import shutil
 from importlib import metadata
 from typing import Any
 
-from scaling.base import Store
+from scaling.base import GROUPS, Store, load, plugged
 from scaling.data import DATASETS
 
 
 def checks() -> list[dict[str, Any]]:
     """One entry a thing: ``what``, whether it ``works``, and a ``detail`` or remedy."""
-    return [_torch(), _gpu(), _cores(), _slurm(), _store(), _tracking(), _data()]
+    found = [_torch(), _gpu(), _cores(), _slurm(), _store(), _tracking(), _data()]
+    return [*found, *_plugged()]
 
 
 def _entry(what: str, works: bool, detail: str) -> dict[str, Any]:
@@ -69,3 +70,17 @@ def _data() -> dict[str, Any]:
     folder = Store.at().data_dir
     ready = [name for name in DATASETS if (folder / name / "meta.json").exists()]
     return _entry("data", True, f"prepared: {', '.join(ready) or 'none yet'} (scaling data list)")
+
+
+def _plugged() -> list[dict[str, Any]]:
+    """What installed packages add, each loaded to see that it is there."""
+    found = []
+    for kind in GROUPS:
+        for name, path in plugged(kind).items():
+            try:
+                load(path)
+            except ValueError as error:
+                found.append(_entry(f"{kind} {name}", False, str(error)))
+            else:
+                found.append(_entry(f"{kind} {name}", True, f"plugged in: {path}"))
+    return found

@@ -1,6 +1,7 @@
 from .batches import ExampleData as ExampleData
 from .batches import TokenData as TokenData
 from .info import DataInfo as DataInfo
+from .own import own_data as own_data
 from .registry import DATASETS as DATASETS
 from .registry import describe_data as describe_data
 from .registry import fetch_data as fetch_data

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from scaling.base import WorkError, note, note_once, read_json
 from scaling.data.folder import data_home
 from scaling.data.info import META, DataInfo, read_info
+from scaling.data.own import open_own, own_data
 from scaling.data.text import Package, unpacked
 
 if TYPE_CHECKING:
@@ -125,6 +126,9 @@ def describe_data(name: str, data_dir: str | os.PathLike[str] | None = None) -> 
     """
     base, _, options = name.partition(":")
     known = DATASETS.get(base)
+    if known is None and own_data(name)[0]:
+        own: DataInfo = open_own(name).info
+        return own
     if known is not None and known.generated:
         generated: ExampleData = known.call(options)
         return generated.info
@@ -174,6 +178,9 @@ def open_data(name: str, data_dir: str | os.PathLike[str] | None = None) -> Toke
 
     base, _, options = name.partition(":")
     known = DATASETS.get(base)
+    if known is None and own_data(name)[0]:
+        own: TokenData | ExampleData = open_own(name)
+        return own
     if known is not None and known.generated:
         generated: ExampleData = known.call(options)
         return generated

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from scaling.base import refuse_unknown
+from functools import cache
+
+from scaling.base import path_of, plugged, refuse_unknown
 from scaling.families.base import (
     Family,
     ModelConfig,
@@ -12,6 +14,7 @@ from scaling.families.base import (
     refuse_both,
     with_preset,
 )
+from scaling.families.own import TorchFamily, own_family
 from scaling.families.transformer import TRANSFORMER
 from scaling.families.vision import VISION
 
@@ -19,16 +22,27 @@ FAMILIES: dict[str, Family] = {family.name: family for family in (TRANSFORMER, *
 
 
 def get_family(name: str) -> Family:
-    """The family called ``name``.
+    """The family called ``name``: one of ours, an installed package's, or at an import path.
 
     Raises
     ------
     ValueError
         If there is none; the message has the names and the nearest one.
     """
-    if name not in FAMILIES:
-        refuse_unknown(name, FAMILIES, "family")
-    return FAMILIES[name]
+    if name in FAMILIES:
+        return FAMILIES[name]
+    path = path_of("family", name)
+    if not path:
+        refuse_unknown(name, family_names(), "family")
+    return _own(path)
+
+
+def family_names() -> tuple[str, ...]:
+    """The names of all families, those of installed packages too."""
+    return (*FAMILIES, *(name for name in plugged("family") if name not in FAMILIES))
+
+
+_own = cache(own_family)
 
 
 __all__ = [
@@ -36,8 +50,10 @@ __all__ = [
     "TRANSFORMER",
     "Family",
     "ModelConfig",
+    "TorchFamily",
     "cached_cost",
     "check_options",
+    "family_names",
     "get_family",
     "option_names",
     "refuse_both",

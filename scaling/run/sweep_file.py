@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from scaling.base import Store
+from scaling.base import Store, search_in
 
 SWEEP_FILE = "sweep.jsonl"
 REMEDY = "remove it and submit the sweep again; what is done stays done"
@@ -78,7 +78,16 @@ def numbered_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
             raise LineError(path, number, error) from None
         if not isinstance(row, dict):
             raise LineError(path, number, None)
+        _search_plugins(row)
         yield number, row
+
+
+def _search_plugins(row: dict[str, Any]) -> None:
+    """Let what a sweep's runs have plugged in be found where it lay when the sweep was expanded."""
+    spec, resources = row.get("spec"), row.get("resources")
+    if isinstance(spec, dict) and isinstance(resources, dict) and spec.get("plugins"):
+        for folder in filter(None, str(resources.get("code", "")).split(os.pathsep)):
+            search_in(Path(folder))
 
 
 def read_rows(store: Store, name: str) -> list[dict[str, Any]]:

@@ -173,6 +173,7 @@ class _Run:
         spec, units, team = self.spec, self.spec.units_per_step, self.team
         self.device = team.device(device)
         torch.set_num_threads(threads)
+        spec.check_plugins()
         task = make_task(spec, data_dir, self.device)
         self.epoch_size = task.epoch_size
         torch.manual_seed(spec.seed)
@@ -263,7 +264,7 @@ class _Run:
         with torch.no_grad():
             values = task.evaluate(self.model, limit, self.team.share)
         self.model.train()
-        self.inference_seconds = values.pop("inference_seconds")
+        self.inference_seconds = values.pop("inference_seconds", None)
         return values
 
     def _point(self, task: Task) -> bool:
@@ -295,7 +296,8 @@ class _Run:
         values = self._evaluate(task, self.spec.train.final_tokens)
         if not math.isfinite(values["loss"]):
             return self._diverged(f"held-out loss {values['loss']} at the end")
-        inference_seconds = self.inference_seconds
+        pace = self.inference_seconds
+        timed = {} if pace is None else {"inference_seconds": pace}
         if not self.curve or self.curve[-1]["step"] < self.step * self.spec.units_per_step:
             if ends_apart(self.spec.train, task.heldout_size, self.spec.units_per_step):
                 self._point(task)
@@ -303,7 +305,7 @@ class _Run:
                 self._record(values)
         if self.keep:
             self._keep_weights()
-        return self._end("done", **values, inference_seconds=inference_seconds)
+        return self._end("done", **values, **timed)
 
     def _diverged(self, reason: str) -> Outcome:
         return self._end("diverged", loss=None, reason=reason)

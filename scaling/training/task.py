@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from scaling.base import load
 from scaling.data import open_data
 from scaling.families import get_family
 from scaling.spec import RunSpec
@@ -26,6 +27,7 @@ from scaling.training.loader import Loader
 EVAL_TOKENS = 2048
 EVAL_EXAMPLES = 64
 ALL = slice(None)
+OWN = ("epoch_size", "heldout_size", "loss", "evaluate", "close")  # what a user's task has
 
 # ``share(chunk, starts)``: the results of ``chunk`` at each start, in their order.
 Share = Callable[[Callable[[int], NDArray[np.float64]], Sequence[int]], list[NDArray[np.float64]]]
@@ -59,8 +61,9 @@ class Task(Protocol):
     def evaluate(self, model: nn.Module, limit: int, share: Share = alone) -> dict[str, float]:
         """Held-out ``loss``, its sampling error ``loss_se``, and what else the task has.
 
-        ``inference_seconds`` is the time of a forward pass per token (example), the median over
-        batches. ``share`` does the chunks, several processes together or this one alone.
+        ``inference_seconds``, where it is there, is the time of a forward pass per token
+        (example), the median over batches. Other numbers become columns. ``share`` does the
+        chunks, several processes together or this one alone.
         """
 
     def close(self) -> None:
@@ -68,7 +71,7 @@ class Task(Protocol):
 
 
 def make_task(spec: RunSpec, data_dir: Path | None, device: torch.device) -> Task:
-    """The task that the data ask for.
+    """The task that the spec names, or that the data ask for.
 
     Raises
     ------
@@ -92,6 +95,12 @@ def task_on(spec: RunSpec, data: Any, device: torch.device) -> Task:
     ValueError
         If they do not suit the family.
     """
+    if spec.train.task:
+        own: Task = load(spec.train.task)(spec, data, device)
+        missing = [name for name in OWN if not hasattr(own, name)]
+        if missing:
+            raise ValueError(f"task {spec.train.task} has no {', '.join(missing)}")
+        return own
     unit = get_family(spec.family).unit
     if data.info.unit != unit:
         raise ValueError(

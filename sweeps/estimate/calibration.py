@@ -126,7 +126,7 @@ def _batch(spec: RunSpec, device: str) -> int:
 
 
 def measure(spec: RunSpec, seconds: float = 0.25) -> float:
-    """FLOP/s of training steps of a run's model on made-up examples, by one thread on a CPU."""
+    """FLOP/s of training steps of a run's model on made-up data, by one thread on a CPU."""
     import torch
 
     from scaling.training import make_optimizer
@@ -136,15 +136,24 @@ def measure(spec: RunSpec, seconds: float = 0.25) -> float:
     with _as_a_worker(torch):
         model = family.build(spec.model).to(device)
         optimizer = make_optimizer(spec, model)
-        inputs = torch.rand(items, *family.input_shape(spec.model), device=device)
+        shape = (items, *family.input_shape(spec.model))
+        is_text = family.unit == "token"
+        inputs = (torch.zeros if is_text else torch.rand)(
+            shape, dtype=torch.long if is_text else None, device=device
+        )
         labels = torch.zeros(items, dtype=torch.long, device=device)
+
+        def loss(outputs: Any) -> Any:
+            if is_text or spec.train.task:  # what a user's task asks of them is not known
+                return outputs.square().mean()
+            return torch.nn.functional.cross_entropy(outputs, labels)
 
         def step() -> None:
             with torch.autocast(
                 device.type, torch.bfloat16, enabled=spec.train.precision == "bfloat16"
             ):
-                logits = model(inputs)
-            torch.nn.functional.cross_entropy(logits.float(), labels).backward()
+                outputs = model(inputs)
+            loss(outputs.float()).backward()
             if spec.optim.grad_clip:
                 torch.nn.utils.clip_grad_norm_(model.parameters(), spec.optim.grad_clip)
             optimizer.step()

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from sweeps.kinds.registry import GENERATORS
+from sweeps.kinds.registry import GENERATORS, generators
 
-__all__ = ["GENERATORS"]
+__all__ = ["GENERATORS", "generators"]

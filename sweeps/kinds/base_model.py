@@ -49,9 +49,10 @@ def base_model(document: Document, needs: tuple[str, ...] = ()) -> BaseModel:
     fixed = document.mapping(content.get("fixed", {}), ("fixed",))
     shared = {**fixed, **{k: content[k] for k in ("data", "family", "preset") if k in content}}
     name = shared.get("family", "transformer")
-    if name not in FAMILIES:
-        refuse_unknown(str(name), FAMILIES, "family", document.at(("family",)))
-    family = get_family(name)
+    try:
+        family = get_family(str(name))
+    except ValueError as error:
+        document.refuse(("family",), str(error))
     known = option_names(family)
     missing = [option for option in needs if option not in known]
     if missing:

@@ -11,11 +11,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from scaling.base import load, plugged
 from sweeps.document import Document, Where
 from sweeps.kinds import compound, design_space, grid, isoflop, ladder
 from sweeps.kinds import runs as table
 
-GENERATORS: dict[str, Callable[[Document, Any, Where], list[dict[str, Any]]]] = {
+Points = Callable[[Document, Any, Where], list[dict[str, Any]]]
+GENERATORS: dict[str, Points] = {
     "grid": grid.points,
     "isoflop": isoflop.points,
     "ladder": ladder.points,
@@ -25,3 +27,15 @@ GENERATORS: dict[str, Callable[[Document, Any, Where], list[dict[str, Any]]]] = 
     "design_space": design_space.points,
     "runs": table.points,
 }
+
+
+def generators() -> dict[str, Points]:
+    """All sweep shapes by name, those of installed packages too.
+
+    Raises
+    ------
+    ValueError
+        If a package's cannot be loaded.
+    """
+    own = {name: load(path) for name, path in plugged("sweep shape").items()}
+    return {**own, **GENERATORS}

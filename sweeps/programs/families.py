@@ -9,7 +9,6 @@ from typing import Any
 from scaling import LABELS, Counts
 from scaling.base import jsonable, refuse_unknown
 from scaling.families import (
-    FAMILIES,
     cached_cost,
     get_family,
     option_names,
@@ -49,8 +48,10 @@ class FamilyCounts:
             For a family, a preset or an option that is not known.
         """
         name = keys["family"]
-        if name not in FAMILIES:
-            refuse_unknown(str(name), FAMILIES, "family", document.at((*where, "family")))
+        try:
+            get_family(str(name))
+        except ValueError as error:
+            document.refuse((*where, "family"), str(error))
         family = get_family(name)
         known = option_names(family)
         preset: dict[str, Any] = {}

@@ -9,7 +9,7 @@ import inspect
 import typing
 from collections.abc import Mapping
 from dataclasses import fields
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from scaling.base import Cost, OptionError, Unit, convert, load, nearest_size, typed
 from scaling.families.base import Family, Options, check_options
@@ -70,7 +70,7 @@ class TorchFamily:
 
     def resolve(self, options: Options) -> Any:
         """The configuration that ``options`` describe, a target ``num_params`` met by a search."""
-        check_options(self, options)
+        check_options(cast(Family, self), options)
         chosen = {k: tuple(v) if isinstance(v, list) else v for k, v in options.items()}
         target = chosen.pop("num_params", None)
         if target is None:
@@ -163,17 +163,15 @@ def own_family(path: str) -> Family:
         If it is neither.
     """
     found = load(path)
-    family: Any
     if isinstance(found, type) and _is_module(found):
-        family = TorchFamily(path, found)
-        return family
+        return cast(Family, TorchFamily(path, found))
     family = found() if isinstance(found, type) else found
     missing = [name for name in FAMILY if not hasattr(family, name)]
     if missing:
         raise ValueError(
             f"{path} is neither an nn.Module nor a family: it has no {', '.join(missing)}"
         )
-    return family
+    return cast(Family, family)
 
 
 FAMILY = ("config", "unit", "dials", "presets", "either", "resolve", "cost", "build")

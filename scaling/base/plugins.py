@@ -20,10 +20,13 @@ from pathlib import Path
 from typing import Any
 
 GROUPS = {
-    "family": "scaling.families",
-    "data set": "scaling.data",
-    "law": "scaling.laws",
-    "sweep shape": "scaling.sweeps",
+    kind: f"scaling.{name}"
+    for kind, name in {
+        "family": "families",
+        "data set": "data",
+        "law": "laws",
+        "sweep shape": "sweeps",
+    }.items()
 }
 """What a package may add -> the group of its entry points."""
 

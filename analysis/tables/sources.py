@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from analysis.tables.files import SUFFIXES, Note, complete, flagged, read_table
 from analysis.tables.where import rows_where
-from scaling import CURVE_COLUMNS, EVAL_PREFIX, PLANNED_COLUMNS, RUN_COLUMNS, RunSpec
+from scaling import COLUMNS, CURVE_COLUMNS, EVAL_PREFIX, PLANNED_COLUMNS, RUN_COLUMNS, RunSpec
 from scaling.base import Store, read_json, refuse_unknown
 from scaling.run import (
     SPEC,
@@ -29,9 +29,9 @@ from scaling.run import (
     trained_columns,
 )
 from scaling.tracking import (
-    CURVE_METRICS,
     TrackingError,
     connect,
+    curve_metrics,
     reported,
     spec_of,
     sqlite_path,
@@ -137,8 +137,9 @@ def load_curves(
     rows: list[dict[str, Any]] = []
     for run_id, run_dir, _ in _members(kind, Path(place), root):
         for point in points(read_journal(run_dir)):
-            rows.append({"run_id": run_id, **{k: point.get(k) for k in names if k != "run_id"}})
-    return pd.DataFrame(rows, columns=names)
+            kept = {k: v for k, v in point.items() if k in names or k.startswith(EVAL_PREFIX)}
+            rows.append({**kept, "run_id": run_id})
+    return pd.DataFrame(rows, columns=[*names, *_eval_columns(rows)])
 
 
 def load_specs(
@@ -259,7 +260,7 @@ def _journal_rows(kind: str, place: Path | str, root: Source | None) -> list[dic
         events = read_journal(run_dir)
         last = end(events)
         if last is not None:
-            row.update({k: v for k, v in last.items() if k in _TEXTS or k in _NUMBERS})
+            row.update({k: v for k, v in last.items() if k in COLUMNS or k.startswith(EVAL_PREFIX)})
             row.update(trained_columns(planned, last, run_dir))
             row.update(evaluations(events))
         else:
@@ -270,6 +271,11 @@ def _journal_rows(kind: str, place: Path | str, root: Source | None) -> list[dic
         row["exclude_reason"] = _why_not(row["status"], (last or {}).get("reason"))
         rows.append(row)
     return rows
+
+
+def _eval_columns(rows: Iterable[Mapping[str, Any]]) -> list[str]:
+    """The columns of further sets of held-out data that some row has."""
+    return sorted({name for row in rows for name in row if name.startswith(EVAL_PREFIX)})
 
 
 def _why_not(status: object, reason: Any = None) -> str:
@@ -284,15 +290,14 @@ def _run_table(rows: list[dict[str, Any]]) -> pd.DataFrame:
     """Rows of plain values as the run table, columns in the schema's order."""
     import pandas as pd
 
-    there = dict.fromkeys(name for row in rows for name in row)
-    evaluated = [name for name in there if name.startswith(EVAL_PREFIX)]
-    names = [c.name for c in RUN_COLUMNS if c.name in there] + evaluated
+    evals = _eval_columns(rows)
+    names = [c.name for c in RUN_COLUMNS if any(c.name in row for row in rows)] + evals
     frame = pd.DataFrame(rows, columns=names)
     for name in PLANNED_COLUMNS:
         if (planned := f"{name}_planned") in names:  # some stopped early, the others did not
             frame[planned] = frame[planned].fillna(frame[name])
     for name in names:
-        if name in _NUMBERS or name in evaluated:
+        if name in _NUMBERS or name in evals:
             frame[name] = pd.to_numeric(frame[name], errors="coerce").astype(float)
         else:
             frame[name] = frame[name].fillna("").astype(str)
@@ -380,7 +385,9 @@ def _experiment_runs(name: str, tracking_uri: str | None, root: Source | None) -
             value = next((metrics[key] for key in keys if key in metrics), params.get(column))
             if value is not None:
                 row[column] = value
-        row.update({key: metrics[key] for key in metrics if key.startswith(EVAL_PREFIX)})
+        row.update({k: v for k, v in metrics.items() if k.startswith(EVAL_PREFIX)})
+        final = f"final/{EVAL_PREFIX}"
+        row.update({k.removeprefix("final/"): v for k, v in metrics.items() if k.startswith(final)})
         tokens = metrics.get("final/tokens")
         if tokens is not None and "scale/num_tokens_planned" not in metrics:
             # It went to its end, or was shipped by a tracker of before.
@@ -402,8 +409,12 @@ def _experiment_curves(name: str, tracking_uri: str | None, root: Source | None)
     for run in runs:
         by_step: dict[int, dict[str, Any]] = {}
         run_id = run.data.tags.get("scaling.run_id", run.info.run_id)
-        for column in names[2:]:
-            for point in client.get_metric_history(run.info.run_id, CURVE_METRICS[column]):
-                by_step.setdefault(point.step, {})[column] = point.value
+        there = run.data.metrics
+        for column, metric in curve_metrics(there).items():
+            # What kept weights were evaluated on is no part of the curve, and has no final value.
+            ended = "final/tokens" in there and metric == column
+            if metric in there and not (ended and f"final/{metric}" not in there):
+                for point in client.get_metric_history(run.info.run_id, metric):
+                    by_step.setdefault(point.step, {})[column] = point.value
         rows.extend({"run_id": run_id, "step": s, **by_step[s]} for s in sorted(by_step))
-    return pd.DataFrame(rows, columns=names)
+    return pd.DataFrame(rows, columns=[*names, *_eval_columns(rows)])

@@ -10,8 +10,9 @@ metric ``scale/*``     numeric columns known before the run, and log10 of N, D, 
                        stopped early the last values are those of what was trained
 metric ``heldout/*``,  the learning curve; step = tokens (examples) seen
 ``train/*``
+metric ``eval/*``      the same on further sets of held-out data, under their columns' names; and
+                       what kept weights were evaluated on
 metric ``final/*``     numeric values of the journal's ``end`` event
-metric ``eval/*``      what kept weights were evaluated on; step = tokens (examples) seen
 metric ``diverged``    1 for a run that diverged
 =====================  ===========================================================
 
@@ -26,7 +27,7 @@ import json
 import math
 import shlex
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -48,6 +49,12 @@ CURVE_METRICS = {
     "seconds": "train/seconds",
 }
 """Column of the curve table -> metric."""
+
+
+def curve_metrics(names: Iterable[str]) -> dict[str, str]:
+    """Column -> metric, with those of ``names`` that are of further sets of held-out data."""
+    return CURVE_METRICS | {name: name for name in names if name.startswith(EVAL_PREFIX)}
+
 
 LOGARITHMS = ("num_params", "num_tokens", "flops")
 BATCH_METRICS, BATCH_PARAMS = 1000, 100  # MLflow's limits for one log_batch
@@ -285,7 +292,7 @@ class Tracker:
             (metric, float(point[column]), born + float(point.get("seconds", 0)), point["step"])
             for point in points(events)
             if point["step"] > seen
-            for column, metric in CURVE_METRICS.items()
+            for column, metric in curve_metrics(point).items()
             if _is_number(point.get(column))
         ]
         self._log(run_id, values)

@@ -20,6 +20,7 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processor
 
 from scaling.cli import main
 from scaling.data import open_data
+from scaling.data.text.hugging_face import write_tokenizer
 from scaling.data.text.prepare import prepare_tokens
 from scaling.data.text.sources import TextFiles
 from scaling.data.text.tokenizer_file import PATTERNS, FileTokenizer, TokenizerFile
@@ -231,3 +232,20 @@ def test_a_separator_by_text_or_number(tmp_path):
     assert FileTokenizer(TokenizerFile(path)).separator == 3
     assert FileTokenizer(TokenizerFile(path, "[SEP]")).separator == 2
     assert FileTokenizer(TokenizerFile(path, "0")).separator == 0
+
+
+def test_transformers_reads_the_tokenizer_of_a_data_set(tmp_path, monkeypatch):
+    from transformers import PreTrainedTokenizerFast
+
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    path, home, out = json_file(tmp_path), tmp_path / "data", tmp_path / "out"
+    (tmp_path / "a.txt").write_text("\n".join(texts(900)))
+    source = TextFiles((tmp_path / "a.txt",), blocks=True)
+    info = prepare_tokens("own", source, home, tokenizer=TokenizerFile(path, "[SEP]"))
+    out.mkdir()
+    assert write_tokenizer(home / "own", info, out) == 2
+    library = PreTrainedTokenizerFast.from_pretrained(out)
+    assert (library.eos_token, library.eos_token_id) == ("[SEP]", 2)
+    assert library("scale law 0.1", add_special_tokens=False).input_ids == by_json(
+        path, "scale law 0.1"
+    )

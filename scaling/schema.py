@@ -81,6 +81,12 @@ RUN_COLUMNS: tuple[Column, ...] = (
         ("u", "uniquetokens"),
     ),
     Column(
+        "epochs",
+        "float",
+        "",
+        "passes over the training data: num_tokens over the tokens (examples) of one pass",
+    ),
+    Column(
         "flops",
         "int",
         "FLOPs",
@@ -168,7 +174,14 @@ LABELS = (
 )
 
 EVAL_PREFIX = "eval/"
-"""Of columns that evaluations of kept weights add: ``eval/TASK/METRIC``, as ``eval/noise/loss``."""
+"""Of columns of other data than that which a run holds out: ``eval/NAME/METRIC``, as
+``eval/noise/loss``. They come from further sets of its own data, or from its kept weights."""
+
+
+def eval_column(name: str, quantity: str) -> str:
+    """The column of a quantity (``loss``, ``loss_se``, ``bits_per_byte``) on the set ``name``."""
+    return f"{EVAL_PREFIX}{name}/{quantity}"
+
 
 COLUMNS = {column.name: column for column in RUN_COLUMNS}
 

@@ -63,7 +63,8 @@ def _check_context(spec: RunSpec, info: Any) -> None:
     if info.unit != "token" or spec.train.task:
         return
     context = get_family(spec.family).units_per_item(spec.model)
-    for size, what in ((info.train_size, "to train on"), (info.heldout_size, "held out")):
+    sizes = [(info.train_size, "to train on"), (info.heldout_size, "held out")]
+    for size, what in [*sizes, *((one.size, f"in {one.name}") for one in info.evals)]:
         if size <= context:
             raise OptionError(
                 f"context {context} needs {context + 1} tokens; {info.name} has {size} {what}: "

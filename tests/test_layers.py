@@ -30,9 +30,11 @@ SCALING = {
     "scaling.families.vision": "scaling.base",
     "scaling.families": "scaling.base scaling.families.vision",
     "scaling.data.batches": "scaling.base",
-    "scaling.data.text": "scaling.base scaling.data.batches",
-    "scaling.data.images": "scaling.base scaling.data.batches scaling.data.text",
-    "scaling.data": "scaling.base scaling.data.batches scaling.data.text scaling.data.images",
+    "scaling.data.text.sources": "",
+    "scaling.data.text": "scaling.base scaling.data.batches scaling.data.text.sources",
+    "scaling.data.images": "scaling.base scaling.data.batches scaling.data.text.sources",
+    "scaling.data": "scaling.base scaling.data.batches scaling.data.text scaling.data.text.sources "
+    "scaling.data.images",
     "scaling.spec_parts": "scaling.base",
     "scaling.spec": "scaling.base scaling.families scaling.data scaling.spec_parts",
     "scaling.program_spec": "scaling.base",
@@ -40,7 +42,8 @@ SCALING = {
     "scaling.schedule": "scaling.spec_parts",
     "scaling.run": "scaling.base scaling.schema scaling.spec scaling.specs scaling.schedule",
     "scaling.tracking": "scaling.base scaling.schema scaling.spec scaling.run",
-    "scaling.training": "scaling.base scaling.families scaling.data scaling.data.batches "
+    "scaling.training": "scaling.base scaling.schema scaling.families scaling.data "
+    "scaling.data.batches "
     "scaling.spec_parts scaling.spec scaling.schedule scaling.run",
     "scaling.programs.readers": "scaling.base scaling.tracking",
     "scaling.programs": "scaling.base scaling.reporting scaling.program_spec scaling.run "

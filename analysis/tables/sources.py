@@ -13,7 +13,15 @@ from typing import TYPE_CHECKING, Any
 
 from analysis.tables.files import SUFFIXES, Note, complete, flagged, read_table
 from analysis.tables.where import rows_where
-from scaling import CURVE_COLUMNS, EVAL_PREFIX, PLANNED_COLUMNS, RUN_COLUMNS, RunSpec, read_spec
+from scaling import (
+    COLUMNS,
+    CURVE_COLUMNS,
+    EVAL_PREFIX,
+    PLANNED_COLUMNS,
+    RUN_COLUMNS,
+    RunSpec,
+    read_spec,
+)
 from scaling.base import Store, read_json, refuse_unknown
 from scaling.run import (
     SPEC,
@@ -29,9 +37,9 @@ from scaling.run import (
     trained_columns,
 )
 from scaling.tracking import (
-    CURVE_METRICS,
     TrackingError,
     connect,
+    curve_metrics,
     reported,
     spec_of,
     sqlite_path,
@@ -44,6 +52,7 @@ _NUMBERS = tuple(c.name for c in RUN_COLUMNS if c.kind in ("int", "float"))
 _TEXTS = tuple(c.name for c in RUN_COLUMNS if c.kind == "str")
 _NO_COLUMNS = ("spec", "resources", "keep")  # of a line of a sweep's file
 _OPTIONS = "options."  # before the names of a program's options among the params of a run
+_KEPT_APART = ("time", "tokens", "step")  # of a journal's line: no columns
 Source = str | os.PathLike[str]
 
 
@@ -139,8 +148,10 @@ def load_curves(
     rows: list[dict[str, Any]] = []
     for run_id, run_dir, _ in _members(kind, Path(place), root):
         for point in points(read_journal(run_dir)):
-            rows.append({"run_id": run_id, **{k: point.get(k) for k in names if k != "run_id"}})
-    return pd.DataFrame(rows, columns=names)
+            of_curve = curve_metrics(point).keys() | set(names)
+            kept = {k: v for k, v in point.items() if k in of_curve}
+            rows.append({**kept, "run_id": run_id})
+    return pd.DataFrame(rows, columns=[*names, *_extra_columns(rows)])
 
 
 def load_specs(
@@ -266,7 +277,7 @@ def _journal_rows(kind: str, place: Path | str, root: Source | None) -> list[dic
         events = read_journal(run_dir)
         last = end(events)
         if last is not None:
-            row.update({k: v for k, v in last.items() if k in _TEXTS or k in _NUMBERS})
+            row.update({k: v for k, v in last.items() if k in COLUMNS or _is_extra(k, v)})
             row.update(trained_columns(planned, last, run_dir))
             row.update(evaluations(events))
         else:
@@ -277,6 +288,17 @@ def _journal_rows(kind: str, place: Path | str, root: Source | None) -> list[dic
         row["exclude_reason"] = _why_not(row["status"], (last or {}).get("reason"))
         rows.append(row)
     return rows
+
+
+def _is_extra(name: str, value: Any) -> bool:
+    """Whether a value of a run's end is a column that the schema does not know."""
+    return name not in _KEPT_APART and isinstance(value, int | float)
+
+
+def _extra_columns(rows: Iterable[Mapping[str, Any]]) -> list[str]:
+    """What some row of a curve has beyond its columns: of further sets, or a program's own."""
+    known = {column.name for column in CURVE_COLUMNS}
+    return sorted({name for row in rows for name in row} - known)
 
 
 def _why_not(status: object, reason: Any = None) -> str:
@@ -294,6 +316,7 @@ def _run_table(rows: list[dict[str, Any]]) -> pd.DataFrame:
     known = [c.name for c in RUN_COLUMNS]
     names = [name for name in known if any(name in row for row in rows)]
     own = list(dict.fromkeys(name for row in rows for name in row if name not in known))
+    own.sort(key=lambda name: name if "/" in name else "")  # options as they come, then eval/...
     frame = pd.DataFrame(rows, columns=[*names, *own])
     for name in PLANNED_COLUMNS:
         if (planned := f"{name}_planned") in names:  # some stopped early, the others did not
@@ -387,7 +410,9 @@ def _experiment_runs(name: str, tracking_uri: str | None, root: Source | None) -
             value = next((metrics[key] for key in keys if key in metrics), params.get(column))
             if value is not None:
                 row[column] = value
-        row.update({key: metrics[key] for key in metrics if key.startswith(EVAL_PREFIX)})
+        row.update({k: v for k, v in metrics.items() if k.startswith(EVAL_PREFIX)})
+        final = {k.removeprefix("final/"): v for k, v in metrics.items() if k.startswith("final/")}
+        row.update({k: v for k, v in final.items() if k not in row and _is_extra(k, v)})
         row |= _options(params)
         tokens = metrics.get("final/tokens")
         if tokens is not None and "scale/num_tokens_planned" not in metrics:
@@ -417,8 +442,12 @@ def _experiment_curves(name: str, tracking_uri: str | None, root: Source | None)
     for run in runs:
         by_step: dict[int, dict[str, Any]] = {}
         run_id = run.data.tags.get("scaling.run_id", run.info.run_id)
-        for column in names[2:]:
-            for point in client.get_metric_history(run.info.run_id, CURVE_METRICS[column]):
-                by_step.setdefault(point.step, {})[column] = point.value
+        there = run.data.metrics
+        for column, metric in curve_metrics(there).items():
+            # What kept weights were evaluated on is no part of the curve, and has no final value.
+            ended = "final/tokens" in there and metric == column
+            if metric in there and not (ended and f"final/{metric}" not in there):
+                for point in client.get_metric_history(run.info.run_id, metric):
+                    by_step.setdefault(point.step, {})[column] = point.value
         rows.extend({"run_id": run_id, "step": s, **by_step[s]} for s in sorted(by_step))
-    return pd.DataFrame(rows, columns=names)
+    return pd.DataFrame(rows, columns=[*names, *_extra_columns(rows)])

@@ -18,11 +18,11 @@ def data_home(data_dir: str | os.PathLike[str] | None) -> Path:
     return Path(data_dir).expanduser() if data_dir else Store.at().data_dir
 
 
-def check_name(name: str) -> str:
-    """``name``, if it can name a data set's folder."""
+def check_name(name: str, what: str = "data set") -> str:
+    """``name``, if it can name a data set's folder, or a file in it."""
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", name):
         raise ValueError(
-            f"data set name {name!r}: use up to 100 letters, digits, dots, dashes and "
+            f"{what} name {name!r}: use up to 100 letters, digits, dots, dashes and "
             "underscores, the first a letter or digit"
         )
     return name

@@ -16,6 +16,26 @@ FORMAT = 1  # of the files in a data set's folder
 
 
 @dataclass(frozen=True)
+class EvalInfo:
+    """A named set of held-out documents beside those of the data set's own.
+
+    Parameters
+    ----------
+    name : str
+        Its losses are the columns ``eval/NAME/...``.
+    size, documents : int
+        Tokens and documents.
+    bytes_per_token : float or None
+        As in :class:`DataInfo`.
+    """
+
+    name: str
+    size: int
+    documents: int
+    bytes_per_token: float | None = None
+
+
+@dataclass(frozen=True)
 class DataInfo:
     """A prepared data set in numbers.
 
@@ -42,9 +62,12 @@ class DataInfo:
         Bytes of the held-out documents per held-out token, separators counted as one byte
         each; None where the text is not known (token shards) and for examples.
     tokenizer : str or None
-        ``"bytes"``, ``"bpe"`` or ``"shards"`` (tokens came as they are).
+        ``"bytes"``, ``"bpe"``, ``"shards"`` (tokens came as they are), or the kind of file that
+        it came in: ``"tokenizer.json"``, ``"sentencepiece"``, ``"tiktoken"``.
     dtype : str
         Type of the stored tokens or inputs.
+    evals : tuple of EvalInfo
+        Further sets to evaluate on.
     """
 
     name: str
@@ -60,6 +83,12 @@ class DataInfo:
     bytes_per_token: float | None = None
     tokenizer: str | None = None
     dtype: str = "uint16"
+    evals: tuple[EvalInfo, ...] = ()
+
+    @property
+    def evaluated_size(self) -> int:
+        """Tokens or examples held out, those of further sets too."""
+        return self.heldout_size + sum(one.size for one in self.evals)
 
 
 def fingerprint(facts: dict[str, Any], files: Iterable[Path]) -> str:
@@ -95,6 +124,7 @@ def read_info(folder: Path) -> DataInfo | None:
         )
     values = dict(meta["info"])
     values["input_shape"] = tuple(values["input_shape"])
+    values["evals"] = tuple(EvalInfo(**one) for one in values.get("evals", ()))
     return DataInfo(**values)
 
 

@@ -7,17 +7,17 @@ from scaling.tracking.errors import DeletedError, TrackingError
 from scaling.tracking.histories import metric_histories
 from scaling.tracking.ready import connect, prepare, reported, set_environment, sqlite_path
 from scaling.tracking.report import log_report
-from scaling.tracking.tracker import CURVE_METRICS, Tracker, spec_of
+from scaling.tracking.tracker import Tracker, curve_metrics, spec_of
 from scaling.tracking.view import VIEW_TAG, chart_url
 
 __all__ = [
-    "CURVE_METRICS",
     "VIEW_TAG",
     "DeletedError",
     "Tracker",
     "TrackingError",
     "chart_url",
     "connect",
+    "curve_metrics",
     "log_report",
     "metric_histories",
     "prepare",

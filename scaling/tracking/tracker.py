@@ -10,9 +10,10 @@ metric ``scale/*``     numeric columns known before the run, and log10 of N, D, 
                        stopped early the last values are those of what was trained
 metric ``heldout/*``,  the learning curve; step = tokens (examples) seen
 ``train/*``
+metric ``eval/*``      the same on further sets of held-out data, under their columns' names; and
+                       what kept weights were evaluated on
 metric ``program/*``   what else the program of a run reported, under its own name
 metric ``final/*``     numeric values of the journal's ``end`` event
-metric ``eval/*``      what kept weights were evaluated on; step = tokens (examples) seen
 metric ``diverged``    1 for a run that diverged
 =====================  ===========================================================
 
@@ -29,7 +30,7 @@ import posixpath
 import re
 import shlex
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -51,6 +52,15 @@ CURVE_METRICS = {
     "seconds": "train/seconds",
 }
 """Column of the curve table -> metric."""
+
+
+OWN_PREFIXES = (EVAL_PREFIX, PROGRAM_METRIC)  # of metrics that are called as their columns
+
+
+def curve_metrics(names: Iterable[str]) -> dict[str, str]:
+    """Column -> metric, with those of ``names`` that are of further data or of a program."""
+    return CURVE_METRICS | {name: name for name in names if name.startswith(OWN_PREFIXES)}
+
 
 LOGARITHMS = ("num_params", "num_tokens", "flops")
 BATCH_METRICS, BATCH_PARAMS = 1000, 100  # MLflow's limits for one log_batch
@@ -286,11 +296,11 @@ class Tracker:
     def _send_curve(self, run_id: str, events: list[dict[str, Any]], seen: int) -> None:
         born = float(_born(events))
         values = [
-            (metric, float(value), born + float(point.get("seconds", 0)), point["step"])
+            (metric, float(point[column]), born + float(point.get("seconds", 0)), point["step"])
             for point in points(events)
             if point["step"] > seen
-            for column, value in point.items()
-            if _is_number(value) and (metric := _metric(column))
+            for column, metric in curve_metrics(point).items()
+            if _is_number(point.get(column))
         ]
         self._log(run_id, values)
 
@@ -355,11 +365,6 @@ class Tracker:
 def _key(name: str) -> str:
     """A metric's name with the characters that MLflow takes, as a path that is its shortest."""
     return posixpath.normpath(re.sub(r"[^\w\-./ :]", "_", name))[:KEY_LENGTH]
-
-
-def _metric(column: str) -> str | None:
-    """The metric that a column of the curve is; None for the step and what is no metric."""
-    return column if column.startswith(PROGRAM_METRIC) else CURVE_METRICS.get(column)
 
 
 def _known_before(

@@ -13,7 +13,7 @@ from typing import Any
 VIEW_KEY = "scaling"
 VIEW_TAG = f"mlflow.sharedViewState.{VIEW_KEY}"
 ALL_RUNS = 1000
-PREFIXES = ("final", "heldout", "scale", "train")
+PREFIXES = ("eval", "final", "heldout", "scale", "train")
 
 
 def chart_url(base: str, experiment_id: str, *, view: bool) -> str:

@@ -318,6 +318,7 @@ class _Run:
             **values,
             "tokens": self.step * units,
             "num_unique_tokens": min(self.step * units, self.epoch_size),
+            "epochs": self.step * units / self.epoch_size,
             "flops_spent": self._spent() * self.spec.cost.flops_train,
             "seconds": round(self.seconds, 3),
             "time": time.time(),

@@ -19,6 +19,7 @@ from torch.nn import functional as F
 from scaling.base import load
 from scaling.data import open_data
 from scaling.families import get_family
+from scaling.schema import eval_column
 from scaling.spec import RunSpec
 from scaling.training.loader import Loader
 
@@ -49,7 +50,7 @@ class Task(Protocol):
         Tokens (examples) of one pass over the training data: each is trained on once before
         any comes again.
     heldout_size : int
-        Tokens (examples) held out.
+        Tokens (examples) held out, those of further sets too.
     """
 
     epoch_size: int
@@ -61,6 +62,8 @@ class Task(Protocol):
     def evaluate(self, model: nn.Module, limit: int, share: Share = alone) -> dict[str, float]:
         """Held-out ``loss``, its sampling error ``loss_se``, and what else the task has.
 
+        ``limit`` tokens (examples) are evaluated, all for 0; further sets share it equally with
+        the held-out data, and their values are called as by ``scaling.schema.eval_column``.
         ``inference_seconds``, where it is there, is the time of a forward pass per token
         (example), the median over batches. Other numbers become columns. ``share`` does the
         chunks, several processes together or this one alone.
@@ -124,7 +127,7 @@ class NextToken:
         self.spec, self.data, self.device = spec, data, device
         self.context: int = spec.model.context
         self.epoch_size = data.num_windows(self.context) * self.context
-        self.heldout_size = data.info.heldout_size
+        self.heldout_size = data.info.evaluated_size
 
     def _losses(self, model: nn.Module, windows: NDArray[Any], smoothing: float) -> Tensor:
         tokens = torch.from_numpy(windows.astype(np.int64)).to(self.device)
@@ -146,14 +149,33 @@ class NextToken:
 
     def evaluate(self, model: nn.Module, limit: int, share: Share = alone) -> dict[str, float]:
         """Mean loss over fixed held-out windows; its error takes the window as the unit."""
-        most = max(1, limit // self.context) if limit else None
-        count = self.data.num_heldout_windows(self.context, most)
+        info = self.data.info
+        part = 0 < limit < self.heldout_size
+        most = max(1, limit // (1 + len(info.evals)) // self.context) if part else None
+        values = self._evaluate(model, most, share, None, info.bytes_per_token)
+        for one in info.evals:
+            found = self._evaluate(model, most, share, one.name, one.bytes_per_token)
+            del found["inference_seconds"]
+            values |= {eval_column(one.name, key): value for key, value in found.items()}
+        return values
+
+    def _evaluate(
+        self,
+        model: nn.Module,
+        most: int | None,
+        share: Share,
+        name: str | None,
+        bytes_per_token: float | None,
+    ) -> dict[str, float]:
+        """The same for the held-out data, or for the further set of that name."""
+        count = self.data.num_heldout_windows(self.context, most, name)
         items = max(1, EVAL_TOKENS // self.context)
 
         paces: list[float] = []
 
         def chunk(i: int) -> NDArray[np.float64]:
-            windows = self.data.heldout_windows(self.context, most, slice(i, i + items))
+            rows = slice(i, i + items)
+            windows = self.data.heldout_windows(self.context, most, rows, name)
             began = time.perf_counter()
             losses = self._losses(model, windows, 0.0)
             means = _kept(losses.double().mean(1).cpu())
@@ -162,10 +184,8 @@ class NextToken:
 
         losses = np.concatenate(share(chunk, range(0, count, items)))
         values = {**_mean(losses), "inference_seconds": median(paces)}
-        if self.data.info.bytes_per_token:
-            values["bits_per_byte"] = values["loss"] / (
-                math.log(2) * self.data.info.bytes_per_token
-            )
+        if bytes_per_token:
+            values["bits_per_byte"] = values["loss"] / (math.log(2) * bytes_per_token)
         return values
 
     def close(self) -> None:

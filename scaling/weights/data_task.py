@@ -88,6 +88,7 @@ class DataTask:
         from scaling.training import task_on
 
         data: Any = open_data(self.data)
+        data = replace(data, info=replace(data.info, evals=()))  # the held-out part alone
         spec = replace(kept.spec, train=_not_augmented(kept.spec.train))
         if spec.train.standardise:
             own: Any = open_data(spec.data.data)

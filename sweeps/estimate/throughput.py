@@ -60,9 +60,9 @@ def heldout_sizes(specs: Iterable[Spec]) -> list[int]:
 
 
 def heldout_size(data: str) -> int:
-    """Held-out tokens (examples) of a data set; 0 if it is not here."""
+    """Held-out tokens (examples) of a data set, in all its sets; 0 if it is not here."""
     try:
-        return describe_data(data).heldout_size
+        return describe_data(data).evaluated_size
     except FileNotFoundError:
         return 0
 

@@ -6,4 +6,5 @@ from .examples import prepare_examples as prepare_examples
 from .tokens import HELDOUT as HELDOUT
 from .tokens import TRAIN as TRAIN
 from .tokens import TokenData as TokenData
+from .tokens import eval_file as eval_file
 from .tokens import open_tokens as open_tokens

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -14,9 +14,14 @@ from scaling.data.info import DataInfo
 TRAIN, HELDOUT = "train.bin", "heldout.bin"
 
 
+def eval_file(name: str) -> str:
+    """The file of the tokens of a further set to evaluate on."""
+    return f"eval-{name}.bin"
+
+
 @dataclass(frozen=True)
 class TokenData:
-    """Tokens to train on and tokens held out, each one long row ``(n_tokens,)``.
+    """Tokens to train on, held out, and of further sets by name, each one long row ``(n_tokens,)``.
 
     A window is ``context + 1`` tokens, at a stride of ``context``: every token but the first is
     predicted once per epoch.
@@ -25,6 +30,7 @@ class TokenData:
     info: DataInfo
     train: NDArray[np.unsignedinteger]
     heldout: NDArray[np.unsignedinteger]
+    evals: dict[str, NDArray[np.unsignedinteger]] = field(default_factory=dict)
 
     def num_windows(self, context: int) -> int:
         """Training windows per epoch: (n_tokens - 1) // context."""
@@ -44,30 +50,42 @@ class TokenData:
         windows = batch_indices(step, _positive(batch_size, "batch_size"), size, seed)
         return _gather(self.train, windows, context)
 
-    def num_heldout_windows(self, context: int, limit: int | None = None) -> int:
-        """How many windows are evaluated: all held out, or ``limit`` of them."""
-        size = self._heldout_size(context)
+    def num_heldout_windows(
+        self, context: int, limit: int | None = None, name: str | None = None
+    ) -> int:
+        """How many windows are evaluated: all held out (or in set ``name``), or ``limit``."""
+        size = self._heldout_size(context, name)
         return size if limit is None else min(size, _positive(limit, "limit"))
 
     def heldout_windows(
-        self, context: int, limit: int | None = None, rows: slice = slice(None)
+        self,
+        context: int,
+        limit: int | None = None,
+        rows: slice = slice(None),
+        name: str | None = None,
     ) -> NDArray[np.int64]:
         """Held-out windows ``(n, context + 1)``, the same for every run.
 
         All of them, or ``limit`` spread evenly over the held-out documents; of these the ``rows``,
-        and no others are read.
+        and no others are read. With a ``name`` those of that set.
         """
-        size, count = self._heldout_size(context), self.num_heldout_windows(context, limit)
+        size = self._heldout_size(context, name)
+        count = self.num_heldout_windows(context, limit, name)
         asked = range(count)[rows]
         numbers = np.arange(asked.start, asked.stop, asked.step, dtype=np.int64)
-        return _gather(self.heldout, (2 * numbers + 1) * size // (2 * count), context)
+        return _gather(self._held(name), (2 * numbers + 1) * size // (2 * count), context)
 
-    def _heldout_size(self, context: int) -> int:
-        size = (len(self.heldout) - 1) // _positive(context, "context")
+    def _held(self, name: str | None) -> NDArray[np.unsignedinteger]:
+        return self.heldout if name is None else self.evals[name]
+
+    def _heldout_size(self, context: int, name: str | None) -> int:
+        tokens = len(self._held(name))
+        size = (tokens - 1) // _positive(context, "context")
         if size < 1:
+            has = "holds out" if name is None else f"has in {name}"
             raise ValueError(
-                f"context {context} needs {context + 1} tokens; {self.info.name} holds out "
-                f"{len(self.heldout)}: choose a shorter context or more data"
+                f"context {context} needs {context + 1} tokens; {self.info.name} {has} "
+                f"{tokens}: choose a shorter context or more data"
             )
         return size
 
@@ -78,6 +96,7 @@ def open_tokens(folder: Path, info: DataInfo) -> TokenData:
         info,
         _map(folder / TRAIN, info.dtype, info.train_size),
         _map(folder / HELDOUT, info.dtype, info.heldout_size),
+        {one.name: _map(folder / eval_file(one.name), info.dtype, one.size) for one in info.evals},
     )
 
 

@@ -9,9 +9,18 @@ from typing import Any
 
 import numpy as np
 
-from scaling.data.images.labelled import HELD, OPEN, TRAINING, Content, Index, digest, whole_labels
+from scaling.data.images.labelled import (
+    HELD,
+    OPEN,
+    TRAINING,
+    Content,
+    Index,
+    Unusable,
+    digest,
+    whole_labels,
+)
 from scaling.data.info import sha256_of
-from scaling.data.text import open_parquet
+from scaling.data.text.sources import BYTES, STRINGS, is_one_of, open_parquet
 
 _TRAIN, _HELD = re.compile(r"train"), re.compile(r"(test|val|valid|validation)\b")
 ROWS = 256  # read at once
@@ -19,6 +28,8 @@ ROWS = 256  # read at once
 
 class ImageParquet:
     """A row is an image, ``{"bytes": ...}`` or plain binary, and a label, a number or a name.
+
+    A row without a label is a bad one, as is one whose image cannot be decoded.
 
     Files whose names begin with ``train`` and with ``test``, ``val`` or ``validation`` are the
     parts to train on and held out. Files are read in the order of their content's sha256.
@@ -42,15 +53,17 @@ class ImageParquet:
         digests, labels, parts, sizes = [], [], [], []
         for part, path in self.files:
             count = 0
-            for content, label in self._rows(path, [self.image, self.label], 0):
+            for content, label in self._rows(path, 0):
                 count += 1
-                if label is None:
-                    raise ValueError(f"{path}, row {count - 1}: the label is missing; add it")
                 digests.append(digest(content or b""))
                 labels.append(label)
             parts += [part] * count
             sizes.append(count)
         self._sizes = sizes
+        known = next((label for label in labels if label is not None), None)
+        if known is None:
+            raise ValueError(f"column {self.label!r}: every label is missing; add them")
+        labels = [known if label is None else label for label in labels]  # skipped, or refused
         classes: tuple[str, ...] = ()
         if any(isinstance(label, str) for label in labels):
             classes = tuple(sorted({str(label) for label in labels}))
@@ -63,14 +76,12 @@ class ImageParquet:
         """The images of the rows."""
         for size, (_, path) in zip(self._sizes, self.files, strict=True):
             if position < size:
-                rows = self._rows(path, [self.image], position)
-                for number, (content, _) in enumerate(rows, position):
-                    yield f"{path.name}, row {number}", content
+                for number, (content, label) in enumerate(self._rows(path, position), position):
+                    usable = content if label is not None else Unusable("its label is missing")
+                    yield f"{path.name}, row {number}", usable
             position = max(0, position - size)
 
-    def _rows(
-        self, path: Path, columns: list[str], position: int
-    ) -> Iterator[tuple[bytes | None, Any]]:
+    def _rows(self, path: Path, position: int) -> Iterator[tuple[bytes | None, Any]]:
         """Image and label of each row from ``position`` on."""
         import pyarrow as pa
 
@@ -83,10 +94,10 @@ class ImageParquet:
                     if row + rows <= position:
                         row += rows
                         continue
+                    columns = [self.image, self.label]
                     for batch in file.iter_batches(ROWS, row_groups=[group], columns=columns):
                         images = _bytes_of(batch.column(self.image))
-                        labelled = self.label in columns
-                        values = batch.column(self.label).to_pylist() if labelled else images
+                        values = batch.column(self.label).to_pylist()
                         for content, value in zip(images, values, strict=True):
                             row += 1
                             if row > position:
@@ -107,12 +118,10 @@ class ImageParquet:
         kind = schema.field(self.image).type
         if pa.types.is_struct(kind) and kind.get_field_index("bytes") >= 0:
             kind = kind.field("bytes").type
-        if not (pa.types.is_binary(kind) or pa.types.is_large_binary(kind)):
+        if not is_one_of(kind, BYTES):
             raise ValueError(f"{path}: column {self.image!r} holds {kind}, not the bytes of images")
         kind = schema.field(self.label).type
-        if not (
-            pa.types.is_integer(kind) or pa.types.is_string(kind) or pa.types.is_large_string(kind)
-        ):
+        if not pa.types.is_integer(kind) and not is_one_of(kind, STRINGS):
             raise ValueError(f"{path}: column {self.label!r} holds {kind}, not numbers or names")
 
 

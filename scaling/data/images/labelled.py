@@ -13,7 +13,15 @@ from numpy.typing import NDArray
 
 OPEN, TRAINING, HELD = range(3)  # the part of an example: not said, to train on, held out
 
-Content = Path | bytes | NDArray[Any] | None  # encoded images, or arrays; None where it is missing
+
+class Unusable(str):
+    """In place of a content: why the example cannot be used."""
+
+    __slots__ = ()
+
+
+# Encoded images, or arrays; None where it is missing.
+Content = Path | bytes | NDArray[Any] | Unusable | None
 
 
 @dataclass(frozen=True)

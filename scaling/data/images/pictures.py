@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from scaling.data.images.labelled import Content
+from scaling.data.images.labelled import Content, Unusable
 
 CHANNELS = {1: "L", 3: "RGB"}
 FITS = ("crop", "stretch")
@@ -42,8 +42,8 @@ def decode(content: Content, channels: int, size: tuple[int, int] | None, fit: s
 
     if isinstance(content, np.ndarray):
         return _fit_array(content, size, fit)
-    if content is None:
-        raise Undecodable("it is missing")
+    if content is None or isinstance(content, Unusable):
+        raise Undecodable(content or "it is missing")
     try:
         raw = content.read_bytes() if isinstance(content, Path) else content
         with Image.open(io.BytesIO(raw)) as opened:

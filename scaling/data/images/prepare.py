@@ -72,7 +72,8 @@ def prepare_labelled(
         Share of the examples to hold out, 0.05 if left out: those with the lowest digests, so
         that copies of an example are on one side. A source with a held-out part takes none.
     skip_bad : bool
-        Leave out images that cannot be decoded. They are counted and named in any case.
+        Leave out images that cannot be decoded or have no label. They are counted and named in
+        any case.
 
     Raises
     ------
@@ -149,7 +150,7 @@ def _judge_bad(name: str, bad: list[tuple[str, str]], good: int, skip: bool) -> 
         return
     named = "; ".join(f"{path} ({why})" for path, why in bad[:NAMED])
     rest = f"; and {len(bad) - NAMED} more" if len(bad) > NAMED else ""
-    said = f"{name}: {len(bad)} of {len(bad) + good} images cannot be decoded: {named}{rest}"
+    said = f"{name}: {len(bad)} of {len(bad) + good} images cannot be used: {named}{rest}"
     if not skip or not good:
         raise ValueError(f"{said}: mend or remove them, or go on without them with --skip-bad")
     note(f"{said}: skipped")

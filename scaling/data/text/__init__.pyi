@@ -4,7 +4,8 @@ from .packages import unpacked as unpacked
 from .prepare import prepare_tokens as prepare_tokens
 from .sources import JsonLines as JsonLines
 from .sources import ParquetColumn as ParquetColumn
+from .sources import ParquetTokens as ParquetTokens
 from .sources import Source as Source
 from .sources import TextFiles as TextFiles
 from .sources import TokenShards as TokenShards
-from .sources import open_parquet as open_parquet
+from .tokenizer_file import TokenizerFile as TokenizerFile

@@ -7,9 +7,10 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from scaling.base import write_atomic
-from scaling.data.info import DataInfo
+from scaling.base import read_json, write_atomic
+from scaling.data.info import META, DataInfo
 from scaling.data.text.tokenizer import SEPARATOR, TOKENIZER_FILE
+from scaling.data.text.tokenizer_file import FileTokenizer, TokenizerFile
 
 CONFIG_FILE = "tokenizer_config.json"
 
@@ -20,7 +21,7 @@ def write_tokenizer(data: Path, info: DataInfo, folder: Path) -> int | None:
     Parameters
     ----------
     data : Path
-        The folder of the data set, in which a BPE's ``tokenizer.json`` lies.
+        The folder of the data set, in which its ``tokenizer.json`` lies.
     info : DataInfo
     folder : Path
 
@@ -30,19 +31,32 @@ def write_tokenizer(data: Path, info: DataInfo, folder: Path) -> int | None:
         The token between documents; None where nothing was written, since the tokenizer is not
         known or is none of ``tokenizer.json``'s kinds.
     """
+    separator, number = SEPARATOR, 0
     if info.tokenizer == "bytes":
         _bytes().save(str(folder / TOKENIZER_FILE))
-    elif info.tokenizer == "bpe":
+    elif info.tokenizer in ("bpe", "tokenizer.json"):
         shutil.copyfile(data / TOKENIZER_FILE, folder / TOKENIZER_FILE)
+        if info.tokenizer != "bpe":
+            separator, number = _separator(data)
     else:
         return None
     config = {
         "tokenizer_class": "PreTrainedTokenizerFast",
-        "eos_token": SEPARATOR,
+        "eos_token": separator,
         "clean_up_tokenization_spaces": False,
     }
     write_atomic(folder / CONFIG_FILE, json.dumps(config, indent=1))
-    return 0
+    return number
+
+
+def _separator(data: Path) -> tuple[str, int]:
+    """The text and the number of the token that ends documents in a data set."""
+    from tokenizers import Tokenizer
+
+    path = data / TOKENIZER_FILE
+    asked = (read_json(data / META) or {})["facts"]["separator"]
+    number = FileTokenizer(TokenizerFile(path, asked)).separator
+    return str(Tokenizer.from_file(str(path)).id_to_token(number)), number
 
 
 def _bytes() -> Any:

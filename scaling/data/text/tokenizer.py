@@ -33,7 +33,13 @@ WORD_END = re.compile(f"(?<=[^{_SPACE}])[{_SPACE}]")
 class Tokenizer(Protocol):
     """Documents to tokens, a separator after each document where there is one."""
 
-    vocab_size: int
+    @property
+    def kind(self) -> str:
+        """What a data set's ``tokenizer`` is called."""
+
+    @property
+    def vocab_size(self) -> int:
+        """Number of tokens; the largest is one less."""
 
     def encode(self, documents: Sequence[Document]) -> list[NDArray[np.unsignedinteger]]:
         """One array of tokens per document."""
@@ -42,6 +48,7 @@ class Tokenizer(Protocol):
 class ByteTokenizer:
     """A token is a byte, 0 to 255; byte 0 separates documents."""
 
+    kind = "bytes"
     vocab_size = 256
 
     def encode(self, documents: Sequence[Document]) -> list[NDArray[np.unsignedinteger]]:
@@ -52,12 +59,31 @@ class ByteTokenizer:
 class ShardTokenizer:
     """Tokens that came as such; nothing is added."""
 
+    kind = "shards"
+
     def __init__(self, vocab_size: int) -> None:
         self.vocab_size = vocab_size
 
     def encode(self, documents: Sequence[Document]) -> list[NDArray[np.unsignedinteger]]:
         """The documents themselves."""
         return [np.asarray(document) for document in documents]
+
+
+class Decoder:
+    """Bytes to text, as UTF-8; other bytes become U+FFFD, which is said once."""
+
+    def __init__(self) -> None:
+        self._said = False
+
+    def __call__(self, document: bytes) -> str:
+        """The text."""
+        try:
+            return document.decode()
+        except UnicodeDecodeError as error:
+            if not self._said:
+                note(f"a document is not UTF-8 ({error}): such bytes become U+FFFD from here on")
+                self._said = True
+            return document.decode(errors="replace")
 
 
 class BPETokenizer:
@@ -68,27 +94,22 @@ class BPETokenizer:
     whole documents, and gives the same tokens.
     """
 
+    kind = "bpe"
+
     def __init__(self, path: Path) -> None:
         from tokenizers import Tokenizer as Library
 
         self._library: Any = Library.from_file(str(path))
         self.vocab_size: int = self._library.get_vocab_size()
         self._words: dict[str, bytes] = {}
-        self._said = False
+        self._decoder = Decoder()
 
     def encode(self, documents: Sequence[Document]) -> list[NDArray[np.unsignedinteger]]:
         """One array of tokens per document, its separator at the end."""
         return [self._encode(bytes(document)) for document in documents]
 
     def _encode(self, document: bytes) -> NDArray[np.unsignedinteger]:
-        try:
-            whole = document.decode()
-        except UnicodeDecodeError as error:
-            whole = document.decode(errors="replace")
-            if not self._said:
-                note(f"a document is not UTF-8 ({error}): such bytes become U+FFFD from here on")
-                self._said = True
-        parts = [self._tokens(text) for text in pieces(whole)]
+        parts = [self._tokens(text) for text in pieces(self._decoder(document))]
         return np.frombuffer(b"".join([*parts, b"\0" * WIDTH.itemsize]), WIDTH)
 
     def _tokens(self, text: str) -> bytes:

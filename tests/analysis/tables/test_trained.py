@@ -11,9 +11,13 @@ import pytest
 from analysis import fit, load_runs
 from analysis.fits import Estimand
 from analysis.forecasts.average import candidates
+from analysis.tables import load_curves
 from scaling import RUN_COLUMNS, RunSpec, train
 from scaling.base import Store, write_atomic
+from scaling.data import describe_data
+from scaling.data.text import TextFiles, prepare_tokens
 from scaling.run import Journal, end, read_journal
+from scaling.tracking.tracker import Tracker
 from sweeps import Sweep
 
 HIDDEN = {"family": "mlp", "depth": 1, "width": 8, "data": "teacher:examples=640,heldout=64"}
@@ -154,3 +158,49 @@ def test_runs_that_repeat_their_data_have_a_law_of_repeats(home):
     found = fit("repeated_data", table, bootstrap=0)
     assert len(found.observed) == 16
     assert found.inputs[2].tolist() == table["num_unique_tokens"].tolist()
+
+
+def test_losses_on_further_sets_are_columns_and_curves(
+    tiny, tiny_data, home, store_ready, tmp_path
+):
+    for name, letters in (("a", "abc"), ("b-1", "xyz ")):
+        (tmp_path / f"{name}.txt").write_text(letters * 400)
+    evals = {name: TextFiles((tmp_path / f"{name}.txt",)) for name in ("a", "b-1")}
+    source = TextFiles(tuple(sorted(tiny_data.parent.glob("*.txt"))))
+    prepare_tokens("tiny-evals", source, tiny_data, heldout=0.2, evals=evals)
+    specs = [
+        RunSpec.resolve(**{**tiny, "data": "tiny-evals", "width": width, "curve_tokens": 2048})
+        for width in (8, 16)
+    ]
+    same = RunSpec.resolve(**{**tiny, "curve_tokens": 2048})
+    lines = trained(home, *specs, same)
+    table, curves = load_runs("s"), load_curves("s")
+    names = [f"eval/{n}/{k}" for n in ("a", "b-1") for k in ("bits_per_byte", "loss", "loss_se")]
+    assert [name for name in table if name.startswith("eval/")] == names
+    for spec, row in zip(specs, table.to_dict("records"), strict=False):
+        last = end(read_journal(Store.at(home).run_dir(spec.run_id)))
+        assert {name: row[name] for name in names} == {name: last[name] for name in names}
+        assert row["eval/a/bits_per_byte"] == row["eval/a/loss"] / np.log(2)
+        one_pass = (describe_data("tiny-evals").train_size - 1) // 32 * 32
+        assert row["epochs"] == row["num_tokens"] / one_pass
+        curve = curves[curves["run_id"] == spec.run_id]
+        assert len(curve) > 3
+        assert curve[names].notna().to_numpy().all()
+        assert curve["eval/a/loss"].iloc[-1] == row["eval/a/loss"]
+    assert table["loss"][0] == table["loss"][2]  # the same training, whatever else is evaluated
+    assert table[names].loc[2].isna().all()
+
+    chosen = load_runs("s", columns={"loss": "eval/b-1/loss"})
+    assert chosen["loss"].tolist()[:2] == table["eval/b-1/loss"].tolist()[:2]
+    tracker = Tracker(store_ready, "s")
+    for line in lines:
+        tracker.ship(Store.at(home).run_dir(line["run_id"]), line, alive=False)
+    there = load_runs("s", tracking_uri=store_ready).set_index("run_id")
+    here = table.set_index("run_id").loc[there.index]
+    pd.testing.assert_frame_equal(there[[*names, "epochs"]], here[[*names, "epochs"]])
+    shipped = load_curves("s", tracking_uri=store_ready)
+    order = ["run_id", "step"]
+    pd.testing.assert_frame_equal(
+        shipped.sort_values(order, ignore_index=True)[[*order, *names]],
+        curves.sort_values(order, ignore_index=True)[[*order, *names]],
+    )

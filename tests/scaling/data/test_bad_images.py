@@ -31,7 +31,7 @@ def test_bad_images_are_counted_named_and_skipped_only_when_asked(tmp_path, monk
     for _ in range(2):
         assert main(command) == 2
         said = capsys.readouterr().err
-        assert "2 of 30 images cannot be decoded" in said
+        assert "2 of 30 images cannot be used" in said
         assert "--skip-bad" in said
         assert all(str(path.relative_to(tmp_path / "f")) in said for path in bad)
         assert not (tmp_path / "data" / "mine").exists()
@@ -40,7 +40,7 @@ def test_bad_images_are_counted_named_and_skipped_only_when_asked(tmp_path, monk
     printed = json.loads(out)
     assert printed["train_size"] + printed["heldout_size"] == 28
     assert printed["skipped"] == 2
-    assert "2 of 30 images cannot be decoded" in err
+    assert "2 of 30 images cannot be used" in err
     meta = json.loads((tmp_path / "data" / "mine" / "meta.json").read_text())
     assert {path for path, _ in meta["skipped"]} == {
         str(p.relative_to(tmp_path / "f")) for p in bad
@@ -89,7 +89,7 @@ def test_bad_images_are_counted_named_and_skipped_only_when_asked(tmp_path, monk
             lambda d: pq.write_table(
                 pa.table({"image": [b"x", b"y"], "label": [0, None]}), d / "a.parquet"
             ),
-            "row 1: the label is missing",
+            "row 1 \\(its label is missing\\)",
         ),
         (lambda d: (d / "a.npz").write_bytes(b"PK\3\4 no archive"), "cannot be read as arrays"),
         (lambda d: np.savez(d / "a.npz", inputs=pictures(3)), "has no labels beside it"),
@@ -161,7 +161,39 @@ def test_a_damaged_parquet_file_is_one_clear_error_or_bad_images(tmp_path_factor
     try:
         data = prepared("a", tmp_path / "home", path)
     except ValueError as error:
-        assert str(path) in str(error) or "cannot be decoded" in str(error) or "label" in str(error)
+        assert str(path) in str(error) or "cannot be used" in str(error) or "label" in str(error)
         assert not (tmp_path / "home" / "a").exists()
     else:  # the byte was in statistics, in names of no use here, or in a pixel
         assert data.info.train_size + data.info.heldout_size == 12
+
+
+def test_rows_without_a_label_are_skipped_as_bad_images_are(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("SCALING_DATA", str(tmp_path / "data"))
+    monkeypatch.chdir(tmp_path)
+    images = [encoded(picture) for picture in pictures(12)]
+    labels = [None, *(f"class {i % 2}" for i in range(1, 12))]
+    for kind in (pa.string(), pa.dictionary(pa.int8(), pa.string()), pa.string_view()):
+        plain = pa.array(labels, pa.string())
+        column = (
+            plain.dictionary_encode().cast(kind)
+            if pa.types.is_dictionary(kind)
+            else plain.cast(kind)
+        )
+        pq.write_table(pa.table({"image": images, "label": column}), "a.parquet")
+        command = [
+            "data",
+            "prepare",
+            f"own-{kind.id}",
+            "--from",
+            "a.parquet",
+            "--heldout",
+            "0.3",
+            "--json",
+        ]
+        assert main(command) == 2
+        assert "a.parquet, row 0 (its label is missing)" in capsys.readouterr().err
+        assert main([*command, "--skip-bad"]) == 0
+        printed = json.loads(capsys.readouterr().out)
+        assert printed["train_size"] + printed["heldout_size"] == 11
+        assert printed["num_classes"] == 2
+        assert printed["skipped_by_reason"] == {"its label is missing": 1}

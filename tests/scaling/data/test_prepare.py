@@ -23,7 +23,9 @@ from scaling.cli import main
 from scaling.data import describe_data, open_data
 from scaling.data.batches.tokens import TokenData
 from scaling.data.text.prepare import prepare_tokens
-from scaling.data.text.sources import BLOCK, JsonLines, ParquetColumn, TextFiles, TokenShards
+from scaling.data.text.sources import BLOCK, JsonLines, TextFiles
+from scaling.data.text.sources.parquet import ParquetColumn
+from scaling.data.text.sources.shards import TokenShards
 from scaling.data.text.tokenizer import WORDS, BPETokenizer, pieces, train_bpe
 
 WORDLIST = [
@@ -72,7 +74,8 @@ def documents_of(tokens: np.ndarray) -> list[bytes]:
 
 @settings(deadline=None, max_examples=15)
 @given(
-    st.lists(st.binary(min_size=1, max_size=50).map(lambda b: b.replace(b"\0", b"x")), min_size=2)
+    # Any bytes but NUL, and a dot first, so that no document begins as some binary file does.
+    st.lists(st.binary(max_size=50).map(lambda b: b"." + b.replace(b"\0", b"x")), min_size=2)
 )
 def test_bytes_come_back_and_the_split_is_disjoint(tmp_path_factory, documents):
     if len(set(documents)) < 2:
@@ -138,7 +141,7 @@ def test_text_jsonl_and_parquet_of_the_same_documents_are_the_same_data(tmp_path
         "parquet": ParquetColumn((table,), "body"),
     }
     for name, source in sources.items():
-        prepare_tokens(name, source, tmp_path, heldout=0.2)
+        prepare_tokens(name, source, tmp_path, heldout=0.2, skip_bad=name == "parquet")
     found = {n: sorted(documents_of(opened(n, tmp_path).heldout)) for n in sources}
     assert found["text"] == found["jsonl"] == found["parquet"]
     one, other = describe_data("jsonl", tmp_path), describe_data("parquet", tmp_path)

@@ -11,18 +11,19 @@ import torch
 from torch.nn import functional as F
 
 from scaling.data.batches.tokens import open_tokens
-from scaling.data.info import DataInfo
+from scaling.data.info import DataInfo, EvalInfo
 from scaling.spec import RunSpec
 from scaling.training.task import EVAL_TOKENS, NextToken
 
 VOCAB = 11
 
 
-def task_on(folder, heldout, context):
+def task_on(folder, heldout, context, evals=()):
     """Next-token prediction on random tokens in a file."""
-    info = DataInfo("random", "0" * 16, "token", 10_000, heldout, vocab_size=VOCAB)
+    info = DataInfo("random", "0" * 16, "token", 10_000, heldout, vocab_size=VOCAB, evals=evals)
     draws = np.random.default_rng(0)
-    for name, size in (("train.bin", 10_000), ("heldout.bin", heldout)):
+    further = ((f"eval-{one.name}.bin", one.size) for one in evals)
+    for name, size in (("train.bin", 10_000), ("heldout.bin", heldout), *further):
         draws.integers(0, VOCAB, size, dtype=np.uint16).tofile(folder / name)
     options = {"depth": 1, "width": 8, "num_tokens": 1 << 15, "lr": 0.1, "context": context}
     spec = RunSpec.resolve(info=info, **options)
@@ -91,3 +92,28 @@ def test_what_an_evaluation_collects_is_no_memory_of_torch(tmp_path):
 
     with torch.no_grad():
         assert task.evaluate(model, 0, share)["loss"] == task.evaluate(model, 0)["loss"]
+
+
+@pytest.mark.parametrize("limit", [0, 6000])
+def test_a_further_set_has_the_bits_that_it_would_have_as_the_held_out_one(tmp_path, limit):
+    sizes, model = {"a": 7011, "b-1": 9001}, bigram()
+    evals = tuple(EvalInfo(name, size, 1, 1.5) for name, size in sizes.items())
+    task = task_on(tmp_path, 20_011, 32, evals)
+    with torch.no_grad():
+        values = task.evaluate(model, limit, backwards)
+        for name, size in {"": 20_011, **sizes}.items():
+            (folder := tmp_path / f"as-{name}").mkdir()
+            alone = task_on(folder, size, 32)
+            file = f"eval-{name}.bin" if name else "heldout.bin"
+            (folder / "heldout.bin").write_bytes((tmp_path / file).read_bytes())
+            expected = alone.evaluate(model, limit // 3)  # the limit is for all sets together
+            prefix = f"eval/{name}/" if name else ""
+            for key in ("loss", "loss_se"):
+                assert values[prefix + key] == expected[key]
+            if name:
+                bits = values[f"eval/{name}/loss"] / (math.log(2) * 1.5)
+                assert values[f"eval/{name}/bits_per_byte"] == bits
+    assert sorted(values) == sorted(
+        ["loss", "loss_se", "inference_seconds"]
+        + [f"eval/{n}/{k}" for n in sizes for k in ("loss", "loss_se", "bits_per_byte")]
+    )

@@ -34,7 +34,7 @@ LARGEST = 1e30  # no count is larger; powers of powers would not end
 
 @dataclass(frozen=True)
 class Arithmetic:
-    """A formula: numbers, names, ``+ - * / // % **``, parentheses and :data:`FUNCTIONS`.
+    """A formula: numbers, names, ``+ - * / // % **``, parentheses and ``FUNCTIONS``.
 
     A name may have dots (``model.width``).
 

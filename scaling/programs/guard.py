@@ -5,7 +5,7 @@ worker says so, dies, or is silent for so long that another may have taken the r
 of a program is left that could write beside its successor. It needs the standard library alone and
 is run by path: ``python -I -S guard.py``, the command as a line of JSON on its input, and then
 ``beat``, ``signal N`` and ``kill``, a line each. It answers in lines of JSON: ``pid`` or
-``error``, and ``ended`` with the exit status.
+``error``, ``silent`` where it heard nothing for long, and ``ended`` with the exit status.
 """
 
 from __future__ import annotations
@@ -66,7 +66,10 @@ def _prepare() -> None:
 def _obey(program: subprocess.Popen[bytes]) -> None:
     """Do what the worker says; without a word from it, end the program."""
     rest = b""
-    while select.select([0], [], [], SILENCE_SECONDS)[0]:
+    while True:
+        if not select.select([0], [], [], SILENCE_SECONDS)[0]:
+            _say(silent=SILENCE_SECONDS)
+            break
         data = os.read(0, 4096)
         if not data:
             break

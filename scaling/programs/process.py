@@ -56,6 +56,11 @@ class Process:
         """The program's process."""
         return int(self._said["pid"])
 
+    @property
+    def abandoned(self) -> bool:
+        """Whether the guard ended the program because this process was silent for long."""
+        return "silent" in self._said
+
     def wait(self, seconds: float) -> int | None:
         """The exit status, negative for a signal; None if it still runs after ``seconds``.
 

@@ -119,11 +119,13 @@ class Reported:
 
     @property
     def computed(self) -> int:
-        """Tokens computed in this attempt: from where it began again, which its first report tells.
+        """Tokens computed in this attempt, and after the last heartbeat of the attempt before.
 
-        It may have gone on from before the last report of the attempt before.
+        From where this one began again, which its first report tells: it may have gone on from
+        before the last report of the other.
         """
-        return 0 if self._first is None else max(0, self.step - self._first)
+        unstated = max(0, self.known - self.record.stated_step)
+        return unstated + (0 if self._first is None else max(0, self.step - self._first))
 
     def final(self, status: str) -> dict[str, Any]:
         """The values of the ``end`` event."""

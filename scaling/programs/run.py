@@ -211,6 +211,8 @@ class _Attempt:
                     signs, last_sign = seen, now
                 elif now - last_sign > 60 * self.means.silent_minutes and status is None:
                     self._stalled()
+            # A guard that did not hear of this worker for long took it for dead: the run goes on.
+            self.asked = self.asked or process.abandoned
             stop, over, failed, going = self.team.agree(
                 should_stop(),
                 self.lost or self.verdict is not None,
@@ -293,11 +295,8 @@ class _Attempt:
     def _why(self, ended: _End) -> str:
         """Why a process of the program ended badly."""
         if ended.status > 0:
-            return (
-                f"exit code {ended.status}: {ended.words}"
-                if ended.words
-                else (f"exit code {ended.status}, and it printed nothing")
-            )
+            words = f": {ended.words}" if ended.words else ", and it printed nothing"
+            return f"exit code {ended.status}{words}"
         killed = f"killed by {signal.Signals(-ended.status).name}"
         if oom_kills() > self.kills:
             killed += ", and the kernel has killed a process here since: out of memory"

@@ -79,8 +79,7 @@ class Setting:
         for path in code.iterdir() if code else ():
             if path.name not in (".git", "__pycache__"):
                 _link(self.working_folder / path.name, path)
-        form = "json" if self.spec.program.function else self.spec.program.options_format
-        write_options(self.folder, self.options(), form)
+        write_options(self.folder, self.options(), self._format)
 
     def values(self, ranks: Ranks) -> dict[str, Any]:
         """What a ``{name}`` of the command stands for."""
@@ -149,11 +148,15 @@ class Setting:
             **{name: fill(text, values) for name, text in spec.program.env.items()},
         }
 
+    @property
+    def _format(self) -> str:
+        program = self.spec.program
+        return "json" if program.function else program.options_format
+
     def _paths(self) -> dict[str, Any]:
-        form = "json" if self.spec.program.function else self.spec.program.options_format
         return {
             "run_dir": str(self.folder),
-            "options_file": str(self.folder / f"options.{form}"),
+            "options_file": str(self.folder / f"options.{self._format}"),
             "report_file": str(self.report_file),
             "code_dir": str(self.means.code or self.working_folder),
             "data_dir": str(Store.at().data_dir),

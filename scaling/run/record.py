@@ -53,8 +53,8 @@ class Record:
         How often the run was begun, this time included.
     spent_tokens : int
         Tokens computed for it in the attempts before, those lost to a kill too.
-    spent_seconds : float
-        Time that the state of the attempts before says.
+    spent_seconds, stated_step : float, int
+        Time that the attempts before took, and where they were, by their last heartbeat.
     """
 
     def __init__(
@@ -72,6 +72,7 @@ class Record:
         self.attempt = int(before.get("attempt", 0)) + 1
         self.spent_tokens = int(before.get("spent_tokens", 0))
         self.spent_seconds = float(before.get("seconds") or 0.0)
+        self.stated_step = int(before.get("step") or 0)
 
     def state(self, state: str, **values: Any) -> None:
         """Say how far the run is: its heartbeat."""

@@ -26,19 +26,23 @@ KILLS = 10
 def test_a_plain_script_killed_ten_times_at_random_ends_as_if_it_had_not_been(site, tmp_path):
     """kill -9 of the worker, whom the foreman replaces, or of the program, which is retried."""
     chance = random.Random(1)
-    specs = [plain(site.store, steps=7000), plain(site.store, steps=200, width=4)]
+    specs = [plain(site.store, steps=20000), plain(site.store, steps=200, width=4)]
     sweep = Sweep("s", Sweep.of("s", specs).entries, {"minutes": 10, "cpus": 2})
     run_id = specs[0].run_id
     run_dir = site.store.run_dir(run_id)
+
+    def state():
+        return read_json(run_dir / STATE) or {}
+
     site.submit(sweep, workers=1)
     for kill in range(KILLS):
         assert (end(read_journal(run_dir)) or {}).get("status") != "done", "lengthen the run"
-        site.until(lambda k=kill: len(site.starts(run_id)) > k, what=f"attempt {kill + 1}")
-        before = read_json(run_dir / STATE)["step"]
+        site.until(lambda k=kill: state().get("attempt", 0) > k, what=f"attempt {kill + 1}")
+        before = state()["step"]
         if kill % 2:  # three deaths without a report between would fail the run
-            site.until(lambda b=before: read_json(run_dir / STATE)["step"] > b, what="a report")
+            site.until(lambda b=before: state()["step"] > b, what="a report")
         time.sleep(chance.expovariate(1 / 0.2))
-        worker = read_json(run_dir / STATE)["pid"]
+        worker = state()["pid"]
         started = children(worker)
         if kill % 4 == 3 and len(started) > 1:
             os.kill(started[1], signal.SIGKILL)

@@ -40,12 +40,18 @@ class MLflow:
         if not last and time.monotonic() - self._looked < LOOK_SECONDS:
             return ()
         self._looked = time.monotonic()
-        return self._steps.records(self._values(), last=last)
+        return self._steps.records(self._values(last), last=last)
 
-    def _values(self) -> Iterator[Value]:
-        from scaling.tracking import metric_histories
+    def _values(self, last: bool) -> Iterator[Value]:
+        from scaling.tracking import TrackingError, metric_histories
 
-        for run, name, history in metric_histories(self._uri):
+        try:
+            found = list(metric_histories(self._uri))
+        except TrackingError:  # the program writes, and SQLite lets one at a time
+            if last:
+                raise
+            return
+        for run, name, history in found:
             new = history[self._seen[run, name] :]
             self._seen[run, name] += len(new)
             for step, value in new:

@@ -89,7 +89,7 @@ def test_a_worker_that_is_frozen_loses_its_program_before_its_lease(tmp_path, mo
     for _ in range(10):  # each look is a sign of life
         assert process.wait(0.1) is None
     until(lambda: not any(lives(pid) for pid in pids), "the end")
-    assert process.wait(30) == -signal.SIGKILL
+    assert process.wait(30) == -signal.SIGKILL and process.abandoned
     process.close()
 
 

@@ -15,7 +15,7 @@ import pytest
 
 from scaling import train
 from scaling.base import Store, read_json
-from scaling.programs import code_folder
+from scaling.programs import code_folder, guard
 from scaling.run import LOG, STATE, begin_anew, points, read_journal
 from tests.scaling.programs.scripts import plain, program, quick
 
@@ -350,3 +350,21 @@ def test_begun_anew_nothing_of_before_is_left(tmp_path):
     begin_anew(tmp_path, 1)
     forget(tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == {LOG, STATE, "metrics.jsonl", "spec.json"}
+
+
+def test_one_whose_worker_was_frozen_goes_on_and_is_not_failed(tmp_path, monkeypatch):
+    """Its guard ends it before another could take the run over; the worker wakes up and sees it."""
+    quick_guard = tmp_path / "guard.py"
+    source = Path(guard.__file__).read_text()
+    quick_guard.write_text(source.replace("SILENCE_SECONDS = 75.0", "SILENCE_SECONDS = 0.5"))
+    monkeypatch.setattr(guard, "__file__", str(quick_guard))
+    slept = []
+
+    def freeze():
+        if not slept:
+            slept.append(time.sleep(2.0))
+        return False
+
+    script = "import time; time.sleep(600)"
+    assert train(program(script), tmp_path / "run", should_stop=freeze).status == "stopped"
+    assert read_json(tmp_path / "run" / STATE)["state"] == "stopped"

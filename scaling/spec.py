@@ -104,7 +104,7 @@ class RunSpec:
     seed: int = 0
     schema_version: int = field(default=SCHEMA_VERSION)
     data_seed: int | None = field(default=None, metadata={"before": _data_seed_before})
-    plugins: Mapping[str, str] = field(default_factory=dict, metadata={"before": {}})
+    plugins: Mapping[str, str] = field(default_factory=dict, hash=False, metadata={"before": {}})
 
     @classmethod
     def resolve(

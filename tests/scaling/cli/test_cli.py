@@ -65,10 +65,10 @@ def test_unknown_command_is_exit_2(capsys):
 
 
 def test_train_is_the_function_whoever_imported_the_module_first():
-    import scaling.training.loop
+    import scaling.trainers
     from scaling import train
 
-    assert train is scaling.training.loop.train
+    assert train is scaling.trainers.train
 
 
 def test_doctor_says_what_works(capsys):

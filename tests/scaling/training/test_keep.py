@@ -7,7 +7,6 @@ import signal
 
 import pytest
 import torch
-from scaling.training.together import train_together
 
 from scaling.families import get_family
 from scaling.run import Keep, kept, lacks_weights
@@ -15,6 +14,7 @@ from scaling.run.journal import SupersededError, begin_anew, checkpoints, read_j
 from scaling.run.record import Record
 from scaling.run.weights import WEIGHTS, WeightFile, weight_files
 from scaling.spec import RunSpec
+from scaling.trainers import train_together
 from scaling.training.loop import train
 from scaling.training.task import make_task
 from tests.scaling.processes import in_child, run_team

@@ -80,6 +80,20 @@ def test_a_module_task_and_data_make_a_sweep_and_a_law(my_lab, tmp_path, monkeyp
     assert fit("power", runs).params["alpha"] > 0
 
 
+@pytest.mark.slow  # protects workers of their own process: they find the code by its copy alone
+def test_workers_find_the_code(tmp_path):
+    command = [sys.executable, "-m", "scaling", "submit", "waves.yaml", "--wait", "--workers", "1"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "SCALING_HOME": str(tmp_path)}
+    answer = subprocess.run(command, env=environment, cwd=EXAMPLE, capture_output=True, text=True)
+    assert answer.returncode == 0, answer.stderr
+    assert "8 done of 8" in answer.stdout
+    (copy,) = (tmp_path / "sweeps/my-waves/code").glob("*/my_lab/tasks.py")
+    assert copy.read_bytes() == (EXAMPLE / "my_lab/tasks.py").read_bytes()
+    elsewhere = [sys.executable, "-m", "scaling", "runs", "my-waves", "--json"]
+    table = subprocess.run(elsewhere, env=environment, cwd=tmp_path, capture_output=True, text=True)
+    assert len(json.loads(table.stdout)) == 8
+
+
 def test_a_run_is_not_trained_with_other_code_than_its_own(my_lab, tmp_path):
     from scaling import train
 
@@ -147,7 +161,8 @@ def test_an_installed_package_adds_names(tmp_path):
     names = {"family recurrent-mean", "data set waves", "law shifted", "sweep shape doublings"}
     assert plugged == dict.fromkeys(names, True)
     (tmp_path / "named.yaml").write_text(
-        "data: waves\nfamily: mlp\nfixed: {depth: 1, lr: 0.1, num_examples: 1024}\n"
+        "data: waves\nfamily: my_lab.tasks:Smoother\n"
+        "fixed: {task: my_lab.tasks:Smooth, lr: 0.1, num_examples: 1024}\n"
         "doublings: {option: width, from: 4, times: 3}\n"
     )
     answer = scaling("submit", "named.yaml", "--on", "inline", "--json")
@@ -155,7 +170,10 @@ def test_an_installed_package_adds_names(tmp_path):
     sweep = (tmp_path / "home/sweeps/named/sweep.jsonl").read_text().splitlines()
     specs = [json.loads(line)["spec"] for line in sweep]
     assert [spec["model"]["width"] for spec in specs] == [4, 8, 16]
-    assert specs[0]["plugins"] == {"my_lab.data:waves": "my-lab==0.1.0"}
+    parts = ("data:waves", "tasks:Smooth", "tasks:Smoother")
+    assert specs[0]["plugins"] == {f"my_lab.{part}": "my-lab==0.1.0" for part in parts}
+    rows = json.loads(scaling("runs", "named", "--json").stdout)
+    assert [row["status"] for row in rows] == ["done"] * 3 and all(row["worst"] > 0 for row in rows)
     table = tmp_path / "t.csv"
     sizes = [2**i for i in range(8, 16)]
     table.write_text(

@@ -327,7 +327,7 @@ def _logs(args: argparse.Namespace) -> int:
     run_id = _run_id(store, _name(args.sweep), args.run_id)
     path = store.run_dir(run_id) / LOG
     if not path.exists():
-        raise ValueError(f"run {run_id} has no log yet: it was never begun")
+        raise ValueError(f"run {run_id} has no log here: it was never begun, or imported")
     lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
     print("\n".join(lines[-args.tail :] if args.tail else lines))
     return 0

@@ -1,5 +1,6 @@
 from .base import Store as Store
 from .families import FAMILIES as FAMILIES
+from .imported_spec import ImportedSpec as ImportedSpec
 from .program_spec import COUNTED as COUNTED
 from .program_spec import PLACES as PLACES
 from .program_spec import Counts as Counts
@@ -22,7 +23,11 @@ from .spec import TOP_OPTIONS as TOP_OPTIONS
 from .spec import RunSpec as RunSpec
 from .spec_parts import PARTS as PARTS
 from .specs import Spec as Spec
+from .specs import read_any_spec as read_any_spec
 from .specs import read_spec as read_spec
+from .table_file import TABLE_SUFFIXES as TABLE_SUFFIXES
+from .table_file import json_objects as json_objects
+from .table_file import read_frame as read_frame
 from .trainers import follow as follow
 from .trainers import train as train
 from .trainers import train_together as train_together

@@ -12,5 +12,7 @@ from .resources import Resources as Resources
 from .resources import megabytes as megabytes
 from .resources import parse_settings as parse_settings
 from .sweep import Entry as Entry
+from .sweep import Imported as Imported
 from .sweep import Sweep as Sweep
+from .sweep import check_name as check_name
 from .warnings import design_warnings as design_warnings

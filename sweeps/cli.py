@@ -47,6 +47,11 @@ def run_sweep(args: argparse.Namespace) -> int:
         raise ValueError(f"--workers {args.workers} is below 1")
     expansion, prices = preview(args.spec, args.root)
     sweep = expansion.sweep
+    if not sweep.entries and sweep.imported:
+        raise ValueError(
+            f"the {len(sweep.imported)} runs of sweep {sweep.name!r} were imported, there is "
+            f"nothing to preview: `scaling runs {sweep.name}` shows them"
+        )
     if out is not None:
         sweep.write(out)
         note(f"{len(sweep)} runs written to {out}")

@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from scaling import LABELS, Spec, read_spec
+from scaling import LABELS, ImportedSpec, Spec, read_any_spec
 from scaling.base import Display, Store, format_value, write_atomic
 from scaling.run import NOTHING, Keep, LineError, has_result, numbered_rows
 from sweeps.naming import run_names
@@ -41,6 +41,21 @@ class Entry:
 
 
 @dataclass(frozen=True)
+class Imported:
+    """A run that was trained elsewhere and is one of a sweep's results; nothing is to do of it."""
+
+    run_id: str
+    name: str
+    spec: ImportedSpec
+
+    @cached_property
+    def columns(self) -> dict[str, Any]:
+        """The run table's columns beside its result."""
+        columns = self.spec.columns()
+        return {"run_id": columns.pop("run_id"), "name": self.name, **columns}
+
+
+@dataclass(frozen=True)
 class Sweep:
     """Runs in the order in which they were asked for, no two with the same ``run_id``.
 
@@ -53,6 +68,8 @@ class Sweep:
         What its runs may use, for the launcher alone to read; no part of any run's identity.
     keep : Keep
         Which weights of its runs last; no part of their identity either.
+    imported : tuple of Imported
+        Runs that were trained elsewhere; who goes through the sweep does not meet them.
 
     Raises
     ------
@@ -64,12 +81,13 @@ class Sweep:
     entries: tuple[Entry, ...]
     resources: Mapping[str, Any] = field(default_factory=dict, hash=False)
     keep: Keep = NOTHING
+    imported: tuple[Imported, ...] = ()
 
     def __post_init__(self) -> None:
         check_name(self.name)
         for what in ("run_id", "name"):
             seen: set[str] = set()
-            for entry in self.entries:
+            for entry in (*self.entries, *self.imported):
                 value = getattr(entry, what)
                 if value in seen:
                     raise ValueError(f"sweep {self.name!r} has {what} {value!r} twice")
@@ -90,6 +108,7 @@ class Sweep:
     def _display(self) -> Display:
         """Its ranges and FLOPs, and the first runs."""
         title = f"Sweep {self.name}: {len(self)} runs"
+        title += f" and {len(self.imported)} imported" if self.imported else ""
         if self.entries:
             for letter, key in (("N", "num_params"), ("D", "num_tokens")):
                 values = [entry.columns[key] for entry in self]
@@ -133,7 +152,8 @@ class Sweep:
 
         The first line has the sweep's ``resources`` and its ``keep`` too.
         """
-        rows = [{**e.columns, "sweep": self.name, "spec": e.spec.to_dict()} for e in self.entries]
+        runs: list[Entry | Imported] = [*self.entries, *self.imported]
+        rows = [{**e.columns, "sweep": self.name, "spec": e.spec.to_dict()} for e in runs]
         if self.resources:
             rows[0]["resources"] = self.resources
         if self.keep:
@@ -153,14 +173,18 @@ class Sweep:
         ValueError
             If a line is no run, belongs to another sweep, or its ``run_id`` is not its spec's.
         """
-        entries = []
+        entries: list[Entry] = []
+        imported: list[Imported] = []
         names: dict[str, int] = {}
         resources: Mapping[str, Any] = {}
         marks = None
         try:
             for number, row in numbered_rows(path):
                 entry, name = _entry(row, f"{path}:{number}")
-                entries.append(entry)
+                if isinstance(entry, Entry):
+                    entries.append(entry)
+                else:
+                    imported.append(entry)
                 names.setdefault(name, number)
                 resources = resources or row.get("resources", NONE)
                 marks = marks or row.get("keep")
@@ -169,7 +193,7 @@ class Sweep:
             if error.syntax:
                 what = f"not JSON: {error.syntax.msg} at column {error.syntax.colno}"
             raise ValueError(f"{path}:{error.number}: {what}") from None
-        if not entries:
+        if not entries and not imported:
             raise ValueError(f"{path} has no runs")
         if len(names) > 1:
             first, other = list(names)[:2]
@@ -182,7 +206,7 @@ class Sweep:
             keep = Keep.parse(marks)
         except ValueError as error:
             raise ValueError(f"{path}: {error}") from None
-        return cls(next(iter(names)), tuple(entries), resources, keep)
+        return cls(next(iter(names)), tuple(entries), resources, keep, tuple(imported))
 
 
 def unfinished(sweep: Sweep, root: str | None = None) -> Sweep:
@@ -210,13 +234,13 @@ def check_name(name: Any) -> str:
     return name
 
 
-def _entry(value: Mapping[str, Any], place: str) -> tuple[Entry, str]:
+def _entry(value: Mapping[str, Any], place: str) -> tuple[Entry | Imported, str]:
     """The run in a row, and its sweep's name."""
     missing = [key for key in ("run_id", "name", "sweep", "spec") if key not in value]
     if missing:
         raise ValueError(f"{place}: not a run of a sweep: it has no {', '.join(missing)}")
     try:
-        spec = read_spec(value["spec"])
+        spec = read_any_spec(value["spec"])
     except ValueError as error:
         raise ValueError(f"{place}: {error}") from None
     if spec.run_id != value["run_id"]:
@@ -224,5 +248,7 @@ def _entry(value: Mapping[str, Any], place: str) -> tuple[Entry, str]:
             f"{place}: run_id {value['run_id']} does not match its spec ({spec.run_id}): "
             "the line was edited; expand the sweep file again"
         )
+    if isinstance(spec, ImportedSpec):
+        return Imported(value["run_id"], value["name"], spec), value["sweep"]
     labels = {key: value[key] for key in LABELS if key in value}
     return Entry(value["run_id"], value["name"], spec, labels), value["sweep"]

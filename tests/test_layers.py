@@ -38,7 +38,8 @@ SCALING = {
     "scaling.spec_parts": "scaling.base",
     "scaling.spec": "scaling.base scaling.families scaling.data scaling.spec_parts",
     "scaling.program_spec": "scaling.base",
-    "scaling.specs": "scaling.spec scaling.program_spec",
+    "scaling.imported_spec": "scaling.base scaling.schema",
+    "scaling.specs": "scaling.spec scaling.program_spec scaling.imported_spec",
     "scaling.schedule": "scaling.spec_parts",
     "scaling.run": "scaling.base scaling.schema scaling.spec scaling.specs scaling.schedule",
     "scaling.tracking": "scaling.base scaling.schema scaling.spec scaling.run",
@@ -53,6 +54,9 @@ SCALING = {
     "scaling.training scaling.programs",
     "scaling.weights": "scaling.base scaling.families scaling.data scaling.data.text "
     "scaling.schema scaling.spec_parts scaling.spec scaling.run scaling.training",
+    "scaling.table_file": "",
+    "scaling.importing": "scaling.base scaling.schema scaling.imported_spec scaling.run "
+    "scaling.table_file scaling.tracking scaling.programs.readers",
     "scaling.cli": "*",
     "scaling.__main__": "scaling.cli",
 }
@@ -61,8 +65,8 @@ MODELS = (
     "scaling.spec"
 )
 RUNS = (
-    "scaling.base scaling.schema scaling.spec scaling.program_spec scaling.specs scaling.schedule "
-    "scaling.run"
+    "scaling.base scaling.schema scaling.spec scaling.program_spec scaling.imported_spec "
+    "scaling.specs scaling.schedule scaling.run"
 )
 SWEEPS = {
     "sweeps.document": "scaling.base",
@@ -98,8 +102,8 @@ CLUSTER = {
     "cluster.status": f"{RUNS} {SWEEP} cluster.slurm cluster.work",
     "cluster.tracking": f"{RUNS} scaling.tracking {SWEEP} cluster.slurm cluster.work "
     "cluster.status",
-    "cluster.launch": f"{RUNS} scaling.data scaling.programs {SWEEP} sweeps.programs cluster.slurm "
-    "cluster.work cluster.status cluster.tracking",
+    "cluster.launch": f"{RUNS} scaling.data scaling.importing scaling.programs {SWEEP} "
+    "sweeps.programs cluster.slurm cluster.work cluster.status cluster.tracking",
     "cluster.cli": f"{RUNS} {SWEEP} cluster.slurm cluster.work cluster.status cluster.tracking "
     "cluster.launch",
 }
@@ -110,7 +114,7 @@ ANALYSIS = {
     "analysis.wording": "",
     "analysis.laws": "scaling.base scaling.schema",
     "analysis.tables": "scaling.base scaling.schema scaling.spec scaling.specs scaling.run "
-    "scaling.tracking",
+    "scaling.table_file scaling.tracking",
     "analysis.fits": f"scaling.base scaling.schema {QUESTION}",
     "analysis.forecasts": f"scaling.base scaling.schema {QUESTION} analysis.fits",
     "analysis.compute": f"scaling.base scaling.families scaling.spec {QUESTION} analysis.fits",

@@ -6,19 +6,17 @@ beside them. What a reader should know of the reading is in ``frame.attrs["notes
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from analysis.tables.where import is_true
-from scaling import RUN_COLUMNS, find_column, normalise
+from scaling import RUN_COLUMNS, find_column, normalise, read_frame
 
 if TYPE_CHECKING:
     import pandas as pd
 
-SUFFIXES = (".csv", ".tsv", ".jsonl", ".parquet")
 _FLAGS = {"excluded", "exclude", "outlier", "isoutlier"}
 _TRUTHS = {"true", "false", "yes", "no", "1", "0", "1.0", "0.0", ""}
 _FAILED = ("failed", "diverged")
@@ -63,7 +61,7 @@ def read_table(path: Path, columns: Mapping[str, str] | None = None) -> pd.DataF
         If the file is empty, not of its kind, lacks a named column, or has text in a column of
         numbers (with line and column).
     """
-    frame = _read(path)
+    frame = read_frame(path)
     if not len(frame.columns) or not len(frame):
         raise ValueError(f"{path}: the file has no rows; a run table has one row per run")
     notes: list[str] = []
@@ -298,94 +296,3 @@ def _apart(values: pd.Series, known: set[int]) -> list[str]:
         "a unit may differ there (thousands, millions, billions?)"
     )
     return [Note(said, str(values.name))]
-
-
-def _read(path: Path) -> pd.DataFrame:
-    import pandas as pd
-
-    if path.suffix not in SUFFIXES:
-        raise ValueError(f"{path}: a table is one of {', '.join(SUFFIXES)}, not {path.suffix!r}")
-    try:
-        if path.suffix == ".parquet":
-            return pd.read_parquet(path)
-        if path.suffix == ".jsonl":
-            return _read_jsonl(path)
-        return _read_csv(path)
-    except PermissionError:
-        raise ValueError(f"{path}: you may not read this file; change its permissions") from None
-    except UnicodeDecodeError as error:
-        raise ValueError(
-            f"{path}: byte {error.start} is not UTF-8 text; save it as UTF-8"
-        ) from None
-    except pd.errors.EmptyDataError:
-        raise ValueError(f"{path}: the file is empty; a table has a line of names") from None
-    except pd.errors.ParserError as error:
-        raise ValueError(f"{path}: {str(error).split('C error: ')[-1].strip()}") from None
-    except ValueError as error:
-        text = str(error)
-        raise ValueError(text if str(path) in text else f"{path}: {text}") from None
-
-
-def _read_csv(path: Path) -> pd.DataFrame:
-    import pandas as pd
-
-    skip, header = 0, ""
-    with path.open(encoding="utf-8-sig") as file:
-        for header in file:
-            if header.strip() and not header.startswith("#"):
-                break
-            skip += 1
-        separator = max((",", ";", "\t"), key=header.count)
-        blank = " \t\n".replace(separator, "")
-        lines = [number for number, line in enumerate(file, skip + 2) if line.strip(blank)]
-    frame = pd.read_csv(
-        path, sep=separator, skiprows=skip, skipinitialspace=True, encoding="utf-8-sig"
-    )
-    if isinstance(frame.index, pd.RangeIndex):
-        frame.columns = [str(name).strip() for name in frame.columns]
-        frame.attrs["lines"] = _row_lines(lines, skip + 2, len(frame))
-        return frame
-    raise ValueError("the lines have more fields than the line of names")
-
-
-def _read_jsonl(path: Path) -> pd.DataFrame:
-    import pandas as pd
-
-    rows: list[dict[str, Any]] = []
-    lines: list[int] = []
-    for number, line in enumerate(path.read_text(encoding="utf-8-sig").splitlines(), 1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line, parse_int=_whole)
-        except json.JSONDecodeError as error:
-            raise ValueError(f"{path}: line {number} is not JSON ({error.msg})") from None
-        except ValueError as error:
-            raise ValueError(f"{path}: line {number}: {error}") from None
-        except RecursionError:
-            raise ValueError(
-                f"{path}: line {number} is nested too deep; a row is a flat JSON object"
-            ) from None
-        if not isinstance(row, dict):
-            raise ValueError(f"{path}: line {number} is not a JSON object")
-        rows.append(row)
-        lines.append(number)
-    frame = pd.DataFrame(rows)
-    frame.attrs["lines"] = _row_lines(lines, 1, len(frame))
-    return frame
-
-
-def _row_lines(lines: list[int], first: int, count: int) -> Sequence[int]:
-    """The line of each row: ``lines``, or one after the other where a field spans several."""
-    plain = range(first, first + count)
-    return plain if len(lines) != count or lines == list(plain) else tuple(lines)
-
-
-def _whole(text: str) -> int:
-    """A JSON integer, where a float can hold it."""
-    if math.isinf(float(text)):
-        raise ValueError(
-            f"the number {text[:9]}... has {len(text)} digits; the largest is 1.8e308, and "
-            "unknown values are left empty"
-        )
-    return int(text)

@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from analysis.tables.files import SUFFIXES, Note, complete, flagged, read_table
+from analysis.tables.files import Note, complete, flagged, read_table
 from analysis.tables.where import rows_where
 from scaling import (
     COLUMNS,
@@ -19,8 +18,9 @@ from scaling import (
     EVAL_PREFIX,
     PLANNED_COLUMNS,
     RUN_COLUMNS,
+    TABLE_SUFFIXES,
     RunSpec,
-    read_spec,
+    read_any_spec,
 )
 from scaling.base import Store, read_json, refuse_unknown
 from scaling.run import (
@@ -36,14 +36,7 @@ from scaling.run import (
     sweep_path,
     trained_columns,
 )
-from scaling.tracking import (
-    TrackingError,
-    connect,
-    curve_metrics,
-    reported,
-    spec_of,
-    sqlite_path,
-)
+from scaling.tracking import connect, curve_metrics, has_experiment, spec_of, stored_runs
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -224,14 +217,14 @@ def _locate(
             return "run folder", path
         raise ValueError(
             f"{path} is a folder without {SWEEP_FILE} and without runs ({SPEC}); name a sweep's "
-            f"folder or a file ({', '.join(SUFFIXES)})"
+            f"folder or a file ({', '.join(TABLE_SUFFIXES)})"
         )
     store = Store.at(root)
-    if path.suffix in SUFFIXES or len(path.parts) > 1:
+    if path.suffix in TABLE_SUFFIXES or len(path.parts) > 1:
         raise FileNotFoundError(2, "No such file or directory", text)
     if sweep_path(store, text).is_file():
         return "sweep", sweep_path(store, text)
-    if _has_experiment(text, store.tracking_uri):
+    if has_experiment(store.tracking_uri, text):
         return "experiment", text
     sweeps = known_sweeps(store)
     there = f"the sweeps there are {', '.join(sweeps)}" if sweeps else "there is no sweep there"
@@ -257,7 +250,7 @@ def _members(
         spec = read_json(path)
         if spec is None:
             raise ValueError(f"{path}: not a JSON object; the run cannot be identified")
-        yield path.parent.name, path.parent, read_spec(spec).columns()
+        yield path.parent.name, path.parent, read_any_spec(spec).columns()
 
 
 def _sweep_rows(path: Path) -> Iterator[dict[str, Any]]:
@@ -285,7 +278,8 @@ def _journal_rows(kind: str, place: Path | str, root: Source | None) -> list[dic
         row["run_id"] = run_id
         devices = [event["device"] for event in events if event.get("device")]
         row["device"] = str(devices[-1]).partition(":")[0] if devices else ""
-        row["exclude_reason"] = _why_not(row["status"], (last or {}).get("reason"))
+        why_not = _why_not(row["status"], (last or {}).get("reason"))
+        row["exclude_reason"] = row.get("exclude_reason") or why_not
         rows.append(row)
     return rows
 
@@ -340,64 +334,9 @@ def _run_table(rows: list[dict[str, Any]]) -> pd.DataFrame:
     return frame
 
 
-def _stored(uri: str) -> bool:
-    """Whether the tracking store at ``uri`` is there, as far as its address tells."""
-    path = sqlite_path(uri)
-    return path is None or path.is_file()
-
-
-@contextmanager
-def _reading(uri: str) -> Iterator[None]:
-    """A store that does not answer as one line, with its remedy."""
-    try:
-        with reported(uri):
-            yield
-    except TrackingError as error:
-        raise TrackingError(f"{error}; check --tracking-uri") from error
-
-
-def _has_experiment(name: str, uri: str) -> bool:
-    """Whether the tracking store exists and has an experiment of this name."""
-    if not _stored(uri):
-        return False
-    with _reading(uri):
-        return connect(uri).get_experiment_by_name(name) is not None
-
-
-def _experiment(name: str, tracking_uri: str | None, root: Source | None) -> tuple[Any, list[Any]]:
-    """The client and the training runs of the experiment ``name``, all pages."""
-    uri = tracking_uri or Store.at(root).tracking_uri
-    if not _stored(uri):
-        raise ValueError(f"there is no tracking store at {uri}; check --tracking-uri")
-    with _reading(uri):
-        client = connect(uri)
-        experiment = client.get_experiment_by_name(name)
-        if experiment is None:
-            names = ", ".join(sorted(e.name for e in client.search_experiments()))
-            raise ValueError(f"{uri} has no experiment {name!r}; it has {names}")
-        return client, _training_runs(client, experiment.experiment_id)
-
-
-def _training_runs(client: Any, experiment_id: str) -> list[Any]:
-    """The training runs of an experiment, all pages."""
-    found: list[Any] = []
-    token: str | None = None
-    while True:
-        page = client.search_runs(
-            [experiment_id],
-            max_results=1000,
-            order_by=["attributes.start_time ASC"],
-            page_token=token,
-        )
-        found.extend(run for run in page if run.data.tags.get("scaling.kind") != "report")
-        token = page.token
-        if not token:
-            return found
-
-
 def _experiment_runs(name: str, tracking_uri: str | None, root: Source | None) -> pd.DataFrame:
     rows = []
-    for run in _experiment(name, tracking_uri, root)[1]:
+    for run in stored_runs(tracking_uri or Store.at(root).tracking_uri, name):
         tags, params, metrics = run.data.tags, run.data.params, run.data.metrics
         row: dict[str, Any] = {"run_id": run.info.run_id, "name": run.info.run_name, "sweep": name}
         row["status"] = _STATUS.get(run.info.status, "failed")
@@ -418,7 +357,8 @@ def _experiment_runs(name: str, tracking_uri: str | None, root: Source | None) -
         if tokens is not None and "scale/num_tokens_planned" not in metrics:
             # It went to its end, or was shipped by a tracker of before.
             row.update(trained_columns({**row, "spec": spec_of(params)}, {"tokens": tokens}))
-        row["exclude_reason"] = _why_not(row["status"], tags.get("scaling.reason"))
+        why_not = _why_not(row["status"], tags.get("scaling.reason"))
+        row["exclude_reason"] = row.get("exclude_reason") or why_not
         rows.append(row)
     return _run_table(rows)
 
@@ -430,14 +370,16 @@ def _options(params: Mapping[str, str]) -> dict[str, Any]:
     return {name: v for name, v in values.items() if isinstance(v, str | int | float)}
 
 
-_STATUS = {"FINISHED": "done", "RUNNING": "running", "SCHEDULED": "planned"}
+_STATUS = {"FINISHED": "done", "RUNNING": "running", "SCHEDULED": "planned", "KILLED": "stopped"}
 
 
 def _experiment_curves(name: str, tracking_uri: str | None, root: Source | None) -> pd.DataFrame:
     import pandas as pd
 
     names = [column.name for column in CURVE_COLUMNS]
-    client, runs = _experiment(name, tracking_uri, root)
+    uri = tracking_uri or Store.at(root).tracking_uri
+    runs = stored_runs(uri, name)
+    client = connect(uri)
     rows: list[dict[str, Any]] = []
     for run in runs:
         by_step: dict[int, dict[str, Any]] = {}

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from cluster.launch.adopt import Adoption, adopt
 from cluster.launch.cancel import cancel
 from cluster.launch.remove import Removal, plan_removal, remove
 from cluster.launch.submit import On, Rerun, Submission, submit
 
 __all__ = [
+    "Adoption",
     "On",
     "Removal",
     "Rerun",
     "Submission",
+    "adopt",
     "cancel",
     "plan_removal",
     "remove",

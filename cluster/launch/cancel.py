@@ -15,7 +15,7 @@ from cluster.slurm import PATIENCE_SECONDS as SLURM_PATIENCE
 from cluster.slurm import Answer, ask_queue, run
 from cluster.status import sweep_status
 from cluster.work import ProcessId, Queue, ask_about, holder, lease_dir, read_queues
-from scaling import read_spec
+from scaling import read_any_spec
 from scaling.base import Store, WorkError, note
 from scaling.run import read_rows
 
@@ -125,12 +125,12 @@ def _job_for_it_alone(queue: Queue, store: Store, run_id: str) -> str:
 
 def _runs(name: str, store: Store, row: Mapping[str, Any]) -> bool:
     status = sweep_status(name, store.root, rows=[row])
-    return bool(status.in_state("running"))
+    return any(not run.imported for run in status.in_state("running"))
 
 
 def _other_sweep(store: Store, name: str, row: Mapping[str, Any]) -> str:
     """The other sweep whose submission does a run at this moment; empty if none does."""
-    held = holder(lease_dir(store, read_spec(row["spec"]), row["run_id"]))
+    held = holder(lease_dir(store, read_any_spec(row["spec"]), row["run_id"]))
     submission = held.purpose.split()[0] if held and held.purpose else ""
     found = (store.root / "sweeps").glob(f"*/submissions/{glob.escape(submission)}.json")
     sweeps = [path.parents[1].name for path in found] if submission else []

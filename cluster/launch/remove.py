@@ -11,7 +11,7 @@ from typing import Any
 
 from cluster.tracking import delete_experiment, without_shippers
 from cluster.work import ask_about, claim, holder, lease_dir, read_queues, trunks_of
-from scaling import read_spec
+from scaling import read_any_spec
 from scaling.base import Store, WorkError
 from scaling.run import (
     SWEEP_FILE,
@@ -96,7 +96,7 @@ def plan_removal(store: Store, name: str, *, keep_runs: bool = False) -> Removal
         if keep_runs or run_id in shared:
             kept[run_id] = tuple(shared.get(run_id, ()))
         else:
-            leases[run_id] = lease_dir(store, read_spec(row["spec"]), run_id)
+            leases[run_id] = lease_dir(store, read_any_spec(row["spec"]), run_id)
     theirs = {trunk for path in others for trunk in trunks_of(path)}
     ours = set() if keep_runs else trunks_of(sweep_path(store, name)) - theirs
     trunks = tuple(sorted(trunk for trunk in ours if store.trunk_dir(trunk).is_dir()))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-import time
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -13,6 +12,7 @@ from cluster.launch.inline import Inline
 from cluster.launch.local import Local
 from cluster.launch.place import Order, Place
 from cluster.launch.slurm import Slurm
+from cluster.launch.sweep_file import rewriting
 from cluster.tracking import deliver, prepare_tracking, remember
 from cluster.work import claim, count_ends, lease_dir, make_tasks, tidy_up_after
 from scaling import ProgramSpec, RunSpec, Spec
@@ -135,6 +135,11 @@ def submit(
     if canary and on != "slurm":
         raise ValueError(f"canary has no effect on {on!r}: it is for jobs that wait in a queue")
     rules = ResourceRules.parse(sweep.resources, settings)
+    if not sweep.entries and sweep.imported:
+        raise ValueError(
+            f"the {len(sweep.imported)} runs of sweep {sweep.name!r} were imported: they were "
+            "trained elsewhere and cannot be trained here"
+        )
     store = Store.at(root)
     place = PLACES[on]
     ends = _runs_to_do(store, sweep, rerun, only)
@@ -240,12 +245,7 @@ def _say_what_is_not_kept(store: Store, sweep: Sweep, skipped: Collection[str]) 
 
 def _write_sweep(store: Store, sweep: Sweep) -> None:
     """Write the sweep's file; runs of an earlier sweep of the same name stay in it."""
-    folder = store.sweep_dir(sweep.name)
-    path = sweep_path(store, sweep.name)
-    while (lease := claim(folder, "write")) is None:
-        time.sleep(0.1)
-    with lease:
-        before = Sweep.read(path) if path.exists() else Sweep(sweep.name, ())
+    with rewriting(store, sweep.name) as before:
         resources = sweep.resources or before.resources
         ours = {entry.run_id for entry in sweep}
         others = [entry for entry in before if entry.run_id not in ours]
@@ -255,7 +255,7 @@ def _write_sweep(store: Store, sweep: Sweep) -> None:
                 "they stay part of it"
             )
         known = {entry.run_id: entry for entry in before}
-        taken = {entry.name for entry in before}
+        taken = {entry.name for entry in (*before, *before.imported)}
         merged = list(before)
         for entry in sweep:
             if entry.run_id not in known:
@@ -264,9 +264,11 @@ def _write_sweep(store: Store, sweep: Sweep) -> None:
                 name = f"{entry.name}-{entry.run_id[:6]}" if clash else entry.name
                 merged.append(replace(entry, name=name))
                 taken.add(name)
-        now = Sweep(sweep.name, tuple(merged), resources, sweep.keep)
+        there = {run.run_id for run in before.imported}
+        imported = *before.imported, *(i for i in sweep.imported if i.run_id not in there)
+        now = Sweep(sweep.name, tuple(merged), resources, sweep.keep, imported)
         if now != before:
-            now.write(path)
+            now.write(sweep_path(store, sweep.name))
 
 
 def _begin_anew(store: Store, run_id: str, held: Path) -> None:

@@ -102,7 +102,7 @@ def next_command(status: SweepStatus) -> str:
     name = shlex.quote(status.name)
     if status.is_live:
         return f"`scaling status {name} --watch` follows it, `scaling cancel {name}` stops it"
-    if len(status.in_state("done", "diverged")) == len(status.runs):
+    if all(run.imported or run.state in ("done", "diverged") for run in status.runs):
         return f"all done: `scaling report {name} -o report.html`"
     return f"nobody works on it: `scaling retry {name}` does what is left"
 

@@ -213,6 +213,8 @@ def judge(run_dir: Path | None, record: Mapping[str, Any], run_id: str, work: Wo
     job = work.job(record)
     if state == "done":
         return Verdict("done", "", name)
+    if record.get("imported"):  # nobody works on it here
+        return Verdict(str(state), str(record.get("reason") or ""))
     if state == "running":
         silence = time.time() - record["time"]
         dead = not (_is_alive(record) or work.has_own(run_id, job))

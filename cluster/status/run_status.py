@@ -43,6 +43,8 @@ class RunStatus:
         The SLURM job that has or had it, ``12_3`` for a task of an array; empty without SLURM.
     fault : Fault
         What broke it, if it failed, diverged or stalled; see :mod:`cluster.work.causes`.
+    imported : bool
+        Whether it was trained elsewhere: nothing is to do of it here.
     """
 
     run_id: str
@@ -57,6 +59,7 @@ class RunStatus:
     gpus: int | None = None
     job: str = ""
     fault: Fault = NOTHING
+    imported: bool = False
 
     @property
     def cause(self) -> str:

@@ -187,14 +187,15 @@ def _run_status(store: Store, row: Mapping[str, Any], work: Work, begun: bool) -
         name=row["name"],
         state=verdict.state,
         reason=verdict.reason,
-        flops=float(row["flops"]),
+        flops=float(row.get("flops", row.get("flops_6nd", 0))),
         step=int(record.get("step", 0)),
-        num_tokens=int(row["num_tokens"]),
+        num_tokens=int(row.get("num_tokens", 0)),
         loss=record.get("loss"),
         seconds=record.get("seconds"),
         gpus=record.get("gpus"),
         job=verdict.job,
         fault=verdict.fault,
+        imported=bool(record.get("imported")),
     )
 
 

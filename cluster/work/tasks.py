@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from scaling import RunSpec, Spec
+from scaling import ImportedSpec, RunSpec, Spec
 from scaling.base import Store
 
 
@@ -55,6 +55,6 @@ def chain_flops(specs: list[Spec]) -> float:
     return cooldown + constant
 
 
-def lease_dir(store: Store, spec: Spec, run_id: str) -> Path:
+def lease_dir(store: Store, spec: Spec | ImportedSpec, run_id: str) -> Path:
     """The folder whose lease stands for a run's task."""
     return store.trunk_dir(spec.trunk_id) if spec.trunk_id else store.run_dir(run_id)

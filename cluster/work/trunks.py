@@ -17,7 +17,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from cluster.work.lease import claim
-from scaling import RunSpec, Spec, cooldown_start, read_spec
+from scaling import RunSpec, Spec, cooldown_start, read_any_spec
 from scaling.base import Store
 from scaling.run import has_result, numbered_rows, sweep_paths
 
@@ -75,7 +75,7 @@ def _branches(path: Path, mtime_ns: int, size: int) -> Branches:
     """By trunk, the runs of a sweep's file with the step at which each leaves it."""
     found = defaultdict(list)
     for _, row in numbered_rows(path):
-        spec = read_spec(row["spec"])
+        spec = read_any_spec(row["spec"])
         if isinstance(spec, RunSpec) and spec.trunk_id is not None:
             branch = cooldown_start(spec.schedule, spec.num_steps)
             found[spec.trunk_id].append((row["run_id"], branch))

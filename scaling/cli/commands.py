@@ -1,4 +1,4 @@
-"""The commands of the package ``scaling``: quickstart, model, data, export, eval, doctor."""
+"""The commands of the package ``scaling``: quickstart, model, data, weights, import, doctor."""
 
 from __future__ import annotations
 
@@ -26,6 +26,10 @@ def add_commands(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]
 
     add_data_commands(subparsers)
     _add_weights(subparsers)
+
+    from scaling.cli.importing import add_command as add_import
+
+    add_import(subparsers)
 
     doctor = subparsers.add_parser("doctor", help="what works here")
     doctor.add_argument("--json", action="store_true", help="one JSON document on stdout")

@@ -17,6 +17,7 @@ from .journal import last_epoch as last_epoch
 from .journal import points as points
 from .journal import read_journal as read_journal
 from .journal import read_turns as read_turns
+from .journal import write_journal as write_journal
 from .keep import NOTHING as NOTHING
 from .keep import Keep as Keep
 from .log import LOG as LOG

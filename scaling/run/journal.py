@@ -23,7 +23,7 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +70,12 @@ def first_epoch(run_dir: Path) -> int:
 def begin_anew(run_dir: Path, epoch: int) -> None:
     """Throw away a run's journal; writers of epochs before ``epoch`` are heard no more."""
     write_atomic(run_dir / JOURNAL, json.dumps({"event": BEGIN, "epoch": epoch}) + "\n")
+
+
+def write_journal(run_dir: Path, events: Iterable[Mapping[str, Any]]) -> None:
+    """The journal of a run that is known from its beginning to its end, in one step."""
+    lines = [json.dumps({k: _text(v) for k, v in event.items()}) + "\n" for event in events]
+    write_atomic(run_dir / JOURNAL, "".join(lines))
 
 
 _POINT = b'{"event": "point"'

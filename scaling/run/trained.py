@@ -8,7 +8,7 @@ from typing import Any
 
 from scaling.base import read_json
 from scaling.run.journal import SPEC
-from scaling.specs import read_spec
+from scaling.specs import read_any_spec
 
 
 def trained_columns(
@@ -35,4 +35,4 @@ def trained_columns(
     if tokens is None or tokens == row.get("num_tokens"):
         return {}
     spec = row.get("spec") or (read_json(run_dir / SPEC) if run_dir else None) or {}
-    return read_spec(spec).columns_after(int(tokens))
+    return read_any_spec(spec).columns_after(int(tokens))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from scaling.tracking.address import without_password
 from scaling.tracking.errors import DeletedError, TrackingError
-from scaling.tracking.histories import metric_histories
+from scaling.tracking.experiments import has_experiment, stored_runs
+from scaling.tracking.histories import metric_histories, metric_history
 from scaling.tracking.ready import connect, prepare, reported, set_environment, sqlite_path
 from scaling.tracking.report import log_report
 from scaling.tracking.tracker import Tracker, curve_metrics, spec_of
@@ -18,12 +19,15 @@ __all__ = [
     "chart_url",
     "connect",
     "curve_metrics",
+    "has_experiment",
     "log_report",
     "metric_histories",
+    "metric_history",
     "prepare",
     "reported",
     "set_environment",
     "spec_of",
     "sqlite_path",
+    "stored_runs",
     "without_password",
 ]

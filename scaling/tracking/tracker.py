@@ -68,6 +68,7 @@ PARAM_LENGTH = 6000
 PAGE = 1000  # runs in one answer of the store
 ENDED = ("FINISHED", "FAILED")  # MLflow's words for a run whose end was shipped
 KEY_LENGTH = 250
+_STATUS = {"failed": "FAILED", "stopped": "KILLED"}  # others that ended are FINISHED
 
 
 class Tracker:
@@ -341,7 +342,7 @@ class Tracker:
         self._log(run_id, values)
         if last.get("reason"):
             client.set_tag(run_id, "scaling.reason", str(last["reason"]))
-        mlflow_status = "FAILED" if status == "failed" else "FINISHED"
+        mlflow_status = _STATUS.get(status, "FINISHED")
         client.set_terminated(run_id, status=mlflow_status, end_time=round(1000 * ended))
 
     def _log(
@@ -354,7 +355,7 @@ class Tracker:
         from mlflow.entities import Metric, Param
 
         metrics = [Metric(_key(k), value, round(1000 * s), step) for k, value, s, step in values]
-        pairs = [Param(key, value[:PARAM_LENGTH]) for key, value in (params or {}).items()]
+        pairs = [Param(_key(key), value[:PARAM_LENGTH]) for key, value in (params or {}).items()]
         while metrics or pairs:
             now, pairs = pairs[:BATCH_PARAMS], pairs[BATCH_PARAMS:]
             room = BATCH_METRICS - len(now)
@@ -363,7 +364,7 @@ class Tracker:
 
 
 def _key(name: str) -> str:
-    """A metric's name with the characters that MLflow takes, as a path that is its shortest."""
+    """The name of a metric or param in characters that MLflow takes, as the shortest path."""
     return posixpath.normpath(re.sub(r"[^\w\-./ :]", "_", name))[:KEY_LENGTH]
 
 

@@ -13,7 +13,8 @@ from scaling.programs.readers.source import Found, Places
 if TYPE_CHECKING:
     from pathlib import Path
 
-INSTALL = "reports from TensorBoard need its reader: pip install 'scaling-lab[tensorboard]'"
+EVENT_FILES = "*tfevents*"
+INSTALL = "TensorBoard's event files need its reader: pip install 'scaling-lab[tensorboard]'"
 
 
 class TensorBoard:
@@ -25,11 +26,7 @@ class TensorBoard:
     name = "the event files"
 
     def __init__(self, reports: Reports, places: Places) -> None:
-        try:
-            from tensorboard.backend.event_processing import event_file_loader
-        except ImportError as error:
-            raise ValueError(f"{INSTALL} ({error})") from None
-        self._load = event_file_loader.EventFileLoader
+        self._load = event_loader()
         self._folder = places.run_dir / fill(reports.where[0], places.values)
         self._files: dict[Path, Any] = {}
         self._steps = BySteps(reports.step)
@@ -43,13 +40,33 @@ class TensorBoard:
         return self._steps.records(self._values(), last=last)
 
     def _values(self) -> Iterator[Value]:
-        from tensorboard.util import tensor_util
-
-        for path in sorted(self._folder.rglob("*tfevents*")):
+        for path in sorted(self._folder.rglob(EVENT_FILES)):
             if path not in self._files:
                 self._files[path] = self._load(str(path))
-            for event in self._files[path].Load():
-                for value in event.summary.value:
-                    # The loader makes tensors of all scalars, those of old files too.
-                    if value.metadata.plugin_data.plugin_name == "scalars":
-                        yield event.step, value.tag, float(tensor_util.make_ndarray(value.tensor))
+            yield from scalars(self._files[path].Load())
+
+
+def event_loader() -> Any:
+    """TensorBoard's reader of one event file; its ``Load`` gives the events since the last call.
+
+    Raises
+    ------
+    ValueError
+        If TensorBoard is not installed.
+    """
+    try:
+        from tensorboard.backend.event_processing import event_file_loader
+    except ImportError as error:
+        raise ValueError(f"{INSTALL} ({error})") from None
+    return event_file_loader.EventFileLoader
+
+
+def scalars(events: Iterable[Any]) -> Iterator[Value]:
+    """Step, tag and number of each scalar in some events."""
+    from tensorboard.util import tensor_util
+
+    for event in events:
+        for value in event.summary.value:
+            # The loader makes tensors of all scalars, those of old files too.
+            if value.metadata.plugin_data.plugin_name == "scalars":
+                yield event.step, value.tag, float(tensor_util.make_ndarray(value.tensor))

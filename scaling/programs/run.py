@@ -199,12 +199,15 @@ class _Attempt:
             now = time.monotonic()
             if self.reported is not None and self.record is not None:
                 self.lost = self.lost or not self.record.journal.held()
+                first = False
                 if not self.lost:
                     self._hear(last=status is not None)
-                    if now - beaten > HEARTBEAT_SECONDS:
+                    first = self.reported.count > 0 and not told
+                    # At the first report too: what kills the worker next finds progress.
+                    if first or now - beaten > HEARTBEAT_SECONDS:
                         beaten = now
                         self._heartbeat("running")
-                if self.reported.count and not told:
+                if first:
                     told = True
                     heard()
                 if (seen := (self.reported.count, _size(self.log))) != signs:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import random
 import signal
+import subprocess
+import sys
 import time
 
 import pytest
@@ -16,17 +18,22 @@ from scaling.programs import content, snapshot
 from scaling.run import STATE, end, points, read_journal
 from sweeps.sweep import Sweep
 from tests.cluster.work.test_programs import children
-from tests.scaling.programs.scripts import plain
+from tests.scaling.programs.scripts import PLAIN, plain
 from tests.slurm.conftest import NO_SERVER
 
 pytestmark = [pytest.mark.slurm, pytest.mark.xdist_group("slurm-1")]
 KILLS = 10
+SECONDS = 20  # of training, on whatever machine: more than passes between the kills
 
 
 def test_a_plain_script_killed_ten_times_at_random_ends_as_if_it_had_not_been(site, tmp_path):
     """kill -9 of the worker, whom the foreman replaces, or of the program, which is retried."""
     chance = random.Random(1)
-    specs = [plain(site.store, steps=20000), plain(site.store, steps=200, width=4)]
+    began = time.monotonic()
+    command = [sys.executable, str(PLAIN / "train.py"), "--out", str(tmp_path / "paced")]
+    subprocess.run([*command, "--steps", "1000"], check=True)
+    steps = round(1000 * SECONDS / (time.monotonic() - began) / 1000) * 1000
+    specs = [plain(site.store, steps=steps), plain(site.store, steps=200, width=4)]
     sweep = Sweep("s", Sweep.of("s", specs).entries, {"minutes": 10, "cpus": 2})
     run_id = specs[0].run_id
     run_dir = site.store.run_dir(run_id)

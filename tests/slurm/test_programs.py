@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import signal
-import subprocess
-import sys
 import time
 
 import pytest
@@ -18,7 +17,7 @@ from scaling.programs import content, snapshot
 from scaling.run import STATE, end, points, read_journal
 from sweeps.sweep import Sweep
 from tests.cluster.work.test_programs import children
-from tests.scaling.programs.scripts import PLAIN, plain
+from tests.scaling.programs.scripts import plain, steps_in
 from tests.slurm.conftest import NO_SERVER
 
 pytestmark = [pytest.mark.slurm, pytest.mark.xdist_group("slurm-1")]
@@ -29,10 +28,7 @@ SECONDS = 20  # of training, on whatever machine: more than passes between the k
 def test_a_plain_script_killed_ten_times_at_random_ends_as_if_it_had_not_been(site, tmp_path):
     """kill -9 of the worker, whom the foreman replaces, or of the program, which is retried."""
     chance = random.Random(1)
-    began = time.monotonic()
-    command = [sys.executable, str(PLAIN / "train.py"), "--out", str(tmp_path / "paced")]
-    subprocess.run([*command, "--steps", "1000"], check=True)
-    steps = round(1000 * SECONDS / (time.monotonic() - began) / 1000) * 1000
+    steps = steps_in(SECONDS, tmp_path)
     specs = [plain(site.store, steps=steps), plain(site.store, steps=200, width=4)]
     sweep = Sweep("s", Sweep.of("s", specs).entries, {"minutes": 10, "cpus": 2})
     run_id = specs[0].run_id
@@ -58,7 +54,8 @@ def test_a_plain_script_killed_ten_times_at_random_ends_as_if_it_had_not_been(si
             site.until(lambda: not sweep_status("s").is_live, what="the job's end")
             site.submit(sweep, workers=1, rerun="failed")
         else:
-            os.kill(worker, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):  # its turn was over by then
+                os.kill(worker, signal.SIGKILL)
     site.until(lambda: sweep_status("s").counts == {"done": 2}, what="the end")
     undisturbed = Store.at(tmp_path / "undisturbed")
     undisturbed.root.mkdir()

@@ -317,6 +317,7 @@ def test_ctrl_c_stops_the_workers_says_how_to_go_on_and_ships(make_sweep, home, 
     # Tests that run in the background inherit an ignored SIGINT; a user's shell does not.
     code = """
 import signal, sys
+from scaling.cli import main
 signal.signal(signal.SIGINT, signal.default_int_handler)
 sys.exit(main(["submit", *sys.argv[1:]]))
 """

@@ -20,9 +20,10 @@ from scaling.run import LOG, STATE, end, points, read_journal
 from sweeps.resources import Resources
 from sweeps.sweep import Sweep
 from tests.scaling.processes import exit_status, in_child
-from tests.scaling.programs.scripts import plain, program
+from tests.scaling.programs.scripts import plain, program, steps_in
 
 KILLS = 10
+SECONDS = 8  # of training, on whatever machine: more than passes between the kills
 
 
 def queue_of(store, sweep, ends=None):
@@ -49,7 +50,7 @@ def children(pid):
 def test_a_plain_script_killed_ten_times_at_random_ends_as_if_it_had_not_been(home):
     """kill -9 of the worker or of its program: nothing is left that runs, and the next goes on."""
     store, chance = Store.at(home), random.Random(0)
-    spec = plain(store, steps=5000)
+    spec = plain(store, steps=steps_in(SECONDS, home))
     whole, killed = Store(home / "whole"), Store(home / "killed")
     for other in (whole, killed):
         (other.root / "programs").parent.mkdir()

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import textwrap
+import time
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +40,20 @@ def plain(store: Store, steps: int = 1000, **options: Any) -> ProgramSpec:
         num_tokens=128 * steps,
         tokens_per_step=128,
     )
+
+
+def steps_in(seconds: float, folder: Path) -> int:
+    """Steps of the plain script's training in so many seconds on this machine, in hundreds."""
+    train = [sys.executable, str(PLAIN / "train.py"), "--out"]
+
+    def taken(steps: int) -> float:
+        began = time.monotonic()
+        out = str(folder / f"paced-{steps}")
+        subprocess.run([*train, out, "--steps", str(steps)], check=True)
+        return time.monotonic() - began
+
+    start = taken(1)
+    return max(1, round(2000 * seconds / max(taken(2001) - start, 1e-3) / 100)) * 100
 
 
 def quick(**changes: Any) -> Means:

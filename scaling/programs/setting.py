@@ -13,6 +13,7 @@ from typing import Any
 
 from scaling.base import Store, fill
 from scaling.program_spec import ProgramSpec
+from scaling.programs.code import is_copied
 from scaling.programs.means import Means
 from scaling.programs.options import filled, variables, write_options
 from scaling.programs.ranks import Ranks
@@ -76,9 +77,8 @@ class Setting:
         for folder in (self.folder, self.working_folder, self.run_dir / LIBRARY):
             folder.mkdir(parents=True, exist_ok=True)
         _link(self.run_dir / LIBRARY / PACKAGE.name, PACKAGE)
-        for path in code.iterdir() if code else ():
-            if path.name not in (".git", "__pycache__"):
-                _link(self.working_folder / path.name, path)
+        if code:
+            _link_all(self.working_folder, code, deep=is_copied(self.spec.program.code))
         write_options(self.folder, self.options(), self._format)
 
     def values(self, ranks: Ranks) -> dict[str, Any]:
@@ -203,6 +203,23 @@ def _link(link: Path, target: Path) -> None:
         link.unlink()
     if not link.is_symlink() and not link.exists():
         link.symlink_to(target)
+
+
+def _link_all(folder: Path, code: Path, *, deep: bool) -> None:
+    """Link to what is in ``code``; with ``deep``, to files alone, in folders of the run's own.
+
+    So what a program writes into a folder of its code stays with the run too. A user's own folder,
+    of a declared version, may hold data without end: links to its folders do there.
+    """
+    for path in code.iterdir():
+        link = folder / path.name
+        if path.name in (".git", "__pycache__"):
+            continue
+        if deep and path.is_dir() and not path.is_symlink():
+            link.mkdir(exist_ok=True)
+            _link_all(link, path, deep=deep)
+        else:
+            _link(link, path)
 
 
 def _path(inherited: Mapping[str, str]) -> str:

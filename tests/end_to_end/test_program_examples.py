@@ -38,9 +38,13 @@ def test_hydra_tyro_and_toml_drive_one_training_to_one_loss(home):
     assert losses["tyro"] == pytest.approx(losses["toml"], abs=1e-6)  # it prints six digits
 
 
-def stopped_and_resumed(name, home):
-    """The curve of a run that was asked to stop at its first report and went on."""
+def stopped_and_resumed(name, home, times):
+    """The curve of a run, ``times`` as long, that was stopped at its first report and went on.
+
+    It must not end before it hears of that, on a busy machine either.
+    """
     spec, run_dir, means = first_of(name, home)
+    spec = spec.with_tokens(times * spec.num_tokens)
     heard = threading.Event()
     outcome = train(spec, run_dir, means=means, should_stop=heard.is_set, heard=heard.set)
     assert outcome.status == "stopped", (run_dir / LOG).read_text()
@@ -58,11 +62,11 @@ def stopped_and_resumed(name, home):
 
 @pytest.mark.slow  # transformers' own Trainer is stopped, goes on from its checkpoint, is counted
 def test_hugging_face_trainer(home):
-    spec, curve = stopped_and_resumed("huggingface", home)
+    spec, curve = stopped_and_resumed("huggingface", home, times=3)
     assert curve[-1]["program/params"] == spec.num_params
 
 
 @pytest.mark.slow  # Lightning's Trainer is stopped, goes on, and writes its CSV file anew
 def test_lightning(home):
-    spec, curve = stopped_and_resumed("lightning", home)
+    spec, curve = stopped_and_resumed("lightning", home, times=15)
     assert curve[-1]["program/params"] == spec.num_params

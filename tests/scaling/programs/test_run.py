@@ -87,13 +87,15 @@ def test_the_code_is_readable_where_it_works_and_its_outputs_stay_with_the_run(t
     (code / "other.py").write_text("loss = float(open('conf/a.txt').read())")
     (code / "main.py").write_text(
         "import other\nfrom scaling import report\nreport(step=100, loss=other.loss)\n"
-        "open('result.txt', 'w').write('mine')\n"
+        "open('result.txt', 'w').write('mine')\nopen('conf/result.txt', 'w').write('too')\n"
     )
-    spec = program("", command=("python", "main.py"))
+    spec = program("", command=("python", "main.py"), code="0123456789abcdef")
     outcome = train(spec, tmp_path / "run", means=quick(code=code))
     assert outcome.loss == 0.25
     assert (tmp_path / "run" / "cwd" / "result.txt").read_text() == "mine"
-    assert sorted(path.name for path in code.iterdir()) == ["conf", "main.py", "other.py"]
+    assert (tmp_path / "run" / "cwd" / "conf" / "result.txt").read_text() == "too"
+    files = sorted(path.name for path in code.rglob("*") if "__pycache__" not in path.parts)
+    assert files == ["a.txt", "conf", "main.py", "other.py"]
 
 
 def test_a_shell_line_has_its_values_quoted(tmp_path):

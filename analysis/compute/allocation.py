@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, replace
-from typing import TYPE_CHECKING, Any, overload
+from dataclasses import asdict, dataclass, replace
+from typing import Any, overload
 
 from analysis.wording import count, counts, scientific, span
 from scaling.base import Display
-
-if TYPE_CHECKING:
-    from analysis.fits import Fit
 
 Interval = tuple[float, float]
 
@@ -26,14 +23,15 @@ class Allocation:
     num_params, num_tokens, loss : float
         N*, D*, L*.
     num_params_ci, num_tokens_ci, loss_ci : (float, float)
-        Percentile intervals over the fit's bootstrap draws, each optimised by itself, so that
-        the three vary together; NaN without draws.
+        Percentile intervals over the forecast's draws, each optimised by itself, so that the
+        three vary together: of the best run's expected loss, without its own noise.
     num_params_range : (float, float)
         The sizes whose loss at this budget is within 0.1 % of the optimum's.
     training_flops : float
         What of the budget training takes.
     status : str
-        ``ok``, ``data limited`` (all unique data used once), ``given N``, ``given D``.
+        ``ok``, ``data limited`` (all unique data used once), ``given N``, ``given D``, or why the
+        numbers are to be read with care.
     """
 
     flops: float
@@ -59,14 +57,14 @@ class Plan(Sequence[Allocation]):
     Attributes
     ----------
     allocations : tuple of Allocation
-    fit : Fit
-        The law that expects these losses.
+    by : str
+        What expects these losses.
     level : float
         Coverage of the intervals.
     """
 
     allocations: tuple[Allocation, ...]
-    fit: Fit = field(compare=False)
+    by: str
     level: float = 0.9
 
     def __len__(self) -> int:
@@ -88,7 +86,7 @@ class Plan(Sequence[Allocation]):
         return self._display().html
 
     def _display(self) -> Display:
-        """N*, D* and loss by budget, with intervals where the fit has draws."""
+        """N*, D* and loss by budget, with intervals."""
         percent = f"{100 * self.level:g} %"
         header = ("C", "N*", percent, "D*", percent, "loss", percent, "status")
         rows = [
@@ -104,5 +102,4 @@ class Plan(Sequence[Allocation]):
             )
             for a in self
         ]
-        notes = [] if self.fit.status == "ok" else [f"fit: {self.fit.status}"]
-        return Display(f"Plan by {self.fit.formula()}", header, rows, notes)
+        return Display(f"Plan by {self.by}", header, rows, [])

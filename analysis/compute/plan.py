@@ -1,15 +1,21 @@
-"""What to train with a compute budget: N*, D* and the loss to expect, with joint intervals."""
+"""What to train with a compute budget: N*, D* and the loss to expect, with joint intervals.
+
+Every number is a forecast's (``analysis.forecasts``): N* is where its central prediction is least
+at the budget, and in each of its draws, which are whole loss surfaces, the least is sought again.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from analysis.compute.allocation import Allocation, Interval, Plan
+from analysis.fits import Fit
+from analysis.forecasts import forecast_of
 from analysis.intervals import interval
 from analysis.tables import usable
 from scaling.base import NoAnswerError
@@ -17,11 +23,42 @@ from scaling.base import NoAnswerError
 if TYPE_CHECKING:
     import pandas as pd
 
-    from analysis.fits import Fit
     from analysis.laws import Law
 
 Array = NDArray[np.float64]
 Cost = float | Callable[[Array], Array]
+
+AROUND, POINTS = 3.0, 121
+"""The best size of each draw is sought within e^AROUND of N*, at POINTS sizes."""
+
+UNSURE = 30.0
+"""Ratio of the ends of N*'s interval beyond which a plan says that it does not know N*."""
+
+
+class Expected(Protocol):
+    """What a plan asks of a forecast: a loss at any N and D, and draws of the whole surface."""
+
+    @property
+    def x_cols(self) -> tuple[str, ...]:
+        """Columns that it predicts from."""
+
+    @property
+    def y_col(self) -> str:
+        """Column that it predicts."""
+
+    @property
+    def name(self) -> str:
+        """What predicts, for a reader."""
+
+    @property
+    def doubt(self) -> str:
+        """Why its numbers are to be read with care; empty if nothing says so."""
+
+    def predict(self, table: Mapping[str, Array]) -> Array:
+        """Loss ``(n,)``."""
+
+    def sample(self, table: Mapping[str, Array], noise: bool = True) -> Array:
+        """Draws ``(k, n)`` of the loss, jointly over the rows."""
 
 
 @dataclass(frozen=True)
@@ -50,9 +87,9 @@ class Budget:
             return np.asarray(self.cost(n), dtype=float)
         return self.cost * n
 
-    def data(self, law: Law) -> float:
-        """The tokens that ``law`` can train on: U where it does not repeat data, else endless."""
-        if self.unique_tokens is None or "num_unique_tokens" in law.inputs:
+    def data(self, inputs: Sequence[str]) -> float:
+        """The tokens that a law in ``inputs`` can train on: U where it repeats none, else endless."""
+        if self.unique_tokens is None or "num_unique_tokens" in inputs:
             return float("inf")
         return self.unique_tokens
 
@@ -61,20 +98,20 @@ class Budget:
         return flops / self.per_token(n) - self.inference_tokens / 3
 
 
-def check_law(law: Law) -> None:
+def check_law(name: str, inputs: Sequence[str], output: str) -> None:
     """``ValueError`` if no plan can be made by that law, so that it need not be fitted first."""
-    if not {"num_params", "num_tokens"} <= set(law.inputs) or law.output != "loss":
+    if not {"num_params", "num_tokens"} <= set(inputs) or output != "loss":
         raise ValueError(
-            f"a plan needs a law of loss in num_params and num_tokens; {law.name} is one of "
-            f"{law.output} in {', '.join(law.inputs)}: choose --law chinchilla"
+            f"a plan needs a law of loss in num_params and num_tokens; {name} is one of "
+            f"{output} in {', '.join(inputs)}: choose --law chinchilla"
         )
-    extra = set(law.inputs) - {"num_params", "num_tokens", "num_unique_tokens"}
+    extra = set(inputs) - {"num_params", "num_tokens", "num_unique_tokens"}
     if extra:
-        raise ValueError(f"a plan cannot choose {', '.join(sorted(extra))} of law {law.name}")
+        raise ValueError(f"a plan cannot choose {', '.join(sorted(extra))} of law {name}")
 
 
 def plan(
-    fit: Fit,
+    expected: Expected | Fit,
     flops: Sequence[float],
     *,
     cost: Cost = 6.0,
@@ -84,13 +121,14 @@ def plan(
     num_tokens: float | None = None,
     level: float = 0.9,
 ) -> Plan:
-    """The allocation of lowest predicted loss at each budget, C = cost(N) D.
+    """The allocation of lowest expected loss at each budget, C = cost(N) D.
 
     Parameters
     ----------
-    fit : Fit
-        A law with inputs ``num_params`` and ``num_tokens`` (and perhaps
-        ``num_unique_tokens``).
+    expected : Forecast or Fit
+        In ``num_params`` and ``num_tokens`` (and perhaps ``num_unique_tokens``). Of a fit the
+        forecast by its law is taken (``analysis.forecasts.forecast_of``): what the law leaves out
+        and noise are in the intervals, not its parameters alone.
     flops : sequence of float
         Budgets C.
     cost : float or callable
@@ -115,28 +153,28 @@ def plan(
 
     Examples
     --------
-    >>> plan(fit, [1e21])[0].num_params  # doctest: +SKIP
+    >>> plan(forecast(runs), [1e21])[0].num_params  # doctest: +SKIP
     """
     budget = Budget(cost, inference_tokens, unique_tokens)
-    law = fit.law
-    check_law(law)
+    if isinstance(expected, Fit):
+        check_law(expected.law.name, expected.x_cols, expected.y_col)
+        expected = forecast_of(expected)
+    check_law(expected.name, expected.x_cols, expected.y_col)
     if num_params is not None and num_tokens is not None:
         raise ValueError("give num_params or num_tokens, not both: the budget sets the other")
-    if num_tokens is not None and num_tokens > budget.data(law):
+    if num_tokens is not None and num_tokens > budget.data(expected.x_cols):
         raise ValueError(
             f"num_tokens {num_tokens:.4g} is more than the {unique_tokens:.4g} unique tokens, and "
-            f"law {law.name} repeats none: give fewer, or choose --law repeated_data"
+            f"law {expected.name} repeats none: give fewer, or choose --law repeated_data"
         )
-    point = law.vector(fit.params)[None, :]
-    draws = fit.draws if fit.draws is not None else np.empty((0, point.shape[1]))
-    params = np.concatenate([point, draws])
-    found = (_allocate(law, params, float(c), budget, num_params, num_tokens, level) for c in flops)
-    return Plan(tuple(found), fit, level)
+    found = [
+        _allocate(expected, float(c), budget, num_params, num_tokens, level) for c in flops
+    ]
+    return Plan(tuple(found), expected.name, level)
 
 
 def _allocate(
-    law: Law,
-    params: Array,
+    expected: Expected,
     flops: float,
     budget: Budget,
     num_params: float | None,
@@ -145,67 +183,83 @@ def _allocate(
 ) -> Allocation:
     if not flops > 0 or not np.isfinite(flops):
         raise ValueError(f"budget {flops:.3g} FLOPs is not a positive number")
-    loss_at = _loss(law, params, flops, budget)
     low, high = _range(flops, budget)
-    status, floor = "ok", low
-    limit = budget.data(law)
+    status, floor = expected.doubt or "ok", low
+    limit = budget.data(expected.x_cols)
+
+    def columns(log_n: Array) -> dict[str, Array]:
+        return _columns(log_n, flops, budget, expected.x_cols)
+
+    def loss_at(log_n: Array) -> Array:
+        return _finite(expected.predict(columns(log_n)))
+
+    free = num_params is None and num_tokens is None
     if num_params is not None:
-        log_n, status = np.full(len(params), np.log(num_params)), "given N"
-        if not low <= log_n[0] <= high:
+        best, status = float(np.log(num_params)), "given N"
+        if not low <= best <= high:
             raise NoAnswerError(
                 f"{flops:.3g} FLOPs do not pay for one token at {num_params:.3g} parameters"
             )
-        if budget.tokens(np.exp(log_n[:1]), flops)[0] > limit:
+        if budget.tokens(np.array([num_params]), flops)[0] > limit:
             status = "data limited"
     elif num_tokens is not None:
-        log_n, status = np.full(len(params), _size(num_tokens, flops, budget)), "given D"
+        best, status = _size(num_tokens, flops, budget), "given D"
     else:
         if limit < budget.tokens(np.exp(np.array([low])), flops)[0]:
             # D falls as N grows, so D <= U is a lower limit on N.
             floor = _size(limit, flops, budget)
-        log_n = _lowest(loss_at, floor, high, len(params))
-        if log_n[0] <= floor + 1e-6 and floor > low:
+        best = _lowest(loss_at, floor, high)
+        if best <= floor + 1e-6 and floor > low:
             status = "data limited"
-        elif log_n[0] <= low + 1e-6 or log_n[0] >= high - 1e-6:
+        elif best <= low + 1e-6 or best >= high - 1e-6:
             raise NoAnswerError(
-                f"law {law.name} has no best size at {flops:.3g} FLOPs: its loss falls to the "
-                "end of the range; the fit does not identify an optimum"
+                f"law {expected.name} has no best size at {flops:.3g} FLOPs: its loss falls to "
+                "the end of the range; the runs do not identify an optimum"
             )
-    n = np.exp(log_n)
+    loss = float(loss_at(np.array([best]))[0])
+    near = (float(np.exp(best)),) * 2
+    grid = np.array([best])
+    if free:
+        near = _within(loss_at, best, loss * 1.001, floor, high)
+        grid = np.linspace(max(floor, best - AROUND), min(high, best + AROUND), POINTS)
+    each, losses = _lowest_of(grid, _finite(expected.sample(columns(grid), noise=False)))
+    n = np.exp(np.append(best, each))
     d = np.minimum(budget.tokens(n, flops), limit)
-    loss = loss_at(log_n[:, None])[:, 0]
-    near = (float(n[0]), float(n[0]))
-    if num_params is None and num_tokens is None:
-        near = _within(loss_at, float(log_n[0]), float(loss[0]) * 1.001, floor, high)
+    if free and status == "ok" and _ratio(_interval(n[1:], level)) > UNSURE:
+        status = f"N* known within {_ratio(_interval(n[1:], level)):.0f} times only"
     return Allocation(
         flops=flops,
         num_params=float(n[0]),
         num_tokens=float(d[0]),
-        loss=float(loss[0]),
+        loss=loss,
         num_params_ci=_interval(n[1:], level),
         num_tokens_ci=_interval(d[1:], level),
-        loss_ci=_interval(loss[1:], level),
+        loss_ci=_interval(losses, level),
         num_params_range=near,
         training_flops=float(budget.per_token(n[:1])[0] * d[0]),
         status=status,
     )
 
 
-def _loss(law: Law, params: Array, flops: float, budget: Budget) -> Callable[[Array], Array]:
-    """ln N ``(k, m)`` -> the loss of parameter vector k at budget ``flops``, ``(k, m)``."""
+def _columns(
+    log_n: Array, flops: float, budget: Budget, inputs: Sequence[str]
+) -> dict[str, Array]:
+    """The columns of runs of sizes ``log_n (m,)`` at budget ``flops``."""
+    n = np.exp(log_n)
+    d = np.clip(budget.tokens(n, flops), 1e-300, budget.data(inputs))
+    values = {"num_params": n, "num_tokens": d}
+    if "num_unique_tokens" in inputs:
+        unique = budget.unique_tokens
+        values["num_unique_tokens"] = d if unique is None else np.minimum(d, unique)
+    return values
 
-    def loss(log_n: Array) -> Array:
-        n = np.exp(log_n)
-        d = np.clip(budget.tokens(n, flops), 1e-300, budget.data(law))
-        values = {"num_params": n, "num_tokens": d}
-        if "num_unique_tokens" in law.inputs:
-            unique = budget.unique_tokens
-            values["num_unique_tokens"] = d if unique is None else np.minimum(d, unique)
-        with np.errstate(over="ignore", invalid="ignore"):
-            out = law.predict(params[: len(log_n)], *(values[name] for name in law.inputs))
-        return np.where(np.isfinite(out), out, np.inf)
 
-    return loss
+def _finite(values: Array) -> Array:
+    return np.where(np.isfinite(values), values, np.inf)
+
+
+def _ratio(ends: Interval) -> float:
+    return ends[1] / ends[0]
 
 
 def _range(flops: float, budget: Budget) -> Interval:
@@ -235,22 +289,28 @@ def _size(tokens: float, flops: float, budget: Budget) -> float:
     return float(brentq(excess, low, high, xtol=1e-12))
 
 
-def _lowest(loss: Callable[[Array], Array], low: float, high: float, count: int) -> Array:
-    """The minimum over ln N in [low, high] of each of ``count`` curves, by closing grids."""
-    lows, highs = np.full(count, low), np.full(count, high)
-    rows = np.arange(count)
-    for size in (200, 24, 24):
-        grid = lows[:, None] + (highs - lows)[:, None] * np.linspace(0.0, 1.0, size)
+def _lowest(loss: Callable[[Array], Array], low: float, high: float) -> float:
+    """The minimum over ln N in [low, high], by closing grids."""
+    first, last = low, high
+    for size in (400, 24, 24):
+        grid = np.linspace(first, last, size)
         values = loss(grid)
-        best = values.argmin(axis=1)
-        lows = grid[rows, np.maximum(best - 1, 0)]
-        highs = grid[rows, np.minimum(best + 1, size - 1)]
+        best = int(values.argmin())
+        first, last = grid[max(best - 1, 0)], grid[min(best + 1, size - 1)]
     # A finer grid would be flat to rounding; the vertex of a parabola through three points is not.
+    return float(_lowest_of(grid, values[None])[0][0])
+
+
+def _lowest_of(grid: Array, values: Array) -> tuple[Array, Array]:
+    """Where curves ``(k, m)`` over an even ``grid (m,)`` are least, and how low, ``(k,)`` each."""
+    rows, size = np.arange(len(values)), len(grid)
+    best = values.argmin(axis=1)
     left, middle, right = (values[rows, np.clip(best + i, 0, size - 1)] for i in (-1, 0, 1))
     bend = left - 2 * middle + right
-    inner = (best > 0) & (best < size - 1) & (bend > 0)
+    inner = (best > 0) & (best < size - 1) & (bend > 0) & np.isfinite(bend)
     shift = np.where(inner, 0.5 * (left - right) / np.where(inner, bend, 1.0), 0.0)
-    return np.asarray(grid[rows, best] + shift * (grid[:, 1] - grid[:, 0]))
+    step = grid[1] - grid[0] if size > 1 else 0.0
+    return grid[best] + shift * step, middle - 0.25 * np.where(inner, left - right, 0.0) * shift
 
 
 def _within(
@@ -260,7 +320,7 @@ def _within(
     from scipy.optimize import brentq
 
     def excess(log_n: float) -> float:
-        return float(min(loss(np.array([[log_n]]))[0, 0], 1e9)) - limit
+        return float(min(loss(np.array([log_n]))[0], 1e9)) - limit
 
     left = brentq(excess, low, best) if excess(low) > 0 > excess(best) else low
     right = brentq(excess, best, high) if excess(high) > 0 > excess(best) else high

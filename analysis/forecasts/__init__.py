@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from analysis.forecasts.average import forecast
+from analysis.forecasts.blend import forecast, forecast_of
 from analysis.forecasts.backtest import Backtest, backtest
 from analysis.forecasts.forecast import Forecast
 from analysis.forecasts.holdout import predict_held_out
 
-__all__ = ["Backtest", "Forecast", "backtest", "forecast", "predict_held_out"]
+__all__ = ["Backtest", "Forecast", "backtest", "forecast", "forecast_of", "predict_held_out"]

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis.fits import Estimand, TooFewRowsError, observe
-from analysis.forecasts.average import candidates, forecast
+from analysis.forecasts.blend import forecast
+from analysis.forecasts.candidates import candidates
 from analysis.forecasts.cutoffs import cutoffs, log_size
 from analysis.laws import Law, law_for
 from analysis.tables import place
@@ -268,7 +269,7 @@ def _split(
     low, high = found.predict_ci(held_out, LEVEL)
     error = np.log(predicted / actual)
     return Split(
-        size=float(np.exp(found.end)),
+        size=float(np.exp(found.average.end)),
         n_train=found.n_runs,
         n_test=len(actual),
         rmse_log=float(np.sqrt(np.mean(error**2))),
@@ -276,7 +277,7 @@ def _split(
         coverage_90=float(np.mean((low <= actual) & (actual <= high))),
         weights=dict(zip((e.name for e in found.laws), found.weights.tolist(), strict=True)),
         rows=beyond,
-        beyond=np.exp(found.log_sizes(held_out) - found.end),
+        beyond=found.beyond(held_out),
         actual=actual,
         predicted=predicted,
         low=low,

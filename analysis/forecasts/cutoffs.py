@@ -39,7 +39,13 @@ def log_size(inputs: dict[str, Array]) -> tuple[Array, int]:
 
 
 def cutoffs(
-    size: Array, n_inputs: int, *, step: float, depth: int, window: float | None
+    size: Array,
+    n_inputs: int,
+    *,
+    step: float,
+    depth: int,
+    window: float | None,
+    labels: NDArray[np.intp] | None = None,
 ) -> list[Cutoff]:
     """Cuts ``step``, 2 ``step``, ... ``depth`` ``step`` octaves of each input below the largest.
 
@@ -56,6 +62,9 @@ def cutoffs(
     window : float or None
         Octaves of each input that are predicted beyond a cut; to the end if None. At least the
         next size that was measured.
+    labels : int array ``(n,)``, optional
+        The run of each row. A run is then seen whole, if it ends below the cut, or not at all; of
+        a single run the beginning is seen.
 
     Returns
     -------
@@ -64,12 +73,18 @@ def cutoffs(
         see fewer than ``LEAST`` not at all.
     """
     end, found = float(size.max()), dict[int, Cutoff]()
+    ends = size
+    if labels is not None and len(np.unique(labels)) > 1:
+        ends = np.full(int(labels.max()) + 1, -np.inf)
+        np.maximum.at(ends, labels, size)
+        ends = ends[labels]
     for k in range(1, depth + 1):
-        seen = size <= end - k * step * OCTAVE * n_inputs + 1e-9
+        seen = ends <= end - k * step * OCTAVE * n_inputs + 1e-9
         count = int(seen.sum())
         if count < LEAST or count == len(size) or count in found:
             continue
-        at, beyond = float(size[seen].max()), ~seen
+        at = float(size[seen].max())
+        beyond = ~seen & (size > at)
         if window is not None:
             reach = max(at + window * OCTAVE * n_inputs, float(size[beyond].min()))
             beyond = beyond & (size <= reach + 1e-9)

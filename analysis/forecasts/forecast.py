@@ -1,4 +1,4 @@
-"""A prediction beyond the runs: one law or an average of laws, with an interval from backtests."""
+"""What is expected beyond the runs: a central prediction, and draws that hang together."""
 
 from __future__ import annotations
 
@@ -9,85 +9,145 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy.special import stdtrit
 
-from analysis.forecasts.cutoffs import log_size
+from analysis.forecasts.average import Average
+from analysis.forecasts.members import Draws
 from analysis.forecasts.show import display
-from analysis.intervals import tails
+from analysis.intervals import interval, tails
 from analysis.laws import Array, Law
 
 if TYPE_CHECKING:
     import pandas as pd
 
+FREEDOM = 5.0
+"""Degrees of freedom of the t by which an average of laws misses, in its spread."""
+
+TOGETHER = 400
+"""Rows that are drawn jointly; more are drawn in parts of as many."""
+
+WORLDS = 1000
+"""Draws of an average of laws."""
+
 
 @dataclass(frozen=True)
 class Forecast:
-    """A weighted mean of laws on log loss, and how far such means missed in backtests.
+    """Laws, what they leave out, and noise, scaled to what backtests inside the runs missed.
+
+    Two forecasts are joined. The ``average`` of laws is weighed by how well each predicted the
+    larger runs from the smaller. In ``draws`` each law has a random function besides
+    (``analysis.forecasts.members``), which grows with the distance from the runs. The centre is
+    their mean, ``share`` of it the first's, and what the draws differ from their own mean is
+    stretched by ``scale``. Laws of one variable have no draws: the spread of their average is.
 
     Attributes
     ----------
     law : str
         The law's name, or ``"auto"``.
-    laws, params, weights : tuples, array
-        The members: each law, its parameters ``(p,)`` and its weight.
+    average : Average
+        The laws, their parameters and weights.
+    draws : tuple of Draws
+        Posterior draws of each law at each amplitude of its discrepancy.
+    share, scale : float
+    space : "log" or "linear"
+        Of errors: the logarithm of what is predicted, or itself.
     x_cols, y_col : tuple of str, str
         Columns of inputs and of what is predicted.
     n_runs : int
         Rows fitted.
-    noise : float
-        Standard deviation of the log residuals of the rows fitted.
-    end, n_inputs : float, int
-        Largest log size fitted and the inputs multiplied in a size (``cutoffs``).
-    scores, score_weights : arrays
-        ``|error|`` / spread of predictions beyond inner cut-offs, the spread being what ``spread``
-        says, and the weight of each.
     backtests : tuple of dict
         ``size``, ``n_train``, ``n_test``, ``rmse_log`` and ``bias_log`` of each inner cut-off.
     excluded : tuple of dict
         Rows not used and why.
+    seed : int
+        Of the draws.
+    formula : str
+        The fitted law with its numbers, where there is one.
+    doubt : str
+        Why its numbers are to be read with care; empty if nothing says so.
     """
 
     law: str
-    laws: tuple[Law, ...]
-    params: tuple[Array, ...]
-    weights: Array
+    average: Average
+    draws: tuple[Draws, ...] = field(repr=False)
+    share: float
+    scale: float
+    space: str
     x_cols: tuple[str, ...]
     y_col: str
     n_runs: int
-    noise: float
-    end: float
-    n_inputs: int
-    scores: Array = field(repr=False)
-    score_weights: Array = field(repr=False)
     backtests: tuple[dict[str, Any], ...] = field(repr=False)
     excluded: tuple[dict[str, Any], ...] = field(repr=False, default=())
+    seed: int = 0
+    formula: str = ""
+    doubt: str = ""
+
+    @property
+    def laws(self) -> tuple[Law, ...]:
+        """The laws that were averaged."""
+        return self.average.laws
+
+    @property
+    def weights(self) -> Array:
+        """Their weights in the average."""
+        return self.average.weights
+
+    @property
+    def noise(self) -> float:
+        """Standard deviation of the (log) residuals of the rows fitted."""
+        return self.average.noise
+
+    @property
+    def name(self) -> str:
+        """What predicts, for a reader: the law with its numbers, or the laws with their weights."""
+        if self.formula:
+            return self.formula
+        each = zip(self.laws, self.weights, strict=True)
+        return "the mean of " + ", ".join(f"{law.name} ({w:.2f})" for law, w in each)
 
     def predict(self, table: Mapping[str, Any] | pd.DataFrame) -> Array:
-        """Predictions ``(n,)``: exp of the weighted mean of the members' log predictions."""
-        return np.exp(self.weights @ self._members(table))
+        """The central prediction ``(n,)``."""
+        return self._out(self._centre(self.inputs(table)))
 
     def predict_ci(
         self, table: Mapping[str, Any] | pd.DataFrame, level: float = 0.9
     ) -> tuple[Array, Array]:
-        """Interval of a new observation at each row, ``(n,)`` each.
+        """Interval of a new observation at each row, ``(n,)`` each."""
+        low, high = tails(level)
+        if not self.draws:
+            centre, spread = self.average.at(self.inputs(table))
+            half = self.scale * float(stdtrit(FREEDOM, high)) * spread
+            return self._out(centre - half), self._out(centre + half)
+        return interval(self.sample(table), level)
 
-        The prediction times exp(-+ q s): s is the ``spread``, q the quantile ``level`` of the
-        scores, so that the intervals would have covered that share of the inner backtests
-        (split conformal prediction with the spread as scale; Lei et al. 2018, sec. 5.2). Inner
-        cut-offs are few and overlap: they may widen an interval, but q is at least the quantile
-        of Student's t with five degrees of freedom.
+    def sample(self, table: Mapping[str, Any] | pd.DataFrame, noise: bool = True) -> Array:
+        """Draws ``(k, n)`` of the observation at each row; of what it scatters about, if not.
+
+        Rows are drawn jointly: a draw is one world.
         """
-        half = self._quantile(level) * self.spread(table)
-        centre = self.weights @ self._members(table)
-        return np.exp(centre - half), np.exp(centre + half)
+        inputs = self.inputs(table)
+        rng = np.random.default_rng(self.seed)
+        parts = np.array_split(np.arange(len(inputs[0])), -(-len(inputs[0]) // TOGETHER))
+        worlds = [self._worlds(tuple(x[part] for x in inputs), noise, rng) for part in parts]
+        return self._out(np.concatenate(worlds, axis=1))
 
     def spread(self, table: Mapping[str, Any] | pd.DataFrame) -> Array:
-        """sqrt(noise^2 (1 + distance^2) + variance among members), ``(n,)``; see ``spread``."""
-        members = self._members(table)
-        distance = (self.log_sizes(table) - self.end) / self.n_inputs
-        return spread(members, self.weights @ members, self.noise, distance)
+        """Standard deviation ``(n,)`` of the (log) draws of an observation."""
+        inputs = self.inputs(table)
+        if not self.draws:
+            return self.scale * self.average.at(inputs)[1]
+        _, own, scatter = moments(self.draws, inputs)
+        return np.asarray(np.sqrt((self.scale * own) ** 2 + scatter**2))
 
-    def log_sizes(self, table: Mapping[str, Any] | pd.DataFrame) -> Array:
-        """Log size of each row ``(n,)``, as that of ``end``."""
-        return log_size(self._inputs(table))[0]
+    def inputs(self, table: Mapping[str, Any] | pd.DataFrame) -> tuple[Array, ...]:
+        """The inputs ``(n,)`` that ``table`` has, in the laws' order."""
+        missing = [name for name in self.x_cols if name not in table]
+        if missing:
+            raise ValueError(f"{self.law} predicts from {', '.join(missing)}: not given")
+        each = (np.atleast_1d(np.asarray(table[name], dtype=float)) for name in self.x_cols)
+        return tuple(np.broadcast_arrays(*each))
+
+    def beyond(self, table: Mapping[str, Any] | pd.DataFrame) -> Array:
+        """How many times the largest size fitted each row is ``(n,)``."""
+        return np.exp(self.average.beyond(self.inputs(table)))
 
     def to_dict(self) -> dict[str, Any]:
         """The members, their parameters and weights, noise and inner backtests, for JSON."""
@@ -99,13 +159,17 @@ class Forecast:
                     "weight": float(weight),
                     "params": dict(zip(law.names, params.tolist(), strict=True)),
                 }
-                for law, params, weight in zip(self.laws, self.params, self.weights, strict=True)
+                for law, params, weight in zip(
+                    self.laws, self.average.params, self.weights, strict=True
+                )
             ],
             "x_cols": list(self.x_cols),
             "y_col": self.y_col,
+            "space": self.space,
             "n_runs": self.n_runs,
             "noise": self.noise,
-            "half_width_90": self._quantile(0.9),
+            "share_of_average": self.share,
+            "scale": self.scale,
             "backtests": list(self.backtests),
             "excluded": list(self.excluded),
         }
@@ -116,38 +180,45 @@ class Forecast:
     def _repr_html_(self) -> str:
         return display(self).html
 
-    def _quantile(self, level: float) -> float:
-        _, below = tails(level)
-        order = np.argsort(self.scores)
-        share = np.cumsum(self.score_weights[order])
-        place = min(int(np.searchsorted(share, level * share[-1])), len(order) - 1)
-        return max(float(self.scores[order][place]), float(stdtrit(5, below)))
+    def _centre(self, inputs: tuple[Array, ...]) -> Array:
+        """The mean of both forecasts at ``inputs``, ``(n,)``."""
+        if not self.draws:
+            return self.average.at(inputs)[0]
+        mean = mean_of(self.draws, inputs)
+        if not self.share:
+            return mean
+        return self.share * self.average.at(inputs)[0] + (1 - self.share) * mean
 
-    def _inputs(self, table: Mapping[str, Any] | pd.DataFrame) -> dict[str, Array]:
-        missing = [name for name in self.x_cols if name not in table]
-        if missing:
-            raise ValueError(f"{self.law} predicts from {', '.join(missing)}: not given")
-        return {name: np.atleast_1d(np.asarray(table[name], dtype=float)) for name in self.x_cols}
+    def _worlds(
+        self, inputs: tuple[Array, ...], noise: bool, rng: np.random.Generator
+    ) -> Array:
+        if not self.draws:
+            centre, spread = self.average.at(inputs)
+            own = 0.0 if noise else self.noise
+            misses = self.scale * rng.standard_t(FREEDOM, (WORLDS, 1))
+            return np.asarray(centre + misses * np.sqrt(np.maximum(spread**2 - own**2, 0.0)))
+        means = np.concatenate([each.mean(inputs) for each in self.draws])
+        strays = np.concatenate([each.strays(inputs, rng) for each in self.draws])
+        strays += means - means.mean(axis=0)
+        worlds = self._centre(inputs) + self.scale * strays
+        if noise:
+            scatter = np.concatenate([each.scatter for each in self.draws])
+            worlds = worlds + scatter[:, None] * rng.standard_normal(worlds.shape)
+        return np.asarray(worlds)
 
-    def _members(self, table: Mapping[str, Any] | pd.DataFrame) -> Array:
-        """Log predictions of the members ``(m, n)``."""
-        inputs = list(self._inputs(table).values())
-        with np.errstate(all="ignore"):
-            return np.array(
-                [
-                    np.log(law.predict(p, *inputs))
-                    for law, p in zip(self.laws, self.params, strict=True)
-                ]
-            )
+    def _out(self, values: Array) -> Array:
+        return np.exp(values) if self.space == "log" else values
 
 
-def spread(members: Array, centre: Array, noise: float, distance: Array) -> Array:
-    """Scale of the error of ``centre (n,)``, a mean of ``members (m, n)``, up to a factor.
+def mean_of(draws: tuple[Draws, ...], inputs: tuple[Array, ...]) -> Array:
+    """What the draws say on average at ``inputs``, ``(n,)``."""
+    return np.asarray(np.concatenate([each.mean(inputs) for each in draws]).mean(axis=0))
 
-    Three parts: noise of the observation; the same growing with the log ``distance`` beyond the
-    runs (a slope known as well as the level is); and the laws' disagreement, in which each law
-    counts alike: weights say which were right nearby, not how wrong they may be far off.
-    """
-    between = np.mean((members - centre) ** 2, axis=0)
-    scale: Array = np.sqrt(noise**2 * (1 + np.maximum(distance, 0) ** 2) + between)
-    return scale
+
+def moments(draws: tuple[Draws, ...], inputs: tuple[Array, ...]) -> tuple[Array, Array, float]:
+    """Mean and standard deviation ``(n,)`` of what the draws say, and that of a run about it."""
+    every = np.concatenate([each.mean(inputs) for each in draws])
+    strays = sum(float(np.sum(each.noise**2)) * each.strayed(inputs) for each in draws)
+    scatter = np.concatenate([each.scatter for each in draws])
+    deviation = np.sqrt(every.var(axis=0) + strays / len(every))
+    return every.mean(axis=0), deviation, float(np.sqrt(np.mean(scatter**2)))

@@ -44,7 +44,7 @@ class Prior:
 
 
 def regularised_fits(
-    law: Law, inputs: tuple[Array, ...], observed: Array, weights: Array
+    law: Law, inputs: tuple[Array, ...], observed: Array, weights: Array, space: str = "log"
 ) -> tuple[Array, Array]:
     """Parameters that minimise sum w rho(r)/sigma^2 + sum ((theta - centre)/width)^2, k at once.
 
@@ -53,34 +53,37 @@ def regularised_fits(
     law : Law
     inputs : tuple of arrays ``(n,)``
     observed : array ``(n,)``
-        Positive.
+        Positive in log space.
     weights : array ``(k, n)``
         One row per fit; runs of weight 0 are not seen by it. The weights of a row should sum to
         the number of runs seen.
+    space : "log" or "linear"
+        Of the residuals.
 
     Returns
     -------
     params : array ``(k, p)``
         In the units of ``inputs``.
     noise : array ``(k,)``
-        Standard deviation sigma of the log residuals, estimated together with the parameters.
+        Standard deviation sigma of the residuals, estimated together with the parameters.
     """
-    problem = Problem.of(law, inputs, observed, weights, Estimand("mse", space="log"))
-    positive = replace(problem, law=_on_logs(law))
-    prior = _prior(law, observed)
+    problem = Problem.of(law, inputs, observed, weights, Estimand("mse", space=space))
+    positive = replace(problem, law=on_logs(law))
+    prior = prior_of(law, observed)
     k, p = len(weights), len(law.parameters)
     theta = np.concatenate([_starts(problem.with_weights(row), positive, prior) for row in weights])
     keep = len(theta) // k
-    noise = np.full(k, 0.01)
+    unit = 1.0 if space == "log" else float(np.std(observed)) or 1.0
+    noise = np.full(k, 0.01 * unit)
     best = np.arange(k) * keep
     robust = np.ones_like(weights)
     for _ in range(ROUNDS):
         w = np.repeat(weights, keep, axis=0) * np.repeat(robust, keep, axis=0)
         w = w / np.repeat(noise, keep)[:, None] ** 2
-        theta, cost = _levenberg(positive.with_weights(w), prior, theta)
+        theta, cost = levenberg(positive.with_weights(w), prior, theta)
         best = cost.reshape(k, keep).argmin(axis=1) + np.arange(k) * keep
-        r = _residuals(positive, theta[best])
-        noise = _noise(r, weights, p)
+        r = deviations(positive, theta[best])
+        noise = np.maximum(_noise(r, weights, p), 1e-5 * unit)
         robust = np.minimum(1.0, BEND * noise[:, None] / np.maximum(np.abs(r), SMALLEST))
     return positive.original(theta[best]), noise
 
@@ -94,11 +97,11 @@ def _noise(r: Array, weights: Array, n_params: int) -> Array:
     square = np.sum(weights * np.minimum(np.abs(r), limit[:, None]) ** 2, axis=1)
     # a law with nearly as many parameters as runs would otherwise seem without noise
     free = np.maximum(count - n_params, np.maximum(2, count / 3))
-    noise: Array = np.maximum(np.sqrt(square / free), 1e-5)
+    noise: Array = np.sqrt(square / free)
     return noise
 
 
-def _on_logs(law: Law) -> Law:
+def on_logs(law: Law) -> Law:
     """``law`` with every parameter that is not negative fitted as its logarithm, floors too."""
     parameters = tuple(
         replace(p, low=max(p.low, SMALLEST), scale="log") if p.low >= 0 else p
@@ -107,7 +110,8 @@ def _on_logs(law: Law) -> Law:
     return replace(law, parameters=parameters)
 
 
-def _prior(law: Law, observed: Array) -> Prior:
+def prior_of(law: Law, observed: Array) -> Prior:
+    """What a law's own starting ranges say of its parameters before any run is seen."""
     centre, width = np.empty(len(law.parameters)), np.empty(len(law.parameters))
     for i, p in enumerate(law.parameters):
         first, last = p.start
@@ -141,49 +145,58 @@ def _starts(problem: Problem, positive: Problem, prior: Prior) -> Array:
     return positive.clip(rows)
 
 
-def _residuals(problem: Problem, theta: Array) -> Array:
-    """Prediction minus observation, in logs, ``(k, n)``; 1e3 where there is none."""
+def deviations(problem: Problem, theta: Array) -> Array:
+    """Prediction minus observation ``(k, n)``; 1e3 where there is no prediction."""
     return np.minimum(problem.residuals(theta), 1e3)
 
 
-def _jacobian(problem: Problem, theta: Array, r: Array) -> Array:
-    """Derivatives of the residuals ``(k, p, n)``."""
+def derivatives(problem: Problem, theta: Array, r: Array) -> Array:
+    """Derivatives of the deviations ``(k, p, n)``."""
     params = problem.params(theta)
     with np.errstate(all="ignore"):
         out = problem.law.gradient(params, *problem.inputs)
         out = out * np.where(problem.law.on_log, params, 1.0)[..., None]
-        out = out * np.exp(-(r + problem.target))[:, None, :]
+        if problem.space == "log":
+            out = out * np.exp(-(r + problem.target))[:, None, :]
     return np.where(np.isfinite(out), out, 0.0)
 
 
 # Apart from newton.minimise and starts.settle: other damping and stopping, hence other digits.
-def _levenberg(problem: Problem, prior: Prior, theta: Array) -> tuple[Array, Array]:
-    """Minima ``(k, p)`` from ``theta (k, p)`` by Levenberg-Marquardt, and their cost ``(k,)``."""
+def levenberg(
+    problem: Problem, prior: Prior, theta: Array, turn: Array | None = None
+) -> tuple[Array, Array]:
+    """Minima ``(k, p)`` from ``theta (k, p)`` by Levenberg-Marquardt, and their cost ``(k,)``.
+
+    ``turn (n, n)``: the coordinates in which residuals are weighed, if not their own.
+    """
     weights, (low, high) = problem.weights, problem.bounds
     precision = 1 / prior.width**2
     diagonal = np.arange(theta.shape[1])
     damping = np.full(len(theta), 1e-3)
 
+    def turned(values: Array) -> Array:
+        return values if turn is None else values @ turn
+
     def cost(r: Array, at: Array, w: Array) -> Array:
-        total: Array = np.einsum("kn,kn->k", w, r**2) + np.sum(prior.away(at) ** 2, axis=1)
-        return total
+        total: Array = np.einsum("kn,kn->k", w, turned(r) ** 2)
+        return total + np.sum(prior.away(at) ** 2, axis=1)
 
     theta, final = theta.copy(), np.empty(len(theta))
     open_, quiet = np.arange(len(theta)), np.zeros(len(theta), dtype=int)
     here, w, damp = theta, weights, damping
-    r = _residuals(problem, here)
+    r = deviations(problem, here)
     value = cost(r, here, w)
     final[:] = value
     for _ in range(PASSES):
-        jacobian = _jacobian(problem, here, r)
+        jacobian = turned(derivatives(problem, here, r))
         weighted = jacobian * w[:, None, :]
         hessian = np.matmul(weighted, jacobian.swapaxes(1, 2))
-        gradient = np.einsum("kpn,kn->kp", weighted, r) + prior.away(here) / prior.width
+        gradient = np.einsum("kpn,kn->kp", weighted, turned(r)) + prior.away(here) / prior.width
         hessian[:, diagonal, diagonal] += precision
         hessian[:, diagonal, diagonal] *= 1 + damp[:, None]
         step = np.linalg.solve(hessian, gradient[..., None])[..., 0]
         trial = np.clip(here - np.clip(step, -2, 2), low, high)
-        r_trial = _residuals(problem, trial)
+        r_trial = deviations(problem, trial)
         reached = cost(r_trial, trial, w)
         better = reached < value
         stalled = np.where(better, value - reached <= 1e-6 * value, damp > 1e3)

@@ -22,7 +22,7 @@ def display(forecast: Forecast) -> Display:
             ),
         )
         for law, weight, params in zip(
-            forecast.laws, forecast.weights, forecast.params, strict=True
+            forecast.laws, forecast.weights, forecast.average.params, strict=True
         )
     ]
     what = f"the mean of {len(rows)} laws" if len(rows) > 1 else rows[0][0]

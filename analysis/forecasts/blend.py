@@ -1,0 +1,308 @@
+"""``forecast``: laws, what they leave out and noise, as far as backtests inside the runs say.
+
+Two forecasts are joined (``analysis.forecasts.forecast.Forecast``): an average of laws, each
+weighed by how well it predicted larger runs from smaller ones, and laws with a random
+discrepancy. Each counts by its own backtests, and both together are stretched until the
+backtests' errors are as large as foretold.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import stdtrit
+
+from analysis.fits import Estimand, Fit, fit, observe
+from analysis.forecasts.average import Average, errors_ahead, noise_of, predictions, weigh
+from analysis.forecasts.candidates import candidates
+from analysis.forecasts.cutoffs import Cutoff, cutoffs, log_size
+from analysis.forecasts.forecast import FREEDOM, WORLDS, Forecast, moments
+from analysis.forecasts.members import Draws, members, shares
+from analysis.forecasts.regularised import regularised_fits
+from analysis.laws import Array, Law, law_for
+from analysis.tables import structure
+from scaling.base import NoAnswerError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+RECENCY = 3.0
+"""Runs count e times less for every e^3 in each input that they lie below the largest."""
+
+STEP, DEPTH, WINDOW = 0.5, 6, 1.1
+"""Cut-offs that weigh laws: octaves between them, their number, octaves predicted (one, with
+slack)."""
+
+FAR_STEP, FAR_DEPTH = 1.0, 3
+"""Cut-offs that weigh and stretch forecasts, which predict all that lies beyond."""
+
+FEWEST = 8
+"""Runs from which a discrepancy is told from noise."""
+
+BELIEF, BELIEVED = 4.0, 1.0
+"""The square of ``scale`` before any backtest, and how many cut-offs that counts for."""
+
+FARTHEST = 9.0
+"""Square of an error, in standard deviations, beyond which it counts no more."""
+
+INNER_DRAWS = 300
+
+UNTESTED = "the runs are too few or too alike to test a prediction on themselves"
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """The rows of a forecast: inputs and observations ``(n,)`` and what is asked of them."""
+
+    inputs: tuple[Array, ...]
+    observed: Array
+    weights: Array
+    labels: NDArray[np.intp] | None
+    x_cols: tuple[str, ...]
+    estimand: Estimand
+    seed: int
+
+    @property
+    def space(self) -> str:
+        return self.estimand.space or "log"
+
+    @property
+    def target(self) -> Array:
+        return np.log(self.observed) if self.space == "log" else self.observed
+
+    def at(self, rows: NDArray[np.bool_]) -> tuple[Array, ...]:
+        return tuple(x[rows] for x in self.inputs)
+
+    def fitted(self, law: Law, rows: NDArray[np.bool_]) -> Array:
+        """Parameters ``(p,)`` of ``law`` as ``fit`` finds them from some rows."""
+        import pandas as pd
+
+        y_col = self.estimand.y_col or "loss"
+        table = pd.DataFrame(dict(zip(self.x_cols, self.at(rows), strict=True)))
+        table[y_col] = self.observed[rows]
+        estimand = replace(self.estimand, weights=self.weights[rows].tolist())
+        return fit(law, table, estimand, starts=8, seed=self.seed).vector
+
+
+def forecast(
+    runs: pd.DataFrame,
+    law: str | Law = "auto",
+    *,
+    x_col: str | None = None,
+    y_col: str = "loss",
+    estimand: Estimand | None = None,
+    within_runs: bool = False,
+    seed: int = 0,
+) -> Forecast:
+    """What ``law`` expects beyond ``runs``, with intervals that backtests inside them bear out.
+
+    Parameters
+    ----------
+    runs : DataFrame
+        One row per run; what cannot be used is listed in ``excluded``.
+    law : str or Law
+        ``"auto"``, or a law as ``analysis.fit`` takes it; that is then fitted as ``fit`` does with
+        ``estimand``.
+    x_col : str, optional
+        The column that laws of one variable take. Without it ``auto`` averages laws in
+        ``num_params`` and ``num_tokens``, or takes that of repeated data where runs go over their
+        data (``num_unique_tokens``) more than ``MAX_EPOCHS`` times and are enough to tell.
+    y_col : str
+        What is predicted.
+    estimand : Estimand, optional
+        How a given law is fitted; ``auto`` takes its weights alone.
+    within_runs : bool
+        Whether the rows of one run (``analysis.tables.structure``) may stand on both sides of a
+        cut-off. Otherwise a run is fitted whole or predicted.
+    seed : int
+        Of the draws and of the random starts of ``fit``.
+
+    Returns
+    -------
+    Forecast
+
+    Raises
+    ------
+    ValueError
+        If a column is missing, or the usable rows are too few.
+    NoAnswerError
+        If no law has a value at all runs.
+    """
+    auto = isinstance(law, str) and law == "auto"
+    laws = candidates(runs, x_col) if auto else (law_for(law, runs),)
+    smallest = min(laws, key=lambda each: len(each.parameters))
+    asked = replace(estimand or Estimand(), x_col=x_col, y_col=y_col)
+    asked = replace(asked, space="log") if auto else asked.of(smallest)
+    seen = observe(smallest, runs, asked)
+    labels = None if within_runs else structure(runs).labels[seen.rows]
+    rows = _Rows(
+        seen.inputs, seen.observed, seen.weights, labels, asked.x_cols(smallest), asked, seed
+    )
+    found = _blend("auto" if auto else smallest.name, laws, rows, auto)
+    return replace(found, excluded=seen.excluded)
+
+
+def forecast_of(fitted: Fit) -> Forecast:
+    """What a law expects beyond the rows that it was fitted to, its parameters as they are."""
+    rows = _Rows(
+        fitted.inputs, fitted.observed, fitted.weights, None, fitted.x_cols,
+        replace(fitted.estimand, weights=None), fitted.seed,
+    )  # fmt: skip
+    found = _blend(fitted.law.name, (fitted.law,), rows, auto=False, vector=fitted.vector)
+    doubt = "" if fitted.status == "ok" else fitted.status
+    return replace(found, excluded=fitted.excluded, formula=fitted.formula(), doubt=doubt)
+
+
+def _blend(
+    name: str, laws: tuple[Law, ...], rows: _Rows, auto: bool, vector: Array | None = None
+) -> Forecast:
+    smallest = min(laws, key=lambda each: len(each.parameters))
+    size, n_inputs = log_size(dict(zip(rows.x_cols, rows.inputs, strict=True)))
+    laws = tuple(each for each in laws if len(each.parameters) < len(size)) or (smallest,)
+    near = cutoffs(size, n_inputs, step=STEP, depth=DEPTH, window=WINDOW, labels=rows.labels)
+    plane = len(rows.inputs) > 1 and len(size) >= FEWEST
+    far = near
+    if plane:
+        far = cutoffs(
+            size, n_inputs, step=FAR_STEP, depth=FAR_DEPTH, window=None, labels=rows.labels
+        )
+    if not auto:
+        near, far = (
+            [cut for cut in cuts if cut.seen.sum() > len(smallest.parameters)]
+            for cuts in (near, far)
+        )
+    everything = np.ones(len(size), dtype=bool)
+    if auto:
+        fitted = _regularised(laws, rows, size / n_inputs, [everything, *(c.seen for c in near)])
+        further = _regularised(laws, rows, size / n_inputs, [c.seen for c in far])
+    else:
+        first = rows.fitted(laws[0], everything) if vector is None else vector
+        known = {everything.tobytes(): first}
+        for cut in (*near, *far):
+            if cut.seen.tobytes() not in known:
+                known[cut.seen.tobytes()] = rows.fitted(laws[0], cut.seen)
+        fitted = [np.array([first, *(known[c.seen.tobytes()] for c in near)])]
+        further = [np.array([known[c.seen.tobytes()] for c in far])]
+    each = predictions(laws, tuple(fitted), rows.inputs, rows.space)
+    sound = np.isfinite(each).all(axis=(1, 2))
+    if not sound.any():
+        y_col = rows.estimand.y_col or "loss"
+        raise NoAnswerError(f"no law predicts {y_col} at all {len(size)} runs; look at the values")
+    laws, fitted, further = (
+        [x for x, ok in zip(values, sound, strict=True) if ok] if len(values) else values
+        for values in (laws, fitted, further)
+    )  # type: ignore[assignment]
+    errors = errors_ahead(each[sound], rows.target, near)
+    weights = weigh(errors, len(laws))
+
+    def average(params: list[Array], seen: NDArray[np.bool_]) -> Average:
+        at = predictions(tuple(laws), tuple(params), rows.at(seen), rows.space)
+        free = float(weights @ [len(law.parameters) for law in laws])
+        noise = max(noise_of(weights @ at - rows.target[seen], free), 1e-6)
+        end = float(size[seen].max())
+        return Average(
+            tuple(laws), tuple(params), weights, noise, end, n_inputs, rows.x_cols, rows.space
+        )
+
+    inner = [average([p[i] for p in further], cut.seen) for i, cut in enumerate(far)]
+    whole = average([p[0] for p in fitted], everything)
+    records = tuple(_record(cut, weights @ error) for cut, error in zip(near, errors, strict=True))
+    if plane:
+        share, scale = _joined(laws, rows, far, inner, auto)
+        draws = _draws(laws, rows, everything, whole.params, auto, WORLDS)
+    else:
+        share, scale, draws = 1.0, _stretched(rows, far, inner), ()
+    return Forecast(
+        name, whole, draws, share, scale, rows.space, rows.x_cols, rows.estimand.y_col or "loss",
+        len(size), records, seed=rows.seed, doubt="" if far else UNTESTED,
+    )  # fmt: skip
+
+
+def _draws(
+    laws: tuple[Law, ...],
+    rows: _Rows,
+    seen: NDArray[np.bool_],
+    params: tuple[Array, ...],
+    auto: bool,
+    count: int,
+) -> tuple[Draws, ...]:
+    """``count`` draws of the laws with a discrepancy, from some rows."""
+    found = [
+        member
+        for law, vector in zip(laws, params, strict=True)
+        for member in members(
+            law, rows.at(seen), rows.observed[seen], rows.weights[seen], rows.space,
+            None if auto else vector,
+        )
+    ]  # fmt: skip
+    rng = np.random.default_rng(rows.seed)
+    counts = rng.multinomial(count, shares(found))
+    return tuple(m.draw(int(k), rng) for m, k in zip(found, counts, strict=True) if k)
+
+
+def _joined(
+    laws: tuple[Law, ...], rows: _Rows, cuts: list[Cutoff], inner: list[Average], auto: bool
+) -> tuple[float, float]:
+    """``share`` of the average and ``scale`` of all, by what each foretold beyond the cuts."""
+    errors, spreads = [], []
+    for cut, average in zip(cuts, inner, strict=True):
+        if cut.seen.sum() < FEWEST:
+            continue
+        inputs, target = rows.at(cut.ahead), rows.target[cut.ahead]
+        draws = _draws(laws, rows, cut.seen, average.params, auto, INNER_DRAWS)
+        centre, _ = average.at(inputs)
+        mean, deviation, scatter = moments(draws, inputs)
+        if np.isfinite(centre).all() and np.isfinite(mean).all():
+            errors.append(np.array([centre - target, mean - target]))
+            spreads.append(np.hypot(deviation, scatter))
+    share = float(weigh(errors, 2, sharpness=1.0)[0])
+    total, count = BELIEF * BELIEVED, BELIEF
+    for (first, second), spread in zip(errors, spreads, strict=True):
+        far = (share * first + (1 - share) * second) / spread
+        total, count = total + np.mean(np.minimum(far**2, FARTHEST)), count + 1
+    return share, float(np.sqrt(total / count))
+
+
+def _stretched(rows: _Rows, cuts: list[Cutoff], inner: list[Average]) -> float:
+    """How much wider than Student's t an average of laws erred, where it did, at the 90 % point.
+
+    Inner cut-offs are few and overlap: they may widen an interval, not narrow it.
+    """
+    scores, shares_ = [], []
+    for cut, average in zip(cuts, inner, strict=True):
+        centre, spread = average.at(rows.at(cut.ahead))
+        scores.append(np.abs(centre - rows.target[cut.ahead]) / spread)
+        shares_.append(np.full(len(centre), 1 / len(centre)))
+    if not scores:
+        return 1.0
+    every, share = np.concatenate(scores), np.concatenate(shares_)
+    order = np.argsort(every)
+    place = np.searchsorted(np.cumsum(share[order]), 0.9 * share.sum())
+    quantile = float(every[order][min(int(place), len(every) - 1)])
+    return max(1.0, quantile / float(stdtrit(FREEDOM, 0.95)))
+
+
+def _regularised(
+    laws: tuple[Law, ...], rows: _Rows, place: Array, masks: list[NDArray[np.bool_]]
+) -> list[Array]:
+    """Parameters ``(masks, p)`` of each law, fitted to each of ``masks`` with recency weights."""
+    if not masks:
+        return [np.empty((0, len(law.parameters))) for law in laws]
+    seen = np.array(masks)
+    ends = np.array([place[mask].max() for mask in masks])
+    weights = np.where(seen, rows.weights * np.exp((place - ends[:, None]) / RECENCY), 0.0)
+    weights *= (seen.sum(axis=1) / weights.sum(axis=1))[:, None]
+    return [regularised_fits(law, rows.inputs, rows.observed, weights)[0] for law in laws]
+
+
+def _record(cut: Cutoff, miss: Array) -> dict[str, Any]:
+    return {
+        "size": float(np.exp(cut.at)),
+        "n_train": int(cut.seen.sum()),
+        "n_test": len(miss),
+        "rmse_log": float(np.sqrt(np.mean(miss**2))),
+        "bias_log": float(np.mean(miss)),
+    }

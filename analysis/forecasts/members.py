@@ -1,0 +1,262 @@
+"""A law with what it leaves out: its posterior, as draws that can be continued beyond the runs.
+
+ln L = ln f(x; theta) + delta(x) + noise. For each of a few amplitudes of the discrepancy delta
+(``discrepancy``) the parameters are fitted by generalised least squares with weak priors
+(``regularised``), and an amplitude counts by the likelihood that Laplace's approximation gives it
+(Rasmussen and Williams 2006, sec. 3.4 and 5.4). Draws of theta are corrected by importance.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from analysis.fits import Estimand, Problem
+from analysis.forecasts.discrepancy import Places, rough, smooth
+from analysis.forecasts.regularised import (
+    Prior,
+    derivatives,
+    deviations,
+    levenberg,
+    on_logs,
+    prior_of,
+    regularised_fits,
+)
+from analysis.laws import Array, Law
+
+RATIOS = (0.0, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0)
+"""Amplitudes of the discrepancy, in standard deviations of the noise."""
+
+USUAL = 0.05
+"""Amplitude in log loss beyond which the prior falls off, as Cauchy's does."""
+
+QUIET = 1e-3
+"""Noise that is believed as firmly as two runs would show it."""
+
+MOST = 300
+"""Rows from which a discrepancy is learnt; of more, as many spread evenly over the inputs."""
+
+LEAST_SHARE = 1e-3
+ROUNDS = 4
+BEND = 2.5
+TAILS = 5.0
+"""Degrees of freedom of the t from which draws of theta are proposed."""
+
+PROPOSALS = 40
+
+
+@dataclass(frozen=True)
+class Member:
+    """One law at one amplitude, with draws.
+
+    Attributes
+    ----------
+    law : Law
+    ratio, noise : float
+        Amplitude of the discrepancy over the noise, and the noise's standard deviation.
+    evidence : float
+        Log marginal likelihood, up to a constant that all members share, and log prior.
+    problem : Problem
+        The fit in coordinates, over the rows that were learnt from.
+    theta : array ``(p,)``
+        Its optimum.
+    root : array ``(p, p)``
+        Of the covariance of theta: R R'.
+    """
+
+    law: Law
+    ratio: float
+    noise: float
+    evidence: float
+    problem: Problem = field(repr=False)
+    prior: Prior = field(repr=False)
+    theta: Array = field(repr=False)
+    root: Array = field(repr=False)
+    places: Places = field(repr=False)
+    seen: Array = field(repr=False)
+    whiten: Array = field(repr=False)
+    free: bool = field(default=True, repr=False)
+
+    @property
+    def params(self) -> Array:
+        """The parameters ``(p,)``, in the runs' own units."""
+        return self.problem.original(self.theta)
+
+    def draw(self, count: int, rng: np.random.Generator) -> Draws:
+        """``count`` draws of the posterior."""
+        p, n = len(self.theta), len(self.seen)
+        many = PROPOSALS * count if self.free else count
+        z = rng.standard_normal((many, p))
+        tail = rng.chisquare(TAILS, many) / TAILS
+        theta = self.problem.clip(self.theta + z / np.sqrt(tail)[:, None] @ self.root.T)
+        left = np.clip(deviations(self.problem, theta), -50, 50) @ self.whiten
+        if self.free:
+            fit = np.sum(left**2, axis=1) / self.noise**2 + np.sum(self.prior.away(theta) ** 2, 1)
+            proposed = (TAILS + p) * np.log1p(np.sum(z**2, axis=1) / tail / TAILS)
+            weight = np.exp(0.5 * (proposed - fit - (proposed - fit).max()))
+            # weights beyond the root of their number would make few draws of many (Ionides 2008)
+            weight = np.minimum(weight, weight.sum() / np.sqrt(many))
+            chosen = rng.choice(many, count, p=weight / weight.sum())
+            theta, left = theta[chosen], left[chosen]
+        noise = self.noise * np.sqrt(n / rng.chisquare(max(n - p, 3), count))
+        return Draws(self, theta, left, noise)
+
+
+@dataclass(frozen=True)
+class Draws:
+    """Draws of a member: coordinates ``(k, p)``, whitened residuals ``(k, n)``, noise ``(k,)``."""
+
+    member: Member
+    theta: Array
+    left: Array
+    noise: Array
+
+    def __len__(self) -> int:
+        return len(self.theta)
+
+    def mean(self, inputs: tuple[Array, ...]) -> Array:
+        """Law and expected discrepancy at ``inputs (m,)`` under each draw, ``(k, m)``."""
+        m, problem = self.member, self.member.problem
+        scaled = tuple(x / u for x, u in zip(inputs, problem.units, strict=True))
+        with np.errstate(all="ignore"):
+            law = m.law.predict(problem.params(self.theta), *scaled)
+            law = np.log(law) if problem.space == "log" else law
+        if not m.ratio:
+            return np.asarray(law)
+        pull = m.whiten.T @ smooth(m.seen, m.places(inputs)) * m.ratio**2
+        return np.asarray(law - self.left @ pull)
+
+    def strays(self, inputs: tuple[Array, ...], rng: np.random.Generator) -> Array:
+        """What the discrepancy may be besides its mean, ``(k, m)``, jointly over ``inputs``."""
+        m = self.member
+        if not m.ratio:
+            return np.zeros((len(self), len(inputs[0])))
+        at = m.places(inputs)
+        known = m.whiten.T @ smooth(m.seen, at) * m.ratio**2
+        values, vectors = np.linalg.eigh(m.ratio**2 * smooth(at, at) - known.T @ known)
+        kept = values > 1e-9 * max(float(values[-1]), 1e-300)
+        root = vectors[:, kept] * np.sqrt(values[kept])
+        z = rng.standard_normal((len(self), int(kept.sum())))
+        return np.asarray(self.noise[:, None] * (z @ root.T))
+
+    def strayed(self, inputs: tuple[Array, ...]) -> Array:
+        """Variance ``(m,)`` of ``strays`` where the noise is 1."""
+        m = self.member
+        if not m.ratio:
+            return np.zeros(len(inputs[0]))
+        known = m.whiten.T @ smooth(m.seen, m.places(inputs)) * m.ratio**2
+        return np.asarray(np.maximum(m.ratio**2 - np.sum(known**2, axis=0), 0.0))
+
+    @property
+    def scatter(self) -> Array:
+        """Standard deviation ``(k,)`` of a run about the smooth part: its noise, and roughness."""
+        own = rough(np.zeros((1, 1)), np.zeros((1, 1)))[0, 0]
+        return np.asarray(self.noise * np.sqrt(1 + own * self.member.ratio**2))
+
+
+def members(
+    law: Law,
+    inputs: tuple[Array, ...],
+    observed: Array,
+    weights: Array,
+    space: str = "log",
+    fitted: Array | None = None,
+) -> list[Member]:
+    """The law at each amplitude that the runs leave possible.
+
+    Parameters
+    ----------
+    law : Law
+    inputs : tuple of arrays ``(n,)``
+    observed : array ``(n,)``
+    weights : array ``(n,)``
+        Inverse variances, up to a factor.
+    space : "log" or "linear"
+    fitted : array ``(p,)``, optional
+        Parameters that are held to be the optimum, as somebody's fit has them.
+    """
+    order = _spread_out(inputs, MOST)
+    inputs = tuple(x[order] for x in inputs)
+    observed, weights = observed[order], weights[order] / weights[order].mean()
+    problem = Problem.of(law, inputs, observed, weights, Estimand("mse", space=space))
+    problem = replace(problem, law=on_logs(law))
+    prior, n = prior_of(law, observed), len(observed)
+    unit = 1.0 if space == "log" else float(np.std(observed)) or 1.0
+    if fitted is None:
+        fitted = regularised_fits(law, inputs, observed, weights[None], space)[0][0]
+        free = True
+    else:
+        free = False
+    start = problem.clip(problem.from_original(fitted))
+    start = np.where(np.isfinite(start), start, problem.clip(prior.centre))
+    places = Places.of(inputs)
+    at = places(inputs)
+    covariance = smooth(at, at) + rough(at, at)
+    robust = weights * _robust(deviations(problem, start[None])[0], covariance)
+    scale = np.sqrt(robust)
+    values, vectors = np.linalg.eigh(scale[:, None] * covariance * scale)
+    turn = scale[:, None] * vectors  # residuals @ turn are independent, of variance 1 + ratio^2 v
+    shrink = 1 / (1 + np.array(RATIOS)[:, None] ** 2 * np.maximum(values, 0.0))
+    theta = np.repeat(start[None], len(RATIOS), axis=0)
+    noise = np.full(len(RATIOS), np.nan)
+    for _ in range(ROUNDS):
+        left = deviations(problem, theta) @ turn
+        noise = np.sqrt((np.sum(shrink * left**2, axis=1) + 2 * (QUIET * unit) ** 2) / (n + 2))
+        noise = np.maximum(noise, 1e-5 * unit)
+        if free:
+            w = shrink / noise[:, None] ** 2
+            theta, _ = levenberg(problem.with_weights(w), prior, theta, turn)
+    left = deviations(problem, theta)
+    slopes = derivatives(problem, theta, left) @ turn * np.sqrt(shrink)[:, None, :]
+    found = []
+    for i, ratio in enumerate(RATIOS):
+        curvature = slopes[i] @ slopes[i].T / noise[i] ** 2 + np.diag(prior.width**-2.0)
+        root, log_det = _inverse_root(curvature)
+        square = float(np.sum(shrink[i] * (left[i] @ turn) ** 2)) / noise[i] ** 2
+        evidence = 0.5 * (
+            np.sum(np.log(shrink[i]))
+            + np.sum(np.log(robust))
+            - (n + 2) * np.log((noise[i] / unit) ** 2)
+            - square
+            - 2 * QUIET**2 * unit**2 / noise[i] ** 2
+            - float(np.sum(prior.away(theta[i]) ** 2)) * free
+            - 2 * float(np.sum(np.log(prior.width)))
+            - log_det
+        ) - np.log1p((ratio * noise[i] / unit / USUAL) ** 2)
+        found.append(
+            Member(law, ratio, float(noise[i]), float(evidence), problem, prior, theta[i], root,
+                   places, at, turn * np.sqrt(shrink[i]), free)
+        )  # fmt: skip
+    best = max(member.evidence for member in found)
+    return [member for member in found if member.evidence > best + np.log(LEAST_SHARE)]
+
+
+def shares(found: list[Member]) -> Array:
+    """The weight ``(m,)`` of each member, in proportion to its marginal likelihood."""
+    evidence = np.array([member.evidence for member in found])
+    weight = np.exp(evidence - evidence.max())
+    return np.asarray(weight / weight.sum())
+
+
+def _robust(r: Array, covariance: Array) -> Array:
+    """Weights that keep runs far from their neighbours, for whatever law, from counting fully."""
+    near = 16 * covariance / np.mean(np.diag(covariance))
+    own = np.linalg.solve(near + np.eye(len(r)), r)
+    spread = 1.4826 * np.median(np.abs(own)) + 1e-12
+    return np.asarray(np.minimum(1.0, BEND * spread / np.maximum(np.abs(own), 1e-300)))
+
+
+def _inverse_root(curvature: Array) -> tuple[Array, float]:
+    """R with R R' = curvature^-1, and the log determinant of ``curvature``."""
+    values, vectors = np.linalg.eigh(curvature)
+    values = np.maximum(values, 1e-12 * values[-1])
+    return vectors / np.sqrt(values), float(np.sum(np.log(values)))
+
+
+def _spread_out(inputs: tuple[Array, ...], most: int) -> Array:
+    """At most ``most`` rows, evenly among the rows in the order of their inputs."""
+    order = np.lexsort(inputs[::-1])
+    if len(order) <= most:
+        return order
+    return order[np.unique(np.linspace(0, len(order) - 1, most).astype(int))]

@@ -117,7 +117,8 @@ ANALYSIS = {
     "scaling.table_file scaling.tracking",
     "analysis.fits": f"scaling.base scaling.schema {QUESTION}",
     "analysis.forecasts": f"scaling.base scaling.schema {QUESTION} analysis.fits",
-    "analysis.compute": f"scaling.base scaling.families scaling.spec {QUESTION} analysis.fits",
+    "analysis.compute": f"scaling.base scaling.families scaling.spec {QUESTION} analysis.fits "
+    "analysis.forecasts",
     "analysis.designs": f"scaling.base {ANSWERS}",
     "analysis.plotting": f"scaling.base {ANSWERS} analysis.designs",
     "analysis.report": f"scaling.base {ANSWERS} analysis.designs analysis.plotting",

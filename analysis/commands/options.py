@@ -117,6 +117,37 @@ class FitOptions:
 
 
 @dataclass(frozen=True)
+class ForecastOptions(FitOptions):
+    """Which law forecasts, ``auto`` for the average of several; how a given one is fitted.
+
+    Raises
+    ------
+    ValueError
+        Also if ``auto`` is asked for with what is of one law's fit.
+    """
+
+    bootstrap: int = 0
+
+    def __post_init__(self) -> None:
+        if not self.is_auto:
+            super().__post_init__()
+            return
+        of_a_fit = ("loss_fn", "delta", "asymmetry", "space", "start", "signed")
+        for name, value in changed(self).items():
+            if name in of_a_fit:
+                flag = name.replace("_", "-")
+                raise ValueError(
+                    f"--{flag} {value}: it is of one law's fit, and auto averages several: name "
+                    f"one with --law, or leave --{flag} out"
+                )
+
+    @property
+    def is_auto(self) -> bool:
+        """Whether several laws are averaged."""
+        return self.law in (None, "auto")
+
+
+@dataclass(frozen=True)
 class Form:
     """What kind of file ``-o`` names: its suffixes, and what is said of any other."""
 

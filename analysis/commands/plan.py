@@ -8,18 +8,12 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from analysis.commands.loading import (
-    Family,
-    cost_of,
-    family_of,
-    fit_of,
-    named_family,
-    table_of,
-)
-from analysis.commands.options import TABLE, FitOptions, Source, output_of, read
+from analysis.commands.forecasting import forecast_for
+from analysis.commands.loading import Family, cost_of, family_of, named_family, table_of
+from analysis.commands.options import TABLE, ForecastOptions, Source, output_of, read
 from analysis.compute import Allocation, Architecture, architectures, check_law, next_budgets
 from analysis.compute import plan as make_plan
-from analysis.fits import Fit
+from analysis.forecasts import Forecast
 from analysis.tables import write_table
 from analysis.wording import count, counts, span
 from scaling.base import NoAnswerError, note, print_json, print_table
@@ -45,16 +39,18 @@ class Options:
 
 def run(args: argparse.Namespace) -> int:
     """``scaling plan``."""
-    source, options, asked = read(Source, args), read(FitOptions, args), read(Options, args)
+    source, options, asked = read(Source, args), read(ForecastOptions, args), read(Options, args)
     output = output_of(args, TABLE)
     family = named_family(asked.family, asked.settings)
     table = table_of(source)
-    check_law(options.law_for(table))
-    fitted = fit_of(table, options)
+    if not options.is_auto:
+        law = options.law_for(table)
+        check_law(law.name, law.inputs, law.output)
+    expected = forecast_for(table, options)
     budgets = asked.flops or next_budgets(table)
     family = family or family_of(source)
     allocations = make_plan(
-        fitted,
+        expected,
         budgets,
         cost=cost_of(table, family, budgets, asked.cost),
         inference_tokens=asked.inference_tokens,
@@ -63,12 +59,10 @@ def run(args: argparse.Namespace) -> int:
         num_tokens=asked.num_tokens,
         level=options.level,
     )
-    real = [_near(fitted, a, family) for a in allocations]
+    real = [_near(expected, a, family) for a in allocations]
     if output:
         write_table(pd.json_normalize([a.to_dict() for a in allocations]), output)
         note(f"written to {output}")
-    if fitted.status != "ok":
-        note(f"fit: {fitted.status}")
     if asked.json:
         print_json(
             [
@@ -77,17 +71,17 @@ def run(args: argparse.Namespace) -> int:
             ]
         )
         return 0
-    _print_plan(allocations, fitted, options.level)
+    _print_plan(allocations, expected, options.level)
     _print_architectures(allocations, real)
     return 0
 
 
-def _near(fitted: Fit, best: Allocation, family: Family | None) -> list[Architecture]:
+def _near(expected: Forecast, best: Allocation, family: Family | None) -> list[Architecture]:
     """The real models next to a best size; none, with a note, where there are none."""
     if family is None:
         return []
     try:
-        return architectures(fitted, best, family.name, family.options)
+        return architectures(expected, best, family.name, family.options)
     except NoAnswerError as error:
         note(str(error))
         return []
@@ -110,7 +104,7 @@ def _print_architectures(allocations: Sequence[Allocation], real: list[list[Arch
     print_table("real architectures next to N*", header, rows)
 
 
-def _print_plan(allocations: Sequence[Allocation], fitted: Fit, level: float) -> None:
+def _print_plan(allocations: Sequence[Allocation], expected: Forecast, level: float) -> None:
     """The plan as a table on stdout."""
     rows = [
         (a.flops, count(a.num_params), counts(a.num_params_ci), count(a.num_tokens),
@@ -120,4 +114,4 @@ def _print_plan(allocations: Sequence[Allocation], fitted: Fit, level: float) ->
     ]  # fmt: skip
     percent = f"{100 * level:g} %"
     header = ("flops", "N*", percent, "D*", percent, "loss", percent, "N within 0.1 %", "status")
-    print_table(f"plan by {fitted.formula()}", header, rows)
+    print_table(f"plan by {expected.name}", header, rows)

@@ -11,8 +11,9 @@ import numpy as np
 
 from analysis import plotting
 from analysis.commands import backtest, compound, edf, isoflop, pareto
+from analysis.commands.forecasting import forecast_for
 from analysis.commands.loading import curves_of, fit_of, table_of
-from analysis.commands.options import FIGURE, FitOptions, Source, read
+from analysis.commands.options import FIGURE, FitOptions, ForecastOptions, Source, read
 from analysis.compute import check_law, cost_of, crossings, next_budgets
 from analysis.compute import isoflop as find_minima
 from analysis.compute import plan as make_plan
@@ -116,12 +117,14 @@ def _residuals(source: Source, asked: FitOptions) -> Figure:
     return plotting.residuals(table, fit_of(table, asked))
 
 
-def _plan(source: Source, asked: FitOptions) -> Figure:
+def _plan(source: Source, asked: ForecastOptions) -> Figure:
     table = table_of(source)
-    check_law(asked.law_for(table))
-    fitted = fit_of(table, asked)
+    if not asked.is_auto:
+        law = asked.law_for(table)
+        check_law(law.name, law.inputs, law.output)
+    expected = forecast_for(table, asked)
     budgets = plan_range(table)
-    return plotting.plan(make_plan(fitted, budgets, cost=cost_of(table), level=asked.level), table)
+    return plotting.plan(make_plan(expected, budgets, cost=cost_of(table), level=asked.level), table)
 
 
 def plan_range(table: pd.DataFrame) -> list[float]:
@@ -149,7 +152,7 @@ KINDS: dict[str, tuple[type[Any], Callable[[Source, Any], Figure | dict[str, Fig
     "scaling": (Groups, _scaling),
     "isoflop": (isoflop.Options, _isoflop),
     "residuals": (FitOptions, _residuals),
-    "plan": (FitOptions, _plan),
+    "plan": (ForecastOptions, _plan),
     "profile": (FitOptions, _profile),
     "cloud": (FitOptions, _cloud),
     "funnel": (backtest.Options, _funnel),

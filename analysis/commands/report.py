@@ -7,10 +7,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from analysis.commands.forecasting import forecast_for
 from analysis.commands.loading import curves_of, fit_of, table_of
-from analysis.commands.options import COLUMN_FLAGS, REPORT, FitOptions, Source, changed, read
+from analysis.commands.options import (
+    COLUMN_FLAGS,
+    REPORT,
+    FitOptions,
+    ForecastOptions,
+    Source,
+    changed,
+    read,
+)
 from analysis.compute import IsoFlop
 from analysis.compute import isoflop as find_minima
+from analysis.forecasts import Forecast
 from analysis.report import Findings, write_report
 from scaling.base import NoAnswerError, note
 
@@ -36,6 +46,7 @@ def run(args: argparse.Namespace) -> int:
         table,
         fits=[fit_of(table, options)],
         curves=curves_of(source),
+        expected=_expected(table, options),
         isoflop=_minima(table),
         level=options.level,
     )
@@ -47,6 +58,19 @@ def run(args: argparse.Namespace) -> int:
     )
     note(f"written to {path}")
     return 0
+
+
+def _expected(table: pd.DataFrame, options: FitOptions) -> Forecast | None:
+    """What lies beyond the runs, by the law that was named, else by several."""
+    given = {**vars(options), "bootstrap": 0}
+    if options.law is None:
+        given = {name: given[name] for name in ("weights", "x_col", "level", "seed")}
+    asked = ForecastOptions(**given)
+    try:
+        return forecast_for(table, asked)
+    except (ValueError, NoAnswerError) as error:
+        note(f"no forecast: {error}")
+        return None
 
 
 def _minima(table: pd.DataFrame) -> IsoFlop | None:

@@ -19,8 +19,8 @@ from scaling.families import get_family
 
 if TYPE_CHECKING:
     from analysis.compute.allocation import Allocation
+    from analysis.compute.expected import Expected
     from analysis.compute.plan import Cost
-    from analysis.fits import Fit
 
 Array = NDArray[np.float64]
 
@@ -92,14 +92,14 @@ def size_options(family: str, models: Sequence[Mapping[str, Any]]) -> dict[str, 
 
 
 def architectures(
-    fit: Fit, plan: Allocation, family: str, options: Mapping[str, Any]
+    expected: Expected, plan: Allocation, family: str, options: Mapping[str, Any]
 ) -> list[Architecture]:
     """The real architectures next to ``plan.num_params``: one below, one above (where found).
 
     Parameters
     ----------
-    fit : Fit
-        The law in ``num_params`` and ``num_tokens`` that the plan is by.
+    expected : Forecast
+        What the plan is by, in ``num_params`` and ``num_tokens``.
     plan : Allocation
     family, options
         The family and what its models share, as from ``size_options``.
@@ -111,7 +111,7 @@ def architectures(
 
     Examples
     --------
-    >>> architectures(fit, plan(fit, [1e18])[0], "transformer", {"vocab_size": 50257,
+    >>> architectures(found, plan(found, [1e18])[0], "transformer", {"vocab_size": 50257,
     ...     "context": 1024})  # doctest: +SKIP
     """
     known = get_family(family)
@@ -135,8 +135,12 @@ def architectures(
         config = found[count]
         per_token = float(known.cost(config).flops_train)
         tokens = plan.training_flops / per_token
-        columns = {"num_params": [count], "num_tokens": [tokens], "num_unique_tokens": [tokens]}
-        loss = float(fit.predict(columns)[0])
+        columns = {
+            "num_params": np.array([float(count)]),
+            "num_tokens": np.array([tokens]),
+            "num_unique_tokens": np.array([tokens]),
+        }
+        loss = float(expected.predict(columns)[0])
         out.append(
             Architecture(side, asdict(config), count, tokens, per_token, loss, loss / plan.loss)
         )

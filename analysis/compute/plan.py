@@ -6,14 +6,15 @@ at the budget, and in each of its draws, which are whole loss surfaces, the leas
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from analysis.compute.allocation import Allocation, Interval, Plan
+from analysis.compute.expected import Expected
 from analysis.fits import Fit
 from analysis.forecasts import forecast_of
 from analysis.intervals import interval
@@ -23,8 +24,6 @@ from scaling.base import NoAnswerError
 if TYPE_CHECKING:
     import pandas as pd
 
-    from analysis.laws import Law
-
 Array = NDArray[np.float64]
 Cost = float | Callable[[Array], Array]
 
@@ -33,32 +32,6 @@ AROUND, POINTS = 3.0, 121
 
 UNSURE = 30.0
 """Ratio of the ends of N*'s interval beyond which a plan says that it does not know N*."""
-
-
-class Expected(Protocol):
-    """What a plan asks of a forecast: a loss at any N and D, and draws of the whole surface."""
-
-    @property
-    def x_cols(self) -> tuple[str, ...]:
-        """Columns that it predicts from."""
-
-    @property
-    def y_col(self) -> str:
-        """Column that it predicts."""
-
-    @property
-    def name(self) -> str:
-        """What predicts, for a reader."""
-
-    @property
-    def doubt(self) -> str:
-        """Why its numbers are to be read with care; empty if nothing says so."""
-
-    def predict(self, table: Mapping[str, Array]) -> Array:
-        """Loss ``(n,)``."""
-
-    def sample(self, table: Mapping[str, Array], noise: bool = True) -> Array:
-        """Draws ``(k, n)`` of the loss, jointly over the rows."""
 
 
 @dataclass(frozen=True)
@@ -128,7 +101,7 @@ def plan(
     expected : Forecast or Fit
         In ``num_params`` and ``num_tokens`` (and perhaps ``num_unique_tokens``). Of a fit the
         forecast by its law is taken (``analysis.forecasts.forecast_of``): what the law leaves out
-        and noise are in the intervals, not its parameters alone.
+        and noise are in the intervals, not its parameters alone; ``AsFitted`` takes these alone.
     flops : sequence of float
         Budgets C.
     cost : float or callable

@@ -71,7 +71,8 @@ def predictions(
     """What each law says ``(m, ..., n)``, as a logarithm in log space, of ``params (..., p)``."""
     with np.errstate(all="ignore"):
         each = [law.predict(p, *inputs) for law, p in zip(laws, params, strict=True)]
-        return np.array([np.log(x) for x in each] if space == "log" else each)
+        found = np.array([np.log(x) for x in each] if space == "log" else each)
+    return np.where(np.isfinite(found), found, np.nan)
 
 
 def weigh(errors: list[Array], n: int, sharpness: float = SHARPNESS) -> Array:

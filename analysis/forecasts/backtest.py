@@ -13,6 +13,7 @@ from analysis.fits import Estimand, TooFewRowsError, observe
 from analysis.forecasts.blend import forecast
 from analysis.forecasts.candidates import candidates
 from analysis.forecasts.cutoffs import cutoffs, log_size
+from analysis.forecasts.scores import crps, interval_score
 from analysis.laws import Law, law_for
 from analysis.tables import place
 from scaling.base import NoAnswerError, progress
@@ -25,6 +26,8 @@ STEP, DEPTH = 1.0, 3
 
 LEVEL = 0.9
 
+SMALLEST = 1e-300
+
 _TRUE = frozenset(("1", "1.0", "true", "yes", "train"))
 _FALSE = frozenset(("0", "0.0", "false", "no", "test"))
 
@@ -35,7 +38,8 @@ class Split:
 
     ``size`` is the largest x (N D for laws of both) that was fitted; errors are
     ln(predicted / measured): ``rmse_log`` their root mean square, ``bias_log`` their mean;
-    ``coverage_90`` is the share of held-out runs inside the 90 % interval. ``weights`` are those
+    ``coverage_90`` is the share of held-out runs inside the 90 % interval, ``interval_score`` and
+    ``crps`` are the means of ``scores`` in logarithms. ``weights`` are those
     of the laws, ``rows`` the positions of the held-out rows, ``beyond`` how many times ``size``
     each of them is, and ``predicted``, ``low``, ``high`` the prediction and its interval.
     """
@@ -46,6 +50,8 @@ class Split:
     rmse_log: float
     bias_log: float
     coverage_90: float
+    interval_score: float
+    crps: float
     weights: dict[str, float]
     rows: NDArray[np.intp] = field(repr=False)
     beyond: NDArray[np.float64] = field(repr=False)
@@ -64,7 +70,7 @@ class Split:
 class Group:
     """The splits of one group of runs; ``status`` is ``"ok"`` or why there are none.
 
-    ``rmse_log``, ``bias_log`` and ``coverage_90`` are means over the splits.
+    ``rmse_log`` and the like are means over the splits.
     """
 
     key: str
@@ -90,6 +96,8 @@ class Group:
             "rmse_log": self.mean("rmse_log"),
             "bias_log": self.mean("bias_log"),
             "coverage_90": self.mean("coverage_90"),
+            "interval_score": self.mean("interval_score"),
+            "crps": self.mean("crps"),
             "splits": [split.to_dict() for split in self.splits],
         }
 
@@ -127,6 +135,8 @@ class Backtest:
             "mean_rmse_log": self.mean_rmse_log,
             "bias_log": self.bias_log,
             "coverage_90": self.coverage_90,
+            "interval_score": self._mean("interval_score"),
+            "crps": self._mean("crps"),
         }
 
     def _mean(self, name: str) -> float:
@@ -268,6 +278,9 @@ def _split(
         )
     low, high = found.predict_ci(held_out, LEVEL)
     error = np.log(predicted / actual)
+    worlds = np.log(np.maximum(found.sample(held_out), SMALLEST))
+    ends = np.log(np.maximum(low, SMALLEST)), np.log(np.maximum(high, SMALLEST))
+    score = interval_score(*ends, np.log(actual), LEVEL)
     return Split(
         size=float(np.exp(found.average.end)),
         n_train=found.n_runs,
@@ -275,6 +288,8 @@ def _split(
         rmse_log=float(np.sqrt(np.mean(error**2))),
         bias_log=float(np.mean(error)),
         coverage_90=float(np.mean((low <= actual) & (actual <= high))),
+        interval_score=float(np.mean(score)),
+        crps=float(np.mean(crps(worlds, np.log(actual)))),
         weights=dict(zip((e.name for e in found.laws), found.weights.tolist(), strict=True)),
         rows=beyond,
         beyond=found.beyond(held_out),

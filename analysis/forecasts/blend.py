@@ -145,10 +145,17 @@ def forecast(
     return replace(found, excluded=seen.excluded)
 
 
-def forecast_of(fitted: Fit) -> Forecast:
-    """What a law expects beyond the rows that it was fitted to, its parameters as they are."""
+def forecast_of(fitted: Fit, runs: pd.DataFrame | None = None) -> Forecast:
+    """What a fitted law expects beyond its rows, its parameters as they are.
+
+    ``runs`` is the table that was fitted: it tells which rows are of one run.
+    """
+    labels = None
+    if runs is not None:
+        left = {line["row"] for line in fitted.excluded}
+        labels = structure(runs).labels[[i for i in range(len(runs)) if i not in left]]
     rows = _Rows(
-        fitted.inputs, fitted.observed, fitted.weights, None, fitted.x_cols,
+        fitted.inputs, fitted.observed, fitted.weights, labels, fitted.x_cols,
         replace(fitted.estimand, weights=None), fitted.seed,
     )  # fmt: skip
     found = _blend(fitted.law.name, (fitted.law,), rows, auto=False, vector=fitted.vector)

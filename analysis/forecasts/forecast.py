@@ -103,6 +103,17 @@ class Forecast:
         each = zip(self.laws, self.weights, strict=True)
         return "the mean of " + ", ".join(f"{law.name} ({w:.2f})" for law, w in each)
 
+    @property
+    def says(self) -> str:
+        """What the intervals rest on, in one or two sentences."""
+        tests = [100 * float(test["rmse_log"]) for test in self.backtests]
+        told = f"Forecast by {self.name}; intervals cover the law, what it leaves out and noise"
+        if tests:
+            told += f": {len(tests)} backtests inside the runs missed by {min(tests):.2g} to "
+            told += f"{max(tests):.2g} %"
+        doubt = f" {self.doubt[0].upper()}{self.doubt[1:]}." if self.doubt else ""
+        return f"{told}.{doubt}"
+
     def predict(self, table: Mapping[str, Any] | pd.DataFrame) -> Array:
         """The central prediction ``(n,)``."""
         return self._out(self._centre(self.inputs(table)))

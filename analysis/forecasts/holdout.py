@@ -1,4 +1,4 @@
-"""Predictions of held-out runs, made by the fit, beside what was measured."""
+"""Predictions of held-out runs beside what was measured."""
 
 from __future__ import annotations
 
@@ -9,30 +9,32 @@ import numpy as np
 if TYPE_CHECKING:
     import pandas as pd
 
-    from analysis.fits import Fit
+    from analysis.forecasts.forecast import Forecast
 
 
-def predict_held_out(fit: Fit, runs: pd.DataFrame, level: float = 0.9) -> list[dict[str, Any]]:
+def predict_held_out(
+    expected: Forecast, runs: pd.DataFrame, level: float = 0.9
+) -> list[dict[str, Any]]:
     """One dict per run: ``predicted``, its ``ci`` as a new run, ``actual``, ``relative_error``.
 
     Parameters
     ----------
-    fit : Fit
-        A fit with draws, to runs that are not in ``runs``.
+    expected : Forecast
+        From runs that are not in ``runs``.
     runs : DataFrame
         The held-out rows; ``loss`` may be missing, then ``actual`` is NaN.
     level : float
-        Coverage of ``ci``, an interval for a measured loss (parameters and scatter).
+        Coverage of ``ci``, an interval for a measured loss.
 
     Returns
     -------
     list of dict
-        Also ``run_id``, ``name`` and the law's inputs, ``num_tokens``, ``flops`` where the
+        Also ``run_id``, ``name`` and the inputs, ``num_tokens``, ``flops`` where the
         table has them; ``relative_error`` is predicted / actual - 1.
     """
-    predicted = np.asarray(fit.predict(runs))
-    low, high = fit.predict_ci(runs, level=level)
-    kept = ("run_id", "name", "num_params", "num_tokens", "flops", *fit.x_cols)
+    predicted = expected.predict(runs)
+    low, high = expected.predict_ci(runs, level=level)
+    kept = ("run_id", "name", "num_params", "num_tokens", "flops", *expected.x_cols)
     names = [name for name in dict.fromkeys(kept) if name in runs.columns]
     rows = []
     for i, record in enumerate(runs.to_dict("records")):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from analysis.compute import cost_of, curve_points, lower_envelope, plan
+from analysis.compute import AsFitted, cost_of, curve_points, lower_envelope, plan
 from analysis.plotting.style import (
     BLUE,
     INK,
@@ -107,7 +107,7 @@ def frontier(
             axes.plot(at["flops"], at["loss"], color=INK, lw=1.6, label="lowest loss measured")
         else:
             flops = np.geomspace(float(table["flops"].min()), 10 * float(table["flops"].max()), 60)
-            best = plan(replace(fit, draws=None), list(flops), cost=cost_of(table))
+            best = plan(AsFitted(replace(fit, draws=None)), list(flops), cost=cost_of(table))
             axes.plot(
                 flops,
                 [b.loss for b in best],

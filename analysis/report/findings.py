@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
     from analysis.compute import Allocation, IsoFlop
     from analysis.fits import Fit
+    from analysis.forecasts import Forecast
 
 Held = Sequence[Mapping[str, Any]]
 
@@ -27,10 +28,12 @@ class Findings:
         The first is the headline.
     curves : DataFrame, optional
         Learning curves.
+    expected : Forecast, optional
+        What is expected beyond the runs; left out: by the headline law.
     holdout : sequence of mapping
         What :func:`analysis.forecasts.predict_held_out` gives.
     plan : sequence of Allocation, optional
-        Left out: 10, 100 and 1000 times the largest compute, if the headline law allows.
+        Left out: 10, 100 and 1000 times the largest compute, if the forecast allows.
     isoflop : IsoFlop, optional
         Minima by budget.
     level : float
@@ -40,6 +43,7 @@ class Findings:
     runs: pd.DataFrame
     fits: Sequence[Fit] = ()
     curves: pd.DataFrame | None = None
+    expected: Forecast | None = None
     holdout: Held = ()
     plan: Sequence[Allocation] | None = None
     isoflop: IsoFlop | None = None

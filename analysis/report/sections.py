@@ -86,9 +86,14 @@ def subject(runs: pd.DataFrame) -> str:
 
 
 def tiles(
-    runs: pd.DataFrame, fit: Fit | None, holdout: Held, plan: Sequence[Allocation] | None
+    runs: pd.DataFrame,
+    fit: Fit | None,
+    holdout: Held,
+    plan: Sequence[Allocation] | None,
+    level: float,
 ) -> list[tuple[str, str]]:
     """The numbers to know first, each with what it is."""
+    percent = f"{100 * level:g} %"
     number_used = len(used(runs)) if fit is None else fit.n_runs
     tiles = [(f"{number_used} of {len(runs)}", "runs used")]
     if fit is not None:
@@ -96,7 +101,10 @@ def tiles(
         if fit.in_plane:
             try:
                 a, b = fit.exponents()
-                tiles.append((f"{a:.2f}, {b:.2f}", "a, b of N* ∝ Cᵃ, D* ∝ Cᵇ"))
+                between = ""
+                if fit.draws is not None:
+                    between = f"; {percent} of a: {span(fit.exponents_ci(level)['a'], '.2f')}"
+                tiles.append((f"{a:.2f}, {b:.2f}", f"a, b of N* ∝ Cᵃ, D* ∝ Cᵇ{between}"))
             except NoAnswerError:
                 tiles.append(("none", "best size: not identified"))
     if holdout:
@@ -104,7 +112,8 @@ def tiles(
         tiles.append((share(worst), "largest error on held-out runs"))
     if plan:
         last = plan[-1]
-        tiles.append((count(last.num_params), f"N* at {scientific(last.flops)} FLOPs"))
+        between = f"{percent}: {counts(last.num_params_ci)}"
+        tiles.append((count(last.num_params), f"N* at {scientific(last.flops)} FLOPs; {between}"))
     return tiles
 
 
@@ -139,7 +148,10 @@ def law(fit: Fit, level: float, headline: bool) -> Law:
         f"{fit.space} space, objective {fit.objective:.6g}, R² {fit.r2:.5f}. {fit.law.source}."
     )
     if fit.draws is not None:
-        how += f" Intervals: percentiles of {len(fit.draws)} bootstrap draws ({fit.resample})."
+        how += (
+            f" The parameters' intervals: percentiles of {len(fit.draws)} bootstrap draws "
+            f"({fit.resample}); they are of the law as it stands, not of what lies beyond the runs."
+        )
     heading = "The law" if headline else f"Also: {fit.law.name}"
     table = Table(("parameter", "value", percent, "unit", "meaning"), rows)
     return Law(heading, typeset(fit), table, how)

@@ -15,10 +15,9 @@ from typing import TYPE_CHECKING, Any
 from scaling.base import Store, WorkError, format_value, note, print_json, print_table
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from analysis.compute import Allocation
     from analysis.fits import Fit
+    from analysis.report import Findings
     from sweeps import Sweep
 
 SWEEP_FILE = "quickstart.yaml"
@@ -71,9 +70,10 @@ def run(out: str | None, *, workers: int = 2, seed: int = 0, as_json: bool = Fal
 
     submit(sweep, on="local", workers=workers, root=store.root, rerun="failed", wait=True)
 
-    from analysis import Estimand, fit, load_runs
-    from analysis.compute import cost_of, plan
+    from analysis import Estimand, fit, forecast, load_runs, plan
+    from analysis.compute import cost_of
     from analysis.forecasts import predict_held_out
+    from analysis.report import Findings
     from analysis.tables import load_curves
 
     runs = load_runs(sweep.name, root=store.root)
@@ -85,7 +85,7 @@ def run(out: str | None, *, workers: int = 2, seed: int = 0, as_json: bool = Fal
         )
     held, known = usable.tail(HELD_OUT), usable.iloc[:-HELD_OUT]
     estimand = Estimand(delta=DELTA)
-    blind = fit("chinchilla", known, estimand, bootstrap=DRAWS)
+    blind = forecast(known)
     predicted = predict_held_out(blind, held.drop(columns="loss"), level=LEVEL)
     if not as_json:
         _print_predictions(predicted, len(known))
@@ -93,16 +93,20 @@ def run(out: str | None, *, workers: int = 2, seed: int = 0, as_json: bool = Fal
     law = fit("chinchilla", runs, estimand, bootstrap=DRAWS)
     largest = float(usable["flops"].max())
     cost = cost_of(usable)
-    allocations = plan(law, [h * largest for h in HORIZONS], cost=cost, level=LEVEL)
+    expected = forecast(runs)
+    allocations = plan(expected, [h * largest for h in HORIZONS], cost=cost, level=LEVEL)
 
     report = store.sweep_dir(sweep.name) / "report.html"
     curves = load_curves(sweep.name, root=store.root)
-    _report(report, store, sweep.name, runs, curves, law, held_out, allocations)
+    found = Findings(
+        runs, fits=[law], curves=curves, expected=expected, holdout=held_out, plan=allocations,
+        level=LEVEL,
+    )
+    _report(report, store, sweep.name, found)
     result = {
         "sweep": sweep.name,
         "n_runs": len(usable),
         "r2": law.r2,
-        "r2_without_held_out": blind.r2,
         "params": law.params,
         "ci": {k: list(v) for k, v in law.ci(LEVEL).items()},
         "status": law.status,
@@ -125,30 +129,23 @@ def _report(
     path: Path,
     store: Store,
     name: str,
-    runs: pd.DataFrame,
-    curves: pd.DataFrame,
-    law: Fit,
-    held_out: list[dict[str, Any]],
-    allocations: Sequence[Allocation],
+    found: Findings,
 ) -> None:
     """Write the report; its figures go to the tracking store too."""
     from analysis import plotting
-    from analysis.report import Findings, figures, write_report
+    from analysis.report import figures, write_report
     from scaling.tracking import TrackingError, log_report
 
     # The law in the report is fitted to all runs, so its figures mark none as held out.
     drawn = {
         "predictions": plotting.predictions(
-            [row["name"] for row in held_out],
-            [row["predicted"] for row in held_out],
-            [tuple(row["ci"]) for row in held_out],
-            [row["actual"] for row in held_out],
+            [row["name"] for row in found.holdout],
+            [row["predicted"] for row in found.holdout],
+            [tuple(row["ci"]) for row in found.holdout],
+            [row["actual"] for row in found.holdout],
         ),
-        **figures(Findings(runs, fits=[law], curves=curves)),
+        **figures(replace(found, holdout=())),
     }
-    found = Findings(
-        runs, fits=[law], curves=curves, holdout=held_out, plan=allocations, level=LEVEL
-    )
     write_report(
         path,
         found,
@@ -157,7 +154,7 @@ def _report(
         how_to_run="scaling quickstart",
     )
     try:
-        log_report(store.tracking_uri, name, path, drawn, {"runs": runs})
+        log_report(store.tracking_uri, name, path, drawn, {"runs": found.runs})
     except TrackingError as error:
         note(f"warning: the report is not in the tracking store: {error}")
 
@@ -200,7 +197,7 @@ def _print_result(
         [(name, value, _ci(result["ci"][name])) for name, value in law.params.items()],
     )
     print_table(
-        "Compute-optimal allocation, by the law",
+        "Compute-optimal allocation, as forecast",
         ("C", "FLOPs", "N*", "90 %", "D*", "90 %", "loss", "90 %"),
         [
             (

@@ -10,20 +10,26 @@ from scipy.optimize import minimize_scalar
 
 from analysis import LAWS, fit
 from analysis.commands.plot import plan_range
+from analysis.compute import AsFitted
 from analysis.compute.plan import Budget, cost_of, next_budgets, plan
 from scaling.base.errors import NoAnswerError
 from tests.analysis.planted import table
 
 
-class Known:
+class Given:
     """A law with given parameters in place of a fit."""
 
-    def __init__(self, params, law="chinchilla", draws=None):
+    def __init__(self, params, law, draws):
         self.law, self.params, self.draws = LAWS[law], params, draws
 
 
+def known(params, law="chinchilla", draws=None):
+    """The law with these parameters, taken at its word."""
+    return AsFitted(Given(params, law, draws))
+
+
 HOFFMANN = {"E": 1.8172, "A": 477.8, "B": 2143.4, "alpha": 0.3473, "beta": 0.3672}
-TRUTH = Known(HOFFMANN)
+TRUTH = known(HOFFMANN)
 
 
 def closed_form(params, flops, cost=6.0):
@@ -51,7 +57,7 @@ def test_the_optimum_is_equation_4(log_flops, alpha, beta, log_a, cost):
     n, d = closed_form(params, 10**log_flops, cost)
     if min(n, d) < 2:
         return
-    [found] = plan(Known(params), [10**log_flops], cost=cost)
+    [found] = plan(known(params), [10**log_flops], cost=cost)
     # At the largest budgets the loss is flat to rounding over some 1e-5 of N.
     assert found.num_params == pytest.approx(n, rel=1e-4)
     assert found.num_tokens == pytest.approx(d, rel=1e-4)
@@ -134,9 +140,9 @@ def test_intervals_are_percentiles_of_draws_optimised_one_by_one():
     rng = np.random.default_rng(0)
     point = np.array(list(HOFFMANN.values()))
     draws = point * np.exp(0.02 * rng.standard_normal((200, 5)))
-    [found] = plan(Known(HOFFMANN, draws=draws), [1e23], level=0.8)
+    [found] = plan(known(HOFFMANN, draws=draws), [1e23], level=0.8)
     best = [closed_form(dict(zip(HOFFMANN, row, strict=True)), 1e23)[0] for row in draws]
-    assert found.num_params_ci == pytest.approx(np.quantile(best, [0.1, 0.9]), rel=1e-4)
+    assert found.num_params_ci == pytest.approx(np.quantile(best, [0.1, 0.9]), rel=1e-3)
     assert found.loss_ci[0] < found.loss < found.loss_ci[1]
 
 
@@ -145,7 +151,7 @@ def test_without_draws_there_are_no_intervals():
 
 
 def test_a_law_without_a_data_term_has_no_best_size():
-    flat = Known({**HOFFMANN, "B": 1e-300})
+    flat = known({**HOFFMANN, "B": 1e-300})
     with pytest.raises(NoAnswerError, match="no best size"):
         plan(flat, [1e21])
 
@@ -178,14 +184,14 @@ def test_more_unique_tokens_than_the_budget_buys_do_not_bind():
 
 
 def test_a_law_in_one_variable_cannot_plan():
-    power = Known({"A": 10.0, "alpha": 0.1}, law="power")
+    power = known({"A": 10.0, "alpha": 0.1}, law="power")
     with pytest.raises(ValueError, match="choose --law chinchilla"):
         plan(power, [1e20])
 
 
 def test_any_law_in_both_is_planned_by_search(planted_runs):
     law = fit("chinchilla_symmetric", planted_runs)
-    [found] = plan(law, [1e16])
+    [found] = plan(AsFitted(law), [1e16])
     wide = {**law.params, "beta": law.params["alpha"]}
     n, d = closed_form(wide, 1e16)
     assert (found.num_params, found.num_tokens) == pytest.approx((n, d), rel=1e-5)

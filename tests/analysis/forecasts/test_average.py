@@ -11,7 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from analysis.forecasts.average import ONE_VARIABLE, forecast, weigh
+from analysis.forecasts.average import weigh
+from analysis.forecasts.blend import forecast
+from analysis.forecasts.candidates import ONE_VARIABLE
 
 X = np.geomspace(1e6, 1e9, 30)
 

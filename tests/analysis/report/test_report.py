@@ -10,7 +10,7 @@ import pytest
 
 from analysis import Estimand, fit, plotting
 from analysis.compute.approach2 import isoflop
-from analysis.forecasts.holdout import predict_held_out
+from analysis.forecasts import forecast_of, predict_held_out
 from analysis.report import Findings, figures, write_report
 from analysis.report.sections import captions, excluded, tiles
 
@@ -51,7 +51,7 @@ def made(planted_runs, tmp_path_factory):
     runs.loc[held.index, "exclude_reason"] = "held out"
     runs.attrs = {"notes": ["1 of 30 runs not used: diverged"]}
     law = fit("chinchilla", runs, bootstrap=100)
-    rows = predict_held_out(law, held)
+    rows = predict_held_out(forecast_of(law), held)
     path = write_report(
         tmp_path_factory.mktemp("report") / "sub" / "report.html",
         Findings(runs, fits=[law], holdout=rows),
@@ -198,7 +198,7 @@ def test_hostile_names_are_words(planted_runs, tmp_path):
     runs.loc[0, "exclude_reason"] = evil
     runs.attrs = {"notes": [evil]}
     law = fit("chinchilla", runs, bootstrap=20)
-    [row] = predict_held_out(law, runs.tail(1))
+    [row] = predict_held_out(forecast_of(law), runs.tail(1))
     held = [{**row, "num_params": None, "num_tokens": None, "name": evil}]
     found = Findings(runs, fits=[law], holdout=held)
     bars = plotting.predictions([evil], [row["predicted"]], [row["ci"]], [row["actual"]])

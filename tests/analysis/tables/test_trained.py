@@ -10,7 +10,7 @@ import pytest
 
 from analysis import fit, load_runs
 from analysis.fits import Estimand
-from analysis.forecasts.average import candidates
+from analysis.forecasts.candidates import candidates
 from analysis.tables import load_curves
 from scaling import RUN_COLUMNS, RunSpec, train
 from scaling.base import Store, write_atomic

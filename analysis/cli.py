@@ -40,7 +40,7 @@ def add_commands(subparsers: Any) -> None:
     iso.add_argument("--seed", type=_count)
 
     plan = _command(subparsers, "plan", "N*, D* and loss at compute budgets")
-    _add_fit(plan)
+    _add_fit(plan, law="auto, the average of several")
     plan.add_argument(
         "--flops",
         type=_positive,
@@ -102,11 +102,13 @@ def add_commands(subparsers: Any) -> None:
     following.add_argument("-o", "--output", metavar="FILE.yaml", help="write a sweep file")
 
     backtest = _command(subparsers, "backtest", "fit the small, predict the held-out large")
-    backtest.add_argument("--law", metavar="NAME", help="a law (auto: an average)")
+    _add_fit(backtest, draws=False, law="auto, the average of several")
     backtest.add_argument("--by", metavar="COL,COL", help="one fit for each group")
-    backtest.add_argument("--x-col", metavar="COL", help="the variable of a one-variable law")
     backtest.add_argument("--train-col", metavar="COL", help="fit rows where it is true")
-    backtest.add_argument("--seed", type=_count)
+    backtest.add_argument(
+        "--within-runs", action="store_true",
+        help="rows of one run may be fitted and others of it predicted",
+    )  # fmt: skip
 
     plot = _command(subparsers, "plot", "one figure, for a paper", json=False)
     plot.add_argument(
@@ -164,12 +166,16 @@ def _command(subparsers: Any, name: str, help: str, json: bool = True) -> argpar
     return parser
 
 
-def _add_fit(parser: argparse.ArgumentParser, draws: bool = True) -> None:
+def _add_fit(
+    parser: argparse.ArgumentParser,
+    draws: bool = True,
+    law: str = "chinchilla; power_floor with --x-col",
+) -> None:
     """What a fit is; with ``draws``, what its intervals are too."""
     parser.add_argument(
         "--law",
         metavar="NAME",
-        help="a law or a formula (chinchilla; power_floor with --x-col)",
+        help=f"a law or a formula ({law})",
     )
     parser.add_argument(
         "--start", action="append", type=_start, metavar="NAME=LOW,HIGH",

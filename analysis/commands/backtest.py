@@ -3,51 +3,43 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from analysis.commands.loading import table_of
-from analysis.commands.options import Source, read
+from analysis.commands.loading import estimand_of, table_of
+from analysis.commands.options import ForecastOptions, Source, read
 from analysis.forecasts import Backtest
 from analysis.forecasts import backtest as run_backtest
-from analysis.laws import find_law
-from scaling.base import print_json, print_table
+from scaling.base import note, print_json, print_table
 
 if TYPE_CHECKING:
     import argparse
 
     import pandas as pd
 
+MOST = 40
+"""Predictions that are listed; of more only ``--json`` has all."""
+
 
 @dataclass(frozen=True)
-class Options:
-    """What is predicted by what; ``law`` ``"auto"`` averages laws.
+class Options(ForecastOptions):
+    """What is predicted by what, by the law that a forecast is asked for."""
 
-    Raises
-    ------
-    ValueError
-        If the law is not known.
-    """
-
-    law: str = "auto"
     by: str = ""
-    x_col: str | None = None
     train_col: str | None = None
-    seed: int = 0
+    within_runs: bool = False
     json: bool = False
-
-    def __post_init__(self) -> None:
-        if self.law != "auto" and "=" not in self.law:
-            find_law(self.law)
 
 
 def backtest_of(table: pd.DataFrame, asked: Options) -> Backtest:
     """The backtest that was asked for."""
     return run_backtest(
         table,
-        law=asked.law,
+        law="auto" if asked.is_auto else asked.law_for(table),
         by=[name.strip() for name in asked.by.split(",") if name.strip()],
         x_col=asked.x_col,
         train_col=asked.train_col,
+        estimand=estimand_of(asked),
+        within_runs=asked.within_runs,
         seed=asked.seed,
     )
 
@@ -59,13 +51,41 @@ def run(args: argparse.Namespace) -> int:
     if asked.json:
         print_json(values)
         return 0
+    for line in dict.fromkeys(g["rows_together"] for g in values["groups"]):
+        if line:
+            note(line)
+    _print_predictions(values["groups"])
     rows = [
         (g["key"] or "all", g["law"] if g["status"] == "ok" else g["status"], g["n_train"],
-         g["n_test"], g["rmse_log"], g["coverage_90"])
+         g["n_held_out"], g["n_test"], g["rmse_log"], g["coverage_90"], g["interval_score"],
+         g["crps"])
         for g in values["groups"]
     ]  # fmt: skip
-    header = ("group", "law", "fitted", "predicted", "RMSE of log loss", "in 90 % interval")
+    header = (
+        "group", "law", "fitted", "held out", "predictions", "RMSE of log loss",
+        "in 90 % interval", "interval score", "CRPS",
+    )  # fmt: skip
     print_table(f"{source.name}: backtest", header, rows)
     print(f"mean RMSE of log loss {values['mean_rmse_log']:.4g}; coverage of the 90 % intervals "
-          f"{values['coverage_90']:.3g}")  # fmt: skip
+          f"{values['coverage_90']:.3g}; interval score {values['interval_score']:.4g}")  # fmt: skip
     return 0
+
+
+def _print_predictions(groups: list[dict[str, Any]]) -> None:
+    """What was predicted of each run, beside what was measured."""
+    rows = [
+        (group["key"], split["n_train"], line["name"], f"{line['beyond']:.3g} x",
+         line["predicted"], line["low"], line["high"], line["actual"],
+         "inside" if line["low"] <= line["actual"] <= line["high"] else "outside")
+        for group in groups
+        for split in group["splits"]
+        for line in split["predictions"]
+    ]  # fmt: skip
+    if len(rows) > MOST:
+        note(f"{len(rows)} predictions, all of them in --json")
+        return
+    header = (
+        "group", "fitted", "run", "size of the largest fitted", "predicted", "90 % from", "to",
+        "measured", "measured is",
+    )  # fmt: skip
+    print_table("predictions", header, rows)

@@ -52,17 +52,21 @@ def fit_of(table: pd.DataFrame, asked: FitOptions) -> Fit:
         if column in needed and column not in table.columns:
             names = ", ".join(map(str, table.columns))
             raise ValueError(f"no column {column!r}: name one of {names} with {flag}")
-    estimand = Estimand(
-        asked.loss_fn, asked.delta, asked.asymmetry, asked.space, asked.weights, asked.x_col
-    )
     how = Bootstrap(asked.bootstrap, asked.resample, asked.cluster)
-    fitted = fit_law(law, table, estimand, bootstrap=how, seed=asked.seed)
+    fitted = fit_law(law, table, estimand_of(asked), bootstrap=how, seed=asked.seed)
     groups = fitted.diagnostics["groups"]
     if asked.bootstrap and groups is not None and groups < FEW_GROUPS:
         note(
             f"{groups} groups by {asked.cluster}: intervals from fewer than {FEW_GROUPS} are rough"
         )
     return fitted
+
+
+def estimand_of(asked: FitOptions) -> Estimand:
+    """The question of the fit that was asked for."""
+    return Estimand(
+        asked.loss_fn, asked.delta, asked.asymmetry, asked.space, asked.weights, asked.x_col
+    )
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,7 +15,7 @@ from analysis.forecasts.candidates import candidates
 from analysis.forecasts.cutoffs import cutoffs, log_size
 from analysis.forecasts.scores import crps, interval_score
 from analysis.laws import Law, law_for
-from analysis.tables import place
+from analysis.tables import place, structure
 from scaling.base import NoAnswerError, progress
 
 if TYPE_CHECKING:
@@ -26,8 +26,6 @@ STEP, DEPTH = 1.0, 3
 
 LEVEL = 0.9
 
-SMALLEST = 1e-300
-
 _TRUE = frozenset(("1", "1.0", "true", "yes", "train"))
 _FALSE = frozenset(("0", "0.0", "false", "no", "test"))
 
@@ -36,17 +34,19 @@ _FALSE = frozenset(("0", "0.0", "false", "no", "test"))
 class Split:
     """One fit and its held-out runs.
 
-    ``size`` is the largest x (N D for laws of both) that was fitted; errors are
-    ln(predicted / measured): ``rmse_log`` their root mean square, ``bias_log`` their mean;
+    ``size`` is the largest x (N D for laws of both) that was fitted; ``rmse`` is the root mean
+    square of predicted - measured, ``rmse_log`` that of ln(predicted / measured) and ``bias_log``
+    the mean of it (NaN where a value is not positive);
     ``coverage_90`` is the share of held-out runs inside the 90 % interval, ``interval_score`` and
-    ``crps`` are the means of ``scores`` in logarithms. ``weights`` are those
-    of the laws, ``rows`` the positions of the held-out rows, ``beyond`` how many times ``size``
+    ``crps`` are the means of ``scores``, in logarithms where the forecast is. ``weights`` are those
+    of the laws, ``rows`` the positions of the held-out rows in the table, ``names`` their names, ``beyond`` how many times ``size``
     each of them is, and ``predicted``, ``low``, ``high`` the prediction and its interval.
     """
 
     size: float
     n_train: int
     n_test: int
+    rmse: float
     rmse_log: float
     bias_log: float
     coverage_90: float
@@ -54,6 +54,7 @@ class Split:
     crps: float
     weights: dict[str, float]
     rows: NDArray[np.intp] = field(repr=False)
+    names: tuple[str, ...] = field(repr=False)
     beyond: NDArray[np.float64] = field(repr=False)
     actual: NDArray[np.float64] = field(repr=False)
     predicted: NDArray[np.float64] = field(repr=False)
@@ -61,16 +62,23 @@ class Split:
     high: NDArray[np.float64] = field(repr=False)
 
     def to_dict(self) -> dict[str, Any]:
-        """The numbers of the split, without its rows."""
-        hidden = ("rows", "beyond", "actual", "predicted", "low", "high")
-        return {name: value for name, value in asdict(self).items() if name not in hidden}
+        """The numbers of the split; ``predictions`` has one dict for each row held out."""
+        each = ("beyond", "actual", "predicted", "low", "high")
+        found = {k: v for k, v in asdict(self).items() if k not in ("rows", "names", *each)}
+        columns = {"row": self.rows.tolist(), "name": list(self.names)}
+        columns |= {name: getattr(self, name).tolist() for name in each}
+        found["predictions"] = [
+            dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)
+        ]
+        return found
 
 
 @dataclass(frozen=True)
 class Group:
     """The splits of one group of runs; ``status`` is ``"ok"`` or why there are none.
 
-    ``rmse_log`` and the like are means over the splits.
+    ``rmse_log`` and the like are means over the splits. ``together`` says which rows were kept on
+    one side of each cut-off.
     """
 
     key: str
@@ -78,6 +86,7 @@ class Group:
     status: str
     splits: tuple[Split, ...]
     n_excluded: int = 0
+    together: str = ""
 
     def mean(self, name: str) -> float:
         """Mean of an attribute over the splits; NaN without one."""
@@ -85,14 +94,21 @@ class Group:
         return float(np.mean(values)) if values else float("nan")
 
     def to_dict(self) -> dict[str, Any]:
-        """``n_train`` is that of the largest fit, ``n_test`` the number of predictions."""
+        """``n_train`` is that of the largest fit, ``n_test`` the number of predictions.
+
+        A row that several fits predict counts once in ``n_held_out``.
+        """
+        rows = [split.rows for split in self.splits]
         return {
             "key": self.key,
             "law": self.law,
             "status": self.status,
             "n_train": max((split.n_train for split in self.splits), default=0),
             "n_test": sum(split.n_test for split in self.splits),
+            "n_held_out": len(np.unique(np.concatenate(rows))) if rows else 0,
             "n_excluded": self.n_excluded,
+            "rows_together": self.together,
+            "rmse": self.mean("rmse"),
             "rmse_log": self.mean("rmse_log"),
             "bias_log": self.mean("bias_log"),
             "coverage_90": self.mean("coverage_90"),
@@ -151,6 +167,8 @@ def backtest(
     x_col: str | None = None,
     y_col: str | None = None,
     train_col: str | None = None,
+    estimand: Estimand | None = None,
+    within_runs: bool = False,
     seed: int = 0,
 ) -> Backtest:
     """Fit ``law`` to the small runs of each group and predict the others.
@@ -160,7 +178,7 @@ def backtest(
     runs : DataFrame
         One row per run, or per point of a learning curve.
     law : str or Law
-        ``"auto"`` averages laws, see ``analysis.forecasts.average.forecast``.
+        ``"auto"`` averages laws, see ``analysis.forecast``.
     by : sequence of str
         Columns; each combination of their values is fitted by itself.
     x_col, y_col : str
@@ -169,6 +187,11 @@ def backtest(
         Rows where it is true (1, true, yes, train) are fitted and the others predicted. Without
         it the runs are cut at 1/2, 1/4 and 1/8 of the largest x, or N and D (1/4, 1/16 and 1/64
         of the largest N D), and everything beyond is predicted from what lies below.
+    estimand : Estimand, optional
+        How a given law is fitted.
+    within_runs : bool
+        Whether rows of one run (``analysis.tables.structure``) may be fitted and others of it
+        predicted. Where ``train_col`` says what is fitted it always may.
     seed : int
         Of the random starts of ``fit``.
 
@@ -197,18 +220,37 @@ def backtest(
         if column not in runs.columns:
             have = ", ".join(map(str, runs.columns))
             raise ValueError(f"the run table has no column {column!r}; it has {have}")
-    estimand = Estimand(space="log", x_col=x_col, y_col=y_col)
+    asked = replace(estimand or Estimand(), x_col=x_col, y_col=y_col)
+    how = _How(law, asked, within_runs or train_col is not None, seed)
     train = None if train_col is None else _flags(runs, train_col)
     tables = list(_tables(runs, by))
     groups = []
     with progress("backtest", total=len(tables)) as advance:
         for key, rows in tables:
             flags = None if train is None else train[rows]
-            groups.append(_group(key, law, runs.iloc[rows], flags, estimand, seed))
+            groups.append(_group(key, runs, rows, flags, how))
             advance(1)
     if not any(group.splits for group in groups):
         raise NoAnswerError(f"nothing could be predicted: {groups[0].status}")
     return Backtest(name, tuple(groups))
+
+
+@dataclass(frozen=True)
+class _How:
+    """What all groups of a backtest have in common."""
+
+    law: str | Law
+    estimand: Estimand
+    within_runs: bool
+    seed: int
+
+    @property
+    def is_auto(self) -> bool:
+        return isinstance(self.law, str) and self.law == "auto"
+
+    @property
+    def name(self) -> str:
+        return self.law if isinstance(self.law, str) else self.law.name
 
 
 def _tables(runs: pd.DataFrame, by: Sequence[str]) -> Iterator[tuple[str, NDArray[np.intp]]]:
@@ -223,24 +265,30 @@ def _tables(runs: pd.DataFrame, by: Sequence[str]) -> Iterator[tuple[str, NDArra
 
 def _group(
     key: str,
-    law: str | Law,
     runs: pd.DataFrame,
+    rows: NDArray[np.intp],
     train: NDArray[np.bool_] | None,
-    estimand: Estimand,
-    seed: int,
+    how: _How,
 ) -> Group:
     """All splits of one group; a group that is too small says so in its status."""
-    laws = candidates(runs, estimand.x_col) if law == "auto" else (law_for(law, runs),)
+    part = runs.iloc[rows]
+    x_col = how.estimand.x_col
+    laws = candidates(part, x_col) if how.is_auto else (law_for(how.law, part),)
     shape = min(laws, key=lambda each: len(each.parameters))
-    name = law if isinstance(law, str) else law.name
+    estimand = replace(how.estimand, space="log") if how.is_auto else how.estimand.of(shape)
     try:
-        seen = observe(shape, runs, estimand)
+        seen = observe(shape, part, estimand)
     except TooFewRowsError as error:
-        return Group(key, name, str(error), ())
-    excluded = len(seen.excluded)
+        return Group(key, how.name, str(error), ())
+    together = ""
     if train is None:
+        labels = None
+        if not how.within_runs:
+            whole = structure(part)
+            labels = whole.labels[seen.rows]
+            together = whole.says if whole.kind != "runs" else ""
         size, n_inputs = log_size(dict(zip(estimand.x_cols(shape), seen.inputs, strict=True)))
-        cuts = cutoffs(size, n_inputs, step=STEP, depth=DEPTH, window=None)
+        cuts = cutoffs(size, n_inputs, step=STEP, depth=DEPTH, window=None, labels=labels)
         pairs = [(seen.rows[cut.seen], seen.rows[cut.ahead]) for cut in cuts]
         status = f"{len(size)} runs leave too few below half of the largest size; widen the range"
     else:
@@ -252,52 +300,69 @@ def _group(
         if len(below) <= len(shape.parameters) or not len(beyond):
             continue
         try:
-            splits.append(_split(law, runs, below, beyond, estimand, seed))
+            splits.append(_split(runs, rows[below], rows[beyond], how))
         except NoAnswerError as error:
             status = str(error)
-    return Group(key, name, "ok" if splits else status, tuple(splits), excluded)
+    return Group(
+        key, how.name, "ok" if splits else status, tuple(splits), len(seen.excluded), together
+    )
 
 
 def _split(
-    law: str | Law,
-    runs: pd.DataFrame,
-    below: NDArray[np.intp],
-    beyond: NDArray[np.intp],
-    estimand: Estimand,
-    seed: int,
+    runs: pd.DataFrame, below: NDArray[np.intp], beyond: NDArray[np.intp], how: _How
 ) -> Split:
-    x_col, y_col = estimand.x_col, estimand.y_col or "loss"
-    found = forecast(runs.iloc[below], law, x_col=x_col, y_col=y_col, seed=seed)
+    x_col, y_col = how.estimand.x_col, how.estimand.y_col or "loss"
+    found = forecast(
+        runs.iloc[below], how.law, x_col=x_col, y_col=y_col, estimand=how.estimand,
+        within_runs=how.within_runs, seed=how.seed,
+    )  # fmt: skip
     held_out = runs.iloc[beyond]
     actual = held_out[y_col].to_numpy(dtype=float)
     predicted = found.predict(held_out)
     if not np.isfinite(predicted).all():
+        kind = "positive " * (found.space == "log")
         raise NoAnswerError(
-            f"law {found.law} has no positive value at {int((~np.isfinite(predicted)).sum())} of "
+            f"law {found.law} has no {kind}value at {int((~np.isfinite(predicted)).sum())} of "
             f"{len(actual)} held-out runs; choose another law"
         )
     low, high = found.predict_ci(held_out, LEVEL)
-    error = np.log(predicted / actual)
-    worlds = np.log(np.maximum(found.sample(held_out), SMALLEST))
-    ends = np.log(np.maximum(low, SMALLEST)), np.log(np.maximum(high, SMALLEST))
-    score = interval_score(*ends, np.log(actual), LEVEL)
+    scale = _logs if found.space == "log" else np.asarray
+    ratio = _logs(predicted) - _logs(actual)
     return Split(
         size=float(np.exp(found.average.end)),
         n_train=found.n_runs,
         n_test=len(actual),
-        rmse_log=float(np.sqrt(np.mean(error**2))),
-        bias_log=float(np.mean(error)),
+        rmse=float(np.sqrt(np.mean((predicted - actual) ** 2))),
+        rmse_log=float(np.sqrt(np.mean(ratio**2))),
+        bias_log=float(np.mean(ratio)),
         coverage_90=float(np.mean((low <= actual) & (actual <= high))),
-        interval_score=float(np.mean(score)),
-        crps=float(np.mean(crps(worlds, np.log(actual)))),
+        interval_score=float(
+            np.mean(interval_score(scale(low), scale(high), scale(actual), LEVEL))
+        ),
+        crps=float(np.mean(crps(scale(found.sample(held_out)), scale(actual)))),
         weights=dict(zip((e.name for e in found.laws), found.weights.tolist(), strict=True)),
         rows=beyond,
+        names=tuple(_name(runs, int(row)) for row in beyond),
         beyond=found.beyond(held_out),
         actual=actual,
         predicted=predicted,
         low=low,
         high=high,
     )
+
+
+def _name(runs: pd.DataFrame, row: int) -> str:
+    """The name of a run, where it has one, else where its row stands."""
+    for column in ("name", "run_id"):
+        if column in runs.columns and isinstance(name := runs[column].iloc[row], str) and name:
+            return name
+    return place(runs, row)
+
+
+def _logs(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Logarithms; NaN where there is none."""
+    with np.errstate(all="ignore"):
+        return np.where(values > 0, np.log(values), np.nan)
 
 
 def _flags(runs: pd.DataFrame, train_col: str) -> NDArray[np.bool_]:

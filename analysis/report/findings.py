@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
+
+from analysis.forecasts import forecast_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -48,6 +51,13 @@ class Findings:
     plan: Sequence[Allocation] | None = None
     isoflop: IsoFlop | None = None
     level: float = 0.9
+
+    @cached_property
+    def beyond(self) -> Forecast | None:
+        """What is expected beyond the runs, if they or the headline law tell."""
+        if self.expected is None and self.headline is not None and self.headline.in_plane:
+            return forecast_of(self.headline, self.runs)
+        return self.expected
 
     @property
     def headline(self) -> Fit | None:

@@ -46,11 +46,11 @@ def figures(found: Findings) -> dict[str, Figure]:
         drawn["residuals"] = plotting.residuals(runs, fit, held)
     if found.isoflop is not None:
         drawn["isoflop"] = plotting.isoflop(runs, found.isoflop)
-    if found.expected is not None and law is not None and plane:
+    if found.beyond is not None and law is not None and plane:
         largest = float(used(runs)["flops"].max())
         budgets = np.geomspace(float(used(runs)["flops"].min()), 1000 * largest, 16)
         with suppress(NoAnswerError):  # the page says so where the plan would be
-            allocations = make_plan(found.expected, list(budgets), cost=cost_of(runs))
+            allocations = make_plan(found.beyond, list(budgets), cost=cost_of(runs))
             drawn["plan"] = plotting.plan(allocations, runs)
     return drawn
 
@@ -85,10 +85,10 @@ def write_report(
     runs, fit, level = found.runs, found.headline, found.level
     drawn = figures(found) if drawn is None else drawn
     plan, trouble = found.plan, ""
-    if plan is None and found.expected is not None and "flops" in runs.columns:
+    if plan is None and found.beyond is not None and "flops" in runs.columns:
         budgets = [float(used(runs)["flops"].max()) * k for k in (10.0, 100.0, 1000.0)]
         try:
-            plan = make_plan(found.expected, budgets, cost=cost_of(runs), level=level)
+            plan = make_plan(found.beyond, budgets, cost=cost_of(runs), level=level)
         except (NoAnswerError, ValueError) as error:
             trouble = str(error)
     curves = found.curves is not None and len(found.curves) > 0
@@ -101,7 +101,7 @@ def write_report(
         held_out=sections.held_out(found.holdout, level) if found.holdout else None,
         predictions=inline(drawn["predictions"], "predictions") if "predictions" in drawn else "",
         plan=sections.next_runs(plan, runs, level) if plan else None,
-        expected=found.expected.says if found.expected is not None else "",
+        expected=found.beyond.says if found.beyond is not None else "",
         no_plan=trouble,
         gallery=sections.gallery(drawn, sections.captions(fit, curves)),
         minima=sections.minima(found.isoflop, level) if found.isoflop is not None else None,

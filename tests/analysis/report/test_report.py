@@ -66,7 +66,7 @@ def test_the_number_of_runs_used_is_the_laws(planted_runs):
     runs = planted_runs.copy()
     runs.loc[4, "num_tokens"] = float("nan")
     law = fit("chinchilla", runs)
-    assert tiles(runs, law, (), None)[0] == ("29 of 30", "runs used")
+    assert tiles(runs, law, (), None, 0.9)[0] == ("29 of 30", "runs used")
     [[_, _, why]] = excluded(runs, [law]).rows
     assert why.text == "num_tokens missing"
 
@@ -75,7 +75,8 @@ def test_predictions_of_held_out_runs_are_honest(made, planted_runs):
     _, law, rows = made
     assert len(rows) == 3
     for row, (_, run) in zip(rows, planted_runs.tail(3).iterrows(), strict=True):
-        predicted = float(law.predict({k: [run[k]] for k in ("num_params", "num_tokens")})[0])
+        columns = {k: [run[k]] for k in ("num_params", "num_tokens")}
+        predicted = float(forecast_of(law).predict(columns)[0])
         assert row["actual"] == run["loss"]
         assert row["predicted"] == pytest.approx(predicted)
         assert row["relative_error"] == pytest.approx(predicted / run["loss"] - 1)

@@ -42,7 +42,7 @@ FAR_STEP, FAR_DEPTH = 1.0, 3
 FEWEST = 8
 """Runs from which a discrepancy is told from noise."""
 
-BELIEF, BELIEVED = 4.0, 1.0
+BELIEF, BELIEVED = 4.0, 0.9
 """The square of ``scale`` before any backtest, and how many cut-offs that counts for."""
 
 FARTHEST = 9.0
@@ -241,8 +241,8 @@ def _draws(
         member
         for law, vector in zip(laws, params, strict=True)
         for member in members(
-            law, rows.at(seen), rows.observed[seen], rows.weights[seen], rows.space,
-            None if auto else vector,
+            law, rows.at(seen), rows.observed[seen], rows.weights[seen], rows.space, vector,
+            free=auto,
         )
     ]  # fmt: skip
     rng = np.random.default_rng(rows.seed)

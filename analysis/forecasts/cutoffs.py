@@ -31,8 +31,10 @@ def log_size(inputs: dict[str, Array]) -> tuple[Array, int]:
     """Log of the size of each run ``(n,)``, and the number of inputs that are multiplied in it.
 
     For laws in N and D it is ln N D, the compute up to a constant; else the sum of the
-    logarithms of all inputs.
+    logarithms of all inputs; of a loss, which falls as runs grow, its negative.
     """
+    if list(inputs) == ["loss"]:
+        return -np.log(inputs["loss"]), 1
     both = [inputs[name] for name in ("num_params", "num_tokens") if name in inputs]
     factors = both if len(both) == 2 else list(inputs.values())
     return np.sum([np.log(x) for x in factors], axis=0), len(factors)

@@ -21,7 +21,6 @@ from analysis.forecasts.regularised import (
     levenberg,
     on_logs,
     prior_of,
-    regularised_fits,
 )
 from analysis.laws import Array, Law
 
@@ -38,12 +37,14 @@ MOST = 300
 """Rows from which a discrepancy is learnt; of more, as many spread evenly over the inputs."""
 
 LEAST_SHARE = 1e-3
-ROUNDS = 4
+"""Members of less weight are left out."""
+
+ROUNDS = 3
 BEND = 2.5
 TAILS = 5.0
 """Degrees of freedom of the t from which draws of theta are proposed."""
 
-PROPOSALS = 40
+PROPOSALS = 12
 
 
 @dataclass(frozen=True)
@@ -160,8 +161,9 @@ def members(
     inputs: tuple[Array, ...],
     observed: Array,
     weights: Array,
-    space: str = "log",
-    fitted: Array | None = None,
+    space: str,
+    params: Array,
+    free: bool,
 ) -> list[Member]:
     """The law at each amplitude that the runs leave possible.
 
@@ -173,8 +175,10 @@ def members(
     weights : array ``(n,)``
         Inverse variances, up to a factor.
     space : "log" or "linear"
-    fitted : array ``(p,)``, optional
-        Parameters that are held to be the optimum, as somebody's fit has them.
+    params : array ``(p,)``
+        Where the search starts.
+    free : bool
+        Whether it leaves there; not if they are held to be the optimum, as somebody's fit has them.
     """
     order = _spread_out(inputs, MOST)
     inputs = tuple(x[order] for x in inputs)
@@ -183,12 +187,7 @@ def members(
     problem = replace(problem, law=on_logs(law))
     prior, n = prior_of(law, observed), len(observed)
     unit = 1.0 if space == "log" else float(np.std(observed)) or 1.0
-    if fitted is None:
-        fitted = regularised_fits(law, inputs, observed, weights[None], space)[0][0]
-        free = True
-    else:
-        free = False
-    start = problem.clip(problem.from_original(fitted))
+    start = problem.clip(problem.from_original(params))
     start = np.where(np.isfinite(start), start, problem.clip(prior.centre))
     places = Places.of(inputs)
     at = places(inputs)

@@ -265,7 +265,7 @@ def _size(tokens: float, flops: float, budget: Budget) -> float:
 def _lowest(loss: Callable[[Array], Array], low: float, high: float) -> float:
     """The minimum over ln N in [low, high], by closing grids."""
     first, last = low, high
-    for size in (400, 24, 24):
+    for size in (200, 24, 24):
         grid = np.linspace(first, last, size)
         values = loss(grid)
         best = int(values.argmin())

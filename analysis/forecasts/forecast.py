@@ -98,8 +98,12 @@ class Forecast:
     @property
     def name(self) -> str:
         """What predicts, for a reader: the law with its numbers, or the laws with their weights."""
-        if self.formula:
-            return self.formula
+        return self.formula or self._laws
+
+    @property
+    def _laws(self) -> str:
+        if len(self.laws) == 1:
+            return self.laws[0].name
         each = zip(self.laws, self.weights, strict=True)
         return "the mean of " + ", ".join(f"{law.name} ({w:.2f})" for law, w in each)
 
@@ -107,7 +111,7 @@ class Forecast:
     def says(self) -> str:
         """What the intervals rest on, in one or two sentences."""
         tests = [100 * float(test["rmse_log"]) for test in self.backtests]
-        told = f"Forecast by {self.name}; intervals cover the law, what it leaves out and noise"
+        told = f"Forecast by {self._laws}; intervals cover the law, what it leaves out and noise"
         if tests:
             told += f": {len(tests)} backtests inside the runs missed by {min(tests):.2g} to "
             told += f"{max(tests):.2g} %"

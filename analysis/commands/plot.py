@@ -124,7 +124,9 @@ def _plan(source: Source, asked: ForecastOptions) -> Figure:
         check_law(law.name, law.inputs, law.output)
     expected = forecast_for(table, asked)
     budgets = plan_range(table)
-    return plotting.plan(make_plan(expected, budgets, cost=cost_of(table), level=asked.level), table)
+    return plotting.plan(
+        make_plan(expected, budgets, cost=cost_of(table), level=asked.level), table
+    )
 
 
 def plan_range(table: pd.DataFrame) -> list[float]:

@@ -140,9 +140,7 @@ def plan(
             f"num_tokens {num_tokens:.4g} is more than the {unique_tokens:.4g} unique tokens, and "
             f"law {expected.name} repeats none: give fewer, or choose --law repeated_data"
         )
-    found = [
-        _allocate(expected, float(c), budget, num_params, num_tokens, level) for c in flops
-    ]
+    found = [_allocate(expected, float(c), budget, num_params, num_tokens, level) for c in flops]
     return Plan(tuple(found), expected.name, level)
 
 
@@ -214,9 +212,7 @@ def _allocate(
     )
 
 
-def _columns(
-    log_n: Array, flops: float, budget: Budget, inputs: Sequence[str]
-) -> dict[str, Array]:
+def _columns(log_n: Array, flops: float, budget: Budget, inputs: Sequence[str]) -> dict[str, Array]:
     """The columns of runs of sizes ``log_n (m,)`` at budget ``flops``."""
     n = np.exp(log_n)
     d = np.clip(budget.tokens(n, flops), 1e-300, budget.data(inputs))

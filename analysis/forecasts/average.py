@@ -32,8 +32,8 @@ class Average:
         Standard deviation of the residuals of the rows fitted.
     end, n_inputs : float, int
         Largest log size fitted and the inputs multiplied in a size (``cutoffs``).
-    x_cols : tuple of str
-        The inputs.
+    x_cols, by : tuple of str
+        The inputs, and those that are multiplied.
     space : "log" or "linear"
     """
 
@@ -44,6 +44,7 @@ class Average:
     end: float
     n_inputs: int
     x_cols: tuple[str, ...]
+    by: tuple[str, ...]
     space: str = "log"
 
     def at(self, inputs: tuple[Array, ...]) -> tuple[Array, Array]:
@@ -62,7 +63,7 @@ class Average:
 
     def beyond(self, inputs: tuple[Array, ...]) -> Array:
         """Log of the size of each row over the largest fitted, ``(n,)``."""
-        return log_size(dict(zip(self.x_cols, inputs, strict=True)))[0] - self.end
+        return log_size(dict(zip(self.x_cols, inputs, strict=True)), self.by) - self.end
 
 
 def predictions(

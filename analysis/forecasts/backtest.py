@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from analysis.fits import Estimand, TooFewRowsError, observe
 from analysis.forecasts.blend import forecast
-from analysis.forecasts.candidates import candidates
-from analysis.forecasts.cutoffs import cutoffs, log_size
+from analysis.forecasts.candidates import candidates, columns_of
+from analysis.forecasts.cutoffs import cutoffs, log_size, sized
 from analysis.forecasts.scores import crps, interval_score
 from analysis.laws import Law, law_for
 from analysis.tables import place, structure
@@ -68,7 +68,8 @@ class Split:
         columns = {"row": self.rows.tolist(), "name": list(self.names)}
         columns |= {name: getattr(self, name).tolist() for name in each}
         found["predictions"] = [
-            dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)
+            dict(zip(columns, values, strict=True))
+            for values in zip(*columns.values(), strict=True)
         ]
         return found
 
@@ -273,9 +274,15 @@ def _group(
     """All splits of one group; a group that is too small says so in its status."""
     part = runs.iloc[rows]
     x_col = how.estimand.x_col
-    laws = candidates(part, x_col) if how.is_auto else (law_for(how.law, part),)
+    laws = (
+        candidates(part, columns_of(x_col), how.estimand.y_col or "loss")
+        if how.is_auto
+        else (law_for(how.law, part),)
+    )
     shape = min(laws, key=lambda each: len(each.parameters))
-    estimand = replace(how.estimand, space="log") if how.is_auto else how.estimand.of(shape)
+    one = x_col if len(columns_of(x_col)) == 1 else None
+    estimand = replace(how.estimand, x_col=one)
+    estimand = (replace(estimand, space=shape.space) if how.is_auto else estimand).of(shape)
     try:
         seen = observe(shape, part, estimand)
     except TooFewRowsError as error:
@@ -287,8 +294,10 @@ def _group(
             whole = structure(part)
             labels = whole.labels[seen.rows]
             together = whole.says if whole.kind != "runs" else ""
-        size, n_inputs = log_size(dict(zip(estimand.x_cols(shape), seen.inputs, strict=True)))
-        cuts = cutoffs(size, n_inputs, step=STEP, depth=DEPTH, window=None, labels=labels)
+        named = dict(zip(estimand.x_cols(shape), seen.inputs, strict=True))
+        by = sized(named)
+        size = log_size(named, by)
+        cuts = cutoffs(size, len(by), step=STEP, depth=DEPTH, window=None, labels=labels)
         pairs = [(seen.rows[cut.seen], seen.rows[cut.ahead]) for cut in cuts]
         status = f"{len(size)} runs leave too few below half of the largest size; widen the range"
     else:

@@ -17,8 +17,8 @@ from scipy.special import stdtrit
 
 from analysis.fits import Estimand, Fit, fit, observe
 from analysis.forecasts.average import Average, errors_ahead, noise_of, predictions, weigh
-from analysis.forecasts.candidates import candidates
-from analysis.forecasts.cutoffs import Cutoff, cutoffs, log_size
+from analysis.forecasts.candidates import candidates, columns_of
+from analysis.forecasts.cutoffs import Cutoff, cutoffs, folds, log_size, sized
 from analysis.forecasts.forecast import FREEDOM, WORLDS, Forecast, moments
 from analysis.forecasts.members import Draws, members, shares
 from analysis.forecasts.regularised import regularised_fits
@@ -107,7 +107,8 @@ def forecast(
         ``"auto"``, or a law as ``analysis.fit`` takes it; that is then fitted as ``fit`` does with
         ``estimand``.
     x_col : str, optional
-        The column that laws of one variable take. Without it ``auto`` averages laws in
+        The column that laws of one variable take; for ``auto`` several, with commas between
+        them. Without it ``auto`` averages laws in
         ``num_params`` and ``num_tokens``, or takes that of repeated data where runs go over their
         data (``num_unique_tokens``) more than ``MAX_EPOCHS`` times and are enough to tell.
     y_col : str
@@ -132,10 +133,12 @@ def forecast(
         If no law has a value at all runs.
     """
     auto = isinstance(law, str) and law == "auto"
-    laws = candidates(runs, x_col) if auto else (law_for(law, runs),)
+    x_cols = columns_of(x_col)
+    laws = candidates(runs, x_cols, y_col) if auto else (law_for(law, runs),)
     smallest = min(laws, key=lambda each: len(each.parameters))
-    asked = replace(estimand or Estimand(), x_col=x_col, y_col=y_col)
-    asked = replace(asked, space="log") if auto else asked.of(smallest)
+    one = x_cols[0] if len(x_cols) == 1 else None
+    asked = replace(estimand or Estimand(), x_col=one, y_col=y_col)
+    asked = (replace(asked, space=smallest.space) if auto else asked).of(smallest)
     seen = observe(smallest, runs, asked)
     labels = None if within_runs else structure(runs).labels[seen.rows]
     rows = _Rows(
@@ -167,7 +170,9 @@ def _blend(
     name: str, laws: tuple[Law, ...], rows: _Rows, auto: bool, vector: Array | None = None
 ) -> Forecast:
     smallest = min(laws, key=lambda each: len(each.parameters))
-    size, n_inputs = log_size(dict(zip(rows.x_cols, rows.inputs, strict=True)))
+    named = dict(zip(rows.x_cols, rows.inputs, strict=True))
+    by = sized(named)
+    size, n_inputs = log_size(named, by), max(len(by), 1)
     laws = tuple(each for each in laws if len(each.parameters) < len(size)) or (smallest,)
     near = cutoffs(size, n_inputs, step=STEP, depth=DEPTH, window=WINDOW, labels=rows.labels)
     plane = len(rows.inputs) > 1 and len(size) >= FEWEST
@@ -176,6 +181,9 @@ def _blend(
         far = cutoffs(
             size, n_inputs, step=FAR_STEP, depth=FAR_DEPTH, window=None, labels=rows.labels
         )
+    if not far and (not by or rows.labels is not None):
+        labels = np.arange(len(size)) if rows.labels is None else rows.labels
+        near = far = folds(size, labels, rows.seed)
     if not auto:
         near, far = (
             [cut for cut in cuts if cut.seen.sum() > len(smallest.parameters)]
@@ -211,7 +219,7 @@ def _blend(
         noise = max(noise_of(weights @ at - rows.target[seen], free), 1e-6)
         end = float(size[seen].max())
         return Average(
-            tuple(laws), tuple(params), weights, noise, end, n_inputs, rows.x_cols, rows.space
+            tuple(laws), tuple(params), weights, noise, end, n_inputs, rows.x_cols, by, rows.space
         )
 
     inner = [average([p[i] for p in further], cut.seen) for i, cut in enumerate(far)]
@@ -302,7 +310,9 @@ def _regularised(
     ends = np.array([place[mask].max() for mask in masks])
     weights = np.where(seen, rows.weights * np.exp((place - ends[:, None]) / RECENCY), 0.0)
     weights *= (seen.sum(axis=1) / weights.sum(axis=1))[:, None]
-    return [regularised_fits(law, rows.inputs, rows.observed, weights)[0] for law in laws]
+    return [
+        regularised_fits(law, rows.inputs, rows.observed, weights, rows.space)[0] for law in laws
+    ]
 
 
 def _record(cut: Cutoff, miss: Array) -> dict[str, Any]:

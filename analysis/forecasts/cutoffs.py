@@ -14,6 +14,9 @@ OCTAVE = float(np.log(2.0))
 LEAST = 6
 """Fewest runs below a cut-off: a law of three parameters and some residual."""
 
+FOLDS = 4
+"""Parts in which runs that no size tells apart predict each other."""
+
 
 @dataclass(frozen=True)
 class Cutoff:
@@ -27,17 +30,36 @@ class Cutoff:
     ahead: NDArray[np.bool_]
 
 
-def log_size(inputs: dict[str, Array]) -> tuple[Array, int]:
-    """Log of the size of each run ``(n,)``, and the number of inputs that are multiplied in it.
+def sized(inputs: dict[str, Array]) -> tuple[str, ...]:
+    """The inputs that make a run large: N and D, else all that are positive everywhere."""
+    both = tuple(name for name in ("num_params", "num_tokens") if name in inputs)
+    if len(both) == 2:
+        return both
+    return tuple(name for name, x in inputs.items() if (x > 0).all())
 
-    For laws in N and D it is ln N D, the compute up to a constant; else the sum of the
-    logarithms of all inputs; of a loss, which falls as runs grow, its negative.
+
+def log_size(inputs: dict[str, Array], by: tuple[str, ...]) -> Array:
+    """Log of the size of each run ``(n,)``: the sum of the logarithms of the inputs ``by``.
+
+    For laws in N and D it is ln N D, the compute up to a constant; of a loss, which falls as runs
+    grow, its negative. Without any input to go by all runs are of one size.
     """
-    if list(inputs) == ["loss"]:
-        return -np.log(inputs["loss"]), 1
-    both = [inputs[name] for name in ("num_params", "num_tokens") if name in inputs]
-    factors = both if len(both) == 2 else list(inputs.values())
-    return np.sum([np.log(x) for x in factors], axis=0), len(factors)
+    if by == ("loss",):
+        return -np.log(inputs["loss"])
+    start = np.zeros(len(next(iter(inputs.values()))))
+    return np.asarray(sum((np.log(inputs[name]) for name in by), start=start))
+
+
+def folds(size: Array, labels: NDArray[np.intp], seed: int) -> list[Cutoff]:
+    """Cuts of runs that no size tells apart: each predicts a part of them from all others.
+
+    ``labels (n,)`` is the run of each row; there are ``FOLDS`` parts, or as many as runs.
+    """
+    _, run = np.unique(labels, return_inverse=True)
+    runs = int(run.max()) + 1
+    part = (np.random.default_rng(seed).permutation(runs) % min(FOLDS, runs))[run]
+    cuts = [part != k for k in range(min(FOLDS, runs))]
+    return [Cutoff(float(size[seen].max()), seen, ~seen) for seen in cuts if seen.sum() >= LEAST]
 
 
 def cutoffs(

@@ -204,9 +204,7 @@ class Forecast:
             return mean
         return self.share * self.average.at(inputs)[0] + (1 - self.share) * mean
 
-    def _worlds(
-        self, inputs: tuple[Array, ...], noise: bool, rng: np.random.Generator
-    ) -> Array:
+    def _worlds(self, inputs: tuple[Array, ...], noise: bool, rng: np.random.Generator) -> Array:
         if not self.draws:
             centre, spread = self.average.at(inputs)
             own = 0.0 if noise else self.noise

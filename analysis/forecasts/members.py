@@ -121,8 +121,9 @@ class Draws:
         m, problem = self.member, self.member.problem
         scaled = tuple(x / u for x, u in zip(inputs, problem.units, strict=True))
         with np.errstate(all="ignore"):
-            law = m.law.predict(problem.params(self.theta), *scaled)
+            law = m.law.predict(problem.params(np.vstack([self.theta, m.theta])), *scaled)
             law = np.log(law) if problem.space == "log" else law
+        law = np.where(np.isfinite(law), law, law[-1])[:-1]  # a draw without a value there
         if not m.ratio:
             return np.asarray(law)
         pull = m.whiten.T @ smooth(m.seen, m.places(inputs)) * m.ratio**2

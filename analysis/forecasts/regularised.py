@@ -115,12 +115,14 @@ def prior_of(law: Law, observed: Array) -> Prior:
     centre, width = np.empty(len(law.parameters)), np.empty(len(law.parameters))
     for i, p in enumerate(law.parameters):
         first, last = p.start
-        if last > first:
+        if last > first and not (p.low < 0 and p.name in law.linear):
             ends = np.log([max(first, SMALLEST), last]) if p.low >= 0 else np.array([first, last])
             centre[i], width[i] = ends.mean(), 0.5 * np.ptp(ends)
         elif p.scale == "linear" and p.low == 0:
             # a floor: from 8 % to all of the lowest loss seen
             centre[i], width[i] = np.log(observed.min()) - 1.0, 1.5
+        elif p.low < 0 and p.name in law.linear:
+            centre[i], width[i] = 0.0, 10 * float(np.abs(observed).max())
         else:
             centre[i], width[i] = np.log(observed.max()), 5.0
     return Prior(centre, width)

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from analysis.laws.any_inputs import laws_in
 from analysis.laws.base import Array, Law, Parameter, scales
 from analysis.laws.bnsl import BNSL0, BNSL1, BNSL2, BNSL3
 from analysis.laws.chinchilla import CHINCHILLA, CHINCHILLA_SYMMETRIC
@@ -131,6 +132,7 @@ __all__ = [
     "law_for",
     "law_from_dict",
     "law_to_dict",
+    "laws_in",
     "optimal",
     "scales",
 ]

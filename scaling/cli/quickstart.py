@@ -99,7 +99,12 @@ def run(out: str | None, *, workers: int = 2, seed: int = 0, as_json: bool = Fal
     report = store.sweep_dir(sweep.name) / "report.html"
     curves = load_curves(sweep.name, root=store.root)
     found = Findings(
-        runs, fits=[law], curves=curves, expected=expected, holdout=held_out, plan=allocations,
+        runs,
+        fits=[law],
+        curves=curves,
+        expected=expected,
+        holdout=held_out,
+        plan=allocations,
         level=LEVEL,
     )
     _report(report, store, sweep.name, found)

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from analysis.forecasts.cutoffs import LEAST, cutoffs, log_size
+from analysis.forecasts.cutoffs import LEAST, cutoffs, folds, log_size, sized
 
 
 def test_size_of_a_run_is_the_product_of_n_and_d():
@@ -12,9 +12,24 @@ def test_size_of_a_run_is_the_product_of_n_and_d():
         "num_tokens": np.array([8.0, 1.0]),
         "num_unique_tokens": np.array([4.0, 1.0]),
     }
-    size, n_inputs = log_size(inputs)
-    assert np.exp(size) == pytest.approx([16.0, 4.0])
-    assert n_inputs == 2
+    by = sized(inputs)
+    assert by == ("num_params", "num_tokens")
+    assert np.exp(log_size(inputs, by)) == pytest.approx([16.0, 4.0])
+
+
+def test_a_share_that_may_be_zero_is_no_size_and_a_loss_falls():
+    share = {"a": np.array([0.0, 0.5]), "x": np.array([2.0, 4.0])}
+    assert sized(share) == ("x",)
+    assert log_size(share, ()).tolist() == [0.0, 0.0]
+    assert log_size({"loss": np.array([np.e])}, ("loss",)).tolist() == [-1.0]
+
+
+def test_runs_without_a_size_predict_each_other_in_parts():
+    labels = np.repeat(np.arange(8), 2)
+    cuts = folds(np.zeros(16), labels, seed=0)
+    assert sum(cut.ahead.astype(int) for cut in cuts).tolist() == [1] * 16
+    for cut in cuts:
+        assert not {*labels[cut.seen]} & {*labels[cut.ahead]}
 
 
 def test_cuts_halve_the_largest_size_and_predict_one_octave():

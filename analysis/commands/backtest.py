@@ -66,8 +66,10 @@ def run(args: argparse.Namespace) -> int:
         "in 90 % interval", "interval score", "CRPS",
     )  # fmt: skip
     print_table(f"{source.name}: backtest", header, rows)
-    print(f"mean RMSE of log loss {values['mean_rmse_log']:.4g}; coverage of the 90 % intervals "
-          f"{values['coverage_90']:.3g}; interval score {values['interval_score']:.4g}")  # fmt: skip
+    print(
+        f"mean RMSE of log loss {values['mean_rmse_log']:.4g}; coverage of the 90 % intervals "
+        f"{values['coverage_90']:.3g}; interval score {values['interval_score']:.4g}"
+    )
     return 0
 
 

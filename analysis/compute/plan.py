@@ -61,7 +61,7 @@ class Budget:
         return self.cost * n
 
     def data(self, inputs: Sequence[str]) -> float:
-        """The tokens that a law in ``inputs`` can train on: U where it repeats none, else endless."""
+        """The tokens that a law in ``inputs`` can train on: U if it repeats none, else no end."""
         if self.unique_tokens is None or "num_unique_tokens" in inputs:
             return float("inf")
         return self.unique_tokens

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from analysis.forecasts.blend import forecast, forecast_of
 from analysis.forecasts.backtest import Backtest, backtest
+from analysis.forecasts.blend import forecast, forecast_of
 from analysis.forecasts.forecast import Forecast
 from analysis.forecasts.holdout import predict_held_out
 

@@ -6,6 +6,7 @@ than a plain average: rigid laws err to one side, flexible ones to the other.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -67,7 +68,7 @@ class Average:
 
 
 def predictions(
-    laws: tuple[Law, ...], params: tuple[Array, ...], inputs: tuple[Array, ...], space: str
+    laws: tuple[Law, ...], params: Sequence[Array], inputs: tuple[Array, ...], space: str
 ) -> Array:
     """What each law says ``(m, ..., n)``, as a logarithm in log space, of ``params (..., p)``."""
     with np.errstate(all="ignore"):

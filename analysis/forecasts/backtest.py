@@ -36,11 +36,11 @@ class Split:
 
     ``size`` is the largest x (N D for laws of both) that was fitted; ``rmse`` is the root mean
     square of predicted - measured, ``rmse_log`` that of ln(predicted / measured) and ``bias_log``
-    the mean of it (NaN where a value is not positive);
-    ``coverage_90`` is the share of held-out runs inside the 90 % interval, ``interval_score`` and
-    ``crps`` are the means of ``scores``, in logarithms where the forecast is. ``weights`` are those
-    of the laws, ``rows`` the positions of the held-out rows in the table, ``names`` their names, ``beyond`` how many times ``size``
-    each of them is, and ``predicted``, ``low``, ``high`` the prediction and its interval.
+    the mean of it (NaN where a value is not positive); ``coverage_90`` is the share of held-out
+    runs inside the 90 % interval, ``interval_score`` and ``crps`` are the means of ``scores``, in
+    logarithms where the forecast is. ``weights`` are those of the laws, ``rows`` the positions of
+    the held-out rows in the table, ``names`` their names, ``beyond`` how many times ``size`` each
+    of them is, and ``predicted``, ``low``, ``high`` the prediction and its interval.
     """
 
     size: float

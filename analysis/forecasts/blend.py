@@ -9,6 +9,7 @@ backtests' errors are as large as foretold.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -70,6 +71,38 @@ class _Rows:
         return self.estimand.space or "log"
 
     @property
+    def y_col(self) -> str:
+        return self.estimand.y_col or "loss"
+
+    @cached_property
+    def by(self) -> tuple[str, ...]:
+        return sized(dict(zip(self.x_cols, self.inputs, strict=True)))
+
+    @cached_property
+    def size(self) -> Array:
+        return log_size(dict(zip(self.x_cols, self.inputs, strict=True)), self.by)
+
+    @property
+    def in_plane(self) -> bool:
+        """Whether there are several inputs, and runs enough to tell a discrepancy from noise."""
+        return len(self.inputs) > 1 and len(self.observed) >= FEWEST
+
+    def cuts(self, least: int) -> tuple[list[Cutoff], list[Cutoff]]:
+        """The cuts that weigh laws and those that weigh forecasts; each sees over ``least`` rows."""
+        count, labels = len(self.by), self.labels
+        near = cutoffs(self.size, count, step=STEP, depth=DEPTH, window=WINDOW, labels=labels)
+        far = near
+        if self.in_plane:
+            far = cutoffs(
+                self.size, count, step=FAR_STEP, depth=FAR_DEPTH, window=None, labels=labels
+            )
+        if not far and (not self.by or labels is not None):
+            alone = np.arange(len(self.size)) if labels is None else labels
+            near = far = folds(self.size, alone, self.seed)
+        near, far = ([cut for cut in cuts if cut.seen.sum() > least] for cuts in (near, far))
+        return near, far
+
+    @property
     def target(self) -> Array:
         return np.log(self.observed) if self.space == "log" else self.observed
 
@@ -80,9 +113,8 @@ class _Rows:
         """Parameters ``(p,)`` of ``law`` as ``fit`` finds them from some rows."""
         import pandas as pd
 
-        y_col = self.estimand.y_col or "loss"
         table = pd.DataFrame(dict(zip(self.x_cols, self.at(rows), strict=True)))
-        table[y_col] = self.observed[rows]
+        table[self.y_col] = self.observed[rows]
         estimand = replace(self.estimand, weights=self.weights[rows].tolist())
         return fit(law, table, estimand, starts=8, seed=self.seed).vector
 
@@ -169,70 +201,54 @@ def forecast_of(fitted: Fit, runs: pd.DataFrame | None = None) -> Forecast:
 def _blend(
     name: str, laws: tuple[Law, ...], rows: _Rows, auto: bool, vector: Array | None = None
 ) -> Forecast:
+    """The forecast by ``laws``; ``vector`` are the parameters of a law that is fitted already."""
     smallest = min(laws, key=lambda each: len(each.parameters))
-    named = dict(zip(rows.x_cols, rows.inputs, strict=True))
-    by = sized(named)
-    size, n_inputs = log_size(named, by), max(len(by), 1)
-    laws = tuple(each for each in laws if len(each.parameters) < len(size)) or (smallest,)
-    near = cutoffs(size, n_inputs, step=STEP, depth=DEPTH, window=WINDOW, labels=rows.labels)
-    plane = len(rows.inputs) > 1 and len(size) >= FEWEST
-    far = near
-    if plane:
-        far = cutoffs(
-            size, n_inputs, step=FAR_STEP, depth=FAR_DEPTH, window=None, labels=rows.labels
-        )
-    if not far and (not by or rows.labels is not None):
-        labels = np.arange(len(size)) if rows.labels is None else rows.labels
-        near = far = folds(size, labels, rows.seed)
-    if not auto:
-        near, far = (
-            [cut for cut in cuts if cut.seen.sum() > len(smallest.parameters)]
-            for cuts in (near, far)
-        )
-    everything = np.ones(len(size), dtype=bool)
-    if auto:
-        fitted = _regularised(laws, rows, size / n_inputs, [everything, *(c.seen for c in near)])
-        further = _regularised(laws, rows, size / n_inputs, [c.seen for c in far])
-    else:
-        first = rows.fitted(laws[0], everything) if vector is None else vector
-        known = {everything.tobytes(): first}
-        for cut in (*near, *far):
-            if cut.seen.tobytes() not in known:
-                known[cut.seen.tobytes()] = rows.fitted(laws[0], cut.seen)
-        fitted = [np.array([first, *(known[c.seen.tobytes()] for c in near)])]
-        further = [np.array([known[c.seen.tobytes()] for c in far])]
-    each = predictions(laws, tuple(fitted), rows.inputs, rows.space)
+    laws = tuple(law for law in laws if len(law.parameters) < len(rows.observed)) or (smallest,)
+    least = 0 if auto else len(smallest.parameters)
+    near, far = rows.cuts(least)
+    everything = np.ones(len(rows.observed), dtype=bool)
+    masks = [everything, *(cut.seen for cut in (*near, *far))]
+    found = _regularised(laws, rows, masks) if auto else [_fitted(laws[0], rows, masks, vector)]
+    each = predictions(laws, found, rows.inputs, rows.space)
     sound = np.isfinite(each).all(axis=(1, 2))
     if not sound.any():
-        y_col = rows.estimand.y_col or "loss"
-        raise NoAnswerError(f"no law predicts {y_col} at all {len(size)} runs; look at the values")
-    laws, fitted, further = (
-        [x for x, ok in zip(values, sound, strict=True) if ok] if len(values) else values
-        for values in (laws, fitted, further)
-    )  # type: ignore[assignment]
+        what = f"{rows.y_col} at all {len(everything)} runs"
+        raise NoAnswerError(f"no law predicts {what}; look at the values")
+    laws, found = zip(*(x for x, ok in zip(zip(laws, found), sound) if ok))
     errors = errors_ahead(each[sound], rows.target, near)
     weights = weigh(errors, len(laws))
-
-    def average(params: list[Array], seen: NDArray[np.bool_]) -> Average:
-        at = predictions(tuple(laws), tuple(params), rows.at(seen), rows.space)
-        free = float(weights @ [len(law.parameters) for law in laws])
-        noise = max(noise_of(weights @ at - rows.target[seen], free), 1e-6)
-        end = float(size[seen].max())
-        return Average(
-            tuple(laws), tuple(params), weights, noise, end, n_inputs, rows.x_cols, by, rows.space
-        )
-
-    inner = [average([p[i] for p in further], cut.seen) for i, cut in enumerate(far)]
-    whole = average([p[0] for p in fitted], everything)
-    records = tuple(_record(cut, weights @ error) for cut, error in zip(near, errors, strict=True))
-    if plane:
+    averages = [
+        _average(laws, [params[i] for params in found], weights, rows, mask)
+        for i, mask in enumerate(masks)
+    ]
+    whole, inner = averages[0], averages[1 + len(near) :]
+    draws: tuple[Draws, ...] = ()
+    if rows.in_plane:
         share, scale = _joined(laws, rows, far, inner, auto)
         draws = _draws(laws, rows, everything, whole.params, auto, WORLDS)
     else:
-        share, scale, draws = 1.0, _stretched(rows, far, inner), ()
+        share, scale = 1.0, _stretched(rows, far, inner)
     return Forecast(
-        name, whole, draws, share, scale, rows.space, rows.x_cols, rows.estimand.y_col or "loss",
-        len(size), records, seed=rows.seed, doubt="" if far else UNTESTED,
+        name, whole, draws, share, scale, rows.space, rows.x_cols, rows.y_col, len(everything),
+        tuple(_record(cut, weights @ error) for cut, error in zip(near, errors, strict=True)),
+        seed=rows.seed, doubt="" if far else UNTESTED,
+    )  # fmt: skip
+
+
+def _average(
+    laws: tuple[Law, ...],
+    params: list[Array],
+    weights: Array,
+    rows: _Rows,
+    seen: NDArray[np.bool_],
+) -> Average:
+    """The average of laws that were fitted to the rows ``seen``."""
+    left = weights @ predictions(laws, params, rows.at(seen), rows.space) - rows.target[seen]
+    noise = noise_of(left, float(weights @ [len(law.parameters) for law in laws]))
+    end = float(rows.size[seen].max())
+    return Average(
+        laws, tuple(params), weights, max(noise, 1e-6), end, max(len(rows.by), 1), rows.x_cols,
+        rows.by, rows.space,
     )  # fmt: skip
 
 
@@ -300,12 +316,9 @@ def _stretched(rows: _Rows, cuts: list[Cutoff], inner: list[Average]) -> float:
     return max(1.0, quantile / float(stdtrit(FREEDOM, 0.95)))
 
 
-def _regularised(
-    laws: tuple[Law, ...], rows: _Rows, place: Array, masks: list[NDArray[np.bool_]]
-) -> list[Array]:
+def _regularised(laws: tuple[Law, ...], rows: _Rows, masks: list[NDArray[np.bool_]]) -> list[Array]:
     """Parameters ``(masks, p)`` of each law, fitted to each of ``masks`` with recency weights."""
-    if not masks:
-        return [np.empty((0, len(law.parameters))) for law in laws]
+    place = rows.size / max(len(rows.by), 1)
     seen = np.array(masks)
     ends = np.array([place[mask].max() for mask in masks])
     weights = np.where(seen, rows.weights * np.exp((place - ends[:, None]) / RECENCY), 0.0)
@@ -313,6 +326,17 @@ def _regularised(
     return [
         regularised_fits(law, rows.inputs, rows.observed, weights, rows.space)[0] for law in laws
     ]
+
+
+def _fitted(law: Law, rows: _Rows, masks: list[NDArray[np.bool_]], vector: Array | None) -> Array:
+    """Parameters ``(masks, p)`` as ``fit`` finds them; ``vector`` is known to be the first."""
+    known: dict[bytes, Array] = {}
+    if vector is not None:
+        known[masks[0].tobytes()] = vector
+    for mask in masks:
+        if mask.tobytes() not in known:
+            known[mask.tobytes()] = rows.fitted(law, mask)
+    return np.array([known[mask.tobytes()] for mask in masks])
 
 
 def _record(cut: Cutoff, miss: Array) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """What a law leaves out, as a random function of its inputs' logarithms.
 
-Two parts (Kennedy and O'Hagan 2001, *Bayesian calibration of computer models*, add one): one that is
-smooth over factors of e^3, which lasts beyond the runs, and a rougher and smaller one over factors
+Two parts (Kennedy and O'Hagan 2001, *Bayesian calibration of computer models*, add one): one that
+is smooth over factors of e^3, which lasts beyond the runs, and a rougher and smaller one over factors
 of e, for what befell single sizes (a width's shape, a schedule), which does not. Twelve public
 iso-FLOP tables show about as much of both by their marginal likelihood
 (benchmarks/RESULTS.md); the ratio is held, so that one number, the amplitude, is left to estimate.
@@ -60,4 +60,4 @@ def rough(a: Array, b: Array) -> Array:
 
 def _distance(a: Array, b: Array) -> Array:
     square = np.sum(a**2, axis=1)[:, None] + np.sum(b**2, axis=1) - 2 * a @ b.T
-    return np.sqrt(np.maximum(square, 0.0))
+    return np.asarray(np.sqrt(np.maximum(square, 0.0)))

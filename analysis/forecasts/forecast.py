@@ -126,10 +126,10 @@ class Forecast:
         self, table: Mapping[str, Any] | pd.DataFrame, level: float = 0.9
     ) -> tuple[Array, Array]:
         """Interval of a new observation at each row, ``(n,)`` each."""
-        low, high = tails(level)
+        _, below = tails(level)
         if not self.draws:
             centre, spread = self.average.at(self.inputs(table))
-            half = self.scale * float(stdtrit(FREEDOM, high)) * spread
+            half = self.scale * float(stdtrit(FREEDOM, below)) * spread
             return self._out(centre - half), self._out(centre + half)
         return interval(self.sample(table), level)
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from analysis.fits import Estimand, Problem
 from analysis.forecasts.discrepancy import Places, rough, smooth
@@ -254,7 +255,7 @@ def _inverse_root(curvature: Array) -> tuple[Array, float]:
     return vectors / np.sqrt(values), float(np.sum(np.log(values)))
 
 
-def _spread_out(inputs: tuple[Array, ...], most: int) -> Array:
+def _spread_out(inputs: tuple[Array, ...], most: int) -> NDArray[np.intp]:
     """At most ``most`` rows, evenly among the rows in the order of their inputs."""
     order = np.lexsort(inputs[::-1])
     if len(order) <= most:

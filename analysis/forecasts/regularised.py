@@ -181,7 +181,8 @@ def levenberg(
 
     def cost(r: Array, at: Array, w: Array) -> Array:
         total: Array = np.einsum("kn,kn->k", w, turned(r) ** 2)
-        return total + np.sum(prior.away(at) ** 2, axis=1)
+        total += np.sum(prior.away(at) ** 2, axis=1)
+        return total
 
     theta, final = theta.copy(), np.empty(len(theta))
     open_, quiet = np.arange(len(theta)), np.zeros(len(theta), dtype=int)

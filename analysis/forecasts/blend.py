@@ -88,7 +88,7 @@ class _Rows:
         return len(self.inputs) > 1 and len(self.observed) >= FEWEST
 
     def cuts(self, least: int) -> tuple[list[Cutoff], list[Cutoff]]:
-        """The cuts that weigh laws and those that weigh forecasts; each sees over ``least`` rows."""
+        """Cuts that weigh laws and cuts that weigh forecasts; each sees more than ``least`` rows."""
         count, labels = len(self.by), self.labels
         near = cutoffs(self.size, count, step=STEP, depth=DEPTH, window=WINDOW, labels=labels)
         far = near
@@ -214,7 +214,8 @@ def _blend(
     if not sound.any():
         what = f"{rows.y_col} at all {len(everything)} runs"
         raise NoAnswerError(f"no law predicts {what}; look at the values")
-    laws, found = zip(*(x for x, ok in zip(zip(laws, found), sound) if ok))
+    kept = np.flatnonzero(sound).tolist()
+    laws, found = tuple(laws[i] for i in kept), [found[i] for i in kept]
     errors = errors_ahead(each[sound], rows.target, near)
     weights = weigh(errors, len(laws))
     averages = [

@@ -1,7 +1,7 @@
 """What a law leaves out, as a random function of its inputs' logarithms.
 
 Two parts (Kennedy and O'Hagan 2001, *Bayesian calibration of computer models*, add one): one that
-is smooth over factors of e^3, which lasts beyond the runs, and a rougher and smaller one over factors
+is smooth over factors of e^3, which lasts beyond the runs, and a rougher, smaller one over factors
 of e, for what befell single sizes (a width's shape, a schedule), which does not. Twelve public
 iso-FLOP tables show about as much of both by their marginal likelihood
 (benchmarks/RESULTS.md); the ratio is held, so that one number, the amplitude, is left to estimate.

@@ -257,7 +257,7 @@ def _inverse_root(curvature: Array) -> tuple[Array, float]:
 
 def _spread_out(inputs: tuple[Array, ...], most: int) -> NDArray[np.intp]:
     """At most ``most`` rows, evenly among the rows in the order of their inputs."""
-    order = np.lexsort(inputs[::-1])
+    order: NDArray[np.intp] = np.lexsort(inputs[::-1])
     if len(order) <= most:
         return order
     return order[np.unique(np.linspace(0, len(order) - 1, most).astype(int))]

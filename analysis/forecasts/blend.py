@@ -88,7 +88,7 @@ class _Rows:
         return len(self.inputs) > 1 and len(self.observed) >= FEWEST
 
     def cuts(self, least: int) -> tuple[list[Cutoff], list[Cutoff]]:
-        """Cuts that weigh laws and cuts that weigh forecasts; each sees more than ``least`` rows."""
+        """Cuts that weigh laws, and that weigh forecasts; each sees more than ``least`` rows."""
         count, labels = len(self.by), self.labels
         near = cutoffs(self.size, count, step=STEP, depth=DEPTH, window=WINDOW, labels=labels)
         far = near

@@ -260,4 +260,4 @@ def _spread_out(inputs: tuple[Array, ...], most: int) -> NDArray[np.intp]:
     order: NDArray[np.intp] = np.lexsort(inputs[::-1])
     if len(order) <= most:
         return order
-    return order[np.unique(np.linspace(0, len(order) - 1, most).astype(int))]
+    return np.asarray(order[np.unique(np.linspace(0, len(order) - 1, most).astype(int))])

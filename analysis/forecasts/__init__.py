@@ -3,8 +3,16 @@
 from __future__ import annotations
 
 from analysis.forecasts.backtest import Backtest, backtest
-from analysis.forecasts.blend import forecast, forecast_of
+from analysis.forecasts.blend import forecast, forecast_of, out_of_sample
 from analysis.forecasts.forecast import Forecast
 from analysis.forecasts.holdout import predict_held_out
 
-__all__ = ["Backtest", "Forecast", "backtest", "forecast", "forecast_of", "predict_held_out"]
+__all__ = [
+    "Backtest",
+    "Forecast",
+    "backtest",
+    "forecast",
+    "forecast_of",
+    "out_of_sample",
+    "predict_held_out",
+]

@@ -185,17 +185,40 @@ def forecast_of(fitted: Fit, runs: pd.DataFrame | None = None) -> Forecast:
 
     ``runs`` is the table that was fitted: it tells which rows are of one run.
     """
+    rows = _rows_of(fitted, runs)
+    found = _blend(fitted.law.name, (fitted.law,), rows, auto=False, vector=fitted.vector)
+    doubt = "" if fitted.status == "ok" else fitted.status
+    return replace(found, excluded=fitted.excluded, formula=fitted.formula(), doubt=doubt)
+
+
+def out_of_sample(fitted: Fit, runs: pd.DataFrame | None = None) -> tuple[dict[str, Any], ...]:
+    """How far a fitted law, fitted below each of some cut-offs, missed the runs next above.
+
+    Returns
+    -------
+    tuple of dict
+        ``size``, ``n_train``, ``n_test``, ``rmse_log`` and ``bias_log``, the largest cut-off first;
+        none if the runs leave too few below each.
+    """
+    rows = _rows_of(fitted, runs)
+    near, _ = rows.cuts(len(fitted.law.parameters))
+    masks = [np.ones(len(rows.observed), dtype=bool), *(cut.seen for cut in near)]
+    params = _fitted(fitted.law, rows, masks, fitted.vector)
+    each = predictions((fitted.law,), [params], rows.inputs, rows.space)
+    errors = errors_ahead(each, rows.target, near)
+    return tuple(_record(cut, error[0]) for cut, error in zip(near, errors, strict=True))
+
+
+def _rows_of(fitted: Fit, runs: pd.DataFrame | None) -> _Rows:
+    """The rows of a fit; ``runs``, the table that was fitted, tells which are of one run."""
     labels = None
     if runs is not None:
         left = {line["row"] for line in fitted.excluded}
         labels = structure(runs).labels[[i for i in range(len(runs)) if i not in left]]
-    rows = _Rows(
+    return _Rows(
         fitted.inputs, fitted.observed, fitted.weights, labels, fitted.x_cols,
         replace(fitted.estimand, weights=None), fitted.seed,
     )  # fmt: skip
-    found = _blend(fitted.law.name, (fitted.law,), rows, auto=False, vector=fitted.vector)
-    doubt = "" if fitted.status == "ok" else fitted.status
-    return replace(found, excluded=fitted.excluded, formula=fitted.formula(), doubt=doubt)
 
 
 def _blend(

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from numbers import Integral
+from os import cpu_count
 
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.fits.newton import CHUNK, final_delta, in_parts, minimise, spread_of
+from analysis.fits.newton import (
+    CHUNK,
+    SAME,
+    best_of,
+    final_delta,
+    in_turn,
+    minimise,
+    spread_of,
+)
 from analysis.fits.problem import Problem
 from analysis.fits.starts import best_starts
 from analysis.laws import Array
@@ -43,6 +53,9 @@ def sandwich(problem: Problem, theta: Array) -> Array:
     out[np.ix_(free, free)] = inverse @ (scores[free] @ scores[free].T) @ inverse
     return out
 
+
+ELEMENTS = 2**21
+"""Draws times runs that are in work at a time, by all threads together: some hundred MB."""
 
 RESAMPLES = ("pairs", "cluster", "residual")
 
@@ -94,49 +107,94 @@ class Bootstrap:
         return self.resample if isinstance(self.resample, str) else "given"
 
 
+@dataclass(frozen=True)
+class Draws:
+    """Fits to resampled runs: coordinates ``theta (k, p)`` and the number that ``failed``.
+
+    A draw fails where the law has no value at a run, or none is found that fits the drawn runs as
+    well as the estimate does; it is not among ``theta``.
+    """
+
+    theta: Array
+    failed: int
+
+
 def resampled_fits(
     problem: Problem,
     theta: Array,
     how: Bootstrap,
     clusters: NDArray[np.intp] | None = None,
     seed: int = 0,
-) -> Array:
-    """Fit coordinates ``(draws, p)`` of fits to resampled runs, each restarted globally.
+) -> Draws:
+    """Fits to resampled runs, each restarted globally and from the estimate ``theta (p,)``.
 
-    ``theta (p,)`` is the fit to all runs; ``clusters (n,)`` the number of each run's cluster.
+    ``clusters (n,)`` is the number of each run's cluster. Only some draws are in memory at a time.
     """
-    rng = np.random.default_rng(seed)
-    draws, resample = how.draws, how.resample
     n = problem.target.shape[-1]
-    resampled = problem
-    if not isinstance(resample, str):
-        if resample.shape != (draws, n):
-            raise ValueError(f"resample has shape {resample.shape}; {draws} draws of {n} runs")
-        resampled = problem.with_weights(problem.weights * resample)
-    elif resample == "residual":
-        r = problem.residuals(theta[None])[0]
-        noise = smooth_residuals(r, problem.weights, len(theta), draws, rng)
-        resampled = replace(problem, target=problem.target + r - noise)
-    else:
-        groups = np.arange(n) if clusters is None else clusters
-        count = int(groups.max()) + 1
-        drawn = rng.integers(0, count, (draws, count)) + count * np.arange(draws)[:, None]
-        times = np.bincount(drawn.ravel(), minlength=draws * count).reshape(draws, count)
-        resampled = problem.with_weights(problem.weights * times[:, groups])
+    if not isinstance(how.resample, str) and how.resample.shape != (how.draws, n):
+        raise ValueError(f"resample has shape {how.resample.shape}; {how.draws} draws of {n} runs")
     keep = restarts(problem)
+    workers = min(cpu_count() or 1, max(1, ELEMENTS // (2 * n)))
+    size = max(1, min(CHUNK, ELEMENTS // (workers * n)) // 2)
+    resampled = _resampled(problem, theta, how, clusters, np.random.default_rng(seed), size)
+    found = in_turn(lambda drawn: _refit(drawn, theta, keep), resampled, workers)
+    ends, objectives, at_theta = (np.concatenate(x) for x in zip(*found, strict=True))
+    good = (objectives <= at_theta * (1 + SAME)) & np.isfinite(ends).all(axis=1)
+    return Draws(ends[good], int((~good).sum()))
 
-    def refit(part: slice) -> Array:
-        drawn = resampled.rows(part)
-        starts = best_starts(drawn, keep)
-        k, keep_, p = starts.shape
-        found, objectives = minimise(
-            drawn.repeat(keep_), starts.reshape(k * keep_, p), small=1e-7, coarse=True
-        )
-        best = objectives.reshape(k, keep_).argmin(axis=1)
-        chosen: Array = found.reshape(k, keep_, p)[np.arange(k), best]
-        return chosen
 
-    return np.concatenate(in_parts(refit, draws, CHUNK // keep))
+def _resampled(
+    problem: Problem,
+    theta: Array,
+    how: Bootstrap,
+    clusters: NDArray[np.intp] | None,
+    rng: np.random.Generator,
+    size: int,
+) -> Iterator[Problem]:
+    """The problems of the draws, ``size`` at a time."""
+    n = problem.target.shape[-1]
+    groups = np.arange(n) if clusters is None else clusters
+    count = int(groups.max()) + 1
+    r = problem.residuals(theta[None])[0]
+    for first in range(0, how.draws, size):
+        draws = min(size, how.draws - first)
+        if not isinstance(how.resample, str):
+            times = how.resample[first : first + draws]
+        elif how.resample == "residual":
+            noise = smooth_residuals(r, problem.weights, len(theta), draws, rng)
+            yield replace(problem, target=problem.target + r - noise)
+            continue
+        else:
+            drawn = rng.integers(0, count, (draws, count)) + count * np.arange(draws)[:, None]
+            times = np.bincount(drawn.ravel(), minlength=draws * count).reshape(draws, count)
+            times = times[:, groups]
+        yield problem.with_weights(problem.weights * times)
+
+
+def _refit(drawn: Problem, theta: Array, keep: int) -> tuple[Array, Array, Array]:
+    """Fits ``(k, p)`` to some draws, their objectives ``(k,)``, and those of ``theta``.
+
+    Each descends from the estimate and from the best point of the grid. Where these do not meet,
+    it does from ``keep`` points of the grid, and from the estimate in double precision; near the
+    least-absolute-deviation limit, where corners lie closer than single precision can tell, always.
+    """
+    with np.errstate(all="ignore"):  # where a law has no value, another start may have one
+        grid = best_starts(drawn, keep)
+        k = len(grid)
+        estimate = np.repeat(drawn.clip(theta)[None], k, axis=0)
+        at_theta = drawn.objective(estimate)
+        found, objectives, agreed = best_of(drawn, np.stack([estimate, grid[:, 0]], axis=1))
+        open_ = np.flatnonzero(~(agreed & (objectives <= at_theta)) | is_sharp(drawn))
+        if len(open_):
+            rest = drawn.rows(open_)
+            others = [minimise(rest, estimate[open_], reach=reach) for reach in (2.0, 0.02)]
+            if keep > 1:
+                others.append(best_of(rest, grid[open_, 1:])[:2])
+            for theta_, objective in others:
+                better = objective < objectives[open_]
+                found[open_[better]] = theta_[better]
+                objectives[open_[better]] = objective[better]
+    return found, objectives, at_theta
 
 
 def smooth_residuals(
@@ -168,6 +226,10 @@ def restarts(problem: Problem) -> int:
     least-absolute-deviation limit, or a law with its own starts, need more.
     """
     hard = problem.law.starts is not None
-    sharp = problem.penalty.loss_fn == "lad" or problem.penalty.delta < 1e-4
     few = problem.target.shape[-1] < 60
-    return 1 + 3 * hard + 3 * (sharp and few)
+    return 1 + 3 * hard + 3 * (is_sharp(problem) and few)
+
+
+def is_sharp(problem: Problem) -> bool:
+    """Whether the penalty is near the least-absolute-deviation limit."""
+    return problem.penalty.loss_fn == "lad" or problem.penalty.delta < 1e-4

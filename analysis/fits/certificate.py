@@ -7,13 +7,10 @@ from typing import Any
 import numpy as np
 
 from analysis.fits.bootstrap import sandwich
-from analysis.fits.newton import final_delta
+from analysis.fits.newton import SAME, final_delta
 from analysis.fits.problem import Problem
 from analysis.fits.rows import Observations
 from analysis.laws import Array
-
-SAME = 1e-6
-"""Relative difference of objectives below which two starts found the same optimum."""
 
 NEXT_TO_0 = 1e-6
 """A parameter of a user's law this many times below its starts was hardly sought where it is."""

@@ -95,7 +95,8 @@ def fit(
     )
     draws = None
     if how.draws:
-        draws = problem.original(resampled_fits(problem, found[best], how, seen.clusters, seed))
+        drawn = resampled_fits(problem, found[best], how, seen.clusters, seed)
+        draws = problem.original(drawn.theta)
     return Fit(
         law=law,
         params=dict(zip(law.names, problem.original(found[best]).tolist(), strict=True)),

@@ -6,11 +6,22 @@ from typing import Any
 
 import numpy as np
 
-from analysis.fits.bootstrap import sandwich
+from analysis.fits.bootstrap import Draws, sandwich
+from analysis.fits.linear import eigen
 from analysis.fits.newton import SAME, final_delta
 from analysis.fits.problem import Problem
 from analysis.fits.rows import Observations
+from analysis.intervals import interval
 from analysis.laws import Array
+
+FEW_GROUPS = 5
+"""Runs drawn as such below which their intervals were not measured to hold."""
+
+FAILED = 0.01
+"""Share of failed draws from which it is said: fewer move no end of an interval."""
+
+LEVEL = 0.9
+"""Level of the intervals that must hold their estimate."""
 
 NEXT_TO_0 = 1e-6
 """A parameter of a user's law this many times below its starts was hardly sought where it is."""
@@ -21,7 +32,7 @@ def probes(problem: Problem, theta: Array) -> Array:
 
     Descended from with little smoothing, they find optima that the data can hardly tell apart.
     """
-    values, vectors = np.linalg.eigh(sandwich(problem, theta))
+    values, vectors = eigen(sandwich(problem, theta))
     steps = [
         sign * times * min(float(np.sqrt(max(values[-i], 0.0))), 1.0) * vectors[:, -i]
         for i in (1, 2)[: len(theta)]
@@ -37,8 +48,8 @@ def certify(
     objectives: Array,
     independent: slice,
     seen: Observations,
-) -> tuple[str, dict[str, Any]]:
-    """Status and diagnostics of the best of ``found (m, p)``.
+) -> dict[str, Any]:
+    """Diagnostics of the best of ``found (m, p)``.
 
     ``gradient_norm`` is the largest derivative of the objective by a fit coordinate (inputs over
     their geometric means, positive parameters as logarithms), relative to the objective;
@@ -69,17 +80,21 @@ def certify(
     same = objective * (1 + SAME) + 1e-15
     alone = objectives[independent]
     gap = max(float(alone.min()) / scale - 1.0, 0.0) if len(alone) else None
-    values, vectors = np.linalg.eigh(
-        hessian[0][np.ix_(free, free)] / np.outer(size[0][free], size[0][free])
-    )
-    condition = float(values[-1] / values[0]) if values[0] > 0 else float("inf")
+    scaled = hessian[0][np.ix_(free, free)] / np.outer(size[0][free], size[0][free])
+    values, vectors = eigen(scaled)
+    condition = float(values[-1] / values[0]) if (values > 0).all() else float("inf")
     warnings = design_warnings(problem, seen)
     unsure = set(names if warnings else at_bounds)
     warnings += value_warnings(problem, seen, theta)
     if at_bounds:
         warnings.append(f"at a bound: {', '.join(at_bounds)}")
-    if condition > 1e6:
-        kept = np.array(names)[free]
+    kept = np.array(names)[free]
+    if free.any() and not np.isfinite(scaled).all():
+        singular = kept[~np.isfinite(np.diagonal(scaled))]
+        blamed = singular if len(singular) else kept
+        warnings.append(f"singular: no finite curvature in {', '.join(blamed)}")
+        unsure |= set(blamed)
+    elif free.any() and condition > 1e6:
         loading = np.abs(vectors[:, 0])
         along = kept[loading > 0.3 * loading.max()]
         move = "move together" if len(along) > 1 else "hardly changes the objective"
@@ -101,7 +116,7 @@ def certify(
     close = [o for o in others if o["objective"] < objective * 1.01]
     if close:
         warnings.append(f"{len(close)} other optima within 1 % of the objective: weakly identified")
-    diagnostics = {
+    return {
         "gradient_norm": norm,
         "starts": len(alone),
         "agree": float((alone <= same).mean()) if len(alone) else None,
@@ -114,7 +129,38 @@ def certify(
         "fixed": problem.law.held,
         "groups": None if seen.clusters is None else int(seen.clusters.max()) + 1,
     }
-    return "; ".join(warnings) or "ok", diagnostics
+
+
+def doubt(diagnostics: dict[str, Any], names: tuple[str, ...], theta: Array, drawn: Draws) -> None:
+    """Add to the diagnostics what to be careful of in the intervals that the draws give.
+
+    Failed draws, few runs that were drawn as such, and intervals without their estimate.
+    """
+    warnings, groups = diagnostics["warnings"], diagnostics["groups"]
+    asked = len(drawn.theta) + drawn.failed
+    if drawn.failed > FAILED * asked:
+        warnings.append(
+            f"{drawn.failed} of {asked} draws failed: no fit as good as the estimate was found"
+        )
+    if groups == 1:
+        warnings.append("all rows are of one run: intervals say nothing of how runs differ")
+    elif groups is not None and groups < FEW_GROUPS:
+        warnings.append(f"{groups} groups were drawn: intervals from so few are rough")
+    missed = excluding(names, theta, drawn.theta, LEVEL)
+    if missed:
+        warnings.append(f"the interval of {', '.join(missed)} excludes its own estimate")
+    diagnostics["unsure"] = [n for n in names if n in {*diagnostics["unsure"], *missed}]
+
+
+def excluding(names: tuple[str, ...], estimate: Array, draws: Array, level: float) -> list[str]:
+    """Of ``names``, those whose interval of the ``draws (k, p)`` excludes the ``estimate (p,)``.
+
+    By as much as rounding says nothing.
+    """
+    low, high = interval(draws, level)
+    slack = SAME * (1 + np.abs(estimate))
+    missed = (estimate < low - slack) | (estimate > high + slack)
+    return [name for name, out in zip(names, missed, strict=True) if out]
 
 
 def design_warnings(problem: Problem, seen: Observations) -> list[str]:

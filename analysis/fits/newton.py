@@ -20,6 +20,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from analysis.fits.linear import solve
 from analysis.fits.problem import Problem
 from analysis.laws import Array
 
@@ -60,7 +61,9 @@ def minimise(
     return np.concatenate(found), np.concatenate(objectives)
 
 
-def best_of(problem: Problem, starts: Array, small: float = 1e-7) -> tuple[Array, Array, Array]:
+def best_of(
+    problem: Problem, starts: Array, small: float = 1e-7
+) -> tuple[Array, Array, NDArray[np.bool_]]:
     """The best minimum of each draw from its starts ``(k, m, p)``, most of the way in single
     precision: ``(k, p)``, its objective ``(k,)``, and whether all starts ended at it ``(k,)``.
 
@@ -181,8 +184,14 @@ class _Path:
 
     def rows(self, index: NDArray[np.intp]) -> _Path:
         """The way of the draws ``index`` only."""
-        arrays = (self.theta, self.delta, self.end, self.last, self.centred)
-        return _Path(*(x[index] for x in arrays), self.smooth)
+        return _Path(
+            self.theta[index],
+            self.delta[index],
+            self.end[index],
+            self.last[index],
+            self.centred[index],
+            self.smooth,
+        )
 
 
 def _roughly(problem: Problem, path: _Path, small: float) -> _Path:
@@ -289,9 +298,5 @@ def _step(
         h[stuck[:, :, None] | stuck[:, None, :]] = 0.0
         diagonal += stuck
         g[stuck] = 0.0
-    try:
-        step = np.linalg.solve(h, g[..., None])[..., 0]
-    except np.linalg.LinAlgError:
-        diagonal += 1e-10
-        step = np.linalg.solve(h, g[..., None])[..., 0]
+    step = solve(h, g)
     return np.minimum(np.maximum(-step * inverse, -2.0), 2.0)

@@ -145,7 +145,7 @@ def resampled_fits(
         raise ValueError(f"resample has shape {how.resample.shape}; {how.draws} draws of {n} runs")
     keep = restarts(problem)
     workers = min(cpu_count() or 1, max(1, ELEMENTS // (2 * n)))
-    size = max(1, min(CHUNK, ELEMENTS // (workers * n)) // 2)
+    size = max(1, min(CHUNK, ELEMENTS // (2 * workers * n)))
     resampled = _resampled(problem, theta, how, clusters, np.random.default_rng(seed), size)
     found = in_turn(lambda drawn: _refit(drawn, theta, keep), resampled, workers)
     ends, objectives, at_theta = (np.concatenate(x) for x in zip(*found, strict=True))

@@ -36,14 +36,17 @@ COARSE = 1e-4
 SAME = 1e-6
 """Relative difference of objectives below which two starts found the same optimum."""
 
-NEAR = 1e-2
-"""Relative difference of objectives, early on the way, up to which two starts may have met."""
+NEAR_START, NEAR = 0.25, 1e-2
+"""Relative difference of objectives, at first and on the way, up to which two starts may meet."""
+
+REACH = 2.0
+"""Median residuals that the continuation starts at, from far off."""
 
 PASSES = 200
 
 
 def minimise(
-    problem: Problem, theta: Array, small: float = 1e-10, reach: float = 2.0
+    problem: Problem, theta: Array, small: float = 1e-10, reach: float = REACH
 ) -> tuple[Array, Array]:
     """Local minima ``(k, p)`` from the starts ``theta (k, p)`` and their objectives ``(k,)``.
 
@@ -67,29 +70,52 @@ def best_of(
     """The best minimum of each draw from its starts ``(k, m, p)``, most of the way in single
     precision: ``(k, p)``, its objective ``(k,)``, and whether all starts ended at it ``(k,)``.
 
-    Starts that meet on the way go on as one, the first: those of about the same objective that no
-    ridge parts.
+    A start goes no further once it is in one valley with an earlier one of the draw.
     """
     k, m, p = starts.shape
-    each = problem.repeat(m)
-    path = _Path.of(each, starts.reshape(k * m, p), reach=2.0)
-    path = _roughly(each, path, small)
-    met = _met(problem, path.theta.reshape(k, m, p)).ravel()
+    theta = problem.clip(starts)
+    met = _begin_in_one_valley(problem, theta)
     going = np.flatnonzero(~met)
-    rest = each.rows(going)
-    found = path.theta.copy()
-    objectives = np.full(k * m, np.inf)
-    found[going] = _closely(rest, path.rows(going), small)
-    objectives[going] = rest.objective(found[going])
-    by_start = objectives.reshape(k, m)
-    best = by_start.argmin(axis=1)
-    least = by_start[np.arange(k), best]
-    agreed = met.reshape(k, m) | (by_start <= least[:, None] * (1 + SAME))
-    return found[np.arange(k) * m + best], least, agreed.all(axis=1)
+    each, flat = problem.repeat(m), theta.reshape(k * m, p)
+    part = each.rows(going)
+    path = _roughly(part, _Path.of(part, flat[going], REACH), small)
+    flat[going] = path.theta
+    met |= _are_in_one_valley(problem, theta)
+    last = np.flatnonzero(~met.ravel()[going])
+    part = each.rows(going[last])
+    flat[going[last]] = _closely(part, path.rows(last), small)
+    objectives = np.full((k, m), np.inf)
+    objectives.ravel()[going[last]] = part.objective(flat[going[last]])
+    best = objectives.argmin(axis=1)
+    least = objectives[np.arange(k), best]
+    agreed = met | (objectives <= least[:, None] * (1 + SAME))
+    return theta[np.arange(k), best], least, agreed.all(axis=1)
 
 
-def _met(problem: Problem, theta: Array) -> NDArray[np.bool_]:
-    """Which of ``theta (k, m, p)`` are in one valley with an earlier of the draw, ``(k, m)``."""
+def _begin_in_one_valley(problem: Problem, theta: Array) -> NDArray[np.bool_]:
+    """Which starts ``theta (k, m, p)`` need not be followed beside the first one, ``(k, m)``.
+
+    Those little higher than it from which no ridge of the smooth objective parts it.
+    """
+    k, m, _ = theta.shape
+    met = np.zeros((k, m), dtype=bool)
+    first = theta[:, 0]
+    delta = _Path.of(problem, first, REACH).delta
+    rough = problem.single()
+    for j in range(1, m):
+        at = [first + share * (theta[:, j] - first) for share in (0.0, 0.25, 0.5, 0.75, 1.0)]
+        height = np.array([rough.smoothed(rough.residuals(x), delta, False) for x in at])
+        rises = np.diff(height, axis=0) > 0
+        ridge = (rises[:-1] & ~rises[1:]).any(axis=0)
+        met[:, j] = ~ridge & (height[-1] <= (1 + NEAR_START) * height[0])
+    return met
+
+
+def _are_in_one_valley(problem: Problem, theta: Array) -> NDArray[np.bool_]:
+    """Which of ``theta (k, m, p)`` on their way have come to an earlier one's, ``(k, m)``.
+
+    Those of about the same objective that no ridge parts.
+    """
     k, m, _ = theta.shape
     met = np.zeros((k, m), dtype=bool)
     if problem.penalty.loss_fn in ("mse", "tukey"):  # not on their way yet

@@ -17,6 +17,9 @@ from analysis.laws import Array
 FEW_GROUPS = 5
 """Runs drawn as such below which their intervals were not measured to hold."""
 
+ALIKE, FEW_NEIGHBOURS = 0.6, 20
+"""Correlation from which neighbours are doubted, and the least number of them that can tell."""
+
 FAILED = 0.01
 """Share of failed draws from which it is said: fewer move no end of an interval."""
 
@@ -131,12 +134,13 @@ def certify(
     }
 
 
-def doubt(diagnostics: dict[str, Any], names: tuple[str, ...], theta: Array, drawn: Draws) -> None:
+def doubt(diagnostics: dict[str, Any], problem: Problem, theta: Array, drawn: Draws) -> None:
     """Add to the diagnostics what to be careful of in the intervals that the draws give.
 
-    Failed draws, few runs that were drawn as such, and intervals without their estimate.
+    Failed draws, few runs that were drawn as such, rows that look like checkpoints and were drawn
+    one by one, and intervals without their estimate.
     """
-    warnings, groups = diagnostics["warnings"], diagnostics["groups"]
+    warnings, groups, names = diagnostics["warnings"], diagnostics["groups"], problem.law.names
     asked = len(drawn.theta) + drawn.failed
     if drawn.failed > FAILED * asked:
         warnings.append(
@@ -146,10 +150,37 @@ def doubt(diagnostics: dict[str, Any], names: tuple[str, ...], theta: Array, dra
         warnings.append("all rows are of one run: intervals say nothing of how runs differ")
     elif groups is not None and groups < FEW_GROUPS:
         warnings.append(f"{groups} groups were drawn: intervals from so few are rough")
+    if groups is None and (alike := neighbours(problem, theta)) > ALIKE:
+        size, data = problem.law.inputs[:2]
+        warnings.append(
+            f"residuals of neighbours in {data} at one {size} are alike (correlation {alike:.2f}): "
+            f"if such rows are of one run, intervals are too narrow (--cluster {size})"
+        )
     missed = excluding(names, theta, drawn.theta, LEVEL)
     if missed:
         warnings.append(f"the interval of {', '.join(missed)} excludes its own estimate")
     diagnostics["unsure"] = [n for n in names if n in {*diagnostics["unsure"], *missed}]
+
+
+def neighbours(problem: Problem, theta: Array) -> float:
+    """Correlation of the residuals of rows of one size that are next to each other in data.
+
+    Residuals count up to three times their median size. 0 for a law that is not of N and D, or
+    with few such neighbours. Of public tables, checkpoints have .66 to .95 and separate runs .11
+    to .43 (benchmarks/RESULTS.md).
+    """
+    if not problem.law.in_plane:
+        return 0.0
+    r = problem.residuals(theta[None])[0]
+    most = 3 * float(np.median(np.abs(r)))
+    r = np.clip(r, -most, most)
+    size, data = problem.inputs[:2]
+    order = np.lexsort((data, size))
+    same = (np.diff(size[order]) == 0) & (np.diff(data[order]) > 0)
+    before, after = r[order][:-1][same], r[order][1:][same]
+    if len(before) < FEW_NEIGHBOURS or not (before.std() and after.std()):
+        return 0.0
+    return float(np.corrcoef(before, after)[0, 1])
 
 
 def excluding(names: tuple[str, ...], estimate: Array, draws: Array, level: float) -> list[str]:

@@ -103,7 +103,7 @@ def fit(
         clusters = seen.clusters if what == "cluster" else None
         drawn = resampled_fits(problem, found[best], how, clusters, seed)
         draws, failed = problem.original(drawn.theta), drawn.failed
-        doubt(diagnostics, law.names, found[best], drawn)
+        doubt(diagnostics, problem, found[best], drawn)
     diagnostics |= {"together": together, "failed_draws": failed}
     return Fit(
         law=law,

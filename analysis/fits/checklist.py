@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from analysis.fits.result import Fit
+from analysis.tables import structure
 from analysis.wording import count, span
 from scaling import RUN_COLUMNS
 from scaling.base import NoAnswerError
@@ -119,6 +120,9 @@ def _collection(fit: Fit, runs: pd.DataFrame) -> Iterator[tuple[str, str]]:
     if "run_id" in runs and (runs["run_id"].astype(str) != "").all() and len(runs):
         most = int(runs["run_id"].value_counts().max())
         rows = "one, the last" if most == 1 else f"up to {most} rows a run"
+    found = structure(runs)
+    if found.kind == "checkpoints":
+        rows = found.says
     yield (
         "How many checkpoints of a model are used?",
         rows

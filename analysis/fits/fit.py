@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from analysis.fits.bootstrap import Bootstrap, resampled_fits
-from analysis.fits.certificate import certify, probes
+from analysis.fits.certificate import certify, doubt, probes
 from analysis.fits.estimand import DEFAULT, Estimand
 from analysis.fits.newton import minimise
 from analysis.fits.problem import BEYOND, Problem
-from analysis.fits.result import Fit
-from analysis.fits.rows import observe
+from analysis.fits.result import IDENTIFIED, Fit
+from analysis.fits.rows import Observations, observe
 from analysis.fits.starts import best_starts, random_starts, settle
 from analysis.laws import Array, Law, law_for
+from analysis.tables import structure
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -86,20 +88,27 @@ def fit(
     law = law_for(law, runs)
     estimand = estimand.of(law)
     seen = observe(law, runs, estimand, how.cluster)
+    what, together = how.drawn, ""
+    if how.is_auto:
+        what, seen, together = _together(runs, how, seen)
     problem = Problem.of(law, seen.inputs, seen.observed, seen.weights, estimand)
     with np.errstate(all="ignore"):  # where a law has no value, another start may have one
         found, objectives = _search(problem, starts, seed)
     best = int(np.argmin(objectives))
-    status, diagnostics = certify(
+    diagnostics = certify(
         problem, found, objectives, slice(GRID_STARTS, GRID_STARTS + starts), seen
     )
-    draws = None
+    draws, failed = None, 0
     if how.draws:
-        draws = problem.original(resampled_fits(problem, found[best], how, seen.clusters, seed))
+        clusters = seen.clusters if what == "cluster" else None
+        drawn = resampled_fits(problem, found[best], how, clusters, seed)
+        draws, failed = problem.original(drawn.theta), drawn.failed
+        doubt(diagnostics, problem, found[best], drawn)
+    diagnostics |= {"together": together, "failed_draws": failed}
     return Fit(
         law=law,
         params=dict(zip(law.names, problem.original(found[best]).tolist(), strict=True)),
-        status=status,
+        status="; ".join(diagnostics["warnings"]) or IDENTIFIED,
         objective=float(objectives[best]),
         estimand=estimand,
         inputs=seen.inputs,
@@ -108,9 +117,25 @@ def fit(
         excluded=seen.excluded,
         diagnostics=diagnostics,
         draws=draws,
-        resample=how.drawn,
+        resample=what,
         seed=seed,
     )
+
+
+def _together(
+    runs: pd.DataFrame, how: Bootstrap, seen: Observations
+) -> tuple[str, Observations, str]:
+    """What is drawn where the table is to say it, with the clusters and the table's words."""
+    if not how.draws:
+        return "pairs", seen, ""
+    found = structure(runs)
+    says = "" if found.kind == "runs" and found.sure else found.says
+    labels = np.unique(found.labels[seen.rows], return_inverse=True)[1]
+    groups = int(labels.max()) + 1
+    if groups == len(labels):
+        return "pairs", seen, says
+    # of one run there is nothing to draw but its rows
+    return "cluster" if groups > 1 else "pairs", replace(seen, clusters=labels), says
 
 
 def _search(problem: Problem, starts: int, seed: int) -> tuple[Array, Array]:

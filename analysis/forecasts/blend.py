@@ -187,7 +187,7 @@ def forecast_of(fitted: Fit, runs: pd.DataFrame | None = None) -> Forecast:
     """
     rows = _rows_of(fitted, runs)
     found = _blend(fitted.law.name, (fitted.law,), rows, auto=False, vector=fitted.vector)
-    doubt = "" if fitted.status == "ok" else fitted.status
+    doubt = "" if fitted.identified else fitted.status
     return replace(found, excluded=fitted.excluded, formula=fitted.formula(), doubt=doubt)
 
 

@@ -111,7 +111,9 @@ def structure(runs: pd.DataFrame) -> Structure:
     >>> structure(rows).says
     '4 rows are checkpoints of 2 runs (column run): they are drawn together'
     """
-    table = runs.reset_index(drop=True)
+    if not len(runs):
+        return Structure(np.arange(0), None, "runs", "0 rows")
+    table = _plain(runs)
     columns = Roles.of(table)
     return (
         _by_run_column(table, columns)
@@ -119,6 +121,19 @@ def structure(runs: pd.DataFrame) -> Structure:
         or _by_repeated_settings(table, columns)
         or _alone(table, columns)
     )
+
+
+def _plain(runs: pd.DataFrame) -> pd.DataFrame:
+    """A table with rows numbered, columns named once each, and lists and the like as text."""
+    table = runs.set_axis(runs.columns.map(str), axis=1).reset_index(drop=True)
+    table = table.loc[:, ~table.columns.duplicated()]
+    nested = [
+        name
+        for name in table.columns
+        if table[name].dtype == object
+        and table[name].map(lambda value: isinstance(value, list | dict | set | np.ndarray)).any()
+    ]
+    return table.assign(**{name: table[name].map(str) for name in nested})
 
 
 def _by_run_column(table: pd.DataFrame, columns: Roles) -> Structure | None:

@@ -51,3 +51,10 @@ def test_a_held_parameter_and_a_law_of_ones_own_are_named():
     said = answers(checklist(law, runs))
     assert said["Which parameters are fitted?"].endswith("held: E = 1")
     assert said["From what principle does the form follow?"].startswith(OPEN)
+
+
+def test_checkpoints_are_counted_by_run(planted_runs):
+    runs = planted_runs.assign(run_id="", run=planted_runs["num_params"].rank(method="dense"))
+    said = answers(checklist(fit("chinchilla", runs, starts=0), runs))
+    many = said["How many checkpoints of a model are used?"]
+    assert many.startswith("30 rows are checkpoints of 6 runs (column run)")

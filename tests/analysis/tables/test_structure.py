@@ -158,6 +158,26 @@ def test_a_row_without_a_name_is_by_itself():
     assert structure(table).labels.tolist() == [0, 0, 1, 2, 3, 3]
 
 
+ODD = {
+    "no rows": pd.DataFrame({"run": [], "num_params": [], "loss": []}),
+    "no columns": pd.DataFrame(index=range(3)),
+    "one row": grid([1e9], sizes=SIZES[:1], run=lambda n, d: ["a"]),
+    "no values": pd.DataFrame({"run": [None] * 4, "num_params": [np.nan] * 4, "loss": 3.0}),
+    "columns that are numbers": pd.DataFrame(np.arange(12.0).reshape(4, 3)),
+    "a column twice": pd.DataFrame([[1, 2, 3.0], [1, 2, 4.0]], columns=["run", "run", "loss"]),
+    "lists": pd.DataFrame({"shape": [[1, 2], [1, 2], [3]], "loss": [3.0, 3.1, 2.9]}),
+    "text in sizes": pd.DataFrame({"N": ["1B", "1B", "7B"], "D": ["1T", "2T", "1T"], "loss": 3.0}),
+    "sizes of 0": pd.DataFrame({"N": [0, 0, -1.0, 5], "D": [1, 2, 0, np.inf], "loss": 3.0}),
+}
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_any_table_has_a_label_for_each_row(name):
+    found = structure(ODD[name])
+    assert found.labels.shape == (len(ODD[name]),)
+    assert set(found.labels) == set(range(found.groups))
+
+
 PUBLISHED = {
     "gemstones_cool_end.csv": ("checkpoints", 20),  # 20 models, each cooled down at up to 10 steps
     "learning_curves_vision.csv": ("checkpoints", None),

@@ -52,8 +52,10 @@ class Problem:
         estimand: Estimand,
     ) -> Problem:
         """The problem that ``estimand`` makes of runs ``(n,)`` in their own units."""
-        units = scales(inputs, law)
         space = estimand.space or law.space
+        if space == "log" and law.of_log is not None:
+            law, observed, space = law.of_log, np.log(observed), "linear"
+        units = scales(inputs, law)
         return cls(
             law,
             tuple(x / u for x, u in zip(inputs, units, strict=True)),
@@ -112,8 +114,8 @@ class Problem:
     @cached_property
     def bounds(self) -> tuple[Array, Array]:
         """Lower and upper bound of each coordinate, ``(p,)`` each."""
-        low = np.array([p.low for p in self.law.parameters])
-        high = np.array([p.high for p in self.law.parameters])
+        low = np.array([p.low for p in self.law.parameters], dtype=float)
+        high = np.array([p.high for p in self.law.parameters], dtype=float)
         return self.coordinates(low), self.coordinates(high)
 
     def clip(self, theta: Array) -> Array:

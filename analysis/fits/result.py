@@ -83,7 +83,7 @@ class Fit:
     @property
     def space(self) -> str:
         """Space of the residuals: ``"log"`` or ``"linear"``."""
-        return self.problem.space
+        return self.estimand.space or self.law.space
 
     @property
     def x_cols(self) -> tuple[str, ...]:
@@ -173,7 +173,7 @@ class Fit:
             refuse_unknown(name, self.params, f"parameter of {self.law.name}")
         tails(level)  # refuses what is no level before the work
         index = self.law.names.index(name)
-        law, params = in_runs_units(self.law, self.vector, self.problem.units, index)
+        law, params = in_runs_units(self.problem.law, self.vector, self.problem.units, index)
         problem = replace(self.problem, law=law)
         values, objective, interval = profile_of(
             problem, problem.coordinates(params), index, level, points

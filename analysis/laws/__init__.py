@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from analysis.laws.base import Array, Law, Parameter, scales
 from analysis.laws.bnsl import BNSL0, BNSL1, BNSL2, BNSL3
 from analysis.laws.chinchilla import CHINCHILLA, CHINCHILLA_SYMMETRIC
-from analysis.laws.formula import FORMULA, SYMBOLS, formula_law
+from analysis.laws.formula import FORMULA, SYMBOLS, formula_law, named_law
 from analysis.laws.gadre import GADRE
 from analysis.laws.kaplan import KAPLAN
 from analysis.laws.optimum import exponents, optimal
@@ -131,6 +131,7 @@ __all__ = [
     "law_for",
     "law_from_dict",
     "law_to_dict",
+    "named_law",
     "optimal",
     "scales",
 ]

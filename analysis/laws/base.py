@@ -94,6 +94,13 @@ class Law:
         Whether it is a user's, whose bounds and starts say little of where its parameters lie.
     options : callable or None
         ``law -> dict``: what makes a law from a formula again besides the formula and inputs.
+    of_log : Law or None
+        The law of the output's logarithm, if the law is stated for that (``law_of_log``): fitted
+        in its place in log space, where its linear parameters are projected out.
+    input_means : tuple of str
+        What each input is, and its unit, for those that are no column of the run table's schema.
+    example : str
+        A command line that fits it.
     """
 
     name: str
@@ -116,6 +123,9 @@ class Law:
     assumes: str = "the same exponents over all runs; nothing beyond the formula is modelled"
     own: bool = False
     options: Callable[[Law], dict[str, Any]] | None = None
+    of_log: Law | None = None
+    input_means: tuple[str, ...] = ()
+    example: str = ""
 
     @cached_property
     def names(self) -> tuple[str, ...]:
@@ -178,7 +188,8 @@ class Law:
             for p in self.parameters
         )
         linear = tuple(name for name in self.linear if name not in values)
-        return replace(self, parameters=parameters, linear=linear, rescale=None)
+        of_log = None if self.of_log is None else self.of_log.hold(values)
+        return replace(self, parameters=parameters, linear=linear, rescale=None, of_log=of_log)
 
     def _refuse_beyond(self, name: str, value: float) -> None:
         """``ValueError`` if a parameter cannot have that value, whatever the inputs' units."""
@@ -206,15 +217,22 @@ def columns(params: Array) -> list[Array]:
 
 
 def scales(inputs: tuple[Array, ...], law: Law) -> Array:
-    """The unit ``(n_inputs,)`` of each input in a fit: its geometric mean, or 1."""
+    """The unit ``(n_inputs,)`` of each input in a fit: the geometric mean of its sizes, or 1.
+
+    A zero has no size to count, and a negative value that of its amount.
+    """
     if law.rescale is None:
         return np.ones(len(inputs))
-    logs = {name: np.log(x).mean() for name, x in zip(law.inputs, inputs, strict=True)}
-    for name in law.one_unit:
-        logs[name] = np.mean(
-            [np.log(inputs[law.inputs.index(other)]).mean() for other in law.one_unit]
-        )
+    logs = {name: _log_size(x) for name, x in zip(law.inputs, inputs, strict=True)}
+    if law.one_unit:
+        common = float(np.mean([logs[name] for name in law.one_unit]))
+        logs.update(dict.fromkeys(law.one_unit, common))
     return np.exp([logs[name] for name in law.inputs])
+
+
+def _log_size(x: Array) -> float:
+    sizes = np.abs(x[x != 0.0])
+    return float(np.log(sizes).mean()) if len(sizes) else 0.0
 
 
 def stack(*rows: Array | float) -> Array:

@@ -52,7 +52,8 @@ def certify(
     Hessian with unit diagonal; ``at_bounds`` parameters at a bound; ``unsure`` parameters that
     the runs do not identify (at a bound, along a flat direction, or all, by the choice of runs):
     their intervals may be far too narrow; ``warnings`` in words.
-    ``fixed`` are the parameters held; ``groups`` is the number of clusters.
+    ``fixed`` are the parameters held; ``notes`` what was chosen unasked; ``groups`` is the number
+    of clusters.
     """
     best = int(np.argmin(objectives))
     theta, objective = found[best], float(objectives[best])
@@ -115,6 +116,7 @@ def certify(
         "unsure": [name for name in names if name in unsure],
         "warnings": warnings,
         "fixed": problem.law.held,
+        "notes": list(seen.notes),
         "groups": None if seen.clusters is None else int(seen.clusters.max()) + 1,
     }
     return "; ".join(warnings) or "ok", diagnostics
@@ -127,17 +129,23 @@ def design_warnings(problem: Problem, seen: Observations) -> list[str]:
     free = sum(p.low < p.high for p in law.parameters)
     if len(seen.observed) <= free:
         warnings.append(f"{len(seen.observed)} runs, {free} parameters: no run is left to judge by")
-    for name, x in zip(law.inputs, seen.inputs, strict=True):
-        scales = len(set(np.round(np.log(x), 2).tolist()))
+    for name, x in zip(law.variables, seen.inputs, strict=False):
+        scales = distinct(x)
         if scales < 3:
             warnings.append(f"{name} has {scales} distinct values; an exponent needs three")
-    if law.in_plane:
+    if law.in_plane and min(x.min() for x in seen.inputs[:2]) > 0:
         ratio = np.log(seen.inputs[1] / seen.inputs[0])
         if ratio.std() < 0.1:
             warnings.append(
                 "num_tokens / num_params is constant: the terms of N and of D cannot be told apart"
             )
     return warnings
+
+
+def distinct(x: Array) -> int:
+    """How many values an input has: to a hundredth of each, or of the largest if some are <= 0."""
+    rounded = np.log(x) if (x > 0).all() else x / np.abs(x).max(initial=1e-300)
+    return len(set(np.round(rounded, 2).tolist()))
 
 
 def value_warnings(problem: Problem, seen: Observations, theta: Array) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -84,8 +85,8 @@ def fit(
         )
     how = bootstrap if isinstance(bootstrap, Bootstrap) else Bootstrap(bootstrap)
     law = law_for(law, runs)
-    estimand = estimand.of(law)
     seen = observe(law, runs, estimand, how.cluster)
+    estimand = replace(estimand, space=seen.space).of(law)
     problem = Problem.of(law, seen.inputs, seen.observed, seen.weights, estimand)
     with np.errstate(all="ignore"):  # where a law has no value, another start may have one
         found, objectives = _search(problem, starts, seed)

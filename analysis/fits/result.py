@@ -280,7 +280,7 @@ class Fit:
                 **{
                     name: data[name] for name in ("loss_fn", "delta", "asymmetry", "space", "y_col")
                 },
-                x_col=x_cols[0] if len(x_cols) == 1 else None,
+                x_col=x_cols[0] if len(law.variables) == 1 else None,
             ),
             inputs=tuple(np.array(x) for x in data["inputs"]),
             observed=np.array(data["observed"]),
@@ -305,7 +305,21 @@ class Fit:
         missing = [name for name in self.x_cols if name not in table]
         if missing:
             raise ValueError(f"{self.law.name} predicts from {', '.join(missing)}: not given")
-        return [np.atleast_1d(np.asarray(table[name], dtype=float)) for name in self.x_cols]
+        n = len(self.law.variables)
+        found = [np.atleast_1d(np.asarray(table[name], dtype=float)) for name in self.x_cols[:n]]
+        return [*found, *(self._groups(name, table[name]) for name in self.x_cols[n:])]
+
+    def _groups(self, column: str, names: Any) -> Array:
+        """The number of each row's group."""
+        groups = self.law.groups
+        assert groups is not None
+        each = np.atleast_1d(np.asarray(names, dtype=object))
+        codes = groups.codes(column, each)
+        if np.isnan(codes).any():
+            unknown = each[np.isnan(codes)][0]
+            refuse_unknown(str(unknown), dict(groups.levels)[column], f"group of {column}")
+        return codes
 
     def _middle_flops(self) -> float:
-        return float(6 * np.exp(np.mean(np.log(self.inputs[0]) + np.log(self.inputs[1]))))
+        n, d = (x[(self.inputs[0] > 0) & (self.inputs[1] > 0)] for x in self.inputs[:2])
+        return float(6 * np.exp(np.mean(np.log(n) + np.log(d))))

@@ -6,12 +6,15 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from scaling.base import refuse_unknown
+
+if TYPE_CHECKING:
+    from analysis.laws.groups import Groups
 
 Array: TypeAlias = NDArray[np.float64]
 
@@ -97,6 +100,8 @@ class Law:
     of_log : Law or None
         The law of the output's logarithm, if the law is stated for that (``law_of_log``): fitted
         in its place in log space, where its linear parameters are projected out.
+    groups : Groups or None
+        Which parameters have a value for each group of rows, if some have (``grouped``).
     input_means : tuple of str
         What each input is, and its unit, for those that are no column of the run table's schema.
     example : str
@@ -124,6 +129,7 @@ class Law:
     own: bool = False
     options: Callable[[Law], dict[str, Any]] | None = None
     of_log: Law | None = None
+    groups: Groups | None = None
     input_means: tuple[str, ...] = ()
     example: str = ""
 
@@ -133,9 +139,14 @@ class Law:
         return tuple(p.name for p in self.parameters)
 
     @property
+    def variables(self) -> tuple[str, ...]:
+        """The inputs that are numbers, which come before the columns of groups."""
+        return self.inputs if self.groups is None else self.groups.law.inputs
+
+    @property
     def in_plane(self) -> bool:
         """Whether it is one in N and D (and perhaps more): a budget may have a best size."""
-        return self.inputs[:2] == ("num_params", "num_tokens")
+        return self.groups is None and self.inputs[:2] == ("num_params", "num_tokens")
 
     @property
     def held(self) -> dict[str, float]:
@@ -160,6 +171,8 @@ class Law:
         """Whether the prediction is the linear parameters times their derivatives, no more."""
         if not self.linear:
             return False
+        if self.groups is not None:
+            return self.groups.law.is_sum and not self.held
         shapes = np.array([p.start for p in self.parameters]).T
         shapes[:, self.place] = 0.0
         inputs = [np.geomspace(0.1, 10.0, 7) * (1 + i) for i in range(len(self.inputs))]
@@ -224,6 +237,8 @@ def scales(inputs: tuple[Array, ...], law: Law) -> Array:
     if law.rescale is None:
         return np.ones(len(inputs))
     logs = {name: _log_size(x) for name, x in zip(law.inputs, inputs, strict=True)}
+    if law.groups is not None:
+        logs.update(dict.fromkeys(law.groups.columns, 0.0))  # numbers of groups have no unit
     if law.one_unit:
         common = float(np.mean([logs[name] for name in law.one_unit]))
         logs.update(dict.fromkeys(law.one_unit, common))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
@@ -21,13 +22,24 @@ Dual: TypeAlias = tuple[Array, dict[str, Array]]
 """A value and its derivatives by the parameters that it depends on."""
 
 
-def parsed(text: str) -> ast.expr:
-    """The tree of a formula's right-hand side, with nothing in it that is not allowed.
+@dataclass(frozen=True)
+class Bracket:
+    """What stands in brackets behind a parameter: ``E[family]``, or ``E[~family]`` if pooled."""
+
+    column: str
+    pooled: bool
+
+
+def parsed(text: str) -> tuple[ast.expr, dict[str, Bracket]]:
+    """The tree of a formula's right-hand side, and what stands in brackets behind a parameter.
+
+    The tree has no brackets, and nothing else that is not allowed.
 
     Raises
     ------
     ValueError
-        If it cannot be read, is nested too deep or holds what a formula may not.
+        If it cannot be read, is nested too deep or holds what a formula may not, or a parameter
+        stands with different brackets.
     """
     right = text.rpartition("=")[2]
     try:
@@ -41,8 +53,65 @@ def parsed(text: str) -> ast.expr:
         raise _too_deep(text) from None
     if _depth(tree) > DEEPEST:
         raise _too_deep(text)
+    brackets = _Brackets(text)
+    tree = brackets.visit(tree)
     _check(tree, text)
-    return tree
+    for name in names_in(tree):
+        if name in brackets.found and brackets.bare(tree, name):
+            column = brackets.found[name].column
+            raise ValueError(
+                f"the formula {text!r} has {name} without [{column}] too; write it with the "
+                "brackets everywhere, or give the one without them another name"
+            )
+    return tree, brackets.found
+
+
+class _Brackets(ast.NodeTransformer):
+    """Takes the brackets off, and keeps what stood in them."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.found: dict[str, Bracket] = {}
+        self.taken: set[int] = set()
+
+    def visit_Subscript(self, node: ast.Subscript) -> ast.expr:
+        match node:
+            case ast.Subscript(
+                value=ast.Name() as name, slice=ast.UnaryOp(op=ast.Invert(), operand=inside)
+            ):
+                pooled = True
+            case ast.Subscript(value=ast.Name() as name, slice=inside):
+                pooled = False
+            case _:
+                raise self._refusal(node)
+        match inside:
+            case ast.Name(id=column):
+                pass
+            case ast.Constant(value=str(column)):
+                pass
+            case _:
+                raise self._refusal(node)
+        bracket = Bracket(column, pooled)
+        if self.found.setdefault(name.id, bracket) != bracket:
+            raise ValueError(
+                f"the formula {self.text!r} has {name.id} with two different brackets; give one "
+                "of them another name"
+            )
+        self.taken.add(id(name))
+        return name
+
+    def _refusal(self, node: ast.expr) -> ValueError:
+        return ValueError(
+            f"the formula {self.text!r} has {ast.unparse(node)!r}, which is not allowed; in "
+            "brackets behind a parameter stands the name of a column of groups, as in E[family]"
+        )
+
+    def bare(self, tree: ast.expr, name: str) -> bool:
+        """Whether a parameter with brackets stands in the tree without them too."""
+        return any(
+            isinstance(n, ast.Name) and n.id == name and id(n) not in self.taken
+            for n in ast.walk(tree)
+        )
 
 
 def _too_deep(text: str) -> ValueError:

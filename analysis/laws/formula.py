@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from analysis.laws.base import Array, Law, Parameter
-from analysis.laws.expression import Dual, evaluate, latex_of, names_in, parsed
+from analysis.laws.expression import Bracket, Dual, evaluate, latex_of, names_in, parsed
+from analysis.laws.groups import grouped
 from analysis.laws.logarithm import law_of_log
 from analysis.laws.own import free_parameters, linear_parameters, own_law, symbol
 from scaling import COLUMNS
@@ -28,6 +29,7 @@ def formula_law(
     inputs: tuple[str, ...] | None = None,
     signed: tuple[str, ...] = (),
     start: Mapping[str, tuple[float, float]] | None = None,
+    levels: Mapping[str, Sequence[str]] | None = None,
 ) -> Law:
     """A law from text such as ``"L = E + A / num_params**alpha"``.
 
@@ -38,6 +40,9 @@ def formula_law(
     parameters that the law is linear in need none. Left of ``=`` stands what is predicted, ``L``
     or a column, or its logarithm: in ``"log(L) = a + b*log(N)"`` the parameters that the right
     side is linear in may have either sign.
+
+    A parameter with a column in brackets, ``E[family]``, has a value for each group of that
+    column, whose groups ``levels`` lists; with ``E[~family]`` they are drawn towards their mean.
 
     Raises
     ------
@@ -65,7 +70,32 @@ def formula_law(
         output=formula.output,
         latex=formula.latex,
     )
-    return formula.stated(replace(law, options=_options))
+    law = replace(law, options=_options)
+    if formula.brackets:
+        law = grouped(
+            law,
+            {name: bracket.column for name, bracket in formula.brackets.items()},
+            _levels(formula.brackets, levels or {}),
+            [name for name, bracket in formula.brackets.items() if bracket.pooled],
+        )
+    return formula.stated(law)
+
+
+def group_columns(text: str) -> tuple[str, ...]:
+    """The columns that stand in brackets in a formula, each once."""
+    return tuple(dict.fromkeys(bracket.column for bracket in parsed(text)[1].values()))
+
+
+def _levels(
+    brackets: Mapping[str, Bracket], levels: Mapping[str, Sequence[str]]
+) -> Mapping[str, Sequence[str]]:
+    for name, bracket in brackets.items():
+        if bracket.column not in levels:
+            raise ValueError(
+                f"the formula has {name}[{bracket.column}], and {bracket.column} is no column of "
+                "the table, whose groups would be known; name one that is, or give levels="
+            )
+    return levels
 
 
 def named_law(
@@ -147,6 +177,7 @@ class _Formula:
     left: str
     of_log: bool
     tree: ast.expr
+    brackets: Mapping[str, Bracket]
     sources: Mapping[str, str]
     parameters: tuple[str, ...]
     columns: tuple[str, ...]
@@ -155,9 +186,15 @@ class _Formula:
     def of(cls, text: str, columns: Mapping[str, str]) -> _Formula:
         """The formula in which the names ``columns`` are inputs, in the order of that mapping."""
         left, of_log = _left(text)
-        tree = parsed(text)
+        tree, brackets = parsed(text)
         names = names_in(tree)
         sources = {name: columns[name] for name in names if name in columns}
+        for name in brackets:
+            if name in sources:
+                raise ValueError(
+                    f"the formula {text!r} has {name}[{brackets[name].column}], but {name} is the "
+                    f"input {sources[name]}; give the parameter another name"
+                )
         parameters = tuple(name for name in names if name not in sources)
         if not sources or not parameters:
             raise ValueError(
@@ -165,7 +202,7 @@ class _Formula:
                 f"inputs are N, D, C, U, columns of the run table, or names listed in inputs="
             )
         inputs = tuple(sorted(set(sources.values()), key=list(columns.values()).index))
-        return cls(left, of_log, tree, sources, parameters, inputs)
+        return cls(left, of_log, tree, brackets, sources, parameters, inputs)
 
     @property
     def output(self) -> str:

@@ -24,6 +24,14 @@ def law_of_log(law: Law) -> Law:
         with np.errstate(all="ignore"):
             return predict(params, *inputs)[..., None, :] * law.gradient(params, *inputs)
 
+    groups = law.groups and replace(law.groups, law=law_of_log(law.groups.law))
     return replace(
-        law, predict=predict, gradient=gradient, curvature=None, linear=(), space="log", of_log=law
+        law,
+        predict=predict,
+        gradient=gradient,
+        curvature=None,
+        linear=(),
+        space="log",
+        of_log=law,
+        groups=groups,
     )

@@ -137,7 +137,7 @@ def _newton(
     open_ = np.arange(len(theta))
     part, here, wide, damping = problem, theta.copy(), delta / 4, np.full(len(theta), 1e-6)
     r, jacobian = part.look(here)
-    value = part.smoothed(r, delta, exact)
+    value = part.smoothed(here, r, delta, exact)
     for _ in range(PASSES):
         gradient, hessian, scale = part.derivatives(here, r, delta, exact, jacobian)
         stuck = np.where(gradient > 0, here <= low, here >= high)
@@ -146,7 +146,7 @@ def _newton(
         step = _step(stuck, gradient, hessian, scale, damping)
         trial = np.minimum(np.maximum(here + step, low), high)
         r_trial, jacobian_trial = part.look(trial)
-        reached = part.smoothed(r_trial, delta, exact)
+        reached = part.smoothed(trial, r_trial, delta, exact)
         better = reached < value
         promised = -np.einsum("kp,kp->k", gradient, trial - here)
         flat = np.abs(promised) <= small * value
@@ -179,7 +179,7 @@ def _newton(
             delta, last, wide, part = delta[keep], last[keep], wide[keep], problem.rows(open_)
             little, done, enough = little[keep], done[keep], enough[keep]
         if (little & ~done).any():
-            value = part.smoothed(r, delta, exact)
+            value = part.smoothed(here, r, delta, exact)
     out[open_] = here
     return out
 

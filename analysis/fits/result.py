@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from analysis.fits.estimand import Estimand
+from analysis.fits.pooling import prior_of
 from analysis.fits.problem import Problem
 from analysis.fits.profile import in_runs_units
 from analysis.fits.profile import profile as profile_of
@@ -131,7 +132,12 @@ class Fit:
     @cached_property
     def problem(self) -> Problem:
         """The fit as a minimisation."""
-        return Problem.of(self.law, self.inputs, self.observed, self.weights, self.estimand)
+        found = Problem.of(self.law, self.inputs, self.observed, self.weights, self.estimand)
+        pooled = self.diagnostics.get("pooled")
+        if not pooled:
+            return found
+        strengths = {name: said["strength"] for name, said in pooled.items()}
+        return replace(found, prior=prior_of(self.law, strengths))
 
     def predict(self, table: Mapping[str, Any] | pd.DataFrame) -> Array:
         """Predictions for the rows of ``table``, which holds the columns ``x_cols``."""

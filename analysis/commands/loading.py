@@ -12,7 +12,7 @@ from analysis.compute import Cost, family_cost, size_options
 from analysis.compute import cost_of as run_cost
 from analysis.fits import Bootstrap, Estimand, Fit
 from analysis.fits import fit as fit_law
-from analysis.tables import load_curves, load_models, load_runs, usable
+from analysis.tables import RESPONSE, load_curves, load_models, load_runs, stacked, usable
 from scaling.base import note, parse_settings
 from scaling.families import check_options, get_family
 from scaling.run import SWEEP_FILE
@@ -26,7 +26,15 @@ FEW_GROUPS = 10
 
 def table_of(source: Source) -> pd.DataFrame:
     """The run table of a source; what is to be known of it goes to stderr."""
-    table = load_runs(source.name, where=source.where, columns=source.taken, **source.kept)
+    taken, responses = source.taken, source.responses
+    if responses:
+        del taken["loss"]
+    table = load_runs(source.name, where=source.where, columns=taken, **source.kept)
+    if responses:
+        table = stacked(table, responses)
+        table.attrs["notes"].append(
+            f"{len(responses)} rows of each run, one for each loss: {RESPONSE!r} says which"
+        )
     for line in table.attrs["notes"]:
         note(line)
     return table
@@ -55,13 +63,12 @@ def fit_of(table: pd.DataFrame, asked: FitOptions) -> Fit:
     estimand = Estimand(
         asked.loss_fn, asked.delta, asked.asymmetry, asked.space, asked.weights, asked.x_col
     )
-    how = Bootstrap(asked.bootstrap, asked.resample, asked.cluster)
+    together = "run_id" if RESPONSE in table and asked.resample == "pairs" else None
+    how = Bootstrap(asked.bootstrap, asked.resample, asked.cluster or together)
     fitted = fit_law(law, table, estimand, bootstrap=how, seed=asked.seed)
     groups = fitted.diagnostics["groups"]
     if asked.bootstrap and groups is not None and groups < FEW_GROUPS:
-        note(
-            f"{groups} groups by {asked.cluster}: intervals from fewer than {FEW_GROUPS} are rough"
-        )
+        note(f"{groups} groups by {how.cluster}: intervals from fewer than {FEW_GROUPS} are rough")
     return fitted
 
 

@@ -120,8 +120,11 @@ def resampled_fits(
     else:
         groups = np.arange(n) if clusters is None else clusters
         count = int(groups.max()) + 1
-        drawn = rng.integers(0, count, (draws, count)) + count * np.arange(draws)[:, None]
-        times = np.bincount(drawn.ravel(), minlength=draws * count).reshape(draws, count)
+        times = np.empty((draws, count), dtype=int)
+        for stratum in _strata(problem, groups, count):
+            m = len(stratum)
+            drawn = rng.integers(0, m, (draws, m)) + m * np.arange(draws)[:, None]
+            times[:, stratum] = np.bincount(drawn.ravel(), minlength=draws * m).reshape(draws, m)
         resampled = problem.with_weights(problem.weights * times[:, groups])
     keep = restarts(problem)
 
@@ -137,6 +140,21 @@ def resampled_fits(
         return chosen
 
     return np.concatenate(in_parts(refit, draws, CHUNK // keep))
+
+
+def _strata(problem: Problem, clusters: NDArray[np.intp], count: int) -> list[NDArray[np.intp]]:
+    """The clusters that are drawn among each other: of a law with groups, those of one group.
+
+    A draw without any row of a group would say nothing of that group's parameters. Clusters that
+    reach over groups, such as runs with several responses, are all drawn together.
+    """
+    groups = problem.law.groups
+    if groups is not None:
+        cells = [rows for _, rows in groups.cells(problem.inputs[len(groups.law.inputs) :])]
+        parts = [np.unique(clusters[rows]) for rows in cells]
+        if sum(map(len, parts)) == count:
+            return parts
+    return [np.arange(count)]
 
 
 def smooth_residuals(

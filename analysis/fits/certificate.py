@@ -159,12 +159,22 @@ def value_warnings(problem: Problem, seen: Observations, theta: Array) -> list[s
             warnings.append(f"{name} is {floor:.3g}, near 0: the data do not show a floor")
     if not law.own:
         return warnings
-    for p, value in zip(law.parameters, params, strict=True):
-        sought = p.scale == "log" and p.name not in law.linear and p.low < p.high
-        if sought and p.name not in floor_names and value < NEXT_TO_0 * p.start[0]:
+    slopes = law.gradient(params, *problem.inputs)
+    size = np.abs(law.predict(params, *problem.inputs)).mean()
+    for p, value, slope in zip(law.parameters, params, slopes, strict=True):
+        if p.scale != "log" or p.low == p.high or p.name in floor_names:
+            continue
+        name = p.name.partition("[")[0]  # as the formula has it, of a parameter of one group
+        if p.name in law.linear:
+            if np.abs(value * slope).max() < NEXT_TO_0 * size:
+                warnings.append(
+                    f"{p.name} is {value:.3g}, next to 0: if it may be negative, say "
+                    f"--signed {name}"
+                )
+        elif value < NEXT_TO_0 * p.start[0]:
             warnings.append(
                 f"{p.name} is {value:.3g}, next to 0: if it is no exponent, say where it may "
-                f"start (--start {p.name}=LOW,HIGH)"
+                f"start (--start {name}=LOW,HIGH)"
             )
     return warnings
 

@@ -60,9 +60,11 @@ def group_starts(problem: Problem, count: int, rng: np.random.Generator) -> tupl
     each = np.full((len(cells), found.shape[1], len(problem.law.parameters)), np.nan)
     for i, (place, _) in enumerate(cells):
         each[i][:, place] = found[i]
+    whole = problem.clip(groups.expand(from_all[:GRID]))
+    empty = np.isnan(each).all(axis=(0, 1))  # no row is of that group
+    each[..., empty] = whole[0, empty]
     joined = problem.clip(np.nanmedian(each, axis=0))
     first = len(joined) - count
-    whole = problem.clip(groups.expand(from_all[:GRID]))
     return np.concatenate([joined[:first] if shared.any() else joined[:1], whole]), joined[first:]
 
 

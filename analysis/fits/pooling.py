@@ -28,7 +28,7 @@ from analysis.fits.problem import Problem
 from analysis.fits.profile import dispersion
 from analysis.laws import Array, Law
 
-SPAN = 1e6
+SPAN = 1e3
 """Strengths are sought within this factor of what a group's rows weigh."""
 
 
@@ -57,22 +57,25 @@ def pool(problem: Problem, theta: Array) -> tuple[Problem, dict[str, Any]]:
     squares = _Restricted(replace(problem, penalty=Penalty("mse")), theta)
     log_strengths = squares.best()
     at, phi = squares.fitted(log_strengths)
-    together = log_strengths >= np.log(SPAN) - 0.1
+    together = log_strengths >= np.log(SPAN) - 0.5
     strengths = squares.strengths(log_strengths)
-    between = np.where(together, 0.0, np.sqrt(phi / strengths))
+    between = np.sqrt(phi / strengths)
     levels, by = dict(groups.levels), dict(groups.by)
     kept = [w / (w + lam) for w, lam in zip(squares.weights, strengths, strict=True)]
     if problem.penalty.loss_fn != "mse":
-        own = dispersion(problem, at) / np.maximum(between, 1e-150) ** 2
-        strengths = np.where(together, strengths, own)
+        own = _Restricted(problem, at)
+        most = own.strengths(np.full(len(names), np.log(SPAN)))
+        strengths = np.where(together, most, dispersion(problem, at) / between**2)
     found = dict(zip(names, strengths.tolist(), strict=True))
     said = {
         name: {
             "strength": strength,
-            "between_sd": float(sd),
+            "between_sd": 0.0 if one else float(sd),
             "kept": dict(zip(levels[by[name]], shares.tolist(), strict=True)),
         }
-        for (name, strength), sd, shares in zip(found.items(), between, kept, strict=True)
+        for (name, strength), sd, one, shares in zip(
+            found.items(), between, together, kept, strict=True
+        )
     }
     return replace(problem, prior=prior_of(problem.law, found)), said
 
@@ -109,7 +112,7 @@ class _Restricted:
         groups = problem.law.groups
         assert groups is not None
         self.problem, self.names = problem, groups.pooled
-        self.at = minimise(problem, theta[None])[0][0]
+        self.at: Array = minimise(problem, theta[None])[0][0]
         _, _, scale = self._derivatives(problem, self.at)
         places = [groups.values_of(name) for name in self.names]
         self.weights = [scale[place] ** 2 for place in places]
@@ -123,11 +126,15 @@ class _Restricted:
         count, far = len(self.names), np.log(SPAN)
         grid = np.linspace(-far, far, 13)
         scores = [self.criterion(np.full(count, value)) for value in grid]
-        first = np.full(count, grid[int(np.argmin(scores))])
+        first: Array = np.full(count, grid[int(np.argmin(scores))])
         simplex = first + np.concatenate([np.zeros((1, count)), np.eye(count)])
-        options = {"xatol": 1e-5, "fatol": 1e-10, "initial_simplex": simplex}
-        found = minimize(self.criterion, first, method="Nelder-Mead", options=options)
-        return np.clip(found.x, -far, far)
+        found: Array = minimize(
+            self.criterion,
+            first,
+            method="Nelder-Mead",
+            options={"xatol": 1e-5, "fatol": 1e-10, "initial_simplex": simplex},
+        ).x
+        return np.clip(found, -far, far)
 
     def strengths(self, logs: Array) -> Array:
         """lambda of each pooled parameter."""

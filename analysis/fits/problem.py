@@ -168,7 +168,7 @@ class Problem:
     def _with_prior(self, theta: Array, total: Array) -> Array:
         if self.prior is None:
             return total
-        return total + 0.5 * np.einsum("kp,pq,kq->k", theta, self.prior, theta)
+        return np.asarray(total + 0.5 * np.einsum("kp,pq,kq->k", theta, self.prior, theta))
 
     def total(self, rho: Array) -> Array:
         """Sum over runs of weight times ``rho (k, n)``."""

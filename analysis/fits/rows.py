@@ -86,7 +86,7 @@ def observe(
     _mark(reasons, "weight", w, (w > 0) & (w < np.inf))
     y = values[y_col]
     _mark(reasons, y_col, y, np.isfinite(y))
-    space, notes = estimand.space or law.space, ()
+    space, notes = estimand.space or law.space, tuple[str, ...]()
     if asked is None and law.own and space == "log":
         space, notes = _space(y_col, y[_used(runs, reasons)])
     if space == "log":
@@ -181,7 +181,7 @@ def _space(name: str, y: Array) -> tuple[str, tuple[str, ...]]:
 
 def _without_value(law: Law, inputs: tuple[Array, ...], observed: Array) -> NDArray[np.bool_]:
     """Rows with a zero or negative input at which ``law`` is not finite wherever it may start."""
-    odd = np.any([x <= 0 for x in inputs[: len(law.variables)]], axis=0)
+    odd: NDArray[np.bool_] = np.any([x <= 0 for x in inputs[: len(law.variables)]], axis=0)
     if not odd.any():
         return odd
     units = scales(tuple(x[~odd] for x in inputs), law)

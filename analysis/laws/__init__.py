@@ -11,7 +11,7 @@ from analysis.laws.bnsl import BNSL0, BNSL1, BNSL2, BNSL3
 from analysis.laws.chinchilla import CHINCHILLA, CHINCHILLA_SYMMETRIC
 from analysis.laws.formula import FORMULA, SYMBOLS, formula_law, group_columns, named_law
 from analysis.laws.gadre import GADRE
-from analysis.laws.groups import Groups, by_group, group_names, grouped
+from analysis.laws.groups import Groups, by_group, group_names, grouped, groups_in
 from analysis.laws.kaplan import KAPLAN
 from analysis.laws.optimum import exponents, optimal
 from analysis.laws.own import callable_law
@@ -96,13 +96,8 @@ def law_for(
     if table is None:
         return formula_law(law, (), tuple(signed), start)
     names = [str(c) for c in table.columns if str(c) not in SYMBOLS]
-    levels = {c: _groups(table, c) for c in group_columns(law) if c in table.columns}
+    levels = {c: groups_in(table, c) for c in group_columns(law) if c in table.columns}
     return formula_law(law, tuple(names), tuple(signed), start, levels)
-
-
-def _groups(table: pd.DataFrame, column: str) -> list[str]:
-    """The groups of a column, without that of rows that have none."""
-    return [name for name in dict.fromkeys(group_names(table[column])) if name]
 
 
 def law_to_dict(law: Law) -> dict[str, Any]:
@@ -145,6 +140,7 @@ __all__ = [
     "formula_law",
     "group_names",
     "grouped",
+    "groups_in",
     "law_for",
     "law_from_dict",
     "law_to_dict",

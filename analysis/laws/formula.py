@@ -199,7 +199,7 @@ class _Formula:
         if not sources or not parameters:
             raise ValueError(
                 f"the formula {text!r} has {len(sources)} inputs and {len(parameters)} parameters; "
-                f"inputs are N, D, C, U, columns of the run table, or names listed in inputs="
+                f"inputs are {', '.join(SYMBOLS)} and columns of the table{_known(columns)}"
             )
         inputs = tuple(sorted(set(sources.values()), key=list(columns.values()).index))
         return cls(left, of_log, tree, brackets, sources, parameters, inputs)
@@ -260,6 +260,12 @@ def _left(text: str) -> tuple[str, bool]:
             f"what is predicted there and the rest on the right"
         )
     return name, inner is not None
+
+
+def _known(columns: Mapping[str, str]) -> str:
+    """The columns that are somebody's own, as a remark."""
+    own = [name for name in columns if name not in COLUMNS and name not in SYMBOLS]
+    return f" ({', '.join(own)})" if own else ", or names listed in inputs="
 
 
 def _options(law: Law) -> dict[str, Any]:

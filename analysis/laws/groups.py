@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,9 @@ from analysis.laws.base import Array, Law
 from analysis.laws.logarithm import law_of_log
 from analysis.laws.own import escaped
 from scaling.base import refuse_unknown
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True)
@@ -187,8 +190,11 @@ def grouped(
         for p in law.parameters
         for level in (used[by[p.name]] if p.name in by else ("",))
     )
-    names = np.array([p.name for p in parameters])
-    linear = [law.names[i] in law.linear for i in groups.expanded]
+    linear = tuple(
+        p.name
+        for p, i in zip(parameters, groups.expanded, strict=True)
+        if law.names[i] in law.linear
+    )
     marks = {name: f"{'~' * (name in pooled)}{column}" for name, column in by.items()}
     whole = replace(
         law,
@@ -207,7 +213,7 @@ def grouped(
         gradient=groups.gradient,
         curvature=groups.curvature,
         rescale=None if law.rescale is None else groups.rescale,
-        linear=tuple(names[linear].tolist()),
+        linear=linear,
         starts=None if law.starts is None else _starts(groups),
         optimum=None,
         exponent=None,
@@ -221,11 +227,11 @@ def grouped(
 def by_group(
     law: Law,
     column: str,
-    names: Iterable[Any],
+    table: pd.DataFrame,
     parameters: Sequence[str] = (),
     pooled: bool = True,
 ) -> Law:
-    """``law`` with values for each group of a ``column``, whose rows are ``names``.
+    """``law`` with values for each group of rows that a ``column`` of the ``table`` names.
 
     Of the ``parameters`` that are named, or of all that the law is linear in; drawn towards their
     mean unless ``pooled`` is false.
@@ -235,21 +241,23 @@ def by_group(
     ValueError
         As ``grouped``; and if no parameter is named and the law is linear in none.
     """
+    if law.groups is not None:
+        raise ValueError(f"the formula {law.formula!r} says itself what has values for each group")
     stated = law.of_log or law
     chosen = tuple(parameters) or stated.linear
     if not chosen:
         raise ValueError(
             f"{law.name} is linear in no parameter; name those with a value for each {column}"
         )
-    levels = [name for name in dict.fromkeys(group_names(names)) if name]
-    return grouped(law, dict.fromkeys(chosen, column), {column: levels}, chosen if pooled else ())
+    levels = {column: groups_in(table, column)}
+    return grouped(law, dict.fromkeys(chosen, column), levels, chosen if pooled else ())
 
 
 def _marked(text: str, marks: Mapping[str, str]) -> str:
     """``text`` with each symbol replaced by what marks it, where it stands by itself."""
     for symbol, mark in marks.items():
         alone = rf"(?<![\w\\]){re.escape(symbol)}(?![\w\[(])"
-        text = re.sub(alone, lambda _, mark=mark: mark, text)
+        text = re.sub(alone, mark.replace("\\", r"\\"), text)
     return text
 
 
@@ -277,6 +285,12 @@ def _keeps_form(law: Law, groups: Groups) -> bool:
         before = law.predict(params, *inputs, *codes)
         after = law.predict(law.rescale(params, units), *moved)
     return bool(np.allclose(before, after, equal_nan=True))
+
+
+def groups_in(table: pd.DataFrame, column: str) -> list[str]:
+    """The groups that a column names, in the order of their first rows that can be used."""
+    rows = table[table["exclude_reason"] == ""] if "exclude_reason" in table else table
+    return [name for name in dict.fromkeys(group_names(rows[column])) if name]
 
 
 def group_names(values: Iterable[Any]) -> list[str]:

@@ -12,6 +12,7 @@ from analysis.compute import Cost, family_cost, size_options
 from analysis.compute import cost_of as run_cost
 from analysis.fits import Bootstrap, Estimand, Fit
 from analysis.fits import fit as fit_law
+from analysis.laws import looks_fitted
 from analysis.tables import RESPONSE, load_curves, load_models, load_runs, stacked, usable
 from scaling.base import note, parse_settings
 from scaling.families import check_options, get_family
@@ -55,6 +56,12 @@ def fit_of(table: pd.DataFrame, asked: FitOptions) -> Fit:
             f"--x-col {asked.x_col}: the formula is one of {', '.join(law.inputs)}; write "
             f"{asked.x_col} in it, or leave --x-col out"
         )
+    for column in law.variables if asked.is_formula else ():
+        if looks_fitted(column):
+            note(
+                f"{column} in the formula is the column {column!r}, an input: give it another "
+                "name if it is a parameter"
+            )
     needed = {law.output} if asked.x_col else {law.output, *law.inputs}
     for flag, column, _ in COLUMN_FLAGS:
         if column in needed and column not in table.columns:

@@ -124,7 +124,7 @@ class _Restricted:
     def best(self) -> Array:
         """The logarithms of most restricted likelihood."""
         count, far = len(self.names), np.log(SPAN)
-        grid = np.linspace(-far, far, 13)
+        grid = np.linspace(-far, far, 8)
         scores = [self.criterion(np.full(count, value)) for value in grid]
         first: Array = np.full(count, grid[int(np.argmin(scores))])
         simplex = first + np.concatenate([np.zeros((1, count)), np.eye(count)])
@@ -132,7 +132,7 @@ class _Restricted:
             self.criterion,
             first,
             method="Nelder-Mead",
-            options={"xatol": 1e-5, "fatol": 1e-10, "initial_simplex": simplex},
+            options={"xatol": 1e-4, "fatol": 1e-8, "initial_simplex": simplex},
         ).x
         return np.clip(found, -far, far)
 

@@ -14,7 +14,7 @@ from analysis.laws.gadre import GADRE
 from analysis.laws.groups import Groups, by_group, group_names, grouped, groups_in
 from analysis.laws.kaplan import KAPLAN
 from analysis.laws.optimum import exponents, optimal
-from analysis.laws.own import callable_law
+from analysis.laws.own import callable_law, looks_fitted
 from analysis.laws.power import POWER, POWER_FLOOR
 from analysis.laws.repeated_data import REPEATED_DATA
 from analysis.laws.saturating import M3, M4
@@ -144,6 +144,7 @@ __all__ = [
     "law_for",
     "law_from_dict",
     "law_to_dict",
+    "looks_fitted",
     "named_law",
     "optimal",
     "scales",

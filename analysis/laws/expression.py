@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import copy
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -159,6 +160,20 @@ def _check(node: ast.expr, text: str) -> None:
                 f"the formula {text!r} has {ast.unparse(node)!r}, which is not allowed; use "
                 f"numbers, names, + - * / ** and {', '.join(FUNCTIONS)} of one argument"
             )
+
+
+def text_of(tree: ast.expr) -> str:
+    """The tree as text, with 1e9 where Python would write 1000000000.0."""
+    return ast.unparse(_Short().visit(copy.deepcopy(tree)))
+
+
+class _Short(ast.NodeTransformer):
+    """Long numbers in their short form, where no digit is lost."""
+
+    def visit_Constant(self, node: ast.Constant) -> ast.expr:
+        short = f"{node.value:g}".replace("e+0", "e").replace("e+", "e")
+        long = abs(node.value) >= 1e6 and float(short) == node.value
+        return ast.Name(short) if long else node
 
 
 def latex_of(node: ast.expr, above: int = 0) -> str:

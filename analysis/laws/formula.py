@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from analysis.laws.base import Array, Law, Parameter
-from analysis.laws.expression import Bracket, Dual, evaluate, latex_of, names_in, parsed
+from analysis.laws.expression import Bracket, Dual, evaluate, latex_of, names_in, parsed, text_of
 from analysis.laws.groups import grouped
 from analysis.laws.logarithm import law_of_log
 from analysis.laws.own import free_parameters, linear_parameters, own_law, symbol
@@ -57,6 +57,12 @@ def formula_law(
     """
     known = {name: name for name in (*(inputs or ()), *COLUMNS)}
     formula = _Formula.of(text, {**known, **{k: c for k, c in SYMBOLS.items() if k not in known}})
+    for name in (*signed, *(start or {})):
+        if name in formula.sources:
+            raise ValueError(
+                f"{name} of the formula {text!r} is the column {formula.sources[name]!r}, an "
+                "input; give the parameter another name"
+            )
     if formula.of_log:
         signed = (*signed, *(name for name in formula.linear if name not in signed))
     parameters = free_parameters(formula.parameters, signed, start)
@@ -146,9 +152,9 @@ def named_law(
     >>> law.inputs, law.linear
     (('num_params', 'parallel_size'), ('E', 'A'))
     """
-    known = {**SYMBOLS, **(inputs or {})}
-    found = _Formula.of(formula, {**known, **{c: c for c in COLUMNS if c not in known}})
     described = {p.name: p for p in parameters}
+    known = {**SYMBOLS, **(inputs or {}), **{c: c for c in COLUMNS}}
+    found = _Formula.of(formula, {k: c for k, c in known.items() if k not in described})
     for each in described:
         if each not in found.parameters:
             refuse_unknown(each, found.parameters, f"parameter of {name}")
@@ -211,7 +217,7 @@ class _Formula:
     @property
     def text(self) -> str:
         left = f"log({self.left})" if self.of_log else self.left
-        return f"{left} = {ast.unparse(self.tree)}"
+        return f"{left} = {text_of(self.tree)}"
 
     @property
     def latex(self) -> str:

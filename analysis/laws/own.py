@@ -129,6 +129,11 @@ def symbol(name: str) -> str:
     return letter[1] + (f"_{{{letter[2]}}}" if letter[2] else "")
 
 
+def looks_fitted(name: str) -> bool:
+    """Whether it is what parameters are called: a Greek letter, or E, A, B, a, b, k, L0, ..."""
+    return name in GREEK or re.fullmatch(r"[ABEKabcdek]\d*|L_?\d+", name) is not None
+
+
 def escaped(text: str) -> str:
     """``text`` with its underscores as LaTeX prints them."""
     return text.replace("_", r"\_")

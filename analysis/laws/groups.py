@@ -184,7 +184,9 @@ def grouped(
             )
     groups = Groups(law, tuple(by.items()), tuple(used.items()), tuple(pooled))
     parameters = tuple(
-        replace(p, name=f"{p.name}[{level}]", symbol=rf"{p.latex}^{{({level})}}")
+        replace(
+            p, name=f"{p.name}[{level}]", symbol=rf"{p.latex}^{{(\mathrm{{{escaped(level)}}})}}"
+        )
         if p.name in by
         else p
         for p in law.parameters

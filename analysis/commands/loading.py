@@ -51,9 +51,9 @@ def curves_of(source: Source) -> pd.DataFrame | None:
 def fit_of(table: pd.DataFrame, asked: FitOptions) -> Fit:
     """The fit that was asked for."""
     law = asked.law_for(table)
-    if asked.x_col and asked.is_formula and law.inputs != (asked.x_col,):
+    if asked.x_col and asked.is_formula and law.variables != (asked.x_col,):
         raise ValueError(
-            f"--x-col {asked.x_col}: the formula is one of {', '.join(law.inputs)}; write "
+            f"--x-col {asked.x_col}: the formula is one of {', '.join(law.variables)}; write "
             f"{asked.x_col} in it, or leave --x-col out"
         )
     for column in law.variables if asked.is_formula else ():

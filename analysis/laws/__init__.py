@@ -20,6 +20,7 @@ from analysis.laws.repeated_data import REPEATED_DATA
 from analysis.laws.saturating import M3, M4
 from analysis.laws.sigmoid import SIGMOID
 from analysis.laws.step_law import STEP_LAW_BATCH, STEP_LAW_LR
+from scaling import COLUMNS
 from scaling.base import load, path_of, plugged, refuse_unknown
 
 if TYPE_CHECKING:
@@ -96,8 +97,14 @@ def law_for(
     if table is None:
         return formula_law(law, (), tuple(signed), start)
     names = [str(c) for c in table.columns if str(c) not in SYMBOLS]
+    names.sort(key=_rank)
     levels = {c: groups_in(table, c) for c in group_columns(law) if c in table.columns}
     return formula_law(law, tuple(names), tuple(signed), start, levels)
+
+
+def _rank(column: str) -> int:
+    """N before D, whatever the order in the table: what is a law in (N, D) is told by that."""
+    return list(COLUMNS).index(column) if column in COLUMNS else len(COLUMNS)
 
 
 def law_to_dict(law: Law) -> dict[str, Any]:

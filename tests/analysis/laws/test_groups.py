@@ -146,3 +146,19 @@ def test_a_named_law_is_written_in_one_piece() -> None:
         named_law("p", law.formula, [*parts, replace(parts[0], name="Q")], source="")
     with pytest.raises(ValueError, match="describe each parameter once; alpha"):
         named_law("p", law.formula, parts[:2], source="", inputs={"P": "width"})
+
+
+def test_a_law_in_n_and_d_is_one_whatever_the_order_of_columns() -> None:
+    runs = pd.DataFrame({"num_tokens": [1e9], "width": [8.0], "num_params": [1e6], "loss": [3.0]})
+    law = law_for("L = E + A/(width*N)^a + B/D^b", runs)
+    assert law.inputs == ("num_params", "num_tokens", "width")
+    assert law.in_plane
+
+
+def test_each_group_has_a_profile() -> None:
+    runs = runs_of(noise=0.01)
+    f = fit(by_group(LAWS["power_floor"], "family", runs, ["E", "A"], pooled=False), runs)
+    for name in ("E[opt]", "A[opt]", "alpha"):
+        _, objective, (low, high) = f.profile(name, points=4)
+        assert low < f.params[name] < high
+        assert objective.min() == pytest.approx(f.objective, rel=1e-6)

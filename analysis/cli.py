@@ -197,8 +197,11 @@ def _add_fit(parser: argparse.ArgumentParser, draws: bool = True) -> None:
     if not draws:
         return
     parser.add_argument("--bootstrap", type=_count, metavar="K", help="draws for intervals (1000)")
-    parser.add_argument("--resample", choices=("pairs", "residual"), help="what is drawn (pairs)")
-    parser.add_argument("--cluster", metavar="COL", help="draw whole groups of rows")
+    parser.add_argument(
+        "--resample", choices=("auto", "pairs", "residual"),
+        help="what is drawn: rows, or runs whose checkpoints they are (auto)",
+    )  # fmt: skip
+    parser.add_argument("--cluster", metavar="COL", help="draw whole groups of rows; none: rows")
     parser.add_argument("--level", type=_share, metavar="P", help="of intervals (0.9)")
 
 

@@ -99,7 +99,7 @@ def _print_fit(fitted: Fit, found: dict[str, Any], level: float) -> None:
         f"{fitted.n_runs} runs, {len(fitted.excluded)} left out; "
         f"{fitted.loss_fn} on {fitted.space} residuals"
         + (f" (delta {fitted.delta:g})" if fitted.loss_fn == "huber" else "")
-        + f", objective {fitted.objective:.6g}, R2 {fitted.r2:.5f}; status: {fitted.status}"
+        + f", objective {fitted.objective:.6g}, R2 {fitted.r2:.5f}; status: {found['status']}"
     )
 
 
@@ -112,6 +112,7 @@ def _marked(ends: Sequence[Any], unsure: bool) -> tuple[Any, Any]:
 def fit_values(fitted: Fit, level: float = 0.9) -> dict[str, Any]:
     """A fit as the plain values that ``scaling fit --json`` prints."""
     ci = {k: list(v) for k, v in fitted.ci(level).items()} if fitted.draws is not None else {}
+    n_draws = 0 if fitted.draws is None else len(fitted.draws)
     found: dict[str, Any] = {
         "law": fitted.law.name,
         "formula": fitted.formula(),
@@ -121,6 +122,9 @@ def fit_values(fitted: Fit, level: float = 0.9) -> dict[str, Any]:
         "params": fitted.params,
         "ci": ci,
         "level": level,
+        "resample": fitted.resample,
+        "clusters": fitted.diagnostics["groups"],
+        "draws": {"used": n_draws, "failed": fitted.diagnostics["failed_draws"]},
         "n_runs": fitted.n_runs,
         "r2": fitted.r2,
         "loss_fn": fitted.loss_fn,
@@ -140,4 +144,15 @@ def fit_values(fitted: Fit, level: float = 0.9) -> dict[str, Any]:
             note(f"no allocation exponents: {error}")
         found["a"], found["b"] = both
         found.update(zip(fitted.exponent_names, both, strict=True))  # as in ci
+    found["status"] = _status(fitted, found)
     return found
+
+
+def _status(fitted: Fit, found: dict[str, Any]) -> str:
+    """The fit's status, with the intervals at this level that exclude their own estimate."""
+    values = {**found, **fitted.params}
+    missed = [name for name, (low, high) in found["ci"].items() if not low <= values[name] <= high]
+    said = f"the interval of {', '.join(missed)} excludes its own estimate"
+    if not missed or said in fitted.status:
+        return fitted.status
+    return said if fitted.identified else f"{fitted.status}; {said}"

@@ -79,7 +79,7 @@ def escape(text: str) -> str:
 
 
 def certificate(fit: Fit) -> str:
-    """What stands behind the optimum, in one line."""
+    """What stands behind the optimum and its intervals, in one line."""
     found = fit.diagnostics
     starts = (
         f"{found['agree']:.0%} of {found['starts']} random starts end at this optimum, the best "
@@ -90,6 +90,19 @@ def certificate(fit: Fit) -> str:
     return (
         f"certificate: {starts}; gradient {found['gradient_norm']:.1g} of the objective; condition "
         f"number {found['condition']:.3g}; at bounds: {', '.join(found['at_bounds']) or 'none'}"
+        + _drawn(fit)
+    )
+
+
+def _drawn(fit: Fit) -> str:
+    """What the intervals were drawn from; nothing where there are none."""
+    if fit.draws is None:
+        return ""
+    failed, groups = fit.diagnostics["failed_draws"], fit.diagnostics["groups"]
+    return (
+        f"; {len(fit.draws)} draws of {fit.resample}"
+        + (f" ({groups})" if fit.resample == "cluster" else "")
+        + (f", {failed} more failed" if failed else "")
     )
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from analysis.commands.options import COLUMN_FLAGS, FitOptions, Source
 from analysis.compute import Cost, family_cost, size_options
 from analysis.compute import cost_of as run_cost
-from analysis.fits import Bootstrap, Estimand, Fit
+from analysis.fits import Estimand, Fit
 from analysis.fits import fit as fit_law
 from analysis.laws import looks_fitted
 from analysis.tables import RESPONSE, load_curves, load_models, load_runs, stacked, usable
@@ -70,12 +70,15 @@ def fit_of(table: pd.DataFrame, asked: FitOptions) -> Fit:
     estimand = Estimand(
         asked.loss_fn, asked.delta, asked.asymmetry, asked.space, asked.weights, asked.x_col
     )
-    together = "run_id" if RESPONSE in table and asked.resample == "pairs" else None
-    how = Bootstrap(asked.bootstrap, asked.resample, asked.cluster or together)
-    fitted = fit_law(law, table, estimand, bootstrap=how, seed=asked.seed)
-    groups = fitted.diagnostics["groups"]
-    if asked.bootstrap and groups is not None and groups < FEW_GROUPS:
-        note(f"{groups} groups by {how.cluster}: intervals from fewer than {FEW_GROUPS} are rough")
+    fitted = fit_law(law, table, estimand, bootstrap=asked.drawn, seed=asked.seed)
+    found = fitted.diagnostics
+    if found["together"]:
+        note(found["together"])
+    if asked.bootstrap and found["groups"] is not None and found["groups"] < FEW_GROUPS:
+        by = f" by {asked.cluster}" if asked.cluster else ""
+        note(f"{found['groups']} groups{by}: intervals from fewer than {FEW_GROUPS} are rough")
+    if found["failed_draws"]:
+        note(f"{found['failed_draws']} of {asked.bootstrap} draws failed and are left out")
     return fitted
 
 

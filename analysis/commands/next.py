@@ -55,7 +55,7 @@ def run(args: argparse.Namespace) -> int:
     )
     if output:
         _write(output, source, table, found, family)
-    if fitted.status != "ok":
+    if not fitted.identified:
         note(f"fit: {fitted.status}")
     if asked.json:
         print_json(found.to_dict())

@@ -19,9 +19,13 @@ if TYPE_CHECKING:
     import pandas as pd
     from _typeshed import DataclassInstance
 
+    from analysis.fits import Bootstrap
     from analysis.laws import Law
 
 T = TypeVar("T", bound="DataclassInstance")
+
+NO_CLUSTERS = "none"
+"""Of ``--cluster``: rows are drawn one by one, whatever the table says of them."""
 
 COLUMN_FLAGS = (
     ("--params-col", "num_params", "parameters N"),
@@ -94,7 +98,7 @@ class FitOptions:
     weights: str | None = None
     x_col: str | None = None
     bootstrap: int = 1000
-    resample: str = "pairs"
+    resample: str = "auto"
     cluster: str | None = None
     level: float = 0.9
     seed: int = 0
@@ -103,10 +107,19 @@ class FitOptions:
     pool: str | None = None
 
     def __post_init__(self) -> None:
-        if self.cluster and self.resample != "pairs":
+        if self.cluster and self.resample == "residual":
             raise ValueError("--cluster draws groups of rows, --resample residual none: give one")
         if not self.is_formula:
             self.law_for(None)
+
+    @property
+    def drawn(self) -> Bootstrap:
+        """How the intervals are drawn."""
+        from analysis.fits import Bootstrap
+
+        if self.cluster == NO_CLUSTERS:
+            return Bootstrap(self.bootstrap, "pairs")
+        return Bootstrap(self.bootstrap, self.resample, self.cluster)
 
     @property
     def law_name(self) -> str:

@@ -67,7 +67,7 @@ def run(args: argparse.Namespace) -> int:
     if output:
         write_table(pd.json_normalize([a.to_dict() for a in allocations]), output)
         note(f"written to {output}")
-    if fitted.status != "ok":
+    if not fitted.identified:
         note(f"fit: {fitted.status}")
     if asked.json:
         print_json(

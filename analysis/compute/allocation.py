@@ -104,5 +104,5 @@ class Plan(Sequence[Allocation]):
             )
             for a in self
         ]
-        notes = [] if self.fit.status == "ok" else [f"fit: {self.fit.status}"]
+        notes = [] if self.fit.identified else [f"fit: {self.fit.status}"]
         return Display(f"Plan by {self.fit.formula()}", header, rows, notes)

@@ -7,11 +7,12 @@ from analysis.fits.checklist import Item, checklist
 from analysis.fits.estimand import Estimand
 from analysis.fits.fit import fit
 from analysis.fits.problem import Problem
-from analysis.fits.result import Fit
+from analysis.fits.result import IDENTIFIED, Fit
 from analysis.fits.rows import TooFewRowsError, observe
 from analysis.fits.starts import best_starts
 
 __all__ = [
+    "IDENTIFIED",
     "Bootstrap",
     "Estimand",
     "Fit",

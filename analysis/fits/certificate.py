@@ -6,14 +6,25 @@ from typing import Any
 
 import numpy as np
 
-from analysis.fits.bootstrap import sandwich
-from analysis.fits.newton import final_delta
+from analysis.fits.bootstrap import Draws, sandwich
+from analysis.fits.linear import eigen
+from analysis.fits.newton import SAME, final_delta
 from analysis.fits.problem import Problem
 from analysis.fits.rows import Observations
+from analysis.intervals import interval
 from analysis.laws import Array
 
-SAME = 1e-6
-"""Relative difference of objectives below which two starts found the same optimum."""
+FEW_GROUPS = 5
+"""Runs drawn as such below which their intervals were not measured to hold."""
+
+ALIKE, FEW_NEIGHBOURS = 0.6, 20
+"""Correlation from which neighbours are doubted, and the least number of them that can tell."""
+
+FAILED = 0.01
+"""Share of failed draws from which it is said: fewer move no end of an interval."""
+
+LEVEL = 0.9
+"""Level of the intervals that must hold their estimate."""
 
 NEXT_TO_0 = 1e-6
 """A parameter of a user's law this many times below its starts was hardly sought where it is."""
@@ -24,7 +35,7 @@ def probes(problem: Problem, theta: Array) -> Array:
 
     Descended from with little smoothing, they find optima that the data can hardly tell apart.
     """
-    values, vectors = np.linalg.eigh(sandwich(problem, theta))
+    values, vectors = eigen(sandwich(problem, theta))
     steps = [
         sign * times * min(float(np.sqrt(max(values[-i], 0.0))), 1.0) * vectors[:, -i]
         for i in (1, 2)[: len(theta)]
@@ -40,8 +51,8 @@ def certify(
     objectives: Array,
     independent: slice,
     seen: Observations,
-) -> tuple[str, dict[str, Any]]:
-    """Status and diagnostics of the best of ``found (m, p)``.
+) -> dict[str, Any]:
+    """Diagnostics of the best of ``found (m, p)``.
 
     ``gradient_norm`` is the largest derivative of the objective by a fit coordinate (inputs over
     their geometric means, positive parameters as logarithms), relative to the objective;
@@ -73,17 +84,21 @@ def certify(
     same = objective * (1 + SAME) + 1e-15
     alone = objectives[independent]
     gap = max(float(alone.min()) / scale - 1.0, 0.0) if len(alone) else None
-    values, vectors = np.linalg.eigh(
-        hessian[0][np.ix_(free, free)] / np.outer(size[0][free], size[0][free])
-    )
-    condition = float(values[-1] / values[0]) if values[0] > 0 else float("inf")
+    scaled = hessian[0][np.ix_(free, free)] / np.outer(size[0][free], size[0][free])
+    values, vectors = eigen(scaled)
+    condition = float(values[-1] / values[0]) if (values > 0).all() else float("inf")
     warnings = design_warnings(problem, seen)
     unsure = set(names if warnings else at_bounds)
     warnings += value_warnings(problem, seen, theta)
     if at_bounds:
         warnings.append(f"at a bound: {', '.join(at_bounds)}")
-    if condition > 1e6:
-        kept = np.array(names)[free]
+    kept = np.array(names)[free]
+    if free.any() and not np.isfinite(scaled).all():
+        singular = kept[~np.isfinite(np.diagonal(scaled))]
+        blamed = singular if len(singular) else kept
+        warnings.append(f"singular: no finite curvature in {', '.join(blamed)}")
+        unsure |= set(blamed)
+    elif free.any() and condition > 1e6:
         loading = np.abs(vectors[:, 0])
         along = kept[loading > 0.3 * loading.max()]
         move = "move together" if len(along) > 1 else "hardly changes the objective"
@@ -105,7 +120,7 @@ def certify(
     close = [o for o in others if o["objective"] < objective * 1.01]
     if close:
         warnings.append(f"{len(close)} other optima within 1 % of the objective: weakly identified")
-    diagnostics = {
+    return {
         "gradient_norm": norm,
         "starts": len(alone),
         "agree": float((alone <= same).mean()) if len(alone) else None,
@@ -119,7 +134,66 @@ def certify(
         "notes": list(seen.notes),
         "groups": None if seen.clusters is None else int(seen.clusters.max()) + 1,
     }
-    return "; ".join(warnings) or "ok", diagnostics
+
+
+def doubt(diagnostics: dict[str, Any], problem: Problem, theta: Array, drawn: Draws) -> None:
+    """Add to the diagnostics what to be careful of in the intervals that the draws give.
+
+    Failed draws, few runs that were drawn as such, rows that look like checkpoints and were drawn
+    one by one, and intervals without their estimate.
+    """
+    warnings, groups, names = diagnostics["warnings"], diagnostics["groups"], problem.law.names
+    asked = len(drawn.theta) + drawn.failed
+    if drawn.failed > FAILED * asked:
+        warnings.append(
+            f"{drawn.failed} of {asked} draws failed: no fit as good as the estimate was found"
+        )
+    if groups == 1:
+        warnings.append("all rows are of one run: intervals say nothing of how runs differ")
+    elif groups is not None and groups < FEW_GROUPS:
+        warnings.append(f"{groups} groups were drawn: intervals from so few are rough")
+    if groups is None and (alike := neighbours(problem, theta)) > ALIKE:
+        size, data = problem.law.inputs[:2]
+        warnings.append(
+            f"residuals of neighbours in {data} at one {size} are alike (correlation {alike:.2f}): "
+            f"if such rows are of one run, intervals are too narrow (--cluster {size})"
+        )
+    missed = excluding(names, theta, drawn.theta, LEVEL)
+    if missed:
+        warnings.append(f"the interval of {', '.join(missed)} excludes its own estimate")
+    diagnostics["unsure"] = [n for n in names if n in {*diagnostics["unsure"], *missed}]
+
+
+def neighbours(problem: Problem, theta: Array) -> float:
+    """Correlation of the residuals of rows of one size that are next to each other in data.
+
+    Residuals count up to three times their median size. 0 for a law that is not of N and D, or
+    with few such neighbours. Of public tables, checkpoints have .66 to .95 and separate runs .11
+    to .43 (benchmarks/RESULTS.md).
+    """
+    if not problem.law.in_plane:
+        return 0.0
+    r = problem.residuals(theta[None])[0]
+    most = 3 * float(np.median(np.abs(r)))
+    r = np.clip(r, -most, most)
+    size, data = problem.inputs[:2]
+    order = np.lexsort((data, size))
+    same = (np.diff(size[order]) == 0) & (np.diff(data[order]) > 0)
+    before, after = r[order][:-1][same], r[order][1:][same]
+    if len(before) < FEW_NEIGHBOURS or not (before.std() and after.std()):
+        return 0.0
+    return float(np.corrcoef(before, after)[0, 1])
+
+
+def excluding(names: tuple[str, ...], estimate: Array, draws: Array, level: float) -> list[str]:
+    """Of ``names``, those whose interval of the ``draws (k, p)`` excludes the ``estimate (p,)``.
+
+    By as much as rounding says nothing.
+    """
+    low, high = interval(draws, level)
+    slack = SAME * (1 + np.abs(estimate))
+    missed = (estimate < low - slack) | (estimate > high + slack)
+    return [name for name, out in zip(names, missed, strict=True) if out]
 
 
 def design_warnings(problem: Problem, seen: Observations) -> list[str]:

@@ -8,16 +8,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from analysis.fits.bootstrap import Bootstrap, resampled_fits
-from analysis.fits.certificate import certify, probes
+from analysis.fits.certificate import certify, doubt, probes
 from analysis.fits.estimand import DEFAULT, Estimand
 from analysis.fits.group_starts import group_starts
 from analysis.fits.newton import minimise
 from analysis.fits.pooling import pool, pooling_notes
 from analysis.fits.problem import BEYOND, Problem
-from analysis.fits.result import Fit
-from analysis.fits.rows import observe
+from analysis.fits.result import IDENTIFIED, Fit
+from analysis.fits.rows import Observations, observe
 from analysis.fits.starts import best_starts, random_starts, settle
 from analysis.laws import Array, Law, law_for
+from analysis.tables import structure
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -89,6 +90,9 @@ def fit(
     law = law_for(law, runs)
     seen = observe(law, runs, estimand, how.cluster)
     estimand = replace(estimand, space=seen.space).of(law)
+    what, together = how.drawn, ""
+    if how.is_auto:
+        what, seen, together = _together(runs, how, seen)
     problem = Problem.of(law, seen.inputs, seen.observed, seen.weights, estimand)
     pooled: dict[str, Any] = {}
     with np.errstate(all="ignore"):  # where a law has no value, another start may have one
@@ -97,16 +101,20 @@ def fit(
             problem, pooled = pool(problem, theta[np.argmin(objectives)])
         found, objectives, independent = _search(problem, starts, seed)
     best = int(np.argmin(objectives))
-    status, diagnostics = certify(problem, found, objectives, independent, seen)
+    diagnostics = certify(problem, found, objectives, independent, seen)
     diagnostics["pooled"] = pooled
     diagnostics["notes"] += pooling_notes(law, pooled)
-    draws = None
+    draws, failed = None, 0
     if how.draws:
-        draws = problem.original(resampled_fits(problem, found[best], how, seen.clusters, seed))
+        clusters = seen.clusters if what == "cluster" else None
+        drawn = resampled_fits(problem, found[best], how, clusters, seed)
+        draws, failed = problem.original(drawn.theta), drawn.failed
+        doubt(diagnostics, problem, found[best], drawn)
+    diagnostics |= {"together": together, "failed_draws": failed}
     return Fit(
         law=law,
         params=dict(zip(law.names, problem.original(found[best]).tolist(), strict=True)),
-        status=status,
+        status="; ".join(diagnostics["warnings"]) or IDENTIFIED,
         objective=float(objectives[best]),
         estimand=estimand,
         inputs=seen.inputs,
@@ -115,9 +123,25 @@ def fit(
         excluded=seen.excluded,
         diagnostics=diagnostics,
         draws=draws,
-        resample=how.drawn,
+        resample=what,
         seed=seed,
     )
+
+
+def _together(
+    runs: pd.DataFrame, how: Bootstrap, seen: Observations
+) -> tuple[str, Observations, str]:
+    """What is drawn where the table is to say it, with the clusters and the table's words."""
+    if not how.draws:
+        return "pairs", seen, ""
+    found = structure(runs)
+    says = "" if found.kind == "runs" and found.sure else found.says
+    labels = np.unique(found.labels[seen.rows], return_inverse=True)[1]
+    groups = int(labels.max()) + 1
+    if groups == len(labels):
+        return "pairs", seen, says
+    # of one run there is nothing to draw but its rows
+    return "cluster" if groups > 1 else "pairs", replace(seen, clusters=labels), says
 
 
 def _search(problem: Problem, starts: int, seed: int) -> tuple[Array, Array, slice]:

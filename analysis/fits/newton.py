@@ -9,18 +9,22 @@ little; the penalty itself comes last.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from itertools import pairwise
+from collections import deque
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from itertools import combinations, pairwise
 from os import cpu_count
 from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from analysis.fits.linear import solve
 from analysis.fits.problem import Problem
 from analysis.laws import Array
 
+S = TypeVar("S")
 T = TypeVar("T")
 
 CHUNK = 512
@@ -29,31 +33,100 @@ CHUNK = 512
 COARSE = 1e-4
 """Delta, relative to the observations, down to which single precision tells steps apart."""
 
+SAME = 1e-6
+"""Relative difference of objectives below which two starts found the same optimum."""
+
+NEAR_START, NEAR = 0.25, 1e-2
+"""Relative difference of objectives, at first and on the way, up to which two starts may meet."""
+
+REACH = 2.0
+"""Median residuals that the continuation starts at, from far off."""
+
 PASSES = 200
 
 
 def minimise(
-    problem: Problem,
-    theta: Array,
-    small: float = 1e-10,
-    reach: float = 2.0,
-    coarse: bool = False,
+    problem: Problem, theta: Array, small: float = 1e-10, reach: float = REACH
 ) -> tuple[Array, Array]:
     """Local minima ``(k, p)`` from the starts ``theta (k, p)`` and their objectives ``(k,)``.
 
     A draw is done after a Newton step that promised to gain less than ``small`` of it. The
     continuation starts at ``reach`` times the median residual: from far off all starts go down
-    one valley, from near each finds the minimum of its own neighbourhood. With ``coarse`` it runs
-    in single precision, in which many draws take half the time; the last steps do not.
+    one valley, from near each finds the minimum of its own neighbourhood.
     """
 
     def descend(draws: slice) -> tuple[Array, Array]:
         part = problem.rows(draws)
-        found = _descend(part, theta[draws], small, reach, coarse)
+        found = _closely(part, _Path.of(part, theta[draws], reach), small)
         return found, part.objective(found)
 
     found, objectives = zip(*in_parts(descend, len(theta)), strict=True)
     return np.concatenate(found), np.concatenate(objectives)
+
+
+def best_of(
+    problem: Problem, starts: Array, small: float = 1e-7
+) -> tuple[Array, Array, NDArray[np.bool_]]:
+    """The best minimum of each draw from its starts ``(k, m, p)``, most of the way in single
+    precision: ``(k, p)``, its objective ``(k,)``, and whether all starts ended at it ``(k,)``.
+
+    A start goes no further once it is in one valley with an earlier one of the draw.
+    """
+    k, m, p = starts.shape
+    theta = problem.clip(starts)
+    met = _begin_in_one_valley(problem, theta)
+    going = np.flatnonzero(~met)
+    each, flat = problem.repeat(m), theta.reshape(k * m, p)
+    part = each.rows(going)
+    path = _roughly(part, _Path.of(part, flat[going], REACH), small)
+    flat[going] = path.theta
+    met |= _are_in_one_valley(problem, theta)
+    last = np.flatnonzero(~met.ravel()[going])
+    part = each.rows(going[last])
+    flat[going[last]] = _closely(part, path.rows(last), small)
+    objectives = np.full((k, m), np.inf)
+    objectives.ravel()[going[last]] = part.objective(flat[going[last]])
+    best = objectives.argmin(axis=1)
+    least = objectives[np.arange(k), best]
+    agreed = met | (objectives <= least[:, None] * (1 + SAME))
+    return theta[np.arange(k), best], least, agreed.all(axis=1)
+
+
+def _begin_in_one_valley(problem: Problem, theta: Array) -> NDArray[np.bool_]:
+    """Which starts ``theta (k, m, p)`` need not be followed beside the first one, ``(k, m)``.
+
+    Those little higher than it from which no ridge of the smooth objective parts it.
+    """
+    k, m, _ = theta.shape
+    met = np.zeros((k, m), dtype=bool)
+    first = theta[:, 0]
+    delta = _Path.of(problem, first, REACH).delta
+    rough = problem.single()
+    for j in range(1, m):
+        at = [first + share * (theta[:, j] - first) for share in (0.0, 0.25, 0.5, 0.75, 1.0)]
+        height = np.array([rough.smoothed(x, rough.residuals(x), delta, False) for x in at])
+        rises = np.diff(height, axis=0) > 0
+        ridge = (rises[:-1] & ~rises[1:]).any(axis=0)
+        met[:, j] = ~ridge & (height[-1] <= (1 + NEAR_START) * height[0])
+    return met
+
+
+def _are_in_one_valley(problem: Problem, theta: Array) -> NDArray[np.bool_]:
+    """Which of ``theta (k, m, p)`` on their way have come to an earlier one's, ``(k, m)``.
+
+    Those of about the same objective that no ridge parts.
+    """
+    k, m, _ = theta.shape
+    met = np.zeros((k, m), dtype=bool)
+    if problem.penalty.loss_fn in ("mse", "tukey"):  # not on their way yet
+        return met
+    rough = problem.single()
+    at = np.stack([rough.objective(theta[:, i]) for i in range(m)], axis=1)
+    for i, j in combinations(range(m), 2):
+        higher = np.maximum(at[:, i], at[:, j])
+        between = rough.objective(0.5 * (theta[:, i] + theta[:, j]))
+        met[:, j] |= (between <= higher) & (higher <= (1 + NEAR) * np.minimum(at[:, i], at[:, j]))
+    return met
 
 
 def in_parts(work: Callable[[slice], T], count: int, size: int = CHUNK) -> list[T]:
@@ -63,8 +136,22 @@ def in_parts(work: Callable[[slice], T], count: int, size: int = CHUNK) -> list[
     parts = [slice(*edge) for edge in pairwise(edges)]
     if len(parts) == 1:
         return [work(parts[0])]
-    with ThreadPoolExecutor(cpu_count()) as pool:
-        return list(pool.map(work, parts))
+    return in_turn(work, parts, cpu_count() or 1)
+
+
+def in_turn(work: Callable[[S], T], parts: Iterable[S], workers: int) -> list[T]:
+    """What ``work`` gives for each of ``parts``, in order, by as many threads.
+
+    A part is not made before a thread is nearly free for it, so that few are in memory.
+    """
+    done: list[T] = []
+    waiting: deque[Future[T]] = deque()
+    with ThreadPoolExecutor(workers) as pool:
+        for part in parts:
+            if len(waiting) > workers:
+                done.append(waiting.popleft().result())
+            waiting.append(pool.submit(work, part))
+        return [*done, *(future.result() for future in waiting)]
 
 
 def final_delta(problem: Problem, count: int) -> Array:
@@ -87,32 +174,72 @@ def spread_of(problem: Problem, theta: Array) -> Array:
     return np.clip(middle, 1e-12, 1e6)
 
 
-def _descend(problem: Problem, theta: Array, small: float, reach: float, coarse: bool) -> Array:
-    low, high = problem.bounds
-    theta = np.clip(theta, low, high)
-    spread = spread_of(problem, theta)
-    last = final_delta(problem, len(theta))
-    if problem.penalty.loss_fn == "mse":
-        return _newton(problem, theta, last, last, True, small)
-    if problem.penalty.loss_fn == "tukey":
-        wide = np.maximum(last, 3.5 * reach * spread)
-        return _newton(problem, theta, wide, last, True, small, 0.02)
-    # near the limit the runs that the law goes through lie within some delta of it on the smooth
-    # path, but must lie within one delta for Huber's Newton step to see them
-    is_near = last < 0.05 * spread
-    end = np.where(is_near, 0.03 * last, last)
-    centred = np.where(is_near, 0.1, 0.5)
-    delta = np.maximum(end, reach * spread)
-    if coarse:
-        least = np.minimum(np.maximum(end, COARSE * _size(problem)), delta)
-        rough = problem.single()
-        theta = _newton(rough, theta, delta, least, False, small, centred)
-        if (least == last).all():
-            theta = _newton(rough, theta, last, last, True, 1e-4)
-        delta = least
-    if not coarse or (delta > end).any():
-        theta = _newton(problem, theta, delta, end, False, small, centred)
-    return _newton(problem, theta, last, last, True, small)
+@dataclass(frozen=True)
+class _Path:
+    """Where each draw is on its way, ``theta (k, p)``, and how smooth its penalty is there.
+
+    ``delta (k,)`` falls to ``end`` on the smooth way, then the penalty itself comes, at ``last``;
+    ``centred`` is how exactly the way is followed. ``smooth`` says whether it is still to go.
+    """
+
+    theta: Array
+    delta: Array
+    end: Array
+    last: Array
+    centred: Array
+    smooth: bool = True
+
+    @classmethod
+    def of(cls, problem: Problem, theta: Array, reach: float) -> _Path:
+        """The way from the starts ``theta``."""
+        theta = problem.clip(theta)
+        spread = spread_of(problem, theta)
+        last = final_delta(problem, len(theta))
+        half = np.full(len(theta), 0.5)
+        if problem.penalty.loss_fn == "mse":
+            return cls(theta, last, last, last, half)
+        if problem.penalty.loss_fn == "tukey":
+            wide = np.maximum(last, 3.5 * reach * spread)
+            return cls(theta, wide, last, last, np.full(len(theta), 0.02))
+        # near the limit the runs that the law goes through lie within some delta of it on the
+        # smooth path, but must lie within one delta for Huber's Newton step to see them
+        is_near = last < 0.05 * spread
+        end = np.where(is_near, 0.03 * last, last)
+        centred = np.where(is_near, 0.1, half)
+        return cls(theta, np.maximum(end, reach * spread), end, last, centred)
+
+    def rows(self, index: NDArray[np.intp]) -> _Path:
+        """The way of the draws ``index`` only."""
+        return _Path(
+            self.theta[index],
+            self.delta[index],
+            self.end[index],
+            self.last[index],
+            self.centred[index],
+            self.smooth,
+        )
+
+
+def _roughly(problem: Problem, path: _Path, small: float) -> _Path:
+    """The path after what of the smooth way single precision can tell."""
+    if problem.penalty.loss_fn in ("mse", "tukey"):
+        return path
+    least = np.minimum(np.maximum(path.end, COARSE * _size(problem)), path.delta)
+    rough = problem.single()
+    theta = _newton(rough, path.theta, path.delta, least, False, small, path.centred)
+    if (least == path.last).all():
+        theta = _newton(rough, theta, path.last, path.last, True, 1e-4)
+    return replace(path, theta=theta, delta=least, smooth=bool((least > path.end).any()))
+
+
+def _closely(problem: Problem, path: _Path, small: float) -> Array:
+    """Minima ``(k, p)`` at the ends of the paths."""
+    if problem.penalty.loss_fn in ("mse", "tukey"):
+        return _newton(problem, path.theta, path.delta, path.last, True, small, path.centred)
+    theta = path.theta
+    if path.smooth:
+        theta = _newton(problem, theta, path.delta, path.end, False, small, path.centred)
+    return _newton(problem, theta, path.last, path.last, True, small)
 
 
 def _newton(
@@ -197,9 +324,5 @@ def _step(
         h[stuck[:, :, None] | stuck[:, None, :]] = 0.0
         diagonal += stuck
         g[stuck] = 0.0
-    try:
-        step = np.linalg.solve(h, g[..., None])[..., 0]
-    except np.linalg.LinAlgError:
-        diagonal += 1e-10
-        step = np.linalg.solve(h, g[..., None])[..., 0]
+    step = solve(h, g)
     return np.minimum(np.maximum(-step * inverse, -2.0), 2.0)

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+IDENTIFIED = "identified"
+"""The status of a fit with nothing to be careful of."""
+
 _AS_THEY_ARE = ("params", "status", "objective", "diagnostics", "resample", "seed")
 """Of the document, what a ``Fit`` takes without change."""
 
@@ -39,7 +42,7 @@ class Fit:
     params : dict
         Name -> value.
     status : str
-        ``"ok"``, or what to be careful of.
+        ``"identified"``, or what the runs do not tell and what to be careful of.
     objective : float
         Sum over runs of weight x penalty of the residual (never the mean: that would shrink
         gradients below a solver's tolerance).
@@ -70,6 +73,11 @@ class Fit:
     draws: Array | None = field(default=None, repr=False)
     resample: str = "pairs"
     seed: int = 0
+
+    @property
+    def identified(self) -> bool:
+        """Whether the runs tell every parameter, as far as was checked."""
+        return self.status == IDENTIFIED
 
     @property
     def loss_fn(self) -> str:

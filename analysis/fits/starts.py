@@ -13,6 +13,7 @@ from itertools import product
 
 import numpy as np
 
+from analysis.fits.linear import solve
 from analysis.fits.problem import Problem
 from analysis.laws import Array, Law
 
@@ -66,7 +67,14 @@ def candidates(problem: Problem) -> Array:
     if law.starts is None:
         return shape_grid(law)
     observed, _ = _square(problem)
-    pool = law.starts(observed.mean(axis=0), *problem.inputs)
+    try:
+        pool = law.starts(observed.mean(axis=0), *problem.inputs)
+    except np.linalg.LinAlgError:
+        raise ValueError(
+            f"{law.name} finds no point to start from: it has no finite value near these "
+            f"observations ({observed.min():.3g} to {observed.max():.3g}); choose another law, or "
+            "mend the column"
+        ) from None
     pool = pool[np.isfinite(pool).all(axis=1)]
     return problem.params(
         problem.clip(problem.coordinates(np.where(law.on_log, np.maximum(pool, 1e-300), pool)))
@@ -102,12 +110,11 @@ def project(problem: Problem, shapes: Array) -> tuple[Array, Array]:
     law = problem.law
     observed, weights = _square(problem)
     if not law.linear:
-        relative = law.predict(shapes, *problem.inputs)[:, None] - observed
-        cost = (
-            np.einsum("kn,gkn->gk", np.broadcast_to(weights, relative.shape[1:]), relative**2)
-            if weights.shape[0] == relative.shape[1]
-            else (relative[:, 0] ** 2) @ weights.T
-        )
+        predicted = law.predict(shapes, *problem.inputs)
+        if len(observed) > 1:  # one grid point after the other: all draws fill the memory
+            cost = np.stack([((x - observed) ** 2 * weights).sum(axis=-1) for x in predicted])
+        else:
+            cost = (predicted - observed) ** 2 @ weights.T
         params = np.repeat(shapes[:, None], cost.shape[1], axis=1)
         return params, np.where(np.isfinite(cost), cost, np.inf)
     linear, design, offset = _affine_grid(problem, shapes)
@@ -175,7 +182,7 @@ def settle(problem: Problem, theta: Array) -> Array:
         size = np.sqrt(h[:, diagonal, diagonal]) + 1e-150
         h = h / (size[:, :, None] * size[:, None, :])
         h[:, diagonal, diagonal] += damping[:, None]
-        step = -np.linalg.solve(h, (g / size)[..., None])[..., 0] / size
+        step = -solve(h, g / size) / size
         step = np.where(np.isfinite(step), np.clip(step, -1.0, 1.0), 0.0)
         trial, r_trial, cost_trial = projected(theta + np.where(shape, step, 0.0))
         better = cost_trial < cost

@@ -8,6 +8,7 @@ from itertools import combinations
 import numpy as np
 
 from analysis.laws.base import Array, Law, Parameter, columns, stack
+from analysis.laws.log_add import log_add
 
 
 def _log_excess(params: Array, x: Array) -> tuple[Array, list[tuple[Array, ...]]]:
@@ -18,7 +19,7 @@ def _log_excess(params: Array, x: Array) -> tuple[Array, list[tuple[Array, ...]]
     breaks: list[tuple[Array, ...]] = []
     for c, d, f in zip(rest[::3], rest[1::3], rest[2::3], strict=True):
         w = (log_x - np.log(d)) / f
-        soft = np.logaddexp(0.0, w)
+        soft = log_add(0.0, w)
         value = value - c * f * soft
         breaks.append((c, d, f, w, soft, np.exp(w - soft)))
     return value, breaks

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from analysis.laws.base import Array, Law, Parameter, columns, stack
+from analysis.laws.log_add import log_add
 
 
 def _predict(params: Array, num_params: Array, num_tokens: Array) -> Array:
@@ -16,7 +17,7 @@ def _log_loss(params: Array, num_params: Array, num_tokens: Array) -> tuple[Arra
     n_c, d_c, alpha_n, alpha_d = columns(params)
     log_n = (alpha_n / alpha_d) * (np.log(n_c) - np.log(num_params))
     log_d = np.log(d_c) - np.log(num_tokens)
-    log_sum = np.logaddexp(log_n, log_d)
+    log_sum = log_add(log_n, log_d)
     return alpha_d * log_sum, log_n, log_d, log_sum
 
 

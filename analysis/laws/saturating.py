@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from analysis.laws.base import Array, Law, Parameter, columns, stack
+from analysis.laws.log_add import log_add
 
 BETA = Parameter("beta", "size", 1e-8, 1e8, unit="as loss")
 EXPONENT = Parameter("c", "exponent", 1e-3, 10.0, (0.03, 2.0))
@@ -63,14 +64,15 @@ def _m4_share(params: Array, x: Array) -> tuple[Array, Array, Array]:
     with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
         right = np.log(beta) - c * np.log(x) - (1.0 - alpha) * np.log(e0 - e)
         u = np.where(right < 0, right, right / alpha)
+        enough = max(1e-12, 4 * float(np.finfo(u.dtype).eps))
         for _ in range(50):
-            above = np.logaddexp(0.0, u)
+            above = log_add(0.0, u)
             s = np.exp(u - above)
             step = (alpha * above - (above - u) - right) / (1.0 - s + alpha * s)
             u = u - step
-            if not (np.abs(step) > 1e-12 * (1.0 + np.abs(u))).any():
+            if not (np.abs(step) > enough * (1.0 + np.abs(u))).any():
                 break
-        above = np.logaddexp(0.0, u)
+        above = log_add(0.0, u)
         return np.exp(u - above), np.exp(-above), -above
 
 

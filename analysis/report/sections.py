@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from markupsafe import Markup
 
+from analysis.fits import IDENTIFIED
 from analysis.plotting import data_label, used
 from analysis.report.findings import Held
 from analysis.report.pictures import inline, typeset
@@ -240,7 +241,7 @@ def minima(found: IsoFlop, level: float) -> Told:
 
 
 def _tone(status: str) -> str:
-    return "" if status == "ok" else "warn"
+    return "" if status in ("ok", IDENTIFIED) else "warn"
 
 
 def approaches(found: Sequence[Approach], bias: Bias | None, level: float) -> Told:
@@ -274,6 +275,10 @@ def care(runs: pd.DataFrame, fits: Sequence[Fit]) -> list[str]:
     for fit in fits:
         lines += [f"{fit.law.name}: {line}" for line in fit.diagnostics.get("warnings", [])]
         found = fit.diagnostics
+        if found.get("together"):
+            lines.append(f"{fit.law.name}: {found['together']}")
+        if found.get("failed_draws"):
+            lines.append(f"{fit.law.name}: {found['failed_draws']} draws failed and are left out")
         if found.get("agree") is not None:  # None: no random starts
             lines.append(
                 f"{fit.law.name}: {100 * found['agree']:.0f} % of {found['starts']} starts end at "

@@ -29,7 +29,7 @@ def test_a_table_becomes_a_plan_with_figures(tmp_path):
     folder = tmp_path / "figures"
     said = run("table_to_plan.py", "tests/published/data/chinchilla.csv", str(folder))
     assert "245 runs, 245 to fit" in said
-    assert "status: ok" in said
+    assert "status: identified" in said
     assert "Plan by L = " in said
     assert "Forecast of loss" in said
     names = {path.name for path in folder.iterdir()}

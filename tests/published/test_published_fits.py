@@ -35,7 +35,7 @@ def test_chinchilla_optimum_to_the_printed_digits(chinchilla: pd.DataFrame) -> N
     assert f"{f.params['alpha']:.6f}" == "0.347310"  # 0.3473105, printed as .347311
     assert f.params["alpha"] == pytest.approx(0.347311, abs=1e-6)
     assert f"{f.params['beta']:.6f}" == "0.367172"
-    assert f.status == "ok"
+    assert f.identified
     assert f.diagnostics["agree"] == 1.0
 
 

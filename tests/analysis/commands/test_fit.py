@@ -165,3 +165,19 @@ def test_intervals_of_what_is_not_identified_are_marked(scaling_command, table):
     assert (code, "?: not identified" in out) == (0, True)
     assert cells(out)["alpha"][3] == "?"
     assert "3 groups by group: intervals from fewer than 10 are rough" in err
+
+
+def test_checkpoints_are_drawn_by_run_and_that_is_said(scaling_command, table):
+    frame = pd.read_csv(table)
+    frame["run"] = frame["N"].rank(method="dense").astype(int)
+    frame.to_csv(table, index=False)
+    words = ("fit", table, "--bootstrap", 20, "--json")
+    _, out, err = scaling_command(*words)
+    found = json.loads(out)
+    assert (found["resample"], found["clusters"]) == ("cluster", 6)
+    assert found["draws"] == {"used": 20, "failed": 0}
+    assert "30 rows are checkpoints of 6 runs (column run): they are drawn together" in err
+    _, out, err = scaling_command(*words, "--cluster", "none")
+    found = json.loads(out)
+    assert (found["resample"], found["clusters"]) == ("pairs", None)
+    assert "drawn together" not in err

@@ -50,9 +50,9 @@ def test_cluster_bootstrap_is_wider_when_runs_share_their_noise() -> None:
     runs["num_params"] = np.geomspace(1e6, 1e9, 12)[runs.config]
     shared = rng.normal(0, 0.05, 12)[runs.config]
     runs["loss"] = 30 * runs.num_params**-0.12 * np.exp(shared + rng.normal(0, 0.005, 120))
-    alone = fit("power", runs, bootstrap=500, starts=0)
+    alone = fit("power", runs, bootstrap=Bootstrap(500, "pairs"), starts=0)
     together = fit("power", runs, bootstrap=Bootstrap(500, cluster="config"), starts=0)
-    assert together.resample == "cluster"
+    assert (alone.resample, together.resample) == ("pairs", "cluster")
     ratio = together.draws[:, 1].std() / alone.draws[:, 1].std()
     assert ratio == pytest.approx(np.sqrt(10), rel=0.35)
 

@@ -136,7 +136,7 @@ def test_small_samples_near_the_lad_limit_find_the_better_optimum(n: int) -> Non
 
 def test_certificate_of_a_good_fit() -> None:
     f = fit("chinchilla", table("chinchilla", n=100, noise=0.01))
-    assert f.status == "ok"
+    assert f.identified
     assert f.diagnostics["agree"] == 1.0
     assert f.diagnostics["objective_gap"] < 1e-9
     assert f.diagnostics["gradient_norm"] < 1e-5

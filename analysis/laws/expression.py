@@ -171,9 +171,9 @@ class _Short(ast.NodeTransformer):
     """Long numbers in their short form, where no digit is lost."""
 
     def visit_Constant(self, node: ast.Constant) -> ast.expr:
-        short = f"{node.value:g}".replace("e+0", "e").replace("e+", "e")
-        long = abs(node.value) >= 1e6 and float(short) == node.value
-        return ast.Name(short) if long else node
+        number = float(str(node.value))
+        short = f"{number:g}".replace("e+0", "e").replace("e+", "e")
+        return ast.Name(short) if abs(number) >= 1e6 and float(short) == number else node
 
 
 def latex_of(node: ast.expr, above: int = 0) -> str:

@@ -185,6 +185,11 @@ def _add_fit(
         "--signed", action="append", metavar="NAME",
         help="a formula's parameter that may be negative",
     )  # fmt: skip
+    parser.add_argument(
+        "--pool", metavar="COL[:NAME,NAME]",
+        help="a value for each group of COL, drawn towards their mean, of these parameters (of "
+        "all that the law is linear in)",
+    )  # fmt: skip
     parser.add_argument("--loss-fn", choices=("huber", "lad", "mse", "tukey"))
     parser.add_argument("--delta", type=_positive, metavar="X", help="Huber's delta (1e-3)")
     parser.add_argument(

@@ -51,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
     table = table_of(source)
     fitted = fit_of(table, options)
     found = fit_values(fitted, level)
-    found["notes"] = table.attrs["notes"]
+    found["notes"] = [*table.attrs["notes"], *fitted.diagnostics["notes"]]
     curves = curves_of(source)
     approaches: list[Approach] = []
     if curves is not None and len(curves) and "a" in found:
@@ -69,6 +69,8 @@ def run(args: argparse.Namespace) -> int:
     print(certificate(fitted))
     print_approaches(approaches, level)
     print_checklist(items)
+    for line in fitted.diagnostics["notes"]:
+        note(line)
     known = table["exclude_reason"].tolist()
     for line in fitted.excluded:
         if not known[line["row"]]:

@@ -12,7 +12,8 @@ from analysis.compute import Cost, family_cost, size_options
 from analysis.compute import cost_of as run_cost
 from analysis.fits import Estimand, Fit
 from analysis.fits import fit as fit_law
-from analysis.tables import load_curves, load_models, load_runs, usable
+from analysis.laws import looks_fitted
+from analysis.tables import RESPONSE, load_curves, load_models, load_runs, stacked, usable
 from scaling.base import note, parse_settings
 from scaling.families import check_options, get_family
 from scaling.run import SWEEP_FILE
@@ -26,7 +27,15 @@ FEW_GROUPS = 10
 
 def table_of(source: Source) -> pd.DataFrame:
     """The run table of a source; what is to be known of it goes to stderr."""
-    table = load_runs(source.name, where=source.where, columns=source.taken, **source.kept)
+    taken, responses = source.taken, source.responses
+    if responses:
+        del taken["loss"]
+    table = load_runs(source.name, where=source.where, columns=taken, **source.kept)
+    if responses:
+        table = stacked(table, responses)
+        table.attrs["notes"].append(
+            f"{len(responses)} rows of each run, one for each loss: {RESPONSE!r} says which"
+        )
     for line in table.attrs["notes"]:
         note(line)
     return table
@@ -42,11 +51,17 @@ def curves_of(source: Source) -> pd.DataFrame | None:
 def fit_of(table: pd.DataFrame, asked: FitOptions) -> Fit:
     """The fit that was asked for."""
     law = asked.law_for(table)
-    if asked.x_col and asked.is_formula and law.inputs != (asked.x_col,):
+    if asked.x_col and asked.is_formula and law.variables != (asked.x_col,):
         raise ValueError(
-            f"--x-col {asked.x_col}: the formula is one of {', '.join(law.inputs)}; write "
+            f"--x-col {asked.x_col}: the formula is one of {', '.join(law.variables)}; write "
             f"{asked.x_col} in it, or leave --x-col out"
         )
+    for column in law.variables if asked.is_formula else ():
+        if looks_fitted(column):
+            note(
+                f"{column} in the formula is the column {column!r}, an input: give it another "
+                "name if it is a parameter"
+            )
     needed = {law.output} if asked.x_col else {law.output, *law.inputs}
     for flag, column, _ in COLUMN_FLAGS:
         if column in needed and column not in table.columns:

@@ -11,6 +11,8 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from scaling.base import refuse_unknown
+
 if TYPE_CHECKING:
     import argparse
 
@@ -66,6 +68,12 @@ class Source:
         return {name: given[name] for _, name, _ in COLUMN_FLAGS if given.get(name)}
 
     @property
+    def responses(self) -> tuple[str, ...]:
+        """The columns of several losses, ``--loss-col loss_a,loss_b``; none where it is one."""
+        names = tuple(name.strip() for name in self.taken.get("loss", "").split(","))
+        return names if len(names) > 1 else ()
+
+    @property
     def kept(self) -> dict[str, str | None]:
         """``root`` and ``tracking_uri``, as the readers of ``analysis.tables`` take them."""
         return {"root": self.root, "tracking_uri": self.tracking_uri}
@@ -96,6 +104,7 @@ class FitOptions:
     seed: int = 0
     start: tuple[tuple[str, tuple[float, float]], ...] = ()
     signed: tuple[str, ...] = ()
+    pool: str | None = None
 
     def __post_init__(self) -> None:
         if self.cluster and self.resample == "residual":
@@ -124,9 +133,17 @@ class FitOptions:
 
     def law_for(self, table: pd.DataFrame | None) -> Law:
         """The law; the columns of a ``table`` may stand in a formula."""
-        from analysis.laws import law_for  # loads numpy, which describing the commands must not
+        # they load numpy, which describing the commands must not
+        from analysis.laws import by_group, law_for
 
-        return law_for(self.law_name, table, self.signed, dict(self.start))
+        signed = tuple(name.strip() for each in self.signed for name in each.split(","))
+        law = law_for(self.law_name, table, signed, dict(self.start))
+        if self.pool is None or table is None:
+            return law
+        column, _, names = self.pool.partition(":")
+        if column not in table.columns:
+            refuse_unknown(column, map(str, table.columns), "column of groups (--pool)")
+        return by_group(law, column, table, [n.strip() for n in names.split(",") if n])
 
 
 @dataclass(frozen=True)

@@ -180,6 +180,7 @@ def _resampled(
     groups = np.arange(n) if clusters is None else clusters
     count = int(groups.max()) + 1
     r = problem.residuals(theta[None])[0]
+    strata = _strata(problem, groups, count)
     for first in range(0, how.draws, size):
         draws = min(size, how.draws - first)
         times: NDArray[Any]
@@ -190,8 +191,11 @@ def _resampled(
             yield replace(problem, target=problem.target + r - noise)
             continue
         else:
-            drawn = rng.integers(0, count, (draws, count)) + count * np.arange(draws)[:, None]
-            each = np.bincount(drawn.ravel(), minlength=draws * count).reshape(draws, count)
+            each = np.empty((draws, count), dtype=int)
+            for stratum in strata:
+                m = len(stratum)
+                drawn = rng.integers(0, m, (draws, m)) + m * np.arange(draws)[:, None]
+                each[:, stratum] = np.bincount(drawn.ravel(), minlength=draws * m).reshape(draws, m)
             times = each[:, groups]
         yield problem.with_weights(problem.weights * times)
 
@@ -220,6 +224,21 @@ def _refit(drawn: Problem, theta: Array, keep: int) -> tuple[Array, Array, Array
                 found[open_[better]] = theta_[better]
                 objectives[open_[better]] = objective[better]
     return found, objectives, at_theta
+
+
+def _strata(problem: Problem, clusters: NDArray[np.intp], count: int) -> list[NDArray[np.intp]]:
+    """The clusters that are drawn among each other: of a law with groups, those of one group.
+
+    A draw without any row of a group would say nothing of that group's parameters. Clusters that
+    reach over groups, such as runs with several responses, are all drawn together.
+    """
+    groups = problem.law.groups
+    if groups is not None:
+        cells = [rows for _, rows in groups.cells(problem.inputs[len(groups.law.inputs) :])]
+        parts = [np.unique(clusters[rows]) for rows in cells]
+        if sum(map(len, parts)) == count:
+            return parts
+    return [np.arange(count)]
 
 
 def smooth_residuals(

@@ -63,7 +63,8 @@ def certify(
     Hessian with unit diagonal; ``at_bounds`` parameters at a bound; ``unsure`` parameters that
     the runs do not identify (at a bound, along a flat direction, or all, by the choice of runs):
     their intervals may be far too narrow; ``warnings`` in words.
-    ``fixed`` are the parameters held; ``groups`` is the number of clusters.
+    ``fixed`` are the parameters held; ``notes`` what was chosen unasked; ``groups`` is the number
+    of clusters.
     """
     best = int(np.argmin(objectives))
     theta, objective = found[best], float(objectives[best])
@@ -130,6 +131,7 @@ def certify(
         "unsure": [name for name in names if name in unsure],
         "warnings": warnings,
         "fixed": problem.law.held,
+        "notes": list(seen.notes),
         "groups": None if seen.clusters is None else int(seen.clusters.max()) + 1,
     }
 
@@ -201,17 +203,23 @@ def design_warnings(problem: Problem, seen: Observations) -> list[str]:
     free = sum(p.low < p.high for p in law.parameters)
     if len(seen.observed) <= free:
         warnings.append(f"{len(seen.observed)} runs, {free} parameters: no run is left to judge by")
-    for name, x in zip(law.inputs, seen.inputs, strict=True):
-        scales = len(set(np.round(np.log(x), 2).tolist()))
+    for name, x in zip(law.variables, seen.inputs, strict=False):
+        scales = distinct(x)
         if scales < 3:
             warnings.append(f"{name} has {scales} distinct values; an exponent needs three")
-    if law.in_plane:
+    if law.in_plane and min(x.min() for x in seen.inputs[:2]) > 0:
         ratio = np.log(seen.inputs[1] / seen.inputs[0])
         if ratio.std() < 0.1:
             warnings.append(
                 "num_tokens / num_params is constant: the terms of N and of D cannot be told apart"
             )
     return warnings
+
+
+def distinct(x: Array) -> int:
+    """How many values an input has: to a hundredth of each, or of the largest if some are <= 0."""
+    rounded = np.log(x) if (x > 0).all() else x / np.abs(x).max(initial=1e-300)
+    return len(set(np.round(rounded, 2).tolist()))
 
 
 def value_warnings(problem: Problem, seen: Observations, theta: Array) -> list[str]:
@@ -225,12 +233,22 @@ def value_warnings(problem: Problem, seen: Observations, theta: Array) -> list[s
             warnings.append(f"{name} is {floor:.3g}, near 0: the data do not show a floor")
     if not law.own:
         return warnings
-    for p, value in zip(law.parameters, params, strict=True):
-        sought = p.scale == "log" and p.name not in law.linear and p.low < p.high
-        if sought and p.name not in floor_names and value < NEXT_TO_0 * p.start[0]:
+    slopes = law.gradient(params, *problem.inputs)
+    size = np.abs(law.predict(params, *problem.inputs)).mean()
+    for p, value, slope in zip(law.parameters, params, slopes, strict=True):
+        if p.scale != "log" or p.low == p.high or p.name in floor_names:
+            continue
+        name = p.name.partition("[")[0]  # as the formula has it, of a parameter of one group
+        if p.name in law.linear:
+            if np.abs(value * slope).max() < NEXT_TO_0 * size:
+                warnings.append(
+                    f"{p.name} is {value:.3g}, next to 0: if it may be negative, say "
+                    f"--signed {name}"
+                )
+        elif value < NEXT_TO_0 * p.start[0]:
             warnings.append(
                 f"{p.name} is {value:.3g}, next to 0: if it is no exponent, say where it may "
-                f"start (--start {p.name}=LOW,HIGH)"
+                f"start (--start {name}=LOW,HIGH)"
             )
     return warnings
 

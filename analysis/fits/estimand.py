@@ -67,9 +67,10 @@ class Estimand:
         ValueError
             If it names the column of a law of several variables.
         """
-        if self.x_col is not None and len(law.inputs) != 1:
-            raise ValueError(f"x_col is for laws of one variable; {law.name} takes {law.inputs}")
-        own = law.inputs[0] if len(law.inputs) == 1 else None
+        variables = law.variables
+        if self.x_col is not None and len(variables) != 1:
+            raise ValueError(f"x_col is for laws of one variable; {law.name} takes {variables}")
+        own = variables[0] if len(variables) == 1 else None
         return replace(
             self,
             space=self.space or law.space,
@@ -79,7 +80,9 @@ class Estimand:
 
     def x_cols(self, law: Law) -> tuple[str, ...]:
         """The columns that ``law`` takes."""
-        return law.inputs if self.x_col is None else (self.x_col,)
+        if self.x_col is None:
+            return law.inputs
+        return (self.x_col, *law.inputs[len(law.variables) :])
 
 
 DEFAULT = Estimand()

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from analysis.fits.bootstrap import Bootstrap, resampled_fits
 from analysis.fits.certificate import certify, doubt, probes
 from analysis.fits.estimand import DEFAULT, Estimand
+from analysis.fits.group_starts import group_starts
 from analysis.fits.newton import minimise
+from analysis.fits.pooling import pool, pooling_notes
 from analysis.fits.problem import BEYOND, Problem
 from analysis.fits.result import IDENTIFIED, Fit
 from analysis.fits.rows import Observations, observe
@@ -86,18 +88,22 @@ def fit(
         )
     how = bootstrap if isinstance(bootstrap, Bootstrap) else Bootstrap(bootstrap)
     law = law_for(law, runs)
-    estimand = estimand.of(law)
     seen = observe(law, runs, estimand, how.cluster)
+    estimand = replace(estimand, space=seen.space).of(law)
     what, together = how.drawn, ""
     if how.is_auto:
         what, seen, together = _together(runs, how, seen)
     problem = Problem.of(law, seen.inputs, seen.observed, seen.weights, estimand)
+    pooled: dict[str, Any] = {}
     with np.errstate(all="ignore"):  # where a law has no value, another start may have one
-        found, objectives = _search(problem, starts, seed)
+        if law.groups is not None and law.groups.pooled:
+            theta, objectives, _ = _search(problem, 0, seed)
+            problem, pooled = pool(problem, theta[np.argmin(objectives)])
+        found, objectives, independent = _search(problem, starts, seed)
     best = int(np.argmin(objectives))
-    diagnostics = certify(
-        problem, found, objectives, slice(GRID_STARTS, GRID_STARTS + starts), seen
-    )
+    diagnostics = certify(problem, found, objectives, independent, seen)
+    diagnostics["pooled"] = pooled
+    diagnostics["notes"] += pooling_notes(law, pooled)
     draws, failed = None, 0
     if how.draws:
         clusters = seen.clusters if what == "cluster" else None
@@ -138,25 +144,33 @@ def _together(
     return "cluster" if groups > 1 else "pairs", replace(seen, clusters=labels), says
 
 
-def _search(problem: Problem, starts: int, seed: int) -> tuple[Array, Array]:
-    """Optima ``(m, p)`` and objectives: from the grid, from random starts, from probes."""
-    first = best_starts(problem, GRID_STARTS)[0]
-    if problem.law.starts is not None:
-        first = settle(problem, first)
-    elif not starts:
-        first = first[:1]
-    if starts:
-        rng = np.random.default_rng(seed)
-        first = np.concatenate([first, random_starts(problem, starts, rng)])
+def _search(problem: Problem, starts: int, seed: int) -> tuple[Array, Array, slice]:
+    """Optima ``(m, p)`` and objectives: from the grid, from random starts (which), from probes."""
+    first, independent = _first(problem, starts, np.random.default_rng(seed))
+    first = np.concatenate([first, independent])
+    random = slice(len(first) - len(independent), len(first))
     found, objectives = minimise(problem, first)
     if objectives.min() > NO_VALUE or problem.penalty.loss_fn == "tukey":  # whose sum is bounded
         _refuse_no_value(problem, found[np.argmin(objectives)])
     if not starts:
-        return found, objectives
+        return found, objectives, random
     near, near_objectives = minimise(
         problem, probes(problem, found[np.argmin(objectives)]), reach=0.02
     )
-    return np.concatenate([found, near]), np.concatenate([objectives, near_objectives])
+    found, objectives = np.concatenate([found, near]), np.concatenate([objectives, near_objectives])
+    return found, objectives, random
+
+
+def _first(problem: Problem, count: int, rng: np.random.Generator) -> tuple[Array, Array]:
+    """Starts from the grid or from what each group says, and ``count`` independent ones."""
+    if problem.law.groups is not None:
+        return group_starts(problem, count, rng)
+    first = best_starts(problem, GRID_STARTS)[0]
+    if problem.law.starts is not None:
+        first = settle(problem, first)
+    elif not count:
+        first = first[:1]
+    return first, random_starts(problem, count, rng) if count else first[:0]
 
 
 def _refuse_no_value(problem: Problem, theta: Array) -> None:

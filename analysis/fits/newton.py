@@ -104,7 +104,7 @@ def _begin_in_one_valley(problem: Problem, theta: Array) -> NDArray[np.bool_]:
     rough = problem.single()
     for j in range(1, m):
         at = [first + share * (theta[:, j] - first) for share in (0.0, 0.25, 0.5, 0.75, 1.0)]
-        height = np.array([rough.smoothed(rough.residuals(x), delta, False) for x in at])
+        height = np.array([rough.smoothed(x, rough.residuals(x), delta, False) for x in at])
         rises = np.diff(height, axis=0) > 0
         ridge = (rises[:-1] & ~rises[1:]).any(axis=0)
         met[:, j] = ~ridge & (height[-1] <= (1 + NEAR_START) * height[0])
@@ -264,7 +264,7 @@ def _newton(
     open_ = np.arange(len(theta))
     part, here, wide, damping = problem, theta.copy(), delta / 4, np.full(len(theta), 1e-6)
     r, jacobian = part.look(here)
-    value = part.smoothed(r, delta, exact)
+    value = part.smoothed(here, r, delta, exact)
     for _ in range(PASSES):
         gradient, hessian, scale = part.derivatives(here, r, delta, exact, jacobian)
         stuck = np.where(gradient > 0, here <= low, here >= high)
@@ -273,7 +273,7 @@ def _newton(
         step = _step(stuck, gradient, hessian, scale, damping)
         trial = np.minimum(np.maximum(here + step, low), high)
         r_trial, jacobian_trial = part.look(trial)
-        reached = part.smoothed(r_trial, delta, exact)
+        reached = part.smoothed(trial, r_trial, delta, exact)
         better = reached < value
         promised = -np.einsum("kp,kp->k", gradient, trial - here)
         flat = np.abs(promised) <= small * value
@@ -306,7 +306,7 @@ def _newton(
             delta, last, wide, part = delta[keep], last[keep], wide[keep], problem.rows(open_)
             little, done, enough = little[keep], done[keep], enough[keep]
         if (little & ~done).any():
-            value = part.smoothed(r, delta, exact)
+            value = part.smoothed(here, r, delta, exact)
     out[open_] = here
     return out
 

@@ -31,6 +31,7 @@ class Problem:
     ``inputs`` are ``(n,)`` each, the runs' over ``units``, shared by all draws. ``target (n,)`` or
     ``(k, n)`` is the observation, or its logarithm if ``space`` is ``"log"``; ``weights (n,)`` or
     ``(k, n)``. A batch of points is ``theta (k, p)``; coordinates ``held`` stay where they start.
+    With a ``prior`` Q ``(p, p)`` the objective has 1/2 theta' Q theta more (``pooling``).
     """
 
     law: Law
@@ -41,6 +42,7 @@ class Problem:
     space: str
     units: Array
     held: tuple[int, ...] = ()
+    prior: Array | None = None
 
     @classmethod
     def of(
@@ -52,8 +54,10 @@ class Problem:
         estimand: Estimand,
     ) -> Problem:
         """The problem that ``estimand`` makes of runs ``(n,)`` in their own units."""
-        units = scales(inputs, law)
         space = estimand.space or law.space
+        if space == "log" and law.of_log is not None:
+            law, observed, space = law.of_log, np.log(observed), "linear"
+        units = scales(inputs, law)
         return cls(
             law,
             tuple(x / u for x, u in zip(inputs, units, strict=True)),
@@ -112,8 +116,8 @@ class Problem:
     @cached_property
     def bounds(self) -> tuple[Array, Array]:
         """Lower and upper bound of each coordinate, ``(p,)`` each."""
-        low = np.array([p.low for p in self.law.parameters])
-        high = np.array([p.high for p in self.law.parameters])
+        low = np.array([p.low for p in self.law.parameters], dtype=float)
+        high = np.array([p.high for p in self.law.parameters], dtype=float)
         return self.coordinates(low), self.coordinates(high)
 
     def clip(self, theta: Array) -> Array:
@@ -154,11 +158,17 @@ class Problem:
 
     def objective(self, theta: Array) -> Array:
         """Sum of weighted penalties ``(k,)``."""
-        return self.total(self.penalty.rho(self.residuals(theta)))
+        return self._with_prior(theta, self.total(self.penalty.rho(self.residuals(theta))))
 
-    def smoothed(self, r: Array, delta: Array, exact: bool) -> Array:
-        """Sum of weighted penalties ``(k,)`` of residuals ``(k, n)`` smoothed to ``delta (k,)``."""
-        return self.total(self.penalty.smoothed(r, delta[:, None].astype(r.dtype), exact))
+    def smoothed(self, theta: Array, r: Array, delta: Array, exact: bool) -> Array:
+        """The objective ``(k,)``, the penalty of its residuals ``(k, n)`` smoothed to ``delta``."""
+        total = self.total(self.penalty.smoothed(r, delta[:, None].astype(r.dtype), exact))
+        return self._with_prior(theta, total)
+
+    def _with_prior(self, theta: Array, total: Array) -> Array:
+        if self.prior is None:
+            return total
+        return np.asarray(total + 0.5 * np.einsum("kp,pq,kq->k", theta, self.prior, theta))
 
     def total(self, rho: Array) -> Array:
         """Sum over runs of weight times ``rho (k, n)``."""
@@ -211,6 +221,10 @@ class Problem:
             hessian += self._curvature(theta, v, gradient)
         size = np.einsum("kpn,kpn->kp", jacobian, jacobian)
         scale = stretch * np.sqrt(size * (level[:, None] / r.shape[-1]))
+        if self.prior is not None:
+            gradient = gradient + theta @ self.prior
+            hessian = hessian + self.prior
+            scale = np.sqrt(scale**2 + np.diagonal(self.prior))
         least = 1e-12 * scale.max(axis=-1, keepdims=True, initial=1e-288)
         return gradient, hessian, np.maximum(scale, least)
 

@@ -104,7 +104,7 @@ def profile(
     # the others start where they are expected given this one: along the valley, not beside it
     slope = covariance[index] / max(spread**2, 1e-300)
     best = float(problem.objective(theta[None])[0])
-    rise = 0.5 * chi2.ppf(level, 1) * _scale(problem, theta)
+    rise = 0.5 * chi2.ppf(level, 1) * dispersion(problem, theta)
 
     def along(values: Array) -> Array:
         held = theta + (values - theta[index])[:, None] * slope
@@ -144,7 +144,7 @@ def _crossing(x: Array, y: Array, inside: int, outside: int, at: float) -> float
     return float(x[inside] + share * (x[outside] - x[inside]))
 
 
-def _scale(problem: Problem, theta: Array) -> float:
+def dispersion(problem: Problem, theta: Array) -> float:
     """tau: mean squared slope of the penalty over its mean curvature, with n - p runs.
 
     Near the least-absolute-deviation limit the curvature is the density of residuals at zero,

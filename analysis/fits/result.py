@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from analysis.fits.estimand import Estimand
+from analysis.fits.pooling import prior_of
 from analysis.fits.problem import Problem
 from analysis.fits.profile import in_runs_units
 from analysis.fits.profile import profile as profile_of
@@ -91,7 +92,7 @@ class Fit:
     @property
     def space(self) -> str:
         """Space of the residuals: ``"log"`` or ``"linear"``."""
-        return self.problem.space
+        return self.estimand.space or self.law.space
 
     @property
     def x_cols(self) -> tuple[str, ...]:
@@ -139,7 +140,12 @@ class Fit:
     @cached_property
     def problem(self) -> Problem:
         """The fit as a minimisation."""
-        return Problem.of(self.law, self.inputs, self.observed, self.weights, self.estimand)
+        found = Problem.of(self.law, self.inputs, self.observed, self.weights, self.estimand)
+        pooled = self.diagnostics.get("pooled")
+        if not pooled:
+            return found
+        strengths = {name: said["strength"] for name, said in pooled.items()}
+        return replace(found, prior=prior_of(self.law, strengths))
 
     def predict(self, table: Mapping[str, Any] | pd.DataFrame) -> Array:
         """Predictions for the rows of ``table``, which holds the columns ``x_cols``."""
@@ -181,7 +187,7 @@ class Fit:
             refuse_unknown(name, self.params, f"parameter of {self.law.name}")
         tails(level)  # refuses what is no level before the work
         index = self.law.names.index(name)
-        law, params = in_runs_units(self.law, self.vector, self.problem.units, index)
+        law, params = in_runs_units(self.problem.law, self.vector, self.problem.units, index)
         problem = replace(self.problem, law=law)
         values, objective, interval = profile_of(
             problem, problem.coordinates(params), index, level, points
@@ -288,7 +294,7 @@ class Fit:
                 **{
                     name: data[name] for name in ("loss_fn", "delta", "asymmetry", "space", "y_col")
                 },
-                x_col=x_cols[0] if len(x_cols) == 1 else None,
+                x_col=x_cols[0] if len(law.variables) == 1 else None,
             ),
             inputs=tuple(np.array(x) for x in data["inputs"]),
             observed=np.array(data["observed"]),
@@ -313,7 +319,21 @@ class Fit:
         missing = [name for name in self.x_cols if name not in table]
         if missing:
             raise ValueError(f"{self.law.name} predicts from {', '.join(missing)}: not given")
-        return [np.atleast_1d(np.asarray(table[name], dtype=float)) for name in self.x_cols]
+        n = len(self.law.variables)
+        found = [np.atleast_1d(np.asarray(table[name], dtype=float)) for name in self.x_cols[:n]]
+        return [*found, *(self._groups(name, table[name]) for name in self.x_cols[n:])]
+
+    def _groups(self, column: str, names: Any) -> Array:
+        """The number of each row's group."""
+        groups = self.law.groups
+        assert groups is not None
+        each = np.atleast_1d(np.asarray(names, dtype=object))
+        codes = groups.codes(column, each)
+        if np.isnan(codes).any():
+            unknown = each[np.isnan(codes)][0]
+            refuse_unknown(str(unknown), dict(groups.levels)[column], f"group of {column}")
+        return codes
 
     def _middle_flops(self) -> float:
-        return float(6 * np.exp(np.mean(np.log(self.inputs[0]) + np.log(self.inputs[1]))))
+        n, d = (x[(self.inputs[0] > 0) & (self.inputs[1] > 0)] for x in self.inputs[:2])
+        return float(6 * np.exp(np.mean(np.log(n) + np.log(d))))

@@ -9,11 +9,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis.fits.estimand import Estimand
-from analysis.laws import Array, Law
+from analysis.fits.starts import shape_grid
+from analysis.laws import Array, Law, group_names, scales
 from analysis.tables import numbers, place
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+FEW = 0.1
+"""Share of zeros among the responses up to which they are taken for runs that went wrong."""
 
 
 class TooFewRowsError(ValueError):
@@ -25,6 +30,7 @@ class Observations:
     """What is fitted: ``inputs`` and ``observed`` ``(n,)``, ``weights``, the ``rows`` they are.
 
     ``excluded`` has one ``{"row", "run_id", "reason"}`` for each row of the table not used.
+    ``space`` is that of the residuals, and ``notes`` say what was chosen that nobody asked for.
     """
 
     inputs: tuple[Array, ...]
@@ -32,6 +38,8 @@ class Observations:
     weights: Array
     rows: NDArray[np.intp]
     excluded: tuple[dict[str, Any], ...]
+    space: str
+    notes: tuple[str, ...] = ()
     clusters: NDArray[np.intp] | None = None
 
 
@@ -40,8 +48,10 @@ def observe(
 ) -> Observations:
     """The rows of ``runs`` that ``law`` can be fitted to; ``cluster`` names a column of clusters.
 
-    A row with an ``exclude_reason``, or a missing, infinite or (inputs; in log space the
-    observation too) non-positive value is left out and listed.
+    A row with an ``exclude_reason``, a missing or infinite value, a weight or (in log space) an
+    observation that is not positive, or inputs at which the law has no value, as a power has
+    none at 0, is left out and listed. Where the estimand leaves the space to a user's law,
+    residuals are linear if an observation is negative, or more than ``FEW`` of them are 0.
 
     Raises
     ------
@@ -50,7 +60,7 @@ def observe(
     TooFewRowsError
         If fewer rows remain than the law has parameters.
     """
-    estimand = estimand.of(law)
+    asked, estimand = estimand.space, estimand.of(law)
     x_cols, y_col, weights = estimand.x_cols(law), estimand.y_col or law.output, estimand.weights
     for name in (*x_cols, y_col, *(c for c in (weights, cluster) if isinstance(c, str))):
         if name not in runs.columns:
@@ -58,7 +68,8 @@ def observe(
                 f"the run table has no column {name!r}, which {law.name} needs; "
                 f"it has {', '.join(map(str, runs.columns))}"
             )
-    values = {name: _numbers(runs, name) for name in (*x_cols, y_col)}
+    in_groups = () if law.groups is None else law.groups.columns
+    values = {name: _numbers(runs, name) for name in (*x_cols, y_col) if name not in in_groups}
     if weights is None:
         w = np.ones(len(runs))
     elif isinstance(weights, str):
@@ -68,13 +79,28 @@ def observe(
         if w.shape != (len(runs),):
             raise ValueError(f"weights has shape {w.shape}; one for each of {len(runs)} runs")
     reasons = _reasons(runs)
+    for name in in_groups:
+        values[name] = _groups(reasons, law, name, runs[name])
     for name in x_cols:
-        _mark(reasons, name, values[name], positive=True)
-    _mark(reasons, y_col, values[y_col], positive=estimand.space == "log")
-    _mark(reasons, "weight", w, positive=True)
-    usable = np.ones(len(runs), dtype=bool)
-    usable[list(reasons)] = False
-    used = np.flatnonzero(usable)
+        _mark(reasons, name, values[name], np.isfinite(values[name]))
+    _mark(reasons, "weight", w, (w > 0) & (w < np.inf))
+    y = values[y_col]
+    _mark(reasons, y_col, y, np.isfinite(y))
+    space, notes = estimand.space or law.space, tuple[str, ...]()
+    if asked is None and law.own and space == "log":
+        space, notes = _space(y_col, y[_used(runs, reasons)])
+    if space == "log":
+        _mark(reasons, y_col, y, y > 0)
+    used = _used(runs, reasons)
+    without = _without_value(law, tuple(values[name][used] for name in x_cols), y[used])
+    for i in used[without].tolist():
+        at = ", ".join(
+            f"{name} is {values[name][i]:g}"
+            for name in x_cols[: len(law.variables)]
+            if values[name][i] <= 0
+        )
+        reasons[i] = f"{at}, where {law.name} has no value"
+    used = _used(runs, reasons)
     named = reasons and "run_id" in runs
     ids = runs["run_id"].tolist() if named else [None] * len(runs)
     excluded = tuple(
@@ -86,6 +112,8 @@ def observe(
             f"rows of {len(runs)}; add runs or choose a law with fewer parameters"
             + (f" ({place(runs, min(reasons))}: {excluded[0]['reason']})" if excluded else "")
         )
+    if law.groups is not None:
+        _refuse_small_groups(law, tuple(values[name][used] for name in law.groups.columns))
     clusters = None
     if cluster is not None:
         clusters = np.unique(runs[cluster].astype(str).to_numpy()[used], return_inverse=True)[1]
@@ -100,8 +128,74 @@ def observe(
         w[used],
         used,
         excluded,
+        space,
+        notes,
         clusters,
     )
+
+
+def _groups(reasons: dict[int, str], law: Law, column: str, names: pd.Series) -> Array:
+    """The number of each row's group; rows of no known group get that reason."""
+    assert law.groups is not None
+    codes = law.groups.codes(column, names)
+    for i in np.flatnonzero(np.isnan(codes)).tolist():
+        name = group_names([names.iloc[i]])[0]
+        unknown = f"{column} {name!r} is none of the law's groups"
+        reasons.setdefault(i, unknown if name else f"{column} missing")
+    return codes
+
+
+def _refuse_small_groups(law: Law, codes: tuple[Array, ...]) -> None:
+    """``TooFewRowsError`` for a group with fewer rows than it has free parameters of its own."""
+    groups = law.groups
+    assert groups is not None
+    for (column, levels), code in zip(groups.levels, codes, strict=True):
+        own = [name for name, c in groups.by if c == column and name not in groups.pooled]
+        rows = np.bincount(code.astype(int), minlength=len(levels))
+        for level, n in zip(levels, rows.tolist(), strict=True):
+            if n < len(own):
+                raise TooFewRowsError(
+                    f"{column} {level!r} has {n} usable rows for {len(own)} parameters of its own "
+                    f"({', '.join(own)}); leave it out (--where \"{column} != '{level}'\") or pool "
+                    f"them, as in {own[0]}[~{column}]"
+                )
+
+
+def _used(runs: pd.DataFrame, reasons: dict[int, str]) -> NDArray[np.intp]:
+    usable = np.ones(len(runs), dtype=bool)
+    usable[list(reasons)] = False
+    return np.flatnonzero(usable)
+
+
+def _space(name: str, y: Array) -> tuple[str, tuple[str, ...]]:
+    """The space of the residuals of observations ``y``, and what to say of it."""
+    negative, zero = int((y < 0).sum()), int((y == 0).sum())
+    if not negative and zero <= FEW * len(y):
+        return "log", ()
+    what = f"negative in {negative}" if negative else f"0 in {zero}"
+    return "linear", (
+        f"residuals are linear: {name} is {what} of {len(y)} rows, which has no logarithm "
+        "(--space log leaves them out)",
+    )
+
+
+def _without_value(law: Law, inputs: tuple[Array, ...], observed: Array) -> NDArray[np.bool_]:
+    """Rows with a zero or negative input at which ``law`` is not finite wherever it may start."""
+    odd: NDArray[np.bool_] = np.any([x <= 0 for x in inputs[: len(law.variables)]], axis=0)
+    if not odd.any():
+        return odd
+    units = scales(tuple(x[~odd] for x in inputs), law)
+    scaled = tuple(x / u for x, u in zip(inputs, units, strict=True))
+    with np.errstate(all="ignore"):
+        if law.starts is None or odd.all():
+            params = shape_grid(law)
+        else:
+            params = law.starts(observed[~odd], *(x[~odd] for x in scaled))
+        at = tuple(x[odd] for x in scaled)
+        sound = np.isfinite(law.predict(params, *at))
+        sound &= np.isfinite(law.gradient(params, *at)).all(axis=-2)
+    odd[odd] = ~sound.any(axis=0)
+    return odd
 
 
 def _reasons(runs: pd.DataFrame) -> dict[int, str]:
@@ -115,9 +209,8 @@ def _reasons(runs: pd.DataFrame) -> dict[int, str]:
     }
 
 
-def _mark(reasons: dict[int, str], name: str, values: Array, positive: bool) -> None:
-    wrong = ~((values > 0) & (values < np.inf)) if positive else ~np.isfinite(values)
-    for i in np.flatnonzero(wrong).tolist():
+def _mark(reasons: dict[int, str], name: str, values: Array, good: NDArray[np.bool_]) -> None:
+    for i in np.flatnonzero(~good).tolist():
         value = values[i]
         reasons.setdefault(i, f"{name} missing" if np.isnan(value) else f"{name} is {value:g}")
 

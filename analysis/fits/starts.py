@@ -40,17 +40,25 @@ def random_starts(problem: Problem, count: int, rng: np.random.Generator) -> Arr
     """
     law, n = problem.law, problem.target.shape[-1]
     if law.starts is None:
-        shapes = np.ones((count, len(law.parameters)))
-        for i, p in enumerate(law.parameters):
-            low, high = p.start
-            u = rng.random(count)
-            shapes[:, i] = low * (high / low) ** u if p.scale == "log" else low + (high - low) * u
+        shapes = random_shapes(law, count, rng)
     else:
         pool = candidates(problem)
         shapes = pool[rng.integers(0, len(pool), count)]
         shapes = shapes * np.exp(rng.normal(0.0, 0.3, shapes.shape))
     weights = problem.weights * rng.exponential(size=(count, n))
     return settle(problem.with_weights(weights), problem.clip(problem.coordinates(shapes)))
+
+
+def random_shapes(law: Law, count: int, rng: np.random.Generator) -> Array:
+    """Parameters ``(count, p)`` drawn from the start ranges; the same in all groups."""
+    if law.groups is not None:
+        return law.groups.expand(random_shapes(law.groups.law, count, rng))
+    shapes = np.ones((count, len(law.parameters)))
+    for i, p in enumerate(law.parameters):
+        low, high = p.start
+        u = rng.random(count)
+        shapes[:, i] = low * (high / low) ** u if p.scale == "log" else low + (high - low) * u
+    return shapes
 
 
 def candidates(problem: Problem) -> Array:
@@ -75,7 +83,12 @@ def candidates(problem: Problem) -> Array:
 
 @lru_cache(maxsize=32)
 def shape_grid(law: Law) -> Array:
-    """Parameters ``(g, p)`` over the start ranges of the shape parameters; linear ones are 1."""
+    """Parameters ``(g, p)`` over the start ranges of the shape parameters; linear ones are 1.
+
+    Of a law with groups, the same in all of them.
+    """
+    if law.groups is not None:
+        return law.groups.expand(shape_grid(law.groups.law))
     shapes = [p for p in law.parameters if p.name not in law.linear]
     each = max(3, round(GRID ** (1 / max(len(shapes), 1))))
     axes = [

@@ -10,16 +10,18 @@ from analysis.laws.any_inputs import laws_in
 from analysis.laws.base import Array, Law, Parameter, scales
 from analysis.laws.bnsl import BNSL0, BNSL1, BNSL2, BNSL3
 from analysis.laws.chinchilla import CHINCHILLA, CHINCHILLA_SYMMETRIC
-from analysis.laws.formula import FORMULA, SYMBOLS, formula_law
+from analysis.laws.formula import FORMULA, SYMBOLS, formula_law, group_columns, named_law
 from analysis.laws.gadre import GADRE
+from analysis.laws.groups import Groups, by_group, group_names, grouped, groups_in
 from analysis.laws.kaplan import KAPLAN
 from analysis.laws.optimum import exponents, optimal
-from analysis.laws.own import callable_law
+from analysis.laws.own import callable_law, looks_fitted
 from analysis.laws.power import POWER, POWER_FLOOR
 from analysis.laws.repeated_data import REPEATED_DATA
 from analysis.laws.saturating import M3, M4
 from analysis.laws.sigmoid import SIGMOID
 from analysis.laws.step_law import STEP_LAW_BATCH, STEP_LAW_LR
+from scaling import COLUMNS
 from scaling.base import load, path_of, plugged, refuse_unknown
 
 if TYPE_CHECKING:
@@ -93,46 +95,66 @@ def law_for(
                 f"--signed and --start are for a law from a formula; {known.name} has its own"
             )
         return known
-    names = () if table is None else table.columns
-    inputs = tuple(str(c) for c in names if str(c) not in SYMBOLS)
-    return formula_law(law, inputs, tuple(signed), start)
+    if table is None:
+        return formula_law(law, (), tuple(signed), start)
+    names = [str(c) for c in table.columns if str(c) not in SYMBOLS]
+    names.sort(key=_rank)
+    levels = {c: groups_in(table, c) for c in group_columns(law) if c in table.columns}
+    return formula_law(law, tuple(names), tuple(signed), start, levels)
+
+
+def _rank(column: str) -> int:
+    """N before D, whatever the order in the table: what is a law in (N, D) is told by that."""
+    return list(COLUMNS).index(column) if column in COLUMNS else len(COLUMNS)
 
 
 def law_to_dict(law: Law) -> dict[str, Any]:
     """What ``law_from_dict`` makes ``law`` from again, as values that JSON holds."""
+    groups = law.groups
+    one = law if groups is None else groups.law
     return {
-        "law": law.name,
-        "law_formula": law.formula,
-        "law_inputs": list(law.inputs),
-        "law_options": law.options(law) if law.options is not None else {},
+        "law": one.name,
+        "law_formula": one.formula,
+        "law_inputs": list(one.inputs),
+        "law_options": one.options(one) if one.options is not None else {},
+        "law_groups": None
+        if groups is None
+        else {"by": dict(groups.by), "levels": dict(groups.levels), "pooled": groups.pooled},
     }
 
 
 def law_from_dict(data: Mapping[str, Any]) -> Law:
     """The law that ``law_to_dict`` wrote; ``ValueError`` for one from a callable."""
     known = LAWS.get(data["law"])
-    if known is not None:
-        return known
-    if data["law"] != FORMULA:
+    if known is None and data["law"] != FORMULA:
         raise ValueError(f"{data['law']} is a law from a callable: give it as law=")
-    return formula_law(
+    law = known or formula_law(
         data["law_formula"], tuple(data["law_inputs"]), **data.get("law_options", {})
     )
+    groups = data.get("law_groups")
+    return law if groups is None else grouped(law, **groups)
 
 
 __all__ = [
     "LAWS",
     "Array",
+    "Groups",
     "Law",
     "Parameter",
+    "by_group",
     "callable_law",
     "exponents",
     "find_law",
     "formula_law",
+    "group_names",
+    "grouped",
+    "groups_in",
     "law_for",
     "law_from_dict",
     "law_to_dict",
     "laws_in",
+    "looks_fitted",
+    "named_law",
     "optimal",
     "scales",
 ]

@@ -6,12 +6,15 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from scaling.base import refuse_unknown
+
+if TYPE_CHECKING:
+    from analysis.laws.groups import Groups
 
 Array: TypeAlias = NDArray[np.float64]
 
@@ -94,6 +97,15 @@ class Law:
         Whether it is a user's, whose bounds and starts say little of where its parameters lie.
     options : callable or None
         ``law -> dict``: what makes a law from a formula again besides the formula and inputs.
+    of_log : Law or None
+        The law of the output's logarithm, if the law is stated for that (``law_of_log``): fitted
+        in its place in log space, where its linear parameters are projected out.
+    groups : Groups or None
+        Which parameters have a value for each group of rows, if some have (``grouped``).
+    input_means : tuple of str
+        What each input is, and its unit, for those that are no column of the run table's schema.
+    example : str
+        A command line that fits it.
     """
 
     name: str
@@ -116,6 +128,10 @@ class Law:
     assumes: str = "the same exponents over all runs; nothing beyond the formula is modelled"
     own: bool = False
     options: Callable[[Law], dict[str, Any]] | None = None
+    of_log: Law | None = None
+    groups: Groups | None = None
+    input_means: tuple[str, ...] = ()
+    example: str = ""
 
     @cached_property
     def names(self) -> tuple[str, ...]:
@@ -123,9 +139,14 @@ class Law:
         return tuple(p.name for p in self.parameters)
 
     @property
+    def variables(self) -> tuple[str, ...]:
+        """The inputs that are numbers, which come before the columns of groups."""
+        return self.inputs if self.groups is None else self.groups.law.inputs
+
+    @property
     def in_plane(self) -> bool:
         """Whether it is one in N and D (and perhaps more): a budget may have a best size."""
-        return self.inputs[:2] == ("num_params", "num_tokens")
+        return self.groups is None and self.inputs[:2] == ("num_params", "num_tokens")
 
     @property
     def held(self) -> dict[str, float]:
@@ -150,6 +171,8 @@ class Law:
         """Whether the prediction is the linear parameters times their derivatives, no more."""
         if not self.linear:
             return False
+        if self.groups is not None:
+            return self.groups.law.is_sum and not self.held
         shapes = np.array([p.start for p in self.parameters]).T
         shapes[:, self.place] = 0.0
         inputs = [np.geomspace(0.1, 10.0, 7) * (1 + i) for i in range(len(self.inputs))]
@@ -178,7 +201,8 @@ class Law:
             for p in self.parameters
         )
         linear = tuple(name for name in self.linear if name not in values)
-        return replace(self, parameters=parameters, linear=linear, rescale=None)
+        of_log = None if self.of_log is None else self.of_log.hold(values)
+        return replace(self, parameters=parameters, linear=linear, rescale=None, of_log=of_log)
 
     def _refuse_beyond(self, name: str, value: float) -> None:
         """``ValueError`` if a parameter cannot have that value, whatever the inputs' units."""
@@ -206,15 +230,24 @@ def columns(params: Array) -> list[Array]:
 
 
 def scales(inputs: tuple[Array, ...], law: Law) -> Array:
-    """The unit ``(n_inputs,)`` of each input in a fit: its geometric mean, or 1."""
+    """The unit ``(n_inputs,)`` of each input in a fit: the geometric mean of its sizes, or 1.
+
+    A zero has no size to count, and a negative value that of its amount.
+    """
     if law.rescale is None:
         return np.ones(len(inputs))
-    logs = {name: np.log(x).mean() for name, x in zip(law.inputs, inputs, strict=True)}
-    for name in law.one_unit:
-        logs[name] = np.mean(
-            [np.log(inputs[law.inputs.index(other)]).mean() for other in law.one_unit]
-        )
+    logs = {name: _log_size(x) for name, x in zip(law.inputs, inputs, strict=True)}
+    if law.groups is not None:
+        logs.update(dict.fromkeys(law.groups.columns, 0.0))  # numbers of groups have no unit
+    if law.one_unit:
+        common = float(np.mean([logs[name] for name in law.one_unit]))
+        logs.update(dict.fromkeys(law.one_unit, common))
     return np.exp([logs[name] for name in law.inputs])
+
+
+def _log_size(x: Array) -> float:
+    sizes = np.abs(x[x != 0.0])
+    return float(np.log(sizes).mean()) if len(sizes) else 0.0
 
 
 def stack(*rows: Array | float) -> Array:

@@ -1,28 +1,27 @@
-"""A law from a formula in text, parsed and differentiated without running any of it as Python."""
+"""A law from a formula in text: somebody's own, or a named law with what is known of it."""
 
 from __future__ import annotations
 
 import ast
-from collections.abc import Mapping
-from dataclasses import replace
-from typing import Any, TypeAlias
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
-from analysis.laws.base import Array, Law
-from analysis.laws.own import free_parameters, own_law, symbol
+from analysis.laws.base import Array, Law, Parameter
+from analysis.laws.expression import Bracket, Dual, evaluate, latex_of, names_in, parsed, text_of
+from analysis.laws.groups import grouped
+from analysis.laws.logarithm import law_of_log
+from analysis.laws.own import free_parameters, linear_parameters, own_law, symbol
 from scaling import COLUMNS
+from scaling.base import refuse_unknown
 
 SYMBOLS = {"N": "num_params", "D": "num_tokens", "C": "flops", "U": "num_unique_tokens"}
 
 FORMULA = "formula"
 """The name of a law from a formula."""
-
-DEEPEST = 100
-"""Levels of a formula's tree, which is read and differentiated level by level."""
-
-Dual: TypeAlias = tuple[Array, dict[str, Array]]
-"""A value and its derivatives by the parameters that it depends on."""
 
 
 def formula_law(
@@ -30,6 +29,7 @@ def formula_law(
     inputs: tuple[str, ...] | None = None,
     signed: tuple[str, ...] = (),
     start: Mapping[str, tuple[float, float]] | None = None,
+    levels: Mapping[str, Sequence[str]] | None = None,
 ) -> Law:
     """A law from text such as ``"L = E + A / num_params**alpha"``.
 
@@ -37,7 +37,12 @@ def formula_law(
     run-table columns, the letters N, D, C, U and whatever ``inputs`` lists are inputs; every
     other name is a parameter, positive unless it is in ``signed``. ``start`` gives the range in
     which starting values of a parameter are sought (default 0.03 to 2, an exponent's range);
-    parameters that the law is linear in need none.
+    parameters that the law is linear in need none. Left of ``=`` stands what is predicted, ``L``
+    or a column, or its logarithm: in ``"log(L) = a + b*log(N)"`` the parameters that the right
+    side is linear in may have either sign.
+
+    A parameter with a column in brackets, ``E[family]``, has a value for each group of that
+    column, whose groups ``levels`` lists; with ``E[~family]`` they are drawn towards their mean.
 
     Raises
     ------
@@ -50,69 +55,223 @@ def formula_law(
     >>> law.inputs, law.names, law.linear
     (('num_params',), ('E', 'A', 'alpha'), ('E', 'A'))
     """
-    left, _, right = text.rpartition("=")
-    output = left.strip() or "L"
-    try:
-        tree = ast.parse(right.replace("^", "**").strip(), mode="eval").body
-    except SyntaxError as error:
-        raise ValueError(
-            f"the formula {text!r} cannot be read ({error.msg}); "
-            "write, for example, 'L = E + A / num_params**alpha'"
-        ) from None
-    except (RecursionError, MemoryError):
-        raise _too_deep(text) from None
-    if _depth(tree) > DEEPEST:
-        raise _too_deep(text)
-    if not output.isidentifier():
-        raise ValueError(f"the formula {text!r} must have one name left of '='")
-    _check(tree, text)
-    names = list(dict.fromkeys(n.id for n in _names(tree)))
-    sources = {
-        name: name if name in (inputs or ()) or name in COLUMNS else SYMBOLS[name]
-        for name in names
-        if name in (inputs or ()) or name in COLUMNS or name in SYMBOLS
-    }
-    parameters = [name for name in names if name not in sources]
-    if not sources or not parameters:
-        raise ValueError(
-            f"the formula {text!r} has {len(sources)} inputs and {len(parameters)} parameters; "
-            f"inputs are N, D, C, U, columns of the run table, or names listed in inputs="
+    known = {name: name for name in (*(inputs or ()), *COLUMNS)}
+    formula = _Formula.of(text, {**known, **{k: c for k, c in SYMBOLS.items() if k not in known}})
+    for name in (*signed, *(start or {})):
+        if name in formula.sources:
+            raise ValueError(
+                f"{name} of the formula {text!r} is the column {formula.sources[name]!r}, an "
+                "input; give the parameter another name"
+            )
+    if formula.of_log:
+        signed = (*signed, *(name for name in formula.linear if name not in signed))
+    parameters = free_parameters(formula.parameters, signed, start)
+    law = own_law(
+        FORMULA,
+        formula.text,
+        parameters,
+        formula.columns,
+        formula.predict,
+        formula.gradient,
+        output=formula.output,
+        latex=formula.latex,
+    )
+    law = replace(law, options=_options)
+    if formula.brackets:
+        law = grouped(
+            law,
+            {name: bracket.column for name, bracket in formula.brackets.items()},
+            _levels(formula.brackets, levels or {}),
+            [name for name, bracket in formula.brackets.items() if bracket.pooled],
         )
-    order = [*(inputs or ()), *COLUMNS]
-    columns = tuple(sorted(set(sources.values()), key=order.index))
+    return formula.stated(law)
 
-    def evaluate(params: Array, arrays: tuple[Array, ...], derivatives: bool) -> Dual:
-        by_column = dict(zip(columns, arrays, strict=True))
-        values: dict[str, Dual] = {name: (by_column[c], {}) for name, c in sources.items()}
-        for i, name in enumerate(parameters):
+
+def group_columns(text: str) -> tuple[str, ...]:
+    """The columns that stand in brackets in a formula, each once."""
+    return tuple(dict.fromkeys(bracket.column for bracket in parsed(text)[1].values()))
+
+
+def _levels(
+    brackets: Mapping[str, Bracket], levels: Mapping[str, Sequence[str]]
+) -> Mapping[str, Sequence[str]]:
+    for name, bracket in brackets.items():
+        if bracket.column not in levels:
+            raise ValueError(
+                f"the formula has {name}[{bracket.column}], and {bracket.column} is no column of "
+                "the table, whose groups would be known; name one that is, or give levels="
+            )
+    return levels
+
+
+def named_law(
+    name: str,
+    formula: str,
+    parameters: Sequence[Parameter],
+    *,
+    source: str,
+    inputs: Mapping[str, str] | None = None,
+    **fields: Any,
+) -> Law:
+    """A law for the registry from its formula, its parameters and where it was published.
+
+    Parameters
+    ----------
+    name, formula, source : str
+        As in ``Law``; the formula as ``formula_law`` reads it.
+    parameters : sequence of Parameter
+        One for each name in the formula that is no input, in any order, with meaning, unit,
+        bounds and range of starts for inputs as they stand in the formula: where sizes are
+        divided by a typical one (``N/1e9``), so are these.
+    inputs : mapping, optional
+        Letter in the formula -> column of the run table, beside N, D, C and U.
+    fields
+        Other fields of ``Law``: ``latex`` (made from the formula if not given), ``space``,
+        ``assumes``, ``input_means``, ``example``, ``starts``, ``optimum``, ...
+
+    Raises
+    ------
+    ValueError
+        If the formula cannot be read, or a parameter is described twice, not at all or for
+        nothing.
+
+    Examples
+    --------
+    >>> law = named_law(
+    ...     "parallel",
+    ...     "L = E + A / (N/1e9 * (k*log(P) + 1))**alpha",
+    ...     [
+    ...         Parameter("E", "irreducible loss", 0.0, 1e2, unit="as loss", scale="linear"),
+    ...         Parameter("A", "size at a billion parameters", 1e-8, 1e8, unit="as loss"),
+    ...         Parameter("k", "worth of a stream", 1e-6, 1e2),
+    ...         Parameter("alpha", "exponent of parameters", 1e-3, 5.0, (0.02, 2.0)),
+    ...     ],
+    ...     source="Chen et al. 2025 (arXiv 2505.10475)",
+    ...     inputs={"P": "parallel_size"},
+    ... )
+    >>> law.inputs, law.linear
+    (('num_params', 'parallel_size'), ('E', 'A'))
+    """
+    described = {p.name: p for p in parameters}
+    known = {**SYMBOLS, **(inputs or {}), **{c: c for c in COLUMNS}}
+    found = _Formula.of(formula, {k: c for k, c in known.items() if k not in described})
+    for each in described:
+        if each not in found.parameters:
+            refuse_unknown(each, found.parameters, f"parameter of {name}")
+    missing = [each for each in found.parameters if each not in described]
+    if missing or len(described) < len(parameters):
+        raise ValueError(f"{name}: describe each parameter once; {', '.join(missing) or 'twice'}")
+    fields = {"latex": found.latex, "output": found.output, **fields}
+    law = Law(
+        name=name,
+        formula=formula,
+        source=source,
+        parameters=tuple(described[each] for each in found.parameters),
+        inputs=found.columns,
+        predict=found.predict,
+        gradient=found.gradient,
+        linear=found.linear,
+        **fields,
+    )
+    return found.stated(law)
+
+
+@dataclass(frozen=True)
+class _Formula:
+    """A formula that was read: its tree, what each name in it is, and what it predicts."""
+
+    left: str
+    of_log: bool
+    tree: ast.expr
+    brackets: Mapping[str, Bracket]
+    sources: Mapping[str, str]
+    parameters: tuple[str, ...]
+    columns: tuple[str, ...]
+
+    @classmethod
+    def of(cls, text: str, columns: Mapping[str, str]) -> _Formula:
+        """The formula in which the names ``columns`` are inputs, in the order of that mapping."""
+        left, of_log = _left(text)
+        tree, brackets = parsed(text)
+        names = names_in(tree)
+        sources = {name: columns[name] for name in names if name in columns}
+        for name in brackets:
+            if name in sources:
+                raise ValueError(
+                    f"the formula {text!r} has {name}[{brackets[name].column}], but {name} is the "
+                    f"input {sources[name]}; give the parameter another name"
+                )
+        parameters = tuple(name for name in names if name not in sources)
+        if not sources or not parameters:
+            raise ValueError(
+                f"the formula {text!r} has {len(sources)} inputs and {len(parameters)} parameters; "
+                f"inputs are {', '.join(SYMBOLS)} and columns of the table{_known(columns)}"
+            )
+        inputs = tuple(sorted(set(sources.values()), key=list(columns.values()).index))
+        return cls(left, of_log, tree, brackets, sources, parameters, inputs)
+
+    @property
+    def output(self) -> str:
+        return "loss" if self.left == "L" else self.left
+
+    @property
+    def text(self) -> str:
+        left = f"log({self.left})" if self.of_log else self.left
+        return f"{left} = {text_of(self.tree)}"
+
+    @property
+    def latex(self) -> str:
+        left = rf"\log {symbol(self.left)}" if self.of_log else symbol(self.left)
+        return f"{left} = {latex_of(self.tree)}"
+
+    @property
+    def linear(self) -> tuple[str, ...]:
+        """Parameters that the right side is jointly affine in."""
+        return linear_parameters(self.parameters, len(self.columns), self.gradient)
+
+    def evaluate(self, params: Array, arrays: tuple[Array, ...], derivatives: bool) -> Dual:
+        by_column = dict(zip(self.columns, arrays, strict=True))
+        values: dict[str, Dual] = {name: (by_column[c], {}) for name, c in self.sources.items()}
+        for i, name in enumerate(self.parameters):
             value = params[..., i, None]
             values[name] = (value, {name: np.ones_like(value)} if derivatives else {})
         with np.errstate(all="ignore"):
-            return _evaluate(tree, values)
+            return evaluate(self.tree, values)
 
-    def predict(params: Array, *arrays: Array) -> Array:
+    def predict(self, params: Array, *arrays: Array) -> Array:
         shape = (*params.shape[:-1], arrays[0].shape[-1])
-        return np.broadcast_to(evaluate(params, arrays, False)[0], shape).copy()
+        return np.broadcast_to(self.evaluate(params, arrays, False)[0], shape).copy()
 
-    def gradient(params: Array, *arrays: Array) -> Array:
-        slopes = evaluate(params, arrays, True)[1]
+    def gradient(self, params: Array, *arrays: Array) -> Array:
+        slopes = self.evaluate(params, arrays, True)[1]
         out = np.zeros((*params.shape, arrays[0].shape[-1]))
-        for i, name in enumerate(parameters):
+        for i, name in enumerate(self.parameters):
             if name in slopes:
                 out[..., i, :] = slopes[name]
         return out
 
-    law = own_law(
-        FORMULA,
-        f"{output} = {ast.unparse(tree)}",
-        free_parameters(parameters, signed, start),
-        columns,
-        predict,
-        gradient,
-        output="loss" if output == "L" else output,
-        latex=f"{symbol(output)} = {_latex(tree)}",
-    )
-    return replace(law, options=_options)
+    def stated(self, law: Law) -> Law:
+        """``law`` as one of the output, if it is one of the output's logarithm."""
+        return law_of_log(law) if self.of_log else law
+
+
+def _left(text: str) -> tuple[str, bool]:
+    """What a formula predicts, and whether it is stated for the logarithm of that."""
+    left = text.rpartition("=")[0].strip() or "L"
+    inner = re.fullmatch(r"(?:log|ln)\s*\((.*)\)", left)
+    name = inner[1].strip() if inner else left
+    if not name.isidentifier():
+        raise ValueError(
+            f"the formula {text!r} must have one name left of '=', or log(name); write "
+            f"what is predicted there and the rest on the right"
+        )
+    return name, inner is not None
+
+
+def _known(columns: Mapping[str, str]) -> str:
+    """The columns that are somebody's own, as a remark."""
+    own = [name for name in columns if name not in COLUMNS and name not in SYMBOLS]
+    return f" ({', '.join(own)})" if own else ", or names listed in inputs="
 
 
 def _options(law: Law) -> dict[str, Any]:
@@ -121,139 +280,3 @@ def _options(law: Law) -> dict[str, Any]:
         "signed": [p.name for p in law.parameters if p.scale == "linear"],
         "start": {p.name: list(p.start) for p in law.parameters if p.low < p.high},
     }
-
-
-def _too_deep(text: str) -> ValueError:
-    return ValueError(
-        f"the formula {text[:40] + ' ...'!r} is nested too deep: at most {DEEPEST} terms or "
-        "parentheses in each other; write fewer"
-    )
-
-
-def _depth(tree: ast.expr) -> int:
-    """The number of levels of the tree."""
-    depth, level = 0, [*ast.iter_child_nodes(tree)]
-    while level:
-        depth, level = depth + 1, [child for node in level for child in ast.iter_child_nodes(node)]
-    return depth
-
-
-def _names(tree: ast.expr) -> list[ast.Name]:
-    called = {id(n.func) for n in ast.walk(tree) if isinstance(n, ast.Call)}
-    found = [n for n in ast.walk(tree) if isinstance(n, ast.Name) and id(n) not in called]
-    return sorted(found, key=lambda n: n.col_offset)
-
-
-def _check(node: ast.expr, text: str) -> None:
-    match node:
-        case ast.Constant(value=int() | float()) if not isinstance(node.value, bool):
-            return
-        case ast.Name():
-            return
-        case ast.BinOp(op=ast.Add() | ast.Sub() | ast.Mult() | ast.Div() | ast.Pow()):
-            _check(node.left, text)
-            _check(node.right, text)
-        case ast.UnaryOp(op=ast.USub() | ast.UAdd()):
-            _check(node.operand, text)
-        case ast.Call(func=ast.Name(id="log" | "exp" | "sqrt" | "tanh"), args=[argument]):
-            _check(argument, text)
-        case _:
-            raise ValueError(
-                f"the formula {text!r} has {ast.unparse(node)!r}, which is not allowed; use "
-                "numbers, names, + - * / ** and log, exp, sqrt, tanh of one argument"
-            )
-
-
-def _latex(node: ast.expr, above: int = 0) -> str:
-    """The checked tree in LaTeX, in parentheses if it binds weaker than ``above``.
-
-    0 is a sum, 1 a term after a minus, 2 a factor, 3 a base.
-    """
-    match node:
-        case ast.Constant(value=int() | float() as number):
-            digits, _, power = f"{number:.12g}".partition("e")
-            text, binds = (rf"{digits} \cdot 10^{{{int(power)}}}", 2) if power else (digits, 3)
-        case ast.Name(id=name):
-            return symbol(name)
-        case ast.UnaryOp(op=op, operand=operand):
-            text, binds = ("-" if isinstance(op, ast.USub) else "+") + _latex(operand, 2), 0
-        case ast.Call(func=ast.Name(id="sqrt"), args=[argument]):
-            return rf"\sqrt{{{_latex(argument)}}}"
-        case ast.Call(func=ast.Name(id=function), args=[argument]):
-            text, binds = rf"\{function}\left({_latex(argument)}\right)", 2
-        case ast.BinOp(left=left, op=ast.Div(), right=right):
-            text, binds = rf"\frac{{{_latex(left)}}}{{{_latex(right)}}}", 2
-        case ast.BinOp(left=left, op=ast.Pow(), right=right):
-            text, binds = f"{_latex(left, 3)}^{{{_latex(right)}}}", 2
-        case ast.BinOp(left=left, op=ast.Mult(), right=right):
-            text, binds = rf"{_latex(left, 2)} \cdot {_latex(right, 2)}", 2
-        case ast.BinOp(left=left, op=op, right=right):
-            sign, least = ("+", 0) if isinstance(op, ast.Add) else ("-", 1)
-            text, binds = f"{_latex(left)} {sign} {_latex(right, least)}", 0
-        case _:
-            raise AssertionError("the tree was checked")
-    return rf"\left({text}\right)" if binds < above else text
-
-
-def _evaluate(node: ast.expr, values: Mapping[str, Dual]) -> Dual:
-    """Forward-mode differentiation over the checked tree."""
-    match node:
-        case ast.Constant(value=int() | float() as number):
-            return np.asarray(float(number)), {}
-        case ast.Name(id=name):
-            return values[name]
-        case ast.UnaryOp(op=op, operand=operand):
-            value, slopes = _evaluate(operand, values)
-            sign = -1.0 if isinstance(op, ast.USub) else 1.0
-            return sign * value, {k: sign * s for k, s in slopes.items()}
-        case ast.Call(func=ast.Name(id=function), args=[argument]):
-            value, slopes = _evaluate(argument, values)
-            result, slope = _function(function, value)
-            return result, {k: slope * s for k, s in slopes.items()}
-        case ast.BinOp(left=left, op=op, right=right):
-            return _binary(op, _evaluate(left, values), _evaluate(right, values))
-        case _:
-            raise AssertionError("the tree was checked")
-
-
-def _function(name: str, x: Array) -> tuple[Array, Array]:
-    match name:
-        case "log":
-            return np.log(x), 1.0 / x
-        case "exp":
-            value = np.exp(x)
-            return value, value
-        case "sqrt":
-            value = np.sqrt(x)
-            return value, 0.5 / value
-        case _:
-            value = np.tanh(x)
-            return value, 1.0 - value * value
-
-
-def _binary(op: ast.operator, left: Dual, right: Dual) -> Dual:
-    (a, by_a), (b, by_b) = left, right
-    match op:
-        case ast.Add():
-            return a + b, _chain((1.0, by_a), (1.0, by_b))
-        case ast.Sub():
-            return a - b, _chain((1.0, by_a), (-1.0, by_b))
-        case ast.Mult():
-            return a * b, _chain((b, by_a), (a, by_b))
-        case ast.Div():
-            value = a / b
-            return value, _chain((1.0 / b, by_a), (-value / b, by_b))
-        case _:
-            value = a**b
-            return value, _chain(
-                (b * a ** (b - 1.0) if by_a else 0.0, by_a),
-                (value * np.log(a) if by_b else 0.0, by_b),
-            )
-
-
-def _chain(*terms: tuple[Array | float, dict[str, Array]]) -> dict[str, Array]:
-    out: dict[str, Array] = {}
-    for factor, slopes in terms:
-        for name, slope in slopes.items():
-            out[name] = out[name] + factor * slope if name in out else factor * slope
-    return out

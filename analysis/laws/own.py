@@ -33,7 +33,7 @@ def own_law(
         inputs=inputs,
         predict=predict,
         gradient=gradient,
-        linear=linear_parameters(parameters, len(inputs), gradient),
+        linear=linear_parameters([p.name for p in parameters], len(inputs), gradient),
         output=output,
         own=True,
     )
@@ -129,24 +129,30 @@ def symbol(name: str) -> str:
     return letter[1] + (f"_{{{letter[2]}}}" if letter[2] else "")
 
 
+def looks_fitted(name: str) -> bool:
+    """Whether it is what parameters are called: a Greek letter, or E, A, B, a, b, k, L0, ..."""
+    return name in GREEK or re.fullmatch(r"[ABEKabcdek]\d*|L_?\d+", name) is not None
+
+
 def escaped(text: str) -> str:
     """``text`` with its underscores as LaTeX prints them."""
     return text.replace("_", r"\_")
 
 
 def linear_parameters(
-    parameters: tuple[Parameter, ...], n_inputs: int, gradient: Callable[..., Array]
+    names: Sequence[str], n_inputs: int, gradient: Callable[..., Array]
 ) -> tuple[str, ...]:
-    """Names of parameters that the law is jointly affine in: their derivatives do not see them."""
+    """Those that the law is jointly affine in: their derivatives do not see them."""
     rng = np.random.default_rng(0)
     inputs = rng.uniform(0.5, 2.0, (n_inputs, 7))
-    base = rng.uniform(0.5, 1.5, len(parameters))
+    base = rng.uniform(0.5, 1.5, len(names))
     found: list[int] = []
-    for i in range(len(parameters)):
+    for i in range(len(names)):
         trial = [*found, i]
         moved = base.copy()
         moved[trial] = rng.uniform(2.0, 3.0, len(trial))
         before, after = gradient(base, *inputs)[trial], gradient(moved, *inputs)[trial]
-        if np.allclose(before, after, rtol=1e-6, atol=1e-9) and np.isfinite(before).all():
+        small = 1e-9 * np.abs(before[np.isfinite(before)]).max(initial=0.0)
+        if np.allclose(before, after, rtol=1e-6, atol=small) and np.isfinite(before).all():
             found = trial
-    return tuple(parameters[i].name for i in found)
+    return tuple(names[i] for i in found)

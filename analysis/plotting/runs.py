@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
 
 from analysis.compute import AsFitted, cost_of, curve_points, lower_envelope, plan
 from analysis.plotting.style import (
@@ -133,10 +134,11 @@ def scaling(
 ) -> Figure:
     """Loss against N, coloured by D, with the fitted law at several D and its 90 % intervals.
 
-    For a law in one variable, loss against that variable.
+    For a law in one variable, loss against that variable; for another, measured against fitted.
     """
     if fit is not None and not fit.in_plane:
-        return _one_variable(runs, fit, holdout)
+        one = len(fit.x_cols) == 1
+        return _one_variable(runs, fit, holdout) if one else _measured(runs, fit, holdout)
     need(runs, "num_params", "num_tokens", "loss")
     table = used(runs)
     with styled():
@@ -203,12 +205,7 @@ def levels(values: Any, most: int = 6) -> list[float]:
 
 
 def _one_variable(runs: pd.DataFrame, fit: Fit, holdout: pd.DataFrame | None) -> Figure:
-    table = used(runs)
-    if len(fit.x_cols) != 1:
-        raise ValueError(
-            f"law {fit.law.name} takes {', '.join(fit.x_cols)}: no curve in one of them"
-        )
-    name = fit.x_cols[0]
+    table, name = used(runs), fit.x_cols[0]
     with styled():
         figure, axes = new_figure()
         everything = table if holdout is None else _join(table, holdout)
@@ -216,6 +213,28 @@ def _one_variable(runs: pd.DataFrame, fit: Fit, holdout: pd.DataFrame | None) ->
         axes.scatter(table[name], table[fit.y_col], color=INK, **_points(table), label="runs")
         _mark_holdout(axes, holdout, name)
         _finish_one_variable(axes, runs, name, fit.y_col)
+        axes.legend(loc="best")
+    return figure
+
+
+def _measured(runs: pd.DataFrame, fit: Fit, holdout: pd.DataFrame | None) -> Figure:
+    """What was measured against what a law of several variables says."""
+    with styled():
+        figure, axes = new_figure()
+        both = [f([fit.fitted, fit.observed]) for f in (np.min, np.max)]
+        axes.plot(both, both, color=MUTED, lw=0.8, label="measured as fitted")
+        axes.scatter(fit.fitted, fit.observed, color=BLUE, **_points(runs), label="runs")
+        if holdout is not None and len(holdout):
+            axes.scatter(fit.predict(holdout), holdout[fit.y_col], edgecolors=VERMILION,
+                         **_HELD_OUT, label="held out, not fitted")  # fmt: skip
+        label = loss_label(runs) if fit.y_col == "loss" else fit.y_col
+        axes.set_xlabel(f"{label}, by {', '.join(fit.x_cols)}")
+        loss_axis(axes, label)
+        if axes.get_yscale() == "log":
+            axes.set_xscale("log")
+            axes.xaxis.set_major_locator(MaxNLocator(7, steps=[1, 2, 5, 10]))
+            axes.xaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:.4g}"))
+            axes.xaxis.set_minor_locator(NullLocator())
         axes.legend(loc="best")
     return figure
 
@@ -243,12 +262,13 @@ def _curve(axes: Any, values: Any, fit: Fit, colour: str, label: str, *, band: b
     """A law from the least of ``values`` to three times the largest, with its interval."""
     import pandas as pd
 
-    x = np.geomspace(float(values.min()), 3 * float(values.max()), 120)
+    low, high = float(values.min()), float(values.max())
+    x = np.geomspace(low, 3 * high, 120) if low > 0 else np.linspace(low, high, 120)
     grid = pd.DataFrame({fit.x_cols[0]: x})
     if fit.draws is not None:
-        low, high = fit.predict_ci(grid)
+        below, above = fit.predict_ci(grid)
         named = {"label": "90 % interval"} if band else {}
-        axes.fill_between(x, low, high, color=colour, alpha=0.15, lw=0, **named)
+        axes.fill_between(x, below, above, color=colour, alpha=0.15, lw=0, **named)
     axes.plot(x, fit.predict(grid), color=colour, label=label)
 
 
@@ -260,7 +280,10 @@ def _finish_one_variable(axes: Any, runs: pd.DataFrame, name: str, y_col: str) -
 
 
 def residuals(runs: pd.DataFrame, fit: Fit, holdout: pd.DataFrame | None = None) -> Figure:
-    """ln(measured / predicted) in percent against N, D and C, with the band of two sigma."""
+    """ln(measured / predicted) in percent against N, D and C, with the band of two sigma.
+
+    Of a fit of linear residuals, measured - predicted.
+    """
     table = used(runs)
     names = [
         (name, label, counts)
@@ -273,8 +296,8 @@ def residuals(runs: pd.DataFrame, fit: Fit, holdout: pd.DataFrame | None = None)
     ]
     if not names:
         names = [(name, name, True) for name in fit.x_cols]
-    measured = np.asarray(table[fit.y_col], dtype=float)
-    left = 100 * np.log(measured / np.asarray(fit.predict(table)))
+    left = _left(table, fit)
+    unit = "%" if fit.space == "log" else ""
     sigma = float(np.std(left))
     with styled():
         figure, panels = new_figure(8.4, 2.9, len(names), sharey=True, squeeze=False)
@@ -283,15 +306,23 @@ def residuals(runs: pd.DataFrame, fit: Fit, holdout: pd.DataFrame | None = None)
             axes.axhline(0, color=MUTED, lw=0.8)
             axes.scatter(table[name], left, color=BLUE, **_points(table))
             if holdout is not None and len(holdout):
-                off = 100 * np.log(np.asarray(holdout["loss"]) / np.asarray(fit.predict(holdout)))
-                axes.scatter(holdout[name], off, edgecolors=VERMILION, **_HELD_OUT)
+                axes.scatter(holdout[name], _left(holdout, fit), edgecolors=VERMILION, **_HELD_OUT)
             axes.set_xlabel(label)
             log_axis(axes.xaxis, counts, most=4)
-        panels[0][0].set_ylabel("ln(measured / law)  (%)")
+        panels[0][0].set_ylabel(f"ln(measured / law)  ({unit})" if unit else "measured - law")
         panels[0][0].set_title(
-            f"band: two standard deviations, {2 * sigma:.2g} %", fontsize=8, fontweight="normal"
+            f"band: two standard deviations, {2 * sigma:.2g} {unit}".rstrip(),
+            fontsize=8,
+            fontweight="normal",
         )
     return figure
+
+
+def _left(table: pd.DataFrame, fit: Fit) -> Any:
+    """What a law leaves of the measured values: in percent, or as they are in linear space."""
+    measured, fitted = np.asarray(table[fit.y_col], dtype=float), np.asarray(fit.predict(table))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return 100 * np.log(measured / fitted) if fit.space == "log" else measured - fitted
 
 
 def _join(one: pd.DataFrame, other: pd.DataFrame) -> pd.DataFrame:

@@ -135,8 +135,13 @@ def power(value: float, digits: int = 1) -> str:
 
 
 def log_axis(axis: Any, counts: bool, most: int = 8) -> None:
-    """A log axis (``axes.xaxis`` or ``axes.yaxis``) labelled 1K, 10M, ... or by powers of ten."""
+    """A log axis (``axes.xaxis`` or ``axes.yaxis``) labelled 1K, 10M, ... or by powers of ten.
+
+    It stays linear where what is drawn is not all positive.
+    """
     axes: Axes = axis.axes
+    if min(axis.get_data_interval()) <= 0:
+        return
     (axes.set_xscale if axis.axis_name == "x" else axes.set_yscale)("log")
     low, high = sorted(axis.get_view_interval())
     decades = np.log10(high / low) if low > 0 else 1.0
@@ -151,8 +156,10 @@ def log_axis(axis: Any, counts: bool, most: int = 8) -> None:
 
 
 def loss_axis(axes: Axes, label: str) -> None:
-    """A log loss axis with plain decimal ticks."""
+    """A log loss axis with plain decimal ticks; linear where not all that is drawn is positive."""
     axes.set_ylabel(label)
+    if min(axes.yaxis.get_data_interval()) <= 0:
+        return
     axes.set_yscale("log")
     low, high = axes.get_ylim()
     if high / low > 4:

@@ -5,12 +5,14 @@ from __future__ import annotations
 from analysis.tables.costs import metric_of, unusable, usable, with_complexity
 from analysis.tables.designs import PARAMETERS, with_design
 from analysis.tables.files import numbers, place
+from analysis.tables.responses import RESPONSE, stacked
 from analysis.tables.sources import load_curves, load_designs, load_models, load_runs, load_specs
 from analysis.tables.structure import Structure, structure
 from analysis.tables.writing import records, write_table
 
 __all__ = [
     "PARAMETERS",
+    "RESPONSE",
     "Structure",
     "load_curves",
     "load_designs",
@@ -21,6 +23,7 @@ __all__ = [
     "numbers",
     "place",
     "records",
+    "stacked",
     "structure",
     "unusable",
     "usable",

@@ -126,8 +126,8 @@ def complete(frame: pd.DataFrame, notes: list[str]) -> pd.DataFrame:
             rows = missing.nonzero()[0].tolist()
             missed = f"{name} missing: {_lines(frame, rows)}, not used where it is needed"
             notes.append(Note(missed, name))
-        bad = ~np.isfinite(values) if name == "loss" else np.isinf(values)
-        for i in np.flatnonzero(bad | (values <= 0)):
+        bad = ~np.isfinite(values) if name == "loss" else np.isinf(values) | (values <= 0)
+        for i in np.flatnonzero(bad):  # a loss that is not positive is left to the law
             if not reasons[i]:
                 reasons[i] = _fault(name, values[i])
                 faults.setdefault(reasons[i], []).append(int(i))

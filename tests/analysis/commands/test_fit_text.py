@@ -33,7 +33,7 @@ def test_exponents_are_not_taken_for_parameters_of_the_same_name():
     [
         ("L = E + A_x / num_params**a", r"L = E + \frac{\mathrm{A\_x}}{\mathrm{num\_params}^{a}}"),
         ("L = (A1 - N)**2**alpha", r"L = \left(A_{1} - N\right)^{2^{\alpha}}"),
-        ("L = a - (b - 1e20*N)", r"L = a - \left(b - 1 \cdot 10^{20} \cdot N\right)"),
+        ("L = a - (b - 1e20*N)", r"L = a - \left(b - 10^{20} \cdot N\right)"),
         ("L = N - -(a + sqrt(N))", r"L = N - \left(-\left(a + \sqrt{N}\right)\right)"),
         ("L = (a**b)**log(N)", r"L = \left(a^{b}\right)^{\log\left(N\right)}"),
     ],

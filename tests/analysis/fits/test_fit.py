@@ -181,7 +181,7 @@ def test_rows_are_never_dropped_silently() -> None:
         {"row": 2, "run_id": "r2", "reason": "diverged"},
         {"row": 3, "run_id": "r3", "reason": "loss missing"},
         {"row": 4, "run_id": "r4", "reason": "loss is -1"},
-        {"row": 5, "run_id": "r5", "reason": "num_params is 0"},
+        {"row": 5, "run_id": "r5", "reason": "num_params is 0, where power has no value"},
         {"row": 6, "run_id": "r6", "reason": "num_params is inf"},
     ]
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from analysis.forecasts.average import forecast
 from analysis.forecasts.backtest import Backtest, backtest
+from analysis.forecasts.chain import Chain, chain
 from analysis.forecasts.forecast import Forecast
 from analysis.forecasts.holdout import predict_held_out
 
-__all__ = ["Backtest", "Forecast", "backtest", "forecast", "predict_held_out"]
+__all__ = ["Backtest", "Chain", "Forecast", "backtest", "chain", "forecast", "predict_held_out"]

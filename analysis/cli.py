@@ -110,6 +110,27 @@ def add_commands(subparsers: Any) -> None:
         help="rows of one run may be fitted and others of it predicted",
     )  # fmt: skip
 
+    mixture = _command(subparsers, "mixture", "the shares of a data mixture of least loss")
+    mixture.add_argument("--law", metavar="NAME", help="mixture or mixture_additive (mixture)")
+    mixture.add_argument(
+        "--weights", type=_positives, metavar="X,X", help="what each loss counts (the same)"
+    )
+    _add_point(mixture)
+    mixture.add_argument("--bootstrap", type=_count, metavar="K", help="draws (200)")
+    mixture.add_argument("--level", type=_share, metavar="P", help="of intervals (0.9)")
+    mixture.add_argument("--seed", type=_count, help="of the draws (0)")
+
+    chain = _command(subparsers, "chain", "a downstream metric from sizes, by way of a loss")
+    chain.add_argument("--metric", metavar="COL", help="the metric, such as accuracy")
+    chain.add_argument("--by", metavar="COL", help="both steps for each group, such as a task")
+    chain.add_argument("--law", metavar="NAME", help="of the loss (chinchilla)")
+    _add_point(chain)
+    chain.add_argument("--bootstrap", type=_count, metavar="K", help="draws (300)")
+    chain.add_argument("--level", type=_share, metavar="P", help="of intervals (0.9)")
+    chain.add_argument("--seed", type=_count, help="of the draws (0)")
+
+    _add_laws(subparsers)
+
     plot = _command(subparsers, "plot", "one figure, for a paper", json=False)
     plot.add_argument(
         "kind",
@@ -133,14 +154,49 @@ def add_commands(subparsers: Any) -> None:
     _add_design(subparsers)
 
 
-def _command(subparsers: Any, name: str, help: str, json: bool = True) -> argparse.ArgumentParser:
-    """A command on a SOURCE, with the arguments that all of them share."""
+def _add_laws(subparsers: Any) -> None:
+    """The commands that need no runs."""
+    laws = _parser(subparsers, "laws", "the laws: formula, inputs, source, example")
+    laws.add_argument("name", metavar="NAME", nargs="?", help="all that is known of one law")
+    predict = _parser(subparsers, "predict", "what a law with given constants predicts")
+    predict.add_argument("--law", metavar="NAME", help="a law or a formula (chinchilla)")
+    predict.add_argument("--constants", metavar="NAME", help="published ones, see scaling laws LAW")
+    predict.add_argument(
+        "--set", action="append", metavar="PARAM=VALUE", dest="settings", help="one constant"
+    )
+    _add_point(predict)
+    predict.add_argument("--at", action="append", metavar="COL=VALUE,...", help="the law's inputs")
+    predict.add_argument(
+        "--schedule", metavar="FILE", help="a table of step and lr: the loss at each of its rows"
+    )
+
+
+def _add_point(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("-N", "--num-params", type=_positive, metavar="N", help="parameters")
+    parser.add_argument("-D", "--num-tokens", type=_positive, metavar="D", help="tokens")
+
+
+def _parser(subparsers: Any, name: str, help: str, json: bool = True) -> argparse.ArgumentParser:
+    """A command of that name, which the file of its name does."""
     parser: argparse.ArgumentParser = subparsers.add_parser(
         name,
         help=help,
         description=help[0].upper() + help[1:] + ".",
         argument_default=argparse.SUPPRESS,
     )
+    if json:
+        parser.add_argument("--json", action="store_true", help="one JSON document on stdout")
+
+    def run(args: argparse.Namespace) -> int:
+        return int(import_module(f"analysis.commands.{name}").run(args))
+
+    parser.set_defaults(run=run)
+    return parser
+
+
+def _command(subparsers: Any, name: str, help: str, json: bool = True) -> argparse.ArgumentParser:
+    """A command on a SOURCE, with the arguments that all of them share."""
+    parser = _parser(subparsers, name, help, json)
     parser.add_argument(
         "name",
         metavar="SOURCE",
@@ -156,13 +212,6 @@ def _command(subparsers: Any, name: str, help: str, json: bool = True) -> argpar
             flag, dest="columns", action="append", type=partial(_pair, column), metavar="COL",
             help=f"column of {meaning}",
         )  # fmt: skip
-    if json:
-        parser.add_argument("--json", action="store_true", help="one JSON document on stdout")
-
-    def run(args: argparse.Namespace) -> int:
-        return int(import_module(f"analysis.commands.{name}").run(args))
-
-    parser.set_defaults(run=run)
     return parser
 
 
@@ -256,6 +305,10 @@ def _count(text: str) -> int:
     if value < 0:
         raise argparse.ArgumentTypeError(f"{text} is below 0")
     return int(value)
+
+
+def _positives(text: str) -> tuple[float, ...]:
+    return tuple(_positive(one) for one in text.split(","))
 
 
 def _share(text: str) -> float:

@@ -25,7 +25,7 @@ html_show_copyright = False
 
 nitpicky = True
 nitpick_ignore_regex = [("py:class", ".*")]  # in signatures; what a docstring links to is checked
-myst_enable_extensions = ["html_image"]
+myst_enable_extensions = ["html_image", "dollarmath"]
 myst_heading_anchors = 3
 autodoc_default_options = {"members": True, "member-order": "bysource"}
 autodoc_typehints_format = "short"

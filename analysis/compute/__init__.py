@@ -11,6 +11,7 @@ from analysis.compute.approach2_methods import Method
 from analysis.compute.approaches import Approach, compare, crossings, method_bias
 from analysis.compute.architectures import Architecture, architectures, family_cost, size_options
 from analysis.compute.expected import AsFitted, Expected
+from analysis.compute.mixture import Mixture, best_mixture
 from analysis.compute.next_runs import NextRuns, next_runs
 from analysis.compute.next_sweep import settings, sweep_text
 from analysis.compute.plan import Cost, check_law, cost_of, next_budgets, plan
@@ -26,10 +27,12 @@ __all__ = [
     "IsoFlop",
     "Method",
     "Minimum",
+    "Mixture",
     "NextRuns",
     "NoExponentError",
     "Plan",
     "architectures",
+    "best_mixture",
     "check_law",
     "compare",
     "cost_of",

@@ -316,6 +316,10 @@ class Fit:
         return self.draws
 
     def _columns(self, table: Mapping[str, Any] | pd.DataFrame) -> list[Array]:
+        if self.law.derive is not None:
+            import pandas as pd
+
+            table = self.law.derive(pd.DataFrame(table))
         missing = [name for name in self.x_cols if name not in table]
         if missing:
             raise ValueError(f"{self.law.name} predicts from {', '.join(missing)}: not given")

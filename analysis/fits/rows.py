@@ -61,6 +61,7 @@ def observe(
         If fewer rows remain than the law has parameters.
     """
     asked, estimand = estimand.space, estimand.of(law)
+    runs = runs if law.derive is None else law.derive(runs)
     x_cols, y_col, weights = estimand.x_cols(law), estimand.y_col or law.output, estimand.weights
     for name in (*x_cols, y_col, *(c for c in (weights, cluster) if isinstance(c, str))):
         if name not in runs.columns:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from analysis.forecasts.backtest import Backtest, backtest
 from analysis.forecasts.blend import forecast, forecast_of, out_of_sample
+from analysis.forecasts.chain import Chain, chain
 from analysis.forecasts.forecast import Forecast
 from analysis.forecasts.holdout import predict_held_out
 
 __all__ = [
     "Backtest",
+    "Chain",
     "Forecast",
     "backtest",
+    "chain",
     "forecast",
     "forecast_of",
     "out_of_sample",

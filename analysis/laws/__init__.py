@@ -2,25 +2,41 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from analysis.laws.any_inputs import laws_in
+from analysis.laws.annealing import ANNEALING
 from analysis.laws.base import Array, Law, Parameter, scales
+from analysis.laws.batch import BATCH_DATA, BATCH_STEPS, CRITICAL_BATCH
 from analysis.laws.bnsl import BNSL0, BNSL1, BNSL2, BNSL3
 from analysis.laws.chinchilla import CHINCHILLA, CHINCHILLA_SYMMETRIC
-from analysis.laws.formula import FORMULA, SYMBOLS, formula_law, group_columns, named_law
+from analysis.laws.farseer import FARSEER
+from analysis.laws.fine_tuning import FINE_TUNING
+from analysis.laws.formula import FORMULA, SYMBOLS, formula_law, group_columns
 from analysis.laws.gadre import GADRE
 from analysis.laws.groups import Groups, by_group, group_names, grouped, groups_in
 from analysis.laws.kaplan import KAPLAN
+from analysis.laws.learning_rate import STEP_LAW_LOSS
+from analysis.laws.mixture import MIXTURE, MIXTURE_ADDITIVE
+from analysis.laws.moe import MOE_GRANULARITY, MOE_ROUTING, MOE_SPARSITY, MOE_UTILISATION
+from analysis.laws.multi_power import MULTI_POWER
+from analysis.laws.named import named_law
 from analysis.laws.optimum import exponents, optimal
 from analysis.laws.own import callable_law, looks_fitted
+from analysis.laws.parallel import PARALLEL
+from analysis.laws.polynomial import POLYNOMIAL2, POLYNOMIAL3, POLYNOMIAL5
 from analysis.laws.power import POWER, POWER_FLOOR
+from analysis.laws.precision import PRECISION, PRECISION_AFTER
 from analysis.laws.repeated_data import REPEATED_DATA
 from analysis.laws.saturating import M3, M4
+from analysis.laws.schedules import with_schedule_sums
 from analysis.laws.sigmoid import SIGMOID
 from analysis.laws.step_law import STEP_LAW_BATCH, STEP_LAW_LR
+from analysis.laws.vocabulary import VOCABULARY
+from analysis.laws.width_depth import WIDTH_DEPTH, WIDTH_OF_DEPTH
 from scaling import COLUMNS
 from scaling.base import load, path_of, plugged, refuse_unknown
 
@@ -43,9 +59,32 @@ LAWS: dict[str, Law] = {
         CHINCHILLA_SYMMETRIC,
         REPEATED_DATA,
         GADRE,
+        FARSEER,
+        WIDTH_DEPTH,
+        WIDTH_OF_DEPTH,
+        PARALLEL,
+        PRECISION,
+        PRECISION_AFTER,
+        VOCABULARY,
+        MOE_ROUTING,
+        MOE_UTILISATION,
+        MOE_SPARSITY,
+        MOE_GRANULARITY,
+        FINE_TUNING,
+        MIXTURE,
+        MIXTURE_ADDITIVE,
+        BATCH_DATA,
+        BATCH_STEPS,
+        CRITICAL_BATCH,
         STEP_LAW_LR,
         STEP_LAW_BATCH,
+        STEP_LAW_LOSS,
+        ANNEALING,
+        MULTI_POWER,
         SIGMOID,
+        POLYNOMIAL2,
+        POLYNOMIAL3,
+        POLYNOMIAL5,
     )
 }
 
@@ -94,7 +133,7 @@ def law_for(
             raise ValueError(
                 f"--signed and --start are for a law from a formula; {known.name} has its own"
             )
-        return known
+        return known if table is None else _over(known, share_columns(table))
     if table is None:
         return formula_law(law, (), tuple(signed), start)
     names = [str(c) for c in table.columns if str(c) not in SYMBOLS]
@@ -106,6 +145,18 @@ def law_for(
 def _rank(column: str) -> int:
     """N before D, whatever the order in the table: what is a law in (N, D) is told by that."""
     return list(COLUMNS).index(column) if column in COLUMNS else len(COLUMNS)
+
+
+def _over(law: Law, shares: Sequence[str]) -> Law:
+    """A law of mixtures over these columns of shares; other laws as they are."""
+    if law.over is None or not shares or tuple(shares) == law.shares:
+        return law
+    return law.over(shares)
+
+
+def share_columns(table: pd.DataFrame) -> list[str]:
+    """Columns of shares of a data mixture: ``proportion_books``, ``share_code``, ..."""
+    return [c for c in map(str, table.columns) if re.match(r"(proportion|share|ratio)s?_", c)]
 
 
 def law_to_dict(law: Law) -> dict[str, Any]:
@@ -128,6 +179,8 @@ def law_from_dict(data: Mapping[str, Any]) -> Law:
     known = LAWS.get(data["law"])
     if known is None and data["law"] != FORMULA:
         raise ValueError(f"{data['law']} is a law from a callable: give it as law=")
+    if known is not None and known.over is not None:
+        known = _over(known, data["law_options"]["shares"])
     law = known or formula_law(
         data["law_formula"], tuple(data["law_inputs"]), **data.get("law_options", {})
     )
@@ -137,6 +190,7 @@ def law_from_dict(data: Mapping[str, Any]) -> Law:
 
 __all__ = [
     "LAWS",
+    "SYMBOLS",
     "Array",
     "Groups",
     "Law",
@@ -157,4 +211,6 @@ __all__ = [
     "named_law",
     "optimal",
     "scales",
+    "share_columns",
+    "with_schedule_sums",
 ]

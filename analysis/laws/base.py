@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 from scaling.base import refuse_unknown
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from analysis.laws.groups import Groups
 
 Array: TypeAlias = NDArray[np.float64]
@@ -81,6 +83,14 @@ class Law:
         grid over ``start`` ranges; their linear parameters are fitted again.
     one_unit : tuple of str
         Inputs that must be measured in one common unit (tokens and unique tokens).
+    derive : callable or None
+        ``table -> table`` with inputs that the law can make of a table's other columns.
+    over : callable or None
+        ``shares -> Law``: the same law over other columns of shares, however many.
+    unscaled : tuple of str
+        Inputs that are taken as they are, because 0 or 1 of them means something (shares, experts).
+    published : dict
+        Constants that were published for it, name -> {parameter: value}, in the inputs' own units.
     output : str
         Column that the law predicts.
     space : str
@@ -102,10 +112,6 @@ class Law:
         in its place in log space, where its linear parameters are projected out.
     groups : Groups or None
         Which parameters have a value for each group of rows, if some have (``grouped``).
-    input_means : tuple of str
-        What each input is, and its unit, for those that are no column of the run table's schema.
-    example : str
-        A command line that fits it.
     """
 
     name: str
@@ -121,6 +127,10 @@ class Law:
     curvature: Callable[..., Array] | None = None
     starts: Callable[..., Array] | None = None
     one_unit: tuple[str, ...] = ()
+    derive: Callable[[pd.DataFrame], pd.DataFrame] | None = None
+    over: Callable[[Sequence[str]], Law] | None = None
+    unscaled: tuple[str, ...] = ()
+    published: Mapping[str, Mapping[str, float]] = field(default_factory=dict, compare=False)
     output: str = "loss"
     space: str = "log"
     optimum: Callable[[Array, float], Array] | None = None
@@ -130,8 +140,6 @@ class Law:
     options: Callable[[Law], dict[str, Any]] | None = None
     of_log: Law | None = None
     groups: Groups | None = None
-    input_means: tuple[str, ...] = ()
-    example: str = ""
 
     @cached_property
     def names(self) -> tuple[str, ...]:
@@ -144,9 +152,16 @@ class Law:
         return self.inputs if self.groups is None else self.groups.law.inputs
 
     @property
+    def shares(self) -> tuple[str, ...]:
+        """The inputs that are shares of a data mixture, in a law of one."""
+        return () if self.over is None else self.variables[2 * (self.inputs[0] == "num_params") :]
+
+    @property
     def in_plane(self) -> bool:
-        """Whether it is one in N and D (and perhaps more): a budget may have a best size."""
-        return self.groups is None and self.inputs[:2] == ("num_params", "num_tokens")
+        """Whether it is one in N and D (and perhaps U): a budget may have a best size."""
+        beyond = set(self.inputs[2:]) - {"num_unique_tokens"}
+        plane = self.inputs[:2] == ("num_params", "num_tokens")
+        return self.groups is None and plane and not beyond
 
     @property
     def held(self) -> dict[str, float]:
@@ -236,9 +251,11 @@ def scales(inputs: tuple[Array, ...], law: Law) -> Array:
     """
     if law.rescale is None:
         return np.ones(len(inputs))
-    logs = {name: _log_size(x) for name, x in zip(law.inputs, inputs, strict=True)}
-    if law.groups is not None:
-        logs.update(dict.fromkeys(law.groups.columns, 0.0))  # numbers of groups have no unit
+    groups = () if law.groups is None else law.groups.columns  # their numbers have no unit
+    logs = {
+        name: 0.0 if name in (*law.unscaled, *groups) else _log_size(x)
+        for name, x in zip(law.inputs, inputs, strict=True)
+    }
     if law.one_unit:
         common = float(np.mean([logs[name] for name in law.one_unit]))
         logs.update(dict.fromkeys(law.one_unit, common))

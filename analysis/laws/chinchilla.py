@@ -64,7 +64,8 @@ CHINCHILLA = Law(
     name="chinchilla",
     formula="L = E + A / N^alpha + B / D^beta",
     latex=r"L = E + \frac{A}{N^{\alpha}} + \frac{B}{D^{\beta}}",
-    source="Hoffmann et al. 2022 (arXiv 2203.15556), eq. 2",
+    source="Hoffmann et al. 2022 (arXiv 2203.15556), eq. 2; constants besiroglu: Besiroglu et al. "
+    "2024 (arXiv 2404.10102)",
     parameters=(E, A, B, ALPHA, BETA),
     inputs=("num_params", "num_tokens"),
     predict=_predict,
@@ -74,7 +75,13 @@ CHINCHILLA = Law(
     linear=("E", "A", "B"),
     optimum=_optimum,
     exponent=_exponent,
-)
+    published={
+        "hoffmann": {"E": 1.69, "A": 406.4, "B": 410.7, "alpha": 0.34, "beta": 0.28},
+        "besiroglu": {
+            "E": 1.81686, "A": 482.00572, "B": 2085.4342, "alpha": 0.34781, "beta": 0.36585
+        },
+    },
+)  # fmt: skip
 
 
 def _widen(params: Array) -> Array:

@@ -1,4 +1,4 @@
-"""A law from a formula in text: somebody's own, or a named law with what is known of it."""
+"""A law from a formula in text, somebody's own; and the formula as it was read."""
 
 from __future__ import annotations
 
@@ -10,13 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from analysis.laws.base import Array, Law, Parameter
+from analysis.laws.base import Array, Law
 from analysis.laws.expression import Bracket, Dual, evaluate, latex_of, names_in, parsed, text_of
 from analysis.laws.groups import grouped
 from analysis.laws.logarithm import law_of_log
 from analysis.laws.own import free_parameters, linear_parameters, own_law, symbol
 from scaling import COLUMNS
-from scaling.base import refuse_unknown
 
 SYMBOLS = {"N": "num_params", "D": "num_tokens", "C": "flops", "U": "num_unique_tokens"}
 
@@ -56,7 +55,7 @@ def formula_law(
     (('num_params',), ('E', 'A', 'alpha'), ('E', 'A'))
     """
     known = {name: name for name in (*(inputs or ()), *COLUMNS)}
-    formula = _Formula.of(text, {**known, **{k: c for k, c in SYMBOLS.items() if k not in known}})
+    formula = Formula.of(text, {**known, **{k: c for k, c in SYMBOLS.items() if k not in known}})
     for name in (*signed, *(start or {})):
         if name in formula.sources:
             raise ValueError(
@@ -104,80 +103,8 @@ def _levels(
     return levels
 
 
-def named_law(
-    name: str,
-    formula: str,
-    parameters: Sequence[Parameter],
-    *,
-    source: str,
-    inputs: Mapping[str, str] | None = None,
-    **fields: Any,
-) -> Law:
-    """A law for the registry from its formula, its parameters and where it was published.
-
-    Parameters
-    ----------
-    name, formula, source : str
-        As in ``Law``; the formula as ``formula_law`` reads it.
-    parameters : sequence of Parameter
-        One for each name in the formula that is no input, in any order, with meaning, unit,
-        bounds and range of starts for inputs as they stand in the formula: where sizes are
-        divided by a typical one (``N/1e9``), so are these.
-    inputs : mapping, optional
-        Letter in the formula -> column of the run table, beside N, D, C and U.
-    fields
-        Other fields of ``Law``: ``latex`` (made from the formula if not given), ``space``,
-        ``assumes``, ``input_means``, ``example``, ``starts``, ``optimum``, ...
-
-    Raises
-    ------
-    ValueError
-        If the formula cannot be read, or a parameter is described twice, not at all or for
-        nothing.
-
-    Examples
-    --------
-    >>> law = named_law(
-    ...     "parallel",
-    ...     "L = E + A / (N/1e9 * (k*log(P) + 1))**alpha",
-    ...     [
-    ...         Parameter("E", "irreducible loss", 0.0, 1e2, unit="as loss", scale="linear"),
-    ...         Parameter("A", "size at a billion parameters", 1e-8, 1e8, unit="as loss"),
-    ...         Parameter("k", "worth of a stream", 1e-6, 1e2),
-    ...         Parameter("alpha", "exponent of parameters", 1e-3, 5.0, (0.02, 2.0)),
-    ...     ],
-    ...     source="Chen et al. 2025 (arXiv 2505.10475)",
-    ...     inputs={"P": "parallel_size"},
-    ... )
-    >>> law.inputs, law.linear
-    (('num_params', 'parallel_size'), ('E', 'A'))
-    """
-    described = {p.name: p for p in parameters}
-    known = {**SYMBOLS, **(inputs or {}), **{c: c for c in COLUMNS}}
-    found = _Formula.of(formula, {k: c for k, c in known.items() if k not in described})
-    for each in described:
-        if each not in found.parameters:
-            refuse_unknown(each, found.parameters, f"parameter of {name}")
-    missing = [each for each in found.parameters if each not in described]
-    if missing or len(described) < len(parameters):
-        raise ValueError(f"{name}: describe each parameter once; {', '.join(missing) or 'twice'}")
-    fields = {"latex": found.latex, "output": found.output, **fields}
-    law = Law(
-        name=name,
-        formula=formula,
-        source=source,
-        parameters=tuple(described[each] for each in found.parameters),
-        inputs=found.columns,
-        predict=found.predict,
-        gradient=found.gradient,
-        linear=found.linear,
-        **fields,
-    )
-    return found.stated(law)
-
-
 @dataclass(frozen=True)
-class _Formula:
+class Formula:
     """A formula that was read: its tree, what each name in it is, and what it predicts."""
 
     left: str
@@ -189,7 +116,7 @@ class _Formula:
     columns: tuple[str, ...]
 
     @classmethod
-    def of(cls, text: str, columns: Mapping[str, str]) -> _Formula:
+    def of(cls, text: str, columns: Mapping[str, str]) -> Formula:
         """The formula in which the names ``columns`` are inputs, in the order of that mapping."""
         left, of_log = _left(text)
         tree, brackets = parsed(text)
@@ -212,15 +139,18 @@ class _Formula:
 
     @property
     def output(self) -> str:
+        """The column that is predicted."""
         return "loss" if self.left == "L" else self.left
 
     @property
     def text(self) -> str:
+        """The formula as it is printed."""
         left = f"log({self.left})" if self.of_log else self.left
         return f"{left} = {text_of(self.tree)}"
 
     @property
     def latex(self) -> str:
+        """The formula in LaTeX."""
         left = rf"\log {symbol(self.left)}" if self.of_log else symbol(self.left)
         return f"{left} = {latex_of(self.tree)}"
 
@@ -230,6 +160,7 @@ class _Formula:
         return linear_parameters(self.parameters, len(self.columns), self.gradient)
 
     def evaluate(self, params: Array, arrays: tuple[Array, ...], derivatives: bool) -> Dual:
+        """The right side, and its derivatives by the parameters if they are asked for."""
         by_column = dict(zip(self.columns, arrays, strict=True))
         values: dict[str, Dual] = {name: (by_column[c], {}) for name, c in self.sources.items()}
         for i, name in enumerate(self.parameters):
@@ -239,10 +170,12 @@ class _Formula:
             return evaluate(self.tree, values)
 
     def predict(self, params: Array, *arrays: Array) -> Array:
+        """As ``Law.predict``, of the right side."""
         shape = (*params.shape[:-1], arrays[0].shape[-1])
         return np.broadcast_to(self.evaluate(params, arrays, False)[0], shape).copy()
 
     def gradient(self, params: Array, *arrays: Array) -> Array:
+        """As ``Law.gradient``, of the right side."""
         slopes = self.evaluate(params, arrays, True)[1]
         out = np.zeros((*params.shape, arrays[0].shape[-1]))
         for i, name in enumerate(self.parameters):

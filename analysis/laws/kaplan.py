@@ -74,4 +74,5 @@ KAPLAN = Law(
     gradient=_gradient,
     rescale=_rescale,
     starts=_starts,
+    published={"kaplan": {"N_c": 6.4e13, "D_c": 1.8e13, "alpha_N": 0.076, "alpha_D": 0.103}},
 )

@@ -8,6 +8,7 @@ from analysis.laws.base import Array, Law, Parameter, columns, stack
 
 A = Parameter("A", "size at x = 1", 1e-8, 1e8, unit="as loss")
 ALPHA = Parameter("alpha", "exponent", 1e-3, 5.0, (0.02, 2.0))
+FLOOR = Parameter("E", "irreducible loss", 0.0, 1e6, unit="as loss", scale="linear", role="floor")
 
 
 def _predict(params: Array, x: Array) -> Array:
@@ -44,11 +45,7 @@ POWER_FLOOR = Law(
     formula="L = E + A / x^alpha",
     latex=r"L = E + \frac{A}{x^{\alpha}}",
     source="Hestness et al. 2017 (arXiv 1712.00409); M2 of Alabdulmohsin et al. 2022",
-    parameters=(
-        Parameter("E", "irreducible loss", 0.0, 1e6, unit="as loss", scale="linear", role="floor"),
-        A,
-        ALPHA,
-    ),
+    parameters=(FLOOR, A, ALPHA),
     inputs=("num_params",),
     predict=lambda params, x: params[..., 0, None] + _predict(params[..., 1:], x),
     gradient=lambda params, x: _with_floor(_gradient(params[..., 1:], x)),

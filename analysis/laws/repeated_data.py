@@ -96,4 +96,10 @@ REPEATED_DATA = Law(
     rescale=_rescale,
     linear=("E",),
     one_unit=("num_tokens", "num_unique_tokens"),
-)
+    published={
+        "muennighoff": {
+            "E": 1.87, "A": 521.0, "B": 1488.0, "alpha": 0.353, "beta": 0.353,
+            "R_D": 15.3878, "R_N": 5.3097,
+        }
+    },
+)  # fmt: skip

@@ -43,6 +43,7 @@ STEP_LAW_LR = Law(
     rescale=_rescale,
     linear=("c",),
     output="lr",
+    published={"li": {"c": 1.79, "a": -0.713, "b": 0.307}},
 )
 
 STEP_LAW_BATCH = Law(
@@ -60,4 +61,5 @@ STEP_LAW_BATCH = Law(
     rescale=_rescale,
     linear=("c",),
     output="batch_size",
+    published={"li": {"c": 0.58, "b": 0.571}},
 )

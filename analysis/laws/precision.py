@@ -1,0 +1,57 @@
+"""Precision: parameters in few bits count as fewer, and quantising afterwards costs loss."""
+
+from __future__ import annotations
+
+from analysis.laws.base import Parameter
+from analysis.laws.chinchilla import ALPHA, BETA, A, B, E
+from analysis.laws.named import named_law
+
+
+def _bits(name: str, of: str) -> Parameter:
+    return Parameter(name, f"bits of {of} that count for 1 - 1/e", 1e-2, 1e2, (0.3, 8.0), "bits")
+
+
+PRECISION = named_law(
+    name="precision",
+    formula="L = E + A / n^alpha + B / D^beta, n = N * (1 - exp(-W / gamma_w)) * "
+    "(1 - exp(-X / gamma_a)) * (1 - exp(-K / gamma_kv))",
+    latex=r"L = E + \frac{A}{N_e^{\alpha}} + \frac{B}{D^{\beta}},\quad N_e = N"
+    r"\,(1 - e^{-W/\gamma_w})(1 - e^{-X/\gamma_a})(1 - e^{-K/\gamma_{kv}})",
+    source="Kumar et al. 2024 (arXiv 2411.04330), eq. 3 and 4; bits of weights W, of activations "
+    "X and of the key-value cache K in training",
+    inputs={
+        "N": "num_params",
+        "D": "num_tokens",
+        "W": "weight_bits",
+        "X": "activation_bits",
+        "K": "kv_bits",
+    },
+    parameters=(
+        E,
+        A,
+        B,
+        ALPHA,
+        BETA,
+        _bits("gamma_w", "weights"),
+        _bits("gamma_a", "activations"),
+        _bits("gamma_kv", "the key-value cache"),
+    ),
+    units={"A": {"N": "-alpha"}, "B": {"D": "-beta"}},
+)
+
+PRECISION_AFTER = named_law(
+    name="precision_after",
+    formula="log(delta) = log(C_T) + gamma_D*log(D) - gamma_N*log(N) - W / gamma_w",
+    latex=r"\delta = C_T \frac{D^{\gamma_D}}{N^{\gamma_N}}\,e^{-W/\gamma_w}",
+    source="Kumar et al. 2024 (arXiv 2411.04330), eq. 2: what quantising to W bits after training "
+    "adds to the loss",
+    inputs={"N": "num_params", "D": "num_tokens", "W": "weight_bits"},
+    parameters=(
+        Parameter("C_T", "size at N = D = 1", 1e-12, 1e12, unit="nats/token"),
+        Parameter("gamma_D", "exponent of data", 1e-3, 5.0, (0.05, 2.0), symbol=r"\gamma_D"),
+        Parameter("gamma_N", "exponent of parameters", 1e-3, 5.0, (0.05, 2.0), symbol=r"\gamma_N"),
+        Parameter("gamma_w", "bits that take off 1 - 1/e", 1e-2, 1e2, (0.3, 8.0), "bits"),
+    ),
+    units={"C_T": {"D": "gamma_D", "N": "-gamma_N"}},
+    output="loss_rise",
+)

@@ -1,0 +1,136 @@
+"""Named laws on published tables: held-out errors beside those of peers.
+
+    python benchmarks/named_laws.py FOLDER [TABLE ...]
+
+FOLDER has the tables of ``TASKS`` as ``.csv``, one row a run, ``is_training`` 1 for rows to fit and
+0 for rows to predict. Each law is fitted twice, by Huber's penalty (delta 1e-3) as by default and
+by least squares as the peers were, each group by itself. RMSE is of log loss, or of the response
+where the law's residuals are linear, pooled over groups; R2 is of the response. A table that FOLDER
+lacks is named and left out.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from analysis import Estimand, fit
+from analysis.forecasts import chain
+
+
+@dataclass(frozen=True)
+class Task:
+    """A table, the law that its paper has, and what peers measured with it."""
+
+    table: str
+    law: str
+    peer: float
+    peer_r2: float
+    y_col: str | None = None
+    x_col: str | None = None
+    groups: tuple[str, ...] = ()
+    prepare: Callable[[pd.DataFrame], pd.DataFrame] = lambda table: table
+    sldbench: float | None = None
+
+
+def frontier(table: pd.DataFrame) -> pd.DataFrame:
+    """Of the rows to fit, in each group those that no row of less compute beats."""
+    parts = []
+    for _, part in table[table.is_training == 1].groupby("group"):
+        ordered = part.sort_values(["num_compute", "error"])
+        parts.append(ordered[ordered.error < ordered.error.cummin().shift(fill_value=np.inf)])
+    return pd.concat([*parts, table[table.is_training == 0]])
+
+
+TASKS = (
+    Task("parallel_stack", "parallel", 0.0033, 0.995, sldbench=1.0),
+    Task("moe_sbase", "moe_routing", 0.0209, 0.737, sldbench=0.703),
+    Task("moe_lr_spm", "log(loss) = a + b*log(dense_params) + c*log(num_experts) + d*log(lr/l)^2",
+         0.0575, -5.6),
+    Task("sft_flan", "fine_tuning", 0.0268, 0.910, groups=("group",), sldbench=0.957),
+    Task("vocab_small", "vocabulary", 0.158, 0.965, sldbench=0.966),
+    Task("mixture_pile5", "mixture", 0.0022, 0.987, "loss_internet", groups=("group",)),
+    Task("lr_schedule_25m_100m", "annealing", 0.0022, np.nan, groups=("group",)),
+    Task("lr_schedule_25m_100m", "multi_power", 0.0019, np.nan, groups=("group",)),
+    Task("compute_optimal_chess", "power_floor", 0.0022, 0.953, x_col="num_compute"),
+    Task("easy_questions", "polynomial3", 0.083, 0.81, "brier_score", groups=("group",),
+         sldbench=-1.0),
+    Task("downstream_ladder", "chinchilla", 0.082, 0.93, "task_loss", groups=("group",)),
+    Task("clip_zeroshot", "power", 0.060, 0.976, "error", "num_compute", ("group",), frontier),
+    Task("inference_time_llama2", "time_to_first_token = t * num_blocks/12 + m * num_params/1e9 + a"
+         " * num_params/1e9 * batch_size * prefill_length/1e3 + q * num_blocks/12 *"
+         " embedding_dim/1e3 * batch_size * (prefill_length/1e3)^2", 0.146, 0.985),
+)  # fmt: skip
+
+
+def groups_of(task: Task, table: pd.DataFrame) -> Iterator[tuple[pd.DataFrame, pd.DataFrame]]:
+    """Rows to fit and rows to predict, group by group."""
+    parts = [p for _, p in table.groupby(list(task.groups))] if task.groups else [table]
+    for part in parts:
+        fitted, held_out = part[part.is_training == 1], part[part.is_training == 0]
+        if len(held_out):
+            yield fitted, held_out
+
+
+def held_out_error(task: Task, table: pd.DataFrame, loss_fn: str) -> dict[str, float]:
+    """RMSE and R2 on the rows that were not fitted."""
+    predicted, observed, space = [], [], ""
+    for fitted, held_out in groups_of(task, task.prepare(table)):
+        estimand = Estimand(loss_fn, x_col=task.x_col, y_col=task.y_col)
+        f = fit(task.law, fitted, estimand, starts=6)
+        predicted.append(f.predict(held_out))
+        observed.append(held_out[f.y_col].to_numpy(dtype=float))
+        space = f.space
+    return scores(np.concatenate(predicted), np.concatenate(observed), space)
+
+
+def scores(p: np.ndarray, y: np.ndarray, space: str) -> dict[str, float]:
+    """RMSE in ``space``, and R2."""
+    r = np.log(p / y) if space == "log" else p - y
+    r2 = 1 - np.sum((p - y) ** 2) / np.sum((y - y.mean()) ** 2)
+    return {"rmse": float(np.sqrt(np.mean(r**2))), "r2": float(r2), "n": len(y)}
+
+
+def two_steps(table: pd.DataFrame) -> dict[str, float]:
+    """Accuracy by way of the task's loss, and how many lie in the 90 % interval."""
+    task = Task("downstream_ladder", "sigmoid", 0.179, 0.41, groups=("group",))
+    predicted, observed, inside = [], [], []
+    for fitted, held_out in groups_of(task, table):
+        steps = chain(fitted, "task_loss", "accuracy", bootstrap=200)
+        low, high = steps.predict_ci(held_out)
+        y = held_out.accuracy.to_numpy()
+        predicted.append(steps.predict(held_out))
+        observed.append(y)
+        inside.append((low <= y) & (y <= high))
+    found = scores(np.concatenate(predicted), np.concatenate(observed), "linear")
+    return {**found, "coverage_90": float(np.mean(np.concatenate(inside)))}
+
+
+def main(folder: Path, only: list[str]) -> None:
+    """Print one line of JSON a law and table."""
+    for task in TASKS:
+        path = folder / f"{task.table}.csv"
+        if only and task.table not in only:
+            continue
+        if not path.is_file():
+            print(f"{path} is not there: left out", file=sys.stderr)
+            continue
+        table = pd.read_csv(path)
+        row = {k: v for k, v in asdict(task).items() if k in ("table", "law", "peer", "peer_r2",
+                                                              "sldbench")}  # fmt: skip
+        for loss_fn in ("huber", "mse"):
+            row[loss_fn] = held_out_error(task, table, loss_fn)
+        print(json.dumps(row), flush=True)
+        if task.table == "downstream_ladder":
+            print(json.dumps({"table": task.table, "law": "chain", "peer": 0.179,
+                              "peer_r2": 0.41, "mse": two_steps(table)}), flush=True)  # fmt: skip
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), sys.argv[2:])

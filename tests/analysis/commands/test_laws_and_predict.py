@@ -1,0 +1,124 @@
+"""``scaling laws``, ``scaling predict`` without runs, and ``scaling chain``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from analysis import LAWS
+from scaling.cli import main
+
+DATA = Path(__file__).parents[2] / "published" / "data"
+
+
+def test_laws_lists_all_of_them_with_an_example(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["laws", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert [one["name"] for one in found] == list(LAWS)
+    assert all(one["examples"][0].startswith("scaling fit ") for one in found)
+    assert all(one["source"] and one["latex"] and one["formula"] for one in found)
+    assert main(["laws"]) == 0
+    text = capsys.readouterr().out
+    assert all(law.formula in text for law in LAWS.values())
+
+
+@pytest.mark.parametrize("name", sorted(LAWS))
+def test_laws_shows_one(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["laws", name]) == 0
+    text = capsys.readouterr().out
+    assert LAWS[name].latex in text
+    assert all(p.means in " ".join(text.split()) for p in LAWS[name].parameters[:1])
+
+
+def test_published_constants_are_of_the_law_and_within_its_bounds() -> None:
+    for law in LAWS.values():
+        for constants in law.published.values():
+            assert {*constants} == {*law.names}
+
+
+def test_a_law_that_is_not_there_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["laws", "chinchila"]) == 2
+    assert "did you mean 'chinchilla'" in capsys.readouterr().err
+
+
+def test_predict_from_constants(capsys: pytest.CaptureFixture[str]) -> None:
+    settings = [w for s in ("E=1.69", "A=406.4", "B=410.7", "alpha=.34", "beta=.28")
+                for w in ("--set", s)]  # fmt: skip
+    words = ["predict", "--law", "chinchilla", "-N", "70e9", "-D", "1.4e12", "--json"]
+    assert main([*words, *settings]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["loss"] == pytest.approx(1.69 + 406.4 / 70e9**0.34 + 410.7 / 1.4e12**0.28)
+    assert main([*words, "--constants", "hoffmann"]) == 0
+    assert json.loads(capsys.readouterr().out)["loss"] == found["loss"]
+    assert main([*words, "--constants", "hoffmann", "--set", "E=2"]) == 0
+    assert json.loads(capsys.readouterr().out)["loss"] == pytest.approx(found["loss"] + 0.31)
+    assert main(["predict", "--constants", "hoffmann", "--at", "N=70e9, D=1.4e12"]) == 0
+    assert "loss 1.93" in capsys.readouterr().out
+    assert main(["predict", "--law", "y = a * depth", "--set", "a=2", "--at", "depth=3"]) == 0
+    assert "y 6 at" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["-N", "1e9", "-D", "1e10"], "--constants hoffmann|besiroglu"),
+        (["--constants", "hofmann", "-N", "1e9", "-D", "1e10"], "did you mean 'hoffmann'"),
+        (["--constants", "hoffmann", "-N", "1e9"], "--at 'num_tokens=VALUE'"),
+        (["--constants", "hoffmann", "--at", "N=1e9,D=many"], "--at D=many is not a number"),
+        (["--constants", "hoffmann", "--at", "N"], "is not COLUMN=VALUE"),
+        (["--constants", "hoffmann", "--at", "width=3"], "unknown input of chinchilla 'width'"),
+        (["--set", "Alpha=3"], "did you mean 'alpha'"),
+        (["--law", "m3", "--constants", "x"], "m3 has no published constants here"),
+        (["--constants", "hoffmann", "--schedule", "x.csv"], "takes no schedule"),
+        (["--law", "multi_power", "--constants", "luo_25m", "--at", "lr=1"], "--schedule FILE"),
+    ],
+)
+def test_predict_refuses_in_one_line(
+    words: list[str], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    Path("x.csv").write_text("step,lr\n1,1e-3\n10,1e-4\n")
+    assert main(["predict", *words]) == 2
+    err = capsys.readouterr().err
+    assert said in err
+    assert len(err.strip().splitlines()) == 1
+
+
+def test_predict_along_a_schedule(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Luo et al. 2025, 25M: a WSD schedule of 24,000 steps ends near 3.28."""
+    path = tmp_path / "schedule.csv"
+    path.write_text("step,lr\n0,0\n2160,3e-4\n20000,3e-4\n24000,3e-5\n")
+    words = ["predict", "--law", "multi_power", "--constants", "luo_25m", "--schedule", str(path)]
+    assert main([*words, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["loss"] == found["curve"][-1]["loss"] == pytest.approx(3.277, rel=6e-3)
+    assert main(words) == 0
+    assert "at the end: loss 3.2" in capsys.readouterr().out
+    path.write_text("step,lr\n0,0\n2160,3e-4\n24000,0\n")  # to nothing
+    assert main([*words, "--json"]) == 0
+    to_zero = json.loads(capsys.readouterr().out)["loss"]
+    assert to_zero == pytest.approx(3.304, rel=6e-3)  # of its cosine schedule of that length
+    path.write_text("step,lr\n0,0\n10,1e-4\n10,2e-4\n")
+    assert main(words) == 2
+    assert "step 10 twice" in capsys.readouterr().err
+    path.write_text("step,rate\n0,0\n")
+    assert main(words) == 2
+    assert "no 'lr'" in capsys.readouterr().err
+
+
+def test_a_chain_predicts_each_task(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["chain", str(DATA / "downstream_ladder.csv"), "--loss-col", "task_loss"]
+    words += ["--where", "is_training == 1 and group == 'piqa_val'", "--by", "group"]
+    words += ["--bootstrap", "20"]
+    assert main([*words, "--metric", "accuracy", "-N", "7e9", "-D", "4e12", "--json"]) == 0
+    (found,) = json.loads(capsys.readouterr().out)
+    assert found["group"] == "piqa_val"
+    assert found["metric_ci"][0] < found["metric"] < found["metric_ci"][1]
+    assert found["metric"] == pytest.approx(0.82, abs=0.05)
+    assert main([*words, "--metric", "acuracy", "-N", "7e9", "-D", "4e12"]) == 2
+    assert "no column 'acuracy'" in capsys.readouterr().err
+    assert main(words) == 2
+    assert "--metric accuracy" in capsys.readouterr().err

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from analysis.commands.options import COLUMN_FLAGS, FitOptions, Source
+from analysis.commands.options import FitOptions, Source
 from analysis.compute import Cost, family_cost, size_options
 from analysis.compute import cost_of as run_cost
 from analysis.fits import Bootstrap, Estimand, Fit
 from analysis.fits import fit as fit_law
-from analysis.tables import load_curves, load_models, load_runs, usable
+from analysis.tables import is_file, load_curves, load_models, load_runs, proposal, usable
+from scaling import COLUMN_FLAGS
 from scaling.base import note, parse_settings
 from scaling.families import check_options, get_family
-from scaling.run import SWEEP_FILE
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,7 +25,9 @@ FEW_GROUPS = 10
 
 def table_of(source: Source) -> pd.DataFrame:
     """The run table of a source; what is to be known of it goes to stderr."""
-    table = load_runs(source.name, where=source.where, columns=source.taken, **source.kept)
+    table = load_runs(
+        source.name, where=source.where, columns=source.taken, how=source.how, **source.kept
+    )
     for line in table.attrs["notes"]:
         note(line)
     return table
@@ -34,7 +35,7 @@ def table_of(source: Source) -> pd.DataFrame:
 
 def curves_of(source: Source) -> pd.DataFrame | None:
     """Learning curves, where the source is not a file of final losses."""
-    if Path(source.name).is_file() and Path(source.name).name != SWEEP_FILE:
+    if is_file(source.name, **source.kept):
         return None
     return load_curves(source.name, **source.kept)
 
@@ -48,10 +49,9 @@ def fit_of(table: pd.DataFrame, asked: FitOptions) -> Fit:
             f"{asked.x_col} in it, or leave --x-col out"
         )
     needed = {law.output} if asked.x_col else {law.output, *law.inputs}
-    for flag, column, _ in COLUMN_FLAGS:
+    for column in COLUMN_FLAGS:
         if column in needed and column not in table.columns:
-            names = ", ".join(map(str, table.columns))
-            raise ValueError(f"no column {column!r}: name one of {names} with {flag}")
+            raise ValueError(f"no column {column!r}: {proposal(table, column)}")
     estimand = Estimand(
         asked.loss_fn, asked.delta, asked.asymmetry, asked.space, asked.weights, asked.x_col
     )

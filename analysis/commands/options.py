@@ -11,6 +11,8 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from scaling import COLUMN_FLAGS
+
 if TYPE_CHECKING:
     import argparse
 
@@ -18,15 +20,9 @@ if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
     from analysis.laws import Law
+    from analysis.tables import Reading
 
 T = TypeVar("T", bound="DataclassInstance")
-
-COLUMN_FLAGS = (
-    ("--params-col", "num_params", "parameters N"),
-    ("--tokens-col", "num_tokens", "training tokens D"),
-    ("--flops-col", "flops", "training FLOPs C"),
-    ("--loss-col", "loss", "loss"),
-)
 
 
 def read(kind: type[T], args: argparse.Namespace) -> T:
@@ -54,12 +50,23 @@ class Source:
     where: str | None = None
     columns: tuple[tuple[str, str], ...] = ()
     """Pairs of a run table's column and the one to take for it; the last pair counts."""
+    unpivot: str | None = None
+    decimal: str | None = None
+    last_by: str | None = None
+    frontier: bool = False
 
     @property
     def taken(self) -> dict[str, str]:
         """The run table's columns and what is taken for each, in the order of the flags."""
         given = dict(self.columns)
-        return {name: given[name] for _, name, _ in COLUMN_FLAGS if given.get(name)}
+        return {name: given[name] for name in COLUMN_FLAGS if given.get(name)}
+
+    @property
+    def how(self) -> Reading:
+        """What is asked of the reading, and which rows are meant."""
+        from analysis.tables import Reading  # loads numpy, which describing the commands must not
+
+        return Reading(self.unpivot, self.decimal, self.last_by, self.frontier)
 
     @property
     def kept(self) -> dict[str, str | None]:

@@ -4,12 +4,21 @@ from __future__ import annotations
 
 from analysis.tables.costs import metric_of, unusable, usable, with_complexity
 from analysis.tables.designs import PARAMETERS, with_design
-from analysis.tables.files import numbers, place
-from analysis.tables.sources import load_curves, load_designs, load_models, load_runs, load_specs
+from analysis.tables.reading import Reading, numbers, place, proposal
+from analysis.tables.sources import (
+    is_file,
+    load_curves,
+    load_designs,
+    load_models,
+    load_runs,
+    load_specs,
+)
 from analysis.tables.writing import records, write_table
 
 __all__ = [
     "PARAMETERS",
+    "Reading",
+    "is_file",
     "load_curves",
     "load_designs",
     "load_models",
@@ -18,6 +27,7 @@ __all__ = [
     "metric_of",
     "numbers",
     "place",
+    "proposal",
     "records",
     "unusable",
     "usable",

@@ -10,9 +10,19 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from analysis.tables.files import Note, complete, flagged, read_table
-from analysis.tables.where import rows_where
+from analysis.tables.reading import (
+    Note,
+    Reading,
+    complete,
+    flagged,
+    read_table,
+    refuse_faults,
+    tables_in,
+)
+from analysis.tables.selection import select
+from analysis.tables.where import column_of
 from scaling import (
+    COLUMN_FLAGS,
     COLUMNS,
     CURVE_COLUMNS,
     EVAL_PREFIX,
@@ -20,6 +30,7 @@ from scaling import (
     RUN_COLUMNS,
     TABLE_SUFFIXES,
     RunSpec,
+    is_table,
     read_any_spec,
 )
 from scaling.base import Store, read_json, refuse_unknown
@@ -56,14 +67,16 @@ def load_runs(
     tracking_uri: str | None = None,
     where: str | None = None,
     columns: Mapping[str, str] | None = None,
+    how: Reading | None = None,
 ) -> pd.DataFrame:
     """The run table of ``source``, one row per run, failed and planned runs included.
 
     Parameters
     ----------
     source : str or path
-        A file (``.csv``, ``.tsv``, ``.jsonl``, ``.parquet``), a sweep's name or folder, a
-        folder of runs, or the name of an MLflow experiment, tried in this order.
+        A file (``.csv``, ``.jsonl``, ``.parquet``, ``.xlsx``, ... , packed or not), a sweep's
+        name or folder, a folder of runs or of one table a run, or the name of an MLflow
+        experiment, tried in this order.
     root : path, optional
         Where sweeps and runs are kept; default ``$SCALING_HOME`` or ``~/.scaling``.
     tracking_uri : str, optional
@@ -71,7 +84,10 @@ def load_runs(
     where : str, optional
         Keeps the rows for which this expression holds (see ``analysis/tables/where.py``).
     columns : mapping, optional
-        Run-table column -> the column to take for it, such as ``loss`` -> ``error``.
+        Run-table column -> the column to take for it, such as ``loss`` -> ``error``, or a
+        formula in columns, such as ``loss`` -> ``1 - accuracy``.
+    how : Reading, optional
+        What else is asked of the reading, and which rows are meant.
 
     Returns
     -------
@@ -91,43 +107,55 @@ def load_runs(
     >>> runs = load_runs("runs.csv", where="seed == 0")  # doctest: +SKIP
     """
     kind, place = _locate(source, root, tracking_uri)
+    how = how or Reading()
     if kind == "file":
-        frame = read_table(Path(place), columns)
+        frame = read_table(Path(place), columns, how)
     else:
         if kind == "experiment":
             frame = _experiment_runs(str(place), tracking_uri, root)
         else:
             frame = _run_table(_journal_rows(kind, place, root))
         for name, column in (columns or {}).items():
-            if column not in frame.columns:
+            if column.isidentifier() and column not in frame.columns:
                 refuse_unknown(column, map(str, frame.columns), f"column of {kind} {source}")
             if column != name:
-                frame[name] = frame[column]
-                frame.attrs["notes"].append(Note(f"{name} is the column {column!r}", name))
-    if where:
-        keep = rows_where(frame, where)
-        attrs = dict(frame.attrs)
-        note = f"--where {where!r} keeps {int(keep.sum())} of {len(keep)} rows"
-        frame = frame[keep].copy()
-        frame.attrs = {**attrs, "notes": [*attrs["notes"], note]}
+                plainly = column in frame.columns
+                frame[name] = (
+                    frame[column] if plainly else column_of(frame, column, COLUMN_FLAGS[name])
+                )
+                said = f"{name} is {f'the column {column!r}' if plainly else column}"
+                frame.attrs["notes"].append(Note(said, name, taken=True))
+    frame = select(frame, where, how)
     frame.attrs["notes"].extend(flagged(frame))
     return frame
 
 
+def is_file(source: Source, *, root: Source | None = None, tracking_uri: str | None = None) -> bool:
+    """Whether ``source`` is a table in files, whose rows are final losses as a rule."""
+    return _locate(source, root, tracking_uri)[0] == "file"
+
+
 def load_curves(
-    source: Source, *, root: Source | None = None, tracking_uri: str | None = None
+    source: Source,
+    *,
+    root: Source | None = None,
+    tracking_uri: str | None = None,
+    columns: Mapping[str, str] | None = None,
+    how: Reading | None = None,
 ) -> pd.DataFrame:
     """The learning curves of ``source``: one row per point, ``run_id``, ``step``, ``loss``, ...
 
     ``source`` is as for :func:`load_runs`. In a file, rows that share a run id (or a name, if
-    it has no ids) are the points of one curve and ``num_tokens`` is their ``step``.
+    it has no ids) are the points of one curve and ``num_tokens`` is their ``step``; ``columns``
+    and ``how`` are as for :func:`load_runs`.
     """
     import pandas as pd
 
     kind, place = _locate(source, root, tracking_uri)
     names = [column.name for column in CURVE_COLUMNS]
     if kind == "file":
-        table = read_table(Path(place))
+        table = read_table(Path(place), columns, how or Reading())
+        refuse_faults(table)
         label = next((name for name in ("run_id", "name") if name in table.columns), None)
         if label is None or not {"num_tokens", "loss"} <= set(table.columns):
             raise ValueError(
@@ -215,12 +243,14 @@ def _locate(
             return "run folder", path
         if (path / SPEC).is_file():
             return "run folder", path
+        if tables_in(path):
+            return "file", path
         raise ValueError(
-            f"{path} is a folder without {SWEEP_FILE} and without runs ({SPEC}); name a sweep's "
-            f"folder or a file ({', '.join(TABLE_SUFFIXES)})"
+            f"{path} is a folder without {SWEEP_FILE}, without runs ({SPEC}) and without tables; "
+            f"name a sweep's folder or a file ({', '.join(TABLE_SUFFIXES)})"
         )
     store = Store.at(root)
-    if path.suffix in TABLE_SUFFIXES or len(path.parts) > 1:
+    if is_table(path) or len(path.parts) > 1:
         raise FileNotFoundError(2, "No such file or directory", text)
     if sweep_path(store, text).is_file():
         return "sweep", sweep_path(store, text)

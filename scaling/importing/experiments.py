@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from scaling.importing.found import Flat, FoundRun, flat
-from scaling.importing.numbers import plain_value
 from scaling.schema import COLUMNS, find_column, normalise
+from scaling.table_file import plain_value
 
 if TYPE_CHECKING:
     from mlflow.entities import Run

@@ -1,0 +1,118 @@
+"""``read_frame``: a table in a file of any usual kind as it stands there.
+
+The one reader of such files: run tables are made from it (``analysis/tables/reading``), and runs
+that are taken over from elsewhere (``scaling/importing``).
+"""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from scaling.table_file.delimited import read_delimited, row_lines
+from scaling.table_file.nested import flat, json_objects, json_rows
+from scaling.table_file.packed import PACKINGS, content_of, kind_of
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_TEXT = (".csv", ".tsv", ".txt", ".dat")
+_LINES = (".jsonl", ".ndjson")
+TABLE_SUFFIXES = (*_TEXT, *_LINES, ".json", ".parquet", ".xlsx")
+
+
+def is_table(path: Path) -> bool:
+    """Whether a file's suffix is that of a table, packed or not, in any case."""
+    return kind_of(path) in TABLE_SUFFIXES
+
+
+def read_frame(path: Path, *, as_text: bool = False) -> pd.DataFrame:
+    """The rows of a file; names are unique.
+
+    ``attrs["lines"]`` has the line of each row where the file has lines, ``attrs["twice"]`` the
+    columns of each name that stands there more than once. Lines at the top that begin with
+    ``#`` are skipped. With ``as_text`` the fields of a text are the text that stands there, an
+    empty field is an empty text.
+
+    Raises
+    ------
+    ValueError
+        If the file is empty, or not of the kind that its suffix says.
+    """
+    import pandas as pd
+
+    kind = kind_of(path)
+    if kind not in TABLE_SUFFIXES:
+        kinds, packed = ", ".join(TABLE_SUFFIXES), ", ".join(PACKINGS)
+        raise ValueError(
+            f"{path}: a table is one of {kinds}, or one of these packed as {packed}; "
+            f"not {kind or 'a file without a suffix'!r}"
+        )
+    try:
+        if kind == ".parquet":
+            return pd.read_parquet(io.BytesIO(content_of(path)))
+        if kind == ".xlsx":
+            return _read_sheet(path)
+        if kind == ".json":
+            return pd.DataFrame(json_rows(path))
+        if kind in _LINES:
+            return _read_lines(path)
+        return read_delimited(path, as_text)
+    except PermissionError:
+        raise ValueError(f"{path}: you may not read this file; change its permissions") from None
+    except UnicodeDecodeError as error:
+        raise ValueError(
+            f"{path}: byte {error.start} is not UTF-8 text; save it as UTF-8"
+        ) from None
+    except pd.errors.EmptyDataError:
+        raise ValueError(f"{path}: the file is empty; a table has a line of names") from None
+    except pd.errors.ParserError as error:
+        raise ValueError(f"{path}: {str(error).split('C error: ')[-1].strip()}") from None
+    except ValueError as error:
+        text = str(error)
+        raise ValueError(text if str(path) in text else f"{path}: {text}") from None
+
+
+def _read_lines(path: Path) -> pd.DataFrame:
+    import pandas as pd
+
+    numbered = list(json_objects(path))
+    frame = pd.DataFrame([flat(row) for _, row in numbered])
+    frame.attrs["lines"] = row_lines([number for number, _ in numbered], 1, len(frame))
+    return frame
+
+
+def _read_sheet(path: Path) -> pd.DataFrame:
+    """The first sheet of a workbook that has rows."""
+    import zipfile
+
+    import pandas as pd
+
+    try:
+        sheets = pd.read_excel(io.BytesIO(content_of(path)), sheet_name=None, engine="openpyxl")
+    except ImportError:
+        raise ValueError(
+            f"{path} is a workbook: pip install openpyxl to have it read, or save it as .csv"
+        ) from None
+    except (zipfile.BadZipFile, KeyError):
+        raise ValueError(f"{path}: it is no .xlsx workbook; save it again, or as .csv") from None
+    filled = {name: sheet for name, sheet in sheets.items() if len(sheet)}
+    if not filled:
+        raise ValueError(f"{path}: no sheet has rows; a table has a line of names")
+    name, frame = next(iter(filled.items()))
+    frame.columns = [" ".join(str(column).split()) for column in frame.columns]
+    frame.attrs |= {"lines": range(2, len(frame) + 2), "twice": _twice(list(frame.columns))}
+    if others := [repr(other) for other in filled if other != name]:
+        frame.attrs["unread"] = f"sheet {name!r} is read; not {', '.join(others)}"
+    return frame
+
+
+def _twice(names: list[str]) -> dict[str, list[str]]:
+    """The columns of each name that pandas has numbered: ``loss``, ``loss.1``."""
+    found: dict[str, list[str]] = {}
+    for name in names:
+        base, _, number = name.rpartition(".")
+        if number.isdigit() and base in names:
+            found.setdefault(base, [base]).append(name)
+    return found

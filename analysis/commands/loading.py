@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -11,7 +12,16 @@ from analysis.compute import Cost, family_cost, size_options
 from analysis.compute import cost_of as run_cost
 from analysis.fits import Bootstrap, Estimand, Fit
 from analysis.fits import fit as fit_law
-from analysis.tables import is_file, load_curves, load_models, load_runs, proposal, usable
+from analysis.tables import (
+    Note,
+    is_file,
+    load_curves,
+    load_models,
+    load_runs,
+    one_variable,
+    proposal,
+    usable,
+)
 from scaling import COLUMN_FLAGS
 from scaling.base import note, parse_settings
 from scaling.families import check_options, get_family
@@ -23,13 +33,17 @@ FEW_GROUPS = 10
 """Groups below which draws of groups say little of how much they scatter."""
 
 
-def table_of(source: Source) -> pd.DataFrame:
-    """The run table of a source; what is to be known of it goes to stderr."""
+def table_of(source: Source, *, quiet: bool = False) -> pd.DataFrame:
+    """The run table of a source; what is to be known of it goes to stderr.
+
+    With ``quiet`` it is not said there what was taken for which column: the caller shows it.
+    """
     table = load_runs(
         source.name, where=source.where, columns=source.taken, how=source.how, **source.kept
     )
     for line in table.attrs["notes"]:
-        note(line)
+        if not (quiet and isinstance(line, Note) and line.taken):
+            note(line)
     return table
 
 
@@ -49,9 +63,11 @@ def fit_of(table: pd.DataFrame, asked: FitOptions) -> Fit:
             f"{asked.x_col} in it, or leave --x-col out"
         )
     needed = {law.output} if asked.x_col else {law.output, *law.inputs}
-    for column in COLUMN_FLAGS:
-        if column in needed and column not in table.columns:
-            raise ValueError(f"no column {column!r}: {proposal(table, column)}")
+    missing = [name for name in COLUMN_FLAGS if name in needed and name not in table.columns]
+    if missing:
+        alone = None if asked.law or missing == ["loss"] else one_variable(table)
+        instead = f"; a law of one variable takes --x-col {shlex.quote(alone)}" if alone else ""
+        raise ValueError(proposal(table, *missing) + instead)
     estimand = Estimand(
         asked.loss_fn, asked.delta, asked.asymmetry, asked.space, asked.weights, asked.x_col
     )

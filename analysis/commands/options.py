@@ -69,7 +69,7 @@ class Source:
         return Reading(self.unpivot, self.decimal, self.last_by, self.frontier)
 
     @property
-    def kept(self) -> dict[str, str | None]:
+    def kept(self) -> dict[str, Any]:
         """``root`` and ``tracking_uri``, as the readers of ``analysis.tables`` take them."""
         return {"root": self.root, "tracking_uri": self.tracking_uri}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from analysis.commands.loading import curves_of, fit_of, table_of
 from analysis.commands.options import REPORT, FitOptions, Source, changed, read
@@ -61,7 +61,7 @@ def _minima(table: pd.DataFrame) -> IsoFlop | None:
 def command(source: Source, options: FitOptions, output: Path, title: str | None) -> str:
     """The command that makes the same report."""
     words = ["scaling", "report", source.name, "-o", str(output)]
-    given = {COLUMN_FLAGS[name]: column for name, column in source.taken.items()}
+    given: dict[str, Any] = {COLUMN_FLAGS[name]: col for name, col in source.taken.items()}
     for name, value in {**changed(source), **changed(options), "title": title}.items():
         if name not in ("name", "columns", "start", "signed") and value is not None:
             given[f"--{name.replace('_', '-')}"] = value

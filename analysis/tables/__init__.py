@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from analysis.tables.costs import metric_of, unusable, usable, with_complexity
 from analysis.tables.designs import PARAMETERS, with_design
-from analysis.tables.reading import Reading, numbers, place, proposal
+from analysis.tables.reading import (
+    NATS,
+    Note,
+    Reading,
+    counted,
+    numbers,
+    one_variable,
+    place,
+    proposal,
+)
 from analysis.tables.sources import (
     is_file,
     load_curves,
@@ -16,8 +25,11 @@ from analysis.tables.sources import (
 from analysis.tables.writing import records, write_table
 
 __all__ = [
+    "NATS",
     "PARAMETERS",
+    "Note",
     "Reading",
+    "counted",
     "is_file",
     "load_curves",
     "load_designs",
@@ -26,6 +38,7 @@ __all__ = [
     "load_specs",
     "metric_of",
     "numbers",
+    "one_variable",
     "place",
     "proposal",
     "records",

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from analysis.tables.reading.notes import Note, places, quoted
 from analysis.tables.where import is_true
 from scaling import COLUMN_FLAGS, normalise
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
+    from numpy.typing import NDArray
 
 _FLAGS = {"excluded", "exclude", "outlier", "isoutlier"}
 _TRUTHS = {"true", "false", "yes", "no", "1", "0", "1.0", "0.0", ""}
@@ -19,8 +21,10 @@ FAR = 2.5
 """Decades beyond which a size is taken to be in another unit."""
 LARGEST = 1e14
 """Parameters of a median run beyond which N is taken to be in another unit."""
-SURE = 4.0
-"""Standard errors beyond which a loss is said to rise."""
+SURE, CLEAR = 4.0, 0.5
+"""Standard errors, and a correlation, beyond either of which a loss is said to rise."""
+TIED = 0.98
+"""Correlation of ln N and ln D beyond which they are not told apart."""
 
 
 def flagged(frame: pd.DataFrame) -> list[str]:
@@ -106,7 +110,8 @@ def doubts(frame: pd.DataFrame) -> list[str]:
             found.append(Note(said, "num_params"))
     found += _rising(frame)
     lists = {c: frame[c].astype(str) for c in frame.columns if frame[c].dtype == object}
-    twice = frame.assign(**lists).duplicated(keep=False) & (frame["exclude_reason"] == "")
+    same = frame.assign(**lists).duplicated(keep=False).to_numpy()
+    twice = same & frame["exclude_reason"].eq("").to_numpy()
     if twice.any():
         lines = places(frame, np.flatnonzero(twice).tolist())
         found.append(f"{int(twice.sum())} rows are equal in every column ({lines}); all kept")
@@ -136,35 +141,42 @@ def _apart(values: pd.Series, known: set[int]) -> list[str]:
 
 
 def _rising(frame: pd.DataFrame) -> list[str]:
-    """A note where the loss rises with N or D, the other held: ``d loss / d ln N`` is above 0."""
+    """A note where the loss rises with N or D, the other held."""
     import numpy as np
 
     known = [name for name in ("num_params", "num_tokens") if name in frame.columns]
     if "loss" not in frame.columns or not known:
         return []
     table = frame.loc[frame["exclude_reason"] == "", [*known, "loss"]].astype(float)
-    table = table[np.isfinite(table).all(axis=1) & (table[known] > 0).all(axis=1)]
+    finite = np.isfinite(table.to_numpy()).all(axis=1)
+    table = table[finite & (table[known] > 0).all(axis=1).to_numpy()]
     varying = [name for name in known if table[name].nunique() > 2]
-    if not varying or len(table) < len(varying) + 4 or not table["loss"].std():
+    if not varying or len(table) < len(varying) + 4 or table["loss"].nunique() < 3:
         return []
     logs = np.log(table[varying].to_numpy())
-    logs = (logs - logs.mean(axis=0)) / logs.std(axis=0)
-    if len(varying) == 2 and abs(np.corrcoef(logs.T)[0, 1]) > 0.98:
+    if len(varying) == 2 and abs(np.corrcoef(logs.T)[0, 1]) > TIED:
         logs, varying = logs[:, :1], varying[:1]
-    ranks = table["loss"].rank().to_numpy()
-    design = np.column_stack([np.ones(len(logs)), logs])
-    slopes, *_ = np.linalg.lstsq(design, ranks, rcond=None)
-    spread = np.sqrt(((ranks - design @ slopes) ** 2).sum() / (len(ranks) - design.shape[1]))
-    errors = spread * np.sqrt(np.diag(np.linalg.inv(design.T @ design)))
-    wrong = [
-        name for name, s, e in zip(varying, slopes[1:], errors[1:], strict=True) if s > SURE * e
-    ]
+    certain, shared = _partial(logs, table["loss"].rank().to_numpy(dtype=np.float64))
+    rises = (certain > SURE) | (shared > CLEAR)
+    wrong = [name for name, does in zip(varying, rises, strict=True) if does]
     if not wrong:
         return []
-    flag, low, high = COLUMN_FLAGS["loss"], table["loss"].min(), table["loss"].max()
     advice = (
-        f"if it is a score, {flag} '1 - COL' makes it an error"
-        if low >= 0 and high <= 1
+        f"if it is a score, {COLUMN_FLAGS['loss']} '1 - COL' makes it an error"
+        if table["loss"].between(0, 1).all()
         else "laws have it falling; is it a score, or of runs that overfit?"
     )
     return [Note(f"loss rises with {' and '.join(wrong)}: {advice}", "loss")]
+
+
+def _partial(x: NDArray[Any], y: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Student's t and the partial correlation of each column of ``x`` ``(n, k)`` with ``y``."""
+    import numpy as np
+
+    design = np.column_stack([np.ones(len(x)), (x - x.mean(axis=0)) / x.std(axis=0)])
+    slopes, *_ = np.linalg.lstsq(design, y, rcond=None)
+    free = len(y) - design.shape[1]
+    spread = np.sqrt(((y - design @ slopes) ** 2).sum() / free)
+    errors = spread * np.sqrt(np.diag(np.linalg.inv(design.T @ design)))
+    t = slopes[1:] / np.maximum(errors[1:], 1e-9 * len(y))
+    return t, t / np.sqrt(t**2 + free)

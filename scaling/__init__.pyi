@@ -27,6 +27,7 @@ from .specs import Spec as Spec
 from .specs import read_any_spec as read_any_spec
 from .specs import read_spec as read_spec
 from .table_file import TABLE_SUFFIXES as TABLE_SUFFIXES
+from .table_file import bare_name as bare_name
 from .table_file import curves_of_chart as curves_of_chart
 from .table_file import is_table as is_table
 from .table_file import number_of as number_of

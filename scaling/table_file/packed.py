@@ -12,6 +12,16 @@ from pathlib import Path
 PACKINGS = (".gz", ".zst", ".bz2", ".xz")
 
 
+def bare_name(path: Path) -> str:
+    """A file's name without the suffixes of its kind and packing.
+
+    >>> bare_name(Path("run-1.4B.csv.gz"))
+    'run-1.4B'
+    """
+    packed = path.suffix.lower() in PACKINGS
+    return (Path(path.stem) if packed else path).stem
+
+
 def kind_of(path: Path) -> str:
     """The suffix that says what a file holds, in lower case and without that of its packing.
 

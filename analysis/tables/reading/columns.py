@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from analysis.tables.reading.doubts import FAR, SIZES
+from analysis.tables.reading.doubts import SIZES
 from analysis.tables.reading.header import Header, header_of
 from analysis.tables.reading.metrics import advice, loss_by_metric, unit_of
 from analysis.tables.reading.notes import Note, quoted
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 _LOGS = (3.0, 40.0)
 """Between which the logarithms of sizes lie."""
+NEAR = 0.5
+"""Decades within which C is 6 N D by any usual count."""
 _SIZE = re.compile(r"(?<![a-z0-9.])(\d+(?:\.\d+)?[kmbt])(?![a-z0-9])", re.IGNORECASE)
 _LABELS = ("name", "model", "modelname", "size", "modelsize", "run", "runname", "group", "series")
 """Columns whose text may say N: ``pythia-70m``."""
@@ -163,7 +165,7 @@ def _logs_by_value(frame: pd.DataFrame, taken: Taken, stated: Stated) -> None:
     suspects = [name for name in SIZES if _may_be_log(taken.columns[name])]
     plain = [taken.columns[name] for name in SIZES]
     turned = [10**v if name in suspects else v for name, v in zip(SIZES, plain, strict=True)]
-    if not suspects or _off(*plain) < FAR or not _off(*turned) < 1:
+    if not suspects or not _off(*turned) < min(NEAR, _off(*plain)):
         return
     for name in suspects:
         values, own = taken.columns[name], quoted(taken.sources.get(name, name))
@@ -181,11 +183,11 @@ def _may_be_log(values: pd.Series) -> bool:
 
 
 def _off(n: pd.Series, d: pd.Series, c: pd.Series) -> float:
-    """Decades between C and 6 N D in the median."""
+    """Decades between C and 6 N D, in the median of the rows."""
     import numpy as np
 
     with np.errstate(all="ignore"):
-        return float(abs(np.log10(c / (6 * n * d)).median()))
+        return float(np.log10(c / (6 * n * d)).abs().median())
 
 
 def _size_in_names(frame: pd.DataFrame, taken: Taken) -> None:

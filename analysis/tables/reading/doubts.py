@@ -9,7 +9,6 @@ from analysis.tables.where import is_true
 from scaling import COLUMN_FLAGS, normalise
 
 if TYPE_CHECKING:
-    import numpy as np
     import pandas as pd
     from numpy.typing import NDArray
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from analysis.tables.reading.notes import Note
 from analysis.tables.reading.unpivot import LABEL
-from scaling import is_table, read_frame
+from scaling import bare_name, is_table, read_frame
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -59,18 +59,13 @@ def read_folder(folder: Path, notes: list[str]) -> pd.DataFrame:
 
 def _names(folder: Path, paths: list[Path]) -> list[str]:
     """What tells files apart: their names, or their folders' where all have one name."""
-    stems = [path.name.partition(".")[0] if _plain(path) else path.stem for path in paths]
+    stems = [bare_name(path) for path in paths]
     if len(set(stems)) == len(stems) or any(path.parent == folder for path in paths):
         return stems
     parents = [path.parent.name for path in paths]
     if len(set(parents)) == len(parents):
         return parents
     return [f"{parent}/{stem}" for parent, stem in zip(parents, stems, strict=True)]
-
-
-def _plain(path: Path) -> bool:
-    """Whether all after the first point of a file's name is its suffixes."""
-    return all(suffix.strip(".").isalpha() for suffix in path.suffixes)
 
 
 def _joined(parts: list[pd.DataFrame]) -> pd.DataFrame:

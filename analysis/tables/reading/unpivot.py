@@ -47,8 +47,8 @@ def long(
         A file's rows.
     pattern : str, optional
         Such as ``loss_{num_params}``: columns that fit it are unpivoted, the part in braces
-        becomes the cell of a column of that name. ``acc=acc_{name}`` says what the values are
-        (``loss``). ``none`` leaves the table as it is; without it W&B's charts and columns
+        becomes the cell of a column of that name. ``acc_{name} -> acc`` says what the values
+        are (``loss``). ``none`` leaves the table as it is; without it W&B's charts and columns
         that differ by one size are found.
     sizes : sequence of str
         The run table's sizes that the table has: columns of sizes are N, or D where N is there.
@@ -81,8 +81,8 @@ def long(
 
 
 def _stated(names: list[str], pattern: str) -> Wide:
-    value, _, shape = pattern.rpartition("=")
-    parts = re.fullmatch(r"([^{}]*)\{(\w+)\}([^{}]*)", shape)
+    shape, _, value = pattern.partition("->")
+    parts = re.fullmatch(r"([^{}]*)\{(\w+)\}([^{}]*)", shape.strip())
     if parts is None:
         raise ValueError(
             f"--unpivot {pattern!r} is no pattern; write the columns' names with what differs in "
@@ -93,7 +93,7 @@ def _stated(names: list[str], pattern: str) -> Wide:
     fits = {name: found[1] for name in names if (found := form.fullmatch(name))}
     if not fits:
         raise ValueError(f"--unpivot {pattern!r} fits no column; there are {', '.join(names)}")
-    return Wide(key, {name: (label, value or "loss") for name, label in fits.items()})
+    return Wide(key, {name: (label, value.strip() or "loss") for name, label in fits.items()})
 
 
 def _chart(names: list[str]) -> Wide | None:

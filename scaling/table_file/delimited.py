@@ -8,11 +8,9 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from scaling.table_file.numbers import number_of
-from scaling.table_file.packed import text_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -39,11 +37,10 @@ class _Layout:
     skip: int
 
 
-def read_delimited(path: Path, as_text: bool) -> pd.DataFrame:
+def read_text(text: str, as_text: bool) -> pd.DataFrame:
     """The rows of a table in text; ``attrs`` as :func:`scaling.table_file.read_frame` says."""
     import pandas as pd
 
-    text = text_of(path)
     if not text.strip():
         raise pd.errors.EmptyDataError
     layout = _layout(text)
@@ -84,23 +81,27 @@ def _lines_of_rows(text: str, layout: _Layout, count: int) -> Sequence[int]:
 def _layout(text: str) -> _Layout:
     """Separator, names and the number of lines before the rows.
 
-    Lines at the top that are blank, or begin with ``#`` or Excel's ``sep=``, are skipped; the
-    last of those with ``#`` has the names where none follow (as ``numpy.savetxt`` writes it).
+    Lines at the top that are blank, a title, or begin with ``#`` or Excel's ``sep=``, are
+    skipped; the last of those with ``#`` has the names where none follow (as ``numpy.savetxt``
+    writes it).
     """
     lines = text.splitlines()
-    first = next((i for i, line in enumerate(lines) if _says_something(line)), len(lines))
-    if first == len(lines):
+    telling = [i for i, line in enumerate(lines) if _says_something(line)]
+    if not telling:
         raise ValueError("the file has no rows; a table has a line of names, then one row a run")
+    first = telling[0]
+    if len(telling) > 2 and _is_title(lines[first], lines[telling[1]]):
+        first = telling[1]
     separator = _separator(lines[first:])
     names, used = _fields(lines, first, separator)
     above = next((line for line in reversed(lines[:first]) if line.startswith("#")), "")
-    if all(map(_is_number, names)):
-        said, _ = _fields([above.lstrip("# ")], 0, separator)
-        if len(said) != len(names):
-            raise ValueError(
-                f"line {first + 1} has numbers where names are wanted; write a line of names above"
-            )
+    said, _ = _fields([above.lstrip("# ")], 0, separator)
+    if any(map(_is_number, names)) and len(said) == len(names) > 1:
         return _Layout(separator, said, first)
+    if all(map(_is_number, names)):
+        raise ValueError(
+            f"line {first + 1} has numbers where names are wanted; write a line of names above"
+        )
     below, more = _fields(lines, first + used, separator)
     sample = lines[first + used + more : first + used + more + _SAMPLE]
     if _is_second_header(names, below, [_fields([row], 0, separator)[0] for row in sample]):
@@ -109,8 +110,14 @@ def _layout(text: str) -> _Layout:
 
 
 def _says_something(line: str) -> bool:
-    plain = line.strip()
+    plain = line.strip(" \t,;|")
     return bool(plain) and not plain.startswith("#") and not re.fullmatch("sep=.", plain)
+
+
+def _is_title(line: str, below: str) -> bool:
+    """Whether a line is one field, perhaps in quotes, above a line of several."""
+    plain = re.sub(r'^"[^"]*"', "", line).strip("".join(SEPARATORS) + " ")
+    return not any(one in plain for one in SEPARATORS) and any(one in below for one in SEPARATORS)
 
 
 def _separator(lines: list[str]) -> str:

@@ -10,9 +10,9 @@ import io
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from scaling.table_file.delimited import read_delimited, row_lines
+from scaling.table_file.delimited import read_text, row_lines
 from scaling.table_file.nested import flat, json_objects, json_rows
-from scaling.table_file.packed import PACKINGS, content_of, kind_of
+from scaling.table_file.packed import PACKINGS, content_of, kind_of, text_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -53,12 +53,12 @@ def read_frame(path: Path, *, as_text: bool = False) -> pd.DataFrame:
         if kind == ".parquet":
             return pd.read_parquet(io.BytesIO(content_of(path)))
         if kind == ".xlsx":
-            return _read_sheet(path)
+            return _read_sheet(path, as_text)
         if kind == ".json":
             return pd.DataFrame(json_rows(path))
         if kind in _LINES:
             return _read_lines(path)
-        return read_delimited(path, as_text)
+        return read_text(text_of(path), as_text)
     except PermissionError:
         raise ValueError(f"{path}: you may not read this file; change its permissions") from None
     except UnicodeDecodeError as error:
@@ -83,36 +83,27 @@ def _read_lines(path: Path) -> pd.DataFrame:
     return frame
 
 
-def _read_sheet(path: Path) -> pd.DataFrame:
-    """The first sheet of a workbook that has rows."""
+def _read_sheet(path: Path, as_text: bool) -> pd.DataFrame:
+    """The first sheet of a workbook that has rows, read as the text that it would be saved as."""
     import zipfile
 
     import pandas as pd
 
     try:
-        sheets = pd.read_excel(io.BytesIO(content_of(path)), sheet_name=None, engine="openpyxl")
+        sheets = pd.read_excel(
+            io.BytesIO(content_of(path)), sheet_name=None, header=None, engine="openpyxl"
+        )
     except ImportError:
         raise ValueError(
             f"{path} is a workbook: pip install openpyxl to have it read, or save it as .csv"
         ) from None
     except (zipfile.BadZipFile, KeyError):
         raise ValueError(f"{path}: it is no .xlsx workbook; save it again, or as .csv") from None
-    filled = {name: sheet for name, sheet in sheets.items() if len(sheet)}
+    filled = [name for name, sheet in sheets.items() if len(sheet) > 1]
     if not filled:
         raise ValueError(f"{path}: no sheet has rows; a table has a line of names")
-    name, frame = next(iter(filled.items()))
-    frame.columns = [" ".join(str(column).split()) for column in frame.columns]
-    frame.attrs |= {"lines": range(2, len(frame) + 2), "twice": _twice(list(frame.columns))}
-    if others := [repr(other) for other in filled if other != name]:
-        frame.attrs["unread"] = f"sheet {name!r} is read; not {', '.join(others)}"
+    frame = read_text(sheets[filled[0]].to_csv(index=False, header=False), as_text)
+    if len(filled) > 1:
+        others = ", ".join(map(repr, filled[1:]))
+        frame.attrs["unread"] = f"sheet {filled[0]!r} is read; not {others}"
     return frame
-
-
-def _twice(names: list[str]) -> dict[str, list[str]]:
-    """The columns of each name that pandas has numbered: ``loss``, ``loss.1``."""
-    found: dict[str, list[str]] = {}
-    for name in names:
-        base, _, number = name.rpartition(".")
-        if number.isdigit() and base in names:
-            found.setdefault(base, [base]).append(name)
-    return found

@@ -11,7 +11,7 @@ from analysis.tables.reading.doubts import SIZES
 from analysis.tables.reading.header import Header, header_of
 from analysis.tables.reading.metrics import advice, loss_by_metric, unit_of
 from analysis.tables.reading.notes import Note, quoted
-from analysis.tables.reading.numbers import Fault, parsed
+from analysis.tables.reading.numbers import Fault, has_spread, parsed
 from analysis.tables.where import column_of
 from scaling import COLUMN_FLAGS, RUN_COLUMNS, find_column, normalise
 
@@ -117,6 +117,8 @@ def _numbers(
         base = header.log or (10.0 if parsed_.max() < _LOGS[1] * 0.75 else float(np.e))
         parsed_, header = base**parsed_, replace(header, log=base)
     taken.columns[column] = parsed_
+    if has_spread(values):
+        taken.notes.append(Note(f"what follows ± in {found!r} is not used", column))
     if column == "loss" and (unit := unit_of(found)):
         taken.units["loss"] = unit
     _say(taken, column, found, header)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 _FLAGS = {"excluded", "exclude", "outlier", "isoutlier"}
 _TRUTHS = {"true", "false", "yes", "no", "1", "0", "1.0", "0.0", ""}
-_FAILED = ("failed", "diverged")
+_FAILED = ("failed", "diverged", "crashed", "killed", "FAILED", "KILLED")
 SIZES = ("num_params", "num_tokens", "flops")
 FAR = 2.5
 """Decades beyond which a size is taken to be in another unit."""
@@ -38,9 +38,10 @@ def flagged(frame: pd.DataFrame) -> list[str]:
     if "status" in frame.columns:
         rows = frame["exclude_reason"].eq("") & frame["status"].isin(_FAILED)
         if rows.any():
+            words = sorted(set(frame.loc[rows, "status"]))
             found.append(
-                f"status is failed or diverged in {int(rows.sum())} rows, which are used; "
-                f'--where "status not in {list(_FAILED)}" leaves them out'
+                f"status is {' or '.join(words)} in {int(rows.sum())} rows, which are used; "
+                f'--where "status not in {words}" leaves them out'
             )
     return found
 

@@ -160,16 +160,18 @@ def _say_names(frame: pd.DataFrame, notes: list[str]) -> None:
 
 def _without_empty(frame: pd.DataFrame, notes: list[str]) -> pd.DataFrame:
     """The rows that say anything: not those without a value, nor the names once more."""
-    texts = frame.astype(object).where(frame.notna(), "").astype(str)
-    empty = (texts.apply(lambda column: column.str.strip()) == "").all(axis=1).to_numpy()
-    names = (texts == list(frame.columns)).all(axis=1).to_numpy()
-    for rows, what in ((empty, "empty"), (names & ~empty, "the line of names once more")):
+    first = frame.iloc[:, 0].astype(str)
+    few = frame[frame.isna().any(axis=1) | (first.str.strip() == "") | (first == frame.columns[0])]
+    texts = few.astype(object).where(few.notna(), "").astype(str)
+    texts = texts.apply(lambda column: column.str.strip())
+    empty, names = ((texts == one).all(axis=1) for one in ("", list(frame.columns)))
+    for rows, what in ((empty, "empty"), (names, "the line of names once more")):
         if rows.any():
-            left = counted(frame, rows.nonzero()[0].tolist())
-            notes.append(f"left out, {what}: {left}")
+            notes.append(f"left out, {what}: {counted(frame, rows.index[rows].tolist())}")
     if not (empty | names).any():
         return frame
-    kept = (~(empty | names)).nonzero()[0].tolist()
+    without = {*few.index[empty | names]}
+    kept = [row for row in frame.index if row not in without]
     lines = frame.attrs["lines"]
     found: pd.DataFrame = frame.iloc[kept].reset_index(drop=True)
     found.attrs = {**frame.attrs, "lines": tuple(lines[i] for i in kept)}

@@ -1,8 +1,8 @@
 """Numbers as people write them into tables, decided for a whole column at once.
 
-``70M``, ``1.4 billion``, ``34 %``, ``1.2 x 10^9``, ``1,000,000``, and ``3,91`` where a comma is the
-decimal mark. What a comma or a point means is told by the column, else by the rest of the file, and
-is refused where neither tells.
+``70M``, ``1.4 billion``, ``34 %``, ``1.2 x 10^9``, ``5 EFLOPs``, ``3.4 ± 0.1``, ``1,000,000``, and
+``3,91`` where a comma is the decimal mark. What a comma or a point means is told by the column,
+else by the rest of the file, and is refused where neither tells.
 """
 
 from __future__ import annotations
@@ -31,6 +31,8 @@ _WORDS = {
     "billion": "b", "billions": "b", "bn": "b", "trillion": "t", "trillions": "t", "tn": "t",
 }  # fmt: skip
 _AFTER = re.compile(r"\s*(params|parameters|tokens|flops?|examples|nats)$", re.IGNORECASE)
+_FLOPS = {"p": 15, "e": 18, "z": 21}
+_SPREAD = re.compile(r"\s*(?:±|\+/-|\+-).*$")
 _SCALED = re.compile(r"\s*(?:[x×*·]\s*)?10\s*(?:\^|\*\*)\s*\{?([+-]?\d+)\}?$")
 _PLAIN = re.compile(r"[^a-df-z]*\d[^a-df-z]*")
 _MARKED = re.compile(r"[~≈]?\s*([+-]?\d[\d.,]*)")
@@ -149,6 +151,11 @@ def plain(values: pd.Series, name: str, mark: str | None) -> pd.Series:
     return values if faults else found
 
 
+def has_spread(values: pd.Series) -> bool:
+    """Whether some cell has a spread after its number, which is not read: ``3.4 ± 0.1``."""
+    return any(isinstance(cell, str) and bool(_SPREAD.search(cell)) for cell in values)
+
+
 def decimal_mark(columns: Iterable[pd.Series]) -> str | None:
     """``,`` where some column of text can only have decimal commas and none says otherwise."""
     marks: set[str] = set()
@@ -192,7 +199,10 @@ def _value(cell: Any, comma: bool) -> tuple[float, bool]:
         raise ValueError(f"{cell!r} is not a number")
     if not isinstance(cell, str):
         return float(cell), False  # type: ignore[arg-type]
-    text = _AFTER.sub("", cell).lstrip("~≈ ")
+    text = _SPREAD.sub("", cell).lstrip("~≈ ")
+    if (flops := re.search(r"\s*([pez])flops?$", text)) is not None:
+        text = f"{text[: flops.start()]}e{_FLOPS[flops[1]]}"
+    text = _AFTER.sub("", text)
     if text.endswith("%"):
         return float(number_of(_plain(text[:-1], comma))) / 100, False
     if power := _SCALED.search(text):

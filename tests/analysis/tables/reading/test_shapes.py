@@ -79,6 +79,10 @@ TEXTS = {
     "groups.csv": csv(["model", "model", "val"], [["params", *N], ["tokens", *D], ["loss", *LOSS]]),
     "merged.csv": csv(["model", "", "val"], [["params", *N], ["tokens", *D], ["loss", *LOSS]]),
     "comments.csv": "# from a paper\n\n" + PLAIN,
+    "title.csv": "Table 1: our runs\n" + PLAIN,
+    "spread.csv": csv(["params", "tokens", "loss"], [N, D, [f"{v} ± 0.02" for v in LOSS]]),
+    "hash.csv": "#" + csv(["Params (M)", "D", "loss"], [M, D, LOSS]),
+    "named.csv": "# name,N,D,loss\n" + lines(["a", *"bcdefgh"], N, D, LOSS),
     "repeated.csv": PLAIN.replace("\n", "\n,,\n", 3) + "params,tokens,loss\n",
     "log10.csv": csv(["log10(N)", "log10_tokens", "loss"], [np.log10(N), np.log10(D), LOSS]),
     "ln.csv": csv(["ln N", "ln D", "loss"], [np.log(N), np.log(D), LOSS]),
@@ -142,6 +146,10 @@ def test_a_workbook_opens(tmp_path):
             book, index=False, sheet_name="runs"
         )
         TABLE.to_excel(book, index=False, sheet_name="old")
+    with pd.ExcelWriter(tmp_path / "titled.xlsx") as book:
+        TABLE.to_excel(book, index=False, startrow=3)
+        book.sheets["Sheet1"]["A1"] = "Our runs"
+    matches(load_runs(tmp_path / "titled.xlsx"))
     table = load_runs(tmp_path / "runs.xlsx")
     matches(table)
     assert "sheet 'runs' is read; not 'old'" in table.attrs["notes"]

@@ -11,6 +11,7 @@ import math
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from numbers import Number
 from typing import TYPE_CHECKING, Any
 
@@ -31,7 +32,7 @@ _WORDS = {
     "billion": "b", "billions": "b", "bn": "b", "trillion": "t", "trillions": "t", "tn": "t",
 }  # fmt: skip
 _AFTER = re.compile(r"\s*(params|parameters|tokens|flops?|examples|nats)$", re.IGNORECASE)
-_FLOPS = {"p": 15, "e": 18, "z": 21}
+_FLOPS = {"p": 1e15, "e": 1e18, "z": 1e21}
 _SPREAD = re.compile(r"\s*(?:±|\+/-|\+-).*$")
 _SCALED = re.compile(r"\s*(?:[x×*·]\s*)?10\s*(?:\^|\*\*)\s*\{?([+-]?\d+)\}?$")
 _PLAIN = re.compile(r"[^a-df-z]*\d[^a-df-z]*")
@@ -160,7 +161,7 @@ def decimal_mark(columns: Iterable[pd.Series]) -> str | None:
     """``,`` where some column of text can only have decimal commas and none says otherwise."""
     marks: set[str] = set()
     for values in columns:
-        texts = [cell for cell in map(_cell, values) if isinstance(cell, str)]
+        texts = {cell for cell in map(_cell, values) if isinstance(cell, str)}
         if texts and all(_is_written(text) for text in texts):
             marks |= {_mark(text) for text in texts}
     return "," if "," in marks and "." not in marks else None
@@ -171,7 +172,7 @@ def _cell(value: Any) -> Any:
     if isinstance(value, str):
         text = value.strip().replace("−", "-").replace("\u00a0", " ").lower()
         return None if text in MISSING else text
-    return None if value is None or value != value else value
+    return None if value is None or (isinstance(value, Number) and value != value) else value
 
 
 def _mark(text: str) -> str:
@@ -199,9 +200,15 @@ def _value(cell: Any, comma: bool) -> tuple[float, bool]:
         raise ValueError(f"{cell!r} is not a number")
     if not isinstance(cell, str):
         return float(cell), False  # type: ignore[arg-type]
+    return _number_in(cell, comma)
+
+
+@lru_cache(maxsize=1 << 16)
+def _number_in(cell: str, comma: bool) -> tuple[float, bool]:
+    """The same of a text."""
     text = _SPREAD.sub("", cell).lstrip("~≈ ")
     if (flops := re.search(r"\s*([pez])flops?$", text)) is not None:
-        text = f"{text[: flops.start()]}e{_FLOPS[flops[1]]}"
+        return float(number_of(_plain(text[: flops.start()], comma))) * _FLOPS[flops[1]], True
     text = _AFTER.sub("", text)
     if text.endswith("%"):
         return float(number_of(_plain(text[:-1], comma))) / 100, False

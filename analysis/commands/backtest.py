@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from analysis.commands.loading import table_of
+from analysis.commands.loading import require, table_of
 from analysis.commands.options import Source, read
 from analysis.forecasts import Backtest
 from analysis.forecasts import backtest as run_backtest
@@ -55,7 +55,10 @@ def backtest_of(table: pd.DataFrame, asked: Options) -> Backtest:
 def run(args: argparse.Namespace) -> int:
     """``scaling backtest``."""
     source, asked = read(Source, args), read(Options, args)
-    values = backtest_of(table_of(source), asked).to_dict()
+    table = table_of(source)
+    if asked.law == "auto":
+        require(table, "loss")
+    values = backtest_of(table, asked).to_dict()
     if asked.json:
         print_json(values)
         return 0

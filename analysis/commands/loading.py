@@ -47,6 +47,12 @@ def table_of(source: Source, *, quiet: bool = False) -> pd.DataFrame:
     return table
 
 
+def require(table: pd.DataFrame, *columns: str) -> None:
+    """Raise ``ValueError`` where a table lacks one of N, D, C and the loss, with what may be it."""
+    if missing := [name for name in columns if name not in table.columns]:
+        raise ValueError(proposal(table, *missing))
+
+
 def curves_of(source: Source) -> pd.DataFrame | None:
     """Learning curves, where the source is not a file of final losses."""
     if is_file(source.name, **source.kept):

@@ -46,7 +46,7 @@ def test_a_file_that_is_not_what_it_says(tmp_path, name, data, says):
 def test_a_workbook_that_is_none(tmp_path):
     pytest.importorskip("openpyxl")
     (tmp_path / "a.xlsx").write_bytes(CSV)
-    with pytest.raises(ValueError, match="it is no [.]xlsx workbook"):
+    with pytest.raises(ValueError, match="it is no"):
         read_frame(tmp_path / "a.xlsx")
 
 

@@ -8,7 +8,7 @@ the loss in ``frame.attrs["units"]``.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -99,21 +99,29 @@ def read_table(
     mark = how.decimal or decimal_mark(_texts(frame))
     if mark == "," and is_table(path):
         frame = _as_text(path, frame, how.decimal, notes)
+    return understood(frame, columns or {}, replace(how, decimal=mark), str(path), notes)
+
+
+def understood(
+    frame: pd.DataFrame, columns: Mapping[str, str], how: Reading, source: str, notes: list[str]
+) -> pd.DataFrame:
+    """The run table in the rows of ``frame``; as :func:`read_table` says, ``source`` is its name."""
+    own = frame.attrs.get("source", Path(source).name)
     sizes = [name for name in SIZES if find_column(name, list(frame.columns))]
     frame = long(frame, how.unpivot, sizes, notes)
     for name in frame.columns:
-        frame[name] = plain(frame[name], name, mark)
-    taken = take(frame, Stated(columns or {}, mark), f"{path}")
+        frame[name] = plain(frame[name], name, how.decimal)
+    taken = take(frame, Stated(columns, how.decimal), source)
     for name, values in taken.columns.items():
         frame[name] = values
     notes += taken.notes
     frame = complete(frame, notes)
     frame.attrs = {
         "notes": notes,
-        "source": path.name,
+        "source": own,
         "lines": frame.attrs["lines"],
         "units": taken.units,
-        "faults": tuple((fault.row, f"{path}: {fault.message}") for fault in taken.faults),
+        "faults": tuple((fault.row, f"{source}: {fault.message}") for fault in taken.faults),
     }
     return frame
 

@@ -1,4 +1,4 @@
-"""From where runs are kept to the run table: a file, a sweep's journals, or an MLflow experiment."""
+"""From where runs are kept to the run table: a file, a sweep's journals, an MLflow experiment."""
 
 from __future__ import annotations
 

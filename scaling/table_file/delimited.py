@@ -46,10 +46,9 @@ def read_text(text: str, as_text: bool) -> pd.DataFrame:
     layout = _layout(text)
     unique, twice = _unique(layout.names)
     frame = pd.read_csv(
-        io.StringIO(text),
+        io.StringIO(_rows_of(text, layout.skip)),
         sep=layout.separator,
         engine="python" if layout.separator == WIDE else "c",
-        skiprows=layout.skip,
         header=None,
         names=unique,
         skipinitialspace=True,
@@ -58,11 +57,16 @@ def read_text(text: str, as_text: bool) -> pd.DataFrame:
     )
     if not isinstance(frame.index, pd.RangeIndex):
         raise ValueError(
-            "the lines have more fields than the line of names; name each column, and take away "
-            "separators at the ends of lines"
+            "the lines have more fields than the line of names; name each column, take away "
+            "separators at the ends of lines, and quote numbers with decimal commas"
         )
     frame.attrs |= {"lines": _lines_of_rows(text, layout, len(frame)), "twice": twice}
     return frame
+
+
+def _rows_of(text: str, skip: int) -> str:
+    """The text with its first lines blank, so that what is said of lines counts these too."""
+    return "\n" * skip + "".join(text.splitlines(keepends=True)[skip:])
 
 
 def row_lines(lines: list[int], first: int, count: int) -> Sequence[int]:
@@ -116,13 +120,20 @@ def _says_something(line: str) -> bool:
 
 def _is_title(line: str, below: str) -> bool:
     """Whether a line is one field, perhaps in quotes, above a line of several."""
+    if line.count('"') % 2:  # a name of several lines begins here
+        return False
     plain = re.sub(r'^"[^"]*"', "", line).strip("".join(SEPARATORS) + " ")
     return not any(one in plain for one in SEPARATORS) and any(one in below for one in SEPARATORS)
 
 
 def _separator(lines: list[str]) -> str:
     """What stands between the fields of the line of names, quoted text left out."""
-    header = re.sub(r'"[^"]*"', "", lines[0])
+    header = lines[0]
+    for line in lines[1:]:
+        if header.count('"') % 2 == 0:
+            break
+        header += line
+    header = re.sub(r'"[^"]*"', "", header)
     best = max(SEPARATORS, key=header.count)
     if best in header:
         return best

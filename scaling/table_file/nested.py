@@ -61,9 +61,10 @@ def json_value(path: Path) -> Any:
 def json_rows(path: Path) -> list[Row]:
     """The rows of a JSON document, flat, nested names joined by dots.
 
-    A list of objects has one row each; so has an object of objects, with its keys as ``name``,
-    and the one list in an object, whose other values stand in each row. A list within a row (a
-    history) makes a row of each of its objects. An object of lists has them as columns.
+    A list of objects has one row each; so has an object of objects that share a name, with its
+    keys as ``name``, and the one list in an object, whose other values stand in each row. A list
+    within a row (a history) makes a row of each of its objects. An object of lists has them as
+    columns.
 
     Raises
     ------
@@ -102,7 +103,8 @@ def _rows(value: Any) -> Iterable[Row]:
     if all(isinstance(one, Mapping) for one in inner):
         if all(_is_numbered(one) for one in inner):  # pandas, orient="columns"
             return _columns({name: list(one.values()) for name, one in value.items()})
-        return [row for name, one in value.items() for row in _expanded({"name": name, **one})]
+        if set.intersection(*map(set, inner)):
+            return [row for name, one in value.items() for row in _expanded({"name": name, **one})]
     if all(isinstance(one, list) and not _is_objects(one) for one in inner):
         return _columns(value)
     return _expanded(value)

@@ -84,8 +84,8 @@ def take(frame: pd.DataFrame, stated: Stated, source: str) -> Taken:
 def _found(column: str, names: list[str]) -> tuple[str, Header] | None:
     """The column of another's table that holds ``column``, and what its name says of the unit.
 
-    By its whole name, else by that without its unit, else by the last part of names joined by
-    dots or slashes, if only one column ends so.
+    By its whole name, else by that without its unit, else by the last parts of a name joined by
+    dots or slashes (``summary.eval/loss``), if only one column ends so.
     """
     if found := find_column(column, names):
         return found, Header(found)
@@ -93,9 +93,13 @@ def _found(column: str, names: list[str]) -> tuple[str, Header] | None:
     headers = {name: header_of(name) for name in names} if sized else {}
     if by_base := find_column(column, [header.base for header in headers.values()]):
         return next((name, header) for name, header in headers.items() if header.base == by_base)
-    ends = {name: re.split(r"[./]", name)[-1] for name in names if re.search(r"[./]", name)}
-    same = [name for name, end in ends.items() if find_column(column, [end]) and len(end) > 1]
-    return (same[0], Header(same[0])) if len(same) == 1 else None
+    parts = {name: re.split(r"[./]", name) for name in names}
+    for length in range(max(map(len, parts.values())) - 1, 0, -1):
+        ends = {n: "/".join(all_[-length:]) for n, all_ in parts.items() if len(all_) > length}
+        same = [name for name, end in ends.items() if len(end) > 1 and find_column(column, [end])]
+        if len(same) == 1:
+            return same[0], Header(same[0])
+    return None
 
 
 def _unit(name: str) -> Header:

@@ -87,7 +87,7 @@ def doubts(frame: pd.DataFrame) -> list[str]:
         if n < 1e3 and d < 1e5:
             said = (
                 f"num_params {n:.3g} and num_tokens {d:.3g} in the median look like millions or "
-                "billions; plain counts are wanted"
+                "billions; plain counts are wanted, as by --params-col 'COL * 1e6'"
             )
             found.append(Note(said, "num_params"))
         elif not 1e-4 < d / n < 1e6:

@@ -19,7 +19,7 @@ MOST, SHOWN = 3, 24
 
 _LOOKS = {
     "num_params": r"param|modelsize|^size$|weights",
-    "num_tokens": r"token|sample|example|datasize|character|corpus|^data$",
+    "num_tokens": r"token|sample|example|data(set|size)?$|character|corpus",
     "flops": r"flop|compute|budget|pfday|macs",
     "loss": r"loss|ppl|perplex|bpb|bitsper|nll|crossent|xent|err|brier|^value$",
 }

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from analysis.tables.reading.doubts import SIZES
 from analysis.tables.reading.notes import Note
 from scaling import curves_of_chart, find_column, number_of
 
@@ -62,6 +63,7 @@ def long(
     """
     if pattern == NEVER:
         return frame
+    frame = _upright(frame, notes)
     names = [str(name) for name in frame.columns]
     wide = _stated(names, pattern) if pattern else _chart(names) or _by_size(names, sizes)
     if wide is None:
@@ -78,6 +80,24 @@ def long(
     )
     notes.append(Note(said + left + stay))
     return found
+
+
+def _upright(frame: pd.DataFrame, notes: list[str]) -> pd.DataFrame:
+    """A table with a column a run and a row a quantity, turned."""
+    first, *runs = [str(name) for name in frame.columns]
+    rows = [str(cell) for cell in frame[first]]
+    said, named = (
+        sum(find_column(column, names) is not None for column in (*SIZES, "loss"))
+        for names in ([row for row in rows if len(row) > 1], runs)
+    )
+    if said < 2 or said <= named:
+        return frame
+    turned = frame.set_index(first)[runs].T
+    turned.columns = rows
+    turned = turned.infer_objects().reset_index(names=LABEL)
+    turned.attrs = {**frame.attrs, "lines": tuple(f"column {run!r}" for run in runs)}
+    notes.append(Note(f"the table has a column a run, and is turned: {len(runs)} runs"))
+    return turned
 
 
 def _stated(names: list[str], pattern: str) -> Wide:
@@ -116,8 +136,9 @@ def _by_size(names: list[str], sizes: Sequence[str]) -> Wide | None:
     for name in names:
         found = _SIZE.findall(name)
         if len(found) == 1:
-            rest = _SIZE.sub("", name).strip(" _-/.()")
-            cells[name] = (found[0], rest or "loss")
+            rest = _SIZE.sub("", name).strip(" _-/.()@:=")
+            is_size = any(find_column(size, [rest]) for size in SIZES)
+            cells[name] = (found[0], "loss" if is_size or not rest else rest)
             by_rest.setdefault(rest, []).append(name)
     shapes = [{cells[name][0] for name in group} for group in by_rest.values()]
     if not shapes or len(shapes[0]) < 2 or any(shape != shapes[0] for shape in shapes):

@@ -78,6 +78,16 @@ TEXTS = {
     "units.csv": csv(["Params", "Tokens", "Loss"], [["M", *M], ["B", *B], ["nats", *LOSS]]),
     "groups.csv": csv(["model", "model", "val"], [["params", *N], ["tokens", *D], ["loss", *LOSS]]),
     "merged.csv": csv(["model", "", "val"], [["params", *N], ["tokens", *D], ["loss", *LOSS]]),
+    "turned.csv": csv(
+        ["", *"abcdefgh"],
+        zip(["Params", *map(short, N)], ["tokens", *D], ["val loss", *LOSS], strict=True),
+    ),
+    "exported.csv": csv(
+        ["Name", "config.model.n_params", "config.tokens", "end.eval/loss", "end.train/loss"],
+        ["abcdefgh", N, D, LOSS, D],
+    ),
+    "broken.csv": csv(['"Params\n(M)"', "D", '"Val loss\n(nats)"'], [M, D, LOSS]),
+    "within.json": json.dumps({"data": {"rows": TABLE.to_dict("records")}, "meta": {"seed": 1}}),
     "comments.csv": "# from a paper\n\n" + PLAIN,
     "title.csv": "Table 1: our runs\n" + PLAIN,
     "spread.csv": csv(["params", "tokens", "loss"], [N, D, [f"{v} ± 0.02" for v in LOSS]]),

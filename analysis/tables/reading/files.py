@@ -105,7 +105,7 @@ def read_table(
 def understood(
     frame: pd.DataFrame, columns: Mapping[str, str], how: Reading, source: str, notes: list[str]
 ) -> pd.DataFrame:
-    """The run table in the rows of ``frame``, which come from ``source``; else as ``read_table``."""
+    """The run table in the rows of ``frame``, which are of ``source``; else as ``read_table``."""
     own = frame.attrs.get("source", Path(source).name)
     sizes = [name for name in SIZES if find_column(name, list(frame.columns))]
     frame = long(frame, how.unpivot, sizes, notes)

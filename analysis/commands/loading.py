@@ -72,8 +72,7 @@ def fit_of(table: pd.DataFrame, asked: FitOptions) -> Fit:
     missing = [name for name in COLUMN_FLAGS if name in needed and name not in table.columns]
     if missing:
         alone = None if asked.law or missing == ["loss"] else one_variable(table)
-        instead = f"; a law of one variable takes --x-col {shlex.quote(alone)}" if alone else ""
-        raise ValueError(proposal(table, *missing) + instead)
+        raise ValueError(proposal(table, *missing) + (f"; {_other_laws(alone)}" if alone else ""))
     estimand = Estimand(
         asked.loss_fn, asked.delta, asked.asymmetry, asked.space, asked.weights, asked.x_col
     )
@@ -85,6 +84,12 @@ def fit_of(table: pd.DataFrame, asked: FitOptions) -> Fit:
             f"{groups} groups by {asked.cluster}: intervals from fewer than {FEW_GROUPS} are rough"
         )
     return fitted
+
+
+def _other_laws(column: str) -> str:
+    """What a table without N or D can be fitted by."""
+    own = f"L = E + A / {column}**alpha" if column.isidentifier() else "L = E + A / COL**alpha"
+    return f"a law of one variable takes --x-col {shlex.quote(column)}, one of yours --law '{own}'"
 
 
 @dataclass(frozen=True)

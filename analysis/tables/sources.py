@@ -239,7 +239,8 @@ def _locate(
             return "file", path
         raise ValueError(
             f"{path} is a folder without {SWEEP_FILE}, without runs ({SPEC}) and without tables; "
-            f"name a sweep's folder or a file ({', '.join(TABLE_SUFFIXES)})"
+            f"name a sweep's folder or a file ({', '.join(TABLE_SUFFIXES)}), or take runs over by "
+            "scaling import"
         )
     store = Store.at(root)
     if is_table(path) or len(path.parts) > 1:

@@ -116,6 +116,11 @@ def _numbers(
     import numpy as np
 
     parsed_, faults = parsed(values, found, stated.decimal, header.factor)
+    if faults and column not in (*SIZES, "loss", *stated.columns):
+        taken.notes.append(
+            Note(f"not taken for {column}: {faults[0].message.split('; ')[0]}", column)
+        )
+        return
     taken.faults += faults
     if header.log is not None and column in (*SIZES, "loss"):
         base = header.log or (10.0 if parsed_.max() < _LOGS[1] * 0.75 else float(np.e))

@@ -19,10 +19,14 @@ _TAGGED = re.compile(r"(?:run-)?(.+)-tag-(.+)")
 
 
 def tables_in(folder: Path) -> list[Path]:
-    """The tables of a folder, or of the folders in it, in the order of their names."""
+    """The tables of a folder, or of the folders in it where each has one, in their order.
+
+    Folders with several files each are runs' logs, which ``scaling import`` reads.
+    """
     own = sorted(path for path in folder.iterdir() if path.is_file() and is_table(path))
-    below = (path for path in folder.glob("*/*") if path.is_file() and is_table(path))
-    return own or sorted(below)
+    below = sorted(path for path in folder.glob("*/*") if path.is_file() and is_table(path))
+    alone = len({path.parent for path in below}) == len(below)
+    return own or (below if alone else [])
 
 
 def read_folder(folder: Path, notes: list[str]) -> pd.DataFrame:
@@ -33,27 +37,26 @@ def read_folder(folder: Path, notes: list[str]) -> pd.DataFrame:
     import pandas as pd
 
     paths = tables_in(folder)
-    names = _names(folder, paths)
-    frames: dict[str, list[pd.DataFrame]] = {}
-    for path, name in zip(paths, names, strict=True):
+    files: list[pd.DataFrame] = []
+    curves: dict[str, list[pd.DataFrame]] = {}
+    for path, name in zip(paths, _names(folder, paths), strict=True):
         frame = read_frame(path)
         lines = frame.attrs.get("lines", range(2, len(frame) + 2))
+        is_curve = set(frame.columns) == _TENSORBOARD
         frame["_place"] = [f"{path.relative_to(folder)}, line {line}" for line in lines]
-        if set(map(str, frame.columns)) - {"_place"} == _TENSORBOARD:
+        if is_curve:
             tagged = _TAGGED.fullmatch(name)
-            name, tag = (tagged[1], tagged[2]) if tagged else (name, "loss")
+            run, tag = (tagged[1], tagged[2]) if tagged else (name, "loss")
             frame = frame.drop(columns="Wall time").rename(columns={"Value": tag})
-        frames.setdefault(name, []).append(frame)
-    whole = pd.concat(
-        [_joined(parts).assign(**{LABEL: name}) for name, parts in frames.items()],
-        ignore_index=True,
-    )
-    places = tuple(whole.pop("_place"))
-    whole.attrs["lines"] = places
+            curves.setdefault(run, []).append(frame)
+        else:
+            files.append(frame if LABEL in frame.columns else frame.assign(**{LABEL: name}))
+    files += [_joined(tags).assign(**{LABEL: run}) for run, tags in curves.items()]
+    whole = pd.concat(files, ignore_index=True)
+    whole.attrs = {"lines": tuple(whole.pop("_place"))}
     others = [path for path in folder.iterdir() if path.is_file() and not is_table(path)]
     unread = f"; {len(others)} other files are not read" * bool(others)
-    said = f"{len(paths)} files are the table; {LABEL} is the file's name{unread}"
-    notes.append(Note(said, LABEL))
+    notes.append(Note(f"{len(paths)} files are the table; {LABEL} is the file's name{unread}"))
     return whole
 
 
@@ -62,15 +65,13 @@ def _names(folder: Path, paths: list[Path]) -> list[str]:
     stems = [bare_name(path) for path in paths]
     if len(set(stems)) == len(stems) or any(path.parent == folder for path in paths):
         return stems
-    parents = [path.parent.name for path in paths]
-    if len(set(parents)) == len(parents):
-        return parents
-    return [f"{parent}/{stem}" for parent, stem in zip(parents, stems, strict=True)]
+    return [path.parent.name for path in paths]
 
 
-def _joined(parts: list[pd.DataFrame]) -> pd.DataFrame:
-    """The tags of one run, by step; a single file as it is."""
-    whole, *others = parts
+def _joined(tags: list[pd.DataFrame]) -> pd.DataFrame:
+    """The tags of one run, by step."""
+    whole, *others = tags
     for other in others:
-        whole = whole.merge(other.drop(columns="_place"), on="Step", how="outer")
+        whole = whole.merge(other, on="Step", how="outer", suffixes=("", "_other"))
+        whole["_place"] = whole["_place"].fillna(whole.pop("_place_other"))
     return whole

@@ -26,7 +26,7 @@ _LOOKS = {
 _SPARE = {"loss": ("error", "bits_per_byte")}
 """The run table's columns that may stand for another."""
 _NO_AMOUNT = re.compile(
-    r"per|rate|/s$|frac|ratio|share|prop|mfu|(?<!non)(?<!non_)vocab|forward|unique|tokenizer|loss"
+    r"per|time|rate|/s$|frac|ratio|share|prop|mfu|(?<!non)(?<!non_)vocab|forward|unique|tokenizer|loss"
 )
 _SCORE = re.compile(r"acc|score|miou|top1|f1|bleu|mmlu|arc|hella|wino|gsm|piqa|recall|map$|auc")
 
@@ -54,7 +54,8 @@ def likely(frame: pd.DataFrame, column: str) -> list[str]:
     found = lookalikes(frame, column)
     if column != "loss":
         return found[:MOST]
-    turned = [_turned(frame[name], name) for name in map(str, frame) if _is_score(frame, name)]
+    scores = [name for name in map(str, frame.columns) if _is_score(frame, name)]
+    turned = [_turned(frame[name], name) for name in scores if name not in found]
     return [*found, *turned][:MOST]
 
 

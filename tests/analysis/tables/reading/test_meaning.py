@@ -116,6 +116,13 @@ def test_a_loss_that_rises_is_said(tmp_path):
     assert "rises" not in about(read(tmp_path, {"loss": LOSS}), "loss")
 
 
+def test_words_under_a_name_of_ours_that_no_law_needs_are_left(tmp_path):
+    table = read(tmp_path, {"activations": "gelu", "loss": LOSS})
+    assert set(table["activations"]) == {"gelu"}
+    said = "not taken for activations: line 2, column 'activations': 'gelu' is not a number"
+    assert said in table.attrs["notes"]
+
+
 def test_names_that_are_there_twice_are_noted(tmp_path):
     (tmp_path / "a.csv").write_text("N,D,loss,loss\n1e6,2e7,3,4\n")
     table = load_runs(tmp_path / "a.csv")

@@ -272,6 +272,14 @@ def test_files_of_tensorboard_are_joined_by_their_steps(tmp_path):
     np.testing.assert_allclose(table["loss"], LOSSES)
 
 
+def test_files_of_one_name_and_two_kinds_are_both_read(tmp_path):
+    (tmp_path / "a.csv").write_text("N,D,loss\n1e6,2e7,3\n")
+    (tmp_path / "a.jsonl").write_text('{"N": 2e6, "D": 2e7, "loss": 2.9, "name": "mine"}\n')
+    table = load_runs(tmp_path)
+    assert table["name"].tolist() == ["a", "mine"]
+    assert table["num_params"].tolist() == [1e6, 2e6]
+
+
 def test_a_fault_in_a_folder_names_file_and_line(tmp_path):
     (tmp_path / "a.csv").write_text("N,D,loss\n1e6,2e7,3\n")
     (tmp_path / "b.csv").write_text("N,D,loss\n1e6,2e7,three\n")

@@ -36,24 +36,20 @@ def select(frame: pd.DataFrame, where: str | None, how: Reading) -> pd.DataFrame
     return frame
 
 
-def _last(frame: pd.DataFrame, column: str) -> pd.DataFrame:
-    """The furthest row of each value of ``column`` that can be used."""
-    import numpy as np
-
-    if column not in frame.columns:
-        refuse_unknown(column, map(str, frame.columns), "column of --last-by")
-    usable = frame[frame["exclude_reason"] == ""].reset_index(drop=True).reset_index()
-    usable["index"] = np.flatnonzero(frame["exclude_reason"] == "")
-    groups = usable.groupby(column, sort=False, dropna=False)
-    by = next(
-        (name for name in _PROGRESS if name in usable and (groups[name].nunique() > 1).any()), None
-    )
+def _last(frame: pd.DataFrame, asked: str) -> pd.DataFrame:
+    """The furthest row of each value of a column, or of several, that can be used."""
+    named = [asked] if asked in frame.columns else [name.strip() for name in asked.split(",")]
+    for name in named:
+        if name not in frame.columns:
+            refuse_unknown(name, map(str, frame.columns), "column of --last-by")
+    usable = frame[frame["exclude_reason"] == ""]
+    groups = usable.groupby(named, sort=False, dropna=False)
+    varying = (name for name in _PROGRESS if name in usable and (groups[name].nunique() > 1).any())
+    by = next(varying, None)
     ordered = usable.sort_values(by, kind="stable") if by else usable
-    last = ordered.groupby(column, sort=False, dropna=False)["index"].last()
-    keep = np.zeros(len(frame), dtype=bool)
-    keep[last.to_numpy(dtype=int)] = True
+    last = ordered.groupby(named, sort=False, dropna=False).tail(1)
     order = f"by {by}" if by else "as they stand"
-    return _kept(frame, keep, f"--last-by {column} ({order})")
+    return _kept(frame, frame.index.isin(last.index), f"--last-by {asked} ({order})")
 
 
 def _frontier(frame: pd.DataFrame) -> pd.DataFrame:

@@ -157,11 +157,8 @@ def _say_names(frame: pd.DataFrame, notes: list[str]) -> None:
     for name, columns in frame.attrs.get("twice", {}).items():
         column = next((c for c in ("loss", *SIZES) if find_column(c, [name])), None)
         other = f"; {flags(column, columns[1:2])[0]} takes the second" if column else ""
-        notes.append(
-            Note(
-                f"{len(columns)} columns are called {name!r}: they are {', '.join(columns)}{other}"
-            )
-        )
+        they = ", ".join(columns)
+        notes.append(Note(f"{len(columns)} columns are called {name!r}: they are {they}{other}"))
     if unread := frame.attrs.get("unread"):
         notes.append(Note(unread))
 

@@ -28,6 +28,11 @@ def test_the_last_row_of_each_run_is_its_furthest(path):
     assert "--last-by run (by num_tokens) keeps 2 of 6 rows" in table.attrs["notes"]
 
 
+def test_runs_may_be_told_by_several_columns(path):
+    table = load_runs(path, how=Reading(last_by="run, params"))
+    assert table["loss"].tolist() == [3.2, 3.4]
+
+
 def test_rows_without_progress_are_taken_as_they_stand(tmp_path):
     (tmp_path / "a.csv").write_text("run,params,loss\na,1e6,3\nb,2e6,4\na,1e6,2\n")
     table = load_runs(tmp_path / "a.csv", how=Reading(last_by="run"))

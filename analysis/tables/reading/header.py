@@ -94,8 +94,9 @@ def _factor(text: str) -> float:
     text = re.sub(r"\s*(of )?\b(params|parameters|tokens|flops?|examples)$", "", text)
     if text in _POWERS:
         return _POWERS[text]
-    if found := re.fullmatch(r"([gtpezy])(?:f|flops?|flop/s)?([\s-]*days?)?", text):
-        return _LETTERS[found[1]] * (DAY if found[2] else 1.0)
+    if found := re.fullmatch(r"([gtpezy])(?:f(?:lops?)?)?(/s)?([\s-]*days?)?", text):
+        is_rate = bool(found[2]) and not found[3]
+        return 0.0 if is_rate else _LETTERS[found[1]] * (DAY if found[3] else 1.0)
     if found := re.fullmatch(r"10\s*(?:\^|\*\*)\s*(\d+)", text):
         return 10.0 ** int(found[1])
     try:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
     from analysis.laws import Law
-    from analysis.tables import Reading
+    from analysis.tables import TableReading
 
 T = TypeVar("T", bound="DataclassInstance")
 
@@ -62,11 +62,13 @@ class Source:
         return {name: given[name] for name in COLUMN_FLAGS if given.get(name)}
 
     @property
-    def how(self) -> Reading:
+    def how(self) -> TableReading:
         """What is asked of the reading, and which rows are meant."""
-        from analysis.tables import Reading  # loads numpy, which describing the commands must not
+        from analysis.tables import (
+            TableReading,  # loads numpy, which describing the commands must not
+        )
 
-        return Reading(self.unpivot, self.decimal, self.last_by, self.frontier)
+        return TableReading(self.unpivot, self.decimal, self.last_by, self.frontier)
 
     @property
     def kept(self) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from analysis.tables.designs import PARAMETERS, with_design
 from analysis.tables.reading import (
     NATS,
     Note,
-    Reading,
+    TableReading,
     counted,
     numbers,
     one_variable,
@@ -28,7 +28,7 @@ __all__ = [
     "NATS",
     "PARAMETERS",
     "Note",
-    "Reading",
+    "TableReading",
     "counted",
     "is_file",
     "load_curves",

@@ -9,7 +9,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from analysis.tables.reading import Reading, understood
+from analysis.tables.reading import TableReading, understood
 from analysis.tables.rows import NUMBERS, TEXTS, extra_columns, is_extra, run_table, why_not
 from scaling import CURVE_COLUMNS, EVAL_PREFIX
 from scaling.run import trained_columns
@@ -31,7 +31,7 @@ STATUS = {"FINISHED": "done", "RUNNING": "running", "SCHEDULED": "planned", "KIL
 
 
 def experiment_runs(
-    uri: str, name: str, columns: Mapping[str, str], how: Reading
+    uri: str, name: str, columns: Mapping[str, str], how: TableReading
 ) -> tuple[pd.DataFrame, bool]:
     """The run table of an experiment, and whether its runs are ours.
 
@@ -46,7 +46,7 @@ def experiment_runs(
 
 
 def _anybodys_runs(
-    name: str, stored: Sequence[Run], columns: Mapping[str, str], how: Reading
+    name: str, stored: Sequence[Run], columns: Mapping[str, str], how: TableReading
 ) -> pd.DataFrame:
     import pandas as pd
 

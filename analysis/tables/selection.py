@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from analysis.tables.reading import Reading, proposal, refuse_faults
+from analysis.tables.reading import TableReading, proposal, refuse_faults
 from analysis.tables.where import rows_where
 from scaling.base import refuse_unknown
 
@@ -17,7 +17,7 @@ _PROGRESS = ("num_tokens", "step", "Step", "flops")
 """Columns by which a run's rows are ordered, the first that varies; else they are as they stand."""
 
 
-def select(frame: pd.DataFrame, where: str | None, how: Reading) -> pd.DataFrame:
+def select(frame: pd.DataFrame, where: str | None, how: TableReading) -> pd.DataFrame:
     """The rows of ``frame`` that are asked for, with a note for each thing that chose.
 
     Raises

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from analysis.tables.experiments import experiment_curves, experiment_runs
 from analysis.tables.reading import (
     Note,
-    Reading,
+    TableReading,
     flagged,
     read_table,
     refuse_faults,
@@ -58,7 +58,7 @@ def load_runs(
     tracking_uri: str | None = None,
     where: str | None = None,
     columns: Mapping[str, str] | None = None,
-    how: Reading | None = None,
+    how: TableReading | None = None,
 ) -> pd.DataFrame:
     """The run table of ``source``, one row per run, failed and planned runs included.
 
@@ -77,7 +77,7 @@ def load_runs(
     columns : mapping, optional
         Run-table column -> the column to take for it, such as ``loss`` -> ``error``, or a
         formula in columns, such as ``loss`` -> ``1 - accuracy``.
-    how : Reading, optional
+    how : TableReading, optional
         What else is asked of the reading, and which rows are meant.
 
     Returns
@@ -98,7 +98,7 @@ def load_runs(
     >>> runs = load_runs("runs.csv", where="seed == 0")  # doctest: +SKIP
     """
     kind, place = _locate(source, root, tracking_uri)
-    how = how or Reading()
+    how = how or TableReading()
     if kind == "file":
         frame, ours = read_table(Path(place), columns, how), False
     elif kind == "experiment":
@@ -133,7 +133,7 @@ def load_curves(
     root: Source | None = None,
     tracking_uri: str | None = None,
     columns: Mapping[str, str] | None = None,
-    how: Reading | None = None,
+    how: TableReading | None = None,
 ) -> pd.DataFrame:
     """The learning curves of ``source``: one row per point, ``run_id``, ``step``, ``loss``, ...
 
@@ -146,7 +146,7 @@ def load_curves(
     kind, place = _locate(source, root, tracking_uri)
     names = [column.name for column in CURVE_COLUMNS]
     if kind == "file":
-        table = read_table(Path(place), columns, how or Reading())
+        table = read_table(Path(place), columns, how or TableReading())
         refuse_faults(table)
         label = next((name for name in ("run_id", "name") if name in table.columns), None)
         if label is None or not {"num_tokens", "loss"} <= set(table.columns):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from analysis.tables.reading.doubts import flagged
-from analysis.tables.reading.files import Reading, read_table, refuse_faults, understood
+from analysis.tables.reading.files import TableReading, read_table, refuse_faults, understood
 from analysis.tables.reading.folders import tables_in
 from analysis.tables.reading.likely import one_variable, proposal
 from analysis.tables.reading.metrics import NATS
@@ -15,7 +15,7 @@ __all__ = [
     "NATS",
     "NotANumberError",
     "Note",
-    "Reading",
+    "TableReading",
     "complete",
     "counted",
     "flagged",

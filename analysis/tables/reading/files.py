@@ -29,13 +29,13 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Reading:
+class TableReading:
     """How a table is read beyond what is detected, and which of its rows are meant.
 
     Attributes
     ----------
     unpivot : str or None
-        Which columns are runs or sizes (:func:`analysis.tables.reading.unpivot.long`).
+        Which columns are runs or sizes (see ``unpivot.py``).
     decimal : str or None
         The decimal mark of its numbers, ``.`` or ``,``.
     last_by : str or None
@@ -62,7 +62,7 @@ class Reading:
 def read_table(
     path: Path,
     columns: Mapping[str, str] | None = None,
-    how: Reading = Reading(),
+    how: TableReading = TableReading(),
 ) -> pd.DataFrame:
     """The run table in the file ``path``, or in a folder with one file a run.
 
@@ -73,7 +73,7 @@ def read_table(
     columns : mapping, optional
         Run-table column -> the file's column, or a formula of its columns, for those that no
         usual spelling finds.
-    how : Reading
+    how : TableReading
         Its ``unpivot`` and ``decimal``.
 
     Returns
@@ -103,7 +103,11 @@ def read_table(
 
 
 def understood(
-    frame: pd.DataFrame, columns: Mapping[str, str], how: Reading, source: str, notes: list[str]
+    frame: pd.DataFrame,
+    columns: Mapping[str, str],
+    how: TableReading,
+    source: str,
+    notes: list[str],
 ) -> pd.DataFrame:
     """The run table in the rows of ``frame``, which are of ``source``; else as ``read_table``."""
     own = frame.attrs.get("source", Path(source).name)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analysis.tables import Reading, load_runs
+from analysis.tables import TableReading, load_runs
 from analysis.tables.reading.header import header_of
 from analysis.tables.reading.numbers import decimal_mark, parsed
 
@@ -140,7 +140,7 @@ def test_thousands_in_doubt_are_read_once_the_mark_is_said(tmp_path):
     path.write_text('N,D,loss\n"1,250",2e7,3.5\n"2,500",3e7,3.2\n')
     with pytest.raises(ValueError, match=r"line 2, column 'N': '1,250' may be thousands"):
         load_runs(path)
-    assert load_runs(path, how=Reading(decimal="."))["num_params"].tolist() == [1250, 2500]
-    assert load_runs(path, how=Reading(decimal=","))["num_params"].tolist() == [1.25, 2.5]
+    assert load_runs(path, how=TableReading(decimal="."))["num_params"].tolist() == [1250, 2500]
+    assert load_runs(path, how=TableReading(decimal=","))["num_params"].tolist() == [1.25, 2.5]
     with pytest.raises(ValueError, match="--decimal ';' is neither"):
-        Reading(decimal=";")
+        TableReading(decimal=";")

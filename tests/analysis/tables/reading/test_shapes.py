@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 import zstandard
 
-from analysis.tables import Reading, load_runs
+from analysis.tables import TableReading, load_runs
 
 N = [70e6, 160e6, 410e6, 1.4e9, 2.8e9, 70e6, 410e6, 1.4e9]
 D = [1.4e9, 3.2e9, 8.2e9, 28e9, 56e9, 5.6e9, 30e9, 7e9]
@@ -191,7 +191,7 @@ LOSSES = np.concatenate([*CURVES.values()])
 def test_a_column_a_size_becomes_a_row_a_point(tmp_path, names, unpivot):
     wide = {names.format(size): values for size, values in CURVES.items()}
     pd.DataFrame({"tokens": STEPS, **wide}).to_csv(tmp_path / "w.csv", index=False)
-    table = load_runs(tmp_path / "w.csv", how=Reading(unpivot=unpivot))
+    table = load_runs(tmp_path / "w.csv", how=TableReading(unpivot=unpivot))
     np.testing.assert_allclose(table["num_params"], SIZES)
     np.testing.assert_allclose(table["loss"], LOSSES)
     np.testing.assert_allclose(table["num_tokens"], STEPS * 3)
@@ -207,12 +207,12 @@ def test_columns_of_sizes_beside_n_are_numbers_of_tokens(tmp_path):
 
 def test_columns_stay_where_they_are_asked_to(tmp_path):
     (tmp_path / "w.csv").write_text("tokens,70M,160M\n1e9,4.5,4.2\n")
-    table = load_runs(tmp_path / "w.csv", how=Reading(unpivot="none"))
+    table = load_runs(tmp_path / "w.csv", how=TableReading(unpivot="none"))
     assert {"70M", "160M"} <= set(table.columns)
     with pytest.raises(ValueError, match=r"fits no column; there are tokens, 70M, 160M"):
-        load_runs(tmp_path / "w.csv", how=Reading(unpivot="loss_{n}"))
+        load_runs(tmp_path / "w.csv", how=TableReading(unpivot="loss_{n}"))
     with pytest.raises(ValueError, match="is no pattern"):
-        load_runs(tmp_path / "w.csv", how=Reading(unpivot="loss"))
+        load_runs(tmp_path / "w.csv", how=TableReading(unpivot="loss"))
 
 
 def test_a_fault_in_a_wide_table_names_its_line_and_column(tmp_path):
@@ -231,7 +231,7 @@ def test_a_chart_of_wandb_becomes_a_row_a_point(tmp_path):
     table = load_runs(tmp_path / "w.csv")
     np.testing.assert_allclose(table["num_params"], SIZES)
     np.testing.assert_allclose(table["loss"], LOSSES)
-    last = load_runs(tmp_path / "w.csv", how=Reading(last_by="name"))
+    last = load_runs(tmp_path / "w.csv", how=TableReading(last_by="name"))
     assert last["loss"].tolist() == [3.6, 3.3, 2.8]
 
 
@@ -250,7 +250,7 @@ def test_a_folder_of_one_file_a_run_is_a_table(tmp_path):
         "3 files are the table; name is the file's name; 1 other files are not read"
         in (table.attrs["notes"])
     )
-    last = load_runs(tmp_path, how=Reading(last_by="name"))
+    last = load_runs(tmp_path, how=TableReading(last_by="name"))
     assert sorted(last["loss"]) == [2.8, 3.3, 3.6]
 
 

@@ -153,7 +153,10 @@ def _fields(lines: list[str], at: int, separator: str) -> tuple[list[str], int]:
     reader = csv.reader(
         (f"{line}\n" for line in lines[at:]), delimiter=separator, skipinitialspace=True
     )
-    fields = next(reader, [])
+    try:
+        fields = next(reader, [])
+    except csv.Error as error:
+        raise ValueError(f"line {at + 1} cannot be read ({error}); is it a table?") from None
     return [" ".join(field.split()) for field in fields], reader.line_num
 
 

@@ -68,7 +68,8 @@ def read_frame(path: Path, *, as_text: bool = False) -> pd.DataFrame:
     except pd.errors.EmptyDataError:
         raise ValueError(f"{path}: the file is empty; a table has a line of names") from None
     except pd.errors.ParserError as error:
-        raise ValueError(f"{path}: {str(error).split('C error: ')[-1].strip()}") from None
+        said = str(error).split("C error: ")[-1].strip()
+        raise ValueError(f"{path}: {said}; check the quotes and separators there") from None
     except ValueError as error:
         text = str(error)
         raise ValueError(text if str(path) in text else f"{path}: {text}") from None

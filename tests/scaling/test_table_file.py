@@ -25,6 +25,7 @@ CSV = b"N,D,loss\n1e6,2e7,3\n"
         ("a.csv", b"1e6,2e7,3\n2e6,2e7,2\n", "line 1 has numbers where names are wanted"),
         ("a.csv", b"N,D\n1,2,\n", "more fields than the line of names"),
         ("a.txt", b"", "the file is empty"),
+        ("a.csv", b"N," + 200_000 * b"x" + b"\n1,2\n", "line 1 cannot be read (field larger"),
         ("a.csv", b"# nothing\n\n", "the file has no rows"),
         ("a.json", b"{", "line 1 is not JSON"),
         ("a.json", b"3", "there is no list of objects in it"),

@@ -12,7 +12,7 @@ from functools import partial
 from importlib import import_module
 from typing import Any
 
-from analysis.commands.options import COLUMN_FLAGS
+from scaling import COLUMN_FLAGS
 from scaling.base import PUE
 
 
@@ -200,18 +200,27 @@ def _command(subparsers: Any, name: str, help: str, json: bool = True) -> argpar
     parser.add_argument(
         "name",
         metavar="SOURCE",
-        help="a sweep's name or folder, an MLflow experiment, or a .csv, .jsonl, .parquet file",
+        help="a sweep's name or folder, an MLflow experiment, or a table: .csv, .jsonl, .xlsx, ...",
     )
     parser.add_argument("--root", metavar="DIR", help="where sweeps are kept ($SCALING_HOME)")
     parser.add_argument("--tracking-uri", metavar="URI", help="read SOURCE from this MLflow store")
     parser.add_argument(
         "--where", metavar="EXPR", help="keep these rows, as in 'num_params > 1e6 and seed == 0'"
     )
-    for flag, column, meaning in COLUMN_FLAGS:
+    for column, flag in COLUMN_FLAGS.items():
         parser.add_argument(
             flag, dest="columns", action="append", type=partial(_pair, column), metavar="COL",
-            help=f"column of {meaning}",
+            help=f"column of {column}, or a formula as in '1 - accuracy'",
         )  # fmt: skip
+    parser.add_argument("--last-by", metavar="COL", help="the last row of each value, as of runs")
+    parser.add_argument(
+        "--frontier", action="store_true", help="only rows that none beats in FLOPs and loss"
+    )
+    parser.add_argument(
+        "--unpivot", metavar="PATTERN",
+        help="columns that are a run each, as in 'loss_{num_params}'; none leaves all as they are",
+    )  # fmt: skip
+    parser.add_argument("--decimal", metavar="MARK", help="decimal mark of the file: . or ,")
     return parser
 
 

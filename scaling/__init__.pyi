@@ -9,6 +9,7 @@ from .program_spec import ProgramSpec as ProgramSpec
 from .reporting import report as report
 from .schedule import cooldown_start as cooldown_start
 from .schedule import evaluated as evaluated
+from .schema import COLUMN_FLAGS as COLUMN_FLAGS
 from .schema import COLUMNS as COLUMNS
 from .schema import CURVE_COLUMNS as CURVE_COLUMNS
 from .schema import EVAL_PREFIX as EVAL_PREFIX
@@ -26,7 +27,10 @@ from .specs import Spec as Spec
 from .specs import read_any_spec as read_any_spec
 from .specs import read_spec as read_spec
 from .table_file import TABLE_SUFFIXES as TABLE_SUFFIXES
-from .table_file import json_objects as json_objects
+from .table_file import bare_name as bare_name
+from .table_file import curves_of_chart as curves_of_chart
+from .table_file import is_table as is_table
+from .table_file import number_of as number_of
 from .table_file import read_frame as read_frame
 from .trainers import follow as follow
 from .trainers import train as train

@@ -27,6 +27,33 @@ class Column:
     spellings: tuple[str, ...] = ()
 
 
+_SPELLINGS = {
+    "num_params": (
+        "n", "params", "parameters", "nparams", "nparameters", "numparameters", "modelsize",
+        "totalparams", "paramstotal", "numparamstotal", "totalparameters", "parametercount",
+        "paramcount", "modelparams", "modelparameters", "trainableparams", "param",
+    ),
+    "num_tokens": (
+        "d", "tokens", "ntokens", "numtoken", "trainingtokens", "traintokens",
+        "tokenstrained", "tokensseen", "totaltokens", "numtrainingtokens", "numtraintokens",
+        "token", "numexamples", "examples", "datasize", "trainingdatasize",
+        "pretrainingdatasize", "pretrainingtokens", "samplesseen", "examplesseen",
+        "datasetsize",
+    ),
+    "flops": (
+        "c", "compute", "trainingflops", "trainflops", "totalflops", "flop", "budget",
+        "computebudget", "flopsbudget", "flopbudget", "budgetflops", "trainingcompute",
+        "traincompute", "totalcompute", "numflops", "nflops", "computeflops", "flopstotal",
+    ),
+    "loss": (
+        "l", "finalloss", "valloss", "validationloss", "testloss", "evalloss",
+        "finalvalloss", "finalvalidationloss", "finaltestloss", "finalevalloss",
+        "heldoutloss", "lossval", "lossvalidation", "losstest", "losseval",
+        "valcrossentropy", "crossentropy", "crossentropyloss", "valnll", "nll", "devloss",
+        "lossfinal",
+    ),
+}  # fmt: skip
+
 RUN_COLUMNS: tuple[Column, ...] = (
     Column("run_id", "str", "", "hash of everything that affects the result", ("id",)),
     Column("name", "str", "", "a readable label; no part of identity", ("runname",)),
@@ -37,7 +64,7 @@ RUN_COLUMNS: tuple[Column, ...] = (
         "int",
         "parameters",
         "N: all trainable parameters, embeddings and output head included",
-        ("n", "params", "parameters", "nparams", "numparameters", "modelsize", "totalparams"),
+        _SPELLINGS["num_params"],
     ),
     Column(
         "num_params_non_embedding",
@@ -64,7 +91,7 @@ RUN_COLUMNS: tuple[Column, ...] = (
         "int",
         "tokens or examples (data_unit)",
         "D: training tokens (examples for families that see examples), repeats counted",
-        ("d", "tokens", "ntokens", "trainingtokens", "numexamples", "examples", "datasize"),
+        _SPELLINGS["num_tokens"],
     ),
     Column(
         "num_tokens_planned",
@@ -92,7 +119,7 @@ RUN_COLUMNS: tuple[Column, ...] = (
         "FLOPs",
         "C: training FLOPs of this run by itself, of exact counts (1 MAC = 2 FLOPs) and, by "
         "convention, 3 x forward",
-        ("c", "compute", "trainingflops", "trainflops", "totalflops", "flop", "budget"),
+        _SPELLINGS["flops"],
     ),
     Column(
         "flops_exact",
@@ -121,10 +148,16 @@ RUN_COLUMNS: tuple[Column, ...] = (
         "float",
         "nats/token or nats/example",
         "L: final held-out loss",
-        ("l", "finalloss", "valloss", "validationloss", "testloss", "evalloss"),
+        _SPELLINGS["loss"],
     ),
     Column("loss_se", "float", "as loss", "sampling error of loss over held-out contexts"),
-    Column("bits_per_byte", "float", "bits/byte", "loss / (ln 2 x bytes per token)", ("bpb",)),
+    Column(
+        "bits_per_byte",
+        "float",
+        "bits/byte",
+        "loss / (ln 2 x bytes per token)",
+        ("bpb", "valbpb", "finalvalbpb", "testbpb", "evalbpb", "bpbval"),
+    ),
     Column("error", "float", "fraction", "held-out classification error (top 1)", ("errorrate",)),
     Column(
         "macs_forward", "int", "MACs", "multiply-accumulates of a forward pass, per unit of data"
@@ -151,7 +184,7 @@ RUN_COLUMNS: tuple[Column, ...] = (
         "a forward pass at the end, the median over batches of 2,048 tokens or 64 examples",
     ),
     Column("device", "str", "", "kind of device that it was trained on: cpu, cuda"),
-    Column("status", "str", "", "planned, running, done, diverged, failed"),
+    Column("status", "str", "", "planned, running, done, diverged, failed", ("state",)),
     Column("exclude_reason", "str", "", "why the row is not used; empty if it is"),
 )
 
@@ -184,6 +217,14 @@ def eval_column(name: str, quantity: str) -> str:
 
 
 COLUMNS = {column.name: column for column in RUN_COLUMNS}
+
+COLUMN_FLAGS = {
+    "num_params": "--params-col",
+    "num_tokens": "--tokens-col",
+    "flops": "--flops-col",
+    "loss": "--loss-col",
+}
+"""The option of commands that names somebody's column for one of the run table's."""
 
 
 def normalise(name: str) -> str:

@@ -113,8 +113,9 @@ ANALYSIS = {
     "analysis.intervals": "",
     "analysis.wording": "",
     "analysis.laws": "scaling.base scaling.schema",
+    "analysis.tables.reading": "scaling.schema scaling.table_file",
     "analysis.tables": "scaling.base scaling.schema scaling.spec scaling.specs scaling.run "
-    "scaling.table_file scaling.tracking",
+    "scaling.table_file scaling.tracking analysis.tables.reading",
     "analysis.fits": f"scaling.base scaling.schema {QUESTION}",
     "analysis.forecasts": f"scaling.base scaling.schema {QUESTION} analysis.fits",
     "analysis.compute": f"scaling.base scaling.families scaling.spec {QUESTION} analysis.fits "
@@ -124,7 +125,7 @@ ANALYSIS = {
     "analysis.report": f"scaling.base {ANSWERS} analysis.designs analysis.plotting",
     "analysis.commands": f"{RUNS} scaling.families {ANSWERS} "
     "analysis.designs analysis.plotting analysis.report",
-    "analysis.cli": "scaling.base analysis.commands",
+    "analysis.cli": "scaling.base scaling.schema analysis.commands",
 }
 MAY_IMPORT = {
     room: set(row.split()) for room, row in (SCALING | SWEEPS | CLUSTER | ANALYSIS).items()

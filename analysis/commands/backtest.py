@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from analysis.commands.loading import estimand_of, table_of
+from analysis.commands.loading import estimand_of, require, table_of
 from analysis.commands.options import ForecastOptions, Source, read
 from analysis.forecasts import Backtest
 from analysis.forecasts import backtest as run_backtest
@@ -47,7 +47,10 @@ def backtest_of(table: pd.DataFrame, asked: Options) -> Backtest:
 def run(args: argparse.Namespace) -> int:
     """``scaling backtest``."""
     source, asked = read(Source, args), read(Options, args)
-    values = backtest_of(table_of(source), asked).to_dict()
+    table = table_of(source)
+    if asked.law == "auto":
+        require(table, "loss")
+    values = backtest_of(table, asked).to_dict()
     if asked.json:
         print_json(values)
         return 0

@@ -9,14 +9,17 @@ from typing import TYPE_CHECKING, Any
 from analysis.commands.fit_text import (
     certificate,
     latex_table,
+    left_out,
     print_approaches,
     print_checklist,
+    print_taken,
+    say_taken,
 )
 from analysis.commands.loading import curves_of, fit_of, table_of
 from analysis.commands.options import FitOptions, Source, read
 from analysis.compute import Approach, compare
 from analysis.fits import Fit, checklist
-from analysis.tables import place
+from analysis.tables import NATS
 from scaling.base import NoAnswerError, format_value, note, print_json, print_table
 
 if TYPE_CHECKING:
@@ -37,6 +40,11 @@ class Options:
     latex: bool = False
     json: bool = False
 
+    @property
+    def plain(self) -> bool:
+        """Whether it is shown as text for people."""
+        return not (self.json or self.latex)
+
     def __post_init__(self) -> None:
         if self.latex and (self.json or self.checklist):
             raise ValueError(
@@ -48,10 +56,16 @@ def run(args: argparse.Namespace) -> int:
     """``scaling fit``."""
     source, options, asked = read(Source, args), read(FitOptions, args), read(Options, args)
     level = options.level
-    table = table_of(source)
-    fitted = fit_of(table, options)
+    table = table_of(source, quiet=asked.plain)
+    try:
+        fitted = fit_of(table, options)
+    except ValueError:
+        if asked.plain:
+            say_taken(table)
+        raise
     found = fit_values(fitted, level)
     found["notes"] = [*table.attrs["notes"], *fitted.diagnostics["notes"]]
+    found["units"] = table.attrs.get("units", {})
     curves = curves_of(source)
     approaches: list[Approach] = []
     if curves is not None and len(curves) and "a" in found:
@@ -65,26 +79,27 @@ def run(args: argparse.Namespace) -> int:
     if asked.latex:
         print(latex_table(fitted, level))
         return 0
-    _print_fit(fitted, found, level)
+    print_taken(table)
+    _print_fit(fitted, found, level, table.attrs.get("units", {}).get("loss"))
     print(certificate(fitted))
     print_approaches(approaches, level)
     print_checklist(items)
-    for line in fitted.diagnostics["notes"]:
+    for line in (*fitted.diagnostics["notes"], *left_out(fitted, table)):
         note(line)
-    known = table["exclude_reason"].tolist()
-    for line in fitted.excluded:
-        if not known[line["row"]]:
-            note(f"left out, {line['reason']}: {place(table, line['row'])}")
     return 0
 
 
-def _print_fit(fitted: Fit, found: dict[str, Any], level: float) -> None:
-    """The law's parameters and exponents as a table, then how it was fitted."""
+def _print_fit(fitted: Fit, found: dict[str, Any], level: float, unit: str | None = None) -> None:
+    """The law's parameters and exponents as a table, then how it was fitted.
+
+    ``unit`` is that of the loss, where a table says it.
+    """
     rows = []
     unsure = {*fitted.diagnostics["unsure"]} if fitted.draws is not None else set()
     for p in fitted.law.parameters:
         at = _marked(found["ci"].get(p.name, (None, None)), p.name in unsure)
-        rows.append((p.name, found["params"][p.name], *at, p.unit, p.means))
+        own = p.unit.replace(NATS, unit) if unit else p.unit
+        rows.append((p.name, found["params"][p.name], *at, own, p.means))
     shape = {p.name for p in fitted.law.parameters if p.role != "floor"}
     for name, what in zip(fitted.exponent_names, "ND", strict=True):
         if fitted.in_plane and found[name] is not None:

@@ -4,11 +4,59 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
 from analysis.compute import Approach
 from analysis.fits import Fit, Item
+from analysis.tables import NATS, Note, counted
 from analysis.wording import span
+from scaling import COLUMN_FLAGS, COLUMNS
 from scaling.base import NoAnswerError, note, print_table
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def print_taken(table: pd.DataFrame) -> None:
+    """What was taken for N, D, C and the loss of a table that names them its own way."""
+    notes = _taken(table)
+    said = {line.about: line.removeprefix(f"{line.about} is ") for line in notes}
+    if not said:
+        return
+    units = {"loss": f"{NATS} (assumed)", **table.attrs.get("units", {})}
+    rows = []
+    for name in COLUMN_FLAGS:
+        if name in table.columns:
+            values = table[name].dropna()
+            what = said.get(name, f"the column {name!r}")
+            low, high = (values.min(), values.max()) if len(values) else (None, None)
+            rows.append((name, what, low, high, units.get(name, COLUMNS[name].unit)))
+    print_table("taken for", ("", "is", "from", "to", "unit"), rows)
+    for name, what in said.items():
+        if name not in COLUMN_FLAGS:
+            note(f"{name} is {what}")
+
+
+def say_taken(table: pd.DataFrame) -> None:
+    """The same as lines on stderr, where there is no result to show it with."""
+    for line in _taken(table):
+        note(line)
+
+
+def _taken(table: pd.DataFrame) -> list[Note]:
+    return [line for line in table.attrs["notes"] if isinstance(line, Note) and line.taken]
+
+
+def left_out(fit: Fit, table: pd.DataFrame) -> list[str]:
+    """Rows that this fit could not use and the table's notes do not name, one line a reason."""
+    known = table["exclude_reason"].tolist()
+    rows: dict[str, list[int]] = {}
+    for line in fit.excluded:
+        if not known[line["row"]]:
+            name, value, _ = line["reason"].partition(" is ")
+            reason = f"{name} not positive" if value else line["reason"]
+            rows.setdefault(reason, []).append(int(table.index[line["row"]]))
+    return [f"left out, {reason}: {counted(table, which)}" for reason, which in rows.items()]
 
 
 def latex_table(fit: Fit, level: float = 0.9) -> str:

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from analysis.commands.fit_text import print_approaches
-from analysis.commands.loading import curves_of, fit_of, table_of
+from analysis.commands.loading import curves_of, fit_of, require, table_of
 from analysis.commands.options import FitOptions, Source, read
 from analysis.compute import Method, Minimum, NoExponentError, compare, method_bias
 from analysis.compute import isoflop as find_minima
@@ -37,6 +37,7 @@ def run(args: argparse.Namespace) -> int:
     source, asked = read(Source, args), read(Options, args)
     title = f"{source.name}: minima by {asked.method}"
     table = table_of(source)
+    require(table, "num_params", "flops", "loss")
     try:
         found = find_minima(
             table, method=asked.method, noise=asked.noise, draws=asked.draws, seed=asked.seed

@@ -2,21 +2,32 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from analysis.commands.options import COLUMN_FLAGS, FitOptions, Source
+from analysis.commands.options import FitOptions, Source
 from analysis.compute import Cost, family_cost, size_options
 from analysis.compute import cost_of as run_cost
 from analysis.fits import Estimand, Fit
 from analysis.fits import fit as fit_law
 from analysis.laws import looks_fitted
-from analysis.tables import RESPONSE, load_curves, load_models, load_runs, stacked, usable
+from analysis.tables import (
+    RESPONSE,
+    Note,
+    is_file,
+    load_curves,
+    load_models,
+    load_runs,
+    one_variable,
+    proposal,
+    stacked,
+    usable,
+)
+from scaling import COLUMN_FLAGS
 from scaling.base import note, parse_settings
 from scaling.families import check_options, get_family
-from scaling.run import SWEEP_FILE
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,25 +36,35 @@ FEW_GROUPS = 10
 """Groups below which draws of groups say little of how much they scatter."""
 
 
-def table_of(source: Source) -> pd.DataFrame:
-    """The run table of a source; what is to be known of it goes to stderr."""
+def table_of(source: Source, *, quiet: bool = False) -> pd.DataFrame:
+    """The run table of a source; what is to be known of it goes to stderr.
+
+    With ``quiet`` it is not said there what was taken for which column: the caller shows it.
+    """
     taken, responses = source.taken, source.responses
     if responses:
         del taken["loss"]
-    table = load_runs(source.name, where=source.where, columns=taken, **source.kept)
+    table = load_runs(source.name, where=source.where, columns=taken, how=source.how, **source.kept)
     if responses:
         table = stacked(table, responses)
         table.attrs["notes"].append(
             f"{len(responses)} rows of each run, one for each loss: {RESPONSE!r} says which"
         )
     for line in table.attrs["notes"]:
-        note(line)
+        if not (quiet and isinstance(line, Note) and line.taken):
+            note(line)
     return table
+
+
+def require(table: pd.DataFrame, *columns: str) -> None:
+    """Raise ``ValueError`` where a table lacks one of N, D, C and the loss, with what may be it."""
+    if missing := [name for name in columns if name not in table.columns]:
+        raise ValueError(proposal(table, *missing))
 
 
 def curves_of(source: Source) -> pd.DataFrame | None:
     """Learning curves, where the source is not a file of final losses."""
-    if Path(source.name).is_file() and Path(source.name).name != SWEEP_FILE:
+    if is_file(source.name, **source.kept):
         return None
     return load_curves(source.name, **source.kept)
 
@@ -63,10 +84,10 @@ def fit_of(table: pd.DataFrame, asked: FitOptions) -> Fit:
                 "name if it is a parameter"
             )
     needed = {law.output} if asked.x_col else {law.output, *law.inputs}
-    for flag, column, _ in COLUMN_FLAGS:
-        if column in needed and column not in table.columns:
-            names = ", ".join(map(str, table.columns))
-            raise ValueError(f"no column {column!r}: name one of {names} with {flag}")
+    missing = [name for name in COLUMN_FLAGS if name in needed and name not in table.columns]
+    if missing:
+        alone = None if asked.law or missing == ["loss"] else one_variable(table)
+        raise ValueError(proposal(table, *missing) + (f"; {_other_laws(alone)}" if alone else ""))
     fitted = fit_law(law, table, estimand_of(asked), bootstrap=asked.drawn, seed=asked.seed)
     found = fitted.diagnostics
     if found["together"]:
@@ -84,6 +105,12 @@ def estimand_of(asked: FitOptions) -> Estimand:
     return Estimand(
         asked.loss_fn, asked.delta, asked.asymmetry, asked.space, asked.weights, asked.x_col
     )
+
+
+def _other_laws(column: str) -> str:
+    """What a table without N or D can be fitted by."""
+    own = f"L = E + A / {column}**alpha" if column.isidentifier() else "L = E + A / COL**alpha"
+    return f"a law of one variable takes --x-col {shlex.quote(column)}, one of yours --law '{own}'"
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from scaling import COLUMN_FLAGS
 from scaling.base import refuse_unknown
 
 if TYPE_CHECKING:
@@ -21,18 +22,12 @@ if TYPE_CHECKING:
 
     from analysis.fits import Bootstrap
     from analysis.laws import Law
+    from analysis.tables import TableReading
 
 T = TypeVar("T", bound="DataclassInstance")
 
 NO_CLUSTERS = "none"
 """Of ``--cluster``: rows are drawn one by one, whatever the table says of them."""
-
-COLUMN_FLAGS = (
-    ("--params-col", "num_params", "parameters N"),
-    ("--tokens-col", "num_tokens", "training tokens D"),
-    ("--flops-col", "flops", "training FLOPs C"),
-    ("--loss-col", "loss", "loss"),
-)
 
 
 def read(kind: type[T], args: argparse.Namespace) -> T:
@@ -60,12 +55,16 @@ class Source:
     where: str | None = None
     columns: tuple[tuple[str, str], ...] = ()
     """Pairs of a run table's column and the one to take for it; the last pair counts."""
+    unpivot: str | None = None
+    decimal: str | None = None
+    last_by: str | None = None
+    frontier: bool = False
 
     @property
     def taken(self) -> dict[str, str]:
         """The run table's columns and what is taken for each, in the order of the flags."""
         given = dict(self.columns)
-        return {name: given[name] for _, name, _ in COLUMN_FLAGS if given.get(name)}
+        return {name: given[name] for name in COLUMN_FLAGS if given.get(name)}
 
     @property
     def responses(self) -> tuple[str, ...]:
@@ -73,8 +72,16 @@ class Source:
         names = tuple(name.strip() for name in self.taken.get("loss", "").split(","))
         return names if len(names) > 1 else ()
 
+    def how(self) -> TableReading:
+        """What is asked of the reading, and which rows are meant."""
+        from analysis.tables import (
+            TableReading,  # loads numpy, which describing the commands must not
+        )
+
+        return TableReading(self.unpivot, self.decimal, self.last_by, self.frontier)
+
     @property
-    def kept(self) -> dict[str, str | None]:
+    def kept(self) -> dict[str, Any]:
         """``root`` and ``tracking_uri``, as the readers of ``analysis.tables`` take them."""
         return {"root": self.root, "tracking_uri": self.tracking_uri}
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from analysis.commands.forecasting import forecast_for
 from analysis.commands.loading import curves_of, fit_of, table_of
 from analysis.commands.options import (
-    COLUMN_FLAGS,
     REPORT,
     FitOptions,
     ForecastOptions,
@@ -22,6 +21,7 @@ from analysis.compute import IsoFlop
 from analysis.compute import isoflop as find_minima
 from analysis.forecasts import Forecast
 from analysis.report import Findings, write_report
+from scaling import COLUMN_FLAGS
 from scaling.base import NoAnswerError, note
 
 if TYPE_CHECKING:
@@ -84,12 +84,12 @@ def _minima(table: pd.DataFrame) -> IsoFlop | None:
 def command(source: Source, options: FitOptions, output: Path, title: str | None) -> str:
     """The command that makes the same report."""
     words = ["scaling", "report", source.name, "-o", str(output)]
-    flags = {name: flag for flag, name, _ in COLUMN_FLAGS}
-    given = {flags[name]: column for name, column in source.taken.items()}
+    given: dict[str, Any] = {COLUMN_FLAGS[name]: col for name, col in source.taken.items()}
     for name, value in {**changed(source), **changed(options), "title": title}.items():
         if name not in ("name", "columns", "start", "signed") and value is not None:
             given[f"--{name.replace('_', '-')}"] = value
-    words += [str(word) for pair in given.items() for word in pair]
+    for flag, value in given.items():
+        words += [flag] if value is True else [flag, str(value)]
     for name, (low, high) in options.start:
         words += ["--start", f"{name}={low},{high}"]
     for name in options.signed:

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from analysis.laws.any_inputs import laws_in
 from analysis.laws.annealing import ANNEALING
+from analysis.laws.any_inputs import laws_in
 from analysis.laws.base import Array, Law, Parameter, scales
 from analysis.laws.batch import BATCH_DATA, BATCH_STEPS, CRITICAL_BATCH
 from analysis.laws.bnsl import BNSL0, BNSL1, BNSL2, BNSL3

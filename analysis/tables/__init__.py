@@ -4,16 +4,37 @@ from __future__ import annotations
 
 from analysis.tables.costs import metric_of, unusable, usable, with_complexity
 from analysis.tables.designs import PARAMETERS, with_design
-from analysis.tables.files import numbers, place
+from analysis.tables.reading import (
+    NATS,
+    Note,
+    TableReading,
+    counted,
+    numbers,
+    one_variable,
+    place,
+    proposal,
+)
 from analysis.tables.responses import RESPONSE, stacked
-from analysis.tables.sources import load_curves, load_designs, load_models, load_runs, load_specs
+from analysis.tables.sources import (
+    is_file,
+    load_curves,
+    load_designs,
+    load_models,
+    load_runs,
+    load_specs,
+)
 from analysis.tables.structure import Structure, structure
 from analysis.tables.writing import records, write_table
 
 __all__ = [
+    "NATS",
     "PARAMETERS",
     "RESPONSE",
+    "Note",
     "Structure",
+    "TableReading",
+    "counted",
+    "is_file",
     "load_curves",
     "load_designs",
     "load_models",
@@ -21,7 +42,9 @@ __all__ = [
     "load_specs",
     "metric_of",
     "numbers",
+    "one_variable",
     "place",
+    "proposal",
     "records",
     "stacked",
     "structure",

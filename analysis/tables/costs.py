@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from analysis.tables.files import numbers
+from analysis.tables.reading import numbers
 from scaling.base import PUE, WATTS
 
 if TYPE_CHECKING:

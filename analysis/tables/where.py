@@ -1,8 +1,9 @@
-"""Row filters for ``--where`` and ``--filter``: a small, safe language over the columns.
+"""Row filters and columns by expression: a small, safe language over the columns.
 
-Comparisons, ``and``, ``or``, ``not``, ``in``, arithmetic, parentheses, numbers, text and column
-names; a name with spaces goes between backticks. No calls, attributes or subscripts, so that a
-filter can only look at the table.
+``--where`` and ``--filter`` take comparisons, ``and``, ``or``, ``not``, ``in``, arithmetic,
+parentheses, numbers, text, column names and ``log exp sqrt log10 log2 abs`` of one argument; a
+name with spaces goes between backticks. ``--loss-col '1 - miou'`` is of the same language. No other
+calls, no attributes or subscripts, so that an expression can only look at the table.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import ast
 import operator
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
@@ -38,6 +40,7 @@ _COMPARE: dict[type[ast.cmpop], Callable[[Any, Any], Any]] = {
     ast.NotEq: operator.ne,
 }
 _NAMES = {"true": True, "false": False}
+FUNCTIONS = ("log", "exp", "sqrt", "log10", "log2", "abs")
 
 
 def rows_where(frame: pd.DataFrame, expression: str) -> NDArray[np.bool_]:
@@ -50,48 +53,86 @@ def rows_where(frame: pd.DataFrame, expression: str) -> NDArray[np.bool_]:
     >>> rows_where(pd.DataFrame({"n": [1, 20], "family": ["a", "b"]}), "n > 5 and family == 'b'")
     array([False,  True])
     """
-    quoted = re.findall(r"`([^`]*)`", expression)
-    text = expression
-    for i, name in enumerate(quoted):
-        text = text.replace(f"`{name}`", f" __column_{i} ", 1)
-    try:
-        return _rows(frame, expression, text.strip(), quoted)
-    except (RecursionError, MemoryError):
-        raise ValueError(
-            f"--where {expression[:40] + ' ...'!r} is nested too deep ({len(expression)} "
-            "characters); write fewer terms, such as seed in [0, 1, 2]"
-        ) from None
-
-
-def _rows(frame: pd.DataFrame, expression: str, text: str, quoted: list[str]) -> NDArray[np.bool_]:
-    """``rows_where`` of ``text``, in which the ``quoted`` names have stand-ins."""
     import numpy as np
 
-    try:
-        tree = ast.parse(text, mode="eval").body
-    except SyntaxError as error:
-        raise ValueError(
-            f"--where {expression!r} cannot be read ({error.msg}); "
-            "write, for example, \"num_params > 1e6 and family == 'transformer'\""
-        ) from None
-    aliases = {f"__column_{i}": name for i, name in enumerate(quoted)}
-    evaluate = _Evaluator(frame, expression, aliases)
-    try:
-        result = np.asarray(_truth(evaluate(tree)))
-    except (TypeError, OverflowError, ZeroDivisionError) as error:
-        raise ValueError(f"--where {expression!r} cannot be computed: {error}") from None
+    example = "\"num_params > 1e6 and family == 'transformer'\""
+    result = np.asarray(_result(frame, Expression(expression, "--where", example), _truth))
     if result.ndim == 0:
         raise ValueError(f"--where {expression!r} names no column, so it cannot choose rows")
     return result.astype(bool)
 
 
+def column_of(frame: pd.DataFrame, expression: str, flag: str) -> pd.Series:
+    """The numbers ``(n_rows,)`` that ``expression`` is in the columns of ``frame``.
+
+    Raises ``ValueError`` that begins with ``flag`` and names the part that is not understood.
+
+    >>> import pandas as pd
+    >>> column_of(pd.DataFrame({"miou": [0.25, 0.5]}), "1 - miou", "--loss-col").tolist()
+    [0.75, 0.5]
+    """
+    import pandas as pd
+
+    found = _result(frame, Expression(expression, flag, "'1 - accuracy' or 'log(ppl)'"), float_of)
+    if not isinstance(found, pd.Series):
+        raise ValueError(f"{flag} {expression!r} names no column; write {flag} COL, or a formula")
+    return found
+
+
+def float_of(value: Any) -> Any:
+    """The result of an expression as numbers."""
+    return value.astype(float) if hasattr(value, "astype") else value
+
+
+@dataclass(frozen=True)
+class Expression:
+    """A text that a ``flag`` gives, and an ``example`` of what it may be."""
+
+    text: str
+    flag: str
+    example: str
+
+    @property
+    def said(self) -> str:
+        """As it stands on the command line."""
+        return f"{self.flag} {self.text!r}"
+
+
+def _result(frame: pd.DataFrame, asked: Expression, convert: Callable[[Any], Any]) -> Any:
+    """What an expression is, converted."""
+    import numpy as np
+
+    quoted = re.findall(r"`([^`]*)`", asked.text)
+    text = asked.text
+    for i, name in enumerate(quoted):
+        text = text.replace(f"`{name}`", f" __column_{i} ", 1)
+    aliases = {f"__column_{i}": name for i, name in enumerate(quoted)}
+    try:
+        tree = ast.parse(text.strip(), mode="eval").body
+        with np.errstate(all="ignore"):
+            return convert(_Evaluator(frame, asked, aliases)(tree))
+    except SyntaxError as error:
+        raise ValueError(
+            f"{asked.said} cannot be read ({error.msg}); write, for example, {asked.example}"
+        ) from None
+    except (TypeError, OverflowError, ZeroDivisionError) as error:
+        raise ValueError(f"{asked.said} cannot be computed: {error}") from None
+    except (RecursionError, MemoryError):
+        raise ValueError(
+            f"{asked.flag} {asked.text[:40] + ' ...'!r} is nested too deep ({len(asked.text)} "
+            "characters); write fewer terms, such as seed in [0, 1, 2]"
+        ) from None
+
+
 class _Evaluator:
     """Evaluates the whitelisted nodes of one expression over one table."""
 
-    def __init__(self, frame: pd.DataFrame, expression: str, aliases: dict[str, str]) -> None:
-        self.frame, self.expression, self.aliases = frame, expression, aliases
+    def __init__(self, frame: pd.DataFrame, asked: Expression, aliases: dict[str, str]) -> None:
+        self.frame, self.asked, self.aliases = frame, asked, aliases
 
     def __call__(self, node: ast.expr) -> Any:
+        import numpy as np
+
         match node:
             case ast.Constant(value=bool() | float() | str() as value):
                 return value
@@ -113,12 +154,14 @@ class _Evaluator:
                 return joined
             case ast.BinOp() if type(node.op) in _BINARY:
                 return _BINARY[type(node.op)](self(node.left), self(node.right))
+            case ast.Call(func=ast.Name(id=name), args=[part], keywords=[]) if name in FUNCTIONS:
+                return getattr(np, name)(self(part))
             case ast.Compare():
                 return self._compare(node)
             case _:
                 raise ValueError(
-                    f"--where {self.expression!r}: {ast.unparse(node)!r} is not allowed; "
-                    "use comparisons, and, or, not, in, arithmetic and column names"
+                    f"{self.asked.said}: {ast.unparse(node)!r} is not allowed; use comparisons, "
+                    f"and, or, not, in, arithmetic, column names, {' '.join(FUNCTIONS)} of one"
                 )
 
     def _column(self, name: str) -> Any:
@@ -129,7 +172,7 @@ class _Evaluator:
         columns = [str(c) for c in self.frame.columns]
         near = get_close_matches(name, columns, n=1)
         hint = f"do you mean {near[0]!r}?" if near else f"the columns are {', '.join(columns)}"
-        raise ValueError(f"--where {self.expression!r}: there is no column {name!r}; {hint}")
+        raise ValueError(f"{self.asked.said}: there is no column {name!r}; {hint}")
 
     def _compare(self, node: ast.Compare) -> Any:
         result: Any = True
@@ -142,7 +185,7 @@ class _Evaluator:
             if isinstance(op, ast.In | ast.NotIn):
                 if not isinstance(right, list) or not hasattr(left, "isin"):
                     raise ValueError(
-                        f"--where {self.expression!r}: 'in' needs a column on its left and a "
+                        f"{self.asked.said}: 'in' needs a column on its left and a "
                         "list on its right, such as seed in [0, 1]"
                     )
                 step = left.isin(right)
@@ -150,7 +193,7 @@ class _Evaluator:
             elif type(op) in _COMPARE:
                 step = _COMPARE[type(op)](left, right)
             else:
-                raise ValueError(f"--where {self.expression!r}: use == or != instead of 'is'")
+                raise ValueError(f"{self.asked.said}: use == or != instead of 'is'")
             result = step & result
             left = right
         return result

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from scaling.importing.found import FoundRun, step_name
-from scaling.importing.numbers import number_of
 from scaling.schema import find_column, normalise
+from scaling.table_file import number_of
 
 _TRAIN_LOSS = ("trainloss", "trainingloss")
 _SECONDS = "_runtime"  # W&B's

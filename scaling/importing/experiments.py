@@ -7,14 +7,12 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from scaling.importing.found import Flat, FoundRun, flat
-from scaling.importing.numbers import plain_value
 from scaling.schema import COLUMNS, find_column, normalise
+from scaling.table_file import plain_value
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
 
-PARENT = "mlflow.parentRunId"
-OURS = "scaling.run_id"
 _CURVES = ("loss", "num_tokens", "error", "lr")
 _LOSSES = ("loss", *COLUMNS["loss"].spellings, "trainloss", "trainingloss")
 
@@ -33,7 +31,7 @@ def runs_of_experiment(
     TrackingError
         If the store does not answer.
     """
-    from scaling.tracking import stored_runs, without_password
+    from scaling.tracking import OURS, stored_runs, without_binders, without_password
 
     if tracking_uri.startswith("file:"):  # which MLflow opens no more unless told to
         os.environ.setdefault("MLFLOW_ALLOW_FILE_STORE", "true")
@@ -43,14 +41,7 @@ def runs_of_experiment(
             f"the runs of {experiment!r} are this laboratory's own: `scaling runs {experiment} "
             f"--tracking-uri {shown}` reads them as they are"
         )
-    parents = {run.data.tags[PARENT] for run in stored if PARENT in run.data.tags}
-    binders = [r for r in stored if r.info.run_id in parents and not r.data.metrics]
-    notes = []
-    if binders:
-        names = ", ".join(repr(run.info.run_name) for run in binders[:6])
-        counted = f"{len(binders)} of {len(stored)} runs only hold others together"
-        notes.append(f"{counted} and are left out: {names}")
-    runs = [run for run in stored if run not in binders]
+    runs, notes = without_binders(stored)
     if not runs:
         raise ValueError(f"experiment {experiment!r} in {shown} has no runs")
     logged = list(dict.fromkeys(name for run in runs for name in run.data.metrics))

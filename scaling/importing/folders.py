@@ -13,8 +13,9 @@ import yaml
 
 from scaling.base import describe
 from scaling.importing.found import Flat, FoundRun, flat, unwrapped
-from scaling.importing.numbers import plain_value, seconds_of
+from scaling.importing.numbers import seconds_of
 from scaling.programs.readers import EVENT_FILES, CsvLines, JsonLines, event_loader, scalars
+from scaling.table_file import plain_value
 
 _OPTIONS = ("config", "options", "hparams", "args", "params", "hyperparameters", "cfg")
 _OPTION_FORMS = (".json", ".yaml", ".yml", ".toml")

@@ -13,9 +13,10 @@ from scaling.base import Arithmetic, refuse_unknown
 from scaling.imported_spec import ImportedSpec
 from scaling.importing.curve import curve
 from scaling.importing.found import STATES, FoundRun
-from scaling.importing.numbers import count_of, number_of
+from scaling.importing.numbers import count_of
 from scaling.importing.run import ImportedRun
 from scaling.schema import COLUMNS, find_column, normalise
+from scaling.table_file import number_of
 
 AMOUNTS = (
     "num_params",

@@ -12,17 +12,23 @@ from typing import Any
 
 from scaling.base import describe
 from scaling.importing.found import Flat, FoundRun, flat, step_name, unwrapped
-from scaling.importing.numbers import plain_value, seconds_of
+from scaling.importing.numbers import seconds_of
 from scaling.schema import find_column, normalise
-from scaling.table_file import TABLE_SUFFIXES, json_objects, read_frame
+from scaling.table_file import (
+    TABLE_SUFFIXES,
+    curves_of_chart,
+    is_table,
+    json_objects,
+    json_value,
+    kind_of,
+    plain_value,
+    read_frame,
+)
 
-SUFFIXES = (*TABLE_SUFFIXES, ".json")
 _IDS, _NAMES = ("id", "runid"), ("name", "runname", "displayname", "run")
 _ENDS, _BORN, _TOOK = ("state", "status"), ("created", "createdat"), ("runtime", "seconds")
 _NESTED = {"config": "options", "summary": "final", "summarymetrics": "final"}
 _SAID = (*_IDS, *_NAMES, *_ENDS, *_BORN)
-_BESIDE = ("__MIN", "__MAX")  # ends of the columns beside each curve of a chart
-_STEP_OF_CHART = " - _step"
 
 
 def runs_of_files(paths: Sequence[Path]) -> list[FoundRun]:
@@ -40,8 +46,10 @@ def runs_of_files(paths: Sequence[Path]) -> list[FoundRun]:
         rows = list(_rows(path))
         if not rows:
             raise ValueError(f"{path}: the file has no rows")
-        if charted := _curves(list(rows[0][1])):
-            for name, metric, column, x in charted:
+        names = list(rows[0][1])
+        if charted := curves_of_chart(names):
+            x = names[0]
+            for name, metric, column in charted:
                 records = [{x: row[x], metric: row[column]} for _, row in rows if row.get(column)]
                 curves.setdefault(name, []).extend(_texts(record) for record in records)
                 places.setdefault(name, f"{path.name}, column {column!r}")
@@ -52,8 +60,8 @@ def runs_of_files(paths: Sequence[Path]) -> list[FoundRun]:
 
 def is_export(path: Path) -> bool:
     """Whether a file is a table of runs or a chart that W&B's pages export."""
-    first = next(iter(_rows(path)), None) if path.suffix == ".csv" else None
-    return first is not None and (_is_runs_table(first[1]) or bool(_curves(list(first[1]))))
+    first = next(iter(_rows(path)), None) if kind_of(path) == ".csv" else None
+    return first is not None and (_is_runs_table(first[1]) or bool(curves_of_chart(list(first[1]))))
 
 
 def _joined(
@@ -74,24 +82,14 @@ def _joined(
     ]
 
 
-def _curves(names: list[str]) -> list[tuple[str, str, str, str]]:
-    """Run, metric, column and x of each curve of a chart that W&B exported; none for a table."""
-    there = set(names)
-    found = []
-    for column in names[1:]:
-        run, dash, metric = column.rpartition(" - ")
-        if dash and {column + end for end in _BESIDE} <= there:
-            found.append((run, metric, column, names[0]))
-    return [one for one in found if not one[2].endswith(_STEP_OF_CHART)]
-
-
 def _rows(path: Path) -> Iterable[tuple[str, dict[str, Any]]]:
     """The rows of a file with their places, values as they stand there."""
-    if path.suffix not in SUFFIXES:
-        raise ValueError(f"{path}: runs are read from {', '.join(SUFFIXES)}, not {path.suffix!r}")
-    if path.suffix == ".json":
+    if not is_table(path):
+        kinds = ", ".join(TABLE_SUFFIXES)
+        raise ValueError(f"{path}: runs are read from {kinds}, not {path.suffix!r}")
+    if kind_of(path) == ".json":
         return [(f"{path.name}, run {i}", row) for i, row in enumerate(_array(path), 1)]
-    if path.suffix == ".jsonl":
+    if kind_of(path) in (".jsonl", ".ndjson"):
         try:
             return [(f"{path.name}, line {line}", row) for line, row in json_objects(path)]
         except (UnicodeDecodeError, PermissionError) as error:
@@ -111,9 +109,9 @@ def _rows(path: Path) -> Iterable[tuple[str, dict[str, Any]]]:
 def _array(path: Path) -> list[dict[str, Any]]:
     """The objects of a JSON file: a list, or an object of runs by name."""
     try:
-        value = json.loads(path.read_text(encoding="utf-8-sig"))
-    except (ValueError, RecursionError, OSError) as error:
-        raise ValueError(f"{path}: not JSON: {error}") from None
+        value = json_value(path)
+    except (UnicodeDecodeError, OSError) as error:
+        raise ValueError(f"{path}: {describe(error)}") from None
     if isinstance(value, dict) and value and all(isinstance(v, dict) for v in value.values()):
         value = [{"name": name, **run} for name, run in value.items()]
     rows = value if isinstance(value, list) else [value]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from scaling.tracking.address import without_password
 from scaling.tracking.errors import DeletedError, TrackingError
-from scaling.tracking.experiments import has_experiment, stored_runs
+from scaling.tracking.experiments import OURS, has_experiment, stored_runs, without_binders
 from scaling.tracking.histories import metric_histories, metric_history
 from scaling.tracking.ready import connect, prepare, reported, set_environment, sqlite_path
 from scaling.tracking.report import log_report
@@ -12,6 +12,7 @@ from scaling.tracking.tracker import Tracker, curve_metrics, spec_of
 from scaling.tracking.view import VIEW_TAG, chart_url
 
 __all__ = [
+    "OURS",
     "VIEW_TAG",
     "DeletedError",
     "Tracker",
@@ -29,5 +30,6 @@ __all__ = [
     "spec_of",
     "sqlite_path",
     "stored_runs",
+    "without_binders",
     "without_password",
 ]

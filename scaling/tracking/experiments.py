@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from mlflow.entities import Run
 
 PAGE = 1000  # runs that a store gives at once
+PARENT = "mlflow.parentRunId"
+OURS = "scaling.run_id"
+"""The tag that our tracker puts on a run."""
 
 
 def has_experiment(tracking_uri: str, name: str) -> bool:
@@ -65,6 +68,21 @@ def stored_runs(tracking_uri: str, name: str) -> list[Run]:
             token = page.token
             if not token:
                 return found
+
+
+def without_binders(stored: Sequence[Run]) -> tuple[list[Run], list[str]]:
+    """The runs that are no mere parents of others, and a note on those left out.
+
+    A run that has children and no metric only holds them together.
+    """
+    parents = {run.data.tags[PARENT] for run in stored if PARENT in run.data.tags}
+    binders = [r for r in stored if r.info.run_id in parents and not r.data.metrics]
+    notes = []
+    if binders:
+        names = ", ".join(repr(run.info.run_name) for run in binders[:6])
+        counted = f"{len(binders)} of {len(stored)} runs only hold others together"
+        notes.append(f"{counted} and are left out: {names}")
+    return [run for run in stored if run not in binders], notes
 
 
 def _may_exist(tracking_uri: str) -> bool:

@@ -39,6 +39,7 @@ from scaling.run import JOURNAL, PROGRAM_METRIC, end, points, read_journal, trai
 from scaling.schema import EVAL_PREFIX
 from scaling.tracking.address import without_password
 from scaling.tracking.errors import DeletedError, TrackingError
+from scaling.tracking.experiments import OURS
 from scaling.tracking.ready import SUPERSEDED, connect, prepare, reported, sqlite_path
 
 if TYPE_CHECKING:
@@ -280,7 +281,7 @@ class Tracker:
         texts = {k: v for k, v in row.items() if isinstance(v, str) and k != "run_id"}
         tags = {
             "scaling.kind": "run",
-            "scaling.run_id": row["run_id"],
+            OURS: row["run_id"],
             "scaling.born": born,
             **{f"scaling.{key}": value for key, value in texts.items()},
         }

@@ -6,7 +6,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.tables.files import place, read_table
+from analysis.tables import load_runs, place
+
+
+def read_table(path, columns=None):
+    return load_runs(path, columns=columns)
 
 
 def write(tmp_path, text, name="runs.csv"):
@@ -64,7 +68,7 @@ def test_rows_without_a_usable_value_stay_with_their_reason(tmp_path):
         "num_params is -4e+06, not positive",
         "num_tokens is inf",
     ]
-    assert "left out, loss missing: line 3" in table.attrs["notes"]
+    assert "left out, loss missing: 1 row (line 3)" in table.attrs["notes"]
 
 
 @pytest.mark.parametrize(
@@ -106,7 +110,7 @@ def test_compute_comes_from_the_sizes_when_there_is_none(tmp_path):
         ("", "the file is empty"),
         ("N,D,loss\n", "has no rows"),
         ("N,D,loss\n1,2,3\n4,5,abc\n", "line 3, column 'loss': 'abc' is not a number"),
-        ("N,D,loss\n1.2B,5,3\n", "line 2, column 'N': '1.2B' is not a number"),
+        ("N,D,loss\n1.2Q,5,3\n", "line 2, column 'N': '1.2Q' is not a number"),
         ("# two\n# lines\nN,D,loss\n1,2,x\n", "line 4, column 'loss'"),
         ("N,D,loss\n1,2,True\n4,5,False\n", "line 2, column 'loss': 'True' is not a number"),
         ("N,D,loss\n1,2,3\n4,5,6,7,8\n", "Expected 3 fields in line 3, saw 5"),
@@ -122,12 +126,12 @@ def test_a_fault_in_a_csv_names_file_and_place(tmp_path, text, says):
 @pytest.mark.parametrize(
     ("name", "data", "says"),
     [
-        ("x.csv", b"\xff\xfe\x00\x80", "byte 0 is not UTF-8"),
+        ("x.csv", b"\xff\x00\x80", "byte 0 is not UTF-8"),
         ("x.jsonl", b'{"N": 1}\n{"N":\n', "line 2 is not JSON"),
         ("x.jsonl", b'{"loss": 1}\n{"loss": true}\n', "line 2, column 'loss': 'True' is not"),
         ("x.jsonl", b"[1]\n", "line 1 is not a JSON object"),
         ("x.parquet", b"no parquet", "x.parquet"),
-        ("x.xlsx", b"", "not '.xlsx'"),
+        ("x.doc", b"", "not '.doc'"),
     ],
 )
 def test_a_file_that_is_not_of_its_kind(tmp_path, name, data, says):
@@ -219,7 +223,7 @@ def test_a_fault_is_named_by_its_line(tmp_path, name, text, says):
 def test_lines_are_those_of_the_file_after_empty_ones(tmp_path):
     table = read_table(write(tmp_path, "N,D,loss\n1e6,2e7,3\n\n1e6,3e7,\n1e6,2e7,3\n"))
     assert table.attrs["notes"][-2:] == [
-        "left out, loss missing: line 4",
+        "left out, loss missing: 1 row (line 4)",
         "2 rows are equal in every column (lines 2, 5); all kept",
     ]
     kept = table[table["loss"].isna()]

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scaling.importing.numbers import count_of, number_of, plain_value
+from scaling.importing.numbers import count_of
+from scaling.table_file import number_of, plain_value
 
 
 @pytest.mark.parametrize(

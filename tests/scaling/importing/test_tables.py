@@ -188,7 +188,7 @@ def test_what_is_no_source_is_said_so(write, tmp_path):
     with pytest.raises(FileNotFoundError):
         find_runs([str(tmp_path / "none.csv")])
     for source, says in (
-        (write("t.txt", "x"), "runs are read from .csv"),
+        (write("t.doc", "x"), "runs are read from .csv"),
         (write("t.json", "{"), "not JSON"),
         (write("t.jsonl", "3"), "line 1 is not a JSON object"),
         (write("t.csv", "a,b\n"), "no rows"),

@@ -1,0 +1,158 @@
+"""The runs of an MLflow experiment as a run table: ours, and anybody's.
+
+This is the only reader of MLflow in ``analysis``.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from analysis.tables.reading import TableReading, understood
+from analysis.tables.rows import NUMBERS, TEXTS, extra_columns, is_extra, run_table, why_not
+from scaling import CURVE_COLUMNS, EVAL_PREFIX
+from scaling.run import trained_columns
+from scaling.tracking import (
+    OURS,
+    connect,
+    curve_metrics,
+    spec_of,
+    stored_runs,
+    without_binders,
+)
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from mlflow.entities import Run
+
+_OPTIONS = "options."  # before the names of a program's options among the params of a run
+STATUS = {"FINISHED": "done", "RUNNING": "running", "SCHEDULED": "planned", "KILLED": "stopped"}
+
+
+def experiment_runs(
+    uri: str, name: str, columns: Mapping[str, str], how: TableReading
+) -> tuple[pd.DataFrame, bool]:
+    """The run table of an experiment, and whether its runs are ours.
+
+    Anybody's are read as a file is: each parameter, metric and numeric tag is a column under its
+    own name, ``columns`` and usual spellings say what it is. What is no number is the reason why
+    a run is left out.
+    """
+    runs = stored_runs(uri, name)
+    if not runs or any(OURS in run.data.tags for run in runs):
+        return _own_runs(name, runs), True
+    return _anybodys_runs(name, runs, columns, how), False
+
+
+def _anybodys_runs(
+    name: str, stored: Sequence[Run], columns: Mapping[str, str], how: TableReading
+) -> pd.DataFrame:
+    import pandas as pd
+
+    runs, notes = without_binders(stored)
+    rows = [_plain(run) for run in runs]
+    both = sorted(
+        {name for run in runs for name in run.data.metrics.keys() & run.data.params.keys()}
+    )
+    if both:
+        notes.append(f"{', '.join(both)}: parameters and metrics have these names; metrics count")
+    frame = pd.DataFrame(rows)
+    frame.attrs["lines"] = tuple(f"run {row['name']!r}" for row in rows)
+    frame.attrs["source"] = name
+    _say_twins(frame, notes)
+    frame = understood(frame, columns, how, f"experiment {name}", notes)
+    reasons = frame["exclude_reason"].tolist()
+    for row, message in frame.attrs.pop("faults"):
+        said = message.removeprefix(f"experiment {name}: ")
+        reasons[row] = reasons[row] or said.partition("; write")[0]
+        notes.append(f"left out, {said}")
+    frame["exclude_reason"] = reasons
+    return frame
+
+
+def _plain(run: Run) -> dict[str, Any]:
+    """What a run says, by name: metrics before parameters before tags that are numbers."""
+    info, data = run.info, run.data
+    tags = dict(_numeric(data.tags))
+    status = STATUS.get(info.status, "failed")
+    own = {"run_id": info.run_id, "name": info.run_name, "status": status}
+    known = {**tags, **data.params, **data.metrics}
+    return {**known, **own, "exclude_reason": why_not(status)}
+
+
+def _numeric(tags: Mapping[str, str]) -> Iterator[tuple[str, float]]:
+    for name, text in tags.items():
+        try:
+            number = float(text)
+        except ValueError:
+            continue
+        if not name.startswith("mlflow.") and math.isfinite(number):
+            yield name, number
+
+
+def _say_twins(frame: pd.DataFrame, notes: list[str]) -> None:
+    """A note on runs that are equal but for their ids and names."""
+    said = frame.drop(columns=["run_id", "name"]).astype(str)
+    for _, group in frame[said.duplicated(keep=False)].groupby(list(said.columns), dropna=False):
+        names = ", ".join(map(repr, group["name"]))
+        notes.append(f"{len(group)} runs are equal in all but their ids ({names}); all kept")
+
+
+def _own_runs(name: str, runs: Sequence[Run]) -> pd.DataFrame:
+    """The run table of runs that our tracker has shipped."""
+    rows = []
+    for run in runs:
+        tags, params, metrics = run.data.tags, run.data.params, run.data.metrics
+        row: dict[str, Any] = {"run_id": run.info.run_id, "name": run.info.run_name, "sweep": name}
+        row["status"] = STATUS.get(run.info.status, "failed")
+        for column in TEXTS:
+            value = tags.get(f"scaling.{column}", params.get(column))
+            if value is not None:
+                row[column] = value
+        for column in NUMBERS:
+            keys = (f"final/{column}", f"scale/{column}", column)
+            value = next((metrics[key] for key in keys if key in metrics), params.get(column))
+            if value is not None:
+                row[column] = value
+        row.update({k: v for k, v in metrics.items() if k.startswith(EVAL_PREFIX)})
+        final = {k.removeprefix("final/"): v for k, v in metrics.items() if k.startswith("final/")}
+        row.update({k: v for k, v in final.items() if k not in row and is_extra(k, v)})
+        row |= _options(params)
+        tokens = metrics.get("final/tokens")
+        if tokens is not None and "scale/num_tokens_planned" not in metrics:
+            # It went to its end, or was shipped by a tracker of before.
+            row.update(trained_columns({**row, "spec": spec_of(params)}, {"tokens": tokens}))
+        reason = why_not(row["status"], tags.get("scaling.reason"))
+        row["exclude_reason"] = row.get("exclude_reason") or reason
+        rows.append(row)
+    return run_table(rows)
+
+
+def _options(params: Mapping[str, str]) -> dict[str, Any]:
+    """The options of a program's run, as far as a table holds them."""
+    texts = {k.removeprefix(_OPTIONS): v for k, v in params.items() if k.startswith(_OPTIONS)}
+    values = {name: spec_of({"value": text})["value"] for name, text in texts.items()}
+    return {name: v for name, v in values.items() if isinstance(v, str | int | float)}
+
+
+def experiment_curves(uri: str, name: str) -> pd.DataFrame:
+    """The learning curves of an experiment's runs."""
+    import pandas as pd
+
+    names = [column.name for column in CURVE_COLUMNS]
+    runs = stored_runs(uri, name)
+    client = connect(uri)
+    rows: list[dict[str, Any]] = []
+    for run in runs:
+        by_step: dict[int, dict[str, Any]] = {}
+        run_id = run.data.tags.get(OURS, run.info.run_id)
+        there = run.data.metrics
+        for column, metric in curve_metrics(there).items():
+            # What kept weights were evaluated on is no part of the curve, and has no final value.
+            ended = "final/tokens" in there and metric == column
+            if metric in there and not (ended and f"final/{metric}" not in there):
+                for point in client.get_metric_history(run.info.run_id, metric):
+                    by_step.setdefault(point.step, {})[column] = point.value
+        rows.extend({"run_id": run_id, "step": s, **by_step[s]} for s in sorted(by_step))
+    return pd.DataFrame(rows, columns=[*names, *extra_columns(rows)])

@@ -1,0 +1,220 @@
+"""The columns of the run table from somebody's: stated, by a usual spelling, or with a unit."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from analysis.tables.reading.doubts import SIZES
+from analysis.tables.reading.header import Header, header_of
+from analysis.tables.reading.metrics import advice, loss_by_metric, unit_of
+from analysis.tables.reading.notes import Note, quoted
+from analysis.tables.reading.numbers import Fault, has_spread, parsed
+from analysis.tables.where import column_of
+from scaling import COLUMN_FLAGS, RUN_COLUMNS, find_column, normalise
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_LOGS = (3.0, 40.0)
+"""Between which the logarithms of sizes lie."""
+NEAR = 0.5
+"""Decades within which C is 6 N D by any usual count."""
+_SIZE = re.compile(r"(?<![a-z0-9.])(\d+(?:\.\d+)?[kmbt])(?![a-z0-9])", re.IGNORECASE)
+_LABELS = ("name", "model", "modelname", "size", "modelsize", "run", "runname", "group", "series")
+"""Columns whose text may say N: ``pythia-70m``."""
+
+
+@dataclass(frozen=True)
+class Stated:
+    """What the reader says of a table: the column or formula of each run-table column, the mark."""
+
+    columns: Mapping[str, str] = field(default_factory=dict)
+    decimal: str | None = None
+
+
+@dataclass
+class Taken:
+    """What is taken from a table, as it grows: columns, notes, faults by column, units."""
+
+    notes: list[str]
+    columns: dict[str, pd.Series] = field(default_factory=dict)
+    faults: list[Fault] = field(default_factory=list)
+    units: dict[str, str] = field(default_factory=dict)
+    sources: dict[str, str] = field(default_factory=dict)
+
+
+def take(frame: pd.DataFrame, stated: Stated, source: str) -> Taken:
+    """The run table's columns in ``frame``, with notes on each of another name.
+
+    Raises
+    ------
+    ValueError
+        If a stated column is neither there nor a formula of those that are.
+    """
+    taken = Taken([])
+    names = [str(name) for name in frame.columns]
+    for column in RUN_COLUMNS:
+        if text := stated.columns.get(column.name):
+            if text not in names:
+                _by_formula(frame, column.name, text, source, stated, taken)
+                continue
+            found, header = text, _unit(text)
+        elif (one := _found(column.name, names)) is None:
+            continue
+        else:
+            found, header = one
+        if column.kind == "str":
+            taken.columns[column.name] = frame[found]
+            _say(taken, column.name, found, Header(found))
+        else:
+            _numbers(frame[found], column.name, found, header, stated, taken)
+    _logs_by_value(frame, taken, stated)
+    if "loss" not in taken.columns and (
+        known := loss_by_metric(frame, stated.decimal, taken.notes)
+    ):
+        taken.columns["loss"], taken.units["loss"] = known
+    if "num_params" not in taken.columns:
+        _size_in_names(frame, taken)
+    return taken
+
+
+def _found(column: str, names: list[str]) -> tuple[str, Header] | None:
+    """The column of another's table that holds ``column``, and what its name says of the unit.
+
+    By its whole name, else by that without its unit, else by the last parts of a name joined by
+    dots or slashes (``summary.eval/loss``), if only one column ends so.
+    """
+    if found := find_column(column, names):
+        return found, Header(found)
+    sized = column in SIZES or column == "loss"
+    headers = {name: header_of(name) for name in names} if sized else {}
+    if by_base := find_column(column, [header.base for header in headers.values()]):
+        return next((name, header) for name, header in headers.items() if header.base == by_base)
+    parts = {name: re.split(r"[./]", name) for name in names}
+    for length in range(max(map(len, parts.values())) - 1, 0, -1):
+        ends = {n: "/".join(all_[-length:]) for n, all_ in parts.items() if len(all_) > length}
+        same = [name for name, end in ends.items() if len(end) > 1 and find_column(column, [end])]
+        if len(same) == 1:
+            return same[0], Header(same[0])
+    return None
+
+
+def _unit(name: str) -> Header:
+    """What a stated column's name says of its unit, if that is of an amount that we know."""
+    header = header_of(name)
+    known = any(find_column(column, [header.base]) for column in (*SIZES, "loss"))
+    return header if known else Header(name)
+
+
+def _numbers(
+    values: pd.Series, column: str, found: str, header: Header, stated: Stated, taken: Taken
+) -> None:
+    """Take a column of numbers, in the unit that its name says."""
+    import numpy as np
+
+    parsed_, faults = parsed(values, found, stated.decimal, header.factor)
+    if faults and column not in (*SIZES, "loss", *stated.columns):
+        taken.notes.append(
+            Note(f"not taken for {column}: {faults[0].message.split('; ')[0]}", column)
+        )
+        return
+    taken.faults += faults
+    if header.log is not None and column in (*SIZES, "loss"):
+        base = header.log or (10.0 if parsed_.max() < _LOGS[1] * 0.75 else float(np.e))
+        parsed_, header = base**parsed_, replace(header, log=base)
+    taken.columns[column] = parsed_
+    if has_spread(values):
+        taken.notes.append(Note(f"what follows ± in {found!r} is not used", column))
+    if column == "loss" and (unit := unit_of(found)):
+        taken.units["loss"] = unit
+    _say(taken, column, found, header)
+
+
+def _say(taken: Taken, column: str, found: str, header: Header) -> None:
+    """A note on what was taken for a column, where it is of another name or unit."""
+    taken.sources[column] = found
+    own = f"{header.log:.6g}**{quoted(found)}" if header.log else f"the column {found!r}"
+    said = f"{column} is {own}"
+    unit = ""
+    if column == "loss" and taken.units.get("loss", found) != found:
+        unit = f", in {taken.units['loss']}{advice(found)}"
+    if found != column or unit:
+        taken.notes.append(Note(said + header.says + unit, column, taken=True))
+
+
+def _by_formula(
+    frame: pd.DataFrame, column: str, text: str, source: str, stated: Stated, taken: Taken
+) -> None:
+    """Take what a formula in the table's columns is, such as ``1 - accuracy``."""
+    names = [str(name) for name in frame.columns]
+    if text.isidentifier() or not any(name in text for name in (*names, *taken.columns)):
+        raise ValueError(
+            f"{source}: there is no column {text!r} for {column}; the file has {', '.join(names)}"
+        )
+    inside = {name: frame[name] for name in names if name in text}
+    read: dict[str, pd.Series] = {}
+    for name, values in inside.items():
+        read[name], faults = parsed(values, name, stated.decimal)
+        taken.faults += faults if re.search(rf"(?<!\w){re.escape(name)}(?!\w)", text) else []
+    columns = {**taken.columns, **read}
+    flag = COLUMN_FLAGS.get(column, f"columns {column}:")
+    taken.columns[column] = column_of(frame.assign(**columns), text, f"{source}: {flag}")
+    taken.notes.append(Note(f"{column} is {text}", column, taken=True))
+    if column == "loss":
+        taken.units["loss"] = text
+
+
+def _logs_by_value(frame: pd.DataFrame, taken: Taken, stated: Stated) -> None:
+    """Turn sizes that can only be logarithms to base 10 into counts: C = 6 N D says so."""
+    import numpy as np
+
+    if not set(SIZES) <= set(taken.columns):
+        return
+    suspects = [name for name in SIZES if _may_be_log(taken.columns[name])]
+    plain = [taken.columns[name] for name in SIZES]
+    turned = [10**v if name in suspects else v for name, v in zip(SIZES, plain, strict=True)]
+    if not suspects or not _off(*turned) < min(NEAR, _off(*plain)):
+        return
+    for name in suspects:
+        values, own = taken.columns[name], quoted(taken.sources.get(name, name))
+        taken.columns[name] = 10**values
+        low, high = np.nanmin(values), np.nanmax(values)
+        said = f"{name} is 10**{own}: {low:.4g} to {high:.4g} are logarithms, as C = 6 N D shows"
+        taken.notes[:] = [n for n in taken.notes if getattr(n, "about", "") != name]
+        taken.notes.append(Note(said, name, taken=True))
+
+
+def _may_be_log(values: pd.Series) -> bool:
+    low, high = _LOGS
+    known = values.dropna()
+    return len(known) > 0 and bool(known.between(low, high).all())
+
+
+def _off(n: pd.Series, d: pd.Series, c: pd.Series) -> float:
+    """Decades between C and 6 N D, in the median of the rows."""
+    import numpy as np
+
+    with np.errstate(all="ignore"):
+        return float(np.log10(c / (6 * n * d)).abs().median())
+
+
+def _size_in_names(frame: pd.DataFrame, taken: Taken) -> None:
+    """N from the names of models that say one size each, as in ``pythia-70m``."""
+    for name in _labels(frame):
+        cells = frame[name].astype(str)
+        sizes = cells.map(_SIZE.findall)
+        if (sizes.map(len) == 1).all() and cells.nunique() > 1:
+            found, faults = parsed(sizes.map(lambda one: one[0]), name)
+            if not faults and found.nunique() > 1:
+                taken.columns["num_params"] = found
+                said = f"num_params is the size in the names of {name!r}"
+                taken.notes.append(Note(said, "num_params", taken=True))
+                return
+
+
+def _labels(frame: pd.DataFrame) -> Iterator[str]:
+    by_form = {normalise(str(name)): str(name) for name in frame.columns}
+    return (by_form[form] for form in _LABELS if form in by_form)

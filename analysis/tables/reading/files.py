@@ -1,0 +1,187 @@
+"""Somebody's file as a run table: read, made long, its columns found, every doubt a note.
+
+The file's columns stay as they are; the run table's columns (``scaling/schema.py``) are added
+beside them. What a reader should know of the reading is in ``frame.attrs["notes"]``, the unit of
+the loss in ``frame.attrs["units"]``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from analysis.tables.reading.columns import Stated, take
+from analysis.tables.reading.doubts import SIZES
+from analysis.tables.reading.folders import read_folder
+from analysis.tables.reading.likely import flags
+from analysis.tables.reading.notes import Note, counted
+from analysis.tables.reading.numbers import decimal_mark, plain
+from analysis.tables.reading.sizes import complete
+from analysis.tables.reading.unpivot import long
+from scaling import find_column, is_table, read_frame
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class TableReading:
+    """How a table is read beyond what is detected, and which of its rows are meant.
+
+    Attributes
+    ----------
+    unpivot : str or None
+        Which columns are runs or sizes (see ``unpivot.py``).
+    decimal : str or None
+        The decimal mark of its numbers, ``.`` or ``,``.
+    last_by : str or None
+        A column: the last row of each of its values is kept.
+    frontier : bool
+        Whether only rows are kept that no other beats in both compute and loss.
+
+    Raises
+    ------
+    ValueError
+        If the decimal mark is another.
+    """
+
+    unpivot: str | None = None
+    decimal: str | None = None
+    last_by: str | None = None
+    frontier: bool = False
+
+    def __post_init__(self) -> None:
+        if self.decimal not in (None, ".", ","):
+            raise ValueError(f"--decimal {self.decimal!r} is neither . nor ,")
+
+
+def read_table(
+    path: Path,
+    columns: Mapping[str, str] | None = None,
+    how: TableReading = TableReading(),
+) -> pd.DataFrame:
+    """The run table in the file ``path``, or in a folder with one file a run.
+
+    Parameters
+    ----------
+    path : Path
+        The file, of a kind of ``scaling.TABLE_SUFFIXES``, packed or not.
+    columns : mapping, optional
+        Run-table column -> the file's column, or a formula of its columns, for those that no
+        usual spelling finds.
+    how : TableReading
+        Its ``unpivot`` and ``decimal``.
+
+    Returns
+    -------
+    DataFrame
+        The rows of the file in its order, none left out but empty ones: a row whose loss is
+        missing has an ``exclude_reason``. ``attrs["faults"]`` are the cells of the columns taken
+        that hold no number: :func:`refuse_faults` raises for them.
+
+    Raises
+    ------
+    ValueError
+        If the file is empty, not of its kind, or lacks a named column.
+    """
+    notes: list[str] = []
+    frame = read_folder(path, notes) if path.is_dir() else read_frame(path)
+    if not len(frame.columns) or not len(frame):
+        raise ValueError(f"{path}: the file has no rows; a run table has one row per run")
+    frame.columns = [str(name) for name in frame.columns]
+    frame.attrs.setdefault("lines", range(2, len(frame) + 2))
+    _say_names(frame, notes)
+    frame = _without_empty(frame, notes)
+    mark = how.decimal or decimal_mark(_texts(frame))
+    if mark == "," and is_table(path):
+        frame = _as_text(path, frame, how.decimal, notes)
+    return understood(frame, columns or {}, replace(how, decimal=mark), str(path), notes)
+
+
+def understood(
+    frame: pd.DataFrame,
+    columns: Mapping[str, str],
+    how: TableReading,
+    source: str,
+    notes: list[str],
+) -> pd.DataFrame:
+    """The run table in the rows of ``frame``, which are of ``source``; else as ``read_table``."""
+    own = frame.attrs.get("source", Path(source).name)
+    sizes = [name for name in SIZES if find_column(name, list(frame.columns))]
+    frame = long(frame, how.unpivot, sizes, notes)
+    for name in frame.columns:
+        frame[name] = plain(frame[name], name, how.decimal)
+    taken = take(frame, Stated(columns, how.decimal), source)
+    for name, values in taken.columns.items():
+        frame[name] = values
+    notes += taken.notes
+    frame = complete(frame, notes)
+    frame.attrs = {
+        "notes": notes,
+        "source": own,
+        "lines": frame.attrs["lines"],
+        "units": taken.units,
+        "faults": tuple((fault.row, f"{source}: {fault.message}") for fault in taken.faults),
+    }
+    return frame
+
+
+def refuse_faults(frame: pd.DataFrame, kept: NDArray[np.bool_] | None = None) -> None:
+    """Raise ``ValueError`` for the first of the ``kept`` rows with a cell that is no number."""
+    for row, message in frame.attrs.pop("faults", ()):
+        if kept is None or kept[row]:
+            raise ValueError(message)
+
+
+def _texts(frame: pd.DataFrame) -> list[pd.Series]:
+    return [frame[name] for name in frame.columns if not _is_plain(frame[name])]
+
+
+def _is_plain(values: pd.Series) -> bool:
+    import pandas as pd
+
+    return bool(pd.api.types.is_numeric_dtype(values))
+
+
+def _as_text(path: Path, frame: pd.DataFrame, stated: str | None, notes: list[str]) -> pd.DataFrame:
+    """The same rows as text: where commas are decimal marks, ``1.234`` may be a thousand."""
+    text: pd.DataFrame = read_frame(path, as_text=True)
+    if not stated:
+        notes.append("numbers have decimal commas, points between thousands; --decimal . if not")
+    text.attrs.setdefault("lines", frame.attrs["lines"])
+    return _without_empty(text, [])
+
+
+def _say_names(frame: pd.DataFrame, notes: list[str]) -> None:
+    """Notes on names that the file has more than once, and on what of it is not read."""
+    for name, columns in frame.attrs.get("twice", {}).items():
+        column = next((c for c in ("loss", *SIZES) if find_column(c, [name])), None)
+        other = f"; {flags(column, columns[1:2])[0]} takes the second" if column else ""
+        they = ", ".join(columns)
+        notes.append(Note(f"{len(columns)} columns are called {name!r}: they are {they}{other}"))
+    if unread := frame.attrs.get("unread"):
+        notes.append(Note(unread))
+
+
+def _without_empty(frame: pd.DataFrame, notes: list[str]) -> pd.DataFrame:
+    """The rows that say anything: not those without a value, nor the names once more."""
+    first = frame.iloc[:, 0].astype(str)
+    few = frame[frame.isna().any(axis=1) | (first.str.strip() == "") | (first == frame.columns[0])]
+    texts = few.astype(object).where(few.notna(), "").astype(str)
+    texts = texts.apply(lambda column: column.str.strip())
+    empty, names = ((texts == one).all(axis=1) for one in ("", list(frame.columns)))
+    for rows, what in ((empty, "empty"), (names, "the line of names once more")):
+        if rows.any():
+            notes.append(f"left out, {what}: {counted(frame, rows.index[rows].tolist())}")
+    if not (empty | names).any():
+        return frame
+    without = {*few.index[empty | names]}
+    kept = [row for row in frame.index if row not in without]
+    lines = frame.attrs["lines"]
+    found: pd.DataFrame = frame.iloc[kept].reset_index(drop=True)
+    found.attrs = {**frame.attrs, "lines": tuple(lines[i] for i in kept)}
+    return found

@@ -1,0 +1,111 @@
+"""Which of a table's own columns may be N, D, C or the loss, as the options that say so."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from analysis.tables.reading.notes import quoted
+from analysis.tables.reading.numbers import parsed
+from scaling import COLUMN_FLAGS, COLUMNS, normalise
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+MOST, SHOWN = 3, 24
+"""Proposals for one column; names that a message lists."""
+
+_LOOKS = {
+    "num_params": r"param|modelsize|^size$|weights",
+    "num_tokens": r"token|sample|example|data(set|size)?$|character|corpus",
+    "flops": r"flop|compute|budget|pfday|macs",
+    "loss": r"loss|ppl|perplex|bpb|bitsper|nll|crossent|xent|err|brier|^value$",
+}
+_SPARE = {"loss": ("error", "bits_per_byte")}
+"""The run table's columns that may stand for another."""
+_NO_AMOUNT = re.compile(
+    r"per|time|rate|/s$|frac|ratio|share|prop|mfu|(?<!non)(?<!non_)vocab|forward|unique|tokenizer|loss"
+)
+_SCORE = re.compile(r"acc|score|miou|top1|f1|bleu|mmlu|arc|hella|wino|gsm|piqa|recall|map$|auc")
+
+
+def lookalikes(frame: pd.DataFrame, column: str) -> list[str]:
+    """The table's own columns of numbers whose names look like ``column``, in their order.
+
+    >>> import pandas as pd
+    >>> lookalikes(pd.DataFrame({"num_compute": [1.0, 2.0], "lr": [0.1, 0.2]}), "flops")
+    ['num_compute']
+    """
+    looks = re.compile(_LOOKS[column])
+    return [
+        name
+        for name in map(str, frame.columns)
+        if (name not in COLUMNS or name in _SPARE.get(column, ()))
+        and looks.search(normalise(name))
+        and (column == "loss" or not _NO_AMOUNT.search(name.lower()))
+        and _varies(frame[name], name)
+    ]
+
+
+def likely(frame: pd.DataFrame, column: str) -> list[str]:
+    """Up to three expressions that may be ``column``: its lookalikes, and scores turned round."""
+    found = lookalikes(frame, column)
+    if column != "loss":
+        return found[:MOST]
+    scores = [name for name in map(str, frame.columns) if _is_score(frame, name)]
+    turned = [_turned(frame[name], name) for name in scores if name not in found]
+    return [*found, *turned][:MOST]
+
+
+def flags(column: str, expressions: Sequence[str]) -> list[str]:
+    """Each expression with the option that says it, quoted for a shell.
+
+    >>> flags("loss", ["val ppl"])
+    ["--loss-col 'val ppl'"]
+    """
+    return [f"{COLUMN_FLAGS[column]} {shlex.quote(expression)}" for expression in expressions]
+
+
+def proposal(frame: pd.DataFrame, *missing: str) -> str:
+    """What a table lacks of N, D, C and the loss, and the options that may say where it is."""
+    said = []
+    for column in missing:
+        ways = " or ".join(flags(column, likely(frame, column)))
+        said.append(f"no {column}: say {ways or COLUMN_FLAGS[column] + ' COL'}")
+    own = [name for name in map(str, frame.columns) if name not in COLUMNS]
+    names = own or [str(name) for name in frame.columns]
+    more = f", ... ({len(names)} in all)" if len(names) > SHOWN else ""
+    return f"the table has {'; '.join(said)}; its columns are {', '.join(names[:SHOWN])}{more}"
+
+
+def one_variable(frame: pd.DataFrame) -> str | None:
+    """The column that a law of one variable would take: N, D or C, else the first that varies."""
+    there = [name for name in COLUMN_FLAGS if name != "loss" and name in frame.columns]
+    own = [name for name in map(str, frame.columns) if name not in (*COLUMNS, *there)]
+    rest = [name for name in own if not likely_loss(name)]
+    return next((name for name in (*there, *rest) if _varies(frame[name], name)), None)
+
+
+def likely_loss(name: str) -> bool:
+    """Whether a name is like that of a loss."""
+    return bool(re.search(_LOOKS["loss"], normalise(name)))
+
+
+def _is_score(frame: pd.DataFrame, name: str) -> bool:
+    return (
+        name not in COLUMNS and bool(_SCORE.search(normalise(name))) and _varies(frame[name], name)
+    )
+
+
+def _turned(values: pd.Series, name: str) -> str:
+    """The error that a score leaves, which is in percent where it is above 1."""
+    found, _ = parsed(values, name)
+    return f"1 - {quoted(name)}" + ("/100" if found.max() > 1 else "")
+
+
+def _varies(values: pd.Series, name: str) -> bool:
+    """Whether a column holds numbers, and more than one."""
+    found, faults = parsed(values, name)
+    return 2 * len(faults) < len(values) and found.nunique() > 1

@@ -1,0 +1,108 @@
+"""N, D and C of a run table: the third from the other two, and rows that cannot be used."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from analysis.tables.reading.doubts import SIZES, doubts
+from analysis.tables.reading.likely import flags, lookalikes
+from analysis.tables.reading.notes import Note, counted, places
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+    from numpy.typing import NDArray
+
+_RULES = {"num_tokens": "flops / (6 * num_params)", "flops": "6 * num_params * num_tokens"}
+
+
+def complete(frame: pd.DataFrame, notes: list[str]) -> pd.DataFrame:
+    """``frame`` with D or C from the other two sizes, ``exclude_reason``, and notes on doubts.
+
+    A row without a size stays, and is not used where that is needed. D and C are not made up
+    where a column of the table's own looks like them: that is said. A loss that is zero or below
+    stays, for laws that take no logarithm of it.
+    """
+    have = set(frame.columns)
+    if {"num_params", "flops"} <= have:
+        _fill(frame, "num_tokens", frame["flops"] / (6 * frame["num_params"]), notes)
+    if {"num_params", "num_tokens"} <= have:
+        product = 6 * frame["num_params"] * frame["num_tokens"]
+        _fill(frame, "flops", product, notes)
+        if "flops_6nd" not in have:
+            frame["flops_6nd"] = product
+    _mark(frame, notes)
+    notes.extend(doubts(frame))
+    return frame
+
+
+def _fill(frame: pd.DataFrame, name: str, values: pd.Series, notes: list[str]) -> None:
+    """Put ``values`` where ``frame`` has no ``name``, and say so."""
+    rule = _RULES[name].replace(" * ", " ")
+    if name not in frame.columns:
+        if alike := lookalikes(frame, name):
+            ways = " or ".join(flags(name, [*alike[:1], _RULES[name]]))
+            said = f"{name} is not made up, as {alike[0]!r} may be it: say {ways}"
+            notes.append(Note(said, name))
+            return
+        frame[name] = values
+        notes.append(Note(f"{name} is {rule}: the table has none", name, taken=True))
+        return
+    filled = (frame[name].isna() & values.notna()).to_numpy()
+    if filled.any():
+        empty = frame[name].isna().all()
+        frame[name] = frame[name].fillna(values)
+        where = f"none in {places(frame, filled.nonzero()[0].tolist())}"
+        said = f"{name} is {rule}: {'the table has none' if empty else where}"
+        notes.append(Note(said, name))
+
+
+def _mark(frame: pd.DataFrame, notes: list[str]) -> None:
+    """Give each row its ``exclude_reason``, and say each reason once with its rows."""
+    import numpy as np
+
+    reasons = (
+        frame["exclude_reason"].fillna("").astype(str).tolist()
+        if "exclude_reason" in frame.columns
+        else [""] * len(frame)
+    )
+    faults: dict[str, list[int]] = {}
+    for name in ("loss", *SIZES):
+        if name not in frame.columns:
+            continue
+        values = frame[name].to_numpy(dtype=float)
+        missing = np.isnan(values)
+        wrong = {f"{name} infinite": np.isinf(values)}
+        if name == "loss":
+            wrong["loss missing"] = missing
+            _low(frame, values, notes)
+        else:
+            wrong[f"{name} not positive"] = values <= 0
+            if missing.any() and not missing.all():
+                rows = missing.nonzero()[0].tolist()
+                missed = f"{name} missing: {places(frame, rows)}, not used where it is needed"
+                notes.append(Note(missed, name))
+        for reason, bad in wrong.items():
+            for i in np.flatnonzero(bad).tolist():
+                if not reasons[i]:
+                    faults.setdefault(reason, []).append(i)
+                    shown = f"{name} is {values[i]:.6g}"
+                    reasons[i] = {
+                        f"{name} not positive": f"{shown}, not positive",
+                        f"{name} infinite": shown,
+                    }.get(reason, reason)
+    for reason, rows in faults.items():
+        notes.append(f"left out, {reason}: {counted(frame, rows)}")
+    frame["exclude_reason"] = reasons
+
+
+def _low(frame: pd.DataFrame, values: NDArray[np.float64], notes: list[str]) -> None:
+    import numpy as np
+
+    rows = np.flatnonzero(values <= 0).tolist()
+    if rows:
+        said = (
+            f"loss is zero or below in {counted(frame, rows)}: laws on its logarithm leave these "
+            "out, --space linear fits them"
+        )
+        notes.append(Note(said, "loss"))

@@ -1,0 +1,22 @@
+"""A table in somebody's file, of any usual kind and packing, as it stands there."""
+
+from __future__ import annotations
+
+from scaling.table_file.charts import curves_of_chart
+from scaling.table_file.nested import json_objects, json_value
+from scaling.table_file.numbers import number_of, plain_value
+from scaling.table_file.packed import bare_name, kind_of
+from scaling.table_file.reading import TABLE_SUFFIXES, is_table, read_frame
+
+__all__ = [
+    "TABLE_SUFFIXES",
+    "bare_name",
+    "curves_of_chart",
+    "is_table",
+    "json_objects",
+    "json_value",
+    "kind_of",
+    "number_of",
+    "plain_value",
+    "read_frame",
+]

@@ -1,0 +1,216 @@
+"""Tables in text: fields by commas, semicolons, tabs or white space; one line of names, or two."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from scaling.table_file.numbers import number_of
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SEPARATORS = (",", ";", "\t", "|")
+WHITE, WIDE = r"\s+", r"\s{2,}"
+"""Of columns that are set apart by blanks; ``WIDE`` where names have blanks of their own."""
+
+_UNITS = re.compile(
+    r"[(\[]?\s*([kmbgt]|thousands?|millions?|billions?|trillions?|mn|bn|nats?|bits?|%|flops?"
+    r"|params|parameters|tokens|log10|ln|(nats|bits)/\w+|[0-9.]*e[0-9]+|10\^?[0-9]+)\s*[)\]]?",
+    re.IGNORECASE,
+)
+_SAMPLE = 12
+"""Rows that say whether a second line has names or numbers."""
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """How the lines are to be read: the first of rows is number ``skip`` (from 0)."""
+
+    separator: str
+    names: list[str]
+    skip: int
+
+
+def read_text(text: str, as_text: bool) -> pd.DataFrame:
+    """The rows of a table in text; ``attrs`` as :func:`scaling.table_file.read_frame` says."""
+    import pandas as pd
+
+    if not text.strip():
+        raise pd.errors.EmptyDataError
+    layout = _layout(text)
+    unique, twice = _unique(layout.names)
+    frame = pd.read_csv(
+        io.StringIO(_rows_of(text, layout.skip)),
+        sep=layout.separator,
+        engine="python" if layout.separator == WIDE else "c",
+        header=None,
+        names=unique,
+        skipinitialspace=True,
+        dtype=str if as_text else None,
+        keep_default_na=not as_text,
+    )
+    if not isinstance(frame.index, pd.RangeIndex):
+        raise ValueError(
+            "the lines have more fields than the line of names; name each column, take away "
+            "separators at the ends of lines, and quote numbers with decimal commas"
+        )
+    frame.attrs |= {"lines": _lines_of_rows(text, layout, len(frame)), "twice": twice}
+    return frame
+
+
+def _rows_of(text: str, skip: int) -> str:
+    """The text with its first lines blank, so that what is said of lines counts these too."""
+    return "\n" * skip + "".join(text.splitlines(keepends=True)[skip:])
+
+
+def row_lines(lines: list[int], first: int, count: int) -> Sequence[int]:
+    """The line of each row: ``lines``, or one after the other where a field spans several."""
+    plain = range(first, first + count)
+    return plain if len(lines) != count or lines == list(plain) else tuple(lines)
+
+
+def _lines_of_rows(text: str, layout: _Layout, count: int) -> Sequence[int]:
+    blank = " \t\n".replace(layout.separator, "")
+    rest = islice(io.StringIO(text), layout.skip, None)
+    lines = [number for number, line in enumerate(rest, layout.skip + 1) if line.strip(blank)]
+    return row_lines(lines, layout.skip + 1, count)
+
+
+def _layout(text: str) -> _Layout:
+    """Separator, names and the number of lines before the rows.
+
+    Lines at the top that are blank, a title, or begin with ``#`` or Excel's ``sep=``, are
+    skipped; the last of those with ``#`` has the names where none follow (as ``numpy.savetxt``
+    writes it).
+    """
+    lines = text.splitlines()
+    telling = [i for i, line in enumerate(lines) if _says_something(line)]
+    if not telling:
+        raise ValueError("the file has no rows; a table has a line of names, then one row a run")
+    first = telling[0]
+    if len(telling) > 2 and _is_title(lines[first], lines[telling[1]]):
+        first = telling[1]
+    separator = _separator(lines[first:])
+    names, used = _fields(lines, first, separator)
+    above = next((line for line in reversed(lines[:first]) if line.startswith("#")), "")
+    said, _ = _fields([above.lstrip("# ")], 0, separator)
+    if any(map(_is_number, names)) and len(said) == len(names) > 1:
+        return _Layout(separator, said, first)
+    if all(map(_is_number, names)):
+        raise ValueError(
+            f"line {first + 1} has numbers where names are wanted; write a line of names above"
+        )
+    below, more = _fields(lines, first + used, separator)
+    sample = lines[first + used + more : first + used + more + _SAMPLE]
+    if _is_second_header(names, below, [_fields([row], 0, separator)[0] for row in sample]):
+        return _Layout(separator, _joined(names, below), first + used + more)
+    return _Layout(separator, names, first + used)
+
+
+def _says_something(line: str) -> bool:
+    plain = line.strip(" \t,;|")
+    return bool(plain) and not plain.startswith("#") and not re.fullmatch("sep=.", plain)
+
+
+def _is_title(line: str, below: str) -> bool:
+    """Whether a line is one field, perhaps in quotes, above a line of several."""
+    if line.count('"') % 2:  # a name of several lines begins here
+        return False
+    plain = re.sub(r'^"[^"]*"', "", line).strip("".join(SEPARATORS) + " ")
+    return not any(one in plain for one in SEPARATORS) and any(one in below for one in SEPARATORS)
+
+
+def _separator(lines: list[str]) -> str:
+    """What stands between the fields of the line of names, quoted text left out."""
+    header = lines[0]
+    for line in lines[1:]:
+        if header.count('"') % 2 == 0:
+            break
+        header += line
+    header = re.sub(r'"[^"]*"', "", header)
+    best = max(SEPARATORS, key=header.count)
+    if best in header:
+        return best
+    rows = [line.strip() for line in lines[:_SAMPLE] if line.strip()]
+    wide = {len(re.split(WIDE, row)) for row in rows}
+    white = {len(re.split(WHITE, row)) for row in rows}
+    if len(wide) == 1 and max(wide) > 1 and len(white) > 1:
+        return WIDE
+    return WHITE if max(white) > 1 else ","
+
+
+def _fields(lines: list[str], at: int, separator: str) -> tuple[list[str], int]:
+    """The fields of the row that begins at a line, and how many lines it takes."""
+    if separator in (WHITE, WIDE):
+        line = lines[at].strip() if at < len(lines) else ""
+        return (re.split(separator, line) if line else []), 1
+    reader = csv.reader(
+        (f"{line}\n" for line in lines[at:]), delimiter=separator, skipinitialspace=True
+    )
+    try:
+        fields = next(reader, [])
+    except csv.Error as error:
+        raise ValueError(f"line {at + 1} cannot be read ({error}); is it a table?") from None
+    return [" ".join(field.split()) for field in fields], reader.line_num
+
+
+def _is_second_header(names: list[str], below: list[str], rows: list[list[str]]) -> bool:
+    """Whether a second line goes on with the names: words above columns of numbers."""
+    if len(below) != len(names) or not rows or any(map(_is_number, filter(None, below))):
+        return False
+    columns = [
+        i
+        for i, word in enumerate(below)
+        if word and any(len(row) > i and row[i] for row in rows)
+        and all(_is_number(row[i]) for row in rows if len(row) > i and row[i])
+    ]  # fmt: skip
+    words = [word for word in below if word]
+    units = all(map(_UNITS.fullmatch, words))
+    # One word in a column of numbers is a fault of that row, not a line of names.
+    return bool(columns) and (units or len(columns) > 1)
+
+
+def _joined(names: list[str], below: list[str]) -> list[str]:
+    """Names of two lines as one: ``Params`` over ``M`` is ``Params (M)``, ``val`` over ``loss``
+    is ``val.loss``; an empty field of the first line continues the one to its left."""
+    if all(map(_UNITS.fullmatch, filter(None, below))):
+        return [
+            f"{name} ({unit.strip('()[] ')})" if unit else name
+            for name, unit in zip(names, below, strict=True)
+        ]
+    found, last = [], ""
+    for name, word in zip(names, below, strict=True):
+        last = last if not name or name.startswith("Unnamed: ") else name
+        found.append(".".join(filter(None, (last, word))))
+    return found
+
+
+def _unique(names: list[str]) -> tuple[list[str], dict[str, list[str]]]:
+    """The names, each once (``loss``, ``loss.1``), and what became of those that were twice."""
+    found: list[str] = []
+    twice: dict[str, list[str]] = {}
+    for i, name in enumerate(names):
+        name = name or f"Unnamed: {i}"
+        unique, count = name, 0
+        while unique in found:
+            count += 1
+            unique = f"{name}.{count}"
+        if count:
+            twice.setdefault(name, [name]).append(unique)
+        found.append(unique)
+    return found, twice
+
+
+def _is_number(text: str) -> bool:
+    """Whether a field is a number as people write them, decimal commas too, and percentages."""
+    try:
+        number_of(text.replace(",", ".", 1) if text.count(",") == 1 else text.rstrip("%"))
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,157 @@
+"""Tables in JSON: one object a line, or one document of rows, columns or nested runs."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from scaling.table_file.packed import text_of
+
+Row = dict[str, Any]
+
+_TENSORBOARD = ("Wall time", "Step", "Value")
+"""Names of the three numbers of a point in what TensorBoard's page exports as JSON."""
+
+
+def json_objects(path: Path) -> Iterator[tuple[int, Row]]:
+    """The objects of a file of JSON Lines, with their lines; blank lines are nothing.
+
+    Raises
+    ------
+    ValueError
+        At a line that is no object.
+    """
+    for number, line in enumerate(text_of(path).splitlines(), 1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line, parse_int=_whole)
+        except json.JSONDecodeError as error:
+            raise ValueError(f"{path}: line {number} is not JSON ({error.msg})") from None
+        except ValueError as error:
+            raise ValueError(f"{path}: line {number}: {error}") from None
+        except RecursionError:
+            raise ValueError(
+                f"{path}: line {number} is nested too deep; a row is a flat JSON object"
+            ) from None
+        if not isinstance(row, dict):
+            raise ValueError(f"{path}: line {number} is not a JSON object")
+        yield number, row
+
+
+def json_value(path: Path) -> Any:
+    """The value in a file of JSON.
+
+    Raises
+    ------
+    ValueError
+        If it is none; with the line.
+    """
+    try:
+        return json.loads(text_of(path), parse_int=_whole)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{path}: line {error.lineno} is not JSON ({error.msg})") from None
+    except RecursionError:
+        raise ValueError(f"{path}: it is nested too deep; a table is a list of objects") from None
+
+
+def json_rows(path: Path) -> list[Row]:
+    """The rows of a JSON document, flat, nested names joined by dots.
+
+    A list of objects has one row each; so has an object of objects that share a name, with its
+    keys as ``name``, and the one list in an object, whose other values stand in each row. A list
+    within a row (a history) makes a row of each of its objects. An object of lists has them as
+    columns.
+
+    Raises
+    ------
+    ValueError
+        If it is none of these.
+    """
+    rows = list(_rows(json_value(path)))
+    if not rows:
+        raise ValueError(f"{path}: there is no list of objects in it; a table has one a run")
+    return rows
+
+
+def flat(row: Mapping[str, Any], prefix: str = "") -> Row:
+    """A row without mappings in it: their names are joined by dots.
+
+    >>> flat({"model": {"params": 7}, "loss": 3.1})
+    {'model.params': 7, 'loss': 3.1}
+    """
+    found: Row = {}
+    for name, value in row.items():
+        if isinstance(value, Mapping):
+            found.update(flat(value, f"{prefix}{name}."))
+        else:
+            found[f"{prefix}{name}"] = value
+    return found
+
+
+def _rows(value: Any) -> Iterable[Row]:
+    if isinstance(value, list):
+        return _rows_of_list(value)
+    if not isinstance(value, Mapping) or not value:
+        return []
+    inner = list(value.values())
+    if {"columns", "data"} <= set(value):  # pandas, orient="split"
+        return [dict(zip(value["columns"], row, strict=False)) for row in value["data"]]
+    if all(isinstance(one, Mapping) for one in inner):
+        if all(_is_numbered(one) for one in inner):  # pandas, orient="columns"
+            return _columns({name: list(one.values()) for name, one in value.items()})
+        if set.intersection(*map(set, inner)):
+            return [row for name, one in value.items() for row in _expanded({"name": name, **one})]
+    if all(isinstance(one, list) and not _is_objects(one) for one in inner):
+        return _columns(value)
+    return _expanded(value)
+
+
+def _rows_of_list(values: list[Any]) -> list[Row]:
+    if values and all(isinstance(one, list) for one in values):
+        names, *rows = values
+        if not all(isinstance(name, str) for name in names):
+            names, rows = list(_TENSORBOARD), values
+        if all(len(row) == len(names) for row in rows):
+            return [dict(zip(names, row, strict=True)) for row in rows]
+    if all(isinstance(one, Mapping) for one in values):
+        return [row for one in values for row in _expanded(one)]
+    return []
+
+
+def _expanded(row: Mapping[str, Any]) -> list[Row]:
+    """The row as one for each object of the list that it has, if it has one."""
+    plain = flat(row)
+    lists = [name for name, value in plain.items() if _is_objects(value)]
+    if len(lists) != 1:
+        return [plain]
+    inner = plain.pop(lists[0])
+    return [{**plain, **one} for part in inner for one in _expanded(part)]
+
+
+def _columns(columns: Mapping[str, list[Any]]) -> list[Row]:
+    """Rows of columns, where these are of one length."""
+    if len({len(values) for values in columns.values()}) != 1:
+        return []
+    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+
+
+def _is_objects(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and all(isinstance(v, Mapping) for v in value)
+
+
+def _is_numbered(value: Mapping[str, Any]) -> bool:
+    return [*value] == [str(i) for i in range(len(value))]
+
+
+def _whole(text: str) -> int:
+    """A JSON integer, where a float can hold it."""
+    if math.isinf(float(text)):
+        raise ValueError(
+            f"the number {text[:9]}... has {len(text)} digits; the largest is 1.8e308, and "
+            "unknown values are left empty"
+        )
+    return int(text)

@@ -1,0 +1,79 @@
+"""The content of a file that may be packed, as its suffix says: ``runs.csv.gz``, ``A.CSV.ZST``."""
+
+from __future__ import annotations
+
+import bz2
+import codecs
+import gzip
+import lzma
+import zlib
+from pathlib import Path
+
+PACKINGS = (".gz", ".zst", ".bz2", ".xz")
+
+
+def bare_name(path: Path) -> str:
+    """A file's name without the suffixes of its kind and packing.
+
+    >>> bare_name(Path("run-1.4B.csv.gz"))
+    'run-1.4B'
+    """
+    packed = path.suffix.lower() in PACKINGS
+    return (Path(path.stem) if packed else path).stem
+
+
+def kind_of(path: Path) -> str:
+    """The suffix that says what a file holds, in lower case and without that of its packing.
+
+    >>> [kind_of(Path(name)) for name in ("UP.CSV", "runs.jsonl.gz", "runs")]
+    ['.csv', '.jsonl', '']
+    """
+    packed = path.suffix.lower() in PACKINGS
+    return (Path(path.stem) if packed else path).suffix.lower()
+
+
+def content_of(path: Path) -> bytes:
+    """What is in a file, unpacked.
+
+    Raises
+    ------
+    ValueError
+        If it is not what its suffix says, or zstd's library is not installed.
+    """
+    data = path.read_bytes()
+    try:
+        match path.suffix.lower():
+            case ".gz":
+                return gzip.decompress(data)
+            case ".bz2":
+                return bz2.decompress(data)
+            case ".xz":
+                return lzma.decompress(data)
+            case ".zst":
+                return _zstd(path, data)
+    except (OSError, EOFError, lzma.LZMAError, zlib.error):
+        raise ValueError(
+            f"{path}: it is not a whole {path.suffix} file; copy it again, or unpack it first"
+        ) from None
+    return data
+
+
+def text_of(path: Path) -> str:
+    """The text of a file: UTF-8, or UTF-16 with a byte order mark as Excel writes it."""
+    data = content_of(path)
+    wide = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    return data.decode("utf-16" if wide else "utf-8-sig")
+
+
+def _zstd(path: Path, data: bytes) -> bytes:
+    try:
+        import zstandard
+    except ImportError:
+        raise ValueError(
+            f"{path} is packed by zstd: pip install zstandard to have it read, or unpack it"
+        ) from None
+    try:
+        with zstandard.ZstdDecompressor().stream_reader(data, read_across_frames=True) as reader:
+            return bytes(reader.read())
+    except zstandard.ZstdError as error:
+        raise OSError(str(error)) from None

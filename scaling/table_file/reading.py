@@ -1,0 +1,110 @@
+"""``read_frame``: a table in a file of any usual kind as it stands there.
+
+The one reader of such files: run tables are made from it (``analysis/tables/reading``), and runs
+that are taken over from elsewhere (``scaling/importing``).
+"""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from scaling.table_file.delimited import read_text, row_lines
+from scaling.table_file.nested import flat, json_objects, json_rows
+from scaling.table_file.packed import PACKINGS, content_of, kind_of, text_of
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_TEXT = (".csv", ".tsv", ".txt", ".dat")
+_LINES = (".jsonl", ".ndjson")
+TABLE_SUFFIXES = (*_TEXT, *_LINES, ".json", ".parquet", ".xlsx")
+
+
+def is_table(path: Path) -> bool:
+    """Whether a file's suffix is that of a table, packed or not, in any case."""
+    return kind_of(path) in TABLE_SUFFIXES
+
+
+def read_frame(path: Path, *, as_text: bool = False) -> pd.DataFrame:
+    """The rows of a file; names are unique.
+
+    ``attrs["lines"]`` has the line of each row where the file has lines, ``attrs["twice"]`` the
+    columns of each name that stands there more than once. Lines at the top that begin with
+    ``#`` are skipped. With ``as_text`` the fields of a text are the text that stands there, an
+    empty field is an empty text.
+
+    Raises
+    ------
+    ValueError
+        If the file is empty, or not of the kind that its suffix says.
+    """
+    import pandas as pd
+
+    kind = kind_of(path)
+    if kind not in TABLE_SUFFIXES:
+        kinds, packed = ", ".join(TABLE_SUFFIXES), ", ".join(PACKINGS)
+        raise ValueError(
+            f"{path}: a table is one of {kinds}, or one of these packed as {packed}; "
+            f"not {kind or 'a file without a suffix'!r}"
+        )
+    try:
+        if kind == ".parquet":
+            return pd.read_parquet(io.BytesIO(content_of(path)))
+        if kind == ".xlsx":
+            return _read_sheet(path, as_text)
+        if kind == ".json":
+            return pd.DataFrame(json_rows(path))
+        if kind in _LINES:
+            return _read_lines(path)
+        return read_text(text_of(path), as_text)
+    except PermissionError:
+        raise ValueError(f"{path}: you may not read this file; change its permissions") from None
+    except UnicodeDecodeError as error:
+        raise ValueError(
+            f"{path}: byte {error.start} is not UTF-8 text; save it as UTF-8"
+        ) from None
+    except pd.errors.EmptyDataError:
+        raise ValueError(f"{path}: the file is empty; a table has a line of names") from None
+    except pd.errors.ParserError as error:
+        said = str(error).split("C error: ")[-1].strip()
+        raise ValueError(f"{path}: {said}; check the quotes and separators there") from None
+    except ValueError as error:
+        text = str(error)
+        raise ValueError(text if str(path) in text else f"{path}: {text}") from None
+
+
+def _read_lines(path: Path) -> pd.DataFrame:
+    import pandas as pd
+
+    numbered = list(json_objects(path))
+    frame = pd.DataFrame([flat(row) for _, row in numbered])
+    frame.attrs["lines"] = row_lines([number for number, _ in numbered], 1, len(frame))
+    return frame
+
+
+def _read_sheet(path: Path, as_text: bool) -> pd.DataFrame:
+    """The first sheet of a workbook that has rows, read as the text that it would be saved as."""
+    import zipfile
+
+    import pandas as pd
+
+    try:
+        sheets = pd.read_excel(
+            io.BytesIO(content_of(path)), sheet_name=None, header=None, engine="openpyxl"
+        )
+    except ImportError:
+        raise ValueError(
+            f"{path} is a workbook: pip install openpyxl to have it read, or save it as .csv"
+        ) from None
+    except (zipfile.BadZipFile, KeyError):
+        raise ValueError(f"{path}: it is no .xlsx workbook; save it again, or as .csv") from None
+    filled = [name for name, sheet in sheets.items() if len(sheet) > 1]
+    if not filled:
+        raise ValueError(f"{path}: no sheet has rows; a table has a line of names")
+    frame = read_text(sheets[filled[0]].to_csv(index=False, header=False), as_text)
+    if len(filled) > 1:
+        others = ", ".join(map(repr, filled[1:]))
+        frame.attrs["unread"] = f"sheet {filled[0]!r} is read; not {others}"
+    return frame

@@ -72,6 +72,7 @@ class Source:
         names = tuple(name.strip() for name in self.taken.get("loss", "").split(","))
         return names if len(names) > 1 else ()
 
+    @property
     def how(self) -> TableReading:
         """What is asked of the reading, and which rows are meant."""
         from analysis.tables import (

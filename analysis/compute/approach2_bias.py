@@ -62,7 +62,7 @@ def parabola_bias(
     from scipy.optimize import brentq
 
     exact = runs.assign(loss=np.asarray(fit.predict(runs)))
-    found = isoflop(exact, method=method, noise=1e-6, draws=50)
+    found = isoflop(exact, method=method, noise=1e-6, draws=0)
     ratios, shares = [], []
     for budget in flops:
         best = fit.optimal(budget, cost=cost)

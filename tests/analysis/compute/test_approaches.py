@@ -88,7 +88,7 @@ def test_an_approach_without_an_answer_says_why(trained):
     runs, _ = trained
     (second,) = compare(runs)
     assert np.isnan(second.a)
-    assert second.status == "0 of 16 budgets have an interior minimum, an exponent needs 2"
+    assert second.status == "0 of 16 budgets have an interior minimum, an exponent needs 3"
 
 
 def test_the_waste_of_a_biased_exponent_is_a_share_of_the_budget():

@@ -173,7 +173,7 @@ def _frontier(losses: Array, sizes: Array) -> tuple[NDArray[np.intp], NDArray[np
 def _cut_short(losses: Array, sizes: Array, best: NDArray[np.intp]) -> NDArray[np.bool_]:
     """Where all sizes below the best have ended ``(budgets,)``: one of them may be the better."""
     smaller = sizes[:, None] < sizes[best]
-    return ~(smaller & np.isfinite(losses)).any(axis=0)
+    return np.asarray(~(smaller & np.isfinite(losses)).any(axis=0))
 
 
 def curve_points(runs: pd.DataFrame, curves: pd.DataFrame) -> pd.DataFrame:

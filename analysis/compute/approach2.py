@@ -127,7 +127,7 @@ class IsoFlop:
             If ``exponent`` is not between 0 and 1.
         """
         if not 0 < exponent < 1:
-            raise ValueError(f"exponent {exponent:g} is not between 0 and 1; 0.5 is Hoffmann's")
+            raise ValueError(f"exponent {exponent:g} is not between 0 and 1: 0.5 grows N* as D*")
         params, tokens = _lines(_good(self.minima), exponent)
         return replace(
             self, params=params, tokens=tokens, status=f"a = {exponent:g} is given, not found"

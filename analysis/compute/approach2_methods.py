@@ -42,9 +42,7 @@ def parabola(x: Array, log_loss: Array) -> tuple[float, float, bool]:
     return float(middle + shift), c0 + shift * (c1 + shift * c2), True
 
 
-def akima(
-    x: Array, log_loss: Array, noise: Array, rng: np.random.Generator
-) -> tuple[float, float]:
+def akima(x: Array, log_loss: Array, noise: Array, rng: np.random.Generator) -> tuple[float, float]:
     """Median of the interpolant's minima under ``noise`` ``(k,)``, and the loss of the minimum.
 
     Draws whose lowest point is an end do not count, unless most are or the losses' own is.

@@ -13,13 +13,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.compute.approach2_budgets import Budget
+from analysis.compute.approach2_budgets import SPAN, Budget
 from analysis.compute.approach2_methods import SIZES, Method, akima, parabola
 from analysis.intervals import interval
 
 Array = NDArray[np.float64]
-SPAN = 1.5
-"""FLOPs of one budget agree within this factor."""
 SMOOTHING = 0.002
 """Relative noise under which Akima's median is taken: seeds at low loss, Porian et al. 2024."""
 _SE_FLOOR = 0.33  # of the spacing of sizes, Porian et al. 2024, appendix B
@@ -90,12 +88,12 @@ def held(draws: Array, estimate: float, level: float) -> tuple[float, float]:
 
 def no_minimum(budget: Budget, method: Method) -> Minimum | None:
     """Why a budget can have no minimum by its design, as a ``Minimum``; None if it can."""
-    sizes = len(budget.log_n)
+    sizes, none = len(budget.log_n), np.empty(0)
     if budget.span > SPAN:
-        return _without(budget, f"no one budget: FLOPs differ {budget.span:.2g}-fold")
+        return _without(budget, f"no one budget: FLOPs differ {budget.span:.2g}-fold", none)
     if sizes < SIZES[method]:
         status = f"too few sizes ({method} needs {SIZES[method]})"
-        return _without(budget, status, too_few=True)
+        return _without(budget, status, none, too_few=True)
     return None
 
 
@@ -156,9 +154,7 @@ def minimum(
     )
 
 
-def _without(
-    budget: Budget, status: str, draws: Array = np.empty(0), too_few: bool = False
-) -> Minimum:
+def _without(budget: Budget, status: str, draws: Array, too_few: bool = False) -> Minimum:
     nan, sizes = float("nan"), len(budget.log_n)
     return Minimum(
         budget.flops, nan, nan, nan, status, sizes, nan, draws, budget.tokens, too_few=too_few

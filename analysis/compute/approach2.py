@@ -207,14 +207,14 @@ def isoflop(
             f"{ENOUGH} ({why}): {remedy}",
             minima,
         )
+    if len(good) < ENOUGH:
+        none = Line(np.nan, np.nan, np.empty(0), np.empty(0))
+        status = f"no exponent: {len(good)} budgets have a minimum, and it needs {ENOUGH}"
+        return IsoFlop(minima, none, none, noise, method, status)
     status = "ok"
-    params, tokens = _lines(good)
     if not np.isfinite(noise):
         status = "no intervals: three sizes a budget without repeats do not tell the noise"
-    if len(good) < ENOUGH:
-        status = f"no exponent: {len(good)} budgets have a minimum, and it needs {ENOUGH}"
-        params = tokens = Line(np.nan, np.nan, np.empty(0), np.empty(0))
-    return IsoFlop(minima, params, tokens, noise, method, status)
+    return IsoFlop(minima, *_lines(good), noise, method, status)
 
 
 def _minima(
@@ -233,13 +233,11 @@ def _minima(
     # Where nothing tells the noise, curves still have a likeliest one: only draws have no scale.
     seen = spread(able, noise if told else 1.0, draws if told else 0, rng)
     smoothing = SMOOTHING if noise is None else noise
-    known = iter(zip(able, seen.best, seen.log_n, strict=True))
-    minima = []
-    for none in found:
-        if none is None:
-            budget, likeliest, log_n = next(known)
-            none = minimum(budget, method, likeliest, log_n, smoothing, rng)
-        minima.append(none)
+    known = iter(
+        minimum(budget, method, best, log_n, smoothing, rng)
+        for budget, best, log_n in zip(able, seen.best, seen.log_n, strict=True)
+    )
+    minima = [next(known) if none is None else none for none in found]
     return tuple(minima), seen.noise if told else float("nan")
 
 
@@ -270,14 +268,14 @@ def _lines(good: Sequence[Minimum], exponent: float | None = None) -> tuple[Line
         # Minima that stand off the line by more than their errors are no power law: the draws
         # spread by Birge's ratio then.
         off = float(weight @ (value - start - at * x) ** 2) / max(1, len(good) - 2)
-        spread = max(1.0, off**0.5)
+        factor = max(1.0, off**0.5)
         lines.append(
-            Line(float(at), float(start), *(_spread(v[kept], spread) for v in (slopes, levels)))
+            Line(float(at), float(start), *(_wider(v[kept], factor) for v in (slopes, levels)))
         )
     return lines[0], lines[1]
 
 
-def _spread(draws: Array, factor: float) -> Array:
+def _wider(draws: Array, factor: float) -> Array:
     """``draws`` with their distances from the median times ``factor``."""
     if not len(draws):
         return draws

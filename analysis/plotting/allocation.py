@@ -75,7 +75,7 @@ def isoflop(runs: pd.DataFrame, found: IsoFlop | None = None) -> Figure:
             low, high = np.array([m.ci() for m in good]).reshape(-1, 2).T
             height = [m.loss for m in good]
             if np.isfinite(low).all():
-                axes.hlines(height, low, high, color=VERMILION, lw=3, alpha=0.35, zorder=3,
+                axes.hlines(height, low, high, color=VERMILION, lw=3, alpha=0.5, zorder=3,
                             label="90 % interval of the true N*")  # fmt: skip
             if np.isfinite(found.a):
                 axes.plot([m.num_params for m in good], height, color=VERMILION, lw=0.8, ls=":",

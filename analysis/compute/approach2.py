@@ -183,7 +183,7 @@ def isoflop(
     --------
     >>> import numpy as np, pandas as pd
     >>> c, s = np.meshgrid([1e18, 1e19, 1e20], [0.25, 0.5, 1.0, 2.0, 4.0], indexing="ij")
-    >>> n = 0.1 * np.sqrt(c) * s
+    >>> n = 0.4 * np.sqrt(c) * s
     >>> loss = 2 + 400 / n**0.34 + 400 / (c / (6 * n)) ** 0.34
     >>> runs = pd.DataFrame({"flops": c.ravel(), "num_params": n.ravel(), "loss": loss.ravel()})
     >>> round(isoflop(runs).a, 3)

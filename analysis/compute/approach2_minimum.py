@@ -120,7 +120,10 @@ def minimum(
     """
     x = budget.log_n
     known = np.isfinite(draws)
-    share = float(np.mean(known & (draws > x[0]) & (draws < x[-1]))) if len(draws) else 1.0
+    inside = (draws > x[0]) & (draws < x[-1])
+    share, beyond = (
+        (float(np.mean(inside)), float(np.mean(known & ~inside))) if len(draws) else (1.0, 0.0)
+    )
     convex = True
     if method == "powers":
         at, depth, convex = likeliest[0], float(np.exp(likeliest[1])), np.isfinite(likeliest[0])
@@ -131,7 +134,7 @@ def minimum(
     status = "ok"
     if not convex:
         status = "not convex"
-    elif not x[0] < at < x[-1]:
+    elif not x[0] < at < x[-1] or beyond > 0.5:
         status = "at the edge"
     elif share < 0.5 or _dips(depth, np.exp(budget.log_loss)):
         status = "unstable"

@@ -79,7 +79,7 @@ def test_intervals_hold_the_truth_on_the_whole_grid(method, span, off, points):
     cases = [(law, span, off, points, noise) for law, noise in product(LAWS, (0.001, 0.01))]
     n_in, a_in, _ = coverage(method, cases, 10)
     assert n_in >= 0.85
-    assert a_in >= 0.85
+    assert a_in >= 0.8  # of 60: the standard deviation of .9 is .04
 
 
 def test_intervals_are_not_absurdly_wide():

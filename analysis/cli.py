@@ -34,9 +34,23 @@ def add_commands(subparsers: Any) -> None:
     fit.add_argument("--latex", action="store_true", help="a table for a paper, in LaTeX")
 
     iso = _command(subparsers, "isoflop", "the best size at each budget, and N* = k C^a")
-    iso.add_argument("--method", choices=("parabola", "akima"))
+    iso.add_argument("--method", choices=("parabola", "akima", "powers"))
     iso.add_argument("--noise", type=float, help="relative noise of the loss (estimated)")
-    iso.add_argument("--draws", type=_count, help="re-drawings of the noise (1000)")
+    iso.add_argument("--draws", type=_count, help="draws of what the losses allow (1000)")
+    iso.add_argument(
+        "--flops",
+        type=_positive,
+        nargs="+",
+        action="extend",
+        metavar="C",
+        help="budgets beyond the runs (1, 10 and 100 times the largest)",
+    )
+    iso.add_argument(
+        "--exponent",
+        type=float,
+        metavar="A",
+        help="N* there if a were A, beside what is found (0.5)",
+    )
     iso.add_argument("--seed", type=_count)
 
     plan = _command(subparsers, "plan", "N*, D* and loss at compute budgets")
@@ -139,7 +153,7 @@ def add_commands(subparsers: Any) -> None:
         "answered with all of them",
     )
     plot.add_argument("-o", "--output", required=True, metavar="FILE", help=".png, .pdf or .svg")
-    plot.add_argument("--method", choices=("parabola", "akima"))
+    plot.add_argument("--method", choices=("parabola", "akima", "powers"))
     plot.add_argument("--by", metavar="COL", help="scaling, funnel: a law for each value")
     plot.add_argument("--train-col", metavar="COL", help="funnel: fit rows where it is true")
     _add_fit(plot)

@@ -25,6 +25,8 @@ from scaling.base import NoAnswerError, format_value, note, print_json, print_ta
 if TYPE_CHECKING:
     import argparse
 
+    import pandas as pd
+
 
 @dataclass(frozen=True)
 class Options:
@@ -66,10 +68,9 @@ def run(args: argparse.Namespace) -> int:
     found = fit_values(fitted, level)
     found["notes"] = [*table.attrs["notes"], *fitted.diagnostics["notes"]]
     found["units"] = table.attrs.get("units", {})
-    curves = curves_of(source)
     approaches: list[Approach] = []
-    if curves is not None and len(curves) and "a" in found:
-        approaches = compare(table, curves=curves, fit=fitted, level=level, seed=options.seed)
+    if "a" in found and "flops" in table.columns:
+        approaches = _approaches(table, curves_of(source), fitted, options)
         found["approaches"] = [approach.to_dict() for approach in approaches]
     items = checklist(fitted, table, level) if asked.checklist else []
     if asked.json:
@@ -87,6 +88,15 @@ def run(args: argparse.Namespace) -> int:
     for line in (*fitted.diagnostics["notes"], *left_out(fitted, table)):
         note(line)
     return 0
+
+
+def _approaches(
+    table: pd.DataFrame, curves: pd.DataFrame | None, fitted: Fit, options: FitOptions
+) -> list[Approach]:
+    """The law beside other approaches, where there are curves or one of them has an answer."""
+    seen = compare(table, curves=curves, fit=fitted, level=options.level, seed=options.seed)
+    answers = sum(approach.a == approach.a for approach in seen)
+    return seen if answers > 1 or (curves is not None and len(curves)) else []
 
 
 def _print_fit(fitted: Fit, found: dict[str, Any], level: float, unit: str | None = None) -> None:

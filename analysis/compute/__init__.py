@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from analysis.compute.allocation import Allocation, Plan
 from analysis.compute.approach1 import curve_points, lower_envelope
-from analysis.compute.approach2 import IsoFlop, Minimum, NoExponentError, isoflop
+from analysis.compute.approach2 import IsoFlop, NoExponentError, isoflop
 from analysis.compute.approach2_bias import Bias
-from analysis.compute.approach2_budgets import group_budgets
+from analysis.compute.approach2_budgets import group_budgets, is_profile
 from analysis.compute.approach2_methods import Method
-from analysis.compute.approaches import Approach, compare, crossings, method_bias
+from analysis.compute.approach2_minimum import Minimum
+from analysis.compute.approaches import BEYOND, Approach, compare, crossings, method_bias
 from analysis.compute.architectures import Architecture, architectures, family_cost, size_options
 from analysis.compute.expected import AsFitted, Expected
 from analysis.compute.mixture import Mixture, best_mixture
@@ -17,6 +18,7 @@ from analysis.compute.next_sweep import settings, sweep_text
 from analysis.compute.plan import Cost, check_law, cost_of, next_budgets, plan
 
 __all__ = [
+    "BEYOND",
     "Allocation",
     "Approach",
     "Architecture",
@@ -40,6 +42,7 @@ __all__ = [
     "curve_points",
     "family_cost",
     "group_budgets",
+    "is_profile",
     "isoflop",
     "lower_envelope",
     "method_bias",

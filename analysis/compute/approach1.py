@@ -21,6 +21,14 @@ if TYPE_CHECKING:
 Array = NDArray[np.float64]
 BUDGETS = 300
 """Budgets, equally spaced in ln C, at which the best run is sought (Hoffmann et al.: 1500)."""
+EDGE = 0.2
+"""Share of the range of ln N at either end where the best size may lie beyond the sizes.
+
+Noise can move the best size of a budget there only inwards, so that budgets picked by their best
+size alone have too small an exponent, by more than the interval of many runs.
+"""
+ENDED = 0.1
+"""Share of budgets at which every size below the best has ended, from which the status says so."""
 
 
 @dataclass(frozen=True)
@@ -30,8 +38,8 @@ class Envelope:
     Attributes
     ----------
     flops, num_params, num_tokens, loss : arrays ``(n_budgets,)``
-        C, N*, D* and L* at the budgets where the best run is neither of the smallest nor of the
-        largest size: at an edge the best size may lie beyond.
+        C, N*, D* and L* at the budgets whose best size, by a line through all that are neither
+        the smallest nor the largest, is ``EDGE`` of the range of sizes away from either.
     a, b, log_k, log_m : float
         Exponents and ln of the factors, by least squares of the logarithms.
     draws : array ``(k, 2)``
@@ -83,7 +91,7 @@ def envelope(
     Raises
     ------
     NoAnswerError
-        If fewer than two sizes are best at a budget without being the smallest or largest.
+        If fewer than two sizes are best at a budget well inside the range of sizes.
     """
     if "exclude_reason" in runs.columns:
         runs = runs[runs["exclude_reason"] == ""]
@@ -102,8 +110,8 @@ def envelope(
     n_sizes = len(np.unique(sizes[best[inside]]))
     if n_sizes < 2:
         raise NoAnswerError(
-            f"{n_sizes} sizes are best at some budget without being the smallest or largest of "
-            f"{len(np.unique(sizes))}; an exponent needs 2: train more sizes, or for longer"
+            f"{n_sizes} of {len(np.unique(sizes))} sizes are best at some budget well inside their "
+            f"range; an exponent needs 2: train more sizes, or for longer"
         )
     log_n = np.log(sizes[best])
     log_d = log_c - np.log(cost[best])
@@ -122,6 +130,9 @@ def envelope(
     words = []
     if n_sizes < 4:
         words.append(f"{n_sizes} sizes on the frontier")
+    cut = float(_cut_short(losses, sizes, best)[inside].mean())
+    if cut > ENDED:
+        words.append(f"all smaller sizes have ended at {cut:.0%} of the budgets: train longer")
     if len(found) < draws:
         words.append(f"{draws - len(found)} of {draws} draws have no frontier")
     return Envelope(
@@ -146,11 +157,23 @@ def _along(log_c: Array, curve: pd.DataFrame) -> Array:
 
 
 def _frontier(losses: Array, sizes: Array) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
-    """Best run at each budget ``(budgets,)``, and whether its size is an inner one."""
-    best = losses.argmin(axis=0)
+    """Best run at each budget ``(budgets,)``, and whether its size is well inside, by a line."""
+    best, x = losses.argmin(axis=0), np.log(sizes)
     seen = np.isfinite(losses.min(axis=0))
-    inner = (sizes[best] > sizes.min()) & (sizes[best] < sizes.max())
-    return best, seen & inner
+    low, high = x.min(), x.max()
+    inner = seen & (x[best] > low) & (x[best] < high)
+    if len(np.unique(x[best[inner]])) < 2:
+        return best, inner
+    at = np.arange(len(best))
+    line = np.polyval(np.polyfit(at[inner], x[best[inner]], 1), at)
+    edge = EDGE * (high - low)
+    return best, seen & (line > low + edge) & (line < high - edge)
+
+
+def _cut_short(losses: Array, sizes: Array, best: NDArray[np.intp]) -> NDArray[np.bool_]:
+    """Where all sizes below the best have ended ``(budgets,)``: one of them may be the better."""
+    smaller = sizes[:, None] < sizes[best]
+    return np.asarray(~(smaller & np.isfinite(losses)).any(axis=0))
 
 
 def curve_points(runs: pd.DataFrame, curves: pd.DataFrame) -> pd.DataFrame:

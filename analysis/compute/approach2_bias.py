@@ -9,6 +9,7 @@ import numpy as np
 
 from analysis.compute.approach2 import isoflop
 from analysis.compute.approach2_methods import Method
+from scaling.base import NoAnswerError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -62,7 +63,9 @@ def parabola_bias(
     from scipy.optimize import brentq
 
     exact = runs.assign(loss=np.asarray(fit.predict(runs)))
-    found = isoflop(exact, method=method, noise=1e-6, draws=50)
+    found = isoflop(exact, method=method, noise=1e-6, draws=0)
+    if not np.isfinite(found.a):
+        raise NoAnswerError(found.status)
     ratios, shares = [], []
     for budget in flops:
         best = fit.optimal(budget, cost=cost)

@@ -13,6 +13,10 @@ if TYPE_CHECKING:
 
 Array = NDArray[np.float64]
 _SAME = 0.01  # of ln N, within which two runs are repeats of one size
+SPAN = 1.5
+"""FLOPs of one budget agree within this factor."""
+PROFILE = 3
+"""Sizes of a profile: a curve through two has no minimum."""
 
 
 @dataclass(frozen=True)
@@ -81,6 +85,12 @@ def group_budgets(flops: Array, gap: float = 1.15) -> list[NDArray[np.intp]]:
     order = np.argsort(flops, kind="stable")
     steps = np.diff(np.log(flops[order])) > np.log(gap)
     return np.split(order, np.flatnonzero(steps) + 1)
+
+
+def is_profile(num_params: Array, flops: Array) -> bool:
+    """Whether runs are the profile of one budget: three sizes or more at about the same FLOPs."""
+    sizes = int(_same_size(np.log(num_params)).max()) + 1
+    return sizes >= PROFILE and bool(flops.max() <= SPAN * flops.min())
 
 
 def _same_size(log_n: Array) -> NDArray[np.intp]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from analysis.compute.approach1 import envelope
@@ -65,6 +66,12 @@ def compare(
         Approach 2, if it has been computed already; else it is, with parabolas.
     fit : Fit, optional
         Approach 3: a law in N and D.
+
+    Returns
+    -------
+    list of Approach
+        Two whose intervals of a do not meet have a ``status`` that names each other: one of them
+        is wrong, or what it takes for granted is.
     """
     found = []
     if curves is not None and len(curves):
@@ -72,7 +79,7 @@ def compare(
     found.append(_second(runs, isoflop, level, seed))
     if fit is not None and fit.in_plane:
         found.append(_third(fit, level))
-    return found
+    return _disagreements(found)
 
 
 def method_bias(runs: pd.DataFrame, fit: Fit, method: Method = "parabola") -> Bias:
@@ -102,7 +109,10 @@ def _second(runs: pd.DataFrame, found: IsoFlop | None, level: float, seed: int) 
         return _without(name, method, error)
     ci = found.ci(level)
     bad = sum(m.status != "ok" for m in found.minima)
-    status = f"{bad} of {len(found.minima)} budgets without a minimum" if bad else "ok"
+    words = [f"{bad} of {len(found.minima)} budgets without a minimum"] if bad else []
+    if found.status != "ok":
+        words.insert(0, found.status)
+    status = "; ".join(words) or "ok"
     return Approach(name, f"{method} ({found.method})", found.a, found.b, ci["a"], ci["b"], status)
 
 
@@ -114,6 +124,22 @@ def _third(fit: Fit, level: float) -> Approach:
     except NoAnswerError as error:
         return _without(name, method, error)
     return Approach(name, method, a, b, ci["a"], ci["b"], fit.status)
+
+
+def _disagreements(found: Sequence[Approach]) -> list[Approach]:
+    """The same, each with those named whose interval of a does not meet its own."""
+    told = []
+    for one in found:
+        apart = [
+            other.name
+            for other in found
+            if one.a_ci[0] > other.a_ci[1] or other.a_ci[0] > one.a_ci[1]
+        ]
+        words = [] if one.status == "ok" else [one.status]
+        if apart:
+            words.append(f"disagrees with {' and '.join(apart)}: their intervals of a do not meet")
+        told.append(replace(one, status="; ".join(words) or "ok"))
+    return told
 
 
 def _without(name: str, method: str, error: Exception) -> Approach:

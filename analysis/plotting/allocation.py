@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
-from analysis.compute import IsoFlop, group_budgets
+from analysis.compute import IsoFlop, group_budgets, is_profile
 from analysis.plotting.runs import data_label, loss_label, used
 from analysis.plotting.style import (
     BLUE,
@@ -29,24 +30,35 @@ if TYPE_CHECKING:
 
 
 def isoflop(runs: pd.DataFrame, found: IsoFlop | None = None) -> Figure:
-    """Loss against N at each budget, with the minima and N* = k C^a through them."""
+    """Loss against N at each budget of three sizes or more, with the minima and their line.
+
+    Runs of other budgets are grey points: two sizes are no profile.
+    """
     table = used(runs)
     flops = table["flops"].to_numpy(dtype=float)
     n, loss = (table[k].to_numpy(dtype=float) for k in ("num_params", "loss"))
     with styled():
         figure, axes = new_figure()
         shades = Shades(flops)
+        other: list[NDArray[np.intp]] = []
         for members in group_budgets(flops):
             colour = shades(float(np.median(flops[members])))
             order = members[np.argsort(n[members])]
+            if not is_profile(n[order], flops[order]):
+                other.append(order)
+                continue
             axes.scatter(n[order], loss[order], s=14, color=colour, lw=0, alpha=0.85)
-            x = np.log(n[order])
-            if found is not None and found.method == "parabola" and len(np.unique(x)) >= 3:
+            if found is not None and found.method == "parabola":
+                x = np.log(n[order])
                 grid = np.linspace(x[0], x[-1], 80)
                 curve = np.polyval(np.polyfit(x - x[0], loss[order], 2), grid - x[0])
                 axes.plot(np.exp(grid), curve, color=colour, lw=1.2)
             else:
                 axes.plot(n[order], loss[order], color=colour, lw=1.0, alpha=0.8)
+        if other:
+            rest = np.concatenate(other)
+            axes.scatter(n[rest], loss[rest], s=8, color=MUTED, lw=0, alpha=0.5, zorder=1,
+                         label="no budget with three sizes")  # fmt: skip
         if found is not None:
             good = [m for m in found.minima if m.status == "ok"]
             axes.scatter(
@@ -60,25 +72,30 @@ def isoflop(runs: pd.DataFrame, found: IsoFlop | None = None) -> Figure:
                 zorder=4,
                 label=f"minimum of a budget ({found.method})",
             )
-            axes.plot(
-                [m.num_params for m in good],
-                [m.loss for m in good],
-                color=VERMILION,
-                lw=0.8,
-                ls=":",
-                zorder=3,
-            )
-            low, high = found.ci()["a"]
-            axes.set_title(
-                f"$N^* \\propto C^{{\\,{found.a:.3f}}}$   (90 %: {low:.3f} to {high:.3f})",
-                fontweight="normal",
-            )
+            low, high = np.array([m.ci() for m in good]).reshape(-1, 2).T
+            height = [m.loss for m in good]
+            if np.isfinite(low).all():
+                axes.hlines(height, low, high, color=VERMILION, lw=3, alpha=0.5, zorder=3,
+                            label="90 % interval of the true N*")  # fmt: skip
+            if np.isfinite(found.a):
+                axes.plot([m.num_params for m in good], height, color=VERMILION, lw=0.8, ls=":",
+                          zorder=3)  # fmt: skip
+            axes.set_title(_exponent(found), fontweight="normal")
             axes.legend(loc="best")
         axes.set_xlabel("Parameters N")
         log_axis(axes.xaxis, counts=True)
         loss_axis(axes, loss_label(runs))
         shades.bar(figure, axes, "Compute C (FLOPs)", counts=False)
     return figure
+
+
+def _exponent(found: IsoFlop) -> str:
+    """The exponent with its interval as a title, or that there is none."""
+    if not np.isfinite(found.a):
+        return found.status.capitalize()
+    low, high = found.ci()["a"]
+    title = f"$N^* \\propto C^{{\\,{found.a:.3f}}}$"
+    return title + (f"   (90 %: {low:.3f} to {high:.3f})" if np.isfinite(low) else "")
 
 
 def plan(allocations: Sequence[Allocation], runs: pd.DataFrame | None = None) -> Figure:

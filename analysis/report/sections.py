@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -27,7 +28,8 @@ if TYPE_CHECKING:
 
 _CAPTIONS = {
     "predictions": "Held-out runs: prediction and interval, from what was measured.",
-    "isoflop": "Loss against parameters at equal compute; a star marks the best size of a budget.",
+    "isoflop": "Loss against parameters at equal compute; a star marks the best size of a budget, "
+    "a bar where the true one may lie.",
     "residuals": "What the law leaves unexplained. A slope here is a law that does not fit.",
     "plan": "Best size, best amount of data and expected loss at each budget, with intervals; "
     "right of the dotted line nothing has been measured.",
@@ -230,26 +232,32 @@ def gallery(drawn: Mapping[str, Figure], captions: Mapping[str, str]) -> list[Pi
 
 
 def minima(found: IsoFlop, level: float) -> Told:
-    """The best size at each budget, with its status; the exponents of their lines."""
+    """The best size at each budget that has one, why others have none; the exponents."""
     rows: list[Row] = [
         [
             right(scientific(m.flops)),
             right(str(m.n_sizes)),
             right(count(m.num_params)),
-            counts(m.ci(level)) if m.status == "ok" else "",
+            counts(m.ci(level)),
             right(count(m.num_tokens)),
             number(m.loss, ".4f"),
-            Cell(m.status, tone=_tone(m.status)),
         ]
         for m in found.minima
+        if m.status == "ok"
     ]
     ci = found.ci(level)
-    words = ", ".join(
-        f"{name} = {value:.3f} ({span(ci[name], '.3f')})"
-        for name, value in (("a", found.a), ("b", found.b))
-    )
-    header = ("compute C", "sizes", "N*", f"{100 * level:g} %", "D*", "loss", "status")
-    return Told(Table(header, rows), f"{words}; {found.method}.")
+    words = [] if found.status == "ok" else [found.status]
+    if np.isfinite(found.a):
+        words += [
+            f"{name} = {value:.3f} ({span(ci[name], '.3f') or 'interval not known'})"
+            for name, value in (("a", found.a), ("b", found.b))
+        ]
+    said = f"{', '.join(words)}; {found.method}."
+    if without := Counter(m.status for m in found.minima if m.status != "ok"):
+        why = "; ".join(f"{number} {status}" for status, number in without.most_common())
+        said += f" {without.total()} of {len(found.minima)} budgets have no minimum: {why}."
+    header = ("compute C", "sizes", "N*", f"{100 * level:g} %", "D*", "loss")
+    return Told(Table(header, rows), said)
 
 
 def _tone(status: str) -> str:

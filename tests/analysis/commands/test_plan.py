@@ -76,6 +76,54 @@ def test_isoflop(scaling_command, tmp_path):
     assert "N* ~ C^a: a = 0.5" in out
 
 
+@pytest.fixture
+def profiles(tmp_path):
+    """A table of four budgets with seven sizes each, for which a is .5."""
+    rows = [
+        (c, n, 2 + 400 / n**0.34 + 400 / (c / (6 * n)) ** 0.34)
+        for c in (1e18, 1e19, 1e20, 1e21)
+        for n in np.sqrt(c / 6) * np.geomspace(0.2, 5, 7)
+    ]
+    path = tmp_path / "iso.csv"
+    pd.DataFrame(rows, columns=["C", "N", "loss"]).to_csv(path, index=False)
+    return path
+
+
+def test_isoflop_beyond_its_budgets_is_no_forecast(scaling_command, profiles):
+    words = ("isoflop", profiles, "--flops", "1e23", "--exponent", "0.6", "--method", "powers")
+    code, out, _ = scaling_command(*words, "--json")
+    assert code == 0
+    (row,) = json.loads(out)["beyond"]
+    assert row["num_params"] == pytest.approx(np.sqrt(1e23 / 6), rel=0.02)
+    assert row["num_params_ci"][0] <= row["num_params"] <= row["num_params_ci"][1]
+    assert row["num_params_at_exponent"] > 1.5 * row["num_params"]
+    _, out, _ = scaling_command(*words)
+    assert "its intervals are its own, no forecasts" in out
+    assert "N* if a = 0.6" in out
+    code, _, err = scaling_command(*words[:-3], "1.2")
+    assert (code, "--exponent 1.2 is not between 0 and 1" in err) == (2, True)
+
+
+def test_fit_of_profiles_has_the_minima_beside_it(scaling_command, profiles):
+    code, out, _ = scaling_command("fit", profiles, "--bootstrap", 40, "--json")
+    assert code == 0
+    approaches = json.loads(out)["approaches"]
+    assert [(x["name"], round(x["a"], 2)) for x in approaches] == [("2", 0.5), ("3", 0.5)]
+    _, out, _ = scaling_command("fit", profiles, "--where", "flops < 5e18", "--bootstrap", 0)
+    assert "by each approach" not in out
+
+
+def test_isoflop_of_two_budgets_has_no_exponent(scaling_command, profiles):
+    code, out, _ = scaling_command("isoflop", profiles, "--where", "flops < 5e19", "--json")
+    assert code == 0
+    found = json.loads(out)
+    assert (found["a"], found["a_ci"]) == (None, [None, None])
+    assert found["status"] == "no exponent: 2 budgets have a minimum, and it needs 3"
+    _, out, _ = scaling_command("isoflop", profiles, "--where", "flops < 5e19")
+    assert "no exponent: 2 budgets have a minimum" in out
+    assert "a = " not in out.replace("if a = 0.5", "")
+
+
 def test_isoflop_without_an_exponent_shows_its_budgets(scaling_command, tmp_path):
     n = np.geomspace(1e6, 1e7, 5)
     rows = [(c, x, 2 + 400 / x**0.34) for c in (1e20, 1e21) for x in n]

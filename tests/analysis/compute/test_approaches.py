@@ -8,6 +8,7 @@ import pytest
 
 from analysis import Estimand, fit
 from analysis.compute.approach1 import envelope
+from analysis.compute.approach2 import isoflop
 from analysis.compute.approaches import compare, crossings, method_bias
 from scaling.base.errors import NoAnswerError
 
@@ -84,11 +85,67 @@ def test_all_three_side_by_side(trained):
         assert x.a_ci[0] < x.a < x.a_ci[1]
 
 
+def noisy_curves(law, noise, sizes, seed):
+    """Runs to 300 tokens per parameter whose curves lie off the law by their own error."""
+    e, a, b, alpha, beta = law
+    rng = np.random.default_rng(seed)
+    n = np.geomspace(1e7, 1e10, sizes)
+    runs = pd.DataFrame({"run_id": [f"r{i}" for i in range(sizes)], "num_params": n})
+    runs["num_tokens"] = 300 * runs.num_params
+    runs["flops"] = 6 * runs.num_params * runs.num_tokens
+    d = n[:, None] * np.geomspace(1, 300, 20)
+    loss = e + a / n[:, None] ** alpha + b / d**beta
+    loss = loss * np.exp(noise * rng.standard_normal((sizes, 1)))
+    curves = pd.DataFrame({"run_id": np.repeat(runs.run_id, 20).to_numpy(), "step": d.ravel()})
+    return runs, curves.assign(loss=loss.ravel())
+
+
+@pytest.mark.parametrize("noise", [0.001, 0.01])
+def test_the_interval_of_the_envelope_holds_the_exponent(noise):
+    """Of budgets chosen by their best size alone it held a fourth of the time (32 sizes, 1 %)."""
+    held = []
+    for seed in range(20):
+        found = envelope(*noisy_curves((1.69, 406.4, 410.7, 0.34, 0.28), noise, 32, seed), draws=60)
+        low, high = found.ci()["a"]
+        held.append(low <= 0.28 / 0.62 <= high)
+        assert found.status == "ok"
+    assert np.mean(held) >= 0.85
+
+
+def test_an_envelope_whose_smaller_runs_have_ended_says_so():
+    """The best of these has up to 25,000 tokens per parameter, the runs have 300."""
+    found = envelope(*noisy_curves((1.8, 3000.0, 100.0, 0.5, 0.22), 0.001, 16, 0), draws=20)
+    assert "all smaller sizes have ended at" in found.status
+
+
+def test_approaches_that_disagree_say_so():
+    runs = grid(noise=1e-3)
+    fitted = fit("chinchilla", runs, bootstrap=50, starts=0)
+    good = isoflop(runs)
+    agreed = compare(runs, isoflop=good, fit=fitted)
+    assert not any("disagrees" in x.status for x in agreed)
+    other = runs.assign(num_params=runs.num_params * (runs.flops / 1e15) ** 0.2)
+    apart = compare(runs, isoflop=isoflop(other), fit=fitted)
+    assert [x.status for x in apart] == [
+        "disagrees with 3: their intervals of a do not meet",
+        "disagrees with 2: their intervals of a do not meet",
+    ]
+
+
+def test_an_exponent_through_two_minima_is_not_among_the_approaches():
+    runs = grid()
+    (second,) = compare(runs[runs.flops < 5e15])
+    assert np.isnan([second.a, second.b, *second.a_ci]).all()
+    assert second.status == "no exponent: 2 budgets have a minimum, and it needs 3"
+    with pytest.raises(NoAnswerError, match="no exponent: 2 budgets"):
+        method_bias(runs[runs.flops < 5e15], fit("chinchilla", runs, starts=0))
+
+
 def test_an_approach_without_an_answer_says_why(trained):
     runs, _ = trained
     (second,) = compare(runs)
     assert np.isnan(second.a)
-    assert second.status == "0 of 16 budgets have an interior minimum, an exponent needs 2"
+    assert second.status == "0 of 16 budgets have an interior minimum, an exponent needs 3"
 
 
 def test_the_waste_of_a_biased_exponent_is_a_share_of_the_budget():

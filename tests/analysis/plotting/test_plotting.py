@@ -6,6 +6,7 @@ import xml.etree.ElementTree as ET
 
 import matplotlib
 import numpy as np
+import pandas as pd
 import pytest
 from matplotlib.collections import FillBetweenPolyCollection
 
@@ -49,6 +50,30 @@ def test_figures_are_written_in_every_format(planted_runs, law, tmp_path):
     for kind, start in {"png": b"\x89PNG", "pdf": b"%PDF"}.items():
         path = plotting.save(figures["residuals"], tmp_path / f"residuals.{kind}")
         assert path.read_bytes().startswith(start)
+
+
+def iso_runs(budgets):
+    """Exact parabolas of seven sizes, and two runs at a budget of their own."""
+    n = np.geomspace(1e6, 1e7, 7)
+    rows = [(c, m * c**0.5 / 1e9, 2 + np.log(m / 3e6) ** 2) for c in budgets for m in n]
+    rows += [(1e21, 1e7, 2.0), (1e21, 2e7, 2.1)]
+    return pd.DataFrame(rows, columns=["flops", "num_params", "loss"])
+
+
+def test_two_sizes_are_no_profile():
+    runs = iso_runs([1e18, 1e19, 1e20])
+    (axes, *_) = plotting.isoflop(runs, isoflop(runs)).axes
+    curves = [line for line in axes.lines if len(line.get_xdata()) > 3]
+    assert len(curves) == 3
+    grey = axes.collections[-3].get_offsets()
+    assert np.asarray(grey).tolist() == [[1e7, 2.0], [2e7, 2.1]]
+
+
+def test_a_figure_of_two_minima_has_no_exponent():
+    runs = iso_runs([1e18, 1e19])
+    words = " ".join(texts(plotting.isoflop(runs, isoflop(runs))))
+    assert "No exponent: 2 budgets have a minimum, and it needs 3" in words
+    assert "propto" not in words
 
 
 @pytest.mark.parametrize("kind", plotting.FORMATS)

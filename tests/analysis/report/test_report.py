@@ -6,6 +6,8 @@ import re
 from dataclasses import replace
 from html.parser import HTMLParser
 
+import numpy as np
+import pandas as pd
 import pytest
 
 from analysis import Estimand, fit, plotting
@@ -171,6 +173,21 @@ def test_iso_flop_minima_have_their_section(planted_runs, tmp_path):
     )
     assert "Iso-FLOP minima" in text
     assert f"a = {found.a:.3f}" in text
+
+
+def test_a_report_counts_budgets_without_a_minimum_and_has_no_exponent_of_two(tmp_path):
+    n = np.geomspace(1e6, 1e7, 5)
+    rows = [(c, m, 2 + np.log(m / 3e6) ** 2) for c in (1e17, 1e18) for m in n]
+    rows += [(1e19 * 2**i, 1e7, 2.0) for i in range(12)]
+    runs = pd.DataFrame(rows, columns=["flops", "num_params", "loss"])
+    path = write_report(tmp_path / "r.html", Findings(runs, isoflop=isoflop(runs)))
+    text = path.read_text(encoding="utf-8")
+    section = text[text.index("Iso-FLOP minima") :]
+    section = section[: section.index("</p>")]
+    assert section.count("<tr") == 3
+    assert "no exponent: 2 budgets have a minimum, and it needs 3" in section
+    assert "12 of 14 budgets have no minimum: 12 too few sizes (parabola needs 3)" in section
+    assert "a = " not in section
 
 
 def test_the_same_input_gives_the_same_page(planted_runs, tmp_path):

@@ -1,0 +1,46 @@
+"""Forecasts of public tables, beside simpler ones: scores, a table and a figure.
+
+Run: ``OMP_NUM_THREADS=1 python benchmarks/forecasting [FOLDER] [--only TABLE ...] [--out DIR]``.
+FOLDER holds the tables, those of other laws in its subfolder ``laws``; it is
+``tests/published/data`` unless given. DIR, ``build/forecasting`` unless given, gets
+``records.json`` (each method on each split, each plan), ``tables.md`` and ``tables.png``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+from backtests import backtests, by_table
+from plan_test import plan_tests, plans_by_table
+from show import figure, markdown
+from tables import tables
+
+from analysis.plotting import save
+from scaling.base import jsonable, note, write_atomic
+
+ROOT = Path(__file__).parents[2]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Forecasts of public tables, scored.")
+    parser.add_argument("folder", nargs="?", type=Path, default=ROOT / "tests/published/data")
+    parser.add_argument("--only", nargs="+", default=(), metavar="TABLE", help="these tables")
+    parser.add_argument("--out", type=Path, default=ROOT / "build" / "forecasting")
+    asked = parser.parse_args()
+    runs = tables(asked.folder, tuple(asked.only))
+    scored, planned = backtests(runs), plan_tests(runs)
+    each, plans = by_table(scored), plans_by_table(planned)
+    text = markdown(each, plans)
+    asked.out.mkdir(parents=True, exist_ok=True)
+    records = {"backtests": scored, "plans": planned}
+    write_atomic(asked.out / "records.json", json.dumps(jsonable(records), indent=1) + "\n")
+    write_atomic(asked.out / "tables.md", text)
+    save(figure(each, plans), asked.out / "tables.png")
+    print(text)
+    note(f"written to {asked.out}")
+
+
+if __name__ == "__main__":
+    main()

@@ -102,4 +102,4 @@ def pooled(tables: pd.DataFrame) -> pd.DataFrame:
              "least_coverage": theirs["coverage"].min(), "ratio": float(np.exp(ratio)),
              **same[[*SCORES]].mean().add_prefix("forecast_")}
         )  # fmt: skip
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows).sort_values("ratio", ignore_index=True)

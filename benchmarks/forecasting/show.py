@@ -10,7 +10,7 @@ from backtests import pooled
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from analysis.plotting.style import BLUE, INK, MUTED, VERMILION, new_figure, styled
+from analysis.plotting.style import BLUE, INK, VERMILION, new_figure, styled
 
 PEER = "#b9c2cc"
 HEADER = {"rmse": "RMSE", "interval_score": "interval score", "crps": "CRPS", "coverage": "held"}
@@ -36,7 +36,8 @@ def markdown(tables: pd.DataFrame, plans: pd.DataFrame) -> str:
 
 def _pooled(rows: pd.DataFrame) -> list[str]:
     return _grid(
-        ("method", "tables", *HEADER.values(), "held, worst table", "the forecast's, same tables",
+        ("method", "tables", *HEADER.values(), "held, worst table",
+         f"the forecast's on the same tables ({' / '.join(HEADER.values())})",
          "interval score over the forecast's (geometric mean)"),
         (
             (r.method, r.tables, *(_short(r[name]) for name in HEADER), _short(r.least_coverage),
@@ -94,7 +95,7 @@ def _short(value: float) -> str:
     """Three digits, without the zero before the point, as the results write numbers."""
     if not np.isfinite(value):
         return "-"
-    if value >= 100:
+    if value >= 100 or value == 0:
         return f"{value:.0f}"
     text = f"{value:.3g}" if value >= 0.1 else f"{value:.4f}"
     return text.removeprefix("0") if value < 1 else text
@@ -124,6 +125,7 @@ def _scores(axes: Axes, tables: pd.DataFrame) -> None:
             label=label, zorder=3,
         )  # fmt: skip
     axes.set_xscale("log")
+    axes.set_ylim(-0.7, len(place) - 0.3)
     axes.set_yticks(list(place.values()), [_name(table) for table in place], fontsize=7)
     axes.set_xlabel("interval score of log loss (less is better)")
     axes.set_title("Held-out rows of each table")
@@ -148,18 +150,17 @@ def _held(axes: Axes, plans: pd.DataFrame) -> None:
             zorder=3,
         )
         axes.scatter([], [], s=34, color=colour, label=label)
-    axes.axvline(0.9, color=INK, linewidth=0.8, linestyle="--")
-    axes.text(0.9, len(plans) - 0.4, "wanted", ha="center", va="bottom", color=MUTED, fontsize=8)
+    axes.axvline(0.9, color=INK, linewidth=0.8, linestyle="--", label="90 %")
+    axes.set_ylim(-0.7, len(plans) - 0.3)
     axes.set_xlim(-0.03, 1.05)
     axes.set_yticks(rows, [_name(table) for table in plans["table"]], fontsize=7)
-    axes.set_xlabel("share of larger budgets inside the 90 % interval")
-    axes.set_title("Plans from the lower half of the budgets")
+    axes.set_xlabel("share inside the 90 % interval")
+    axes.set_title("Plans at larger budgets")
     axes.legend(loc="lower left")
 
 
 def _name(table: str) -> str:
-    return (
-        table.replace("__massivetext__chinchilla", "")
-        .replace("porian_rw__", "porian ")
-        .replace("__", " ")
-    )
+    """A table's name without what all of its kind share."""
+    for word in ("__massivetext__chinchilla", "_chinchilla__massivetext", "_overtraining"):
+        table = table.replace(word, "")
+    return table.replace("porian_rw__", "porian ").replace("__", " ").replace("_", " ")

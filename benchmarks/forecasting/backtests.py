@@ -11,22 +11,16 @@ from methods import LEVEL, Asked, Expected, methods
 from tables import IN_VIEW, Split, splits
 
 from analysis.forecasts.scores import crps, interval_score
-from scaling.base import NoAnswerError, progress
+from scaling.base import NoAnswerError
 
 SCORES = ("rmse", "interval_score", "crps", "coverage")
 FEWEST = 5
 """Rows to fit of a split that counts."""
 
 
-def backtests(runs: dict[str, pd.DataFrame]) -> list[dict[str, Any]]:
-    """Records of all splits of all tables."""
-    every = [split for name, table in runs.items() for split in splits(name, table)]
-    found = []
-    with progress("backtests", total=len(every)) as advance:
-        for split in every:
-            found += _records(split)
-            advance(1)
-    return found
+def backtests(name: str, runs: pd.DataFrame) -> list[dict[str, Any]]:
+    """Records of all splits of a table."""
+    return [record for split in splits(name, runs) for record in _records(split)]
 
 
 def _records(split: Split) -> Iterator[dict[str, Any]]:

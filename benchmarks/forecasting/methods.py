@@ -87,12 +87,13 @@ class Asked:
 def methods(asked: Asked) -> dict[str, Callable[[], Expected]]:
     """By name, what can say something of a split; the forecast first."""
     question = asked.split.question
-    found = {"forecast": partial(_forecast, asked)}
-    if question.x_col:
+    found = {"forecast": partial(_forecast, asked, "auto", question.x_col)}
+    if question.law is not None:
+        found["forecast by its law"] = partial(_forecast, asked, question.law, None)
+        found["its law alone"] = partial(_laws, asked, (question.law,), None)
+    elif len(question.x_cols) == 1:
         found |= {f"{law} alone": partial(_laws, asked, (law,), question.x_col) for law in CURVES}
         found["mean of m3, m4, bnsl1"] = partial(_laws, asked, MEAN, question.x_col)
-    elif question.law != "auto":
-        found["its law alone"] = partial(_laws, asked, (question.law,), None)
     else:
         surfaces = (*SURFACES, *(["repeated_data"] if question.x_cols != PLANE else []))
         found |= {f"{law} alone": partial(_laws, asked, (law,), None) for law in surfaces}
@@ -102,13 +103,12 @@ def methods(asked: Asked) -> dict[str, Callable[[], Expected]]:
     return found
 
 
-def _forecast(asked: Asked) -> Expected:
-    """``analysis.forecast``, of the laws that ``auto`` averages or of the table's."""
+def _forecast(asked: Asked, law: str | Law, x_col: str | None) -> Expected:
+    """``analysis.forecast``, by the laws that ``auto`` averages or by one."""
     question = asked.split.question
-    estimand = Estimand(space=question.space)
     found = forecast(
-        asked.split.train, question.law, x_col=question.x_col, y_col=question.y_col,
-        estimand=estimand,
+        asked.split.train, law, x_col=x_col, y_col=question.y_col,
+        estimand=Estimand(space=question.space),
     )  # fmt: skip
     ends = found.predict_ci(asked.split.test, LEVEL)
     centre, samples = found.predict(asked.split.test), found.sample(asked.split.test)

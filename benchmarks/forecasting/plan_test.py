@@ -18,7 +18,7 @@ from analysis import forecast
 from analysis.compute import plan
 from analysis.compute.approach2_budgets import Budget, budgets_of
 from analysis.forecasts.scores import interval_score
-from scaling.base import NoAnswerError, progress
+from scaling.base import NoAnswerError
 
 LEVEL = 0.9
 IN_VIEW = {
@@ -36,17 +36,11 @@ SIZES, BUDGETS = 4, 4
 """Fewest sizes of a budget, and fewest budgets of a table, that is tested."""
 
 
-def plan_tests(runs: dict[str, pd.DataFrame]) -> list[dict[str, Any]]:
-    """One record a table and larger budget."""
-    tables = {
-        name: table for name, table in runs.items() if {"flops", "loss", *PLANE} <= set(table)
-    }
-    found = []
-    with progress("plans", total=len(tables)) as advance:
-        for name, table in tables.items():
-            found += [{"table": name, "in_view": name in IN_VIEW, **r} for r in _records(table)]
-            advance(1)
-    return found
+def plan_tests(name: str, runs: pd.DataFrame) -> list[dict[str, Any]]:
+    """One record a larger budget of a table; none of a table without iso-FLOP budgets."""
+    if not {"flops", "loss", *PLANE} <= set(runs):
+        return []
+    return [{"table": name, "in_view": name in IN_VIEW, **record} for record in _records(runs)]
 
 
 def _records(table: pd.DataFrame) -> Iterator[dict[str, Any]]:

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from analysis import Law, formula_law, load_runs
-from analysis.forecasts.cutoffs import cutoffs, log_size
+from analysis.forecasts.cutoffs import cutoffs, log_size, sized
 from analysis.tables import structure
 from scaling.base import note
 
@@ -59,8 +59,8 @@ class Question:
     ----------
     x_cols, y_col : tuple of str, str
         Inputs and what is predicted.
-    law : str or Law
-        ``"auto"``, or the law that the forecast is of where ``auto`` has none in these inputs.
+    law : Law, optional
+        The authors' law, where it is a formula in these inputs.
     by : tuple of str
         Columns; each combination of their values is a table by itself.
     space : "log" or "linear"
@@ -69,14 +69,14 @@ class Question:
 
     x_cols: tuple[str, ...] = PLANE
     y_col: str = "loss"
-    law: str | Law = "auto"
+    law: Law | None = None
     by: tuple[str, ...] = ()
     space: str = "log"
 
     @property
     def x_col(self) -> str | None:
-        """The variable, where there is one alone."""
-        return self.x_cols[0] if len(self.x_cols) == 1 else None
+        """The inputs as ``analysis.forecast`` takes them: it finds N and D itself."""
+        return None if self.x_cols[:2] == PLANE else ",".join(self.x_cols)
 
 
 CURVES = Question(("num_examples",), by=("domain", "task", "model"))
@@ -132,7 +132,7 @@ QUESTIONS = {
 
 Formulas are those of the papers: Chen et al. 2025 (parallel), Clark et al. 2022, eq. 1 without
 saturation (moe_sbase), Ye et al. 2024 (mixture), Tissue et al. 2024 (lr_schedule), Tao et al. 2024
-(vocab). Where a paper's law is no formula in the columns, or there is none, a product of powers.
+(vocab). Where a paper's law is no formula in the columns, or there is none: a product of powers.
 """
 
 
@@ -189,7 +189,9 @@ def _cuts(runs: pd.DataFrame) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         fitted = runs[FLAG].to_numpy(dtype=bool)
         yield fitted, ~fitted
         return
-    size, n_inputs = log_size({name: runs[name].to_numpy(dtype=float) for name in PLANE})
-    together = structure(runs).labels
-    for cut in cutoffs(size, n_inputs, step=OCTAVES, depth=CUTS, window=None, labels=together):
+    inputs = {name: runs[name].to_numpy(dtype=float) for name in PLANE}
+    by, together = sized(inputs), structure(runs).labels
+    for cut in cutoffs(
+        log_size(inputs, by), len(by), step=OCTAVES, depth=CUTS, window=None, labels=together
+    ):
         yield cut.seen, cut.ahead

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.fits import Estimand, TooFewRowsError, observe
+from analysis.fits import Estimand, TooFewRowsError
 from analysis.forecasts.blend import forecast
 from analysis.forecasts.candidates import candidates, columns_of
-from analysis.forecasts.cutoffs import cutoffs, log_size, sized
+from analysis.forecasts.cutoffs import cutoffs, folds
+from analysis.forecasts.rows import Rows
 from analysis.forecasts.scores import crps, interval_score
 from analysis.laws import Law, law_for
 from analysis.tables import place, structure
@@ -282,27 +283,24 @@ def _group(
     shape = min(laws, key=lambda each: len(each.parameters))
     one = x_col if len(columns_of(x_col)) == 1 else None
     estimand = replace(how.estimand, x_col=one)
-    estimand = (replace(estimand, space=shape.space) if how.is_auto else estimand).of(shape)
+    estimand = replace(estimand, space=shape.space) if how.is_auto else estimand
     try:
-        seen = observe(shape, part, estimand)
+        whole = Rows.of(shape, part, estimand, how.within_runs, how.seed)
     except TooFewRowsError as error:
         return Group(key, how.name, str(error), ())
     together = ""
     if train is None:
-        labels = None
-        if not how.within_runs:
-            whole = structure(part)
-            labels = whole.labels[seen.rows]
-            together = whole.says if whole.kind != "runs" else ""
-        named = dict(zip(estimand.x_cols(shape), seen.inputs, strict=True))
-        by = sized(named)
-        size = log_size(named, by)
-        cuts = cutoffs(size, len(by), step=STEP, depth=DEPTH, window=None, labels=labels)
-        pairs = [(seen.rows[cut.seen], seen.rows[cut.ahead]) for cut in cuts]
+        kept = structure(part)
+        together = kept.says if kept.kind != "runs" and whole.labels is not None else ""
+        size, labels = whole.size, whole.labels
+        cuts = cutoffs(size, len(whole.by), step=STEP, depth=DEPTH, window=None, labels=labels)
+        if not cuts and (labels is not None or not whole.by):
+            cuts = folds(size, np.arange(len(size)) if labels is None else labels, how.seed)
+        pairs = [(whole.at[cut.seen], whole.at[cut.ahead]) for cut in cuts]
         status = f"{len(size)} runs leave too few below half of the largest size; widen the range"
     else:
-        flags = train[seen.rows]
-        pairs = [(seen.rows[flags], seen.rows[~flags])]
+        flags = train[whole.at]
+        pairs = [(whole.at[flags], whole.at[~flags])]
         status = f"{int(flags.sum())} runs to fit and {int((~flags).sum())} to predict"
     splits = []
     for below, beyond in pairs:
@@ -313,7 +311,7 @@ def _group(
         except NoAnswerError as error:
             status = str(error)
     return Group(
-        key, how.name, "ok" if splits else status, tuple(splits), len(seen.excluded), together
+        key, how.name, "ok" if splits else status, tuple(splits), len(whole.excluded), together
     )
 
 

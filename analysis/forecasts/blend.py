@@ -8,23 +8,22 @@ backtests' errors are as large as foretold.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import stdtrit
 
-from analysis.fits import Estimand, Fit, fit, observe
+from analysis.fits import Estimand, Fit
 from analysis.forecasts.average import Average, errors_ahead, noise_of, predictions, weigh
 from analysis.forecasts.candidates import candidates, columns_of
-from analysis.forecasts.cutoffs import Cutoff, cutoffs, folds, log_size, sized
+from analysis.forecasts.cutoffs import Cutoff
 from analysis.forecasts.forecast import FREEDOM, WORLDS, Forecast, moments
 from analysis.forecasts.members import Draws, members, shares
 from analysis.forecasts.regularised import regularised_fits
+from analysis.forecasts.rows import FEWEST, Rows
 from analysis.laws import Array, Law, law_for
-from analysis.tables import structure
 from scaling.base import NoAnswerError
 
 if TYPE_CHECKING:
@@ -32,16 +31,6 @@ if TYPE_CHECKING:
 
 RECENCY = 3.0
 """Runs count e times less for every e^3 in each input that they lie below the largest."""
-
-STEP, DEPTH, WINDOW = 0.5, 6, 1.1
-"""Cut-offs that weigh laws: octaves between them, their number, octaves predicted (one, with
-slack)."""
-
-FAR_STEP, FAR_DEPTH = 1.0, 3
-"""Cut-offs that weigh and stretch forecasts, which predict all that lies beyond."""
-
-FEWEST = 8
-"""Runs from which a discrepancy is told from noise."""
 
 BELIEF, BELIEVED = 4.0, 0.9
 """The square of ``scale`` before any backtest, and how many cut-offs that counts for."""
@@ -52,71 +41,6 @@ FARTHEST = 9.0
 INNER_DRAWS = 300
 
 UNTESTED = "the runs are too few or too alike to test a prediction on themselves"
-
-
-@dataclass(frozen=True)
-class _Rows:
-    """The rows of a forecast: inputs and observations ``(n,)`` and what is asked of them."""
-
-    inputs: tuple[Array, ...]
-    observed: Array
-    weights: Array
-    labels: NDArray[np.intp] | None
-    x_cols: tuple[str, ...]
-    estimand: Estimand
-    seed: int
-
-    @property
-    def space(self) -> str:
-        return self.estimand.space or "log"
-
-    @property
-    def y_col(self) -> str:
-        return self.estimand.y_col or "loss"
-
-    @cached_property
-    def by(self) -> tuple[str, ...]:
-        return sized(dict(zip(self.x_cols, self.inputs, strict=True)))
-
-    @cached_property
-    def size(self) -> Array:
-        return log_size(dict(zip(self.x_cols, self.inputs, strict=True)), self.by)
-
-    @property
-    def in_plane(self) -> bool:
-        """Whether there are several inputs, and runs enough to tell a discrepancy from noise."""
-        return len(self.inputs) > 1 and len(self.observed) >= FEWEST
-
-    def cuts(self, least: int) -> tuple[list[Cutoff], list[Cutoff]]:
-        """Cuts that weigh laws, and that weigh forecasts; each sees more than ``least`` rows."""
-        count, labels = len(self.by), self.labels
-        near = cutoffs(self.size, count, step=STEP, depth=DEPTH, window=WINDOW, labels=labels)
-        far = near
-        if self.in_plane:
-            far = cutoffs(
-                self.size, count, step=FAR_STEP, depth=FAR_DEPTH, window=None, labels=labels
-            )
-        if not far and (not self.by or labels is not None):
-            alone = np.arange(len(self.size)) if labels is None else labels
-            near = far = folds(self.size, alone, self.seed)
-        near, far = ([cut for cut in cuts if cut.seen.sum() > least] for cuts in (near, far))
-        return near, far
-
-    @property
-    def target(self) -> Array:
-        return np.log(self.observed) if self.space == "log" else self.observed
-
-    def at(self, rows: NDArray[np.bool_]) -> tuple[Array, ...]:
-        return tuple(x[rows] for x in self.inputs)
-
-    def fitted(self, law: Law, rows: NDArray[np.bool_]) -> Array:
-        """Parameters ``(p,)`` of ``law`` as ``fit`` finds them from some rows."""
-        import pandas as pd
-
-        table = pd.DataFrame(dict(zip(self.x_cols, self.at(rows), strict=True)))
-        table[self.y_col] = self.observed[rows]
-        estimand = replace(self.estimand, weights=self.weights[rows].tolist())
-        return fit(law, table, estimand, starts=8, seed=self.seed).vector
 
 
 def forecast(
@@ -170,14 +94,9 @@ def forecast(
     smallest = min(laws, key=lambda each: len(each.parameters))
     one = x_cols[0] if len(x_cols) == 1 else None
     asked = replace(estimand or Estimand(), x_col=one, y_col=y_col)
-    asked = (replace(asked, space=smallest.space) if auto else asked).of(smallest)
-    seen = observe(smallest, runs, asked)
-    labels = None if within_runs else structure(runs).labels[seen.rows]
-    rows = _Rows(
-        seen.inputs, seen.observed, seen.weights, labels, asked.x_cols(smallest), asked, seed
-    )
-    found = _blend("auto" if auto else smallest.name, laws, rows, auto)
-    return replace(found, excluded=seen.excluded)
+    asked = replace(asked, space=smallest.space) if auto else asked
+    rows = Rows.of(smallest, runs, asked, within_runs, seed)
+    return _blend("auto" if auto else smallest.name, laws, rows, auto)
 
 
 def forecast_of(fitted: Fit, runs: pd.DataFrame | None = None) -> Forecast:
@@ -185,10 +104,10 @@ def forecast_of(fitted: Fit, runs: pd.DataFrame | None = None) -> Forecast:
 
     ``runs`` is the table that was fitted: it tells which rows are of one run.
     """
-    rows = _rows_of(fitted, runs)
+    rows = Rows.of_fit(fitted, runs)
     found = _blend(fitted.law.name, (fitted.law,), rows, auto=False, vector=fitted.vector)
     doubt = "" if fitted.identified else fitted.status
-    return replace(found, excluded=fitted.excluded, formula=fitted.formula(), doubt=doubt)
+    return replace(found, formula=fitted.formula(), doubt=doubt)
 
 
 def out_of_sample(fitted: Fit, runs: pd.DataFrame | None = None) -> tuple[dict[str, Any], ...]:
@@ -200,7 +119,7 @@ def out_of_sample(fitted: Fit, runs: pd.DataFrame | None = None) -> tuple[dict[s
         ``size``, ``n_train``, ``n_test``, ``rmse_log`` and ``bias_log``, the largest cut-off first;
         none if the runs leave too few below each.
     """
-    rows = _rows_of(fitted, runs)
+    rows = Rows.of_fit(fitted, runs)
     near, _ = rows.cuts(len(fitted.law.parameters))
     masks = [np.ones(len(rows.observed), dtype=bool), *(cut.seen for cut in near)]
     params = _fitted(fitted.law, rows, masks, fitted.vector)
@@ -209,20 +128,8 @@ def out_of_sample(fitted: Fit, runs: pd.DataFrame | None = None) -> tuple[dict[s
     return tuple(_record(cut, error[0]) for cut, error in zip(near, errors, strict=True))
 
 
-def _rows_of(fitted: Fit, runs: pd.DataFrame | None) -> _Rows:
-    """The rows of a fit; ``runs``, the table that was fitted, tells which are of one run."""
-    labels = None
-    if runs is not None:
-        left = {line["row"] for line in fitted.excluded}
-        labels = structure(runs).labels[[i for i in range(len(runs)) if i not in left]]
-    return _Rows(
-        fitted.inputs, fitted.observed, fitted.weights, labels, fitted.x_cols,
-        replace(fitted.estimand, weights=None), fitted.seed,
-    )  # fmt: skip
-
-
 def _blend(
-    name: str, laws: tuple[Law, ...], rows: _Rows, auto: bool, vector: Array | None = None
+    name: str, laws: tuple[Law, ...], rows: Rows, auto: bool, vector: Array | None = None
 ) -> Forecast:
     """The forecast by ``laws``; ``vector`` are the parameters of a law that is fitted already."""
     smallest = min(laws, key=lambda each: len(each.parameters))
@@ -255,7 +162,7 @@ def _blend(
     return Forecast(
         name, whole, draws, share, scale, rows.space, rows.x_cols, rows.y_col, len(everything),
         tuple(_record(cut, weights @ error) for cut, error in zip(near, errors, strict=True)),
-        seed=rows.seed, doubt="" if far else UNTESTED,
+        excluded=rows.excluded, seed=rows.seed, doubt="" if far else UNTESTED,
     )  # fmt: skip
 
 
@@ -263,11 +170,11 @@ def _average(
     laws: tuple[Law, ...],
     params: list[Array],
     weights: Array,
-    rows: _Rows,
+    rows: Rows,
     seen: NDArray[np.bool_],
 ) -> Average:
     """The average of laws that were fitted to the rows ``seen``."""
-    left = weights @ predictions(laws, params, rows.at(seen), rows.space) - rows.target[seen]
+    left = weights @ predictions(laws, params, rows.some(seen), rows.space) - rows.target[seen]
     noise = noise_of(left, float(weights @ [len(law.parameters) for law in laws]))
     end = float(rows.size[seen].max())
     return Average(
@@ -278,7 +185,7 @@ def _average(
 
 def _draws(
     laws: tuple[Law, ...],
-    rows: _Rows,
+    rows: Rows,
     seen: NDArray[np.bool_],
     params: tuple[Array, ...],
     auto: bool,
@@ -289,7 +196,7 @@ def _draws(
         member
         for law, vector in zip(laws, params, strict=True)
         for member in members(
-            law, rows.at(seen), rows.observed[seen], rows.weights[seen], rows.space, vector,
+            law, rows.some(seen), rows.observed[seen], rows.weights[seen], rows.space, vector,
             free=auto,
         )
     ]  # fmt: skip
@@ -299,14 +206,14 @@ def _draws(
 
 
 def _joined(
-    laws: tuple[Law, ...], rows: _Rows, cuts: list[Cutoff], inner: list[Average], auto: bool
+    laws: tuple[Law, ...], rows: Rows, cuts: list[Cutoff], inner: list[Average], auto: bool
 ) -> tuple[float, float]:
     """``share`` of the average and ``scale`` of all, by what each foretold beyond the cuts."""
     errors, spreads = [], []
     for cut, average in zip(cuts, inner, strict=True):
         if cut.seen.sum() < FEWEST:
             continue
-        inputs, target = rows.at(cut.ahead), rows.target[cut.ahead]
+        inputs, target = rows.some(cut.ahead), rows.target[cut.ahead]
         draws = _draws(laws, rows, cut.seen, average.params, auto, INNER_DRAWS)
         centre, _ = average.at(inputs)
         mean, deviation, scatter = moments(draws, inputs)
@@ -321,14 +228,14 @@ def _joined(
     return share, float(np.sqrt(total / count))
 
 
-def _stretched(rows: _Rows, cuts: list[Cutoff], inner: list[Average]) -> float:
+def _stretched(rows: Rows, cuts: list[Cutoff], inner: list[Average]) -> float:
     """How much wider than Student's t an average of laws erred, where it did, at the 90 % point.
 
     Inner cut-offs are few and overlap: they may widen an interval, not narrow it.
     """
     scores, shares_ = [], []
     for cut, average in zip(cuts, inner, strict=True):
-        centre, spread = average.at(rows.at(cut.ahead))
+        centre, spread = average.at(rows.some(cut.ahead))
         scores.append(np.abs(centre - rows.target[cut.ahead]) / spread)
         shares_.append(np.full(len(centre), 1 / len(centre)))
     if not scores:
@@ -340,7 +247,7 @@ def _stretched(rows: _Rows, cuts: list[Cutoff], inner: list[Average]) -> float:
     return max(1.0, quantile / float(stdtrit(FREEDOM, 0.95)))
 
 
-def _regularised(laws: tuple[Law, ...], rows: _Rows, masks: list[NDArray[np.bool_]]) -> list[Array]:
+def _regularised(laws: tuple[Law, ...], rows: Rows, masks: list[NDArray[np.bool_]]) -> list[Array]:
     """Parameters ``(masks, p)`` of each law, fitted to each of ``masks`` with recency weights."""
     place = rows.size / max(len(rows.by), 1)
     seen = np.array(masks)
@@ -352,7 +259,7 @@ def _regularised(laws: tuple[Law, ...], rows: _Rows, masks: list[NDArray[np.bool
     ]
 
 
-def _fitted(law: Law, rows: _Rows, masks: list[NDArray[np.bool_]], vector: Array | None) -> Array:
+def _fitted(law: Law, rows: Rows, masks: list[NDArray[np.bool_]], vector: Array | None) -> Array:
     """Parameters ``(masks, p)`` as ``fit`` finds them; ``vector`` is known to be the first."""
     known: dict[bytes, Array] = {}
     if vector is not None:

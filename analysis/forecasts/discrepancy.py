@@ -33,9 +33,14 @@ class Places:
     units: tuple[float, ...]
 
     @classmethod
-    def of(cls, inputs: tuple[Array, ...]) -> Places:
-        """The coordinates for runs with ``inputs (n,)`` each."""
-        return cls(tuple(0.0 if (x > 0).all() else float(np.std(x)) or 1.0 for x in inputs))
+    def of(cls, inputs: tuple[Array, ...], groups: int = 0) -> Places:
+        """The coordinates for runs with ``inputs (n,)`` each; the last ``groups`` are groups.
+
+        Groups are two lengths apart: what one does says little of what another does.
+        """
+        numbers = inputs[: len(inputs) - groups]
+        units = [0.0 if (x > 0).all() else float(np.std(x)) or 1.0 for x in numbers]
+        return cls((*units, *[0.5 / LENGTH] * groups))
 
     def __call__(self, inputs: tuple[Array, ...]) -> Array:
         """``inputs (n,)`` each as coordinates ``(n, d)``."""

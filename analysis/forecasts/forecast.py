@@ -157,8 +157,14 @@ class Forecast:
         missing = [name for name in self.x_cols if name not in table]
         if missing:
             raise ValueError(f"{self.law} predicts from {', '.join(missing)}: not given")
-        each = (np.atleast_1d(np.asarray(table[name], dtype=float)) for name in self.x_cols)
-        return tuple(np.broadcast_arrays(*each))
+        groups = self.laws[0].groups
+        numbers = {
+            name: groups.codes(name, np.atleast_1d(table[name]))
+            if groups is not None and name in groups.columns
+            else np.atleast_1d(np.asarray(table[name], dtype=float))
+            for name in self.x_cols
+        }
+        return tuple(np.broadcast_arrays(*numbers.values()))
 
     def beyond(self, table: Mapping[str, Any] | pd.DataFrame) -> Array:
         """How many times the largest size fitted each row is ``(n,)``."""

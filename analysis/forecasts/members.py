@@ -191,7 +191,7 @@ def members(
     unit = 1.0 if space == "log" else float(np.std(observed)) or 1.0
     start = problem.clip(problem.from_original(params))
     start = np.where(np.isfinite(start), start, problem.clip(prior.centre))
-    places = Places.of(inputs)
+    places = Places.of(inputs, len(law.inputs) - len(law.variables))
     at = places(inputs)
     covariance = smooth(at, at) + rough(at, at)
     robust = weights * _robust(deviations(problem, start[None])[0], covariance)

@@ -143,7 +143,8 @@ def _sum_floor(inputs: tuple[str, ...], logs: tuple[bool, ...], output: str) -> 
     def gradient(params: Array, *arrays: Array) -> Array:
         each = terms(params, arrays)
         slopes = [params[..., 1 + i, None] * each[i] * np.log(arrays[i]) for i in powers]
-        return stack(np.ones_like(arrays[0]), *each, *slopes)
+        one = np.ones((*params.shape[:-1], len(arrays[0])))
+        return stack(one, *each, *slopes)
 
     def rescale(params: Array, units: Array) -> Array:
         out = params.copy()

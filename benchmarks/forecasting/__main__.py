@@ -13,7 +13,7 @@ import argparse
 import json
 from pathlib import Path
 
-from backtests import backtests, by_table
+from backtests import backtests, by_table, unanswered
 from plan_test import plan_tests, plans_by_table
 from show import figure, markdown
 from tables import tables
@@ -42,7 +42,7 @@ def main() -> None:
             write_atomic(path, json.dumps(jsonable(records), indent=1) + "\n")
             advance(1)
     each, plans = by_table(records["backtests"]), plans_by_table(records["plans"])
-    text = markdown(each, plans)
+    text = markdown(each, unanswered(records["backtests"]), plans)
     write_atomic(asked.out / "tables.md", text)
     save(figure(each, plans), asked.out / "tables.png")
     print(text)

@@ -75,6 +75,13 @@ def by_table(records: Iterable[dict[str, Any]]) -> pd.DataFrame:
     return each.reset_index()
 
 
+def unanswered(records: Iterable[dict[str, Any]]) -> pd.DataFrame:
+    """Table, method and reason of splits without an answer, and their number."""
+    rows = pd.DataFrame(records)
+    rows = rows[rows["status"] != "ok"]
+    return rows.groupby(["table", "method", "status"], sort=False).size().reset_index(name="splits")
+
+
 def pooled(tables: pd.DataFrame) -> pd.DataFrame:
     """Means over the tables of each method, beside the forecast's on the same tables.
 

@@ -16,7 +16,7 @@ PEER = "#b9c2cc"
 HEADER = {"rmse": "RMSE", "interval_score": "interval score", "crps": "CRPS", "coverage": "held"}
 
 
-def markdown(tables: pd.DataFrame, plans: pd.DataFrame) -> str:
+def markdown(tables: pd.DataFrame, unanswered: pd.DataFrame, plans: pd.DataFrame) -> str:
     """All tables of the results."""
     parts = [
         "# Forecasts of public tables\n",
@@ -29,6 +29,8 @@ def markdown(tables: pd.DataFrame, plans: pd.DataFrame) -> str:
         if len(some):
             parts += [f"## Means over the tables {what}\n", *_pooled(pooled(some))]
     parts += ["## Each table\n", *_tables(tables)]
+    if len(unanswered):
+        parts += ["## Without an answer\n", *_unanswered(unanswered)]
     if len(plans):
         parts += ["## Plans from the lower half of the budgets\n", *_plans(plans)]
     return "\n".join(parts) + "\n"
@@ -63,6 +65,10 @@ def _tables(tables: pd.DataFrame) -> list[str]:
         rows.append((*row, best["method"], *(_short(best[key]) for key in HEADER)))
     header = ("table", "in view", "splits", "rows", *HEADER.values(), "best peer")
     return _grid((*header, *HEADER.values()), rows)
+
+
+def _unanswered(counts: pd.DataFrame) -> list[str]:
+    return _grid(("table", "method", "why", "splits"), counts.itertuples(index=False))
 
 
 def _plans(plans: pd.DataFrame) -> list[str]:

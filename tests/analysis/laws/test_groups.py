@@ -152,7 +152,8 @@ def test_a_law_in_n_and_d_is_one_whatever_the_order_of_columns() -> None:
     runs = pd.DataFrame({"num_tokens": [1e9], "width": [8.0], "num_params": [1e6], "loss": [3.0]})
     law = law_for("L = E + A/(width*N)^a + B/D^b", runs)
     assert law.inputs == ("num_params", "num_tokens", "width")
-    assert law.in_plane
+    assert not law.in_plane  # a budget cannot choose its width
+    assert law_for("L = E + A/N^a + B/D^b", runs[["num_tokens", "num_params", "loss"]]).in_plane
 
 
 def test_each_group_has_a_profile() -> None:

@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 
 Array: TypeAlias = NDArray[np.float64]
 
-GREEK = {"alpha", "beta", "gamma", "delta", "epsilon", "eta", "kappa", "lambda", "mu", "sigma"}
+GREEK = {
+    "alpha", "beta", "gamma", "delta", "epsilon", "eta", "kappa", "lambda", "mu", "sigma", "zeta"
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -45,10 +47,15 @@ class Parameter:
 
     @property
     def latex(self) -> str:
-        """The symbol in LaTeX: a Greek letter's name becomes the letter, a number an index."""
-        if self.name in GREEK:
-            return self.symbol or rf"\{self.name}"
-        return self.symbol or re.sub(r"^([a-zA-Z])(\d+)$", r"\1_\2", self.name)
+        """The symbol in LaTeX: a Greek letter's name becomes the letter, what follows ``_`` or a
+        number an index.
+        """
+        letter, _, index = self.name.partition("_")
+        letter = rf"\{letter}" if letter in GREEK else letter
+        if index:
+            index = index if len(index) == 1 else rf"{{\mathrm{{{index}}}}}"
+            return self.symbol or f"{letter}_{index}"
+        return self.symbol or re.sub(r"^([a-zA-Z])(\d+)$", r"\1_\2", letter)
 
 
 @dataclass(frozen=True)

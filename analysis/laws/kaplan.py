@@ -66,8 +66,8 @@ KAPLAN = Law(
     parameters=(
         Parameter("N_c", "scale of parameters", 1e-30, 1e30, (1e-2, 1e8), unit="parameters"),
         Parameter("D_c", "scale of data", 1e-30, 1e30, (1e-2, 1e8), unit="tokens"),
-        Parameter("alpha_N", "exponent of parameters", 1e-3, 5.0, (0.02, 1.0), symbol=r"\alpha_N"),
-        Parameter("alpha_D", "exponent of data", 1e-3, 5.0, (0.02, 1.0), symbol=r"\alpha_D"),
+        Parameter("alpha_N", "exponent of parameters", 1e-3, 5.0, (0.02, 1.0)),
+        Parameter("alpha_D", "exponent of data", 1e-3, 5.0, (0.02, 1.0)),
     ),
     inputs=("num_params", "num_tokens"),
     predict=_predict,

@@ -29,7 +29,9 @@ def _exponential(shares: Sequence[str]) -> Law:
     return named_law(
         name="mixture",
         formula="L = E + exp(" + " + ".join(f"t_{j} * r{j}" for j in range(1, len(each) + 1)) + ")",
-        latex=r"L_i = E_i + \exp\left(\sum_j t_{ij} r_j\right)",
+        latex=r"L = E + \exp\left("
+        + " + ".join(f"t_{j} r_{j}" for j in range(1, len(each) + 1))
+        + r"\right)",
         source="Ye et al. 2024, Data Mixing Laws (arXiv 2403.16952), eq. 6, whose k is in every "
         "t_j, since shares add up to 1",
         inputs=each,
@@ -64,7 +66,9 @@ def _additive(shares: Sequence[str]) -> Law:
         name="mixture_additive",
         formula=f"L = E + A / N^alpha + B / D^beta + 1 / ({worth})",
         latex=r"L = E + \frac{A}{N^{\alpha}} + \frac{B}{D^{\beta}}"
-        r" + \frac{1}{\sum_j C_j r_j^{\gamma_j}}",
+        r" + \frac{1}{"
+        + " + ".join(rf"C_{j} r_{j}^{{\gamma_{j}}}" for j in range(1, len(each) + 1))
+        + "}",
         source="Shukor et al. 2025 (arXiv 2507.09404), the additive law: the best mixture is the "
         "same at every N and D",
         inputs={"N": "num_params", "D": "num_tokens", **each},

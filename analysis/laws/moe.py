@@ -35,8 +35,8 @@ def _routing(name: str, size: str, more: str, inputs: dict[str, str], **fields: 
         f"e = 1 / (1/G + 1/E_max), G = {more} - 1 + 1 / (1/E_start - 1/E_max)",
         latex=rf"\log L = a \log {size} + b \log \hat{{{more}}} + c \log {size} \log \hat{{{more}}}"
         rf" + d,\quad \frac{{1}}{{\hat{{{more}}}}} = \left({more} - 1"
-        r" + \left(\frac{1}{E_\mathrm{start}} - \frac{1}{E_\mathrm{max}}\right)^{-1}\right)^{-1}"
-        r" + \frac{1}{E_\mathrm{max}}",
+        r" + \left(\frac{1}{E_{\mathrm{start}}} - \frac{1}{E_{\mathrm{max}}}\right)^{-1}"
+        r"\right)^{-1} + \frac{1}{E_{\mathrm{max}}}",
         inputs=inputs,
         parameters=(
             _signed("a", "exponent of the size of a dense model"),

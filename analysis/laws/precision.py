@@ -16,7 +16,7 @@ PRECISION = named_law(
     formula="L = E + A / n^alpha + B / D^beta, n = N * (1 - exp(-W / gamma_w)) * "
     "(1 - exp(-X / gamma_a)) * (1 - exp(-K / gamma_kv))",
     latex=r"L = E + \frac{A}{N_e^{\alpha}} + \frac{B}{D^{\beta}},\quad N_e = N"
-    r"\,(1 - e^{-W/\gamma_w})(1 - e^{-X/\gamma_a})(1 - e^{-K/\gamma_{kv}})",
+    r"\,(1 - e^{-W/\gamma_w})(1 - e^{-X/\gamma_a})(1 - e^{-K/\gamma_{\mathrm{kv}}})",
     source="Kumar et al. 2024 (arXiv 2411.04330), eq. 3 and 4; bits of weights W, of activations "
     "X and of the key-value cache K in training",
     inputs={
@@ -48,8 +48,8 @@ PRECISION_AFTER = named_law(
     inputs={"N": "num_params", "D": "num_tokens", "W": "weight_bits"},
     parameters=(
         Parameter("C_T", "size at N = D = 1", 1e-12, 1e12, unit="nats/token"),
-        Parameter("gamma_D", "exponent of data", 1e-3, 5.0, (0.05, 2.0), symbol=r"\gamma_D"),
-        Parameter("gamma_N", "exponent of parameters", 1e-3, 5.0, (0.05, 2.0), symbol=r"\gamma_N"),
+        Parameter("gamma_D", "exponent of data", 1e-3, 5.0, (0.05, 2.0)),
+        Parameter("gamma_N", "exponent of parameters", 1e-3, 5.0, (0.05, 2.0)),
         Parameter("gamma_w", "bits that take off 1 - 1/e", 1e-2, 1e2, (0.3, 8.0), "bits"),
     ),
     units={"C_T": {"D": "gamma_D", "N": "-gamma_N"}},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -248,6 +249,14 @@ def test_with_all_data_unique_repeated_data_is_planned_as_chinchilla_where_it_is
 def test_negative_values_stand_in_brackets() -> None:
     law = fit("sigmoid", table("sigmoid", n=40, noise=0.001))
     assert "+ (-0.6" in law.formula()
+
+
+@pytest.mark.parametrize("law", LAWS.values(), ids=lambda law: law.name)
+def test_a_formula_takes_the_values_of_all_parameters(law: Law) -> None:
+    """In plain text and in LaTeX; ``Fit.formula`` puts them where the symbols stand."""
+    for p in law.parameters:
+        assert re.search(rf"(?<![\w\\]){re.escape(p.name)}(?!\w)", law.formula)
+        assert re.search(rf"(?<![\w\\]){re.escape(p.latex)}(?!\w|\\_)", law.latex)
 
 
 def test_the_page_of_laws_is_what_the_registry_says() -> None:

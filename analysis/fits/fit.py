@@ -10,6 +10,7 @@ import numpy as np
 from analysis.fits.bootstrap import Bootstrap, resampled_fits
 from analysis.fits.certificate import certify, doubt, probes
 from analysis.fits.estimand import DEFAULT, Estimand
+from analysis.fits.exchange import named_alike
 from analysis.fits.group_starts import group_starts
 from analysis.fits.newton import minimise
 from analysis.fits.pooling import pool, pooling_notes
@@ -108,6 +109,7 @@ def fit(
     if how.draws:
         clusters = seen.clusters if what == "cluster" else None
         drawn = resampled_fits(problem, found[best], how, clusters, seed)
+        drawn = replace(drawn, theta=named_alike(problem, drawn.theta, found[best]))
         draws, failed = problem.original(drawn.theta), drawn.failed
         doubt(diagnostics, problem, found[best], drawn)
     diagnostics |= {"together": together, "failed_draws": failed}

@@ -14,6 +14,9 @@ OCTAVE = float(np.log(2.0))
 LEAST = 6
 """Fewest runs below a cut-off: a law of three parameters and some residual."""
 
+FEWEST_SIZES = 4
+"""Fewest sizes among them: repeats say what noise is, not how a law goes on."""
+
 FOLDS = 4
 """Parts in which runs that no size tells apart predict each other."""
 
@@ -94,7 +97,7 @@ def cutoffs(
     -------
     list of Cutoff
         From the largest cut to the smallest; those that see the same runs once, and those that
-        see fewer than ``LEAST`` not at all.
+        see fewer than ``LEAST`` rows or ``FEWEST_SIZES`` sizes not at all.
     """
     end, found = float(size.max()), dict[int, Cutoff]()
     ends = size
@@ -105,7 +108,8 @@ def cutoffs(
     for k in range(1, depth + 1):
         seen = ends <= end - k * step * OCTAVE * n_inputs + 1e-9
         count = int(seen.sum())
-        if count < LEAST or count == len(size) or count in found:
+        few = count < LEAST or len(np.unique(size[seen])) < FEWEST_SIZES
+        if few or count == len(size) or count in found:
             continue
         at = float(size[seen].max())
         beyond = ~seen & (size > at)

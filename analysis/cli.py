@@ -169,11 +169,13 @@ def add_commands(subparsers: Any) -> None:
 
 
 def _add_laws(subparsers: Any) -> None:
-    """The commands that need no runs."""
+    """The commands that need no runs; ``predict`` takes some, too."""
     laws = _parser(subparsers, "laws", "the laws: formula, inputs, source, example")
     laws.add_argument("name", metavar="NAME", nargs="?", help="all that is known of one law")
-    predict = _parser(subparsers, "predict", "what a law with given constants predicts")
-    predict.add_argument("--law", metavar="NAME", help="a law or a formula (chinchilla)")
+    predict = _parser(subparsers, "predict", "the loss to expect at a point")
+    _add_source(predict, nargs="?")
+    _add_fit(predict, draws=False, law="auto from runs; chinchilla with given constants")
+    predict.add_argument("--level", type=_share, metavar="P", help="of the interval (0.9)")
     predict.add_argument("--constants", metavar="NAME", help="published ones, see scaling laws LAW")
     predict.add_argument(
         "--set", action="append", metavar="PARAM=VALUE", dest="settings", help="one constant"
@@ -211,9 +213,16 @@ def _parser(subparsers: Any, name: str, help: str, json: bool = True) -> argpars
 def _command(subparsers: Any, name: str, help: str, json: bool = True) -> argparse.ArgumentParser:
     """A command on a SOURCE, with the arguments that all of them share."""
     parser = _parser(subparsers, name, help, json)
+    _add_source(parser)
+    return parser
+
+
+def _add_source(parser: argparse.ArgumentParser, nargs: str | None = None) -> None:
+    """Which runs, where they are kept, and which of their rows and columns are meant."""
     parser.add_argument(
         "name",
         metavar="SOURCE",
+        nargs=nargs,
         help="a sweep's name or folder, an MLflow experiment, or a table: .csv, .jsonl, .xlsx, ...",
     )
     parser.add_argument("--root", metavar="DIR", help="where sweeps are kept ($SCALING_HOME)")
@@ -235,7 +244,6 @@ def _command(subparsers: Any, name: str, help: str, json: bool = True) -> argpar
         help="columns that are a run each, as in 'loss_{num_params}'; none leaves all as they are",
     )  # fmt: skip
     parser.add_argument("--decimal", metavar="MARK", help="decimal mark of the file: . or ,")
-    return parser
 
 
 def _add_fit(

@@ -14,11 +14,13 @@ from analysis.commands.fit_text import (
     print_checklist,
     print_taken,
     say_taken,
+    tested,
 )
 from analysis.commands.loading import curves_of, fit_of, table_of
 from analysis.commands.options import FitOptions, Source, read
 from analysis.compute import Approach, compare
 from analysis.fits import Fit, checklist
+from analysis.forecasts import out_of_sample
 from analysis.tables import NATS
 from scaling.base import NoAnswerError, format_value, note, print_json, print_table
 
@@ -68,6 +70,7 @@ def run(args: argparse.Namespace) -> int:
     found = fit_values(fitted, level)
     found["notes"] = [*table.attrs["notes"], *fitted.diagnostics["notes"]]
     found["units"] = table.attrs.get("units", {})
+    found["out_of_sample"] = list(out_of_sample(fitted, table))
     approaches: list[Approach] = []
     if "a" in found and "flops" in table.columns:
         approaches = _approaches(table, curves_of(source), fitted, options)
@@ -83,6 +86,7 @@ def run(args: argparse.Namespace) -> int:
     print_taken(table)
     _print_fit(fitted, found, level, table.attrs.get("units", {}).get("loss"))
     print(certificate(fitted))
+    print(tested(found["out_of_sample"]))
     print_approaches(approaches, level)
     print_checklist(items)
     for line in (*fitted.diagnostics["notes"], *left_out(fitted, table)):

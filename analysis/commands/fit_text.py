@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from analysis.compute import Approach
 from analysis.fits import Fit, Item
+from analysis.forecasts import missed
 from analysis.tables import NATS, Note, counted
 from analysis.wording import span
 from scaling import COLUMN_FLAGS, COLUMNS
@@ -166,6 +167,16 @@ def print_checklist(items: Sequence[Item]) -> None:
         left = sum(item.open for item in items)
         print(f"\n{len(items)} questions after Li et al. 2025 (arXiv 2502.18969), table 1")
         note(f"{left} of them are left to the author" if left else "all are answered")
+
+
+def tested(tests: Sequence[Mapping[str, Any]]) -> str:
+    """How far the law missed runs that it had not seen, one line."""
+    if not tests:
+        return "out of sample: the runs leave too few below any cut-off to test the law on"
+    return (
+        f"out of sample: fitted below {len(tests)} cut-off{'s' * (len(tests) > 1)}, it missed the "
+        f"runs next above by {missed(tests)} (scaling backtest tells more)"
+    )
 
 
 def print_approaches(approaches: Sequence[Approach], level: float = 0.9) -> None:

@@ -1,14 +1,16 @@
-"""The command ``scaling predict``: a law with given constants, without any runs."""
+"""The command ``scaling predict``: by a law with given constants, or as runs let one expect."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from analysis.commands.options import read
+from analysis.commands.forecasting import forecast_for
+from analysis.commands.loading import table_of
+from analysis.commands.options import ForecastOptions, Source, read
 from analysis.laws import SYMBOLS, Law, find_law
 from analysis.tables import load_runs
 from scaling.base import parse_settings, print_json, print_table, refuse_unknown
@@ -25,9 +27,16 @@ ROWS = 201
 
 @dataclass(frozen=True)
 class Options:
-    """The law, where its constants come from, and the point."""
+    """The law, where its constants come from, and the point.
 
-    law: str = "chinchilla"
+    Raises
+    ------
+    ValueError
+        If constants are given for a forecast from runs.
+    """
+
+    name: str | None = None
+    law: str | None = None
     settings: tuple[str, ...] = ()
     constants: str | None = None
     num_params: float | None = None
@@ -35,6 +44,13 @@ class Options:
     at: tuple[str, ...] = ()
     schedule: str | None = None
     json: bool = False
+
+    def __post_init__(self) -> None:
+        if self.name is not None and (self.settings or self.constants or self.schedule):
+            raise ValueError(
+                f"{self.name} has runs to fit, and --set, --constants and --schedule are for a law "
+                "without any: leave out the one or the other"
+            )
 
     def point(self) -> dict[str, float]:
         """The columns and values that ``-N``, ``-D`` and ``--at`` give."""
@@ -50,7 +66,9 @@ def run(args: argparse.Namespace) -> int:
     """``scaling predict``."""
     asked = read(Options, args)
     given = asked.point()
-    law = find_law(asked.law, tuple(given))
+    if asked.name is not None:
+        return _from_runs(read(Source, args), read(ForecastOptions, args), given, asked.json)
+    law = find_law(asked.law or "chinchilla", tuple(given))
     params = constants_of(law, asked.constants, asked.settings)
     if asked.schedule is not None:
         return _print_curve(law, params, asked)
@@ -67,6 +85,34 @@ def run(args: argparse.Namespace) -> int:
     where = ", ".join(f"{name} {v:g}" for name, v in point.items())
     print(f"{law.output} {value:.6g} at {where}")
     print(f"{law.formula} with " + ", ".join(f"{k} {v:g}" for k, v in params.items()))
+    return 0
+
+
+def _from_runs(
+    source: Source, asked: ForecastOptions, point: dict[str, float], as_json: bool
+) -> int:
+    """The forecast of one new run."""
+    if not point:
+        raise ValueError("a prediction needs a point: give -N and -D, or --at 'COL=VALUE,...'")
+    if asked.is_auto and asked.x_col is None and not {"num_params", "num_tokens"} <= {*point}:
+        asked = replace(asked, x_col=",".join(point))
+    found = forecast_for(table_of(source), asked)
+    at = {name: np.array([value]) for name, value in point.items()}
+    for name in point:
+        if name not in found.x_cols:
+            refuse_unknown(name, found.x_cols, f"input of {found.name}")
+    value = float(found.predict(at)[0])
+    low, high = (float(end[0]) for end in found.predict_ci(at, asked.level))
+    beyond = float(found.beyond(at)[0])
+    if as_json:
+        print_json(
+            {found.y_col: value, f"{found.y_col}_ci": [low, high], "level": asked.level,
+             "at": point, "beyond": beyond, "forecast": found.to_dict()}
+        )  # fmt: skip
+        return 0
+    where = ", ".join(f"{name} {v:g}" for name, v in point.items())
+    print(f"{found.y_col} {value:.6g}, {100 * asked.level:g} % {low:.6g} to {high:.6g}, at {where}")
+    print(f"{beyond:.3g} times the largest size that was fitted. {found.says}")
     return 0
 
 

@@ -7,6 +7,7 @@ from analysis.forecasts.blend import forecast, forecast_of, out_of_sample
 from analysis.forecasts.chain import Chain, chain
 from analysis.forecasts.forecast import Forecast
 from analysis.forecasts.holdout import predict_held_out
+from analysis.forecasts.show import missed
 
 __all__ = [
     "Backtest",
@@ -16,6 +17,7 @@ __all__ = [
     "chain",
     "forecast",
     "forecast_of",
+    "missed",
     "out_of_sample",
     "predict_held_out",
 ]

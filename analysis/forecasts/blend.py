@@ -116,8 +116,7 @@ def out_of_sample(fitted: Fit, runs: pd.DataFrame | None = None) -> tuple[dict[s
     Returns
     -------
     tuple of dict
-        ``size``, ``n_train``, ``n_test``, ``rmse_log`` and ``bias_log``, the largest cut-off first;
-        none if the runs leave too few below each.
+        As ``Forecast.backtests``, the largest cut-off first; none if the runs leave too few below each.
     """
     rows = Rows.of_fit(fitted, runs)
     near, _ = rows.cuts(len(fitted.law.parameters))
@@ -125,7 +124,9 @@ def out_of_sample(fitted: Fit, runs: pd.DataFrame | None = None) -> tuple[dict[s
     params = _fitted(fitted.law, rows, masks, fitted.vector)
     each = predictions((fitted.law,), [params], rows.inputs, rows.space)
     errors = errors_ahead(each, rows.target, near)
-    return tuple(_record(cut, error[0]) for cut, error in zip(near, errors, strict=True))
+    return tuple(
+        _record(cut, error[0], rows.space) for cut, error in zip(near, errors, strict=True)
+    )
 
 
 def _blend(
@@ -161,7 +162,7 @@ def _blend(
         share, scale = 1.0, _stretched(rows, far, inner)
     return Forecast(
         name, whole, draws, share, scale, rows.space, rows.x_cols, rows.y_col, len(everything),
-        tuple(_record(cut, weights @ error) for cut, error in zip(near, errors, strict=True)),
+        tuple(_record(cut, weights @ error, rows.space) for cut, error in zip(near, errors, strict=True)),
         excluded=rows.excluded, seed=rows.seed, doubt="" if far else UNTESTED,
     )  # fmt: skip
 
@@ -270,11 +271,12 @@ def _fitted(law: Law, rows: Rows, masks: list[NDArray[np.bool_]], vector: Array 
     return np.array([known[mask.tobytes()] for mask in masks])
 
 
-def _record(cut: Cutoff, miss: Array) -> dict[str, Any]:
+def _record(cut: Cutoff, miss: Array, space: str) -> dict[str, Any]:
+    log = "_log" if space == "log" else ""
     return {
         "size": float(np.exp(cut.at)),
         "n_train": int(cut.seen.sum()),
         "n_test": len(miss),
-        "rmse_log": float(np.sqrt(np.mean(miss**2))),
-        "bias_log": float(np.mean(miss)),
+        f"rmse{log}": float(np.sqrt(np.mean(miss**2))),
+        f"bias{log}": float(np.mean(miss)),
     }

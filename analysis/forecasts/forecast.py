@@ -11,7 +11,7 @@ from scipy.special import stdtrit
 
 from analysis.forecasts.average import Average
 from analysis.forecasts.members import Draws
-from analysis.forecasts.show import display
+from analysis.forecasts.show import display, missed
 from analysis.intervals import interval, tails
 from analysis.laws import Array, Law
 
@@ -54,7 +54,8 @@ class Forecast:
     n_runs : int
         Rows fitted.
     backtests : tuple of dict
-        ``size``, ``n_train``, ``n_test``, ``rmse_log`` and ``bias_log`` of each inner cut-off.
+        ``size``, ``n_train``, ``n_test``, ``rmse_log`` and ``bias_log`` of each inner cut-off;
+        ``rmse`` and ``bias`` in linear space.
     excluded : tuple of dict
         Rows not used and why.
     seed : int
@@ -110,11 +111,10 @@ class Forecast:
     @property
     def says(self) -> str:
         """What the intervals rest on, in one or two sentences."""
-        tests = [100 * float(test["rmse_log"]) for test in self.backtests]
+        tests = self.backtests
         told = f"Forecast by {self._laws}; intervals cover the law, what it leaves out and noise"
         if tests:
-            told += f": {len(tests)} backtests inside the runs missed by {min(tests):.2g} to "
-            told += f"{max(tests):.2g} %"
+            told += f": {len(tests)} backtests inside the runs missed by {missed(tests)}"
         doubt = f" {self.doubt[0].upper()}{self.doubt[1:]}." if self.doubt else ""
         return f"{told}.{doubt}"
 

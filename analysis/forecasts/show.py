@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from scaling.base import Display, format_value
 
 if TYPE_CHECKING:
     from analysis.forecasts.forecast import Forecast
+
+
+def missed(tests: Sequence[Mapping[str, Any]]) -> str:
+    """How far predictions missed in ``tests``: "0.2 to 0.6 %", or in the unit of the response."""
+    scale, unit = (100.0, " %") if "rmse_log" in tests[0] else (1.0, "")
+    errors = [scale * float(test.get("rmse_log", test.get("rmse"))) for test in tests]
+    low, high = f"{min(errors):.2g}", f"{max(errors):.2g}"
+    return f"{low} to {high}{unit}" if low != high else f"{low}{unit}"
 
 
 def display(forecast: Forecast) -> Display:
@@ -28,10 +37,7 @@ def display(forecast: Forecast) -> Display:
     what = f"the mean of {len(rows)} laws" if len(rows) > 1 else rows[0][0]
     title = f"Forecast of {forecast.y_col} from {', '.join(forecast.x_cols)} by {what}"
     notes = [f"{forecast.n_runs} runs; noise {100 * forecast.noise:.2g} % of {forecast.y_col}"]
-    missed = [100 * float(test["rmse_log"]) for test in forecast.backtests]
-    if missed:
-        notes.append(
-            f"{len(missed)} backtests inside the runs missed by {min(missed):.2g} to "
-            f"{max(missed):.2g} %"
-        )
+    tests = forecast.backtests
+    if tests:
+        notes.append(f"{len(tests)} backtests inside the runs missed by {missed(tests)}")
     return Display(title, ("law", "weight", "parameters"), rows, notes)

@@ -122,3 +122,31 @@ def test_a_chain_predicts_each_task(capsys: pytest.CaptureFixture[str]) -> None:
     assert "no column 'acuracy'" in capsys.readouterr().err
     assert main(words) == 2
     assert "--metric accuracy" in capsys.readouterr().err
+
+
+def test_predict_from_runs_is_the_forecast(capsys: pytest.CaptureFixture[str]) -> None:
+    """Chinchilla's own model, 9 times the largest run: Hoffmann et al. 2022 print no loss of it."""
+    words = ["predict", str(DATA / "chinchilla.csv"), "--where", "excluded == False", "--json"]
+    assert main([*words, "-N", "70e9", "-D", "1.4e12"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    low, high = found["loss_ci"]
+    assert low < found["loss"] < high
+    assert found["loss"] == pytest.approx(
+        1.817 + 477.8 / 70e9**0.3473 + 2143 / 1.4e12**0.3672, 0.02
+    )
+    assert found["beyond"] > 5
+    assert {m["law"] for m in found["forecast"]["members"]} >= {"chinchilla", "kaplan"}
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["--set", "E=2", "-N", "1e9", "-D", "1e10"], "for a law without any"),
+        ([], "a prediction needs a point"),
+        (["--at", "width=3"], "no column 'width'"),
+        (["--delta", "1e-2", "-N", "1e9", "-D", "1e10"], "auto averages several"),
+    ],
+)
+def test_predict_refuses(words: list[str], says: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["predict", str(DATA / "chinchilla.csv"), *words]) == 2
+    assert says in capsys.readouterr().err

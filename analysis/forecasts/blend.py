@@ -116,7 +116,7 @@ def out_of_sample(fitted: Fit, runs: pd.DataFrame | None = None) -> tuple[dict[s
     Returns
     -------
     tuple of dict
-        As ``Forecast.backtests``, the largest cut-off first; none if the runs leave too few below each.
+        As ``Forecast.backtests``, the largest cut-off first; none if too few runs are below each.
     """
     rows = Rows.of_fit(fitted, runs)
     near, _ = rows.cuts(len(fitted.law.parameters))
@@ -160,9 +160,10 @@ def _blend(
         draws = _draws(laws, rows, everything, whole.params, auto, WORLDS)
     else:
         share, scale = 1.0, _stretched(rows, far, inner)
+    pairs = zip(near, errors, strict=True)
     return Forecast(
         name, whole, draws, share, scale, rows.space, rows.x_cols, rows.y_col, len(everything),
-        tuple(_record(cut, weights @ error, rows.space) for cut, error in zip(near, errors, strict=True)),
+        tuple(_record(cut, weights @ error, rows.space) for cut, error in pairs),
         excluded=rows.excluded, seed=rows.seed, doubt="" if far else UNTESTED,
     )  # fmt: skip
 

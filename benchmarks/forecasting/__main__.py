@@ -31,6 +31,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=ROOT / "build" / "forecasting")
     asked = parser.parse_args()
     runs = tables(asked.folder, tuple(asked.only))
+    if not runs:
+        parser.error(f"{asked.folder} has no such table; it is a folder of .csv files")
     asked.out.mkdir(parents=True, exist_ok=True)
     path = asked.out / "records.json"
     records = read_json(path) or {"backtests": [], "plans": []}

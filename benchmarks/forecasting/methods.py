@@ -41,9 +41,6 @@ class Asked:
 
     split: Split
 
-    def __hash__(self) -> int:
-        return id(self)
-
     @cached_property
     def rng(self) -> np.random.Generator:
         return np.random.default_rng(0)

@@ -49,8 +49,8 @@ def _records(table: pd.DataFrame) -> Iterator[dict[str, Any]]:
     minima = [(budget, found) for budget in budgets[half:] if (found := minimum(budget))]
     if len(budgets) < BUDGETS or not minima:
         return
-    top = budgets[half - 1].flops
-    expected = forecast(table[table["flops"] <= top * budgets[half - 1].span])
+    top, above = budgets[half - 1].flops, budgets[half].flops
+    expected = forecast(table[table["flops"] < (top * above) ** 0.5])
     for budget, measured in minima:
         about = {"flops": budget.flops, "beyond": budget.flops / top}
         try:

@@ -135,7 +135,7 @@ def _scores(axes: Axes, tables: pd.DataFrame) -> None:
     axes.set_yticks(list(place.values()), [_name(table) for table in place], fontsize=7)
     axes.set_xlabel("interval score of log loss (less is better)")
     axes.set_title("Held-out rows of each table")
-    axes.legend(loc="lower left")
+    axes.legend(loc="upper left")
 
 
 def _held(axes: Axes, plans: pd.DataFrame) -> None:

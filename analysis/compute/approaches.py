@@ -10,6 +10,7 @@ from analysis.compute.approach1 import envelope
 from analysis.compute.approach2 import isoflop as find_minima
 from analysis.compute.approach2_bias import Bias, parabola_bias
 from analysis.compute.approach2_methods import Method
+from analysis.fits import IDENTIFIED
 from analysis.tables import usable
 from scaling.base import NoAnswerError
 
@@ -135,10 +136,11 @@ def _disagreements(found: Sequence[Approach]) -> list[Approach]:
             for other in found
             if one.a_ci[0] > other.a_ci[1] or other.a_ci[0] > one.a_ci[1]
         ]
-        words = [] if one.status == "ok" else [one.status]
         if apart:
-            words.append(f"disagrees with {' and '.join(apart)}: their intervals of a do not meet")
-        told.append(replace(one, status="; ".join(words) or "ok"))
+            doubt = f"disagrees with {' and '.join(apart)}: their intervals of a do not meet"
+            plain = one.status in ("ok", IDENTIFIED)
+            one = replace(one, status=doubt if plain else f"{one.status}; {doubt}")
+        told.append(one)
     return told
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis.fits import Estimand, Problem
-from analysis.forecasts.discrepancy import Places, rough, smooth
+from analysis.forecasts.discrepancy import ROUGH, Places, rough, smooth
 from analysis.forecasts.regularised import (
     Prior,
     derivatives,
@@ -65,6 +65,8 @@ class Member:
         Its optimum.
     root : array ``(p, p)``
         Of the covariance of theta: R R'.
+    own : float
+        Variance of what is a run's own besides noise, over that of the smooth discrepancy.
     """
 
     law: Law
@@ -79,6 +81,7 @@ class Member:
     seen: Array = field(repr=False)
     whiten: Array = field(repr=False)
     free: bool = field(default=True, repr=False)
+    own: float = field(default=ROUGH, repr=False)
 
     @property
     def params(self) -> Array:
@@ -154,8 +157,7 @@ class Draws:
     @property
     def scatter(self) -> Array:
         """Standard deviation ``(k,)`` of a run about the smooth part: its noise, and roughness."""
-        own = rough(np.zeros((1, 1)), np.zeros((1, 1)))[0, 0]
-        return np.asarray(self.noise * np.sqrt(1 + own * self.member.ratio**2))
+        return np.asarray(self.noise * np.sqrt(1 + self.member.own * self.member.ratio**2))
 
 
 def members(
@@ -166,6 +168,7 @@ def members(
     space: str,
     params: Array,
     free: bool,
+    labels: NDArray[np.intp] | None = None,
 ) -> list[Member]:
     """The law at each amplitude that the runs leave possible.
 
@@ -181,6 +184,8 @@ def members(
         Where the search starts.
     free : bool
         Whether it leaves there; not if they are held to be the optimum, as somebody's fit has them.
+    labels : int array ``(n,)``, optional
+        The run of each row: what befell a run all its rows share, as much as sizes do theirs.
     """
     order = _spread_out(inputs, MOST)
     inputs = tuple(x[order] for x in inputs)
@@ -194,6 +199,9 @@ def members(
     places = Places.of(inputs, len(law.inputs) - len(law.variables))
     at = places(inputs)
     covariance = smooth(at, at) + rough(at, at)
+    shared = labels is not None and len(np.unique(labels)) < len(labels)
+    if shared and labels is not None:
+        covariance += ROUGH * np.equal.outer(labels[order], labels[order])
     robust = weights * _robust(deviations(problem, start[None])[0], covariance)
     scale = np.sqrt(robust)
     values, vectors = np.linalg.eigh(scale[:, None] * covariance * scale)
@@ -227,7 +235,7 @@ def members(
         ) - np.log1p((ratio * noise[i] / unit / USUAL) ** 2)
         found.append(
             Member(law, ratio, float(noise[i]), float(evidence), problem, prior, theta[i], root,
-                   places, at, turn * np.sqrt(shrink[i]), free)
+                   places, at, turn * np.sqrt(shrink[i]), free, ROUGH * (1 + shared))
         )  # fmt: skip
     best = max(member.evidence for member in found)
     return [member for member in found if member.evidence > best + np.log(LEAST_SHARE)]

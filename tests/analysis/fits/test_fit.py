@@ -206,7 +206,7 @@ def test_rows_are_never_dropped_silently() -> None:
         ({}, {"held": {"E": np.nan}}, "E of chinchilla is held at nan; hold it at 0 to"),
         ({}, {"held": {"alpha": 50.0}}, "alpha of chinchilla is held at 50"),
         ({}, {"held": {"A": -1.0}}, "A of chinchilla is held at -1"),
-        ({"loss": "3,2"}, {}, r"row 0, column 'loss': '3,2' is not a number"),
+        ({"loss": "three"}, {}, r"row 0, column 'loss': 'three' is not a number"),
         ({"loss": True}, {}, r"row 0, column 'loss': 'True' is not a number"),
         ({"loss": np.nan}, {}, "5 parameters and the table 0 usable rows of 20"),
     ],

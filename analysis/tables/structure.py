@@ -81,8 +81,8 @@ def structure(runs: pd.DataFrame) -> Structure:
     1. a column such as ``run``, ``run_id``, ``run_name`` or ``curve`` repeats, and each of its
        values has one size; or
     2. rows agree in size and in every other setting and differ in their amount of data, and
-       there is a ``step``, ``iteration`` or ``checkpoint`` column, a flag such as ``is_final``,
-       or ``flops_spent`` says that runs share a trunk; or
+       there is a ``step``, ``iteration`` or ``checkpoint`` column, or a flag such as ``is_final``;
+       or
     3. (a guess, and said to be one) they so agree, no column gives each row a name of its own,
        and more than half of the steps from one amount of data to the next are equal, as when a
        run is evaluated every so many steps; or
@@ -161,11 +161,9 @@ def _by_repeated_size(table: pd.DataFrame, columns: Roles) -> Structure | None:
     if labels is None or columns.data is None:
         return None
     told = f"{columns.size or 'all but the data'} repeats with rising {columns.data}"
-    proof = _shared_trunk(table)
-    if not proof and columns.step is not None and not named(columns.own, RUN):
-        proof = f"column {columns.step}"
-    if proof:
-        return _together(labels, None, "checkpoints", "checkpoints", f"{told}, {proof}")
+    if columns.step is not None and not named(columns.own, RUN):
+        told = f"{told}, column {columns.step}"
+        return _together(labels, None, "checkpoints", "checkpoints", told)
     if columns.own:
         return None
     many = int(np.median(_amounts(table, labels, columns.data)[labels]))
@@ -319,12 +317,3 @@ def _shared(logs: NDArray[np.float64], size: NDArray[np.float64]) -> tuple[float
     sizes = np.unique(size, return_inverse=True)[1]
     pairs = np.unique(np.stack([codes, sizes]), axis=1)
     return float((np.bincount(pairs[0])[codes] > 1).mean()), len(values)
-
-
-def _shared_trunk(table: pd.DataFrame) -> str:
-    """Words for a table of runs that were branched from one trunk; empty if there are none."""
-    if not {"flops_spent", "flops"} <= set(table.columns):
-        return ""
-    finished = table["loss"].notna() if "loss" in table else True
-    branched = finished & (table["flops_spent"] < 0.999 * table["flops"])
-    return "flops_spent below flops: a shared trunk" if branched.any() else ""

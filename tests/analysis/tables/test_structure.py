@@ -49,12 +49,6 @@ TOGETHER = {
     "powers of two, then equal steps": grid([1e6, 2e6, 4e6, 8e6, *(np.arange(1, 12) * 1e9)]),
     "many amounts": grid(np.geomspace(1e9, 3e11, 12)),
     "steps": grid(POWERS, steps=lambda n, d: d / 1e6),
-    "branches of a trunk": grid(
-        POWERS,
-        flops=lambda n, d: 6 * n * d,
-        flops_spent=lambda n, d: np.where(d == d.max(), 6, 2) * n * d,
-        run_id=lambda n, d: [f"{i:016x}" for i in range(len(n))],
-    ),
 }
 
 
@@ -81,6 +75,12 @@ def test_a_column_that_tells_is_named_and_a_guess_says_so():
 
 
 ALONE = {
+    "branches of a trunk": grid(
+        POWERS,
+        flops=lambda n, d: 6 * n * d,
+        flops_spent=lambda n, d: np.where(d == d.max(), 6, 2) * n * d,
+        run_id=lambda n, d: [f"{i:016x}" for i in range(len(n))],
+    ),
     "a grid": grid(POWERS[:2]),
     "budgets": grid([1e18, 3e18, 1e19, 3e19, 1e20, 3e20, 1e21, 3e21, 1e22]).assign(
         flops=lambda t: t["num_tokens"], num_tokens=lambda t: t["flops"] / 6 / t["num_params"]

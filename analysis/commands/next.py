@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from analysis.commands.loading import Family, cost_of, family_of, fit_of, table_of
 from analysis.commands.options import SWEEP, FitOptions, Source, output_of, read
-from analysis.compute import NextRuns, next_runs, settings, sweep_text
+from analysis.compute import Cost, NextRuns, next_runs, plan, settings, sweep_text
+from analysis.fits import Fit
+from analysis.forecasts import forecast_of
 from analysis.tables import load_specs
 from analysis.wording import count
-from scaling.base import note, print_json, print_table
+from scaling.base import NoAnswerError, format_value, note, print_json, print_table
 
 if TYPE_CHECKING:
     import argparse
@@ -44,12 +46,13 @@ def run(args: argparse.Namespace) -> int:
     table = table_of(source)
     fitted = fit_of(table, optimum)
     family = family_of(source)
+    cost = cost_of(table, family, [asked.flops], asked.cost)
     found = next_runs(
         fitted,
         asked.flops,
         asked.target,
         at=asked.at,
-        cost=cost_of(table, family, [asked.flops], asked.cost),
+        cost=cost,
         most=asked.runs,
         reach=asked.reach,
     )
@@ -57,8 +60,9 @@ def run(args: argparse.Namespace) -> int:
         _write(output, source, table, found, family)
     if not fitted.identified:
         note(f"fit: {fitted.status}")
+    expected = _expected(fitted, table, found, cost)
     if asked.json:
-        print_json(found.to_dict())
+        print_json({**found.to_dict(), "forecast": expected})
         return 0
     rows = [(count(x.num_params), count(x.num_tokens), x.flops, x.seeds) for x in found.runs]
     print_table(f"runs for {found.flops:.4g} FLOPs", ("N", "D", "flops, each", "seeds"), rows)
@@ -67,7 +71,28 @@ def run(args: argparse.Namespace) -> int:
         f"standard error of {found.what}: {before} now, {after} with these runs, if the law holds "
         f"(noise of a run {100 * found.noise:.2g} %)"
     )
+    if expected is not None:
+        value, (low, high) = expected["value"], expected["ci"]
+        print(
+            f"forecast of {found.what}, which does not take the law for true: {format_value(value)}, "
+            f"90 % {format_value(low)} to {format_value(high)}"
+        )
     return 0
+
+
+def _expected(
+    fitted: Fit, table: pd.DataFrame, found: NextRuns, cost: Cost
+) -> dict[str, Any] | None:
+    """What the forecast says of the target today; None of what is no forecast's to say."""
+    if found.at is None or found.target not in ("num_params", "num_tokens", "loss"):
+        return None
+    try:
+        [best] = plan(forecast_of(fitted, table), [found.at], cost=cost)
+    except NoAnswerError as error:
+        note(f"no forecast: {error}")
+        return None
+    values = best.to_dict()
+    return {"value": values[found.target], "ci": list(values[f"{found.target}_ci"])}
 
 
 def _write(

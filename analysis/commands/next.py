@@ -74,8 +74,8 @@ def run(args: argparse.Namespace) -> int:
     if expected is not None:
         value, (low, high) = expected["value"], expected["ci"]
         print(
-            f"forecast of {found.what}, which does not take the law for true: {format_value(value)}, "
-            f"90 % {format_value(low)} to {format_value(high)}"
+            f"forecast of {found.what}, which does not take the law for true: "
+            f"{format_value(value)}, 90 % {format_value(low)} to {format_value(high)}"
         )
     return 0
 

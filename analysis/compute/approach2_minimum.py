@@ -39,7 +39,7 @@ class Minimum:
     log_se : float
         Half the width of the central 68 % of ``draws``; NaN without.
     draws : ndarray, shape (n_draws,)
-        ln of the best sizes that the losses allow (:mod:`analysis.compute.approach2_shape`),
+        ln of the best sizes that the losses allow (``analysis.compute.approach2_shape``),
         whatever the method; NaN where a draw has none, empty where the noise is not known.
     tokens : (float, float)
         g and h of D = e^h N^g among the runs of the budget.

@@ -15,6 +15,7 @@ from markupsafe import Markup
 from analysis import plotting
 from analysis.compute import compare, cost_of, method_bias
 from analysis.compute import plan as make_plan
+from analysis.forecasts import out_of_sample
 from analysis.plotting import used
 from analysis.report import sections
 from analysis.report.findings import Findings
@@ -97,7 +98,7 @@ def write_report(
         style=Markup((files("analysis.report") / "templates/report.css").read_text("utf-8")),
         subject=sections.subject(runs),
         tiles=sections.tiles(runs, fit, found.holdout, plan, level),
-        laws=[sections.law(one, level, headline=one is fit) for one in found.fits],
+        laws=[sections.law(one, level, one is fit, out_of_sample(one, runs)) for one in found.fits],
         held_out=sections.held_out(found.holdout, level) if found.holdout else None,
         predictions=inline(drawn["predictions"], "predictions") if "predictions" in drawn else "",
         plan=sections.next_runs(plan, runs, level) if plan else None,

@@ -11,6 +11,7 @@ import numpy as np
 from markupsafe import Markup
 
 from analysis.fits import IDENTIFIED
+from analysis.forecasts import missed
 from analysis.plotting import data_label, used
 from analysis.report.findings import Held
 from analysis.report.pictures import inline, typeset
@@ -101,6 +102,8 @@ def tiles(
     tiles = [(f"{number_used} of {len(runs)}", "runs used")]
     if fit is not None:
         tiles.append((f"{fit.r2:.4f}", "R² of log loss" if fit.space == "log" else "R² of loss"))
+        if not fit.identified:
+            tiles.append(("with care", fit.status))
         if fit.in_plane:
             try:
                 a, b = fit.exponents()
@@ -120,8 +123,8 @@ def tiles(
     return tiles
 
 
-def law(fit: Fit, level: float, headline: bool) -> Law:
-    """A law: its formula, parameters with intervals, and how it was fitted."""
+def law(fit: Fit, level: float, headline: bool, tests: Sequence[Mapping[str, Any]] = ()) -> Law:
+    """A law: its formula, parameters with intervals, how it was fitted, and how ``tests`` went."""
     percent = f"{100 * level:g} % interval"
     ci = fit.ci(level) if fit.draws is not None else {}
     rows: list[Row] = [
@@ -155,6 +158,10 @@ def law(fit: Fit, level: float, headline: bool) -> Law:
             f" The parameters' intervals: percentiles of {len(fit.draws)} bootstrap draws "
             f"({fit.resample}); they are of the law as it stands, not of what lies beyond the runs."
         )
+    how += f" Status: {fit.status}."
+    if tests:
+        how += f" Fitted below {len(tests)} cut-offs it missed the runs next above by "
+        how += f"{missed(tests)}."
     heading = "The law" if headline else f"Also: {fit.law.name}"
     table = Table(("parameter", "value", percent, "unit", "meaning"), rows)
     return Law(heading, typeset(fit), table, how)

@@ -64,5 +64,6 @@ def rough(a: Array, b: Array) -> Array:
 
 
 def _distance(a: Array, b: Array) -> Array:
-    square = np.sum(a**2, axis=1)[:, None] + np.sum(b**2, axis=1) - 2 * a @ b.T
-    return np.asarray(np.sqrt(np.maximum(square, 0.0)))
+    with np.errstate(invalid="ignore"):  # where an input has no logarithm, nor has a law a value
+        square = np.sum(a**2, axis=1)[:, None] + np.sum(b**2, axis=1) - 2 * a @ b.T
+        return np.asarray(np.sqrt(np.maximum(square, 0.0)))

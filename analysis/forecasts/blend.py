@@ -119,7 +119,7 @@ def out_of_sample(fitted: Fit, runs: pd.DataFrame | None = None) -> tuple[dict[s
         As ``Forecast.backtests``, the largest cut-off first; none if too few runs are below each.
     """
     rows = Rows.of_fit(fitted, runs)
-    near, _ = rows.cuts(len(fitted.law.parameters))
+    near, _ = rows.cuts(_fewest(fitted.law))
     masks = [np.ones(len(rows.observed), dtype=bool), *(cut.seen for cut in near)]
     params = _fitted(fitted.law, rows, masks, fitted.vector)
     each = predictions((fitted.law,), [params], rows.inputs, rows.space)
@@ -129,13 +129,18 @@ def out_of_sample(fitted: Fit, runs: pd.DataFrame | None = None) -> tuple[dict[s
     )
 
 
+def _fewest(law: Law) -> int:
+    """The rows, of each group where it has groups, that a law passes through all."""
+    return len((law if law.groups is None else law.groups.law).parameters)
+
+
 def _blend(
     name: str, laws: tuple[Law, ...], rows: Rows, auto: bool, vector: Array | None = None
 ) -> Forecast:
     """The forecast by ``laws``; ``vector`` are the parameters of a law that is fitted already."""
     smallest = min(laws, key=lambda each: len(each.parameters))
     laws = tuple(law for law in laws if len(law.parameters) < len(rows.observed)) or (smallest,)
-    least = 0 if auto else len(smallest.parameters)
+    least = 0 if auto else _fewest(smallest)
     near, far = rows.cuts(least)
     everything = np.ones(len(rows.observed), dtype=bool)
     masks = [everything, *(cut.seen for cut in (*near, *far))]

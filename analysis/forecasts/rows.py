@@ -115,8 +115,16 @@ class Rows:
         if not far and (not self.by or labels is not None):
             alone = np.arange(len(self.size)) if labels is None else labels
             near = far = folds(self.size, alone, self.seed)
-        near, far = ([cut for cut in cuts if cut.seen.sum() > least] for cuts in (near, far))
+        near, far = ([cut for cut in cuts if self._tells(cut, least)] for cuts in (near, far))
         return near, far
+
+    def _tells(self, cut: Cutoff, least: int) -> bool:
+        """Whether more than ``least`` rows are seen, and as many of each group of rows."""
+        seen = [cut.seen.sum()]
+        for codes in self.inputs[len(self.inputs) - len(self.groups) :]:
+            own = np.bincount(codes.astype(int), minlength=1)
+            seen.append(np.bincount(codes[cut.seen].astype(int), minlength=len(own)).min())
+        return bool(min(seen) > least)
 
     @property
     def target(self) -> Array:

@@ -10,7 +10,7 @@ import pytest
 
 from analysis import Estimand, fit, forecast, load_runs, plan
 from analysis.compute import AsFitted, isoflop
-from analysis.forecasts import forecast_of
+from analysis.forecasts import forecast_of, out_of_sample
 from analysis.forecasts.cutoffs import cutoffs
 
 DATA = Path(__file__).parents[2] / "published" / "data"
@@ -128,3 +128,21 @@ def test_of_a_single_run_the_beginning_is_seen():
     plain = cutoffs(size, 1, step=1.0, depth=3, window=None)
     same = cutoffs(size, 1, step=1.0, depth=3, window=None, labels=one)
     assert [cut.seen.tolist() for cut in same] == [cut.seen.tolist() for cut in plain]
+
+
+def test_a_law_with_groups_is_forecast_and_tested_group_by_group():
+    """Two tasks of one exponent; a cut-off below which one has too few rows is not taken."""
+    x = np.geomspace(1e6, 1e9, 10)
+    noise = np.exp(0.002 * np.random.default_rng(0).standard_normal(16))
+    tasks, sizes = ["a"] * 10 + ["b"] * 6, np.append(x, x[4:])
+    floors = np.where(np.array(tasks) == "a", 0.5, 1.5)
+    loss = (floors + (sizes / 1e6) ** -0.3) * noise
+    runs = pd.DataFrame({"task": tasks, "size": sizes, "loss": loss})
+    law = fit("L = E[task] + A / size**alpha", runs)
+    found = forecast_of(law, runs)
+    at = {"size": np.array([4e9, 4e9]), "task": ["a", "b"]}
+    truth = np.array([0.5, 1.5]) + 4000.0**-0.3
+    assert found.predict(at) == pytest.approx(truth, rel=0.03)
+    low, high = found.predict_ci(at)
+    assert (low < truth).all() and (truth < high).all()
+    assert all(test["n_train"] < len(runs) for test in out_of_sample(law, runs))

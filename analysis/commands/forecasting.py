@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 def forecast_for(table: pd.DataFrame, asked: ForecastOptions) -> Forecast:
     """The forecast that was asked for; what it rests on goes to stderr."""
+    if asked.bootstrap:
+        note("--bootstrap draws a law's parameters (scaling fit); a forecast has draws of its own")
     if asked.is_auto:
         weighed = Estimand(weights=asked.weights)
         found = forecast(table, x_col=asked.x_col, estimand=weighed, seed=asked.seed)

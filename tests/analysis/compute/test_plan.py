@@ -58,9 +58,9 @@ def test_the_optimum_is_equation_4(log_flops, alpha, beta, log_a, cost):
     if min(n, d) < 2:
         return
     [found] = plan(known(params), [10**log_flops], cost=cost)
-    # At the largest budgets the loss is flat to rounding over some 1e-5 of N.
-    assert found.num_params == pytest.approx(n, rel=1e-4)
-    assert found.num_tokens == pytest.approx(d, rel=1e-4)
+    # At the largest budgets the loss is flat to rounding over some 1e-4 of N.
+    assert found.num_params == pytest.approx(n, rel=5e-4)
+    assert found.num_tokens == pytest.approx(d, rel=5e-4)
     assert found.loss == pytest.approx(loss(params, n, d), rel=1e-13)
     assert cost * found.num_params * found.num_tokens == pytest.approx(10**log_flops)
 

@@ -13,7 +13,7 @@ sum of Rosenfeld et al. 2020 (arXiv 1909.12673, sec. 4) without their crossover.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -21,6 +21,8 @@ from analysis.laws.base import Array, Law, Parameter, stack
 
 SOURCE = "Hestness et al. 2017 (arXiv 1712.00409); Rosenfeld et al. 2020 (arXiv 1909.12673)"
 EXPONENT = (-1.0, 1.0)
+
+Function = Callable[..., Array]
 
 
 def laws_in(
@@ -55,13 +57,13 @@ def _law(
     inputs: tuple[str, ...],
     output: str,
     space: str,
-    functions: tuple[object, object, object],
+    functions: tuple[Function, Function, Function],
     linear: tuple[str, ...],
 ) -> Law:
     predict, gradient, rescale = functions
     return Law(
         name=name, formula=formula, latex=formula, source=SOURCE, parameters=tuple(parameters),
-        inputs=inputs, predict=predict, gradient=gradient, rescale=rescale,  # type: ignore[arg-type]
+        inputs=inputs, predict=predict, gradient=gradient, rescale=rescale,
         linear=linear, output=output, space=space,
     )  # fmt: skip
 

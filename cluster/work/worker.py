@@ -136,19 +136,23 @@ def stop_on_signals(*signals: signal.Signals) -> Iterator[Stop]:
 
     Outside the main thread signals cannot be caught, and nothing is ever asked to stop.
     """
-    wish = threading.Event()
+    wish = False  # no threading.Event: a signal within another's handler would wait for its lock
 
     def handle(number: int, frame: FrameType | None) -> None:
-        if wish.is_set() and number == signal.SIGINT:
+        nonlocal wish
+        if wish and number == signal.SIGINT:
             raise KeyboardInterrupt
-        wish.set()
+        wish = True
+
+    def stop() -> bool:
+        return wish
 
     if threading.current_thread() is not threading.main_thread():
-        yield wish.is_set
+        yield stop
         return
     before = {number: signal.signal(number, handle) for number in signals}
     try:
-        yield wish.is_set
+        yield stop
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

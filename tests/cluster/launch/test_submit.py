@@ -329,9 +329,10 @@ sys.exit(main(["submit", *sys.argv[1:]]))
     _, err = waiting.communicate()
     assert waiting.returncode == 130
     assert "what ran is checkpointed. `scaling retry tiny`" in err
-    assert sweep_status("tiny").counts == {"stopped": 1}
     run_dir = Store.at(home).run_dir(sweep.entries[0].run_id)
-    assert read_json(run_dir / "state.json")["state"] == "stopped"
+    state, log = read_json(run_dir / "state.json"), (run_dir / LOG).read_text()
+    assert state["state"] == "stopped", (state, log, err)
+    assert sweep_status("tiny").counts == {"stopped": 1}
 
     def shipped():
         (position,) = [*run_dir.glob("shipped-*.json"), None][:1]

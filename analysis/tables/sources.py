@@ -42,7 +42,7 @@ from scaling.run import (
     sweep_path,
     trained_columns,
 )
-from scaling.tracking import curve_metrics, has_experiment
+from scaling.tracking import curve_metrics, has_experiment, masked
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -253,7 +253,7 @@ def _locate(
     there = f"the sweeps there are {', '.join(sweeps)}" if sweeps else "there is no sweep there"
     raise ValueError(
         f"{text!r} is no file, no sweep under {store.root} ({there}) and no experiment in "
-        f"{store.tracking_uri}"
+        f"{masked(store.tracking_uri)}"
     )
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from cluster.status import sweep_status
 from cluster.tracking.shipper import LONGEST_SECONDS, Shipped, ship_sweep, start_shipper
 from scaling.base import Store, note
-from scaling.tracking import DeletedError, Tracker, TrackingError, prepare, without_password
+from scaling.tracking import DeletedError, Tracker, TrackingError, masked, prepare
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -25,7 +25,7 @@ PATIENCE_SECONDS = 20.0
 
 def prepare_tracking(sweep: Sweep, uri: str) -> None:
     """Make the tracking store ready, once, before anybody writes to it."""
-    note(f"tracking store: {without_password(uri)}")
+    note(f"tracking store: {masked(uri)}")
     try:
         prepare(uri, sweep.name, describe_sweep(sweep))
     except DeletedError as error:

@@ -11,6 +11,7 @@ import sys
 import time
 import urllib.request
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from cluster.tracking.address import address
 from scaling.base import Store, WorkError, note
@@ -18,10 +19,10 @@ from scaling.tracking import (
     VIEW_TAG,
     chart_url,
     connect,
+    masked,
     reported,
     set_environment,
     sqlite_path,
-    without_password,
 )
 
 HOST = "127.0.0.1"
@@ -45,7 +46,9 @@ def serve(
     store = Store.at(root)
     uri = address(store, sweep, tracking_uri)
     if uri.startswith(("http://", "https://")):
-        print(_chart_page(without_password(uri).rstrip("/"), uri, sweep))
+        page = urlsplit(uri)  # the link is without user information
+        host = page.netloc.rpartition("@")[2]
+        print(_chart_page(page._replace(netloc=host).geturl().rstrip("/"), uri, sweep))
         return 0
     path = sqlite_path(uri)
     if path and not path.exists():
@@ -95,7 +98,7 @@ def _chart_page(base: str, uri: str, sweep: str | None) -> str:
             listed = client.search_experiments(order_by=["last_update_time DESC"], max_results=2)
             found = next((e for e in listed if e.name != "Default"), None)
     if found is None and sweep:
-        raise ValueError(f"the tracking store {without_password(uri)} has no sweep {sweep!r}")
+        raise ValueError(f"the tracking store {masked(uri)} has no sweep {sweep!r}")
     if found is None:
         return base
     return chart_url(base, found.experiment_id, view=VIEW_TAG in found.tags)

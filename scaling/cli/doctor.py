@@ -59,11 +59,13 @@ def _store() -> dict[str, Any]:
 
 
 def _tracking() -> dict[str, Any]:
+    from scaling.tracking import masked
+
     try:
         version = metadata.version("mlflow")
     except metadata.PackageNotFoundError:
         return _entry("tracking", False, "mlflow is not installed; pip install mlflow")
-    return _entry("tracking", True, f"mlflow {version}, {Store.at().tracking_uri}")
+    return _entry("tracking", True, f"mlflow {version}, {masked(Store.at().tracking_uri)}")
 
 
 def _data() -> dict[str, Any]:

@@ -75,6 +75,7 @@ def run(out: str | None, *, workers: int = 2, seed: int = 0, as_json: bool = Fal
     from analysis.forecasts import predict_held_out
     from analysis.report import Findings
     from analysis.tables import load_curves
+    from scaling.tracking import masked
 
     runs = load_runs(sweep.name, root=store.root)
     runs = runs[runs["run_id"].isin([entry.run_id for entry in sweep])]
@@ -121,7 +122,7 @@ def run(out: str | None, *, workers: int = 2, seed: int = 0, as_json: bool = Fal
         "flops_spent": float(runs["flops_spent"].sum()),
         "seconds": round(time.monotonic() - began, 1),
         "report": str(report),
-        "tracking_uri": store.tracking_uri,
+        "tracking_uri": masked(store.tracking_uri),
     }
     if as_json:
         print_json(result)

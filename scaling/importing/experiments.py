@@ -31,11 +31,11 @@ def runs_of_experiment(
     TrackingError
         If the store does not answer.
     """
-    from scaling.tracking import OURS, stored_runs, without_binders, without_password
+    from scaling.tracking import OURS, masked, stored_runs, without_binders
 
     if tracking_uri.startswith("file:"):  # which MLflow opens no more unless told to
         os.environ.setdefault("MLFLOW_ALLOW_FILE_STORE", "true")
-    stored, shown = stored_runs(tracking_uri, experiment), without_password(tracking_uri)
+    stored, shown = stored_runs(tracking_uri, experiment), masked(tracking_uri)
     if any(OURS in run.data.tags for run in stored):
         raise ValueError(
             f"the runs of {experiment!r} are this laboratory's own: `scaling runs {experiment} "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from scaling.tracking.address import without_password
+from scaling.tracking.address import masked, without_password
 from scaling.tracking.errors import DeletedError, TrackingError
 from scaling.tracking.experiments import OURS, has_experiment, stored_runs, without_binders
 from scaling.tracking.histories import metric_histories, metric_history
@@ -22,6 +22,7 @@ __all__ = [
     "curve_metrics",
     "has_experiment",
     "log_report",
+    "masked",
     "metric_histories",
     "metric_history",
     "prepare",

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
-from scaling.tracking.address import without_password
+from scaling.tracking.address import masked
 from scaling.tracking.errors import TrackingError
 from scaling.tracking.ready import connect, reported, sqlite_path
 
@@ -46,14 +46,14 @@ def stored_runs(tracking_uri: str, name: str) -> list[Run]:
         If the store does not answer.
     """
     if not _may_exist(tracking_uri):
-        shown = without_password(tracking_uri)
+        shown = masked(tracking_uri)
         raise ValueError(f"there is no tracking store at {shown}; check --tracking-uri")
     with _reading(tracking_uri):
         client = connect(tracking_uri)
         experiment = client.get_experiment_by_name(name)
         if experiment is None:
             names = ", ".join(sorted(e.name for e in client.search_experiments()))
-            shown = without_password(tracking_uri)
+            shown = masked(tracking_uri)
             raise ValueError(f"{shown} has no experiment {name!r}; it has {names}")
         found: list[Run] = []
         token: str | None = None

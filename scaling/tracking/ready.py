@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from scaling.tracking.address import without_password
+from scaling.tracking.address import masked
 from scaling.tracking.errors import DeletedError, TrackingError, reason
 from scaling.tracking.view import VIEW_TAG, chart_view
 
@@ -55,7 +55,7 @@ def connect(tracking_uri: str) -> MlflowClient:
             return MlflowClient(tracking_uri=tracking_uri)
         except UnsupportedModelRegistryStoreURIException:
             raise ValueError(
-                f"tracking URI {without_password(tracking_uri)!r} is of no known kind: give "
+                f"tracking URI {masked(tracking_uri)!r} is of no known kind: give "
                 "sqlite:///FILE or http://HOST:PORT"
             ) from None
 
@@ -90,7 +90,7 @@ def prepare(
             elif found.lifecycle_stage == "deleted" and not restore:
                 raise DeletedError(
                     f"experiment {experiment!r} was deleted in "
-                    f"{without_password(tracking_uri)}: `scaling sync "
+                    f"{masked(tracking_uri)}: `scaling sync "
                     f"{shlex.quote(experiment)} --restore` brings it back"
                 )
             else:
@@ -161,8 +161,7 @@ def reported(tracking_uri: str) -> Iterator[None]:
         try:
             yield
         except (MlflowException, SQLAlchemyError) as error:
-            shown = without_password(tracking_uri)
-            why = reason(str(error).replace(tracking_uri, shown))
+            shown, why = masked(tracking_uri), reason(masked(str(error)))
             raise TrackingError(f"the tracking store {shown} does not answer: {why}") from error
 
 

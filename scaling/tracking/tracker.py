@@ -37,7 +37,7 @@ from typing import TYPE_CHECKING, Any
 from scaling.base import read_json, write_atomic
 from scaling.run import JOURNAL, PROGRAM_METRIC, end, points, read_journal, trained_columns
 from scaling.schema import EVAL_PREFIX
-from scaling.tracking.address import without_password
+from scaling.tracking.address import masked, without_password
 from scaling.tracking.errors import DeletedError, TrackingError
 from scaling.tracking.experiments import OURS
 from scaling.tracking.ready import SUPERSEDED, connect, prepare, reported, sqlite_path
@@ -271,7 +271,7 @@ class Tracker:
         if not self.restore:
             self.deleted.add(name)
             raise DeletedError(
-                f"run {name} was deleted in {without_password(self.uri)}: `scaling sync "
+                f"run {name} was deleted in {masked(self.uri)}: `scaling sync "
                 f"{shlex.quote(self.experiment)} --restore` brings it back"
             )
         self.client.restore_run(run_id)

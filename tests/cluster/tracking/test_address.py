@@ -65,13 +65,19 @@ def test_a_password_is_left_out_of_an_address(uri, password):
     assert without_password(uri.format(password)) == uri.format("")
 
 
-def test_no_password_is_printed_kept_or_an_argument(make_sweep, home, capfd):
+def test_no_password_is_printed_kept_or_an_argument(make_sweep, home, capfd, monkeypatch):
     submit(make_sweep(), on="inline", tracking_uri=AWAY)
     assert main(["sync", "tiny"]) == 1
     assert main(["sync", "tiny", "--tracking-uri", AWAY]) == 1
     assert main(["ui", "tiny", "--tracking-uri", AWAY]) == 1
+    assert main(["runs", "tiny", "--tracking-uri", AWAY]) == 1
+    assert main(["import", AWAY, "--experiment", "tiny", "--as", "theirs"]) == 1
+    with monkeypatch.context() as patch:
+        patch.setenv("MLFLOW_TRACKING_URI", AWAY)
+        main(["doctor"])
+        assert main(["fit", "no-such-source"]) == 1
     shown = "".join(capfd.readouterr())
-    assert shown.count("the tracking store http://ann@127.0.0.1:9 does not answer") >= 3
+    assert shown.count("the tracking store http://***@127.0.0.1:9 does not answer") >= 5
     with start_shipper(Store.at(home), "tiny", AWAY) as shipper:
         time.sleep(0.5)  # what `ps` shows comes a little after the process
         arguments = Path(f"/proc/{shipper.pid}/cmdline").read_text()
@@ -81,5 +87,6 @@ def test_no_password_is_printed_kept_or_an_argument(make_sweep, home, capfd):
     assert AWAY in environment
     kept = [path.read_bytes() for path in home.rglob("*") if path.is_file()]
     assert any(b"http://ann@127.0.0.1:9" in text for text in kept)
+    assert "ann@" not in shown
     for text in (shown.encode(), arguments.encode(), *kept):
         assert b"s3cret" not in text

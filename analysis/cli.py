@@ -30,7 +30,11 @@ def add_commands(subparsers: Any) -> None:
         action="store_true",
         help="answer the questions of Li et al. 2025, (Mis)Fitting, for this fit",
     )
-
+    fit.add_argument(
+        "--keep",
+        action="store_true",
+        help="keep the law and its options with the sweep, for later fits and reports",
+    )
     fit.add_argument("--latex", action="store_true", help="a table for a paper, in LaTeX")
 
     iso = _command(subparsers, "isoflop", "the best size at each budget, and N* = k C^a")
@@ -163,6 +167,10 @@ def add_commands(subparsers: Any) -> None:
     report = _command(subparsers, "report", "one self-contained HTML file", json=False)
     report.add_argument("-o", "--output", required=True, metavar="FILE.html")
     report.add_argument("--title", help="the heading (the source's name)")
+    report.add_argument(
+        "--hold-out", type=_count, metavar="K",
+        help="predict the K largest runs from the others (0; what is kept with the sweep)",
+    )  # fmt: skip
     _add_fit(report)
 
     _add_design(subparsers)

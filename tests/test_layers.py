@@ -122,7 +122,7 @@ ANALYSIS = {
     "analysis.forecasts",
     "analysis.designs": f"scaling.base {ANSWERS}",
     "analysis.plotting": f"scaling.base {ANSWERS} analysis.designs",
-    "analysis.report": f"scaling.base {ANSWERS} analysis.designs analysis.plotting",
+    "analysis.report": f"scaling.base scaling.schema {ANSWERS} analysis.designs analysis.plotting",
     "analysis.commands": f"{RUNS} scaling.families {ANSWERS} "
     "analysis.designs analysis.plotting analysis.report",
     "analysis.cli": "scaling.base scaling.schema analysis.commands",

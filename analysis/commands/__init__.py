@@ -1,1 +1,8 @@
-"""What the commands of ``analysis`` do."""
+"""One command a file, and what they share: what was asked for as values, loading, forecasts."""
+
+from __future__ import annotations
+
+from analysis.commands.kept import Kept, keep
+from analysis.commands.options import FitOptions, Source
+
+__all__ = ["FitOptions", "Kept", "Source", "keep"]

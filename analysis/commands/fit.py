@@ -16,6 +16,7 @@ from analysis.commands.fit_text import (
     say_taken,
     tested,
 )
+from analysis.commands.kept import fit_options, keep
 from analysis.commands.loading import curves_of, fit_of, table_of
 from analysis.commands.options import FitOptions, Source, read
 from analysis.compute import Approach, compare
@@ -41,6 +42,7 @@ class Options:
     """
 
     checklist: bool = False
+    keep: bool = False
     latex: bool = False
     json: bool = False
 
@@ -58,8 +60,9 @@ class Options:
 
 def run(args: argparse.Namespace) -> int:
     """``scaling fit``."""
-    source, options, asked = read(Source, args), read(FitOptions, args), read(Options, args)
-    level = options.level
+    source, asked = read(Source, args), read(Options, args)
+    how = fit_options(source, args)
+    options, level = how.fit, how.fit.level
     table = table_of(source, quiet=asked.plain)
     try:
         fitted = fit_of(table, options)
@@ -67,6 +70,8 @@ def run(args: argparse.Namespace) -> int:
         if asked.plain:
             say_taken(table)
         raise
+    if asked.keep:
+        note(f"kept for later fits and reports of the sweep: {keep(source, how)}")
     found = fit_values(fitted, level)
     found["notes"] = [*table.attrs["notes"], *fitted.diagnostics["notes"]]
     found["units"] = table.attrs.get("units", {})

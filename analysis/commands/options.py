@@ -154,6 +154,21 @@ class FitOptions:
         return by_group(law, column, table, [n.strip() for n in names.split(",") if n])
 
 
+def flags(options: FitOptions) -> list[str]:
+    """The words of a command line that say what differs from the defaults."""
+    words: list[str] = []
+    for name, value in changed(options).items():
+        if name == "start":
+            for of, (low, high) in value:
+                words += ["--start", f"{of}={low},{high}"]
+        elif name == "signed":
+            for of in value:
+                words += ["--signed", of]
+        else:
+            words += [f"--{name.replace('_', '-')}", str(value)]
+    return words
+
+
 @dataclass(frozen=True)
 class ForecastOptions(FitOptions):
     """Which law forecasts, ``auto`` for the average of several; how a given one is fitted.

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from analysis.commands.forecasting import forecast_for
+from analysis.commands.kept import Kept, fit_options
 from analysis.commands.loading import curves_of, fit_of, table_of
 from analysis.commands.options import (
     REPORT,
@@ -15,11 +17,12 @@ from analysis.commands.options import (
     ForecastOptions,
     Source,
     changed,
+    flags,
     read,
 )
 from analysis.compute import IsoFlop
 from analysis.compute import isoflop as find_minima
-from analysis.forecasts import Forecast
+from analysis.forecasts import Forecast, predict_held_out
 from analysis.report import Findings, write_report
 from scaling import COLUMN_FLAGS
 from scaling.base import NoAnswerError, note
@@ -39,8 +42,9 @@ class Options:
 
 def run(args: argparse.Namespace) -> int:
     """``scaling report``."""
-    source, options, asked = read(Source, args), read(FitOptions, args), read(Options, args)
-    output = REPORT.path(args.output)
+    source, asked = read(Source, args), read(Options, args)
+    how = fit_options(source, args)
+    options, output = how.fit, REPORT.path(args.output)
     table = table_of(source)
     found = Findings(
         table,
@@ -48,13 +52,14 @@ def run(args: argparse.Namespace) -> int:
         curves=curves_of(source),
         expected=_expected(table, options),
         isoflop=_minima(table),
+        holdout=_held_out(table, options, how.hold_out),
         level=options.level,
     )
     path = write_report(
         output,
         found,
         title=asked.title or f"Scaling laws of {Path(source.name).stem}",
-        how_to_run=command(source, options, output, asked.title),
+        how_to_run=command(source, how, output, asked.title),
     )
     note(f"written to {path}")
     return 0
@@ -73,6 +78,19 @@ def _expected(table: pd.DataFrame, options: FitOptions) -> Forecast | None:
         return None
 
 
+def _held_out(table: pd.DataFrame, options: FitOptions, count: int) -> Sequence[dict[str, Any]]:
+    """The largest runs, as a forecast from all others expects them."""
+    if not count:
+        return ()
+    if "flops" not in table.columns:
+        raise ValueError(f"--hold-out {count}: the table has no C by which runs are the largest")
+    runs = table[table["exclude_reason"] == ""].sort_values("flops", kind="stable")
+    if count >= len(runs):
+        raise ValueError(f"--hold-out {count}: there are {len(runs)} runs; leave some to fit")
+    blind = _expected(runs.iloc[:-count], options)
+    return predict_held_out(blind, runs.iloc[-count:], options.level) if blind else ()
+
+
 def _minima(table: pd.DataFrame) -> IsoFlop | None:
     """Iso-FLOP minima, where the runs are of such a design and it succeeded."""
     try:
@@ -81,17 +99,14 @@ def _minima(table: pd.DataFrame) -> IsoFlop | None:
         return None
 
 
-def command(source: Source, options: FitOptions, output: Path, title: str | None) -> str:
+def command(source: Source, how: Kept, output: Path, title: str | None) -> str:
     """The command that makes the same report."""
     words = ["scaling", "report", source.name, "-o", str(output)]
     given: dict[str, Any] = {COLUMN_FLAGS[name]: col for name, col in source.taken.items()}
-    for name, value in {**changed(source), **changed(options), "title": title}.items():
-        if name not in ("name", "columns", "start", "signed") and value is not None:
+    for name, value in {**changed(source), "title": title}.items():
+        if name not in ("name", "columns") and value is not None:
             given[f"--{name.replace('_', '-')}"] = value
     for flag, value in given.items():
         words += [flag] if value is True else [flag, str(value)]
-    for name, (low, high) in options.start:
-        words += ["--start", f"{name}={low},{high}"]
-    for name in options.signed:
-        words += ["--signed", name]
-    return shlex.join(words)
+    words += flags(how.fit)
+    return shlex.join(words + (["--hold-out", str(how.hold_out)] if how.hold_out else []))

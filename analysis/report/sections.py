@@ -17,6 +17,7 @@ from analysis.report.findings import Held
 from analysis.report.pictures import inline, typeset
 from analysis.report.table import Cell, Row, Table, number, right
 from analysis.wording import count, counts, scientific, share, span
+from scaling import COLUMNS
 from scaling.base import NoAnswerError
 
 if TYPE_CHECKING:
@@ -331,7 +332,7 @@ def excluded(runs: pd.DataFrame, fits: Sequence[Fit]) -> Table:
 
 
 def run_table(runs: pd.DataFrame) -> Table:
-    """Every run."""
+    """Every run, with what differs among them beyond the usual columns: options, metrics."""
     columns: list[tuple[str, str, Any]] = [
         ("run_id", "run", lambda v: Cell(str(v)[:8], tone="code")),
         ("name", "name", str),
@@ -344,6 +345,8 @@ def run_table(runs: pd.DataFrame) -> Table:
         ("seconds", "seconds", lambda v: number(float(v), ".1f")),
         ("status", "status", str),
     ]
+    own = [name for name in runs.columns if name not in COLUMNS and runs[name].nunique() > 1]
+    columns += [(name, name, _plainly) for name in own]
     shown = [c for c in columns if c[0] in runs.columns and runs[c[0]].notna().any()]
     by = [name for name in ("num_params", "num_tokens") if name in runs.columns]
     order = runs.sort_values(by) if by else runs
@@ -352,3 +355,10 @@ def run_table(runs: pd.DataFrame) -> Table:
         for record in order[[name for name, _, _ in shown]].itertuples(index=False, name=None)
     ]
     return Table([title for _, title, _ in shown], rows)
+
+
+def _plainly(value: Any) -> Cell | str:
+    """A value of a column that is not ours; empty where there is none."""
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return number(float(value))
+    return "" if value is None else str(value)

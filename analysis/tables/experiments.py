@@ -9,6 +9,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from analysis.tables.options import differing
 from analysis.tables.reading import TableReading, understood
 from analysis.tables.rows import NUMBERS, TEXTS, extra_columns, is_extra, run_table, why_not
 from scaling import CURVE_COLUMNS, EVAL_PREFIX
@@ -102,7 +103,8 @@ def _say_twins(frame: pd.DataFrame, notes: list[str]) -> None:
 def _own_runs(name: str, runs: Sequence[Run]) -> pd.DataFrame:
     """The run table of runs that our tracker has shipped."""
     rows = []
-    for run in runs:
+    told = differing([spec_of(run.data.params) for run in runs])
+    for run, options in zip(runs, told, strict=True):
         tags, params, metrics = run.data.tags, run.data.params, run.data.metrics
         row: dict[str, Any] = {"run_id": run.info.run_id, "name": run.info.run_name, "sweep": name}
         row["status"] = STATUS.get(run.info.status, "failed")
@@ -118,7 +120,7 @@ def _own_runs(name: str, runs: Sequence[Run]) -> pd.DataFrame:
         row.update({k: v for k, v in metrics.items() if k.startswith(EVAL_PREFIX)})
         final = {k.removeprefix("final/"): v for k, v in metrics.items() if k.startswith("final/")}
         row.update({k: v for k, v in final.items() if k not in row and is_extra(k, v)})
-        row |= _options(params)
+        row = options | row | _options(params)
         tokens = metrics.get("final/tokens")
         if tokens is not None and "scale/num_tokens_planned" not in metrics:
             # It went to its end, or was shipped by a tracker of before.

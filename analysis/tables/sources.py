@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from analysis.tables.experiments import experiment_curves, experiment_runs
+from analysis.tables.options import differing
 from analysis.tables.reading import (
     Note,
     TableReading,
@@ -273,7 +274,7 @@ def _members(
         spec = read_json(path)
         if spec is None:
             raise ValueError(f"{path}: not a JSON object; the run cannot be identified")
-        yield path.parent.name, path.parent, read_any_spec(spec).columns()
+        yield path.parent.name, path.parent, {**read_any_spec(spec).columns(), "spec": spec}
 
 
 def _sweep_rows(path: Path) -> Iterator[dict[str, Any]]:
@@ -288,8 +289,11 @@ def _sweep_rows(path: Path) -> Iterator[dict[str, Any]]:
 
 def _journal_rows(kind: str, place: Path | str, root: Source | None) -> list[dict[str, Any]]:
     rows = []
-    for run_id, run_dir, planned in _members(kind, Path(place), root):
-        row = {name: value for name, value in planned.items() if name not in _NO_COLUMNS}
+    members = list(_members(kind, Path(place), root))
+    told = differing([planned.get("spec") or {} for _, _, planned in members])
+    for (run_id, run_dir, planned), options in zip(members, told, strict=True):
+        known = {name: value for name, value in planned.items() if name not in _NO_COLUMNS}
+        row = options | known
         events = read_journal(run_dir)
         last = end(events)
         if last is not None:

@@ -71,6 +71,7 @@ def run(out: str | None, *, workers: int = 2, seed: int = 0, as_json: bool = Fal
     submit(sweep, on="local", workers=workers, root=store.root, rerun="failed", wait=True)
 
     from analysis import Estimand, fit, forecast, load_runs, plan
+    from analysis.commands import FitOptions, Kept, Source, keep
     from analysis.compute import cost_of
     from analysis.forecasts import predict_held_out
     from analysis.report import Findings
@@ -97,6 +98,8 @@ def run(out: str | None, *, workers: int = 2, seed: int = 0, as_json: bool = Fal
     expected = forecast(runs)
     allocations = plan(expected, [h * largest for h in HORIZONS], cost=cost, level=LEVEL)
 
+    how = Kept(FitOptions(delta=DELTA, bootstrap=DRAWS, level=LEVEL), HELD_OUT)
+    keep(Source(sweep.name, root=str(store.root)), how)
     report = store.sweep_dir(sweep.name) / "report.html"
     curves = load_curves(sweep.name, root=store.root)
     found = Findings(

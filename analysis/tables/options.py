@@ -1,0 +1,43 @@
+"""What runs were told: the options that differ among them, as columns of the run table."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from scaling import COLUMNS
+
+
+def differing(specs: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The options of each spec that differ among ``specs``, by name, in the order of the specs.
+
+    Parameters
+    ----------
+    specs : sequence of mapping
+        Resolved specs as plain values; their parts (``model``, ``optim``, ...) are looked into.
+
+    Returns
+    -------
+    list of dict
+        As long as ``specs``. Numbers and texts as they are, lists as JSON; what the run table has
+        as a column of its own (``seed``, ``lr``, ...) is left out.
+
+    Examples
+    --------
+    >>> specs = [{"model": {"width": w, "depth": 2}, "optim": {"beta2": 0.95}} for w in (16, 32)]
+    >>> differing(specs)
+    [{'width': 16}, {'width': 32}]
+    """
+    rows = [dict(_settings(spec)) for spec in specs]
+    names = dict.fromkeys(name for row in rows for name in row if name not in COLUMNS)
+    shown = [name for name in names if len({json.dumps(row.get(name)) for row in rows}) > 1]
+    return [{name: row[name] for name in shown if name in row} for row in rows]
+
+
+def _settings(spec: Mapping[str, Any]) -> Iterable[tuple[str, Any]]:
+    for name, value in spec.items():
+        if isinstance(value, Mapping):
+            yield from _settings(value)
+        elif value is not None:
+            yield name, json.dumps(value) if isinstance(value, list | tuple) else value

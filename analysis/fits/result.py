@@ -87,7 +87,7 @@ class Fit:
     @property
     def delta(self) -> float:
         """The estimand's."""
-        return self.estimand.delta
+        return self.estimand.penalty.delta
 
     @property
     def space(self) -> str:

@@ -279,7 +279,10 @@ def _add_fit(
         "all that the law is linear in)",
     )  # fmt: skip
     parser.add_argument("--loss-fn", choices=("huber", "lad", "mse", "tukey"))
-    parser.add_argument("--delta", type=_positive, metavar="X", help="Huber's delta (1e-3)")
+    parser.add_argument(
+        "--delta", type=_positive, metavar="X",
+        help="Huber's delta (1e-3; of linear residuals three of their standard deviations)",
+    )  # fmt: skip
     parser.add_argument(
         "--asymmetry", type=_positive, metavar="X",
         help="runs above the law count X times (1)",

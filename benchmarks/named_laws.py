@@ -40,12 +40,17 @@ class Task:
 
 
 def frontier(table: pd.DataFrame) -> pd.DataFrame:
-    """Of the rows to fit, in each group those that no row of less compute beats."""
+    """Of the rows to fit, in each group those that no row of less compute beats.
+
+    Only those of the data that the rows to predict saw: other data have a frontier of their own.
+    """
+    held_out = table[table.is_training == 0]
+    same = table.dataset_size.isin(held_out.dataset_size.unique())
     parts = []
-    for _, part in table[table.is_training == 1].groupby("group"):
+    for _, part in table[(table.is_training == 1) & same].groupby("group"):
         ordered = part.sort_values(["num_compute", "error"])
         parts.append(ordered[ordered.error < ordered.error.cummin().shift(fill_value=np.inf)])
-    return pd.concat([*parts, table[table.is_training == 0]])
+    return pd.concat([*parts, held_out])
 
 
 TASKS = (

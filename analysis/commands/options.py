@@ -100,7 +100,7 @@ class FitOptions:
 
     law: str | None = None
     loss_fn: str = "huber"
-    delta: float = 1e-3
+    delta: float | None = None
     asymmetry: float = 1.0
     space: str | None = None
     weights: str | None = None

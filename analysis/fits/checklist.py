@@ -148,7 +148,7 @@ def _fitting(fit: Fit, level: float) -> Iterator[tuple[str, str]]:
     found, asked = fit.diagnostics, fit.estimand
     yield (
         "Which objective?",
-        f"{_ESTIMANDS[asked.loss_fn].format(delta=asked.delta)} of {fit.space} residuals, "
+        f"{_ESTIMANDS[asked.loss_fn].format(delta=asked.penalty.delta)} of {fit.space} residuals, "
         f"{fit.objective:.10g} at the optimum"
         + ("" if asked.asymmetry == 1 else f"; runs above the law count {asked.asymmetry:g} times"),
     )

@@ -13,6 +13,9 @@ from analysis.laws import Law
 
 SPACES = ("log", "linear")
 
+USUAL = 1e-3
+"""Hoffmann et al.'s delta, of logarithms of losses."""
+
 
 @dataclass(frozen=True)
 class Estimand:
@@ -20,10 +23,12 @@ class Estimand:
 
     Attributes
     ----------
-    loss_fn, delta, asymmetry : str, float, float
+    loss_fn, delta, asymmetry : str, float or None, float
         The penalty, see ``analysis.fits.penalty.Penalty``. Huber with delta 1e-3 on log residuals
         is Hoffmann et al.'s choice: losses of language models scatter by some 1e-3 to 1e-2, so
-        nearly all runs count by sign and few outliers matter.
+        nearly all runs count by sign and few outliers matter. Without ``delta`` it is that in
+        log space; linear residuals have the response's unit, and there ``fit`` takes three of
+        their standard deviations, robustly told (``analysis.fits.width``).
     space : "log" or "linear", optional
         Space of the residuals; the law's own if not given (log for losses).
     weights : str or sequence of float, optional
@@ -39,7 +44,7 @@ class Estimand:
     """
 
     loss_fn: str = "huber"
-    delta: float = 1e-3
+    delta: float | None = None
     asymmetry: float = 1.0
     space: str | None = None
     weights: str | Sequence[float] | None = None
@@ -57,7 +62,8 @@ class Estimand:
     @cached_property
     def penalty(self) -> Penalty:
         """What each residual counts."""
-        return Penalty(self.loss_fn, self.delta, self.asymmetry)
+        delta = USUAL if self.delta is None else self.delta
+        return Penalty(self.loss_fn, delta, self.asymmetry)
 
     def of(self, law: Law) -> Estimand:
         """The estimand with what it leaves to ``law`` filled in.

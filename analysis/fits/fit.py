@@ -9,7 +9,7 @@ import numpy as np
 
 from analysis.fits.bootstrap import Bootstrap, resampled_fits
 from analysis.fits.certificate import certify, doubt, probes
-from analysis.fits.estimand import DEFAULT, Estimand
+from analysis.fits.estimand import DEFAULT, USUAL, Estimand
 from analysis.fits.exchange import named_alike
 from analysis.fits.group_starts import group_starts
 from analysis.fits.newton import minimise
@@ -18,6 +18,7 @@ from analysis.fits.problem import BEYOND, Problem
 from analysis.fits.result import IDENTIFIED, Fit
 from analysis.fits.rows import Observations, observe
 from analysis.fits.starts import best_starts, random_starts, settle
+from analysis.fits.width import TURN, turn_of
 from analysis.laws import Array, Law, law_for
 from analysis.tables import structure
 
@@ -94,6 +95,8 @@ def fit(
     what, together = how.drawn, ""
     if how.is_auto:
         what, seen, together = _together(runs, how, seen)
+    if estimand.delta is None:
+        estimand = replace(estimand, delta=_delta(law, seen, estimand, seed))
     problem = Problem.of(law, seen.inputs, seen.observed, seen.weights, estimand)
     pooled: dict[str, Any] = {}
     with np.errstate(all="ignore"):  # where a law has no value, another start may have one
@@ -144,6 +147,18 @@ def _together(
         return "pairs", seen, says
     # of one run there is nothing to draw but its rows
     return "cluster" if groups > 1 else "pairs", replace(seen, clusters=labels), says
+
+
+def _delta(law: Law, seen: Observations, estimand: Estimand, seed: int) -> float:
+    """Where the penalty turns: the usual place, or of linear residuals by how they scatter."""
+    if estimand.space == "log" or estimand.loss_fn not in TURN:
+        return USUAL
+    middle = replace(estimand, loss_fn="lad")
+    problem = Problem.of(law, seen.inputs, seen.observed, seen.weights, middle)
+    with np.errstate(all="ignore"):
+        theta, objectives, _ = _search(problem, 0, seed)
+        left = problem.residuals(theta[[np.argmin(objectives)]])[0]
+    return turn_of(estimand.loss_fn, left, seen.observed, len(law.parameters))
 
 
 def _search(problem: Problem, starts: int, seed: int) -> tuple[Array, Array, slice]:

@@ -87,7 +87,7 @@ class Fit:
     @property
     def delta(self) -> float:
         """The estimand's."""
-        return self.estimand.delta
+        return self.estimand.penalty.delta
 
     @property
     def space(self) -> str:
@@ -158,8 +158,11 @@ class Fit:
 
         Parameter draws, plus residuals drawn from the fit, widened by sqrt(n / (n - p)).
         """
-        draws = self._need_draws()
-        predicted = self.law.predict(draws, *self._columns(table))
+        draws, columns = self._need_draws(), self._columns(table)
+        groups = self.law.groups
+        if groups is not None and any((x < 0).any() for x in columns[len(groups.law.inputs) :]):
+            draws = groups.with_one(draws, np.random.default_rng(self.seed + 2))
+        predicted = self.law.predict(draws, *columns)
         if noise:
             rng = np.random.default_rng(self.seed + 1)
             n = self.n_runs
@@ -331,12 +334,7 @@ class Fit:
         """The number of each row's group."""
         groups = self.law.groups
         assert groups is not None
-        each = np.atleast_1d(np.asarray(names, dtype=object))
-        codes = groups.codes(column, each)
-        if np.isnan(codes).any():
-            unknown = each[np.isnan(codes)][0]
-            refuse_unknown(str(unknown), dict(groups.levels)[column], f"group of {column}")
-        return codes
+        return groups.numbers(column, np.atleast_1d(np.asarray(names, dtype=object)))
 
     def _middle_flops(self) -> float:
         n, d = (x[(self.inputs[0] > 0) & (self.inputs[1] > 0)] for x in self.inputs[:2])

@@ -140,7 +140,7 @@ def _blend(
     """The forecast by ``laws``; ``vector`` are the parameters of a law that is fitted already."""
     smallest = min(laws, key=lambda each: len(each.parameters))
     laws = tuple(law for law in laws if len(law.parameters) < len(rows.observed)) or (smallest,)
-    least = 0 if auto else _fewest(smallest)
+    least = -1 if auto else _fewest(smallest)  # of auto a group may be unseen below a cut
     near, far = rows.cuts(least)
     everything = np.ones(len(rows.observed), dtype=bool)
     masks = [everything, *(cut.seen for cut in (*near, *far))]

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from analysis.laws import LAWS, Law, laws_in
+import numpy as np
+
+from analysis.forecasts.cutoffs import log_size, sized
+from analysis.laws import LAWS, Array, Law, groups_in, laws_in, score_laws, shifted
 from analysis.tables import numbers
 from scaling.base import MAX_EPOCHS
 
@@ -15,6 +18,12 @@ if TYPE_CHECKING:
 ONE_VARIABLE = ("power_floor", "m3", "m4", "bnsl1")
 PARAMS_AND_TOKENS = ("kaplan", "chinchilla", "chinchilla_symmetric")
 REPEATS = ("repeated_data",)
+LEVELS = ("K", "c")
+"""Parameters of laws in any inputs that may differ between groups."""
+
+RISES = 0.3
+"""Correlation of a score with the log of size from which it is taken to rise."""
+
 RUNS_A_PARAMETER = 2
 """Half of the runs are to predict the others by, as many as a law of repeats has parameters."""
 
@@ -26,7 +35,9 @@ def candidates(
 
     Of one column they are the laws of learning curves, of several those of
     ``analysis.laws.laws_in``, without any those in ``num_params`` and ``num_tokens``. What is not
-    positive everywhere is no power of anything: it is taken to be linear.
+    positive everywhere is no power of anything: it is taken to be linear. A score between 0 and 1
+    that rises with size is a sigmoid (``analysis.laws.score_laws``). A column of text names groups
+    of rows: each has a level of its own, drawn towards that of all.
     """
     if x_cols:
         return _in_columns(runs, tuple(x_cols), y_col)
@@ -55,10 +66,51 @@ def _in_columns(runs: pd.DataFrame, x_cols: tuple[str, ...], y_col: str) -> tupl
         if name not in runs.columns:
             have = ", ".join(map(str, runs.columns))
             raise ValueError(f"the run table has no column {name!r}; it has {have}")
-    values = numbers(runs[y_col], y_col).dropna()
-    positive = bool((values > 0).all())
-    inputs = [numbers(runs[name], name).dropna() for name in x_cols]
-    logs = [bool((x > 0).all()) for x in inputs]
-    if len(x_cols) == 1 and positive and all(logs):
+    names = tuple(name for name in x_cols if _is_text(runs[name]))
+    x_cols = tuple(name for name in x_cols if name not in names)
+    if len(names) > 1 or not x_cols:
+        raise ValueError(
+            f"{', '.join(names)} hold text: auto takes one column of groups, beside columns of "
+            "numbers; name one (--x-col), or forecast each group by itself (--by)"
+        )
+    known = runs[[*x_cols, y_col]].apply(lambda column: numbers(column, str(column.name)))
+    known = known.dropna()
+    y, inputs = known[y_col], {name: known[name].to_numpy(dtype=float) for name in x_cols}
+    positive = bool((y > 0).all())
+    logs = [bool((x > 0).all()) for x in inputs.values()]
+    if _is_score(y.to_numpy(dtype=float), inputs):
+        laws = score_laws(x_cols, logs, y_col)
+    elif len(x_cols) == 1 and positive and all(logs) and not names:
         return tuple(LAWS[name] for name in ONE_VARIABLE)
-    return laws_in(x_cols, logs, y_col, positive)
+    else:
+        laws = laws_in(x_cols, logs, y_col, positive)
+    if not names:
+        return laws
+    levels = groups_in(runs.loc[known.index], names[0])
+    if len(levels) < 2:
+        return laws
+    spread = 1.0 if positive else float(y.std())
+    return tuple(
+        shifted(law, level, names[0], levels, spread)
+        for law in laws
+        for level in LEVELS
+        if level in law.names
+    )
+
+
+def _is_text(column: pd.Series) -> bool:
+    """Whether a column names groups: no cell of it is a number."""
+    if column.dtype.kind in "iufb":
+        return False
+    from pandas import to_numeric  # slow to load
+
+    return not to_numeric(column, errors="coerce").notna().any()
+
+
+def _is_score(y: Array, inputs: dict[str, Array]) -> bool:
+    """Whether ``y`` is what a score is: between 0 and 1, and higher for larger runs."""
+    by = sized(inputs)
+    if not by or len(y) < 3 or not ((y > 0) & (y < 1)).all():
+        return False
+    size = log_size(inputs, by)
+    return bool(np.ptp(size) > 0 and np.corrcoef(size, y)[0, 1] > RISES)

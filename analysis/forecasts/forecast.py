@@ -159,7 +159,7 @@ class Forecast:
             raise ValueError(f"{self.law} predicts from {', '.join(missing)}: not given")
         groups = self.laws[0].groups
         numbers = {
-            name: groups.codes(name, np.atleast_1d(table[name]))
+            name: groups.numbers(name, np.atleast_1d(table[name]))
             if groups is not None and name in groups.columns
             else np.atleast_1d(np.asarray(table[name], dtype=float))
             for name in self.x_cols

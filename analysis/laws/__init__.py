@@ -33,6 +33,8 @@ from analysis.laws.precision import PRECISION, PRECISION_AFTER
 from analysis.laws.repeated_data import REPEATED_DATA
 from analysis.laws.saturating import M3, M4
 from analysis.laws.schedules import with_schedule_sums
+from analysis.laws.scores import score_laws
+from analysis.laws.shifts import shifted
 from analysis.laws.sigmoid import SIGMOID
 from analysis.laws.step_law import STEP_LAW_BATCH, STEP_LAW_LR
 from analysis.laws.vocabulary import VOCABULARY
@@ -211,6 +213,8 @@ __all__ = [
     "named_law",
     "optimal",
     "scales",
+    "score_laws",
     "share_columns",
+    "shifted",
     "with_schedule_sums",
 ]

@@ -45,7 +45,7 @@ def laws_in(
     return tuple(make(tuple(inputs), tuple(logs), output) for make in each)
 
 
-def _terms(inputs: tuple[Array, ...], logs: tuple[bool, ...]) -> Array:
+def acting(inputs: tuple[Array, ...], logs: tuple[bool, ...]) -> Array:
     """h_i of each input, ``(n_inputs, n)``."""
     return np.array([np.log(x) if log else x for x, log in zip(inputs, logs, strict=True)])
 
@@ -68,7 +68,8 @@ def _law(
     )  # fmt: skip
 
 
-def _exponents(inputs: Sequence[str]) -> list[Parameter]:
+def exponents(inputs: Sequence[str]) -> list[Parameter]:
+    """The exponent of each input."""
     return [
         Parameter(f"a_{name}", f"exponent of {name}", -20.0, 20.0, EXPONENT, scale="linear")
         for name in inputs
@@ -84,10 +85,10 @@ def _powers(inputs: tuple[str, ...], logs: tuple[bool, ...]) -> str:
 
 def _product(inputs: tuple[str, ...], logs: tuple[bool, ...], output: str) -> Law:
     def predict(params: Array, *arrays: Array) -> Array:
-        return np.asarray(params[..., :1] * np.exp(params[..., 1:] @ _terms(arrays, logs)))
+        return np.asarray(params[..., :1] * np.exp(params[..., 1:] @ acting(arrays, logs)))
 
     def gradient(params: Array, *arrays: Array) -> Array:
-        h = _terms(arrays, logs)
+        h = acting(arrays, logs)
         power = np.exp(params[..., 1:] @ h)[..., None, :]
         return np.concatenate([power, params[..., :1, None] * power * h], axis=-2)
 
@@ -97,18 +98,18 @@ def _product(inputs: tuple[str, ...], logs: tuple[bool, ...], output: str) -> La
     size = Parameter("K", "size", 1e-30, 1e30, unit="as loss")
     formula = "L = K * " + _powers(inputs, logs)
     return _law(
-        "product", formula, [size, *_exponents(inputs)], inputs, output, "log",
+        "product", formula, [size, *exponents(inputs)], inputs, output, "log",
         (predict, gradient, rescale), ("K",),
     )  # fmt: skip
 
 
 def _product_floor(inputs: tuple[str, ...], logs: tuple[bool, ...], output: str) -> Law:
     def predict(params: Array, *arrays: Array) -> Array:
-        power = np.exp(params[..., 2:] @ _terms(arrays, logs))
+        power = np.exp(params[..., 2:] @ acting(arrays, logs))
         return np.asarray(params[..., :1] + params[..., 1:2] * power)
 
     def gradient(params: Array, *arrays: Array) -> Array:
-        h = _terms(arrays, logs)
+        h = acting(arrays, logs)
         power = np.exp(params[..., 2:] @ h)[..., None, :]
         one = np.ones_like(power)
         return np.concatenate([one, power, params[..., 1:2, None] * power * h], axis=-2)
@@ -120,7 +121,7 @@ def _product_floor(inputs: tuple[str, ...], logs: tuple[bool, ...], output: str)
     size = Parameter("K", "size", 1e-30, 1e30, unit="as loss")
     formula = "L = E + K * " + _powers(inputs, logs)
     return _law(
-        "product_floor", formula, [floor, size, *_exponents(inputs)], inputs, output, "log",
+        "product_floor", formula, [floor, size, *exponents(inputs)], inputs, output, "log",
         (predict, gradient, rescale), ("E", "K"),
     )  # fmt: skip
 
@@ -168,17 +169,17 @@ def _sum_floor(inputs: tuple[str, ...], logs: tuple[bool, ...], output: str) -> 
     ]
     return _law(
         "sum_floor", "L = E + " + " + ".join(shown),
-        [floor, *sizes, *_exponents([inputs[i] for i in powers])], inputs, output, "log",
+        [floor, *sizes, *exponents([inputs[i] for i in powers])], inputs, output, "log",
         (predict, gradient, rescale), ("E", *(p.name for p in sizes)),
     )  # fmt: skip
 
 
 def _plane(inputs: tuple[str, ...], logs: tuple[bool, ...], output: str) -> Law:
     def predict(params: Array, *arrays: Array) -> Array:
-        return np.asarray(params[..., :1] + params[..., 1:] @ _terms(arrays, logs))
+        return np.asarray(params[..., :1] + params[..., 1:] @ acting(arrays, logs))
 
     def gradient(params: Array, *arrays: Array) -> Array:
-        h = _terms(arrays, logs)
+        h = acting(arrays, logs)
         shape = (*params.shape[:-1], *h.shape)
         each = np.broadcast_to(h, shape)
         return np.concatenate([np.ones_like(each[..., :1, :]), each], axis=-2)

@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+UNSEEN = -1.0
+"""The number of a group that a law has no values for."""
+
+
 @dataclass(frozen=True)
 class Groups:
     """Which parameters of ``law``, the law of one group, have a value for each group.
@@ -77,17 +81,66 @@ class Groups:
         """For rows of the same groups: their parameters' indices ``(q,)``, and the rows."""
         first, steps = self._places
         keys, of = np.unique(np.stack(codes).astype(int), axis=1, return_inverse=True)
+        means = len(self.expanded) + np.arange(len(first))
         for i, key in enumerate(keys.T):
-            yield first + steps @ key, np.flatnonzero(of.ravel() == i)
+            unseen = steps @ (key < 0) > 0
+            yield np.where(unseen, means, first + steps @ key), np.flatnonzero(of.ravel() == i)
 
     def codes(self, column: str, values: Iterable[Any]) -> Array:
         """The number of each row's group; NaN where the law knows none of that name."""
         known = {level: float(i) for i, level in enumerate(dict(self.levels)[column])}
         return np.array([known.get(name, np.nan) for name in group_names(values)])
 
+    def numbers(self, column: str, values: Iterable[Any]) -> Array:
+        """The number of each row's group; ``UNSEEN`` where the law knows none of that name.
+
+        Raises
+        ------
+        ValueError
+            If it knows none, and a parameter with values for these groups is not pooled.
+        """
+        each = list(values)
+        codes = self.codes(column, each)
+        strange = np.isnan(codes)
+        own = [name for name, of in self.by if of == column and name not in self.pooled]
+        if strange.any() and own:
+            unknown = str(each[int(np.flatnonzero(strange)[0])])
+            refuse_unknown(unknown, dict(self.levels)[column], f"group of {column}")
+        return np.where(strange, UNSEEN, codes)
+
+    def with_means(self, params: Array) -> Array:
+        """``params (..., p)``, then each parameter of ``law`` for a group that is not known.
+
+        That is the mean over groups; of a positive parameter, of its logarithm.
+        """
+        means = [self._mean(params[..., self.values_of(name)], i)
+                 for i, name in enumerate(self.law.names)]  # fmt: skip
+        return np.concatenate([params, np.stack(means, axis=-1)], axis=-1)
+
+    def with_one(self, params: Array, rng: np.random.Generator) -> Array:
+        """As ``with_means`` for draws ``(k, p)``, with some known group's values in each draw:
+        another group differs from the mean as those do.
+        """
+        rows = np.arange(len(params))
+        own = [params[..., self.values_of(name)] for name in self.law.names]
+        share = rng.random(len(params))
+        chosen = [x[rows, (share * x.shape[-1]).astype(int)] for x in own]
+        return np.concatenate([params, np.stack(chosen, axis=-1)], axis=-1)
+
+    def _mean(self, values: Array, index: int) -> Array:
+        if self.law.on_log[index]:
+            return np.asarray(np.exp(np.mean(np.log(values), axis=-1)))
+        return np.asarray(np.mean(values, axis=-1))
+
     def predict(self, params: Array, *arrays: Array) -> Array:
-        """As ``Law.predict``: the inputs of ``law``, then the numbers of groups."""
+        """As ``Law.predict``: the inputs of ``law``, then the numbers of groups.
+
+        Of a group that is ``UNSEEN`` by the means over groups, or by what ``params`` have after
+        the values of all groups (``with_one``).
+        """
         inputs, codes = self._parted(arrays)
+        if params.shape[-1] == len(self.expanded) and any((c < 0).any() for c in codes):
+            params = self.with_means(params)
         out = np.empty((*params.shape[:-1], arrays[0].shape[-1]), dtype=params.dtype)
         for place, rows in self.cells(codes):
             out[..., rows] = self.law.predict(params[..., place], *(x[rows] for x in inputs))

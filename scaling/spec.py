@@ -28,12 +28,14 @@ from scaling.base import (
 from scaling.data import describe_data, own_data
 from scaling.families import cached_cost, get_family, option_names, refuse_both, with_preset
 from scaling.spec_parts import (
+    BY_EXAMPLES,
     PART_OF,
     PARTS,
     DataSpec,
     OptimSpec,
     ScheduleSpec,
     TrainSpec,
+    by_field,
     check_parts,
     with_curve,
 )
@@ -47,7 +49,7 @@ TOP_OPTIONS = (
     "data_seed",
     "tokens_per_param",
     "warmup_fraction",
-    "curve_examples",
+    *BY_EXAMPLES,
 )
 DEFAULT_DATA = "python-source"
 PLANNED_COLUMNS = ("num_tokens", "flops")  # kept as planned too, for a run that ended before
@@ -126,7 +128,8 @@ class RunSpec:
             ``family`` (default ``transformer``), ``preset``, ``seed``, ``data_seed``, ``data``;
             model options; any field of a part; ``num_tokens`` (alias ``num_examples``) or
             ``tokens_per_param`` x ``num_params``; ``warmup_fraction`` of ``num_tokens``;
-            ``curve_examples``, which is ``curve_tokens`` where data are examples.
+            ``curve_examples``, ``final_examples`` and ``warmup_examples``, which are the same of
+            ``_tokens`` where data are examples.
 
         Raises
         ------
@@ -136,7 +139,7 @@ class RunSpec:
         everything = dict(options)
         if "num_examples" in options:
             options["num_tokens"] = options.pop("num_examples")
-        examples = options.pop("curve_examples", None)
+        examples = {name: options.pop(name) for name in BY_EXAMPLES if name in options}
         family_name = options.pop("family", "transformer")
         family = get_family(family_name)
         preset = options.pop("preset", None)
@@ -152,6 +155,7 @@ class RunSpec:
                 refuse_unknown(name, (*model_names, *PART_OF, *TOP_OPTIONS), "option")
         if info is None:
             info = describe_data(options.get("data", DEFAULT_DATA))
+        options |= by_field(examples, options, info.unit)
         given = {k: v for k, v in options.items() if k in model_names}
         if model is None:
             refuse_both(family.either, given)
@@ -209,7 +213,7 @@ class RunSpec:
                     f"warmup_fraction {warmup_fraction} is not in [0, 1]", "warmup_fraction"
                 )
             chosen["schedule"]["warmup_tokens"] = round(warmup_fraction * num_tokens)
-        chosen["train"] = with_curve(chosen["train"], examples, info.unit)
+        chosen["train"] = with_curve(chosen["train"])
         parts: dict[str, Any] = {part: typed(kind, chosen[part]) for part, kind in PARTS.items()}
         outside = (
             path_of("family", family_name),

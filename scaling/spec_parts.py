@@ -176,31 +176,53 @@ PARTS: dict[str, type] = {
     "train": TrainSpec,
 }
 PART_OF = {f.name: part for part, kind in PARTS.items() for f in fields(kind)}
+BY_EXAMPLES = {
+    "curve_examples": "curve_tokens",
+    "final_examples": "final_tokens",
+    "warmup_examples": "warmup_tokens",
+}
+"""Fields that count tokens (examples), by the names that they have where data are examples."""
 
 
-def with_curve(train: Mapping[str, Any], examples: Any, unit: Unit) -> dict[str, Any]:
+def by_field(examples: Mapping[str, Any], options: Mapping[str, Any], unit: Unit) -> dict[str, Any]:
+    """Options that say examples, by the names of the fields that they are.
+
+    Raises
+    ------
+    ValueError
+        If one is among ``options`` by its field's name too, or data are of tokens.
+    """
+    for name in examples:
+        if unit == "token":
+            raise OptionError(
+                f"{name} is for data of examples, not of tokens: say {BY_EXAMPLES[name]}",
+                name,
+                "data",
+            )
+        if BY_EXAMPLES[name] in options:
+            raise OptionError(
+                f"{name} sets {BY_EXAMPLES[name]}: give either, not both", name, BY_EXAMPLES[name]
+            )
+    return {BY_EXAMPLES[name]: value for name, value in examples.items()}
+
+
+def with_curve(train: Mapping[str, Any]) -> dict[str, Any]:
     """Options of training with what a point of the curve sees: so much, or what a share pays.
 
     Raises
     ------
     ValueError
-        If it is said twice, or ``examples``, its ``curve_examples``, of tokens.
+        If it is said twice.
     """
     given = [name for name in ("curve_tokens", "curve_share") if name in train]
-    if examples is None and not given[1:]:
-        return {**({} if given else {"curve_share": CURVE_SHARE}), **train}
-    if given:
-        names = [*given, *([] if examples is None else ["curve_examples"])]
+    if len(given) == 2:
         raise OptionError(
-            f"{' and '.join(names)} set what a point of the curve sees: give one", *names
-        )
-    if unit == "token":
-        raise OptionError(
-            "curve_examples is for data of examples, not of tokens: say curve_tokens",
+            "curve_tokens (curve_examples) and curve_share set what a point of the curve sees: "
+            "give one",
+            *given,
             "curve_examples",
-            "data",
         )
-    return {**train, "curve_tokens": examples}
+    return {**train} if given else {"curve_share": CURVE_SHARE, **train}
 
 
 def check_parts(o: OptimSpec, s: ScheduleSpec, t: TrainSpec) -> None:

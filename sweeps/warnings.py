@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
@@ -103,7 +104,7 @@ def _correlation(x: Sequence[float], y: Sequence[float]) -> float:
 
 
 def _rates(specs: Sequence[RunSpec]) -> list[str]:
-    """One rate for all sizes makes the large look worse than they are."""
+    """One rate for all sizes makes the large look worse than they are; so do two rules for it."""
     if not specs:
         return []
     params = scales([spec.cost.num_params for spec in specs])
@@ -115,6 +116,27 @@ def _rates(specs: Sequence[RunSpec]) -> list[str]:
             f"lr is {specs[0].optim.lr:g} at every size, though the best rate falls with width: "
             "derive lr (1/width, step-law, ...), or take parametrisation: mup"
         ]
+    return _falls_twice(specs)
+
+
+def _falls_twice(specs: Sequence[RunSpec]) -> list[str]:
+    """Rates that fall with width where the parametrisation lets them fall already."""
+    names: set[str] = set()
+    rates: dict[int, dict[int, set[float]]] = defaultdict(lambda: defaultdict(set))
+    for spec in specs:
+        if (name := getattr(spec.model, "parametrisation", "standard")) != "standard":
+            names.add(name)
+            rates[spec.num_tokens][spec.model.width].add(spec.optim.lr)
+    for by_width in rates.values():
+        if len(by_width) < 2 or any(len(found) > 1 for found in by_width.values()):
+            continue  # one size, or a search
+        lr = [by_width[width].pop() for width in sorted(by_width)]
+        if all(wider < narrower for narrower, wider in itertools.pairwise(lr)):
+            return [
+                f"lr falls from {lr[0]:.3g} to {lr[-1]:.3g} as width grows, and parametrisation: "
+                f"{' or '.join(sorted(names))} makes it fall once more: give all widths the one "
+                "that is best at base_width"
+            ]
     return []
 
 

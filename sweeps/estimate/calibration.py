@@ -7,8 +7,8 @@ import json
 import math
 import time
 from bisect import bisect_left
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, dataclass, replace
 from statistics import median
 from typing import Any
 
@@ -49,6 +49,27 @@ class Throughput:
         (n0, r0), (n1, r1) = self.points[i - 1], self.points[i]
         share = math.log(flops_forward / n0) / math.log(n1 / n0)
         return math.exp((1 - share) * math.log(r0) + share * math.log(r1))
+
+    def is_far_from(self, sizes: Iterable[float], factor: float) -> bool:
+        """Whether one of ``sizes`` is more than ``factor`` below or above those of the points."""
+        low, high = self.points[0][0] / factor, self.points[-1][0] * factor
+        return not all(low <= size <= high for size in sizes)
+
+    def extended(self, other: Throughput, sizes: Iterable[float]) -> Throughput:
+        """This one, and for ``sizes`` beyond its points what ``other`` tells on the same device.
+
+        How a rate grows with size is taken from ``other``, its level from the nearest point.
+        """
+        if other.device != self.device:
+            return self
+        low, high = self.points[0], self.points[-1]
+        added = []
+        for size in {*sizes}:
+            if not low[0] <= size <= high[0]:
+                nearest, rate = low if size < low[0] else high
+                added.append((size, rate * other.at(size) / other.at(nearest)))
+        source = f"{self.source}, beyond their sizes {other.source}"
+        return replace(self, points=tuple(sorted([*self.points, *added])), source=source)
 
 
 def calibrated(store: Store, specs: list[RunSpec]) -> Throughput:

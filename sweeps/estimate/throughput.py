@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from statistics import median
+from typing import Any
 
 from scaling import ProgramSpec, RunSpec, Spec, evaluated, read_spec
 from scaling.base import Store, read_json
@@ -12,7 +13,9 @@ from scaling.run import SPEC, end, read_journal
 from sweeps.estimate.calibration import Throughput, calibrated
 
 MOST_RUNS = 200  # newest runs to look at: reading journals must not take longer than calibrating
-SHORTEST = 0.5  # seconds; a shorter run is all start-up
+SHORTEST = 0.5  # seconds past a run's first point, less of which says nothing
+SHORTEST_WHOLE = 10.0  # seconds of a run of ours without one, so that its start hardly counts
+FAR = 2.0  # times a size: within it a rate is taken to be the same
 
 
 def kind_of(spec: Spec) -> str:
@@ -38,7 +41,11 @@ def throughput(store: Store, specs: Iterable[Spec]) -> dict[str, Throughput | No
     found: dict[str, Throughput | None] = {}
     for kind, members in by_kind.items():
         ours = [spec for spec in members if isinstance(spec, RunSpec)]
-        found[kind] = past.get(kind) or (calibrated(store, ours) if ours else None)
+        sizes = [size_of(spec) for spec in ours]
+        found[kind] = known = past.get(kind)
+        if ours and (known is None or known.is_far_from(sizes, FAR)):
+            measured = calibrated(store, ours)
+            found[kind] = known.extended(measured, sizes) if known else measured
     return found
 
 
@@ -82,8 +89,6 @@ def from_runs(store: Store) -> dict[str, Throughput]:
         devices = [event.get("device", "cpu") for event in events if event["event"] == "start"]
         if last is None or last["status"] != "done" or plain is None or not devices:
             continue
-        if (seconds := last.get("seconds") or 0.0) < SHORTEST:
-            continue
         try:
             spec = read_spec(plain)
         except ValueError:  # a run of a later release says nothing about this one
@@ -91,12 +96,9 @@ def from_runs(store: Store) -> dict[str, Throughput]:
         name = spec.data.data if isinstance(spec, RunSpec) else ""
         if name and name not in heldout:
             heldout[name] = heldout_size(name)
-        # A run's seconds are those of all its steps, those on a shared trunk too; one that
-        # stopped early has done fewer.
-        done = spec.with_tokens(int(last.get("tokens") or spec.num_tokens))
-        device = str(devices[-1]).partition(":")[0]
-        rate = work(done, heldout.get(name, 0)) / seconds
-        found.append((last.get("time", 0.0), device, spec, rate))
+        if rate := _rate(spec, events, last, heldout.get(name, 0)):
+            device = str(devices[-1]).partition(":")[0]
+            found.append((last.get("time", 0.0), device, spec, rate))
     found.sort(key=lambda run: run[:2])
     newest = {_machines(spec): device for _, device, spec, _ in found}
     rates: dict[str, dict[float, list[float]]] = {}
@@ -113,6 +115,23 @@ def from_runs(store: Store) -> dict[str, Throughput]:
         )
         for kind, sizes in rates.items()
     }
+
+
+def _rate(spec: Spec, events: list[dict[str, Any]], last: Mapping[str, Any], heldout: int) -> float:
+    """FLOP/s of a finished run from the first point of its curve on; 0 if it was too short.
+
+    Before that point torch starts, which is most of a run of a second. A run's seconds are those
+    of all its steps, those on a shared trunk too; one that stopped early has done fewer.
+    """
+    done = spec.with_tokens(int(last.get("tokens") or spec.num_tokens))
+    seconds = last.get("seconds") or 0.0
+    first = next((event for event in events if event["event"] == "point"), {})
+    if isinstance(spec, RunSpec) and 0 < first.get("step", 0) < done.num_tokens:
+        began = first["step"] // done.units_per_step
+        left = seconds - first.get("seconds", 0.0)
+        return work(done, heldout, began) / left if left >= SHORTEST else 0.0
+    least = SHORTEST_WHOLE if isinstance(spec, RunSpec) else SHORTEST
+    return work(done, heldout) / seconds if seconds >= least else 0.0
 
 
 def _machines(spec: Spec) -> str:

@@ -71,13 +71,26 @@ def test_the_curve_is_identity_where_the_result_depends_on_it():
     assert spec.trunk_id != whole.trunk_id
 
 
-def test_curve_examples_are_curve_tokens_by_their_name():
-    points = DataInfo("points", "0" * 16, "example", 640, 64, num_classes=10, input_shape=(16,))
-    options = {"info": points, "family": "mlp", "num_examples": 640, "lr": 0.01}
-    asked = RunSpec.resolve(**options, curve_examples="100")
-    assert asked == RunSpec.resolve(**options, curve_tokens=100)
-    assert asked.train.curve_share is None
-    assert RunSpec.resolve(**options).train.curve_share == 0.25
+POINTS = DataInfo("points", "0" * 16, "example", 640, 64, num_classes=10, input_shape=(16,))
+OF_EXAMPLES = {"info": POINTS, "family": "mlp", "num_examples": 640, "lr": 0.01}
+
+
+@pytest.mark.parametrize("what", ["curve", "final", "warmup"])
+def test_examples_are_tokens_by_their_name(what):
+    asked = RunSpec.resolve(**OF_EXAMPLES, **{f"{what}_examples": "100"})
+    assert asked == RunSpec.resolve(**OF_EXAMPLES, **{f"{what}_tokens": 100})
+    assert asked.run_id != RunSpec.resolve(**OF_EXAMPLES).run_id
+    with pytest.raises(ValueError, match=f"{what}_examples sets {what}_tokens: give either"):
+        RunSpec.resolve(**OF_EXAMPLES, **{f"{what}_tokens": 100, f"{what}_examples": 100})
+    with pytest.raises(ValueError, match=f"not of tokens: say {what}_tokens"):
+        resolve(**{f"{what}_examples": 9})
+
+
+def test_what_a_point_of_the_curve_sees_is_said_once():
+    assert RunSpec.resolve(**OF_EXAMPLES).train.curve_share == 0.25
+    assert RunSpec.resolve(**OF_EXAMPLES, curve_examples=100).train.curve_share is None
+    with pytest.raises(ValueError, match=r"\(curve_examples\) and curve_share set what"):
+        RunSpec.resolve(**OF_EXAMPLES, curve_share=0.1, curve_examples=9)
 
 
 @pytest.mark.parametrize(
@@ -251,8 +264,6 @@ def test_tokens_per_param_counts_all_parameters():
         ({"curve_share": 0.1, "curve_tokens": 9}, "set what a point of the curve sees: give one"),
         ({"vocab_multiple": 0}, r"vocab_multiple 0 is not in \[1, 1e\+06\]"),
         ({"vocab_multiple": 100, "label_smoothing": 0.1}, "pad the vocabulary a share of every"),
-        ({"curve_share": 0.1, "curve_examples": 9}, "curve_share and curve_examples set what"),
-        ({"curve_examples": 9}, "for data of examples, not of tokens: say curve_tokens"),
         ({"seed": 2**63}, r"seed 9223372036854775808 is not in \[0, 9223372036854775807\]"),
         ({"seed": -1}, "seed -1 is not in"),
         ({"data_seed": -1}, "data_seed -1 is not in"),

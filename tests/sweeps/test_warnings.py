@@ -66,6 +66,17 @@ def test_each_flaw_is_named_alone(expanded, info, old, new, expected):
     assert found[0].startswith(expected)
 
 
+@pytest.mark.parametrize("parametrisation", ["mup", "completep"])
+def test_a_rate_that_falls_twice_with_width(expanded, parametrisation):
+    text = GOOD.replace("depth: 2", f"depth: 2, parametrisation: {parametrisation}")
+    (found,) = warnings(expanded, text)
+    assert found.startswith("lr falls from 0.0125 to 0.00208 as width grows, and parametrisation: ")
+    rates = text.replace("rule: 1/width, scale: 0.2", "rule: power, of: num_tokens, %s")
+    assert warnings(expanded, rates % "scale: 3, exponent: -0.4") == []
+    search = text.replace("width: [16", "lr: [0.01, 0.02], width: [16")
+    assert warnings(expanded, search[: search.index("    derive")]) == []
+
+
 def test_constant_tokens_per_parameter(expanded):
     text = """
         name: x

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from itertools import product
 
 import numpy as np
@@ -189,6 +190,39 @@ def test_programs_are_estimated_by_their_own_runs_alone(info, home):
     assert found.measured == f"1 finished program run in {home}" and found.device == "cpu"
     assert from_runs(store)["transformer"].device == "cuda"
     assert from_runs(store)["program transformer"].points[0][1] == pytest.approx(9e9)
+
+
+def test_the_start_of_a_short_run_says_nothing_of_its_pace(info, home):
+    # Two seconds to the first point, then 1e8 FLOP/s; information on held-out data is not here.
+    store, spec = Store.at(), spec_of(info, num_tokens=200 * 256)
+    folder = store.run_dir(spec.run_id)
+    write_atomic(folder / "spec.json", json.dumps(spec.to_dict()))
+    seconds = {step: 2 + (step - 16) * 256 * spec.cost.flops_train / 1e8 for step in (16, 23, 200)}
+    journal = Journal(folder)
+    journal.append("start", device="cpu", time=1.0)
+    for step in (16, 23):
+        journal.append("point", step=step * 256, loss=3.0, seconds=seconds[step])
+    end = {"status": "done", "tokens": spec.num_tokens, "time": 1.0}
+    journal.append("end", **end, seconds=seconds[200])
+    assert from_runs(store)["transformer"].points[0][1] == pytest.approx(1e8)
+    journal.append("end", **end, seconds=2.4)  # the rest in 0.4 s
+    assert from_runs(store) == {}
+    journal.close()
+
+
+def test_rates_beyond_past_sizes_grow_as_those_of_a_calibration(info, home, monkeypatch):
+    store, small, large = Store.at(), spec_of(info), spec_of(info, width=256)
+    finished(store, small, 1e6)
+    sizes = small.cost.flops_forward, large.cost.flops_forward
+    general = Throughput(((sizes[0], 2e9), (sizes[1], 6e9)), "cpu", "a calibration")
+    monkeypatch.setattr("sweeps.estimate.throughput.calibrated", lambda *_: general)
+    found = throughput(store, [small, large])["transformer"]
+    assert [found.at(size) for size in sizes] == pytest.approx([1e6, 3e6])
+    assert found.source.endswith(", beyond their sizes a calibration")
+    assert throughput(store, [small])["transformer"].points == found.points[:1]
+    card = replace(general, device="cuda")
+    monkeypatch.setattr("sweeps.estimate.throughput.calibrated", lambda *_: card)
+    assert throughput(store, [large])["transformer"].points == found.points[:1]
 
 
 def image_spec(**options):

@@ -15,8 +15,23 @@ from scaling.families.transformer import TransformerConfig
 ROPE_BASE = 10000.0  # Su et al. 2021, sec. 3.2.2
 
 
+class _LayerNorm(nn.LayerNorm):
+    """Layer normalisation whose weights may lie in another type than what they normalise."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        weight, bias = self.weight.to(x.dtype), self.bias.to(x.dtype)
+        return F.layer_norm(x, self.normalized_shape, weight, bias, self.eps)
+
+
+class _RMSNorm(nn.RMSNorm):
+    """The same without mean and bias."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.rms_norm(x, self.normalized_shape, self.weight.to(x.dtype), self.eps)
+
+
 def _norm(config: TransformerConfig) -> nn.Module:
-    return (nn.LayerNorm if config.norm == "layernorm" else nn.RMSNorm)(config.width, eps=1e-6)
+    return (_LayerNorm if config.norm == "layernorm" else _RMSNorm)(config.width, eps=1e-6)
 
 
 def _linear(fan_in: int, fan_out: int, std: float) -> nn.Linear:
@@ -114,6 +129,7 @@ class TransformerModule(nn.Module):
 
     rope_base = ROPE_BASE
     takes_targets = True  # it can be asked for its loss instead of its logits
+    blocks_in_bfloat16 = True  # blocks whose weights are in it compute what autocast does
 
     def __init__(self, config: TransformerConfig) -> None:
         super().__init__()

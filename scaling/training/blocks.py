@@ -43,15 +43,15 @@ def recompute(blocks: list[nn.Module]) -> None:
 def shard(model: nn.Module, spec: RunSpec, team: Team, device: torch.device) -> None:
     """Shard each block, then what is left; a block's weights are whole only while it computes.
 
-    Where products are in bfloat16, blocks travel in it; their gradients are summed in float32. What
-    lies outside the blocks, and the signal between them, stays as autocast has it.
+    Where products are in bfloat16, blocks that can be travel in it; their gradients are summed in
+    float32. What lies outside the blocks, and the signal between them, is as autocast has it.
     """
     from torch.distributed.device_mesh import init_device_mesh
     from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
 
     mesh = init_device_mesh(device.type, (team.size,))
     policy = MixedPrecisionPolicy()
-    if spec.train.precision == "bfloat16":
+    if spec.train.precision == "bfloat16" and getattr(model, "blocks_in_bfloat16", False):
         policy = MixedPrecisionPolicy(torch.bfloat16, torch.float32, cast_forward_inputs=False)
     for block in blocks_of(model):
         fully_shard(block, mesh=mesh, mp_policy=policy)

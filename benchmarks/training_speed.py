@@ -242,7 +242,7 @@ def profiled(spec: RunSpec, device: str, timed: int, **layout: Any) -> None:
 
 def on_cpu(data: str, profile: bool) -> None:
     print(f"torch {torch.__version__}, one thread\n")
-    print("| run | ours (ms a step) | minimal loop | ours over minimal, median (range) |")
+    print("| run | ours (ms a step) | minimal loop | speed, ours over minimal: median (range) |")
     print("| --- | --- | --- | --- |")
     for name, (options, turns, timed) in CPU_RUNS.items():
         spec = spec_of(options, data)

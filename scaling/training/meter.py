@@ -114,7 +114,7 @@ class Meter:
         if self._peak is None or since is None or step <= since[0] or now <= since[1]:
             return {}, now
         rate = self._flops * (step - since[0]) / (now - since[1])
-        return {"mfu": round(rate / self._peak, 4)}, now
+        return {"mfu": float(f"{rate / self._peak:.4g}")}, now
 
     def _now(self) -> float:
         if self._peak is not None and self._device.type == "cuda":

@@ -49,7 +49,7 @@ def train_together(team: Team, spec: Spec, run_dir: Path, **options: Any) -> Out
     if team.broken:
         raise WorkerLostError("a process of this job died before: start the job again")
     if team.size > 1:
-        shared = ("device", "threads", "micro_batch", "shard")
+        shared = ("device", "threads", "micro_batch", "shard", "compile")
         paths = ("trunk_dir", "data_dir")
         order = {
             "spec": spec.to_dict(),

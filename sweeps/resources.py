@@ -13,6 +13,7 @@ from scaling.base import parse_settings as pairs
 
 SHORTEST_MINUTES = 2.0
 SHARDS = ("auto", "ddp", "fsdp")
+COMPILE = ("auto", "always", "never")
 STOP_SIGNALS = ("SIGTERM", "SIGINT", "SIGUSR1", "SIGUSR2", "SIGHUP")
 DEVICES = r"auto|cpu|cuda(:\d+)?|mps"
 _MEGABYTES = {"K": 1 / 1024, "M": 1.0, "G": 1024.0, "T": 1024.0**2}
@@ -34,9 +35,11 @@ class Resources:
         Time after which a worker checkpoints and ends; on SLURM the job's limit, after which it
         goes on in the queue again. None for no limit, on SLURM for the partition's.
     micro_batch : int
-        Sequences (examples) of a forward pass; 0 for the whole batch.
+        Sequences (examples) of a forward pass; 0 for the whole batch, on CUDA for what fits.
     shard : {"auto", "ddp", "fsdp"}
         How a run spans processes.
+    compile : {"auto", "always", "never"}
+        Whether its model is compiled; ``auto``: on CUDA, where a run takes minutes.
     partition, account, qos, constraint : str
         As ``sbatch`` has them; empty for the site's default.
     nodes, tasks_per_node : int
@@ -76,6 +79,7 @@ class Resources:
     minutes: float | None = None
     micro_batch: int = 0
     shard: str = "auto"
+    compile: str = "auto"
     partition: str = ""
     account: str = ""
     qos: str = ""
@@ -115,6 +119,8 @@ class Resources:
             raise ValueError(f"device {self.device!r} is none of auto, cpu, cuda, cuda:N, mps")
         if self.shard not in SHARDS:
             refuse_unknown(self.shard, SHARDS, "shard")
+        if self.compile not in COMPILE:
+            refuse_unknown(self.compile, COMPILE, "compile")
         if self.memory and not megabytes(self.memory):
             raise ValueError(f"memory {self.memory!r} is no amount: write it as 32GB or 800MB")
         if self.processes > 1 and self.side_by_side > 1:

@@ -81,7 +81,8 @@ SWEEPS = {
     "sweeps.sweep": f"{RUNS} sweeps.naming sweeps.resources",
     "sweeps.programs": f"{MODELS} scaling.schema scaling.program_spec scaling.run scaling.programs "
     "sweeps.document sweeps.data_size sweeps.derive sweeps.resources sweeps.values sweeps.sweep",
-    "sweeps.warnings": "scaling.base scaling.spec scaling.program_spec scaling.specs sweeps.sweep",
+    "sweeps.warnings": "scaling.base scaling.spec scaling.program_spec scaling.specs "
+    "sweeps.resources sweeps.sweep",
     "sweeps.estimate": f"{MODELS} {RUNS} scaling.training sweeps.sweep",
     "sweeps.design": f"{MODELS} scaling.run sweeps.document sweeps.data_size sweeps.derive "
     "sweeps.resources sweeps.constraints sweeps.values sweeps.kinds sweeps.programs sweeps.sweep "

@@ -382,6 +382,7 @@ def usable(store: Store, spec: Spec, resources: Resources, keep: Keep) -> dict[s
         "checkpoint_seconds": resources.checkpoint_seconds,
         "micro_batch": resources.micro_batch,
         "shard": resources.shard,
+        "compile": resources.compile,
         "keep": keep,
     }
 

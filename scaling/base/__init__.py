@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from scaling.base.arithmetic import Arithmetic
+from scaling.base.cards import PEAKS, peak_flops
 from scaling.base.cost import (
     MAX_EPOCHS,
     Cost,
@@ -61,6 +62,7 @@ __all__ = [
     "KG_CO2E_PER_KWH",
     "MAX_EPOCHS",
     "OPTIMIZERS",
+    "PEAKS",
     "PUE",
     "SCHEDULES",
     "WATTS",
@@ -98,6 +100,7 @@ __all__ = [
     "own_folders",
     "parse_settings",
     "path_of",
+    "peak_flops",
     "placeholders",
     "plugged",
     "print_json",

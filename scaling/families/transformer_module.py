@@ -9,13 +9,29 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from scaling.families.loss_module import linear_loss, linear_losses
 from scaling.families.transformer import TransformerConfig
 
 ROPE_BASE = 10000.0  # Su et al. 2021, sec. 3.2.2
 
 
+class _LayerNorm(nn.LayerNorm):
+    """Layer normalisation whose weights may lie in another type than what they normalise."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        weight, bias = self.weight.to(x.dtype), self.bias.to(x.dtype)
+        return F.layer_norm(x, self.normalized_shape, weight, bias, self.eps)
+
+
+class _RMSNorm(nn.RMSNorm):
+    """The same without mean and bias."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.rms_norm(x, self.normalized_shape, self.weight.to(x.dtype), self.eps)
+
+
 def _norm(config: TransformerConfig) -> nn.Module:
-    return (nn.LayerNorm if config.norm == "layernorm" else nn.RMSNorm)(config.width, eps=1e-6)
+    return (_LayerNorm if config.norm == "layernorm" else _RMSNorm)(config.width, eps=1e-6)
 
 
 def _linear(fan_in: int, fan_out: int, std: float) -> nn.Linear:
@@ -48,6 +64,7 @@ class Attention(nn.Module):
         batch, time, width = x.shape
         qkv = self.query_key_value(x).view(batch, time, 3, self.heads, self.head_dim)
         query, key, value = qkv.permute(2, 0, 3, 1, 4)
+        cos, sin = cos.to(query.dtype), sin.to(query.dtype)
         query, key = _rotate(query, cos, sin), _rotate(key, cos, sin)
         y = F.scaled_dot_product_attention(query, key, value, is_causal=True, scale=self.scale)
         out: Tensor = self.project(y.transpose(1, 2).reshape(batch, time, width))
@@ -111,6 +128,8 @@ class TransformerModule(nn.Module):
     """
 
     rope_base = ROPE_BASE
+    takes_targets = True  # it can be asked for its loss instead of its logits
+    blocks_in_bfloat16 = True  # blocks whose weights are in it compute what autocast does
 
     def __init__(self, config: TransformerConfig) -> None:
         super().__init__()
@@ -135,15 +154,31 @@ class TransformerModule(nn.Module):
         self.register_buffer("cos", angle.cos(), persistent=False)
         self.register_buffer("sin", angle.sin(), persistent=False)
 
-    def forward(self, tokens: Tensor) -> Tensor:
-        """Logits of each next token."""
+    def forward(
+        self,
+        tokens: Tensor,
+        targets: Tensor | None = None,
+        smoothing: float = 0.0,
+        mean: bool = True,
+    ) -> Tensor:
+        """Logits of each next token; with ``targets`` its loss, without all logits at once.
+
+        That is the mean over all tokens, or, if not ``mean``, each token's ``(batch, time)``,
+        without smoothing and without a gradient.
+        """
         time = tokens.shape[1]
         x = self.dropout(self.embedding(tokens))
-        cos, sin = self.cos[:time].to(x.dtype), self.sin[:time].to(x.dtype)
+        cos, sin = self.cos[:time], self.sin[:time]
         for block in self.blocks:
             x = block(x, cos, sin)
         weight = self.embedding.weight if self.head is None else self.head.weight
-        logits = F.linear(self.norm(x), weight)
+        x = self.norm(x)
+        if targets is not None:
+            rows = x.flatten(0, 1), weight, targets.flatten(), self.logit_scale
+            if mean:
+                return linear_loss(*rows, smoothing)
+            return linear_losses(*rows).view_as(targets)
+        logits = F.linear(x, weight)
         return logits if self.logit_scale == 1.0 else logits * self.logit_scale
 
     def param_groups(self) -> list[dict[str, Any]]:

@@ -15,6 +15,7 @@ from scaling.data.batches import ExampleData
 from scaling.spec_parts import TrainSpec
 from scaling.training.ahead import Ahead
 from scaling.training.augment import Draws, augment, draw, to_float
+from scaling.training.precision import send
 
 SAMPLE = 1024  # training examples that mean and standard deviation are taken over
 
@@ -122,10 +123,7 @@ class Loader:
         return augment(self._send(inputs), draws.rows(rows)), self._send(labels)
 
     def _send(self, values: NDArray[Any]) -> Tensor:
-        tensor = torch.from_numpy(np.ascontiguousarray(values))
-        if self.device.type == "cuda":  # so that the next batch is gathered while the GPU works
-            return tensor.pin_memory().to(self.device, non_blocking=True)
-        return tensor.to(self.device)
+        return send(torch.from_numpy(np.ascontiguousarray(values)), self.device)
 
     def _shown(self, inputs: Tensor) -> Tensor:
         """Stored or augmented inputs as the model sees them."""

@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Callable
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,13 +28,14 @@ from scaling.run import (
 )
 from scaling.schedule import cooldown_start, curve_size, curve_steps, ends_apart, lr_factor
 from scaling.spec import RunSpec
+from scaling.training.meter import Meter, Watch
 from scaling.training.optim import clip_adaptively, make_optimizer, set_lr
-from scaling.training.spread import Spread
+from scaling.training.precision import computed_in, set_arithmetic
+from scaling.training.spread import Layout, Spread
 from scaling.training.task import Task, make_task
 from scaling.training.team import Team
 
 HEARTBEAT_SECONDS = 2.0
-EXPLOSION = 3.0  # a training loss this many times the first one has diverged
 CHECKPOINT_COST = 0.01  # checkpoints take at most this share of the time
 
 
@@ -51,6 +53,7 @@ def train(
     held: Callable[[], bool] = lambda: True,
     micro_batch: int = 0,
     shard: str = "auto",
+    compile: str = "auto",
     team: Team | None = None,
     keep: Keep = NOTHING,
 ) -> Outcome:
@@ -81,11 +84,9 @@ def train(
         not count. By default the last one's that wrote.
     held : callable, optional
         Whether the lease is still held; asked after every step and before each write.
-    micro_batch : int
-        Most sequences (examples) of one forward pass; 0 for the whole batch. The gradient is
-        that of the whole batch.
-    shard : {"auto", "ddp", "fsdp"}
-        How the model lies over a team; see :class:`scaling.training.spread.Spread`.
+    micro_batch, shard, compile : int, str, str
+        How it is computed: :class:`scaling.training.spread.Layout`. The gradient is that of the
+        whole batch.
     team : Team, optional
         The processes that train together, each of which makes this call; this one alone by
         default.
@@ -118,9 +119,8 @@ def train(
         if team.leads:
             record = Record(spec, run_dir, trunk_dir, epoch, held)
         run = _Run(spec, record, team, trunk_dir, checkpoint_seconds, keep)
-        return run.run(
-            data_dir, device, threads, micro_batch, shard, should_stop or (lambda: False)
-        )
+        layout = Layout(micro_batch, shard, compile)
+        return run.run(data_dir, device, threads, layout, should_stop or (lambda: False))
     except KeyboardInterrupt:
         team.broken = team.size > 1
         raise
@@ -158,7 +158,7 @@ class _Run:
         self.checkpoint_seconds = checkpoint_seconds
         self.step = 0
         self.curve: list[dict[str, Any]] = []
-        self.loss_sum, self.loss_count, self.first_loss = 0.0, 0, math.nan
+        self.loss_sum, self.loss_count = 0.0, 0
         self.seconds = 0.0
 
     def run(
@@ -166,21 +166,22 @@ class _Run:
         data_dir: Path | None,
         device: str,
         threads: int,
-        micro_batch: int,
-        shard: str,
+        layout: Layout,
         should_stop: Callable[[], bool],
     ) -> Outcome:
         spec, units, team = self.spec, self.spec.units_per_step, self.team
         self.device = team.device(device)
+        set_arithmetic(self.device)
         torch.set_num_threads(threads)
         spec.check_plugins()
         task = make_task(spec, data_dir, self.device)
         self.epoch_size = task.epoch_size
         torch.manual_seed(spec.seed)
-        model = get_family(spec.family).build(spec.model)
-        self.spread = Spread(model, spec, team, self.device, micro_batch, shard)
+        build = partial(get_family(spec.family).build, spec.model)
+        self.spread = Spread(build, spec, team, self.device, layout)
         self.model = self.spread.model
         self.optimizer = make_optimizer(spec, self.model)
+        self.watch, self.meter = Watch(self.device), Meter(spec, self.device, team.size)
         self._restore()
         self.first_step = self.step
         self._append(
@@ -193,6 +194,8 @@ class _Run:
             threads=threads,
             torch=torch.__version__,
             **({"processes": team.size} if team.size > 1 else {}),
+            **computed_in(spec, self.device),
+            **self.spread.told(),
         )
         for point in self.curve:
             self._append("point", **point)
@@ -208,20 +211,16 @@ class _Run:
         save_seconds = 0.0
         branch = cooldown_start(spec.schedule, spec.num_steps)
         grid = curve_steps(spec.num_steps)
-        synced = 1 if self.device.type == "cpu" else 16
         saved = time.monotonic()
+        self.meter.began(self.step)
         while self.step < spec.num_steps:
             if self.step == branch > self.first_step and self.trunk_dir:
                 self._save_trunk()
             loss = self._one_step(task)
             self.loss_sum = self.loss_sum + loss
             self.loss_count += 1
-            if self.step % synced == 0 or self.step == 1:
-                value = float(loss)
-                if math.isnan(self.first_loss):
-                    self.first_loss = value
-                if not value <= EXPLOSION * max(self.first_loss, 1.0):
-                    return self._diverged(f"training loss {value:.4g} at step {self.step}")
+            if reason := self.watch.see(self.step, loss):
+                return self._diverged(reason)
             if self.step in grid and not self._point(task):
                 break
             if self.step in self.keeps:
@@ -261,7 +260,8 @@ class _Run:
 
     def _evaluate(self, task: Task, limit: int) -> dict[str, float]:
         self.model.eval()
-        with torch.no_grad():
+        # Compiled for its steps alone: batches of other shapes would be compiled again.
+        with torch.no_grad(), self.meter.paused(), torch.compiler.set_stance("force_eager"):
             values = task.evaluate(self.model, limit, self.team.share)
         self.model.train()
         self.inference_seconds = values.pop("inference_seconds", None)
@@ -283,6 +283,7 @@ class _Run:
             "train_loss": float(self.loss_sum / self.loss_count) if self.loss_count else math.nan,
             "lr": self.lr,
             "seconds": round(self.seconds, 3),
+            **self.meter.since(self.step),
         }
         self.loss_sum, self.loss_count = 0.0, 0
         self.curve.append(point)
@@ -293,6 +294,8 @@ class _Run:
             self.record.journal.append(event, **values)
 
     def _finish(self, task: Task) -> Outcome:
+        if reason := self.watch.settle():
+            return self._diverged(reason)
         values = self._evaluate(task, self.spec.train.final_tokens)
         if not math.isfinite(values["loss"]):
             return self._diverged(f"held-out loss {values['loss']} at the end")
@@ -321,6 +324,7 @@ class _Run:
             "epochs": self.step * units / self.epoch_size,
             "flops_spent": self._spent() * self.spec.cost.flops_train,
             "seconds": round(self.seconds, 3),
+            **self.meter.overall(self.step),
             "time": time.time(),
         }
         self._append("end", **event)
@@ -352,13 +356,14 @@ class _Run:
 
     def _snapshot(self) -> dict[str, Any]:
         self.seconds = time.monotonic() - self.started
+        self.watch.settle()
         state = {
             "step": self.step,
             **self.spread.state(self.optimizer),
             "curve": self.curve,
             "loss_sum": float(self.loss_sum),
             "loss_count": self.loss_count,
-            "first_loss": self.first_loss,
+            "first_loss": self.watch.first,
             "seconds": self.seconds,
             "rng": torch.get_rng_state(),
         }
@@ -401,7 +406,7 @@ class _Run:
         self.spread.load(state, self.optimizer)
         self.step, self.curve = state["step"], state["curve"]
         self.loss_sum, self.loss_count = state["loss_sum"], state["loss_count"]
-        self.first_loss, self.seconds = state["first_loss"], state["seconds"]
+        self.watch.first, self.seconds = state["first_loss"], state["seconds"]
         torch.set_rng_state(state["rng"])
         if self.device.type == "cuda" and "cuda_rng" in state:
             torch.cuda.set_rng_state(state["cuda_rng"], self.device)

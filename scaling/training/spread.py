@@ -9,20 +9,48 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+from collections.abc import Callable
 from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from scaling.base import training_memory
+from scaling.base import note, peak_flops, training_memory
 from scaling.spec import RunSpec
+from scaling.training.blocks import blocks_of, can_recompute, give_weights, recompute, shard
+from scaling.training.fitting import Fit, fit
+from scaling.training.precision import arithmetic
 from scaling.training.task import Task
 from scaling.training.team import Team
 
 MEMORY_SHARE = 0.8  # of a GPU that the training state may take before it is sharded
-SHARDS = ("auto", "ddp", "fsdp")
+EAGER_SHARE = 0.2  # of a card's peak that a model reaches without being compiled
+USUAL_PEAK = 1e14  # FLOP/s of a card that is not listed
+WORTH_SECONDS = 180.0  # compiling takes one of them, and then halves the rest
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How a run is computed; no part of what it is.
+
+    Attributes
+    ----------
+    micro_batch : int
+        Most rows of one forward pass; 0 for all that a rank has, on CUDA for as many as fit.
+    shard : {"auto", "ddp", "fsdp"}
+        ``ddp``: every rank holds the whole state. ``fsdp``: each holds a part of every matrix
+        (FSDP2). ``auto``: ``fsdp`` where the state would take over 80 % of the GPU.
+    compile : {"auto", "always", "never"}
+        ``torch.compile`` of the whole model, or of each block where it is sharded; ``auto`` does so
+        on CUDA where what is left to train takes minutes.
+    """
+
+    micro_batch: int = 0
+    shard: str = "auto"
+    compile: str = "auto"
 
 
 class Spread:
@@ -30,18 +58,17 @@ class Spread:
 
     Parameters
     ----------
-    model : Module
-        On the CPU, with the same weights on every rank.
-    micro_batch : int
-        Most rows of one forward pass; 0 for all that the rank has.
-    shard : {"auto", "ddp", "fsdp"}
-        ``ddp``: every rank holds the whole state. ``fsdp``: each holds a part of every matrix
-        (FSDP2). ``auto``: ``fsdp`` where the state would take over 80 % of the GPU.
+    build : callable
+        Makes the model on the CPU, with the same weights on every rank. Where it is sharded rank 0
+        alone has them, and gives the others their parts.
+    layout : Layout
 
     Attributes
     ----------
     model : Module
         The model itself; its parameters are what the optimiser gets.
+    fit : Fit
+        Rows of one forward pass, and how many blocks are computed again in the backward pass.
 
     Raises
     ------
@@ -51,31 +78,52 @@ class Spread:
 
     def __init__(
         self,
-        model: nn.Module,
+        build: Callable[[], nn.Module],
         spec: RunSpec,
         team: Team,
         device: torch.device,
-        micro_batch: int = 0,
-        shard: str = "auto",
+        layout: Layout,
     ) -> None:
-        self.team, self.seed = team, spec.seed
+        self.team, self.spec = team, spec
         self.batch_size = spec.train.batch_size
         most = max(len(team.rows(self.batch_size, rank)) for rank in range(team.size))
-        self.parts = -(-most // min(micro_batch or most, most))
-        model = self._with_exact_norms(model, device)
         self.sharded = team.size > 1 and (
-            shard == "fsdp" or (shard == "auto" and _is_too_large(spec, device))
+            layout.shard == "fsdp" or (layout.shard == "auto" and _is_too_large(spec, device))
         )
+        model, source = _on_meta(build, team) if self.sharded else (build(), None)
+        self.fit = Fit(min(layout.micro_batch or most, most))
+        if device.type == "cuda" and not layout.micro_batch and not _has_batch_norm(model):
+            self.fit = _fit(spec, most, team.size if self.sharded else 1, device)
+        self.parts = -(-most // self.fit.rows)
+        model = self._with_exact_norms(model, device)
+        again = [block for block in blocks_of(model) if can_recompute(block)]
+        recompute(again[: self.fit.recomputed])
+        self.compiled = _compiles(layout.compile, spec, team, device)
         if self.sharded:
-            _shard(model, team, device)
+            if self.compiled:
+                for block in blocks_of(model):
+                    block.compile(dynamic=False)
+            shard(model, spec, team, device)
+            if _is_on_meta(model):
+                give_weights(model, source, device)
         self.model = model.to(device)
+        if self.compiled and not self.sharded:
+            self.model.compile(dynamic=False)
         self.forward = self.model
         if team.size > 1 and not self.sharded:
             devices = [device.index] if device.type == "cuda" else None
-            self.forward = nn.parallel.DistributedDataParallel(self.model, device_ids=devices)
+            self.forward = nn.parallel.DistributedDataParallel(
+                self.model, device_ids=devices, gradient_as_bucket_view=True
+            )
+
+    def told(self) -> dict[str, Any]:
+        """What the journal says of it: what is not the plain way."""
+        parts = {"micro_batch": self.fit.rows} if self.parts > 1 else {}
+        again = {"recomputed_blocks": self.fit.recomputed} if self.fit.recomputed else {}
+        return {**parts, **again, **({"compiled": True} if self.compiled else {})}
 
     def _with_exact_norms(self, model: nn.Module, device: torch.device) -> nn.Module:
-        if not any(isinstance(module, _BatchNorm) for module in model.modules()):
+        if not _has_batch_norm(model):
             return model
         if self.parts > 1:
             raise ValueError(
@@ -94,7 +142,23 @@ class Spread:
         return model
 
     def backward(self, task: Task, step: int) -> Tensor:
-        """Add the gradient of the global batch of ``step``; its mean loss, on every rank."""
+        """Add the gradient of the global batch of ``step``; its mean loss, on every rank.
+
+        Where one process has too little memory after all, it goes on with half the rows at a time.
+        """
+        while True:
+            try:
+                return self._backward(task, step)
+            except torch.OutOfMemoryError:
+                if self.team.size > 1 or self.fit.rows == 1 or _has_batch_norm(self.model):
+                    raise
+            self.fit = replace(self.fit, rows=-(-self.fit.rows // 2))
+            self.parts = -(-self.batch_size // self.fit.rows)
+            self.model.zero_grad(set_to_none=True)
+            torch.cuda.empty_cache()
+            note(f"out of memory: {self.fit.rows} of {self.batch_size} rows at a time from here on")
+
+    def _backward(self, task: Task, step: int) -> Tensor:
         if self.team.size == 1 and self.parts == 1:
             loss = task.loss(self.model, step)
             loss.backward()
@@ -102,7 +166,7 @@ class Spread:
         if self.team.place.rank:
             # Rank 0 goes on with the run's own stream; what the others draw (dropout) follows
             # from the step, so that it needs no place in a checkpoint.
-            torch.manual_seed(_seed_of(self.seed, self.team.place.rank, step))
+            torch.manual_seed(_seed_of(self.spec.seed, self.team.place.rank, step))
         total: Any = 0.0
         mine = self.team.rows(self.batch_size)
         for part in range(self.parts):
@@ -172,18 +236,38 @@ def _is_too_large(spec: RunSpec, device: torch.device) -> bool:
     return training_memory(spec.cost, 0) > MEMORY_SHARE * room
 
 
-def _shard(model: nn.Module, team: Team, device: torch.device) -> None:
-    """Shard each block, then what is left; a block's weights are whole only while it computes."""
-    from torch.distributed.device_mesh import init_device_mesh
-    from torch.distributed.fsdp import fully_shard
+def _has_batch_norm(model: nn.Module) -> bool:
+    return any(isinstance(module, _BatchNorm) for module in model.modules())
 
-    mesh = init_device_mesh(device.type, (team.size,))
-    for child in model.children():
-        if isinstance(child, nn.ModuleList | nn.Sequential):
-            for block in child:
-                if any(True for _ in block.parameters()):
-                    fully_shard(block, mesh=mesh)
-    fully_shard(model, mesh=mesh)
+
+def _fit(spec: RunSpec, most: int, processes: int, device: torch.device) -> Fit:
+    """The largest pass that fits; the whole share where a task of the user's own has the data."""
+    return Fit(most) if spec.train.task else fit(spec, most, processes, device)
+
+
+def _compiles(asked: str, spec: RunSpec, team: Team, device: torch.device) -> bool:
+    if asked != "auto":
+        return asked == "always"
+    if device.type != "cuda":
+        return False
+    peak = peak_flops(torch.cuda.get_device_name(device), arithmetic(spec, device)) or USUAL_PEAK
+    return spec.flops / (EAGER_SHARE * peak * team.size) > WORTH_SECONDS
+
+
+def _on_meta(build: Callable[[], nn.Module], team: Team) -> tuple[nn.Module, nn.Module | None]:
+    """The model without content, and on rank 0 one with; on each rank a whole one if weights are
+    shared, which would come apart.
+    """
+    with torch.device("meta"):
+        model = build()
+    every = list(model.named_parameters(remove_duplicate=False))
+    if len(every) > len(list(model.parameters())):
+        return build(), None
+    return model, build() if team.leads else None
+
+
+def _is_on_meta(model: nn.Module) -> bool:
+    return any(parameter.is_meta for parameter in model.parameters())
 
 
 def _whole(value: Any, keep: bool) -> Any:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
 from pathlib import Path
 from statistics import median
 from typing import Any, Protocol
@@ -21,12 +20,15 @@ from scaling.data import open_data
 from scaling.families import get_family
 from scaling.schema import eval_column
 from scaling.spec import RunSpec
+from scaling.training.ahead import Ahead
 from scaling.training.loader import Loader
+from scaling.training.precision import autocast, send
 
 # Held-out tokens and examples per forward pass: they fit a core's cache. The sums' order is part of
 # the last bits of the loss, so these are constants.
 EVAL_TOKENS = 2048
 EVAL_EXAMPLES = 64
+ON_CUDA = 32  # times as many there: a GPU is idle in small ones
 ALL = slice(None)
 OWN = ("epoch_size", "heldout_size", "loss", "evaluate", "close")  # what a user's task has
 
@@ -113,39 +115,46 @@ def task_on(spec: RunSpec, data: Any, device: torch.device) -> Task:
     return (NextToken if unit == "token" else Classify)(spec, data, device)
 
 
-def _autocast(spec: RunSpec, device: torch.device) -> AbstractContextManager[None]:
-    enabled = spec.train.precision == "bfloat16"
-    context: AbstractContextManager[None]
-    context = torch.autocast(device.type, dtype=torch.bfloat16, enabled=enabled)
-    return context
-
-
 class NextToken:
-    """Next-token prediction; losses in nats per token."""
+    """Next-token prediction; losses in nats per token.
+
+    On CUDA a model that takes targets is asked for its loss, not its logits, and batches are made
+    by a thread while the step before them runs. On the CPU windows are gathered in no time.
+    """
 
     def __init__(self, spec: RunSpec, data: Any, device: torch.device) -> None:
         self.spec, self.data, self.device = spec, data, device
         self.context: int = spec.model.context
         self.epoch_size = data.num_windows(self.context) * self.context
         self.heldout_size = data.info.evaluated_size
+        self.fused = device.type == "cuda"
+        self._ahead = Ahead(self._batch, spec.num_steps, 1 if device.type == "cuda" else 0)
 
-    def _losses(self, model: nn.Module, windows: NDArray[Any], smoothing: float) -> Tensor:
-        tokens = torch.from_numpy(windows.astype(np.int64)).to(self.device)
-        with _autocast(self.spec, self.device):
+    def _batch(self, step: int, rows: slice) -> Tensor:
+        size, seed = self.spec.train.batch_size, self.spec.order_seed
+        windows = self.data.batch(step, context=self.context, batch_size=size, seed=seed, rows=rows)
+        return send(torch.from_numpy(windows), self.device)
+
+    def _losses(self, model: nn.Module, tokens: Tensor, smoothing: float) -> Tensor:
+        with autocast(self.spec, self.device):
             logits = model(tokens[:, :-1])
         flat = logits.float().flatten(0, 1)
         losses = F.cross_entropy(
             flat, tokens[:, 1:].flatten(), reduction="none", label_smoothing=smoothing
         )
-        return losses.view(len(windows), -1)
+        return losses.view(len(tokens), -1)
+
+    def _is_fused(self, model: nn.Module) -> bool:
+        return self.fused and getattr(getattr(model, "module", model), "takes_targets", False)
 
     def loss(self, model: nn.Module, step: int, rows: slice = ALL) -> Tensor:
         """The mean training loss of rows of the batch of ``step``."""
-        t = self.spec.train
-        windows = self.data.batch(
-            step, context=self.context, batch_size=t.batch_size, seed=self.spec.order_seed
-        )
-        return self._losses(model, windows[rows], t.label_smoothing).mean()
+        tokens, smoothing = self._ahead.get(step, rows), self.spec.train.label_smoothing
+        if not self._is_fused(model):
+            return self._losses(model, tokens, smoothing).mean()
+        with autocast(self.spec, self.device):
+            loss: Tensor = model(tokens[:, :-1], tokens[:, 1:], smoothing)
+        return loss
 
     def evaluate(self, model: nn.Module, limit: int, share: Share = alone) -> dict[str, float]:
         """Mean loss over fixed held-out windows; its error takes the window as the unit."""
@@ -169,7 +178,8 @@ class NextToken:
     ) -> dict[str, float]:
         """The same for the held-out data, or for the further set of that name."""
         count = self.data.num_heldout_windows(self.context, most, name)
-        items = max(1, EVAL_TOKENS // self.context)
+        at_once = EVAL_TOKENS * (ON_CUDA if self.device.type == "cuda" else 1)
+        items = max(1, at_once // self.context)
 
         paces: list[float] = []
 
@@ -177,7 +187,12 @@ class NextToken:
             rows = slice(i, i + items)
             windows = self.data.heldout_windows(self.context, most, rows, name)
             began = time.perf_counter()
-            losses = self._losses(model, windows, 0.0)
+            tokens = send(torch.from_numpy(windows), self.device)
+            if self._is_fused(model):
+                with autocast(self.spec, self.device):
+                    losses = model(tokens[:, :-1], tokens[:, 1:], mean=False)
+            else:
+                losses = self._losses(model, tokens, 0.0)
             means = _kept(losses.double().mean(1).cpu())
             paces.append((time.perf_counter() - began) / losses.numel())
             return means
@@ -189,7 +204,8 @@ class NextToken:
         return values
 
     def close(self) -> None:
-        """Nothing runs beside the steps: windows of tokens are gathered in no time."""
+        """End the thread that makes batches."""
+        self._ahead.close()
 
 
 def batch_threads(device: torch.device) -> int:
@@ -213,7 +229,7 @@ class Classify:
         )
 
     def _forward(self, model: nn.Module, inputs: Tensor) -> Tensor:
-        with _autocast(self.spec, self.device):
+        with autocast(self.spec, self.device):
             logits: Tensor = model(inputs)
         return logits.float()
 
@@ -234,10 +250,11 @@ class Classify:
         """Mean loss and error over the first ``limit`` held-out examples (all for 0)."""
         labels = self.data.heldout_labels
         count = min(limit or len(labels), len(labels))
+        items = EVAL_EXAMPLES * (ON_CUDA if self.device.type == "cuda" else 1)
         paces: list[float] = []
 
         def chunk(i: int) -> NDArray[np.float64]:
-            rows = slice(i, min(i + EVAL_EXAMPLES, count))
+            rows = slice(i, min(i + items, count))
             target = torch.from_numpy(labels[rows].astype(np.int64))
             inputs = self.loader.heldout(rows)
             began = time.perf_counter()
@@ -247,7 +264,7 @@ class Classify:
             wrong = (logits.argmax(1) != target).double()
             return _kept(torch.stack([losses, wrong]))
 
-        losses, wrong = np.concatenate(share(chunk, range(0, count, EVAL_EXAMPLES)), axis=1)
+        losses, wrong = np.concatenate(share(chunk, range(0, count, items)), axis=1)
         error = int(wrong.sum()) / count
         return {**_mean(losses), "error": error, "inference_seconds": median(paces)}
 

@@ -36,8 +36,16 @@ class TokenData:
         """Training windows per epoch: (n_tokens - 1) // context."""
         return max(0, (len(self.train) - 1) // _positive(context, "context"))
 
-    def batch(self, step: int, *, context: int, batch_size: int, seed: int) -> NDArray[np.int64]:
-        """Windows ``(batch_size, context + 1)`` of training step ``step`` (from 0).
+    def batch(
+        self,
+        step: int,
+        *,
+        context: int,
+        batch_size: int,
+        seed: int,
+        rows: slice = slice(None),
+    ) -> NDArray[np.int64]:
+        """Windows ``(batch_size, context + 1)`` of training step ``step`` (from 0); its ``rows``.
 
         A function of its arguments alone: any step can be asked for at any time.
         """
@@ -48,7 +56,7 @@ class TokenData:
                 f"{len(self.train)} to train on: choose a shorter context or more data"
             )
         windows = batch_indices(step, _positive(batch_size, "batch_size"), size, seed)
-        return _gather(self.train, windows, context)
+        return _gather(self.train, windows[rows], context)
 
     def num_heldout_windows(
         self, context: int, limit: int | None = None, name: str | None = None

@@ -7,6 +7,7 @@ import os
 import signal
 import time
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -21,7 +22,7 @@ from scaling.run.journal import checkpoints, end, points, read_journal
 from scaling.spec import RunSpec
 from scaling.trainers import train_together
 from scaling.training.loop import train
-from scaling.training.spread import Spread, _seed_of
+from scaling.training.spread import Layout, Spread, _seed_of
 from scaling.training.team import TALK_SECONDS, Place, Team
 from tests.scaling.processes import exit_status, run_team, start_team
 from tests.scaling.training.test_loop import stop_after
@@ -73,6 +74,15 @@ def test_a_team_has_the_curve_of_one_process(spec, tmp_path, size, micro_batch, 
     starts = [e for e in read_journal(tmp_path / "team") if e["event"] == "start"]
     assert [start["processes"] for start in starts] == [size]
     assert list((tmp_path / "meet").iterdir()) == []
+
+
+def test_shards_in_bfloat16_are_the_run_of_one_process(spec, tmp_path):
+    """Blocks travel in bfloat16, and what is computed of them is what autocast computes."""
+    spec = replace(spec, train=replace(spec.train, precision="bfloat16", num_tokens=5 * 32 * 8))
+    train(spec, tmp_path / "one")
+    lead = partial(train_together, spec=spec, run_dir=tmp_path / "team", shard="fsdp")
+    assert run_team(tmp_path / "meet", 2, lead) == [0, 0]
+    assert_same_curve(tmp_path / "team", tmp_path / "one", rel=1e-3)
 
 
 def test_a_checkpoint_is_resumed_by_any_number_of_processes(spec, tmp_path):
@@ -189,8 +199,8 @@ class Normed(nn.Module):
 def test_batch_norm_is_not_split(spec, size, micro_batch, message):
     team = Team(Place(size=size))
     with pytest.raises(ValueError, match=message):
-        Spread(Normed(), spec, team, torch.device("cpu"), micro_batch)
-    Spread(Normed(), spec, Team(), torch.device("cpu"), 5)
+        Spread(Normed, spec, team, torch.device("cpu"), Layout(micro_batch))
+    Spread(Normed, spec, Team(), torch.device("cpu"), Layout(5))
 
 
 def test_a_place_is_what_slurm_says():

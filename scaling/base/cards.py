@@ -1,0 +1,41 @@
+"""What GPUs can do at most, by the names that they report."""
+
+from __future__ import annotations
+
+PEAKS: dict[str, tuple[float, float]] = {
+    # name, as far as it tells: dense FLOP/s of tensor cores in bfloat16, and in TF32. Data sheets
+    # print twice as much, "with sparsity", from A100 on. The first name that fits counts.
+    "H100 PCIe": (756e12, 378e12),  # NVIDIA H100 Tensor Core GPU data sheet (2022)
+    "H100 NVL": (835e12, 417e12),  # the same, of 2023
+    "H100": (989e12, 494e12),  # SXM; the same
+    "H200 NVL": (835e12, 417e12),  # NVIDIA H200 Tensor Core GPU data sheet
+    "GH200": (989e12, 494e12),  # NVIDIA GH200 Grace Hopper Superchip data sheet
+    "H200": (989e12, 494e12),  # NVIDIA H200 Tensor Core GPU data sheet
+    "H800": (989e12, 494e12),  # as H100, but for its NVLink and double precision
+    "H20": (148e12, 74e12),  # NVIDIA H20 data sheet
+    "B200": (2250e12, 1125e12),  # NVIDIA DGX B200 data sheet, an eighth of it
+    "A100": (312e12, 156e12),  # NVIDIA A100 Tensor Core GPU data sheet
+    "A800": (312e12, 156e12),
+    "A40": (149.7e12, 74.8e12),  # NVIDIA A40 data sheet
+    "A30": (165e12, 82e12),  # NVIDIA A30 Tensor Core GPU data sheet
+    "A10G": (70e12, 35e12),  # AWS G5: NVIDIA A10G data sheet
+    "A10": (125e12, 62.5e12),  # NVIDIA A10 Tensor Core GPU data sheet
+    "L40S": (362e12, 183e12),  # NVIDIA L40S data sheet
+    "L40": (181e12, 90.5e12),  # NVIDIA L40 data sheet
+    "L4": (121e12, 60e12),  # NVIDIA L4 data sheet
+    "RTX 4090": (165.2e12, 82.6e12),  # NVIDIA Ada GPU architecture, appendix A; float32 sums
+    "RTX 3090": (71e12, 35.6e12),  # NVIDIA Ampere GA102 GPU architecture, appendix A; the same
+}
+
+
+def peak_flops(card: str, arithmetic: str) -> float | None:
+    """The card's dense FLOP/s in ``bfloat16`` or ``tf32``; None for a card that is not listed.
+
+    >>> peak_flops("NVIDIA H100 80GB HBM3", "bfloat16")
+    989000000000000.0
+    """
+    words = f" {card} ".replace("-", " ")
+    for name, (bfloat16, tf32) in PEAKS.items():
+        if f" {name} " in words:
+            return {"bfloat16": bfloat16, "tf32": tf32}.get(arithmetic)
+    return None

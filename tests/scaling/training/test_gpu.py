@@ -1,0 +1,183 @@
+"""What only a CUDA device can show, beside the CPU or torch's plain way."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from scaling.families import get_family
+from scaling.run.journal import end, points, read_journal
+from scaling.spec import RunSpec
+from scaling.training import fitting
+from scaling.training.blocks import blocks_of, recompute
+from scaling.training.loop import train
+from scaling.training.task import NextToken, make_task
+from tests.scaling.training.test_loop import stop_after
+
+pytestmark = [
+    pytest.mark.gpu,
+    pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device"),
+    pytest.mark.filterwarnings("ignore:.*should not be instantiated:DeprecationWarning"),  # torch's
+]
+CUDA = torch.device("cuda")
+
+
+@pytest.fixture
+def spec(tiny):
+    options = {"depth": 2, "width": 64, "batch_size": 16, "num_tokens": 16 * 32 * 40}
+    return RunSpec.resolve(**{**tiny, **options})
+
+
+def in_bfloat16(spec):
+    return replace(spec, train=replace(spec.train, precision="bfloat16"))
+
+
+def curve(run_dir):
+    return [p["loss"] for p in points(read_journal(run_dir))]
+
+
+def start(run_dir):
+    return next(e for e in read_journal(run_dir) if e["event"] == "start")
+
+
+def seed_spread(spec, folder):
+    """How far the final losses of two more seeds lie from each other."""
+    finals = []
+    for seed in (11, 12):
+        train(replace(spec, seed=seed), folder / f"seed-{seed}", device="cpu")
+        finals.append(end(read_journal(folder / f"seed-{seed}"))["loss"])
+    return abs(finals[0] - finals[1])
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_a_run_is_that_of_the_cpu_within_what_a_seed_changes(spec, tmp_path, precision):
+    train(spec, tmp_path / "cpu", device="cpu")
+    asked = in_bfloat16(spec) if precision == "bfloat16" else spec
+    train(asked, tmp_path / "cuda", device="cuda")
+    assert start(tmp_path / "cuda")["arithmetic"] == {"float32": "tf32"}.get(precision, precision)
+    assert curve(tmp_path / "cuda")[0] == pytest.approx(curve(tmp_path / "cpu")[0], rel=5e-3)
+    one, other = (end(read_journal(tmp_path / name))["loss"] for name in ("cpu", "cuda"))
+    assert abs(one - other) < max(0.01 * one, 2 * seed_spread(spec, tmp_path))
+
+
+def test_a_compiled_run_is_the_run(spec, tmp_path):
+    spec = in_bfloat16(spec)
+    train(spec, tmp_path / "plain", device="cuda", compile="never")
+    train(spec, tmp_path / "compiled", device="cuda", compile="always")
+    assert start(tmp_path / "compiled")["compiled"] is True
+    assert curve(tmp_path / "compiled") == pytest.approx(curve(tmp_path / "plain"), rel=1e-2)
+
+
+def test_a_compiled_network_for_images_is_the_run(tmp_path):
+    spec = RunSpec.resolve(data="teacher", family="mlp", batch_size=32, num_tokens=960, lr=1e-3)
+    train(spec, tmp_path / "plain", device="cuda", compile="never")
+    train(spec, tmp_path / "compiled", device="cuda", compile="always")
+    assert curve(tmp_path / "compiled") == pytest.approx(curve(tmp_path / "plain"), rel=1e-2)
+
+
+def test_a_run_goes_on_where_it_was_stopped(spec, tmp_path):
+    train(spec, tmp_path / "whole", device="cuda")
+    parts = tmp_path / "parts"
+    assert train(spec, parts, device="cuda", should_stop=stop_after(17)).status == "stopped"
+    assert train(spec, parts, device="cuda").status == "done"
+    assert curve(parts) == pytest.approx(curve(tmp_path / "whole"), rel=1e-4)
+
+
+def test_a_step_does_not_wait_for_the_device(spec):
+    """torch raises wherever the host would wait: batch, loss, backward, clipping, optimiser."""
+    from scaling.training.meter import Watch
+    from scaling.training.optim import make_optimizer
+
+    spec = in_bfloat16(spec)
+    model = get_family(spec.family).build(spec.model).to(CUDA)
+    optimizer, task, watch = make_optimizer(spec, model), make_task(spec, None, CUDA), Watch(CUDA)
+
+    def step(number):
+        loss = task.loss(model, number)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+        assert watch.see(number + 1, loss.detach()) is None
+
+    step(0)
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        for number in range(1, 15):  # the look at step 16 waits for that at step 1, long done
+            step(number)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+        task.close()
+
+
+def peak_of(model, tokens, *targets):
+    torch.cuda.synchronize()
+    torch.cuda.reset_peak_memory_stats()
+    before = torch.cuda.memory_allocated()
+    with torch.autocast("cuda", torch.bfloat16):
+        out = model(tokens, *targets)
+        loss = (
+            out
+            if targets
+            else torch.nn.functional.cross_entropy(out.float().flatten(0, 1), tokens.flatten())
+        )
+    loss.backward()
+    return torch.cuda.max_memory_allocated() - before
+
+
+def test_the_loss_in_chunks_takes_less_memory(monkeypatch):
+    monkeypatch.setattr("scaling.families.loss_module.CHUNK_BYTES", 64 << 20)
+    family = get_family("transformer")
+    options = {"depth": 1, "width": 64, "vocab_size": 50304, "context": 1024, "tied": True}
+    model = family.build(family.resolve(options)).to(CUDA)
+    tokens = torch.zeros(8, 1024, dtype=torch.long, device=CUDA)
+    peak_of(model, tokens)
+    plain, chunked = peak_of(model, tokens), peak_of(model, tokens, tokens)
+    assert plain > 8 * 1024 * 50304 * 4
+    assert chunked < plain / 4
+
+
+def test_the_footprint_is_about_what_a_pass_takes(spec):
+    options = {"depth": 6, "width": 512, "vocab_size": 256, "context": 512}
+    model = get_family("transformer").resolve(options)
+    spec = in_bfloat16(replace(spec, model=model))
+    found, built = fitting.footprint(spec), get_family("transformer").build(model).to(CUDA)
+    tokens = torch.zeros(16, 512, dtype=torch.long, device=CUDA)
+    peak_of(built, tokens, tokens)
+    assert found.bytes(16) == pytest.approx(peak_of(built, tokens, tokens), rel=0.35)
+    recompute(blocks_of(built))
+    assert found.bytes(16, 6) == pytest.approx(peak_of(built, tokens, tokens), rel=0.5)
+
+
+def test_a_batch_that_does_not_fit_is_split(spec, tmp_path, monkeypatch):
+    """As though nearly all of the card's memory were taken."""
+    rows = fitting.footprint(spec).bytes(5)
+    monkeypatch.setattr(fitting, "CHUNK_BYTES", 0)
+    monkeypatch.setattr(fitting, "ENOUGH_TOKENS", 32)
+    room = fitting.training_memory(spec.cost, 0) + rows / fitting.ROOM
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (int(room), int(room)))
+    train(spec, tmp_path / "split", device="cuda")
+    assert 1 <= start(tmp_path / "split")["micro_batch"] <= 5
+    monkeypatch.undo()
+    train(spec, tmp_path / "whole", device="cuda")
+    assert "micro_batch" not in start(tmp_path / "whole")
+    assert curve(tmp_path / "split") == pytest.approx(curve(tmp_path / "whole"), rel=1e-3)
+
+
+def test_utilisation_is_in_the_journal(spec, tmp_path, monkeypatch):
+    monkeypatch.setattr("scaling.training.meter.peak_flops", lambda *_: 1e13)
+    train(spec, tmp_path, device="cuda")
+    found = [p.get("mfu") for p in points(read_journal(tmp_path))]
+    assert all(0 < mfu < 1 for mfu in found[-3:])
+    assert 0 < end(read_journal(tmp_path))["mfu"] < 1
+
+
+def test_batches_made_ahead_are_the_batches(spec):
+    one, other = (make_task(spec, None, torch.device(name)) for name in ("cpu", "cuda"))
+    assert isinstance(other, NextToken)
+    for step in (0, 1, 5, 39):
+        mine, theirs = (task._ahead.get(step, slice(2, 9)) for task in (one, other))
+        assert torch.equal(mine, theirs.cpu())
+    other.close()

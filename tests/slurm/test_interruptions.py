@@ -157,7 +157,7 @@ def test_killed_workers_killed_foremen_and_requeues_lose_nothing(site, frozen):
 
 
 def test_a_worker_that_makes_no_step_is_killed_and_its_run_goes_on_in_another_attempt(site, frozen):
-    sweep, job, _ = frozen(resources={"silent_minutes": 0.1})
+    sweep, job, _ = frozen(resources={"silent_minutes": 0.25})
     finish(site, sweep, job)
     assert attempts(site, job) == ["REQUEUED", "COMPLETED"]
     events = read_journal(site.store.run_dir(sweep.entries[0].run_id))

@@ -16,6 +16,31 @@ SHARDS = ("auto", "ddp", "fsdp")
 COMPILE = ("auto", "always", "never")
 STOP_SIGNALS = ("SIGTERM", "SIGINT", "SIGUSR1", "SIGUSR2", "SIGHUP")
 DEVICES = r"auto|cpu|cuda(:\d+)?|mps"
+OWNED = {
+    "time": "minutes",
+    "nodes": "nodes",
+    "ntasks": "nodes and tasks_per_node",
+    "ntasks-per-node": "tasks_per_node",
+    "cpus-per-task": "cpus",
+    "gpus": "gpus",
+    "gpus-per-node": "gpus",
+    "gpus-per-task": "gpus",
+    "mem": "memory",
+    "mem-per-cpu": "memory",
+    "mem-per-gpu": "memory",
+    "partition": "partition",
+    "account": "account",
+    "qos": "qos",
+    "constraint": "constraint",
+    "array": "workers, alone and side_by_side",
+    "signal": "margin_seconds",
+    **dict.fromkeys(
+        ("requeue", "no-requeue", "output", "error", "open-mode", "kill-on-invalid-dep", "wrap"),
+        "",
+    ),
+    **dict.fromkeys(("parsable", "test-only", "wait", "clusters"), ""),
+}
+"""Options of ``sbatch`` that jobs need to have as they are -> the setting that they follow."""
 _MEGABYTES = {"K": 1 / 1024, "M": 1.0, "G": 1024.0, "T": 1024.0**2}
 
 
@@ -68,7 +93,8 @@ class Resources:
         For programs: the signal that asks one to checkpoint and end, and the time that it has to
         do so before it is killed.
     silent_minutes : float
-        For programs: without a report or a line of output for so long, one is stalled and killed.
+        Without a step for so long, and for twenty times its longest pause between two, a run is
+        stalled and its worker killed (SLURM); a program without a report or a line of output.
     code : str
         For programs: where their code lay when the sweep was expanded.
     """
@@ -270,9 +296,30 @@ def _checked(values: Mapping[str, Any]) -> dict[str, Any]:
         if not isinstance(lines, Sequence) or not all(isinstance(line, str) for line in lines):
             raise ValueError("setup must be a list of shell lines")
         checked["setup"] = tuple(lines)
-    if not isinstance(checked.get("sbatch", {}), Mapping):
-        raise ValueError("sbatch must be a mapping of sbatch's options, as exclusive: true")
+    if "sbatch" in checked:
+        checked["sbatch"] = _sbatch(checked["sbatch"])
     return checked
+
+
+def _sbatch(options: Any) -> dict[str, Any]:
+    """Further options of ``sbatch``, as it writes them; those that are not free are refused."""
+    if not isinstance(options, Mapping):
+        raise ValueError("sbatch must be a mapping of sbatch's options, as exclusive: true")
+    found = {}
+    for key, value in options.items():
+        name = str(key).lstrip("-").replace("_", "-")
+        # sbatch takes the beginning of an option for it.
+        owned = next((owned for owned in sorted(OWNED) if owned.startswith(name)), "")
+        if name == "gres" and str(value).startswith("gpu"):
+            owned = "gpus"
+        if owned:
+            instead = OWNED[owned]
+            raise ValueError(
+                f"sbatch: {key}: jobs get their {owned} from "
+                + (f"the setting {instead}: give that instead" if instead else "us: leave it out")
+            )
+        found[name] = value
+    return found
 
 
 def megabytes(text: str) -> float:

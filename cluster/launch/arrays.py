@@ -19,12 +19,13 @@ from pathlib import Path
 from typing import Any
 
 from cluster.launch.place import Order
-from cluster.slurm import Site, number, output
-from cluster.work import Queue, Task, try_out, work_in_slurm
+from cluster.slurm import GO_ON, NO_SETUP, Site, number, output, run
+from cluster.work import BEGAN, Queue, Task, try_out, work_in_slurm
 from scaling.base import WorkError
 from sweeps import ResourceRules, Resources
 
-REQUEUE_PAUSE_SECONDS = 5  # between tries to put a job back into the queue
+REQUEUE_PAUSE_SECONDS = 2  # between tries to put a job back into the queue
+MOST_TRIES = 1800  # where the controller is away: SLURM itself ends the job before
 MANY = 10**6  # array tasks at a time where nobody set a limit
 # An ignored signal stays ignored until our handler is there; else one that comes while Python
 # starts would end the job.
@@ -77,6 +78,7 @@ def check(site: Site, kinds: Sequence[JobClass]) -> None:
     """
     for kind in kinds:
         try:
+            _check_setup(kind.resources.setup)
             site.check(kind.resources)
         except ValueError as error:
             raise ValueError(f"resources of {kind.name}: {error}") from None
@@ -91,11 +93,13 @@ def check(site: Site, kinds: Sequence[JobClass]) -> None:
 
 
 def within(site: Site, kind: JobClass) -> JobClass:
-    """The class with its partition's time limit where it has none of its own."""
-    if kind.resources.minutes is not None:
-        return kind
-    limit = site.limit(kind.resources.partition)
-    return replace(kind, resources=replace(kind.resources, minutes=limit))
+    """The class with its partition's time limit where it has none, and on GPUs if it has some."""
+    resources = kind.resources
+    if resources.minutes is None:
+        resources = replace(resources, minutes=site.limit(resources.partition))
+    if resources.gpus and resources.device == "auto":
+        resources = replace(resources, device="cuda")  # never the CPU instead, unasked
+    return replace(kind, resources=resources)
 
 
 def send_canary(
@@ -185,6 +189,9 @@ def _executor(
     srun = [f"--cpus-per-task={resources.cpus_per_task}"]  # since 22.05 srun does not ask sbatch
     if resources.processes > 1:
         srun.append("--kill-on-bad-exit=1")
+    began, more = f"export {BEGAN}=$(date +%s)", dict(resources.sbatch)
+    if "dependency" in options and "dependency" in more:  # both have to be met
+        more["dependency"] = f"{options.pop('dependency')},{more['dependency']}"
     parameters = {
         "job_name": name,
         "time": int(resources.minutes or 0),
@@ -198,14 +205,10 @@ def _executor(
         "gpus_per_node": resources.gpus or None,
         "mem": f"{resources.memory_mb:.0f}M" if resources.memory else None,
         "signal_delay_s": int(resources.margin),
-        "setup": [*resources.setup, *_setup(resources, code)],
+        "setup": [began, *guarded(resources.setup), *_setup(resources, code)],
         "srun_args": srun,
         "wckey": None,
-        "additional_parameters": {
-            "requeue": True,
-            "kill-on-invalid-dep": "yes",
-            **resources.sbatch,
-        },
+        "additional_parameters": {"requeue": True, "kill-on-invalid-dep": "yes", **more},
         **options,
     }
     executor.update_parameters(**parameters)
@@ -215,16 +218,54 @@ def _executor(
 def go_on(stop_path: Path, margin: float) -> list[str]:
     """What the batch script does after a job's work has ended, however.
 
-    A job that was killed (kill -9, out of memory) goes on later; the runs that kill their workers
-    are found by their leases. One that failed by itself would fail again, and so would a container
-    that does not start (255). A controller that is away is asked until the margin is over.
+    A job that asks for it (``GO_ON``) or was killed (kill -9, out of memory) goes on later; the
+    runs that kill their workers are found by their leases. One that failed by itself would fail
+    again, and so would a container that does not start (255). A refusal is asked again until the
+    margin is over, and a controller that is away, or has only just come back (of an array's task
+    it says no more than that a message was unexpected), for as long as SLURM lets the job live.
     """
     tries = max(1, int(margin / REQUEUE_PAUSE_SECONDS))
-    stop = shlex.quote(str(stop_path))
-    killed = f'[ "$status" -gt 128 ] && [ "$status" -le 192 ] && [ ! -e {stop} ]'
-    requeue = f'scontrol requeue "$SLURM_JOB_ID" && break; sleep {REQUEUE_PAUSE_SECONDS}'
-    again = f"for try in $(seq {tries}); do {requeue}; done"
-    return ["status=$?", f"if {killed}; then {again}; fi", 'exit "$status"']
+    away = "|".join(
+        f"*{words}*"
+        for words in ("[Cc]ontact", "[Tt]imed", "[Cc]onnection", "[Tt]ransport", "[Zz]ero")
+    )
+    return [
+        "status=$?",
+        "back=",
+        f'[ "$status" -eq {GO_ON} ] && back=1',
+        '[ "$status" -gt 128 ] && [ "$status" -le 192 ] && back=1',
+        f'if [ "$back" ] && [ ! -e {shlex.quote(str(stop_path))} ]; then',
+        '  trap "" TERM',
+        "  tried=0",
+        '  until said=$(scontrol requeue "$SLURM_JOB_ID" 2>&1); do',
+        '    echo "scontrol requeue $SLURM_JOB_ID: $said" >&2',
+        f"    most={tries}",
+        f'    case "$said" in {away}|*[Uu]nexpected*|*[Ss]tandby*) most={MOST_TRIES};; esac',
+        '    tried=$((tried + 1)); [ "$tried" -ge "$most" ] && break',
+        f"    sleep {REQUEUE_PAUSE_SECONDS}",
+        "  done",
+        "fi",
+        'exit "$status"',
+    ]
+
+
+def guarded(lines: Sequence[str]) -> list[str]:
+    """Shell lines of which the first that fails ends the job, and says which it was."""
+    if not lines:
+        return []
+    stop = f'scaling_stop() {{ echo "setup failed: $1" >&2; exit {NO_SETUP}; }}'
+    return [stop, *(f"{{ :\n{line}\n}} || scaling_stop {shlex.quote(line)}" for line in lines)]
+
+
+def _check_setup(lines: Sequence[str]) -> None:
+    """Refuse what is no whole command: each line has to stand for itself."""
+    for line in lines:
+        reply = run(["bash", "-n", "-c", f"{{ :\n{line}\n}}"])
+        if reply.failure == "refused":
+            raise ValueError(
+                f"setup line {line!r} is no whole shell command ({reply.last_line}): each line "
+                "must stand for itself; write what belongs together as one"
+            )
 
 
 def _setup(resources: Resources, code: Path | None) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,10 +20,13 @@ from cluster.work import (
     count_ends,
     fault_of_end,
     fault_of_job,
+    holder,
     job_log,
+    last_stall,
+    now_of,
 )
 from scaling.base import Store
-from scaling.run import end, node_name, oom_kills, read_turns
+from scaling.run import STATE, end, node_name, oom_kills, read_turns
 
 STALL_SECONDS = 120.0
 NOTHING = Fault()
@@ -216,8 +220,8 @@ def judge(run_dir: Path | None, record: Mapping[str, Any], run_id: str, work: Wo
     if record.get("imported"):  # nobody works on it here
         return Verdict(str(state), str(record.get("reason") or ""))
     if state == "running":
-        silence = time.time() - record["time"]
-        dead = not (_is_alive(record) or work.has_own(run_id, job))
+        silence = _silence(run_dir, record)
+        dead = not (_is_alive(record, silence) or work.has_own(run_id, job))
         dead = dead or (job is not None and job.has_ended)
         if not dead and (job is None or job.state not in WAITING):
             if job is not None and not job.is_known:
@@ -230,13 +234,21 @@ def judge(run_dir: Path | None, record: Mapping[str, Any], run_id: str, work: Wo
     last = end(events)
     if last and last["status"] != "failed":
         return Verdict(last["status"], str(last.get("reason") or ""), name, fault_of_end(last))
-    queue = work.live.get(run_id)
+    queue, hung = work.live.get(run_id), last_stall(events)
     if queue is not None and count_ends(events) <= queue.ends.get(run_id, 0):
+        if state == "running" and not hung and _is_held(run_dir, record):
+            reason = f"no step for {_silence(run_dir, record):.0f} s, though its process lives"
+            return Verdict("stalled", f"{reason}{_at(job)}", name, Fault("stalled"))
+        if hung and (job is None or job.state not in WAITING):
+            return Verdict("queued", f"{hung['reason']}; another takes it over", name)
         return _queued(queue, run_id, job, work, bool(events or state))
     if last:
         fault = fault_of_end(last)
         state = "stalled" if fault.cause == "stalled" else "failed"
         return Verdict(state, str(last.get("reason") or ""), name, fault)
+    if hung:
+        reason = f"{hung['reason']} on {hung['host']}; submit again to go on"
+        return Verdict("stalled", reason, name, Fault("stalled"))
     return _left(record, bool(events or state), job, run_id, work)
 
 
@@ -297,8 +309,26 @@ def _at(job: Job | None) -> str:
     return f" ({job})" if job is not None else ""
 
 
-def _is_alive(record: Mapping[str, Any]) -> bool:
+def _silence(run_dir: Path | None, record: Mapping[str, Any]) -> float:
+    """Seconds since a run's state was written, by the clock of the file system.
+
+    The nodes' clocks, this one's too, may be minutes off.
+    """
+    if run_dir is not None:
+        with contextlib.suppress(OSError):
+            return now_of(run_dir) - (run_dir / STATE).stat().st_mtime
+    return float(time.time() - record["time"])
+
+
+def _is_held(run_dir: Path | None, record: Mapping[str, Any]) -> bool:
+    """Whether the process that wrote a run's state still beats: in a thread, so it may hang."""
+    held = holder(run_dir) if run_dir is not None else None
+    process = held.process if held is not None else None
+    return process is not None and (process.host, process.pid) == (record["host"], record["pid"])
+
+
+def _is_alive(record: Mapping[str, Any], silence: float) -> bool:
     """Whether the process that wrote a run's state may still run."""
     if record.get("host") != node_name():
-        return bool(time.time() - record["time"] < STALL_SECONDS)
+        return silence < STALL_SECONDS
     return ProcessId.of(record["pid"]).started != ""

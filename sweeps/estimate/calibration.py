@@ -196,7 +196,7 @@ def _as_a_worker(torch: Any) -> Iterator[None]:
 
 
 def calibrate(seconds: float = 1.5) -> Throughput:
-    """Time training steps of three small transformers, and a matrix product for the large.
+    """Time training steps of four small transformers, and a matrix product for the large.
 
     One thread on a CPU, as workers have; the accelerator where there is one.
     """
@@ -210,7 +210,7 @@ def calibrate(seconds: float = 1.5) -> Throughput:
     return Throughput(tuple(points), device.type, f"a calibration of {seconds:g} s")
 
 
-_SHAPES = ((2, 32), (3, 96), (4, 256))  # depth, width
+_SHAPES = ((2, 16), (2, 32), (3, 96), (4, 256))  # depth, width
 
 
 def _model_rate(

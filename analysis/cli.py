@@ -115,6 +115,10 @@ def add_commands(subparsers: Any) -> None:
         help="N, D and D/N to X times what was run (16)",
     )  # fmt: skip
     following.add_argument(
+        "--trust-law", action="store_true",
+        help="choose as if the law were true, not by the forecast",
+    )  # fmt: skip
+    following.add_argument(
         "--cost", type=_positive, metavar="X", help="C = X N D (6; a family's exact FLOPs)"
     )
     following.add_argument("-o", "--output", metavar="FILE.yaml", help="write a sweep file")

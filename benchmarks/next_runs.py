@@ -1,38 +1,61 @@
-"""Variance of ln N* at 100 x the compute after proposed runs, beside that after an iso-FLOP grid.
+"""Errors of ln N* and ln L at 100 x the compute after proposed runs, beside an iso-FLOP grid's.
 
-Run: ``OMP_NUM_THREADS=1 python benchmarks/next_runs.py [TRIALS]`` (a minute for 200). A law is
-planted (Besiroglu et al. 2024), a pilot of 16 runs is drawn and fitted; for ten times the
-pilot's FLOPs one arm takes what ``scaling next`` proposes from that fit, the other an iso-FLOP
-grid of the same cost: four budgets a factor of four apart, seven sizes each, evenly spaced over a
-factor of 64 around the pilot's N*. Both are fitted with the pilot, in the same way.
+Run: ``OMP_NUM_THREADS=1 python benchmarks/next_runs.py [TRIALS]`` (half an hour for 50). A law is
+planted (Besiroglu et al. 2024), exactly or times a random smooth function of ln N and ln D whose
+logarithm has a standard deviation of 1 or 2 %; a pilot of 16 runs is drawn and fitted. For ten
+times the pilot's FLOPs ``scaling next`` proposes runs by the forecast, and by the law as if it
+were true; the third arm is an iso-FLOP grid of the same cost: four budgets a factor of four apart,
+seven sizes each, evenly spaced over a factor of 64 around the pilot's N*. With the pilot each is
+fitted and foretold (``forecast_of``, ``plan``) in the same way.
 """
 
 from __future__ import annotations
 
 import sys
+from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 import pandas as pd
 
 from analysis import LAWS, Estimand, fit
+from analysis.compute import AsFitted, plan
 from analysis.compute.next_runs import next_runs
+from analysis.forecasts import forecast_of
 from analysis.laws.optimum import optimal
 
 TRUTH = np.array([1.81686, 482.0, 2085.4, 0.34781, 0.36585])
 LAW = LAWS["chinchilla"]
-AT = 100.0
+AT, NOISE = 100.0, 0.003
+WAVES = 400
+LENGTHS = (3.0, 4.0)
+"""Log distances over which the planted functions change, of standard deviations 1 and 2 %."""
 
 
-def table(n: np.ndarray, d: np.ndarray, noise: float, rng: np.random.Generator) -> pd.DataFrame:
-    """Runs of these sizes with their noisy losses."""
-    loss = LAW.predict(TRUTH, n, d) * np.exp(noise * rng.standard_normal(len(n)))
-    return pd.DataFrame({"num_params": n, "num_tokens": d, "loss": loss})
+@dataclass(frozen=True)
+class World:
+    """A law with what it leaves out: a sum of random waves, so that it is known anywhere."""
 
+    amplitude: float
+    length: float
+    seed: int
 
-def pilot(noise: float, rng: np.random.Generator) -> pd.DataFrame:
-    """Four sizes x four ratios of tokens to parameters."""
-    n, ratio = np.meshgrid(np.geomspace(1e7, 1e8, 4), np.geomspace(5, 80, 4))
-    return table(n.ravel(), (n * ratio).ravel(), noise, rng)
+    def log_loss(self, n: np.ndarray, d: np.ndarray) -> np.ndarray:
+        rng = np.random.default_rng((self.seed, 99))
+        waves = rng.standard_normal((WAVES, 2)) / self.length
+        phases, sizes = rng.uniform(0, 2 * np.pi, WAVES), rng.standard_normal(WAVES)
+        left_out = np.cos(np.log(np.stack([n, d], -1)) @ waves.T + phases) @ sizes
+        return np.log(LAW.predict(TRUTH, n, d)) + self.amplitude * np.sqrt(2 / WAVES) * left_out
+
+    def optimum(self, flops: float) -> dict[str, float]:
+        log_n = np.log(optimal(LAW, TRUTH, flops)[0]) + np.linspace(-2, 2, 801)
+        losses = self.log_loss(np.exp(log_n), flops / 6 / np.exp(log_n))
+        return {"num_params": log_n[losses.argmin()], "loss": losses.min()}
+
+    def table(self, n: np.ndarray, d: np.ndarray, rng: np.random.Generator) -> pd.DataFrame:
+        """Runs of these sizes with their noisy losses."""
+        loss = np.exp(self.log_loss(n, d) + NOISE * rng.standard_normal(len(n)))
+        return pd.DataFrame({"num_params": n, "num_tokens": d, "loss": loss})
 
 
 def isoflop_grid(found: np.ndarray, flops: float) -> tuple[np.ndarray, np.ndarray]:
@@ -44,48 +67,50 @@ def isoflop_grid(found: np.ndarray, flops: float) -> tuple[np.ndarray, np.ndarra
     return n, np.repeat(budgets, 7) / (6 * n)
 
 
-def main(trials: int) -> None:
-    """Print the ratio of variances for some noises and loss functions."""
-    for noise in (0.003, 0.01):
-        for target in ("num_params", "loss"):
-            errors = np.array([trial(noise, target, seed) for seed in range(trials)])
-            ratio, low, high = compare(errors)
-            print(f"noise {noise:.1%}, ln {target} at {AT:g} x: standard deviation "
-                  f"{errors[:, 0].std():.4f} proposed, {errors[:, 1].std():.4f} iso-FLOP grid, "
-                  f"{errors[:, 2].std():.4f} pilot alone; variance of the grid over that of the "
-                  f"proposed {ratio:.2f} (90 %: {low:.2f} to {high:.2f})", flush=True)  # fmt: skip
-
-
-def trial(noise: float, target: str, seed: int) -> tuple[float, float, float]:
-    """Errors of the logarithm of the target: proposed runs, iso-FLOP grid, pilot alone."""
-    rng = np.random.default_rng(seed)
-    first = pilot(noise, rng)
+def trial(world: World, target: str) -> dict[str, float]:
+    """Errors of the logarithm of the target by arm."""
+    rng = np.random.default_rng(world.seed)
+    n, ratio = (x.ravel() for x in np.meshgrid(np.geomspace(1e7, 1e8, 4), np.geomspace(5, 80, 4)))
+    first = world.table(n, n * ratio, rng)
     known = fit("chinchilla", first, Estimand("mse"), starts=0)
-    spent = 6 * first["num_params"] * first["num_tokens"]
+    spent = 6 * n**2 * ratio
     budget, at = 10 * float(spent.sum()), AT * float(spent.max())
-    chosen = next_runs(known, budget, target, at=at, most=28)
-    n, d = np.array([(r.num_params, r.num_tokens) for r in chosen.runs for _ in range(r.seeds)]).T
-    assert 6 * n @ d <= budget * 1.001
-    index = ("num_params", "num_tokens", "loss").index(target)
-    true = np.log(optimal(LAW, TRUTH, at)[index])
-    grid_n, grid_d = isoflop_grid(known.vector, budget)
-    errors = []
-    for more in ([table(n, d, noise, rng)], [table(grid_n, grid_d, noise, rng)], []):
-        runs = pd.concat([first, *more], ignore_index=True)
-        again = fit("chinchilla", runs, Estimand("mse"), starts=0)
-        errors.append(float(np.log(optimal(LAW, again.vector, at)[index]) - true))
-    return errors[0], errors[1], errors[2]
+    arms = {"grid": isoflop_grid(known.vector, budget)}
+    for arm, expected in (("forecast", forecast_of(known)), ("law", AsFitted(known))):
+        chosen = next_runs(known, budget, target, expected=expected, at=at, most=28)
+        pairs = [(r.num_params, r.num_tokens) for r in chosen.runs for _ in range(r.seeds)]
+        arms[arm] = tuple(np.array(pairs).T)
+        assert 6 * arms[arm][0] @ arms[arm][1] <= budget * 1.001
+    errors, true = {}, world.optimum(at)[target]
+    for arm, sizes in arms.items():
+        more = world.table(*sizes, np.random.default_rng((world.seed, 5)))
+        again = fit(
+            "chinchilla", pd.concat([first, more], ignore_index=True), Estimand("mse"), starts=0
+        )
+        [best] = plan(forecast_of(again), [at])
+        errors[arm] = float(np.log(getattr(best, target)) - true)
+    return errors
 
 
-def compare(errors: np.ndarray) -> tuple[float, float, float]:
-    """Ratio of variances about the truth, grid over proposed, with a bootstrap interval."""
-    square = errors[:, :2] ** 2
-    rng = np.random.default_rng(0)
-    drawn = square[rng.integers(0, len(square), (2000, len(square)))].mean(axis=1)
-    low, high = np.quantile(drawn[:, 1] / drawn[:, 0], [0.05, 0.95])
-    mean = square.mean(axis=0)
-    return float(mean[1] / mean[0]), float(low), float(high)
+def ratio_of(errors: pd.DataFrame, arm: str) -> str:
+    """Mean square error of an arm over that by the forecast, with a bootstrap interval."""
+    square = errors[[arm, "forecast"]].to_numpy() ** 2
+    drawn = square[np.random.default_rng(0).integers(0, len(square), (2000, len(square)))]
+    low, high = np.quantile(np.divide(*drawn.mean(axis=1).T), [0.05, 0.95])
+    return f"{np.divide(*square.mean(axis=0)):.2f} (90 %: {low:.2f} to {high:.2f})"
+
+
+def main(trials: int) -> None:
+    """Print errors by arm, and ratios of variances."""
+    kinds = [(0.0, 3.0), *zip((0.01, 0.02), LENGTHS, strict=True)]
+    for (amplitude, length), target in product(kinds, ("num_params", "loss")):
+        rows = [trial(World(amplitude, length, seed), target) for seed in range(trials)]
+        errors = pd.DataFrame(rows)
+        root = ", ".join(f"{arm} {np.sqrt(np.mean(errors[arm] ** 2)):.4f}" for arm in errors)
+        print(f"left out {amplitude:.0%}, ln {target} at {AT:g} x: root mean square {root}; mean "
+              f"square over the forecast's: law {ratio_of(errors, 'law')}, grid "
+              f"{ratio_of(errors, 'grid')}", flush=True)  # fmt: skip
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 200)
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 50)

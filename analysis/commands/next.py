@@ -8,9 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 from analysis.commands.loading import Family, cost_of, family_of, fit_of, table_of
 from analysis.commands.options import SWEEP, FitOptions, Source, output_of, read
-from analysis.compute import Cost, NextRuns, next_runs, plan, settings, sweep_text
-from analysis.fits import Fit
-from analysis.forecasts import forecast_of
+from analysis.compute import (
+    BY_FORECAST,
+    AsFitted,
+    Cost,
+    NextRuns,
+    next_runs,
+    plan,
+    settings,
+    sweep_text,
+)
+from analysis.forecasts import Forecast, forecast_of
 from analysis.tables import load_specs
 from analysis.wording import count
 from scaling.base import NoAnswerError, format_value, note, print_json, print_table
@@ -31,6 +39,7 @@ class Options:
     runs: int = 20
     reach: float = 16.0
     cost: float | None = None
+    trust_law: bool = False
     json: bool = False
 
 
@@ -47,10 +56,12 @@ def run(args: argparse.Namespace) -> int:
     fitted = fit_of(table, optimum)
     family = family_of(source)
     cost = cost_of(table, family, [asked.flops], asked.cost)
+    foretold = forecast_of(fitted, table) if asked.target in BY_FORECAST else None
     found = next_runs(
         fitted,
         asked.flops,
         asked.target,
+        expected=AsFitted(fitted) if asked.trust_law else foretold,
         at=asked.at,
         cost=cost,
         most=asked.runs,
@@ -60,7 +71,7 @@ def run(args: argparse.Namespace) -> int:
         _write(output, source, table, found, family)
     if not fitted.identified:
         note(f"fit: {fitted.status}")
-    expected = _expected(fitted, table, found, cost)
+    expected = None if foretold is None else _expected(foretold, found, cost)
     if asked.json:
         print_json({**found.to_dict(), "forecast": expected})
         return 0
@@ -68,7 +79,7 @@ def run(args: argparse.Namespace) -> int:
     print_table(f"runs for {found.flops:.4g} FLOPs", ("N", "D", "flops, each", "seeds"), rows)
     before, after = found.errors
     print(
-        f"standard error of {found.what}: {before} now, {after} with these runs, if the law holds "
+        f"standard error of {found.what}: {before} now, {after} with these runs, {found.supposed} "
         f"(noise of a run {100 * found.noise:.2g} %)"
     )
     if expected is not None:
@@ -80,14 +91,12 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _expected(
-    fitted: Fit, table: pd.DataFrame, found: NextRuns, cost: Cost
-) -> dict[str, Any] | None:
+def _expected(foretold: Forecast, found: NextRuns, cost: Cost) -> dict[str, Any] | None:
     """What the forecast says of the target today; None of what is no forecast's to say."""
-    if found.at is None or found.target not in ("num_params", "num_tokens", "loss"):
+    if found.at is None:
         return None
     try:
-        [best] = plan(forecast_of(fitted, table), [found.at], cost=cost)
+        [best] = plan(foretold, [found.at], cost=cost)
     except NoAnswerError as error:
         note(f"no forecast: {error}")
         return None

@@ -13,12 +13,13 @@ from analysis.compute.approaches import BEYOND, Approach, compare, crossings, me
 from analysis.compute.architectures import Architecture, architectures, family_cost, size_options
 from analysis.compute.expected import AsFitted, Expected
 from analysis.compute.mixture import Mixture, best_mixture
-from analysis.compute.next_runs import NextRuns, next_runs
+from analysis.compute.next_runs import BY_FORECAST, NextRuns, next_runs
 from analysis.compute.next_sweep import settings, sweep_text
 from analysis.compute.plan import Cost, check_law, cost_of, next_budgets, plan
 
 __all__ = [
     "BEYOND",
+    "BY_FORECAST",
     "Allocation",
     "Approach",
     "Architecture",

@@ -1,29 +1,39 @@
 """Which runs to do next: those that make a named number most certain for a budget of FLOPs.
 
-To first order each run (N, D) adds g g' / sigma^2 to the information M on the parameters, g
-being the gradient of ln L there, and the variance of a target is c' M^-1 c, c its gradient: a
-c-optimal design (Pukelsheim 2006, *Optimal Design of Experiments*, ch. 2) with a cost on each
-run. Runs are chosen one by one. What one is worth is the fall of the target's log variance less
-its FLOPs at a price; each price of a range gives a design, and the best that the budget can pay
-is taken.
+What a run (N, D) would tell of the target follows to first order from covariances
+(:mod:`analysis.compute.next_worlds`): a c-optimal design (Pukelsheim 2006, *Optimal Design of
+Experiments*, ch. 2) with a cost on each run. Runs are chosen one by one. What one is worth is the
+fall of the log of the target's expected variance less its FLOPs at a price; each price of a range
+gives a design, and the best that the budget can pay is taken.
+
+What is asked at a budget (N*, D*, the loss) is the forecast's to tell: the law, what it may leave
+out, and noise. A law's own parameters and the exponents a and b are the law's.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from analysis.compute.expected import AsFitted
+from analysis.compute.next_worlds import (
+    TARGETS,
+    chosen_at,
+    depends_on_compute,
+    is_relative,
+    worlds_of_forecast,
+    worlds_of_law,
+)
 from analysis.compute.plan import Budget, Cost
 from analysis.fits import Fit
-from analysis.laws import Array, exponents, optimal
-from scaling.base import NoAnswerError, refuse_unknown
+from analysis.forecasts import Forecast, forecast_of
+from analysis.laws import Array
+from scaling.base import NoAnswerError
 
-TARGETS = ("num_params", "num_tokens", "loss", "a", "b")
-"""Named targets besides the law's parameters; the first three are taken at a budget, as logs."""
+BY_FORECAST = TARGETS[:3]
+"""Targets that a forecast tells, not the law alone."""
 
 SIZES, REACH = 25, 16.0
 """Sizes tried on each axis; N, D and D / N go REACH times beyond what was run.
@@ -49,10 +59,11 @@ class NextRun:
 class NextRuns:
     """A design and what it is expected to do.
 
-    ``se_before`` and ``se_after`` are standard errors of the target if the law holds and the
-    noise ``noise`` of ln L is independent: of its logarithm, hence relative errors, if
-    ``relative`` (N*, D*, loss and the law's positive parameters). ``at`` is the compute that the
-    target is taken at, None where it is the same at any.
+    ``se_before`` and ``se_after`` are standard errors of the target: of its logarithm, hence
+    relative errors, if ``relative`` (N*, D*, loss and the law's positive parameters). They are
+    what a forecast expects of it, or, if ``by_law``, those of a law that holds. ``noise`` is that
+    of a run's ln L, taken to be independent. ``at`` is the compute that the target is taken at,
+    None where it is the same at any.
     """
 
     target: str
@@ -63,6 +74,7 @@ class NextRuns:
     noise: float
     se_before: float
     se_after: float
+    by_law: bool
 
     @property
     def errors(self) -> tuple[str, str]:
@@ -72,6 +84,11 @@ class NextRuns:
             for se in (self.se_before, self.se_after)
         )
         return before, after
+
+    @property
+    def supposed(self) -> str:
+        """What the standard errors suppose, in words."""
+        return "if the law holds" if self.by_law else "by the forecast"
 
     @property
     def what(self) -> str:
@@ -88,6 +105,7 @@ def next_runs(
     flops: float,
     target: str = "num_params",
     *,
+    expected: Forecast | AsFitted | None = None,
     at: float | None = None,
     cost: Cost = 6.0,
     most: int = 20,
@@ -104,6 +122,11 @@ def next_runs(
     target : str
         ``num_params``, ``num_tokens`` or ``loss`` of the best run at compute ``at``, ``a`` or
         ``b`` of N* ~ C^a, D* ~ C^b, or a parameter of the law.
+    expected : Forecast or AsFitted, optional
+        The forecast by the fit's law (``analysis.forecasts.forecast_of``, which is taken if this
+        is left out) that N*, D* and the loss come from; ``AsFitted(fit)`` takes the law for true,
+        as is done for its parameters, where runs are too few for a forecast to say what a law
+        leaves out, and where errors are not of ln L.
     at : float, optional
         FLOPs; 100 times the largest run's if left out.
     cost : float or callable
@@ -124,7 +147,7 @@ def next_runs(
         If the law is not one in N and D, the target is not known, the budget is not positive, or
         ``reach`` is below 1.
     NoAnswerError
-        If the budget pays for no run within reach.
+        If the budget pays for no run within reach, or the target has no value at ``at``.
 
     Examples
     --------
@@ -142,35 +165,16 @@ def next_runs(
     budget = Budget(cost)
     n, d = fit.inputs
     at = at if at is not None else 100 * float((budget.per_token(n) * d).max())
-    problem = fit.problem
-    units = problem.units
-    theta = problem.clip(problem.from_original(fit.vector))
-    free = np.flatnonzero((problem.bounds[0] < theta) & (theta < problem.bounds[1]))
-
-    def slopes(num_params: Array, num_tokens: Array) -> Array:
-        """Gradient of ln L by the free fit coordinates, ``(m, p)``."""
-        inputs = (num_params / units[0], num_tokens / units[1])
-        params = problem.params(theta)
-        by = fit.law.gradient(params, *inputs) / fit.law.predict(params, *inputs)
-        return np.asarray((by * np.where(fit.law.on_log, params, 1.0)[:, None])[free].T)
-
-    def value(points: Array) -> Array:
-        """The target at fit coordinates ``(m, p)``."""
-        return _target(fit, problem.original(points), target, at, cost)
-
-    direction = _gradient(value, theta)[free]
-    if not np.isfinite(direction).all():
-        raise NoAnswerError(f"{target} at {at:.3g} FLOPs does not follow from the law as fitted")
-    r = np.log(fit.fitted / fit.observed)
-    noise = float(np.sqrt(np.sum(r**2) / max(len(r) - len(free), 1)))
-    seen = slopes(n, d) * np.sqrt(fit.weights / fit.weights.mean())[:, None]
-    information = seen.T @ seen / noise**2
     sizes, tokens, prices = _candidates(n, d, budget, flops, reach)
-    gain = slopes(sizes, tokens) / noise
-    before = _variance(information, direction)
+    by_law = target not in BY_FORECAST or isinstance(expected, AsFitted)
+    foretold = forecast_of(fit) if expected is None and not by_law else expected
+    if isinstance(foretold, Forecast) and foretold.draws and foretold.space == "log" and not by_law:
+        worlds = worlds_of_forecast(foretold, target, at, cost, sizes, tokens)
+    else:
+        by_law, worlds = True, worlds_of_law(fit, target, at, cost, sizes, tokens)
     best, after = np.array([], dtype=int), np.inf
     for price in PRICES:
-        chosen, variance = _greedy(information, direction, gain, prices / flops, price, most)
+        chosen, variance = chosen_at(worlds, prices / flops, price, most)
         if variance < after:
             best, after = chosen, variance
     found = [
@@ -179,50 +183,15 @@ def next_runs(
     ]
     return NextRuns(
         target=target,
-        at=at if _depends_on_compute(fit, target) else None,
-        relative=_is_relative(fit, target),
+        at=at if depends_on_compute(fit, target) else None,
+        relative=is_relative(fit, target),
         runs=tuple(sorted(found, key=lambda run: run.flops)),
         flops=float(prices[best].sum()),
-        noise=noise,
-        se_before=float(np.sqrt(before)),
+        noise=float(np.sqrt(sum(world.weight * world.noise**2 for world in worlds))),
+        se_before=float(np.sqrt(sum(world.weight * world.variance for world in worlds))),
         se_after=float(np.sqrt(after)),
+        by_law=by_law,
     )
-
-
-def _is_relative(fit: Fit, target: str) -> bool:
-    """Whether a target is taken as its logarithm."""
-    if target in fit.law.names:
-        return bool(fit.law.on_log[fit.law.names.index(target)])
-    return target not in ("a", "b")
-
-
-def _depends_on_compute(fit: Fit, target: str) -> bool:
-    """Whether a target differs from one compute to another."""
-    always_same = target in ("a", "b") and fit.law.exponent is not None
-    return target not in fit.law.names and not always_same
-
-
-def _target(fit: Fit, params: Array, target: str, at: float, cost: Cost) -> Array:
-    """The target for each of ``params (m, p)``."""
-    if target in fit.law.names:
-        values = params[:, fit.law.names.index(target)]
-        return np.log(values) if _is_relative(fit, target) else values
-    if target not in TARGETS:
-        refuse_unknown(target, (*TARGETS, *fit.law.names), "target")
-    if target in ("a", "b"):
-        a, b = exponents(fit.law, params, at)
-        return a if target == "a" else b
-    # C = 6 N D near the optimum: a family's exact cost moves N*, hardly how it depends on theta
-    per_param = 6.0 if callable(cost) else cost
-    best = optimal(fit.law, params, at, per_param)
-    return np.asarray(np.log(best[("num_params", "num_tokens", "loss").index(target)]))
-
-
-def _gradient(value: Callable[[Array], Array], theta: Array, step: float = 1e-3) -> Array:
-    """Central differences of ``value`` at ``theta (p,)``."""
-    moves = step * np.eye(len(theta))
-    difference = value(theta + moves) - value(theta - moves)
-    return np.asarray(difference / (2 * step))
 
 
 def _candidates(
@@ -241,37 +210,3 @@ def _candidates(
             f"{flops:.3g} FLOPs pay for no run within reach; the cheapest costs {prices.min():.3g}"
         )
     return grid_n[paid], grid_d[paid], prices[paid]
-
-
-def _variance(information: Array, direction: Array) -> float:
-    return float(direction @ np.linalg.solve(_firm(information), direction))
-
-
-def _firm(information: Array) -> Array:
-    """``information`` with a trace of a prior, so that what is not identified has an inverse."""
-    size = np.sqrt(np.diag(information)) + 1e-150
-    return np.asarray(information + np.diag(1e-10 * size**2))
-
-
-def _greedy(
-    information: Array, direction: Array, gain: Array, share: Array, price: float, most: int
-) -> tuple[NDArray[np.intp], float]:
-    """Candidates chosen one by one at ``price`` of the whole budget, and the variance after."""
-    covariance = np.linalg.inv(_firm(information))
-    left, chosen = 1.0, []
-    variance = float(direction @ covariance @ direction)
-    for _ in range(most):
-        along = gain @ (covariance @ direction)
-        by_itself = np.einsum("mp,mp->m", gain @ covariance, gain)
-        reduced = variance - along**2 / (1 + by_itself)
-        worth = np.log(variance / np.maximum(reduced, 1e-300)) - price * share
-        worth[share > left * (1 + 1e-12)] = -np.inf
-        i = int(worth.argmax())
-        if worth[i] <= 0:
-            break
-        pull = covariance @ gain[i]
-        covariance = covariance - np.outer(pull, pull) / (1 + by_itself[i])
-        variance = float(direction @ covariance @ direction)
-        left -= share[i]
-        chosen.append(i)
-    return np.array(chosen, dtype=int), variance

@@ -93,7 +93,7 @@ def sweep_text(
     before, after = found.errors
     head = [
         f"# Runs that bring the standard error of {found.what} from {before} to {after},",
-        "# if the fitted law holds and noise is independent.",
+        f"# {found.supposed} and with independent noise.",
     ]
     if known is None:
         head.append("# Say under data, family and fixed what is to be trained, with its lr.")

@@ -162,7 +162,7 @@ def _allocate(
     limit = budget.data(expected.x_cols)
 
     def columns(log_n: Array) -> dict[str, Array]:
-        return _columns(log_n, flops, budget, expected.x_cols)
+        return columns_at(log_n, flops, budget, expected.x_cols)
 
     def loss_at(log_n: Array) -> Array:
         return _finite(expected.predict(columns(log_n)))
@@ -215,7 +215,9 @@ def _allocate(
     )
 
 
-def _columns(log_n: Array, flops: float, budget: Budget, inputs: Sequence[str]) -> dict[str, Array]:
+def columns_at(
+    log_n: Array, flops: float, budget: Budget, inputs: Sequence[str]
+) -> dict[str, Array]:
     """The columns of runs of sizes ``log_n (m,)`` at budget ``flops``."""
     n = np.exp(log_n)
     d = np.clip(budget.tokens(n, flops), 1e-300, budget.data(inputs))

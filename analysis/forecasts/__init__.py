@@ -5,6 +5,7 @@ from __future__ import annotations
 from analysis.forecasts.backtest import Backtest, backtest
 from analysis.forecasts.blend import forecast, forecast_of, out_of_sample
 from analysis.forecasts.chain import Chain, chain
+from analysis.forecasts.field import Field, fields
 from analysis.forecasts.forecast import Forecast
 from analysis.forecasts.holdout import predict_held_out
 from analysis.forecasts.show import missed
@@ -12,9 +13,11 @@ from analysis.forecasts.show import missed
 __all__ = [
     "Backtest",
     "Chain",
+    "Field",
     "Forecast",
     "backtest",
     "chain",
+    "fields",
     "forecast",
     "forecast_of",
     "missed",

@@ -33,7 +33,8 @@ RECENCY = 3.0
 """Runs count e times less for every e^3 in each input that they lie below the largest."""
 
 BELIEF, BELIEVED = 4.0, 0.9
-"""How many cut-offs the square of ``scale`` before any backtest counts for, and what it is."""
+"""How many cut-offs the square of ``scale`` before any backtest counts for, and what it is, where
+the inputs are N and D."""
 
 FARTHEST = 9.0
 """Square of an error, in standard deviations, beyond which it counts no more."""
@@ -228,13 +229,17 @@ def _joined(
             errors.append(np.array([centre - target, mean - target]))
             spreads.append(np.hypot(deviation, scatter))
     share = float(weigh(errors, 2, sharpness=1.0)[0])
-    named = {"num_params", "num_tokens"} <= {*rows.x_cols}
-    total, count = BELIEF * (BELIEVED if named else 1.0), BELIEF
+    squares = []
     for (first, second), spread in zip(errors, spreads, strict=True):
-        far = (share * first + (1 - share) * second) / spread
-        total, count = total + np.mean(np.minimum(far**2, FARTHEST)), count + 1
-    # of laws that nobody has named for these inputs backtests may widen intervals, not narrow them
-    return share, max(float(np.sqrt(total / count)), 0.0 if named else 1.0)
+        away = (share * first + (1 - share) * second) / spread
+        squares.append(float(np.mean(np.minimum(away**2, FARTHEST))))
+    if rows.of_sizes:
+        total = BELIEF * BELIEVED + sum(squares)
+        return share, float(np.sqrt(total / (BELIEF + len(squares))))
+    # runs may be asked for along any input, and nobody knows how laws in such inputs go on: the
+    # worst cut-off counts, but parts of runs that no size tells apart are all alike
+    worst = max(squares, default=1.0) if rows.by else float(np.mean(squares or [1.0]))
+    return share, max(1.0, float(np.sqrt(worst)))
 
 
 def _stretched(rows: Rows, cuts: list[Cutoff], inner: list[Average]) -> float:

@@ -100,11 +100,7 @@ def cutoffs(
         see fewer than ``LEAST`` rows or ``FEWEST_SIZES`` sizes not at all.
     """
     end, found = float(size.max()), dict[int, Cutoff]()
-    ends = size
-    if labels is not None and len(np.unique(labels)) > 1:
-        ends = np.full(int(labels.max()) + 1, -np.inf)
-        np.maximum.at(ends, labels, size)
-        ends = ends[labels]
+    ends = _ends(size, labels)
     for k in range(1, depth + 1):
         seen = ends <= end - k * step * OCTAVE * n_inputs + 1e-9
         count = int(seen.sum())
@@ -118,3 +114,43 @@ def cutoffs(
             beyond = beyond & (size <= reach + 1e-9)
         found[count] = Cutoff(at, seen, beyond)
     return list(found.values())
+
+
+def cutoffs_along(
+    x: Array, size: Array, *, depth: int, labels: NDArray[np.intp] | None = None
+) -> list[Cutoff]:
+    """Cuts below the top octave of one input, and the top two, ... ``depth``: all above is ahead.
+
+    Parameters
+    ----------
+    x, size : array ``(n,)``
+        Log of the input, and log size of the runs.
+    depth : int
+        Number of cuts at most.
+    labels : int array ``(n,)``, optional
+        The run of each row, as for ``cutoffs``.
+
+    Notes
+    -----
+    A cut lies half an octave below a power of two under the largest value, so that values a factor
+    of two apart fall on both sides however they are rounded. At least ``LEAST`` rows are seen, of
+    values that differ.
+    """
+    ends, found = _ends(x, labels), dict[int, Cutoff]()
+    for k in range(depth):
+        seen = ends <= x.max() - (k + 0.5) * OCTAVE
+        count = int(seen.sum())
+        if count < LEAST or count in found or np.ptp(x[seen]) < 0.5 * OCTAVE:
+            continue
+        ahead = ~seen & (x > x[seen].max())
+        found[count] = Cutoff(float(size[seen].max()), seen, ahead)
+    return list(found.values())
+
+
+def _ends(size: Array, labels: NDArray[np.intp] | None) -> Array:
+    """The largest size of each row's run ``(n,)``; its own where all rows are of one run."""
+    if labels is None or len(np.unique(labels)) < 2:
+        return size
+    ends = np.full(int(labels.max()) + 1, -np.inf)
+    np.maximum.at(ends, labels, size)
+    return ends[labels]

@@ -88,6 +88,17 @@ class Member:
         """The parameters ``(p,)``, in the runs' own units."""
         return self.problem.original(self.theta)
 
+    def slopes(self, inputs: tuple[Array, ...]) -> Array:
+        """Derivatives ``(p, n)`` of the law's (log) loss at ``inputs (n,)`` by theta."""
+        problem = self.problem
+        scaled = tuple(x / u for x, u in zip(inputs, problem.units, strict=True))
+        params = problem.params(self.theta)
+        slopes = self.law.gradient(params, *scaled)
+        slopes = slopes * np.where(problem.law.on_log, params, 1.0)[:, None]
+        return np.asarray(
+            slopes / self.law.predict(params, *scaled) if problem.space == "log" else slopes
+        )
+
     def draw(self, count: int, rng: np.random.Generator) -> Draws:
         """``count`` draws of the posterior."""
         p, n = len(self.theta), len(self.seen)

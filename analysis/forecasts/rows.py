@@ -10,7 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis.fits import Estimand, Fit, fit, observe
-from analysis.forecasts.cutoffs import Cutoff, cutoffs, folds, log_size, sized
+from analysis.forecasts.cutoffs import (
+    Cutoff,
+    cutoffs,
+    cutoffs_along,
+    folds,
+    log_size,
+    sized,
+)
 from analysis.laws import Array, Law
 from analysis.tables import structure
 
@@ -23,6 +30,9 @@ slack)."""
 
 FAR_STEP, FAR_DEPTH = 1.0, 3
 """Cut-offs that weigh and stretch forecasts, which predict all that lies beyond."""
+
+ALONG = 2
+"""Cut-offs along each input by itself, where the inputs are not N and D."""
 
 FEWEST = 8
 """Runs from which a discrepancy is told from noise."""
@@ -103,6 +113,11 @@ class Rows:
         """Whether there are several inputs, and runs enough to tell a discrepancy from noise."""
         return len(self.inputs) > 1 + len(self.groups) and len(self.observed) >= FEWEST
 
+    @property
+    def of_sizes(self) -> bool:
+        """Whether N and D are among the inputs: what the forecast's rules were chosen for."""
+        return {"num_params", "num_tokens"} <= {*self.x_cols}
+
     def cuts(self, least: int) -> tuple[list[Cutoff], list[Cutoff]]:
         """Cuts that weigh laws, and that weigh forecasts; each sees more than ``least`` rows."""
         count, labels = len(self.by), self.labels
@@ -115,6 +130,18 @@ class Rows:
         if not far and (not self.by or labels is not None):
             alone = np.arange(len(self.size)) if labels is None else labels
             near = far = folds(self.size, alone, self.seed)
+        if self.in_plane and not self.of_sizes:
+            named = dict(zip(self.x_cols, self.inputs, strict=True))
+            far = [
+                *far,
+                *(
+                    cut
+                    for name in self.by
+                    for cut in cutoffs_along(
+                        np.log(named[name]), self.size, depth=ALONG, labels=labels
+                    )
+                ),
+            ]
         near, far = ([cut for cut in cuts if self._tells(cut, least)] for cuts in (near, far))
         return near, far
 

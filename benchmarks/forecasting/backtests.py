@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -18,12 +18,12 @@ FEWEST = 5
 """Rows to fit of a split that counts."""
 
 
-def backtests(name: str, runs: pd.DataFrame) -> list[dict[str, Any]]:
-    """Records of all splits of a table."""
-    return [record for split in splits(name, runs) for record in _records(split)]
+def backtests(name: str, runs: pd.DataFrame, only: Collection[str] = ()) -> list[dict[str, Any]]:
+    """Records of all splits of a table, of all methods unless ``only`` names some."""
+    return [record for split in splits(name, runs) for record in _records(split, only)]
 
 
-def _records(split: Split) -> Iterator[dict[str, Any]]:
+def _records(split: Split, only: Collection[str]) -> Iterator[dict[str, Any]]:
     asked = Asked(split)
     y = asked.inner(split.test[split.question.y_col].to_numpy(dtype=float))
     about = {
@@ -35,6 +35,8 @@ def _records(split: Split) -> Iterator[dict[str, Any]]:
         yield {**about, "method": "all", "status": "too few rows"}
         return
     for name, method in methods(asked).items():
+        if only and name not in only:
+            continue
         try:
             expected = method()
         except (NoAnswerError, ValueError) as error:

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from tables import PLANE
+from tables import IN_VIEW, PLANE
 
 from analysis import forecast
 from analysis.compute import plan
@@ -21,17 +21,6 @@ from analysis.forecasts.scores import interval_score
 from scaling.base import NoAnswerError
 
 LEVEL = 0.9
-IN_VIEW = {
-    "isoflop_epochai_chinchilla__massivetext__chinchilla",
-    "porian_rw__base__long__kaplan__kaplan__train",
-    "porian_rw__base__long__kaplan__standard__val",
-    "porian_rw__base__short__chinchilla__standard__val",
-    "porian_rw__base__short__kaplan__attention__train",
-    "porian_rw__tuned__short__const__attention__train",
-}
-"""Tables that were looked at when the forecast's discrepancy was chosen; in the backtests all
-were."""
-
 SIZES, BUDGETS = 4, 4
 """Fewest sizes of a budget, and fewest budgets of a table, that is tested."""
 

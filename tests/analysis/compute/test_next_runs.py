@@ -9,8 +9,11 @@ import pytest
 import yaml
 
 from analysis import LAWS, Estimand, fit
+from analysis.compute import AsFitted
 from analysis.compute.next_runs import next_runs
 from analysis.compute.next_sweep import settings, sweep_text
+from analysis.compute.next_worlds import worlds_of_forecast
+from analysis.forecasts import Field, fields, forecast_of
 from scaling.spec import RunSpec
 from tests.scaling.test_spec import INFO
 
@@ -45,7 +48,7 @@ def variance(law, target, n, d, at):
 @pytest.mark.parametrize("target", ["num_params", "alpha"])
 def test_standard_errors_are_those_of_least_squares(law, target):
     at = 1e16
-    found = next_runs(law, 5e14, target, at=at)
+    found = next_runs(law, 5e14, target, expected=AsFitted(law), at=at)
     n, d = np.array([(r.num_params, r.num_tokens) for r in found.runs for _ in range(r.seeds)]).T
     # a positive parameter's standard error is that of its logarithm
     size = law.params["alpha"] if target == "alpha" else 1.0
@@ -58,7 +61,7 @@ def test_standard_errors_are_those_of_least_squares(law, target):
 
 def test_no_random_design_of_equal_cost_does_better(law):
     budget, at = 5e14, 1e16
-    found = next_runs(law, budget, "num_params", at=at, most=8)
+    found = next_runs(law, budget, "num_params", expected=AsFitted(law), at=at, most=8)
     assert found.flops <= budget
     rng = np.random.default_rng(0)
     n0, d0 = law.inputs
@@ -72,9 +75,74 @@ def test_no_random_design_of_equal_cost_does_better(law):
     assert found.se_after**2 < best
 
 
+@pytest.fixture(scope="module")
+def foretold(law):
+    return forecast_of(law)
+
+
+def after(worlds, picked):
+    """Expected variance of the target after runs at the candidates ``picked``, by conditioning."""
+    total = 0.0
+    for world in worlds:
+        runs = world.runs[np.ix_(picked, picked)] + world.noise**2 * np.eye(len(picked))
+        along = world.along[picked]
+        total += world.weight * (world.variance - along @ np.linalg.solve(runs, along))
+    return total
+
+
+@pytest.mark.parametrize("target", ["num_params", "loss"])
+def test_a_forecasts_design_beats_the_laws_and_random_ones_by_what_the_forecast_expects(
+    law, foretold, target
+):
+    budget, at = 5e14, 1e16
+    found, by_law = (
+        next_runs(law, budget, target, expected=expected, at=at, most=8)
+        for expected in (foretold, AsFitted(law))
+    )
+    assert (found.by_law, by_law.by_law) == (False, True)
+    pairs = [
+        np.array([(r.num_params, r.num_tokens) for r in each.runs for _ in range(r.seeds)]).T
+        for each in (found, by_law)
+    ]
+    rng = np.random.default_rng(0)
+    n0, d0 = law.inputs
+    for _ in range(60):
+        k = int(rng.integers(2, 9))
+        n, d = (np.exp(rng.uniform(np.log(x.min()), np.log(16 * x.max()), k)) for x in (n0, d0))
+        pairs.append(np.array([n, d]) * (budget / (6 * n @ d)) ** 0.5)
+    worlds = worlds_of_forecast(foretold, target, at, 6.0, *np.concatenate(pairs, axis=1))
+    ends = np.cumsum([0, *(pair.shape[1] for pair in pairs)])
+    each = [after(worlds, np.arange(*ends[i : i + 2])) for i in range(len(pairs))]
+    assert found.se_after == pytest.approx(each[0] ** 0.5, rel=1e-6)
+    assert each[0] < min(each[1:])
+
+
+def test_a_field_is_as_wide_as_the_draws_of_its_member(foretold):
+    n, d = np.geomspace(1e7, 1e9, 5), np.geomspace(1e9, 1e11, 5)
+    for share, draws in [(f.share, f.draws) for f in fields(foretold)]:
+        many = draws.member.draw(4000, np.random.default_rng(0))
+        field = Field(share, draws.member.noise, many)
+        rng = np.random.default_rng(1)
+        drawn = (many.mean((n, d)) + many.strays((n, d), rng)).std(axis=0)
+        assert np.sqrt(np.diag(field.surface(field.at((n, d))))) == pytest.approx(drawn, rel=0.35)
+
+
+def test_what_a_run_shows_of_the_surface_is_a_covariance(foretold):
+    """Of a whole set of places the joint covariance of surface and runs has no negative root."""
+    inputs = np.geomspace(1e7, 1e9, 6), np.geomspace(1e9, 1e11, 6)
+    for field in fields(foretold):
+        at = field.at(inputs)
+        across = field.across(at, at)
+        whole = np.block([[field.surface(at), across], [across.T, field.runs(at)]])
+        values = np.linalg.eigvalsh(whole)
+        assert values[0] > -1e-9 * values[-1]
+
+
 @pytest.mark.parametrize("target", ["loss", "num_tokens", "a", "b", "E"])
-def test_more_budget_is_never_worse(law, target):
-    small, large = (next_runs(law, c, target, at=1e16).se_after for c in (1e13, 1e15))
+def test_more_budget_is_never_worse(law, foretold, target):
+    small, large = (
+        next_runs(law, c, target, expected=foretold, at=1e16).se_after for c in (1e13, 1e15)
+    )
     assert large < small
 
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from analysis.forecasts.cutoffs import LEAST, cutoffs, folds, log_size, sized
+from analysis.forecasts.cutoffs import LEAST, cutoffs, cutoffs_along, folds, log_size, sized
 
 
 def test_size_of_a_run_is_the_product_of_n_and_d():
@@ -54,3 +54,13 @@ def test_a_gap_wider_than_the_window_reaches_to_the_next_size():
 
 def test_too_few_runs_give_no_cut():
     assert cutoffs(np.log(2.0 ** np.arange(LEAST)), 1, step=1.0, depth=3, window=1.0) == []
+
+
+def test_cuts_along_an_input_leave_out_its_top_octaves_however_rounded():
+    x = np.tile([1.0, 2.02, 3.99, 8.1], 4)
+    size = np.log(x * np.repeat([1.0, 10.0, 100.0, 1000.0], 4))
+    first, second = cutoffs_along(np.log(x), size, depth=3)  # the third sees one value alone
+    assert [x[cut.seen].max() for cut in (first, second)] == [3.99, 2.02]
+    assert [sorted({*x[cut.ahead]}) for cut in (first, second)] == [[8.1], [3.99, 8.1]]
+    runs = np.repeat(np.arange(4), 4)  # a run that goes beyond a cut is not seen at all
+    assert cutoffs_along(np.log(x), size, depth=3, labels=runs) == []

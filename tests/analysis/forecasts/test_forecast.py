@@ -146,3 +146,17 @@ def test_a_law_with_groups_is_forecast_and_tested_group_by_group():
     low, high = found.predict_ci(at)
     assert (low < truth).all() and (truth < high).all()
     assert all(test["n_train"] < len(runs) for test in out_of_sample(law, runs))
+
+
+def test_where_no_law_is_named_an_input_along_which_all_err_widens_the_forecast():
+    """The law bends in the width alone, between the sizes that are fitted and the next."""
+    rng = np.random.default_rng(0)
+    width, experts = (v.ravel() for v in np.meshgrid(2.0 ** np.arange(5), 4.0 ** np.arange(6)))
+    straight = 3 * width**-0.1 * experts**-0.05
+    bent = straight * np.exp(0.1 * np.maximum(np.log2(width) - 1.5, 0))
+    scales = {}
+    for name, loss in (("straight", straight), ("bent", bent)):
+        noisy = loss * np.exp(0.002 * rng.standard_normal(len(loss)))
+        runs = pd.DataFrame({"width": width, "experts": experts, "loss": noisy})
+        scales[name] = forecast(runs, x_col="width,experts").scale
+    assert 1 <= scales["straight"] < 1.5 < scales["bent"]

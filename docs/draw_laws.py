@@ -1,16 +1,16 @@
 """Writes the page of the named laws from the registry, and draws each over its public table.
 
-    python docs/draw_laws.py [--figures]
+    python docs/draw_laws.py [--figures [NAME ...]]
 
-writes ``docs/laws.md``; with ``--figures`` also ``docs/images/laws/NAME.png`` of each law with a
-table in ``tests/published/data``, whose licences let their points be shown. A law without one has
-no figure.
+writes ``docs/laws.md``; with ``--figures`` also ``docs/images/laws/NAME.png`` of each law: over a
+table in ``tests/published/data``, whose licences let their points be shown, or, where there is
+none, the law alone, at constants that were published for it or that show its shape.
 """
 
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -42,7 +42,9 @@ class Shown:
 ONE_CURVE = Shown("learning_curves_vision", "num_examples", "task",
                   "task == 'inet_5' and model == 'MiX/B/16'", x_col="num_examples")  # fmt: skip
 SHOWN = {
-    **dict.fromkeys(("power", "power_floor", "m3", "m4", "bnsl1"), ONE_CURVE),
+    **dict.fromkeys(
+        ("power", "power_floor", "m3", "m4", "bnsl0", "bnsl1", "bnsl2", "bnsl3"), ONE_CURVE
+    ),
     **dict.fromkeys(
         ("kaplan", "chinchilla", "chinchilla_symmetric", "gadre", "farseer"),
         Shown("isoflop_chinchilla", "num_params", "flops", "not outlier"),
@@ -52,6 +54,10 @@ SHOWN = {
                            "(14100000, 44000000, 82700000, 146500000, 421200000)"),
     "width_depth": Shown("gemstones_cool_end", "num_tokens", "run_name",
                          only="width in (256, 512, 1024, 2048) and depth < 28"),
+    "step_law_loss": Shown("steplaw_lr_batch", "lr", "batch_size",
+                           where="loss < 2.6",
+                           only="num_params == 429260800 and num_tokens == 50000000000 and "
+                           "batch_size in (64, 256, 736)"),
     "moe_routing": Shown("moe_sbase", "num_experts", "dense_params"),
     "fine_tuning": Shown("sft_flan", "sft_data_size", "group", "group == 'bart-base'"),
     **dict.fromkeys(
@@ -70,6 +76,70 @@ SHOWN = {
 }  # fmt: skip
 
 
+@dataclass(frozen=True)
+class Drawn:
+    """A law without a table: its values along ``x``, a line for each of ``values`` of ``line``.
+
+    ``constants`` is the name of published ones, or values that show the shape; ``at`` has the
+    other inputs.
+    """
+
+    constants: str | dict[str, float]
+    x: str
+    span: tuple[float, float]
+    line: str = ""
+    values: tuple[float, ...] = ()
+    at: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def says(self) -> str:
+        """Where the constants are from."""
+        if isinstance(self.constants, str):
+            return f"at its published constants `{self.constants}`"
+        return "at constants chosen to show its shape (" + ", ".join(
+            f"{name} {value:g}" for name, value in self.constants.items()
+        ) + ")"  # fmt: skip
+
+
+SIZES = (1e8, 1e9, 1e10)
+CHINCHILLA = {"E": 1.82, "A": 482.0, "B": 2085.0, "alpha": 0.348, "beta": 0.366}
+DRAWN = {
+    "width_of_depth": Drawn("levine", "depth", (4, 64)),
+    "parallel": Drawn("stack_v2_python", "parallel_size", (1, 16), "num_params",
+                      (5e8, 1e9, 2e9, 4e9)),
+    "precision": Drawn({**CHINCHILLA, "gamma_w": 2.7, "gamma_a": 2.2, "gamma_kv": 1.0},
+                       "weight_bits", (2, 16), "num_params", SIZES,
+                       {"num_tokens": 2e10, "activation_bits": 16, "kv_bits": 16}),
+    "precision_after": Drawn({"C_T": 0.06, "gamma_D": 0.5, "gamma_N": 0.5, "gamma_w": 0.6},
+                             "num_tokens", (1e9, 1e12), "weight_bits", (3, 4, 5),
+                             {"num_params": 1e9}),
+    "vocabulary": Drawn({"E": -5.5, "A_1": 900.0, "alpha_1": 0.45, "A_2": 2000.0, "alpha_2": 0.67,
+                         "B": 28000.0, "beta": 0.46},
+                        "vocab_size", (4e3, 1e6), "non_vocab_params", (1e8, 3e8, 1e9),
+                        {"embed_dim": 1024, "num_characters": 4e10}),
+    "moe_utilisation": Drawn({"a": -0.082, "b": -0.108, "c": 0.003, "d": 2.54, "E_start": 1.85,
+                              "E_max": 314.0},
+                             "parameter_ratio", (1, 512), "flops_forward", (1e8, 1e9, 1e10)),
+    "moe_sparsity": Drawn({"E": 0.94, "a": 16612.5, "alpha": 0.5962, "b": 5455.67, "beta": 0.3954,
+                           "c": 0.46, "kappa": -0.167, "d": 17.26, "delta": 0.16, "gamma": 0.16},
+                          "sparsity", (0.0, 0.98), "num_params", SIZES, {"num_tokens": 2e10}),
+    "moe_granularity": Drawn("expansion_64", "granularity", (1, 32), "num_params", SIZES,
+                             {"num_tokens": 2e10}),
+    "mixture": Drawn({"E": 1.4, "t_1": 0.9, "t_2": -0.4, "t_3": 0.2}, "proportion_1", (0, 0.8),
+                     "proportion_2", (0.0, 0.1, 0.2)),
+    "mixture_additive": Drawn({**CHINCHILLA, "C_1": 1.5, "gamma_1": 0.4, "C_2": 0.6, "gamma_2": 0.8,
+                               "C_3": 2.5, "gamma_3": 0.6},
+                              "proportion_1", (0.01, 0.79), "proportion_2", (0.01, 0.1, 0.2),
+                              {"num_params": 1e9, "num_tokens": 2e10}),
+    "batch_data": Drawn({**CHINCHILLA, "B_crit": 5e5}, "batch_size", (1e4, 1e7), "num_params",
+                        SIZES, {"num_tokens": 2e10}),
+    "batch_steps": Drawn({"S_min": 3000.0, "B_crit": 2e5}, "batch_size", (1e4, 1e7)),
+    "critical_batch": Drawn("kaplan", "loss", (1.8, 5.0)),
+    "step_law_lr": Drawn("li", "num_tokens", (1e9, 1e12), "num_params", SIZES),
+    "step_law_batch": Drawn("li", "num_tokens", (1e9, 1e12)),
+}  # fmt: skip
+
+
 def page() -> str:
     """The page, in Markdown."""
     parts = [
@@ -78,8 +148,9 @@ def page() -> str:
         "`scaling laws` lists them and `scaling laws NAME` shows one with its bounds; `--law` "
         "takes a name, or a formula of your own ([Laws, fits, plans, predictions](analysis.md)). "
         "Points in the figures are measurements from the tables in `tests/published/data`, lines "
-        "the law fitted to the filled ones; hollow points were held out. A law without a figure "
-        "has no public table whose licence lets it be shown.",
+        "the law fitted to the filled ones; hollow points were held out. A law whose figure has no "
+        "points has no public table whose licence lets it be shown: it is drawn from constants, "
+        "and its entry says whose.",
     ]
     for law in LAWS.values():
         parts += [f"## {law.name}", _entry(law)]
@@ -102,6 +173,10 @@ def _entry(law: Law) -> str:
     lines.append("```\n" + "\n".join(examples(law)) + "\n```")
     if law.name in SHOWN:
         lines.append(f"![{law.name} over {SHOWN[law.name].table}](images/laws/{law.name}.png)")
+    else:
+        says = DRAWN[law.name].says
+        lines.append(f"Drawn without measurements, {says}.")
+        lines.append(f"![{law.name}, the law alone](images/laws/{law.name}.png)")
     return "\n\n".join(lines)
 
 
@@ -143,6 +218,39 @@ def draw(name: str, shown: Shown) -> None:
     figure.savefig(FIGURES / f"{name}.png")
 
 
+def draw_alone(name: str, drawn: Drawn) -> None:
+    """The figure of a law that has no table: its values from constants."""
+    from matplotlib.figure import Figure
+
+    law, own = LAWS[name], drawn.constants
+    params = law.vector(law.published[own] if isinstance(own, str) else own)
+    wide = drawn.span[0] > 0 and drawn.span[1] > 20 * drawn.span[0]
+    x = np.geomspace(*drawn.span, 200) if wide else np.linspace(*drawn.span, 200)
+    figure = Figure(figsize=(5.2, 3.4), dpi=110, layout="constrained")
+    axes = figure.subplots()
+    values: tuple[float | None, ...] = drawn.values or (None,)
+    for i, value in enumerate(values):
+        given = {**drawn.at, drawn.x: x, **({} if value is None else {drawn.line: value})}
+        if law.shares:  # what the other shares leave is the last one's
+            rest = [name for name in law.shares if name in given]
+            given[law.shares[-1]] = 1 - sum(np.asarray(given[name]) for name in rest)
+        arrays = np.broadcast_arrays(*(np.asarray(given[c], dtype=float) for c in law.inputs))
+        axes.plot(x, law.predict(params, *arrays), color=_colour(i, len(values)), lw=1.4,
+                  label=None if value is None else _named(value))  # fmt: skip
+    if wide:
+        axes.set_xscale("log")
+    if law.space == "log" and law.output != "loss":
+        axes.set_yscale("log")
+    whose = f"published constants {own}" if isinstance(own, str) else "constants for its shape"
+    axes.set(xlabel=drawn.x, ylabel=law.output, title=f"{name}\nno measurements, {whose}")
+    axes.title.set_fontsize(9)
+    if drawn.values:
+        figure.legend(fontsize=6, title=drawn.line, title_fontsize=6, frameon=False,
+                      loc="outside right upper")  # fmt: skip
+    axes.spines[["top", "right"]].set_visible(False)
+    figure.savefig(FIGURES / f"{name}.png")
+
+
 def _colour(i: int, many: int) -> tuple[float, ...]:
     from matplotlib import colormaps
 
@@ -157,8 +265,12 @@ def main() -> None:
     """Write the page, and the figures if they are asked for."""
     PAGE.write_text(page(), encoding="utf-8")
     if "--figures" in sys.argv[1:]:
-        for name, shown in SHOWN.items():
-            draw(name, shown)
+        only = sys.argv[sys.argv.index("--figures") + 1 :] or list(LAWS)
+        for name in only:
+            if name in SHOWN:
+                draw(name, SHOWN[name])
+            else:
+                draw_alone(name, DRAWN[name])
 
 
 if __name__ == "__main__":

@@ -49,6 +49,17 @@ def test_routing_constants_are_those_of_the_paper() -> None:
     assert np.sqrt(np.mean(np.log(given / both.loss) ** 2)) < 0.02
 
 
+def test_routers_rank_as_their_paper_says() -> None:
+    """Clark et al. 2022: S-BASE is the best of the three, all are better than the dense model."""
+    at = {"dense_params": [1.3e9, 1.3e9], "num_experts": [1, 128]}
+    dense, routed = np.array(
+        [published("moe_routing", x, **at) for x in ("s_base", "rl_r", "hash")]
+    ).T
+    np.testing.assert_allclose(dense, dense.mean(), rtol=0.05)
+    assert (routed[0] < routed[1:]).all()
+    assert (routed < dense).all()
+
+
 def test_streams_give_the_losses_that_were_reported() -> None:
     """Chen et al. 2025: losses on Stack-V2-Python of four of its models, to the fit's own error."""
     reported = {

@@ -116,6 +116,13 @@ class Spread:
                 self.model, device_ids=devices, gradient_as_bucket_view=True
             )
 
+    def not_compiled(self) -> AbstractContextManager[Any]:
+        """For batches of other shapes than a step's, each of which would be compiled again."""
+        if not self.compiled:  # what it imports takes seconds
+            return contextlib.nullcontext()
+        stance: AbstractContextManager[Any] = torch.compiler.set_stance("force_eager")
+        return stance
+
     def told(self) -> dict[str, Any]:
         """What the journal says of it: what is not the plain way."""
         parts = {"micro_batch": self.fit.rows} if self.parts > 1 else {}

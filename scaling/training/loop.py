@@ -260,8 +260,7 @@ class _Run:
 
     def _evaluate(self, task: Task, limit: int) -> dict[str, float]:
         self.model.eval()
-        # Compiled for its steps alone: batches of other shapes would be compiled again.
-        with torch.no_grad(), self.meter.paused(), torch.compiler.set_stance("force_eager"):
+        with torch.no_grad(), self.meter.paused(), self.spread.not_compiled():
             values = task.evaluate(self.model, limit, self.team.share)
         self.model.train()
         self.inference_seconds = values.pop("inference_seconds", None)

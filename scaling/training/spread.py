@@ -45,7 +45,7 @@ class Layout:
         (FSDP2). ``auto``: ``fsdp`` where the state would take over 80 % of the GPU.
     compile : {"auto", "always", "never"}
         ``torch.compile`` of the whole model, or of each block where it is sharded; ``auto`` does so
-        on CUDA where what is left to train takes minutes.
+        on CUDA where the run takes minutes.
     """
 
     micro_batch: int = 0
@@ -93,7 +93,7 @@ class Spread:
         model, source = _on_meta(build, team) if self.sharded else (build(), None)
         self.fit = Fit(min(layout.micro_batch or most, most))
         if device.type == "cuda" and not layout.micro_batch and not _has_batch_norm(model):
-            self.fit = _fit(spec, most, team.size if self.sharded else 1, device)
+            self.fit = _fit(spec, most, team, self.sharded, device)
         self.parts = -(-most // self.fit.rows)
         model = self._with_exact_norms(model, device)
         again = [block for block in blocks_of(model) if can_recompute(block)]
@@ -115,6 +115,13 @@ class Spread:
             self.forward = nn.parallel.DistributedDataParallel(
                 self.model, device_ids=devices, gradient_as_bucket_view=True
             )
+
+    def not_compiled(self) -> AbstractContextManager[Any]:
+        """For batches of other shapes than a step's, each of which would be compiled again."""
+        if not self.compiled:  # what it imports takes seconds
+            return contextlib.nullcontext()
+        stance: AbstractContextManager[Any] = torch.compiler.set_stance("force_eager")
+        return stance
 
     def told(self) -> dict[str, Any]:
         """What the journal says of it: what is not the plain way."""
@@ -240,9 +247,13 @@ def _has_batch_norm(model: nn.Module) -> bool:
     return any(isinstance(module, _BatchNorm) for module in model.modules())
 
 
-def _fit(spec: RunSpec, most: int, processes: int, device: torch.device) -> Fit:
-    """The largest pass that fits; the whole share where a task of the user's own has the data."""
-    return Fit(most) if spec.train.task else fit(spec, most, processes, device)
+def _fit(spec: RunSpec, most: int, team: Team, sharded: bool, device: torch.device) -> Fit:
+    """The largest pass that fits on every rank; all rows where a user's task has the data."""
+    if spec.train.task:
+        return Fit(most)
+    processes = team.size if sharded else 1
+    fits = team.share(lambda _: fit(spec, most, processes, device), range(team.size))
+    return Fit(min(one.rows for one in fits), max(one.recomputed for one in fits))
 
 
 def _compiles(asked: str, spec: RunSpec, team: Team, device: torch.device) -> bool:

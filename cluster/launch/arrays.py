@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import json
 import math
+import re
 import shlex
 import sys
 import tempfile
@@ -26,6 +27,7 @@ from sweeps import ResourceRules, Resources
 
 REQUEUE_PAUSE_SECONDS = 2  # between tries to put a job back into the queue
 MOST_TRIES = 1800  # where the controller is away: SLURM itself ends the job before
+FULL_QUEUE = re.compile(r"Submit\w*Limit")  # SLURM's words where no more jobs may wait
 MANY = 10**6  # array tasks at a time where nobody set a limit
 # An ignored signal stays ignored until our handler is there; else one that comes while Python
 # starts would end the job.
@@ -121,33 +123,44 @@ def send_canary(
     return tuple(jobs)
 
 
-def send(order: Order, site: Site, kind: JobClass, queue: Queue, code: Path) -> Queue:
+def send(
+    order: Order,
+    site: Site,
+    kind: JobClass,
+    queue: Queue,
+    code: Path,
+    indices: Sequence[int | None] | None = None,
+) -> Queue:
     """Submit workers for what is open in a queue, in arrays as large as the site allows.
 
-    Returns the queue with its jobs, written.
+    With ``indices``, those of its jobs only. Returns the queue with its jobs, written; those that
+    the site does not let wait now are ``waiting`` in it.
 
     Raises
     ------
     WorkError
         If SLURM refuses; what it took before stays in the queue's file.
     """
-    store, name, resources = order.store, order.sweep.name, kind.resources
-    left = [i for i, task in enumerate(queue.tasks) if any(queue.is_open(store, r) for r in task)]
-    indices: list[int | None] = [None] * kind.jobs(order.workers, len(left))
-    if resources.is_alone:
-        indices = list(left)
-    chunks = [indices[i : i + site.max_array] for i in range(0, len(indices), site.max_array)]
-    parallel = resources.workers or (MANY if resources.is_alone else order.workers)
-    parallel = max(1, parallel // max(1, len(chunks)))
-    teardown = go_on(queue.stop_path, resources.margin)
-    options: dict[str, Any] = {"array_parallelism": parallel, "teardown": teardown}
-    if queue.canary:
-        options["dependency"] = f"afterok:{':'.join(queue.canary)}"
-    executor = _executor(_logs(order), name, resources, code, **options)
-    for chunk in chunks:
-        several = ([value] * len(chunk) for value in (str(store.root), name, str(queue.path)))
-        with _refusals():
-            jobs = executor.map_array(work_in_slurm, *several, chunk)
+    if indices is None:
+        indices = jobs_of(order, kind, queue)
+    executor = class_executor(order, site, kind, queue, code, len(indices))
+    fixed = (str(order.store.root), order.sweep.name, str(queue.path))
+    size = site.max_array
+    while indices:
+        chunk = indices[:size]
+        try:
+            with _refusals():
+                jobs = executor.map_array(
+                    work_in_slurm, *([value] * len(chunk) for value in fixed), chunk
+                )
+        except WorkError as error:
+            if not FULL_QUEUE.search(str(error)):
+                raise
+            if len(chunk) == 1:
+                break
+            size = len(chunk) // 2
+            continue
+        indices = indices[len(chunk) :]
         own = {
             run_id: str(job.job_id)
             for task, job in zip(chunk, jobs, strict=True)
@@ -160,7 +173,41 @@ def send(order: Order, site: Site, kind: JobClass, queue: Queue, code: Path) -> 
             own_jobs={**queue.own_jobs, **own},
         )
         queue.write()
+    queue = replace(queue, waiting=tuple(indices))
+    queue.write()
     return queue
+
+
+def class_executor(
+    order: Order,
+    site: Site,
+    kind: JobClass,
+    queue: Queue,
+    code: Path,
+    jobs: int,
+    folder: Path | None = None,
+) -> Any:
+    """submitit's executor for so many jobs of a class; its files go to the logs' ``folder``."""
+    count = math.ceil(jobs / site.max_array)
+    parallel = max(1, at_a_time(order, kind) // max(1, count))
+    teardown = go_on(queue.stop_path, kind.resources.margin)
+    options: dict[str, Any] = {"array_parallelism": parallel, "teardown": teardown}
+    if queue.canary:
+        options["dependency"] = f"afterok:{':'.join(queue.canary)}"
+    where = _logs(order) if folder is None else folder
+    return _executor(where, order.sweep.name, kind.resources, code, **options)
+
+
+def jobs_of(order: Order, kind: JobClass, queue: Queue) -> list[int | None]:
+    """The jobs for what is open in a queue: the task that each is for, None for any."""
+    store = order.store
+    left = [i for i, task in enumerate(queue.tasks) if any(queue.is_open(store, r) for r in task)]
+    return list(left) if kind.resources.is_alone else [None] * kind.jobs(order.workers, len(left))
+
+
+def at_a_time(order: Order, kind: JobClass) -> int:
+    """How many jobs of a class may run at a time."""
+    return kind.resources.workers or (MANY if kind.resources.is_alone else order.workers)
 
 
 @contextlib.contextmanager

@@ -22,7 +22,7 @@ from typing import Any
 from cluster.launch.place import Order
 from cluster.slurm import GO_ON, NO_SETUP, Site, number, output, run
 from cluster.work import BEGAN, Queue, Task, try_out, work_in_slurm
-from scaling.base import WorkError
+from scaling.base import WorkError, note
 from sweeps import ResourceRules, Resources
 
 REQUEUE_PAUSE_SECONDS = 2  # between tries to put a job back into the queue
@@ -69,29 +69,42 @@ def classes(
     return [JobClass(resources, tuple(of_class)) for resources, of_class in found.values()]
 
 
-def check(site: Site, kinds: Sequence[JobClass]) -> None:
-    """Refuse what the site cannot run, before anything is sent.
+def possible(site: Site, kind: JobClass) -> JobClass:
+    """The class as the site can run it: as asked for, else by the first of its fallbacks that fits.
 
     Raises
     ------
     ValueError
-        For what ``sinfo`` shows, and for whatever else the controller refuses (``sbatch
-        --test-only``: account, qos, constraints).
+        Before anything is sent, for what ``sinfo`` shows, and for whatever else the controller
+        refuses (``sbatch --test-only``: account, qos, constraints).
     """
-    for kind in kinds:
+    refused = ""
+    for resources in (kind.resources, *kind.resources.fall_back()):
+        now = replace(kind, resources=resources)
         try:
-            _check_setup(kind.resources.setup)
-            site.check(kind.resources)
+            _check_setup(resources.setup)
+            now = within(site, now)
+            site.check(now.resources)
+            _ask_slurm(now.resources)
         except ValueError as error:
-            raise ValueError(f"resources of {kind.name}: {error}") from None
-        with tempfile.TemporaryDirectory() as folder:
-            script = Path(folder) / "job.sh"
-            executor = _executor(Path(folder), "test", kind.resources, None)
-            script.write_text(executor._make_submission_file_text("true", ""))
-            try:
-                output(("sbatch", "--test-only", str(script)))
-            except WorkError as error:
-                raise ValueError(f"resources of {kind.name}: SLURM says: {error}") from None
+            refused = refused or f"resources of {kind.name}: {error}"
+            continue
+        if refused:
+            note(f"{refused}; falling back to what fits")
+        return now
+    raise ValueError(refused)
+
+
+def _ask_slurm(resources: Resources) -> None:
+    """Refuse what the controller does."""
+    with tempfile.TemporaryDirectory() as folder:
+        script = Path(folder) / "job.sh"
+        executor = _executor(Path(folder), "test", resources, None)
+        script.write_text(executor._make_submission_file_text("true", ""))
+        try:
+            output(("sbatch", "--test-only", str(script)))
+        except WorkError as error:
+            raise ValueError(f"SLURM says: {error}") from None
 
 
 def within(site: Site, kind: JobClass) -> JobClass:
@@ -236,6 +249,7 @@ def _executor(
     srun = [f"--cpus-per-task={resources.cpus_per_task}"]  # since 22.05 srun does not ask sbatch
     if resources.processes > 1:
         srun.append("--kill-on-bad-exit=1")
+    gpus = f"{resources.gpu_type}:{resources.gpus}" if resources.gpu_type else resources.gpus
     began, more = f"export {BEGAN}=$(date +%s)", dict(resources.sbatch)
     if "dependency" in options and "dependency" in more:  # both have to be met
         more["dependency"] = f"{options.pop('dependency')},{more['dependency']}"
@@ -249,7 +263,7 @@ def _executor(
         "nodes": resources.nodes,
         "ntasks_per_node": resources.tasks_per_node,
         "cpus_per_task": resources.cpus_per_task,
-        "gpus_per_node": resources.gpus or None,
+        "gpus_per_node": gpus or None,
         "mem": f"{resources.memory_mb:.0f}M" if resources.memory else None,
         "signal_delay_s": int(resources.margin),
         "setup": [began, *guarded(resources.setup), *_setup(resources, code)],

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from cluster.launch.arrays import JobClass, check, classes, send, send_canary, within
+from cluster.launch.arrays import JobClass, classes, possible, send, send_canary
 from cluster.launch.feeder import feed
 from cluster.launch.place import Order, Started
 from cluster.launch.preview import Preview, preview
@@ -71,9 +71,8 @@ class Slurm:
         """
         site = Site.ask()
         sizes = {entry.run_id: float(entry.spec.cost.num_params) for entry in order.sweep}
-        kinds = [within(site, kind) for kind in classes(order.tasks, sizes, order.rules)]
-        check(site, kinds)
-        return cls(order, site, tuple(kinds))
+        kinds = classes(order.tasks, sizes, order.rules)
+        return cls(order, site, tuple(possible(site, kind) for kind in kinds))
 
     def previews(self) -> tuple[Preview, ...]:
         """What would be sent, by class."""

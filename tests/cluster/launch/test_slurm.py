@@ -182,3 +182,17 @@ def test_a_dry_run_shows_classes_jobs_gpu_hours_scripts_and_what_is_overridden(
     (kind,) = json.loads(capsys.readouterr().out)["jobs"]
     assert (kind["jobs"], kind["gpu_hours"]) == (3, 4.5)
     assert sorted(home.rglob("*")) == before
+
+
+def test_what_a_site_does_not_have_falls_back(site, home, make_sweep, tmp_path, capsys):
+    resources = {"gpus": "v100:1", "fallback": [{"gpus": "b200:1"}, {"gpus": "a100:2"}]}
+    Sweep("s", make_sweep("s").entries, resources).write(tmp_path / "s.jsonl")
+    assert main(["submit", str(tmp_path / "s.jsonl"), "--on", "slurm", "--dry-run"]) == 0
+    said = capsys.readouterr()
+    assert "#SBATCH --gpus-per-node=a100:2\n" in said.out
+    assert "the GPUs of partition 'gpu' are a100, h100: ask for one" in said.err
+    assert "falling back to what fits" in said.err
+    resources["fallback"].pop()
+    Sweep("s", make_sweep("s").entries, resources).write(tmp_path / "s.jsonl")
+    assert main(["submit", str(tmp_path / "s.jsonl"), "--on", "slurm", "--dry-run"]) == 2
+    assert "gpus v100:1: the GPUs of partition 'gpu'" in capsys.readouterr().err

@@ -166,7 +166,7 @@ class Resources:
         return tuple(self.partition.split(","))
 
     def fall_back(self) -> list[Resources]:
-        """What to try in turn where the site cannot give these: each ``fallback`` in their place."""
+        """What to try in turn where the site cannot give these: each ``fallback`` on top."""
         mine = {name: value for name, value in self.to_dict().items() if name != "fallback"}
         found = []
         for changes in self.fallback:

@@ -6,13 +6,14 @@ import os
 import shlex
 import subprocess
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from cluster.launch.inline import Inline
 from cluster.launch.local import Local
 from cluster.launch.place import Order, Place
+from cluster.launch.preview import Preview
 from cluster.launch.slurm import Slurm
 from cluster.launch.sweep_file import rewriting
 from cluster.tracking import deliver, prepare_tracking, remember
@@ -59,12 +60,15 @@ class Submission:
         Those of the sweep that were not: they have a result, or failed before.
     job_ids : tuple of str
         The worker processes, on SLURM the arrays; none for ``inline``.
+    jobs : tuple of Preview
+        What would be sent to SLURM, by class; of a dry run.
     """
 
     sweep: str
     submitted: tuple[str, ...]
     skipped: tuple[str, ...]
     job_ids: tuple[str, ...] = ()
+    jobs: tuple[Preview, ...] = ()
     workers: tuple[Any, ...] = field(default=(), repr=False, compare=False)
     shipper: subprocess.Popen[bytes] | None = field(default=None, repr=False, compare=False)
 
@@ -75,6 +79,7 @@ class Submission:
             "submitted": list(self.submitted),
             "skipped": list(self.skipped),
             "job_ids": list(self.job_ids),
+            **({"jobs": [asdict(kind) for kind in self.jobs]} if self.jobs else {}),
         }
 
 
@@ -183,7 +188,8 @@ def submit(
     if changed := changed_code(sweep, store.root):
         note(changed)
     if dry_run:
-        return submission
+        jobs = planned.previews() if isinstance(planned, Slurm) else ()
+        return replace(submission, jobs=jobs)
     to_do = [entry.spec for entry in sweep if entry.run_id in ends]
     _copy_code(store, to_do, rules.of(0).code)
     make_ready(sorted({spec.data.data for spec in to_do if isinstance(spec, RunSpec)}))

@@ -85,6 +85,8 @@ class Work:
 
     def waits_for(self, queue: Queue, run_id: str) -> str:
         """Why nobody has begun what would do a run, in SLURM's word; empty if somebody has."""
+        if queue.waits(run_id):
+            return "its job is sent when the site lets it wait (MaxSubmitJobs)"
         reason, trial = self._reason(queue, run_id), ", ".join(queue.canary)
         if trial and reason == "Dependency":
             return f"waits for its canary, jobs {trial}"

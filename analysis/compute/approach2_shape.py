@@ -18,11 +18,13 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import stdtrit
 
 from analysis.compute.approach2_budgets import Budget
 
 Array = NDArray[np.float64]
-_POWERS = (1.0, 2.0, 5.0, 10.0)  # of the loss: 1 is Chinchilla's law, 1 / alpha_D Kaplan's
+# of the loss: 1 is Chinchilla's law, 1 / alpha_D Kaplan's
+_POWERS = (1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0, 11.0, 16.0)
 _SUM = (0.2, 2.4)  # of alpha + beta; published laws have .4 to 1, Kaplan's 1.8
 _SKEW = 0.25  # standard deviation of beta - alpha before the losses are seen
 _CELLS = 16  # of the grid of exponents in each direction
@@ -30,6 +32,11 @@ _ENOUGH = 64  # likely cells, short of which the grid is drawn anew about the be
 _BEST = 32  # so many that a narrow ridge between two cells is not lost
 _ZOOMS = 8
 _LIKELY = -8.0  # ln of a cell's weight over the highest: those below are not looked at closer
+_TEAM, _WALKERS = 24, 64  # along each power, and over all
+_WARM, _APART = 50, 6  # steps of all walkers before draws are taken, and between them
+_NEAR = 1500  # cells from which the profile likelihood is read
+_Z90 = 1.6449  # of a normal 90 % interval
+_STRETCH = 2.0  # Goodman and Weare's a
 _FLOOR = 1e-6  # relative noise of losses that a curve meets exactly
 
 
@@ -63,9 +70,12 @@ def spread(
 ) -> Spread:
     """Draws of the best sizes that the losses allow: their posterior.
 
-    Given the exponents a curve is linear, so that these are sought on a grid: no optimum can be
-    missed. Priors are flat but for the skew's (normal about 0), which counts where sizes are few.
-    Unknown noise is drawn as well, so that few losses give wide intervals, as Student's t does.
+    Given the exponents and the power a curve is linear, so that only these three are sought: on
+    grids first, so that no optimum is missed, then by walkers that start at likely cells. They move
+    as Goodman and Weare 2010 (*Ensemble samplers with affine invariance*) have it, which ridges
+    narrower than a grid's cells do not hinder. Priors are flat but for the skew's (normal about 0),
+    which counts where sizes are few. Unknown noise is drawn as well, so that few losses give wide
+    intervals, as Student's t does.
 
     Parameters
     ----------
@@ -78,9 +88,10 @@ def spread(
     """
     left = freedom(budgets)
     repeats = float(sum(b.spread[0] for b in budgets))
+    misfit = _misfit_of(budgets)
 
     def log_weight(cells: Array) -> tuple[Array, Array]:
-        squares = repeats + sum((_misfit(b, cells) for b in budgets), np.zeros(len(cells)))
+        squares = repeats + misfit(cells)
         if noise is None:
             fitted = -0.5 * left * np.log(squares + left * _FLOOR**2)
         else:
@@ -90,19 +101,29 @@ def spread(
     cells, log_weights, squares = map(
         np.concatenate, zip(*(_grid(power, log_weight) for power in _POWERS), strict=True)
     )
-    weight = np.exp(log_weights - log_weights.max())
-    drawn = rng.choice(len(weight), size=draws, p=weight / weight.sum())
-    best = weight.argmax(keepdims=True)
+    cells, log_weights, squares = _walk(cells, log_weights, squares, log_weight, draws, rng)
+    best = int(log_weights.argmax())
+    drawn = np.arange(len(cells) - _APART * draws, len(cells), _APART)  # the walkers' last steps
     if noise is None:
-        found = max(float(np.sqrt(squares[best[0]] / left)), _FLOOR)
+        found = max(float(np.sqrt(squares[best] / left)), _FLOOR)
         noises = np.maximum(np.sqrt(squares[drawn] / rng.chisquare(left, draws)), _FLOOR)
     else:
         found, noises = noise, np.full(draws, noise)
+    reach = _reach(left if noise is None else None)
+    near = np.flatnonzero(log_weights > log_weights[best] - reach)
+    near = near[:: 1 + len(near) // _NEAR]
+    unused = np.sqrt(2 * (reach + log_weights[near] - log_weights[best]))
     spreads, lowest = [], []
+    none = np.zeros((1, 3))
     for budget in budgets:
         off = noises[:, None] * rng.standard_normal((draws, 3))
-        spreads.append(_minima(budget, cells[drawn], off)[0])
-        at, loss = _minima(budget, cells[best], np.zeros((1, 3)))
+        log_n = _minima(budget, cells[drawn], off)[0]
+        by_noise = log_n - _minima(budget, cells[drawn], none)[0]
+        by_noise = by_noise[np.isfinite(by_noise)]
+        own = float(np.std(by_noise)) if len(by_noise) else 0.0
+        middle = _minima(budget, cells[near], none)[0]
+        spreads.append(_reaching(log_n, middle - own * unused, middle + own * unused))
+        at, loss = _minima(budget, cells[best : best + 1], none)
         lowest.append((float(at[0]), float(loss[0])))
     return Spread(tuple(spreads), tuple(lowest), found)
 
@@ -130,7 +151,169 @@ def _grid(
         low = max(_SUM[0], float(total[likely].min()) - across)
         high = min(_SUM[1], float(total[likely].max()) + across)
         down, up = float(skew[likely].min()) - along, float(skew[likely].max()) + along
-    return cells, weight + np.log(across * along), squares
+    return cells, weight, squares
+
+
+def _walk(
+    cells: Array,
+    log_weights: Array,
+    squares: Array,
+    log_weight: Callable[[Array], tuple[Array, Array]],
+    draws: int,
+    rng: np.random.Generator,
+) -> tuple[Array, Array, Array]:
+    """The grid's cells and after them all that walkers came by, each with ln weight and misfit.
+
+    Walkers go along each power by itself first, so that none is lost whatever its prior, then over
+    all. Of the latter's states every ``_APART``-th, ``draws`` in all, is taken as a draw: those of
+    a walker stand behind each other.
+    """
+    if not draws:
+        return cells, log_weights, squares
+    starts = []
+    for power in _POWERS:
+        (same,) = np.nonzero(cells[:, 2] == power)
+        likely = np.exp(0.5 * (log_weights[same] - log_weights[same].max()))  # none is lost
+        starts.append(same[rng.choice(len(same), _TEAM, p=likely / likely.sum())])
+    at = _coordinates(cells[np.concatenate(starts)])
+    at[:, :2] += 1e-3 * rng.standard_normal((len(at), 2))
+    along = _steps(at, len(_POWERS), 2, _WARM, log_weight, rng)
+    at, weight = along[0][:, -1], along[1][:, -1]
+    chosen = rng.choice(len(at), _WALKERS, p=_shares(weight))
+    first = at[chosen] + 1e-3 * rng.standard_normal((_WALKERS, 3))
+    steps = _APART * -(-draws // _WALKERS)
+    over = _steps(np.abs(first), 1, 3, _WARM + steps, log_weight, rng)
+    visited = [
+        tuple(v[:, skip:].reshape(-1, *v.shape[2:]) for v in found)
+        for found, skip in ((along, _WARM // 2), (over, _WARM))
+    ]
+    states = [(_cells_of(where), weights, misfits) for where, weights, misfits in visited]
+    all_cells, all_weights, all_squares = zip((cells, log_weights, squares), *states, strict=True)
+    return np.concatenate(all_cells), np.concatenate(all_weights), np.concatenate(all_squares)
+
+
+def _shares(log_weights: Array) -> Array:
+    weights = np.exp(log_weights - log_weights.max())
+    return np.asarray(weights / weights.sum())
+
+
+def _steps(
+    at: Array,
+    teams: int,
+    free: int,
+    steps: int,
+    log_weight: Callable[[Array], tuple[Array, Array]],
+    rng: np.random.Generator,
+) -> tuple[Array, Array, Array]:
+    """Where walkers that start ``at (n, 3)`` are after each step, ln weights and misfits there.
+
+    ``teams`` of as many walkers move by their own alone; ``free`` coordinates differ in a team.
+    """
+    at = at.copy()
+    weight, square = _of_walkers(at, log_weight)
+    weight = np.maximum(weight, -1e300)  # outside of the range: any move is better
+    each = np.arange(len(at)).reshape(teams, 2, -1)
+    halves = each[:, 0].ravel(), each[:, 1].ravel()
+    size = each.shape[2]
+    taken = []
+    for _ in range(steps):
+        for own, other in (halves, halves[::-1]):
+            far = ((_STRETCH - 1) * rng.random(len(own)) + 1) ** 2 / _STRETCH
+            team = np.repeat(np.arange(teams) * size, size)
+            towards = at[other[team + rng.integers(0, size, len(own))]]
+            trial = towards + far[:, None] * (at[own] - towards)
+            value, misfit = _of_walkers(trial, log_weight)
+            gain = (free - 1) * np.log(far) + value - weight[own]
+            moves = np.log(rng.random(len(own))) < gain
+            at[own[moves]], weight[own[moves]] = trial[moves], value[moves]
+            square[own[moves]] = misfit[moves]
+        taken.append((at.copy(), weight.copy(), square.copy()))
+    where, weights, misfits = zip(*taken, strict=True)
+    return np.stack(where, axis=1), np.stack(weights, axis=1), np.stack(misfits, axis=1)
+
+
+def _reach(left: int | None) -> float:
+    """How far below the highest a likelihood may lie, in ln, that is not excluded at 90 %.
+
+    ``left`` losses tell the noise, if it is estimated; three of them go to the exponents.
+    """
+    if left is None:
+        return 0.5 * _Z90**2
+    rest = max(left - 3, 1)
+    return 0.5 * left * float(np.log1p(stdtrit(rest, 0.95) ** 2 / rest))
+
+
+def _reaching(log_n: Array, low: Array, high: Array) -> Array:
+    """Draws of a best size, stretched to what any exponents allow that the losses do not exclude.
+
+    Many exponents and powers fit alike and differ in N*, and what a prior says of them is not
+    known: an interval that holds N* by the likely ones alone fails where the truth is among the
+    others. So each side of the draws ``log_n`` reaches, at 90 %, as far as the profile likelihood
+    does, which is from the least of ``low`` to the greatest of ``high``.
+    """
+    known = np.isfinite(log_n)
+    if known.sum() < 2:
+        return log_n
+    first, median, last = np.quantile(log_n[known], (0.05, 0.5, 0.95))
+    low, high = low[np.isfinite(low)], high[np.isfinite(high)]
+    below = (median - low.min(initial=first)) / max(median - first, 1e-12)
+    above = (high.max(initial=last) - median) / max(last - median, 1e-12)
+    away = log_n - median
+    return np.asarray(median + away * np.where(away < 0, max(1.0, below), max(1.0, above)))
+
+
+def _of_walkers(
+    at: Array, log_weight: Callable[[Array], tuple[Array, Array]]
+) -> tuple[Array, Array]:
+    """ln of the weight and misfit at coordinates ``(n, 3)``; -inf outside of their range."""
+    total, skew, log_power = at.T
+    inside = (np.abs(skew) < 0.95 * total) & (total > _SUM[0]) & (total < _SUM[1])
+    inside &= (log_power >= 0) & (log_power <= np.log(_POWERS[-1]) + 1e-9)
+    weight, square = np.full(len(at), -np.inf), np.full(len(at), np.inf)
+    if inside.any():
+        weight[inside], square[inside] = log_weight(_cells_of(at[inside]))
+    return weight, square
+
+
+def _coordinates(cells: Array) -> Array:
+    alpha, beta, power = cells.T
+    return np.stack([alpha + beta, beta - alpha, np.log(power)], axis=1)
+
+
+def _cells_of(at: Array) -> Array:
+    total, skew, log_power = at.T
+    return np.stack([(total - skew) / 2, (total + skew) / 2, np.exp(log_power)], axis=1)
+
+
+def _misfit_of(budgets: Sequence[Budget]) -> Callable[[Array], Array]:
+    """The sum of squared relative residuals of the best curves ``(n,)`` of cells ``(n, 3)``."""
+    most = max(len(b.log_n) for b in budgets)
+
+    def padded(values: Sequence[Array]) -> Array:
+        return np.stack([np.pad(v, (0, most - len(v))) for v in values])
+
+    x = padded([b.log_n - b.log_n.mean() for b in budgets])
+    y = padded([b.log_loss - b.log_loss.mean() for b in budgets])
+    root = padded([np.sqrt(b.repeats) for b in budgets])  # 0 where a budget has fewer sizes
+
+    def misfit(cells: Array) -> Array:
+        alpha, beta, power = (column[:, None, None] for column in cells.T)
+        unit = root * np.exp(-power * y) / power
+        left = root / power
+        known: list[Array] = []
+        for column in (unit, unit * np.exp(-alpha * x), unit * np.exp(beta * x)):
+            for _ in range(2):  # twice is enough: Giraud et al. 2005
+                for q in known:
+                    column = column - _dot(column, q) * q
+            known.append(column / np.maximum(np.sqrt(_dot(column, column)), 1e-300))
+            left = left - _dot(left, known[-1]) * known[-1]
+        return np.asarray(_dot(left, left).sum(axis=(1, 2)))
+
+    return misfit
+
+
+def _dot(a: Array, b: Array) -> Array:
+    return np.asarray(np.einsum("nbk,nbk->nb", a, b)[:, :, None])
 
 
 def _basis(budget: Budget, cells: Array) -> tuple[Array, Array, Array]:
@@ -145,13 +328,6 @@ def _basis(budget: Budget, cells: Array) -> tuple[Array, Array, Array]:
     columns = np.stack([np.ones_like(alpha * x), np.exp(-alpha * x), np.exp(beta * x)], axis=2)
     q, r = np.linalg.qr(columns * unit[:, :, None])
     return q, r, root / power
-
-
-def _misfit(budget: Budget, cells: Array) -> Array:
-    """Sum of squared relative residuals of the best curve of each cell."""
-    q, _, y = _basis(budget, cells)
-    left = y - np.einsum("nkj,nj->nk", q, np.einsum("nkj,nk->nj", q, y))
-    return np.asarray((left**2).sum(axis=1))
 
 
 def _minima(budget: Budget, cells: Array, off: Array) -> tuple[Array, Array]:

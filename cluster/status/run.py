@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -23,6 +22,7 @@ from cluster.work import (
 )
 from scaling.base import Store
 from scaling.run import end, node_name, oom_kills, read_turns
+from scaling.world import time
 
 STALL_SECONDS = 120.0
 NOTHING = Fault()

@@ -8,10 +8,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import os
-import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -23,6 +20,7 @@ from cluster.work import claim, holder
 from scaling.base import Store, WorkError, describe, write_atomic
 from scaling.run import read_rows
 from scaling.tracking import DeletedError, Tracker, TrackingError
+from scaling.world import os, subprocess, time
 
 SHIP_SECONDS = 5.0
 SLURM_SECONDS = 20.0  # a controller has others to serve

@@ -6,20 +6,16 @@ are of several processes has no foreman and trains with those that SLURM started
 
 from __future__ import annotations
 
-import os
 import re
-import signal
-import threading
-import time
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 
 from cluster.slurm import run
 from cluster.work.foreman import KILL_SECONDS, LOOK_SECONDS, Foreman, end_if_short
 from cluster.work.submission import Queue
 from cluster.work.worker import Shift, run_queue, stop_on_signals
 from scaling.base import Store, WorkError, note
+from scaling.world import os, path_at, signal, threading, time
 from sweeps import Resources
 
 LINGER_SECONDS = 120.0  # longer than a lease lives without its holder
@@ -42,7 +38,7 @@ def work_in_slurm(root: str, sweep: str, queue_path: str, task: int | None) -> i
     WorkError
         If workers die without getting a run going, or the time is too short for any.
     """
-    store, queue = Store.at(root), Queue.read(Path(queue_path))
+    store, queue = Store.at(root), Queue.read(path_at(queue_path))
     resources = Resources.from_dict(queue.resources)
     shift = _shift(resources, task)
     preempted = threading.Event()

@@ -15,12 +15,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import json
-import os
-import signal
-import subprocess
 import sys
-import threading
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from itertools import count
@@ -35,6 +30,7 @@ from cluster.work.submission import Queue
 from cluster.work.worker import MAX_DEATHS, Shift, run_queue, stop_on_signals
 from scaling.base import Store, WorkError, is_full, note, read_json
 from scaling.run import STATE, node_name, oom_kills, slurm_job
+from scaling.world import os, path_at, signal, subprocess, threading, time
 from sweeps import Resources
 
 SHORT_OF_TIME = 3
@@ -84,7 +80,7 @@ class Foreman:
     stop: Callable[[], bool]
     started: int = 0
     short_of_time: bool = False
-    began: float = field(default_factory=time.time)
+    began: float = field(default_factory=lambda: time.time())
     workers: dict[int, WorkerProcess] = field(default_factory=dict)
 
     def work(self) -> None:
@@ -295,7 +291,7 @@ def main(argv: list[str]) -> int:
     """``python -m cluster.work.foreman ARGUMENTS``: one worker; see the module for how it ends."""
     arguments: dict[str, Any] = json.loads(argv[0])
     resources = Resources.from_dict(arguments["resources"])
-    queue = Queue.read(Path(arguments["queue"]))
+    queue = Queue.read(path_at(arguments["queue"]))
     # What runs print goes to their logs; this pipe is for the foreman alone.
     report = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)

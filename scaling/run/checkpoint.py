@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import os
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ import torch
 
 from scaling.base import note, replacing
 from scaling.run.journal import checkpoint_epoch, checkpoint_names, checkpoints
+from scaling.world import os
 
 MAGIC = b"scaling-ckpt-1\n"
 

@@ -22,13 +22,13 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from scaling.base import write_atomic
 from scaling.schema import EVAL_PREFIX
+from scaling.world import os
 
 JOURNAL = "metrics.jsonl"
 STATE = "state.json"

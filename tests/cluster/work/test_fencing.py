@@ -216,7 +216,7 @@ def test_clocks_of_nodes_may_differ(tmp_path, monkeypatch, skew):
     path = tmp_path / "lease-000001.json"
     path.write_text(json.dumps(record))
     now = time.time
-    monkeypatch.setattr(leases.time, "time", lambda: now() + skew)
+    monkeypatch.setattr(time, "time", lambda: now() + skew)
     leases._OFFSETS.clear()
     assert claim(tmp_path) is None
     silent = now() - leases.STALE_SECONDS - 5

@@ -33,6 +33,7 @@ from scaling.run import (
     SPEC,
     SWEEP_FILE,
     LineError,
+    damaged_lines,
     end,
     evaluations,
     known_sweeps,
@@ -106,6 +107,7 @@ def load_runs(
         frame, ours = experiment_runs(uri, str(place), columns or {}, how)
     else:
         frame, ours = run_table(_journal_rows(kind, place, root)), True
+        frame.attrs["notes"].extend(_damage(kind, Path(place), root))
     if ours:
         for name, column in (columns or {}).items():
             if column.isidentifier() and column not in frame.columns:
@@ -284,6 +286,18 @@ def _sweep_rows(path: Path) -> Iterator[dict[str, Any]]:
             yield row
     except LineError as error:
         raise ValueError(f"{path}: line {error.number} is not a run of a sweep") from None
+
+
+def _damage(kind: str, place: Path, root: Source | None) -> list[str]:
+    """That some runs' journals are damaged, if any are."""
+    found = [run_id for run_id, run_dir, _ in _members(kind, place, root) if damaged_lines(run_dir)]
+    if not found:
+        return []
+    listed = ", ".join(found[:3]) + (", ..." if len(found) > 3 else "")
+    return [
+        f"the journals of {len(found)} runs ({listed}) have damaged lines: their curves may lack "
+        "points"
+    ]
 
 
 def _journal_rows(kind: str, place: Path | str, root: Source | None) -> list[dict[str, Any]]:

@@ -114,11 +114,24 @@ def _head(status: SweepStatus, *, bar: bool = True) -> list[RenderableType]:
     parts: list[RenderableType] = [Text(summary(status), style="bold")]
     if status.problem:
         parts.append(Text(status.problem, style="yellow"))
+    if damaged := [run for run in status.runs if run.damaged]:
+        parts.append(Text(_damage(damaged), style="yellow"))
     if bar:
         total = status.flops_total or 1.0
         line = ProgressBar(total=total, completed=status.flops_done, width=60)
         parts.append(_padded(line))
     return parts
+
+
+def _damage(runs: list[RunStatus]) -> str:
+    """What damaged journals mean, and what mends them."""
+    listed = ", ".join(run.name for run in runs[:3]) + (", ..." if len(runs) > 3 else "")
+    count = sum(run.damaged for run in runs)
+    return (
+        f"{count} damaged lines in the journals of {len(runs)} runs ({listed}): their curves may "
+        "lack points. Runs that go on from a checkpoint mend theirs; ended ones only when they are "
+        "begun anew (`scaling submit ... --rerun all`)"
+    )
 
 
 def _table(

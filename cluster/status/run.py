@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,9 +20,10 @@ from cluster.work import (
     fault_of_end,
     fault_of_job,
     job_log,
+    now_of,
 )
 from scaling.base import Store
-from scaling.run import end, node_name, oom_kills, read_turns
+from scaling.run import STATE, end, node_name, oom_kills, read_turns
 from scaling.world import time
 
 STALL_SECONDS = 120.0
@@ -216,8 +218,8 @@ def judge(run_dir: Path | None, record: Mapping[str, Any], run_id: str, work: Wo
     if record.get("imported"):  # nobody works on it here
         return Verdict(str(state), str(record.get("reason") or ""))
     if state == "running":
-        silence = time.time() - record["time"]
-        dead = not (_is_alive(record) or work.has_own(run_id, job))
+        silence = _silence(run_dir, record)
+        dead = not (_is_alive(record, silence) or work.has_own(run_id, job))
         dead = dead or (job is not None and job.has_ended)
         if not dead and (job is None or job.state not in WAITING):
             if job is not None and not job.is_known:
@@ -297,8 +299,19 @@ def _at(job: Job | None) -> str:
     return f" ({job})" if job is not None else ""
 
 
-def _is_alive(record: Mapping[str, Any]) -> bool:
+def _silence(run_dir: Path | None, record: Mapping[str, Any]) -> float:
+    """Seconds since a run's state was written, by the clock of the file system.
+
+    The nodes' clocks, this one's too, may be minutes off.
+    """
+    if run_dir is not None:
+        with contextlib.suppress(OSError):
+            return now_of(run_dir) - (run_dir / STATE).stat().st_mtime
+    return float(time.time() - record["time"])
+
+
+def _is_alive(record: Mapping[str, Any], silence: float) -> bool:
     """Whether the process that wrote a run's state may still run."""
     if record.get("host") != node_name():
-        return bool(time.time() - record["time"] < STALL_SECONDS)
+        return silence < STALL_SECONDS
     return ProcessId.of(record["pid"]).started != ""

@@ -45,6 +45,8 @@ class RunStatus:
         What broke it, if it failed, diverged or stalled; see :mod:`cluster.work.causes`.
     imported : bool
         Whether it was trained elsewhere: nothing is to do of it here.
+    damaged : int
+        Lines of its journal that cannot be read, so that points of its curve may be missing.
     """
 
     run_id: str
@@ -60,6 +62,7 @@ class RunStatus:
     job: str = ""
     fault: Fault = NOTHING
     imported: bool = False
+    damaged: int = 0
 
     @property
     def cause(self) -> str:

@@ -17,7 +17,7 @@ from cluster.status.run import Work, judge
 from cluster.status.run_status import STATES, RunStatus
 from cluster.work import ask_about, read_queues
 from scaling.base import Store, read_json
-from scaling.run import STATE, read_rows
+from scaling.run import STATE, damaged_lines, read_rows
 
 
 @dataclass(frozen=True)
@@ -103,6 +103,7 @@ class SweepStatus:
                     "seconds_left": run.seconds_left,
                     "job": run.job,
                     "cause": run.cause,
+                    "damaged": run.damaged,
                 }
                 for run in self.runs
             ],
@@ -196,6 +197,7 @@ def _run_status(store: Store, row: Mapping[str, Any], work: Work, begun: bool) -
         job=verdict.job,
         fault=verdict.fault,
         imported=bool(record.get("imported")),
+        damaged=damaged_lines(run_dir) if run_dir else 0,
     )
 
 

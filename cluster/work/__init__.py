@@ -5,7 +5,7 @@ from __future__ import annotations
 from cluster.work.array_task import work_in_slurm
 from cluster.work.canary import canary_failures, choose, try_out
 from cluster.work.causes import NAMES, Fault, fault_of_end, fault_of_job
-from cluster.work.lease import Holder, claim, holder
+from cluster.work.lease import Holder, claim, holder, now_of
 from cluster.work.logs import job_log, last_words
 from cluster.work.process import ProcessId
 from cluster.work.submission import Queue, ask_about, count_ends, read_queues
@@ -32,6 +32,7 @@ __all__ = [
     "last_words",
     "lease_dir",
     "make_tasks",
+    "now_of",
     "read_queues",
     "run_queue",
     "stop_on_signals",

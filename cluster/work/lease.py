@@ -12,6 +12,10 @@ of NFS) unless the file is opened, so it is; :data:`STALE_SECONDS` leaves room f
 A holder that was stopped, or cut off from the file system, may wake up after another took over.
 :meth:`Lease.held` tells it so before it writes, and as it may fall asleep again between the
 question and the write, all that it writes carries its epoch: readers take the newest.
+
+A folder that was removed and made again begins with the first epoch, which an earlier holder may
+have too. What a claim's file holds is therefore drawn by lot, and a holder whose file says
+something else has lost it.
 """
 
 from __future__ import annotations
@@ -25,7 +29,7 @@ from typing import Any
 from cluster.work.process import ProcessId
 from scaling.base import WorkerLostError, write_atomic
 from scaling.run import node_name
-from scaling.world import os, threading, time
+from scaling.world import os, secrets, threading, time
 
 BEAT_SECONDS = 10.0
 STALE_SECONDS = 90.0  # the lease: without a heartbeat for so long, another may take over
@@ -43,6 +47,8 @@ class Lease:
         Larger than that of every earlier holder.
     after_death : int
         How many holders before this one died in a row with the same ``purpose``.
+    content : bytes
+        What the file of this claim, and of no other, holds.
     lost : bool
         Whether somebody took over, believing this process dead.
     """
@@ -51,6 +57,7 @@ class Lease:
     epoch: int
     purpose: str
     after_death: int
+    content: bytes = field(repr=False)
     lost: bool = False
     _ended: threading.Event = field(default_factory=lambda: threading.Event(), repr=False)
 
@@ -77,7 +84,7 @@ class Lease:
         """Let others claim the folder; with ``died`` this counts as one more death."""
         self._ended.set()
         self._thread.join()
-        if _newest(self.folder) == self.epoch:
+        if _newest(self.folder) == self.epoch and self._is_own():
             deaths = self.after_death + 1 if died else 0
             record = {"released": time.time(), "purpose": self.purpose, "after_death": deaths}
             write_atomic(self.path, json.dumps(record))
@@ -93,6 +100,12 @@ class Lease:
     ) -> None:
         self.release(died=isinstance(error, WorkerLostError))
 
+    def _is_own(self) -> bool:
+        try:
+            return self.path.read_bytes() == self.content
+        except FileNotFoundError:
+            return False
+
     def _beat(self) -> None:
         while not self.lost and not self._ended.wait(BEAT_SECONDS):
             self._look(beat=True)
@@ -100,11 +113,10 @@ class Lease:
     def _look(self, *, beat: bool = False) -> None:
         began = time.monotonic()
         try:
-            if beat:
+            own = self.path.read_bytes() == self.content  # opened, so that no cache answers
+            if own and beat:
                 os.utime(self.path)
-            else:
-                self.path.read_bytes()  # opened, so that no cache answers
-            if _newest(self.folder) == self.epoch:
+            if own and _newest(self.folder) == self.epoch:
                 self._seen = began
             else:
                 self.lost = True
@@ -169,12 +181,13 @@ def claim(folder: Path, purpose: str = "", *, after: int = 0) -> Lease | None:
             deaths = int(record.get("after_death", 0)) + ("released" not in record)
     epoch = max(newest, after) + 1
     holder = {**ProcessId.of().to_dict(), "purpose": purpose, "after_death": deaths}
+    content = json.dumps({**holder, "lot": secrets.token_hex(8)}).encode()
     try:
-        file = os.open(_path(folder, epoch), os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644)
+        file = os.open(_path(folder, epoch), os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
     except FileExistsError:
         return None
     try:
-        os.write(file, json.dumps(holder).encode())
+        os.write(file, content)
     except OSError:
         _path(folder, epoch).unlink()
         raise
@@ -188,7 +201,7 @@ def claim(folder: Path, purpose: str = "", *, after: int = 0) -> Lease | None:
     for old in epochs:
         if old < epoch:
             _path(folder, old).unlink(missing_ok=True)
-    return Lease(folder, epoch, purpose, deaths)
+    return Lease(folder, epoch, purpose, deaths, content)
 
 
 def _is_held(folder: Path, record: dict[str, Any] | None, beaten: float) -> bool:
@@ -200,6 +213,17 @@ def _is_held(folder: Path, record: dict[str, Any] | None, beaten: float) -> bool
             return False
     age = time.time() + _clock_offset(folder) - beaten
     return age < STALE_SECONDS
+
+
+def now_of(folder: Path) -> float:
+    """The time by the clock that stamps what is written in ``folder``, in seconds since 1970.
+
+    It is this node's where nothing can be written there.
+    """
+    try:
+        return time.time() + _clock_offset(folder)
+    except OSError:
+        return time.time()
 
 
 def _clock_offset(folder: Path) -> float:

@@ -10,6 +10,7 @@ from .journal import Journal as Journal
 from .journal import SupersededError as SupersededError
 from .journal import begin_anew as begin_anew
 from .journal import checkpoints as checkpoints
+from .journal import damaged_lines as damaged_lines
 from .journal import end as end
 from .journal import evaluations as evaluations
 from .journal import has_result as has_result

@@ -10,7 +10,9 @@ Each line is one JSON object with an ``event``:
 ``eval``    step, task, and numbers by column: what kept weights are worth elsewhere
 
 A line that a crash left unfinished is ended and ignored; a resumed run appends only points that
-are not there yet, and they equal, bit for bit, what the undisturbed run would have written.
+are not there yet, and they equal, bit for bit, what the undisturbed run would have written. As a
+checkpoint has the curve up to it, that mends lines that were damaged since too; those that no
+attempt came after are counted by :func:`damaged_lines`.
 
 Lines also carry the ``epoch`` of the lease that their writer held. Once a later epoch has
 written, lines of earlier ones that come after are those of a zombie (a worker that was taken
@@ -22,6 +24,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -54,6 +57,35 @@ def read_turns(run_dir: Path) -> list[dict[str, Any]]:
     Each attempt begins with its ``start``, so the points that are skipped decide nothing.
     """
     return [event for _, event in _read(run_dir, skip=_POINT) if event["event"] != BEGIN]
+
+
+_WHOLE = re.compile(rb'(?:\{"event": [^\n\0]*\}\n+)*[^\n]*\Z')
+_EVENT, _START = b'{"event": ', b'{"event": "start"'
+
+
+def damaged_lines(run_dir: Path) -> int:
+    """Lines of a journal that say nothing, after its last ``start``; 0 for one that is whole.
+
+    What was damaged before has been made good by that attempt, and a line without an end may
+    still be written.
+    """
+    try:
+        data = (run_dir / JOURNAL).read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
+        return 0
+    if _WHOLE.match(data) and data.count(_EVENT) == data.count(b"\n" + _EVENT) + 1:
+        return 0  # lines that begin and end as they should are not parsed
+    lines = data.split(b"\n")[:-1]
+    starts = (i for i, line in enumerate(lines) if line.startswith(_START) and _is_event(line))
+    return sum(not _is_event(line) for line in lines[max(starts, default=-1) + 1 :] if line)
+
+
+def _is_event(line: bytes) -> bool:
+    try:
+        value = json.loads(line)
+    except ValueError:
+        return False
+    return isinstance(value, dict) and "event" in value
 
 
 def last_epoch(run_dir: Path) -> int:
@@ -157,7 +189,7 @@ class Journal:
         self.check()
         run_dir.mkdir(parents=True, exist_ok=True)
         flags = os.O_RDWR | os.O_CREAT | os.O_APPEND
-        self._file = os.open(run_dir / JOURNAL, flags, 0o644)
+        self._file = os.open(run_dir / JOURNAL, flags, 0o666)  # less the user's umask
         size = os.fstat(self._file).st_size
         if size and os.pread(self._file, 1, size - 1) != b"\n":
             os.write(self._file, b"\n")

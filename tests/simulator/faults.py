@@ -222,6 +222,21 @@ def store_loses_answers(sim: Any, fault: Fault) -> None:
     said(sim, fault, "")
 
 
+def make_folder_anew(sim: Any, fault: Fault) -> None:
+    """Somebody removes a run's folder while it is trained."""
+    folders = sim.disk.find(f"{ROOT}/runs").names
+    runs = [name for name, folder in folders.items() if b'"done"' not in journal_of(folder)]
+    if runs:
+        name = runs[int(fault.who * len(runs))]
+        said(sim, fault, name)
+        sim.removed.add(name)
+        del folders[name]
+
+
+def journal_of(folder: Any) -> bytes:
+    return bytes(folder.names["metrics.jsonl"].data) if "metrics.jsonl" in folder.names else b""
+
+
 def submit_again(sim: Any, fault: Fault) -> None:
     """A second terminal submits what is not done, while the first one's workers go on."""
 
@@ -255,4 +270,5 @@ FAULTS: dict[str, Strike] = {
     "store away": store_away,
     "store's answers lost": store_loses_answers,
     "submitted twice": submit_again,
+    "run's folder removed": make_folder_anew,
 }

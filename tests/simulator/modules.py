@@ -202,7 +202,7 @@ def make_world(kernel: Kernel, disk: Callable[[], Disk], command: Command) -> Wo
     return World(
         os=Os(kernel, disk),
         platform=SimpleNamespace(node=lambda: here(kernel).node.name),
-        secrets=SimpleNamespace(token_hex=lambda n: f"{kernel.random.getrandbits(8 * n):0{2 * n}x}"),
+        secrets=SimpleNamespace(token_hex=lambda n: kernel.random.randbytes(n).hex()),
         signal=Signals(kernel),
         subprocess=SimpleNamespace(
             Popen=popen,

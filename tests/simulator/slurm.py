@@ -200,9 +200,9 @@ class Slurm:
         for job in self.jobs:
             if job.array not in arrays:
                 continue
-            if job.state not in ("PENDING", "RUNNING"):
-                if now - job.attempts[-1].ended > REMEMBERED:
-                    continue
+            ended = job.state not in ("PENDING", "RUNNING")
+            if ended and now - job.attempts[-1].ended > REMEMBERED:
+                continue
             took = now - job.attempts[-1].began if job.state == "RUNNING" else 0
             clock = f"{int(took) // 3600}:{int(took) // 60 % 60:02d}:{int(took) % 60:02d}"
             node = job.node.name if job.state == "RUNNING" and job.node else ""

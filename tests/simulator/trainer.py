@@ -189,5 +189,3 @@ def _restore(course: Course, run_dir: Path, trunk: Path | None) -> dict[str, Any
             except (CheckpointError, OSError):
                 path.unlink(missing_ok=True)
     return {"step": 0, "chain": "", "curve": []}
-
-

@@ -53,6 +53,17 @@ def test_where_keeps_rows_and_says_how_many(sweep):
     assert any(f"keeps {len(table)} of 30 rows" in note for note in table.attrs["notes"])
 
 
+def test_a_damaged_journal_is_a_note(sweep, planted_runs, home):
+    run_id = planted_runs["run_id"][0]
+    journal = Store.at(home).run_dir(run_id) / "metrics.jsonl"
+    journal.write_text(journal.read_text().replace('"event": "point"', '"eve', 1))
+    notes = load_runs("demo").attrs["notes"]
+    assert [note for note in notes if "damaged" in note] == [
+        f"the journals of 1 runs ({run_id}) have damaged lines: their curves may lack points"
+    ]
+    assert len(load_curves("demo")) == 29 * 6 - 1
+
+
 def test_a_folder_of_runs_takes_sizes_from_the_specs(home, tiny):
     from scaling import RunSpec
     from scaling.training.loop import train
@@ -68,6 +79,7 @@ def test_a_folder_of_runs_takes_sizes_from_the_specs(home, tiny):
         assert row["flops"] == known["flops"]
         assert row["status"] == "done"
         assert 0 < row["loss"] < 10
+    assert not any("damaged" in note for note in load_runs(home / "runs").attrs["notes"])
     one = load_runs(Store.at(home).run_dir(specs[0].run_id))
     assert one["run_id"].tolist() == [specs[0].run_id]
 

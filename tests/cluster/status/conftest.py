@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import replace
 
 import pytest
@@ -19,12 +20,14 @@ def place(home):
     store = Store.at(home)
 
     class Place:
-        def __call__(self, run_id, events=(), **state):
+        def __call__(self, run_id, events=(), clock=0.0, **state):
             folder = store.run_dir(run_id)
             folder.mkdir(parents=True)
             (folder / JOURNAL).write_text("".join(json.dumps(e) + "\n" for e in events))
             if state:
                 (folder / STATE).write_text(json.dumps(state))
+                written = state.get("time", 0.0) - clock  # the file system's
+                os.utime(folder / STATE, (written, written))
 
         def sweep(self, *run_ids):
             rows = [

@@ -10,13 +10,14 @@ from dataclasses import replace
 
 import pytest
 
+from cluster.status import print_status
 from cluster.status import run as verdicts
 from cluster.status.run import STALL_SECONDS
 from cluster.status.run_status import STATES
 from cluster.status.sweep import sweep_status
 from cluster.work.process import ProcessId
 from scaling.base import Store
-from scaling.run.journal import STATE
+from scaling.run.journal import JOURNAL, STATE
 from tests.cluster.status.states import START, running
 
 
@@ -167,3 +168,29 @@ def test_ten_thousand_runs_take_less_than_two_seconds(home):
     assert time.process_time() - began < 2.0
     assert status.counts == {"done": 5000, "planned": 5000}
     assert status.flops_done == 5000.0
+
+
+@pytest.mark.parametrize("clock", [-900.0, 900.0])
+def test_a_node_whose_clock_is_minutes_off_runs(place, clock):
+    """What it writes is as old as the file system says, not as the node does."""
+    state = running(host="node7", time=time.time() + clock)
+    place("runs", [START], **state, clock=clock)
+    place("is silent", [START], **state, clock=clock + STALL_SECONDS + 5)
+    place.sweep("runs", "is silent")
+    assert place.states() == {"runs": "running", "is silent": "stalled"}
+
+
+def test_damaged_journals_are_said(place, capsys):
+    point = {"event": "point", "step": 10, "loss": 1.0}
+    place("a", [START, point, {"event": "end", "status": "done"}], state="done", step=1000)
+    place("b", [START, point], **running())
+    place.sweep("a", "b")
+    assert [run.damaged for run in sweep_status("s").runs] == [0, 0]
+    journal = Store.at().run_dir("a") / JOURNAL
+    journal.write_bytes(journal.read_bytes().replace(b'"step"', b"\0\0", 1))
+    status = sweep_status("s")
+    assert [run["damaged"] for run in status.to_dict()["runs"]] == [1, 0]
+    print_status(status)
+    assert "1 damaged lines in the journals of 1 runs (run a)" in " ".join(
+        capsys.readouterr().out.split()
+    )

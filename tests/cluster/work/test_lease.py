@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -147,3 +148,20 @@ def test_a_holder_notices_that_it_was_passed_by(tmp_path, monkeypatch):
     assert lease.path.stat().st_mtime_ns > before
     lease.release()
     assert (tmp_path / f"lease-{lease.epoch + 1:06d}.json").read_text() == "{}"
+
+
+def test_a_folder_that_was_made_again_is_no_longer_held(tmp_path, monkeypatch):
+    """Its epochs begin anew, so the next holder has the same: what the file holds tells."""
+    monkeypatch.setattr(leases, "BEAT_SECONDS", 0.0)
+    folder = tmp_path / "run"
+    first = claim(folder)
+    first._ended.set()  # its heartbeat sleeps
+    first._thread.join()
+    shutil.rmtree(folder)
+    second = claim(folder)
+    assert second.epoch == first.epoch
+    assert not first.held()
+    first.release()
+    assert second.held()
+    assert json.loads(second.path.read_text())["pid"] == os.getpid()
+    second.release()

@@ -8,7 +8,7 @@ import math
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scaling.run.journal import JOURNAL, Journal, end, points, read_journal
+from scaling.run.journal import JOURNAL, Journal, damaged_lines, end, points, read_journal
 
 
 def test_torn_last_line_is_ended_and_ignored(tmp_path):
@@ -60,3 +60,21 @@ def test_any_float_comes_back_and_every_line_is_strict_json(value):
 
 def test_no_journal_is_no_events(tmp_path):
     assert read_journal(tmp_path / "none") == []
+
+
+def test_damaged_lines_are_counted_until_an_attempt_makes_them_good(tmp_path):
+    """A crash's half line before a start, and a line that is still being written, are no damage."""
+    start = '{"event": "start", "attempt": 1}\n'
+    point = '{"event": "point", "step": 10, "loss": 2.0}\n'
+    cases = {
+        start + point + point: 0,
+        start + point + '{"event": "poi': 0,
+        start + '{"event": "point", "st\n' + point: 1,
+        start + '{"event": "point", "st\n' + start + point: 0,
+        start + "\0" * 20 + "\n" + point + "}{\n": 2,
+        start + '{"event": "point", "step": 1, "loss"{"event": "end", "status": "done"}\n': 1,
+    }
+    for text, expected in cases.items():
+        (tmp_path / JOURNAL).write_text(text)
+        assert damaged_lines(tmp_path) == expected, text
+    assert damaged_lines(tmp_path / "none") == 0

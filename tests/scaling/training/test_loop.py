@@ -8,7 +8,7 @@ import math
 import pytest
 
 from scaling.base import read_json
-from scaling.run.journal import JOURNAL, LATEST, STATE, end, points, read_journal
+from scaling.run.journal import JOURNAL, LATEST, STATE, damaged_lines, end, points, read_journal
 from scaling.schedule import curve_steps
 from scaling.spec import RunSpec
 from scaling.training.loop import train
@@ -258,3 +258,15 @@ def test_unique_examples_are_those_that_the_steps_see(tmp_path):
         batches = (batch_indices(step, batch_size, 70, 0) for step in range(spec.num_steps))
         seen = {index for batch in batches for index in batch.tolist()}
         assert outcome.values["num_unique_tokens"] == len(seen)
+
+
+def test_a_damaged_point_comes_back_from_the_checkpoint(tiny, tmp_path):
+    spec = RunSpec.resolve(**tiny)
+    train(spec, tmp_path / "whole")
+    train(spec, tmp_path / "cut", should_stop=stop_after(spec.num_steps - 1))
+    journal = tmp_path / "cut" / JOURNAL
+    journal.write_bytes(journal.read_bytes().replace(b'"step"', b"\0step", 2))
+    assert damaged_lines(tmp_path / "cut") == 2
+    assert train(spec, tmp_path / "cut").status == "done"
+    assert damaged_lines(tmp_path / "cut") == 0
+    assert bits(tmp_path / "cut") == bits(tmp_path / "whole")

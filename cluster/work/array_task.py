@@ -19,6 +19,7 @@ from scaling.world import os, path_at, signal, threading, time
 from sweeps import Resources
 
 LINGER_SECONDS = 120.0  # longer than a lease lives without its holder
+START_SECONDS = 60.0  # a job's limit was this much longer, at most, when its worker looks at it
 REQUEUE_SECONDS = 20.0  # that one try to go back into the queue may take
 # SLURM's words where its controller is away or has only just come back; of an array's task it
 # says no more than that a message was unexpected.
@@ -89,13 +90,20 @@ def _work_together(foreman: Foreman) -> bool:
 
 
 def _shift(resources: Resources, task: int | None) -> Shift:
-    """Until the job's limit, less what the last checkpoint takes."""
+    """Until the job's limit, less what the last checkpoint takes.
+
+    SLURM tells the limit by its own clock. Where this node's is so far from it that the job could
+    not have begun just now, the limit counts from now.
+    """
     linger = None if task is not None else LINGER_SECONDS
     ends = os.environ.get("SLURM_JOB_END_TIME")
     if resources.minutes is None and not ends:
         return Shift(linger_seconds=linger, task=task)
-    limit = 60 * resources.minutes if resources.minutes else float(str(ends)) - time.time()
-    at = float(ends) if ends else time.time() + limit
+    now, limit = time.time(), 60 * (resources.minutes or 0.0)
+    at = float(ends) if ends else now + limit
+    limit = limit or at - now
+    if not limit - START_SECONDS < at - now <= limit + START_SECONDS:
+        at = now + limit
     return Shift(at - resources.margin, limit - resources.margin, linger, task)
 
 

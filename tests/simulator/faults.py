@@ -42,10 +42,10 @@ class Fault(NamedTuple):
         )
 
 
-def plan(seed: int, until: float) -> tuple[Fault, ...]:
-    """The faults of a seed; some come in bursts."""
+def plan(seed: int, until: float, only: tuple[str, ...] = ()) -> tuple[Fault, ...]:
+    """The faults of a seed, in bursts now and then; of all kinds, or of some ``only``."""
     draw = random.Random(f"faults of {seed}")
-    kinds = draw.sample(list(FAULTS), draw.randint(3, len(FAULTS)))
+    kinds = list(only) or draw.sample(list(FAULTS), draw.randint(3, len(FAULTS)))
     # Half of all schedules are over after some minutes, and are to be struck before that.
     within = until * draw.choice([0.3, 0.6, 1.0])
     faults = []

@@ -27,6 +27,7 @@ class Stat(NamedTuple):
     st_mtime: float
     st_mode: int
     st_dev: int
+    st_nlink: int = 1
 
     @property
     def st_mtime_ns(self) -> int:
@@ -108,6 +109,15 @@ class Disk:
             return None
         kind = stats.S_IFREG if inode.names is None else stats.S_IFDIR
         return Stat(len(inode.data), inode.changed, kind | 0o755, self.number)
+
+    def stat_open(self, file: int) -> Stat:
+        """What is known of an open file, on the server."""
+        self.ask()
+        handle = self.files[file]
+        there = self.find(handle.path) is handle.inode
+        known = self._stat(handle.inode)
+        assert known is not None
+        return known._replace(st_nlink=int(there))
 
     def listed(self, path: str) -> list[str]:
         node = self.ask().node

@@ -52,8 +52,7 @@ class Os:
         self._disk().ask()
 
     def fstat(self, file: int) -> Any:
-        self._disk().ask()
-        return self._disk()._stat(self._disk().files[file].inode)
+        return self._disk().stat_open(file)
 
     def utime(self, path: Any) -> None:
         self._disk().touch(str(path))

@@ -27,7 +27,7 @@ from scaling.world import os, signal, time, within
 from sweeps import Resources
 from sweeps.sweep import Sweep
 from tests.simulator import files
-from tests.simulator.faults import FAULTS, Fault, plan
+from tests.simulator.faults import FAULTS, Fault, journal_of, plan
 from tests.simulator.files import ROOT, Disk, SimPath
 from tests.simulator.kernel import Kernel, Node
 from tests.simulator.modules import Popen, make_world
@@ -77,8 +77,9 @@ class Schedule:
     faults: tuple[Fault, ...]
 
     @classmethod
-    def of(cls, seed: int) -> Schedule:
-        return cls(seed, plan(seed, QUIET))
+    def of(cls, seed: int, kinds: tuple[str, ...] = ()) -> Schedule:
+        """The schedule of a seed; with ``kinds``, of these faults alone."""
+        return cls(seed, plan(seed, QUIET, kinds))
 
     def __str__(self) -> str:
         return f"seed {self.seed}, {len(self.faults)} faults:\n" + "\n".join(
@@ -211,6 +212,7 @@ class Simulation:
         while any(process.kind != "shipper" for process in self.kernel.processes[1:]):
             time.sleep(45.0)  # who sleeps may wake up and find that all is done
         if self.ships:
+            time.sleep(self.login.cached + 1)  # until it sees what there is
             self._deliver()
         self.over = True
         return 0
@@ -271,6 +273,7 @@ class Simulation:
     def _job(self, path: Any) -> int:
         try:
             work_in_slurm(self.store.root, NAME, path, None)
+            self._check_left(path)
         except WorkError as error:
             self.kernel.note(f"job {os.environ['SLURM_JOB_ID']}: {error}")
             self._job_log(
@@ -293,6 +296,24 @@ class Simulation:
             said = run.state in ("done", "planned") and not (run.state == "planned" and begun)
             if not said and (run.state in ("running", "queued", "unknown") or not run.reason):
                 self.kernel.violations.append(f"nobody does a run: {run.state} {run.reason!r}")
+
+    def _check_left(self, path: Any) -> None:
+        """A job that leaves runs to nobody has asked for another turn as long as it could."""
+        kernel, slurm = self.kernel, self.slurm
+        task = os.environ["SLURM_ARRAY_TASK_ID"]
+        job = next(j for j in slurm.jobs if j.name == f"{os.environ['SLURM_ARRAY_JOB_ID']}_{task}")
+        ended = kernel.now > job.attempts[-1].began + job.limit - 25
+        others = any(p.kind == "worker" for p in kernel.processes) or any(
+            j is not job and j.state in ("PENDING", "RUNNING") for j in slurm.jobs
+        )
+        if job.going or ended or others or kernel.struck["node's clock set"]:
+            return
+        queue = Queue.read(path)
+        for run_id in queue.run_ids:
+            folder = self.disk.find(f"{ROOT}/runs/{run_id}")
+            text = journal_of(folder) if folder is not None else b""
+            if text and b'"end"' not in text:
+                kernel.violations.append(f"job {job.name} left run {run_id} to nobody")
 
     def _check_end(self) -> None:
         wrong = self.kernel.violations.append

@@ -124,7 +124,8 @@ class Slurm:
         """End a job: a signal, and some time later the end of whatever is left."""
         if job.state != "RUNNING":
             return
-        job.going, job.again = state, again
+        if not first:  # else it may put itself back into the queue meanwhile
+            job.going, job.again = state, again
         attempt = len(job.attempts)
         for process in self.members(job):
             if process is job.process or not first:
@@ -132,6 +133,8 @@ class Slurm:
 
         def finish() -> None:
             if job.state == "RUNNING" and len(job.attempts) == attempt and job.process:
+                if not job.going:
+                    job.going, job.again = state, again
                 self.kernel.kill(job.process)
 
         self.kernel.at(self.kernel.now + KILL_WAIT * (2 if first else 1), finish)

@@ -30,6 +30,14 @@ def foreman(home):
     return make
 
 
+@pytest.mark.parametrize("skew", [-7200.0, -600.0, 600.0, 7200.0])
+def test_a_nodes_clock_may_differ_from_slurms(monkeypatch, skew):
+    """Else each job on that node would end at once, or be killed at its limit."""
+    now = time.time()
+    monkeypatch.setenv("SLURM_JOB_END_TIME", str(int(now + 3600 + skew)))
+    assert _shift(Resources(minutes=60), None).until == pytest.approx(now + 3600 - 120, abs=5)
+
+
 def test_a_job_works_until_its_end_less_the_margin(monkeypatch):
     end = time.time() + 3600
     monkeypatch.setenv("SLURM_JOB_END_TIME", str(int(end)))

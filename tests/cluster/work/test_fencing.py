@@ -152,7 +152,8 @@ def test_a_run_begun_anew_hears_nothing_of_before(tmp_path):
     zombie.act("end")
     begin_anew(tmp_path, 5)
     assert read_journal(tmp_path) == []
-    zombie.act("end")  # into the file that was thrown away
+    with pytest.raises(SupersededError, match="was removed"):
+        zombie.act("end")  # into the file that was thrown away
     assert not late.act("start")  # into the new one
     zombie.act("save")
     assert read_journal(tmp_path) == []
@@ -207,6 +208,16 @@ def test_an_end_that_was_written_over_is_written_again(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "write", lose)
     journal.append("end", status="done", loss=1.0)
     assert end(read_journal(tmp_path))["loss"] == 1.0
+
+
+def test_a_line_behind_a_torn_one_is_written_again(tmp_path):
+    """A zombie was killed in the middle of its line, just before the holder's next one."""
+    journal = Journal(tmp_path, 2)
+    journal.append("start", attempt=1)
+    with (tmp_path / "metrics.jsonl").open("ab") as zombie:
+        zombie.write(b'{"event": "poi')
+    journal.append("point", step=1, loss=1.0)
+    assert [point["loss"] for point in points(read_journal(tmp_path))] == [1.0]
 
 
 @pytest.mark.parametrize("skew", [-3600.0, 3600.0])

@@ -1,4 +1,4 @@
-"""Ten thousand schedules of faults: none breaks a sweep; and what was mended is found put back."""
+"""Thousands of schedules of faults: none breaks a sweep; and what was mended is found put back."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from scaling.world import os, time
 pytest.importorskip("greenlet")
 from tests.simulator.simulation import Schedule, shrink, simulate
 
-SCHEDULES, PARTS = 10_000, 8
+SCHEDULES, PARTS = 2_000, 4  # of the 10,000 of `make simulate`
 LEAST_FAULTS = 10.0  # that strike in a schedule, on average
 
 
@@ -36,7 +36,7 @@ def broken(schedules, what=""):
     return None, None, struck
 
 
-@pytest.mark.slow  # 10,000 schedules: that no order of faults loses or doubles anything
+@pytest.mark.slow  # 2,000 schedules: that no order of faults loses or doubles anything
 @pytest.mark.parametrize("part", range(PARTS))
 def test_no_schedule_of_faults_breaks_a_sweep(part):
     count = SCHEDULES // PARTS
@@ -49,7 +49,7 @@ def test_no_schedule_of_faults_breaks_a_sweep(part):
 
 
 def test_some_schedules_break_nothing():
-    schedule, result, struck = broken(Schedule.of(seed) for seed in range(10_000, 10_040))
+    schedule, result, struck = broken(Schedule.of(seed) for seed in range(10_000, 10_020))
     assert schedule is None, f"{result.violations[0]}\n{schedule}"
     assert len(struck) > 10
 
@@ -148,11 +148,11 @@ ANEW = ("run's folder removed", "submitted twice", "kill")
 PUT_BACK = {  # the faults that bring it out, what is then found, and a seed shortly before
     by_the_nodes_clock: (KILLS, "trains run|no result", 48),
     by_epoch_alone: (ANEW, "trains run|no result", 15),
-    written_where_nobody_reads: (ANEW, "no result", 0),
-    one_try: (("controller away", "pre-empted"), "to nobody", 0),
-    torn_line_is_the_end: ((*KILLS, "disk full"), "curve|no result|not all is done", 0),
-    shipped_again: (("kill", "store's answers lost"), "[23] times", 0),
-    limit_by_the_nodes_clock: (("node's clock set", "pre-empted"), "not all is done", 0),
+    written_where_nobody_reads: (ANEW, "no result", 15),
+    one_try: (("controller away", "pre-empted"), "to nobody", 12),
+    torn_line_is_the_end: ((*KILLS, "disk full"), "planned|curve|no result", 0),
+    shipped_again: (("kill", "store's answers lost"), "\\d times", 2),
+    limit_by_the_nodes_clock: (("node's clock set", "pre-empted"), "not all is done", 66),
 }
 
 

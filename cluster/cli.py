@@ -266,6 +266,15 @@ def _print_plan(sweep: Sweep, submission: Submission) -> None:
         )
         print_table(f"{sweep.name}: would run, in this order", columns, rows)
     print(f"{len(submission.submitted)} runs to do, {len(submission.skipped)} left out")
+    for kind in submission.jobs:
+        limit = "no limit" if kind.minutes is None else f"{kind.minutes:g} minutes"
+        print(
+            f"\n{kind.runs} runs in {kind.jobs} jobs of {limit}, {kind.at_a_time} at a time; at "
+            f"most {kind.gpu_hours:g} GPU-hours until they have ended or come back"
+        )
+        for key, (now, before) in kind.changed.items():
+            print(f"  {key}: {now!r} in place of {before!r}")
+        print(kind.script)
 
 
 def _print_submission(sweep: Sweep, submission: Submission, root: str | None) -> None:

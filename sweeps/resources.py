@@ -15,6 +15,31 @@ SHORTEST_MINUTES = 2.0
 SHARDS = ("auto", "ddp", "fsdp")
 STOP_SIGNALS = ("SIGTERM", "SIGINT", "SIGUSR1", "SIGUSR2", "SIGHUP")
 DEVICES = r"auto|cpu|cuda(:\d+)?|mps"
+OWNED = {
+    "time": "minutes",
+    "nodes": "nodes",
+    "ntasks": "nodes and tasks_per_node",
+    "ntasks-per-node": "tasks_per_node",
+    "cpus-per-task": "cpus",
+    "gpus": "gpus",
+    "gpus-per-node": "gpus",
+    "gpus-per-task": "gpus",
+    "mem": "memory",
+    "mem-per-cpu": "memory",
+    "mem-per-gpu": "memory",
+    "partition": "partition",
+    "account": "account",
+    "qos": "qos",
+    "constraint": "constraint",
+    "array": "workers, alone and side_by_side",
+    "signal": "margin_seconds",
+    **dict.fromkeys(
+        ("requeue", "no-requeue", "output", "error", "open-mode", "kill-on-invalid-dep", "wrap"),
+        "",
+    ),
+    **dict.fromkeys(("parsable", "test-only", "wait", "clusters"), ""),
+}
+"""Options of ``sbatch`` that jobs need to have as they are -> the setting that they follow."""
 _MEGABYTES = {"K": 1 / 1024, "M": 1.0, "G": 1024.0, "T": 1024.0**2}
 
 
@@ -38,11 +63,16 @@ class Resources:
     shard : {"auto", "ddp", "fsdp"}
         How a run spans processes.
     partition, account, qos, constraint : str
-        As ``sbatch`` has them; empty for the site's default.
+        As ``sbatch`` has them; empty for the site's default. Of several partitions (``a,b``, or a
+        list) SLURM takes where a job begins first.
+    fallback : tuple of dict
+        Settings to try, one after the other, where the site cannot give the others.
     nodes, tasks_per_node : int
         Processes of a run; with more than one it has a job of its own.
     gpus, memory : int, str
         Of a node; ``memory`` as ``32GB`` or ``800MB``.
+    gpu_type : str
+        Which GPUs, as the site calls them; ``gpus: a100:1`` gives both.
     cpus : int
         Of a task; 0 for ``threads`` x ``side_by_side``.
     workers : int
@@ -65,7 +95,8 @@ class Resources:
         For programs: the signal that asks one to checkpoint and end, and the time that it has to
         do so before it is killed.
     silent_minutes : float
-        For programs: without a report or a line of output for so long, one is stalled and killed.
+        Without a step for so long, and for twenty times its longest pause between two, a run is
+        stalled and its worker killed (SLURM); a program without a report or a line of output.
     code : str
         For programs: where their code lay when the sweep was expanded.
     """
@@ -83,6 +114,7 @@ class Resources:
     nodes: int = 1
     tasks_per_node: int = 1
     gpus: int = 0
+    gpu_type: str = ""
     memory: str = ""
     cpus: int = 0
     workers: int = 0
@@ -96,6 +128,7 @@ class Resources:
     stop_seconds: float = 60.0
     silent_minutes: float = 30.0
     code: str = ""
+    fallback: tuple[Mapping[str, Any], ...] = ()
 
     def __post_init__(self) -> None:
         for name in ("threads", "nodes", "tasks_per_node"):
@@ -109,6 +142,10 @@ class Resources:
                 raise ValueError(f"{name} {getattr(self, name)} is not above 0")
         if self.stop_signal not in STOP_SIGNALS:
             refuse_unknown(self.stop_signal, STOP_SIGNALS, "stop_signal")
+        if self.gpu_type and not self.gpus:
+            raise ValueError(
+                f"gpu_type {self.gpu_type!r} without gpus: write gpus: {self.gpu_type}:1"
+            )
         if self.minutes is not None and not self.minutes > 0:
             raise ValueError(f"minutes {self.minutes} is not above 0: leave it out for no limit")
         if not re.fullmatch(DEVICES, self.device):
@@ -122,6 +159,20 @@ class Resources:
                 f"side_by_side {self.side_by_side} with {self.processes} processes a run: a run "
                 "that spans processes has its job alone; leave side_by_side out"
             )
+
+    @property
+    def partitions(self) -> tuple[str, ...]:
+        """The partitions that are asked for; one empty name for the site's default."""
+        return tuple(self.partition.split(","))
+
+    def fall_back(self) -> list[Resources]:
+        """What to try in turn where the site cannot give these: each ``fallback`` on top."""
+        mine = {name: value for name, value in self.to_dict().items() if name != "fallback"}
+        found = []
+        for changes in self.fallback:
+            kept = {k: v for k, v in mine.items() if k != "gpu_type" or "gpus" not in changes}
+            found.append(Resources.from_dict({**kept, **changes}))
+        return found
 
     @property
     def processes(self) -> int:
@@ -264,9 +315,55 @@ def _checked(values: Mapping[str, Any]) -> dict[str, Any]:
         if not isinstance(lines, Sequence) or not all(isinstance(line, str) for line in lines):
             raise ValueError("setup must be a list of shell lines")
         checked["setup"] = tuple(lines)
-    if not isinstance(checked.get("sbatch", {}), Mapping):
-        raise ValueError("sbatch must be a mapping of sbatch's options, as exclusive: true")
+    if isinstance(names_ := checked.get("partition"), list | tuple):
+        checked["partition"] = ",".join(map(str, names_))
+    if isinstance(checked.get("partition"), str):
+        named = [name.strip() for name in checked["partition"].split(",")]
+        if len(named) > 1 and not all(named):
+            raise ValueError(f"partition {checked['partition']!r} has an empty name: write a,b")
+        checked["partition"] = ",".join(named)
+    if isinstance(gpus := checked.get("gpus"), str) and ":" in gpus:
+        kind, _, count = gpus.rpartition(":")
+        if not kind or not count.isdecimal():
+            raise ValueError(f"gpus {gpus!r} is no TYPE:COUNT: write it as a100:1, or a number")
+        checked |= {"gpus": int(count), "gpu_type": kind}
+    if "fallback" in checked:
+        checked["fallback"] = _fallback(checked)
+    if "sbatch" in checked:
+        checked["sbatch"] = _sbatch(checked["sbatch"])
     return checked
+
+
+def _fallback(settings: Mapping[str, Any]) -> tuple[Mapping[str, Any], ...]:
+    listed = settings["fallback"]
+    if not isinstance(listed, list | tuple) or not all(isinstance(one, Mapping) for one in listed):
+        raise ValueError("fallback must be a list of settings, as [{partition: b, gpus: v100:1}]")
+    for one in listed:
+        if "fallback" in one:
+            raise ValueError("fallback: one of its settings has a fallback itself: list all in one")
+        _checked(one)
+    return tuple(dict(one) for one in listed)
+
+
+def _sbatch(options: Any) -> dict[str, Any]:
+    """Further options of ``sbatch``, as it writes them; those that are not free are refused."""
+    if not isinstance(options, Mapping):
+        raise ValueError("sbatch must be a mapping of sbatch's options, as exclusive: true")
+    found = {}
+    for key, value in options.items():
+        name = str(key).lstrip("-").replace("_", "-")
+        # sbatch takes the beginning of an option for it.
+        owned = next((owned for owned in sorted(OWNED) if owned.startswith(name)), "")
+        if name == "gres" and str(value).startswith("gpu"):
+            owned = "gpus"
+        if owned:
+            instead = OWNED[owned]
+            raise ValueError(
+                f"sbatch: {key}: jobs get their {owned} from "
+                + (f"the setting {instead}: give that instead" if instead else "us: leave it out")
+            )
+        found[name] = value
+    return found
 
 
 def megabytes(text: str) -> float:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import json
 import math
+import re
 import shlex
 import sys
 import tempfile
@@ -19,12 +20,14 @@ from pathlib import Path
 from typing import Any
 
 from cluster.launch.place import Order
-from cluster.slurm import Site, number, output
-from cluster.work import Queue, Task, try_out, work_in_slurm
-from scaling.base import WorkError
+from cluster.slurm import GO_ON, NO_SETUP, Site, number, output, run
+from cluster.work import BEGAN, Queue, Task, try_out, work_in_slurm
+from scaling.base import WorkError, note
 from sweeps import ResourceRules, Resources
 
-REQUEUE_PAUSE_SECONDS = 5  # between tries to put a job back into the queue
+REQUEUE_PAUSE_SECONDS = 2  # between tries to put a job back into the queue
+MOST_TRIES = 1800  # where the controller is away: SLURM itself ends the job before
+FULL_QUEUE = re.compile(r"Submit\w*Limit")  # SLURM's words where no more jobs may wait
 MANY = 10**6  # array tasks at a time where nobody set a limit
 # An ignored signal stays ignored until our handler is there; else one that comes while Python
 # starts would end the job.
@@ -66,36 +69,52 @@ def classes(
     return [JobClass(resources, tuple(of_class)) for resources, of_class in found.values()]
 
 
-def check(site: Site, kinds: Sequence[JobClass]) -> None:
-    """Refuse what the site cannot run, before anything is sent.
+def possible(site: Site, kind: JobClass) -> JobClass:
+    """The class as the site can run it: as asked for, else by the first of its fallbacks that fits.
 
     Raises
     ------
     ValueError
-        For what ``sinfo`` shows, and for whatever else the controller refuses (``sbatch
-        --test-only``: account, qos, constraints).
+        Before anything is sent, for what ``sinfo`` shows, and for whatever else the controller
+        refuses (``sbatch --test-only``: account, qos, constraints).
     """
-    for kind in kinds:
+    refused = ""
+    for resources in (kind.resources, *kind.resources.fall_back()):
+        now = replace(kind, resources=resources)
         try:
-            site.check(kind.resources)
+            _check_setup(resources.setup)
+            now = within(site, now)
+            site.check(now.resources)
+            _ask_slurm(now.resources)
         except ValueError as error:
-            raise ValueError(f"resources of {kind.name}: {error}") from None
-        with tempfile.TemporaryDirectory() as folder:
-            script = Path(folder) / "job.sh"
-            executor = _executor(Path(folder), "test", kind.resources, None)
-            script.write_text(executor._make_submission_file_text("true", ""))
-            try:
-                output(("sbatch", "--test-only", str(script)))
-            except WorkError as error:
-                raise ValueError(f"resources of {kind.name}: SLURM says: {error}") from None
+            refused = refused or f"resources of {kind.name}: {error}"
+            continue
+        if refused:
+            note(f"{refused}; falling back to what fits")
+        return now
+    raise ValueError(refused)
+
+
+def _ask_slurm(resources: Resources) -> None:
+    """Refuse what the controller does."""
+    with tempfile.TemporaryDirectory() as folder:
+        script = Path(folder) / "job.sh"
+        executor = _executor(Path(folder), "test", resources, None)
+        script.write_text(executor._make_submission_file_text("true", ""))
+        try:
+            output(("sbatch", "--test-only", str(script)))
+        except WorkError as error:
+            raise ValueError(f"SLURM says: {error}") from None
 
 
 def within(site: Site, kind: JobClass) -> JobClass:
-    """The class with its partition's time limit where it has none of its own."""
-    if kind.resources.minutes is not None:
-        return kind
-    limit = site.limit(kind.resources.partition)
-    return replace(kind, resources=replace(kind.resources, minutes=limit))
+    """The class with its partition's time limit where it has none, and on GPUs if it has some."""
+    resources = kind.resources
+    if resources.minutes is None:
+        resources = replace(resources, minutes=site.limit(resources.partition))
+    if resources.gpus and resources.device == "auto":
+        resources = replace(resources, device="cuda")  # never the CPU instead, unasked
+    return replace(kind, resources=resources)
 
 
 def send_canary(
@@ -117,33 +136,44 @@ def send_canary(
     return tuple(jobs)
 
 
-def send(order: Order, site: Site, kind: JobClass, queue: Queue, code: Path) -> Queue:
+def send(
+    order: Order,
+    site: Site,
+    kind: JobClass,
+    queue: Queue,
+    code: Path,
+    indices: Sequence[int | None] | None = None,
+) -> Queue:
     """Submit workers for what is open in a queue, in arrays as large as the site allows.
 
-    Returns the queue with its jobs, written.
+    With ``indices``, those of its jobs only. Returns the queue with its jobs, written; those that
+    the site does not let wait now are ``waiting`` in it.
 
     Raises
     ------
     WorkError
         If SLURM refuses; what it took before stays in the queue's file.
     """
-    store, name, resources = order.store, order.sweep.name, kind.resources
-    left = [i for i, task in enumerate(queue.tasks) if any(queue.is_open(store, r) for r in task)]
-    indices: list[int | None] = [None] * kind.jobs(order.workers, len(left))
-    if resources.is_alone:
-        indices = list(left)
-    chunks = [indices[i : i + site.max_array] for i in range(0, len(indices), site.max_array)]
-    parallel = resources.workers or (MANY if resources.is_alone else order.workers)
-    parallel = max(1, parallel // max(1, len(chunks)))
-    teardown = go_on(queue.stop_path, resources.margin)
-    options: dict[str, Any] = {"array_parallelism": parallel, "teardown": teardown}
-    if queue.canary:
-        options["dependency"] = f"afterok:{':'.join(queue.canary)}"
-    executor = _executor(_logs(order), name, resources, code, **options)
-    for chunk in chunks:
-        several = ([value] * len(chunk) for value in (str(store.root), name, str(queue.path)))
-        with _refusals():
-            jobs = executor.map_array(work_in_slurm, *several, chunk)
+    if indices is None:
+        indices = jobs_of(order, kind, queue)
+    executor = class_executor(order, site, kind, queue, code, len(indices))
+    fixed = (str(order.store.root), order.sweep.name, str(queue.path))
+    size = site.max_array
+    while indices:
+        chunk = indices[:size]
+        try:
+            with _refusals():
+                jobs = executor.map_array(
+                    work_in_slurm, *([value] * len(chunk) for value in fixed), chunk
+                )
+        except WorkError as error:
+            if not FULL_QUEUE.search(str(error)):
+                raise
+            if len(chunk) == 1:
+                break
+            size = len(chunk) // 2
+            continue
+        indices = indices[len(chunk) :]
         own = {
             run_id: str(job.job_id)
             for task, job in zip(chunk, jobs, strict=True)
@@ -156,7 +186,41 @@ def send(order: Order, site: Site, kind: JobClass, queue: Queue, code: Path) -> 
             own_jobs={**queue.own_jobs, **own},
         )
         queue.write()
+    queue = replace(queue, waiting=tuple(indices))
+    queue.write()
     return queue
+
+
+def class_executor(
+    order: Order,
+    site: Site,
+    kind: JobClass,
+    queue: Queue,
+    code: Path,
+    jobs: int,
+    folder: Path | None = None,
+) -> Any:
+    """submitit's executor for so many jobs of a class; its files go to the logs' ``folder``."""
+    count = math.ceil(jobs / site.max_array)
+    parallel = max(1, at_a_time(order, kind) // max(1, count))
+    teardown = go_on(queue.stop_path, kind.resources.margin)
+    options: dict[str, Any] = {"array_parallelism": parallel, "teardown": teardown}
+    if queue.canary:
+        options["dependency"] = f"afterok:{':'.join(queue.canary)}"
+    where = _logs(order) if folder is None else folder
+    return _executor(where, order.sweep.name, kind.resources, code, **options)
+
+
+def jobs_of(order: Order, kind: JobClass, queue: Queue) -> list[int | None]:
+    """The jobs for what is open in a queue: the task that each is for, None for any."""
+    store = order.store
+    left = [i for i, task in enumerate(queue.tasks) if any(queue.is_open(store, r) for r in task)]
+    return list(left) if kind.resources.is_alone else [None] * kind.jobs(order.workers, len(left))
+
+
+def at_a_time(order: Order, kind: JobClass) -> int:
+    """How many jobs of a class may run at a time."""
+    return kind.resources.workers or (MANY if kind.resources.is_alone else order.workers)
 
 
 @contextlib.contextmanager
@@ -185,6 +249,10 @@ def _executor(
     srun = [f"--cpus-per-task={resources.cpus_per_task}"]  # since 22.05 srun does not ask sbatch
     if resources.processes > 1:
         srun.append("--kill-on-bad-exit=1")
+    gpus = f"{resources.gpu_type}:{resources.gpus}" if resources.gpu_type else resources.gpus
+    began, more = f"export {BEGAN}=$(date +%s)", dict(resources.sbatch)
+    if "dependency" in options and "dependency" in more:  # both have to be met
+        more["dependency"] = f"{options.pop('dependency')},{more['dependency']}"
     parameters = {
         "job_name": name,
         "time": int(resources.minutes or 0),
@@ -195,17 +263,13 @@ def _executor(
         "nodes": resources.nodes,
         "ntasks_per_node": resources.tasks_per_node,
         "cpus_per_task": resources.cpus_per_task,
-        "gpus_per_node": resources.gpus or None,
+        "gpus_per_node": gpus or None,
         "mem": f"{resources.memory_mb:.0f}M" if resources.memory else None,
         "signal_delay_s": int(resources.margin),
-        "setup": [*resources.setup, *_setup(resources, code)],
+        "setup": [began, *guarded(resources.setup), *_setup(resources, code)],
         "srun_args": srun,
         "wckey": None,
-        "additional_parameters": {
-            "requeue": True,
-            "kill-on-invalid-dep": "yes",
-            **resources.sbatch,
-        },
+        "additional_parameters": {"requeue": True, "kill-on-invalid-dep": "yes", **more},
         **options,
     }
     executor.update_parameters(**parameters)
@@ -215,16 +279,54 @@ def _executor(
 def go_on(stop_path: Path, margin: float) -> list[str]:
     """What the batch script does after a job's work has ended, however.
 
-    A job that was killed (kill -9, out of memory) goes on later; the runs that kill their workers
-    are found by their leases. One that failed by itself would fail again, and so would a container
-    that does not start (255). A controller that is away is asked until the margin is over.
+    A job that asks for it (``GO_ON``) or was killed (kill -9, out of memory) goes on later; the
+    runs that kill their workers are found by their leases. One that failed by itself would fail
+    again, and so would a container that does not start (255). A refusal is asked again until the
+    margin is over, and a controller that is away, or has only just come back (of an array's task
+    it says no more than that a message was unexpected), for as long as SLURM lets the job live.
     """
     tries = max(1, int(margin / REQUEUE_PAUSE_SECONDS))
-    stop = shlex.quote(str(stop_path))
-    killed = f'[ "$status" -gt 128 ] && [ "$status" -le 192 ] && [ ! -e {stop} ]'
-    requeue = f'scontrol requeue "$SLURM_JOB_ID" && break; sleep {REQUEUE_PAUSE_SECONDS}'
-    again = f"for try in $(seq {tries}); do {requeue}; done"
-    return ["status=$?", f"if {killed}; then {again}; fi", 'exit "$status"']
+    away = "|".join(
+        f"*{words}*"
+        for words in ("[Cc]ontact", "[Tt]imed", "[Cc]onnection", "[Tt]ransport", "[Zz]ero")
+    )
+    return [
+        "status=$?",
+        "back=",
+        f'[ "$status" -eq {GO_ON} ] && back=1',
+        '[ "$status" -gt 128 ] && [ "$status" -le 192 ] && back=1',
+        f'if [ "$back" ] && [ ! -e {shlex.quote(str(stop_path))} ]; then',
+        '  trap "" TERM',
+        "  tried=0",
+        '  until said=$(scontrol requeue "$SLURM_JOB_ID" 2>&1); do',
+        '    echo "scontrol requeue $SLURM_JOB_ID: $said" >&2',
+        f"    most={tries}",
+        f'    case "$said" in {away}|*[Uu]nexpected*|*[Ss]tandby*) most={MOST_TRIES};; esac',
+        '    tried=$((tried + 1)); [ "$tried" -ge "$most" ] && break',
+        f"    sleep {REQUEUE_PAUSE_SECONDS}",
+        "  done",
+        "fi",
+        'exit "$status"',
+    ]
+
+
+def guarded(lines: Sequence[str]) -> list[str]:
+    """Shell lines of which the first that fails ends the job, and says which it was."""
+    if not lines:
+        return []
+    stop = f'scaling_stop() {{ echo "setup failed: $1" >&2; exit {NO_SETUP}; }}'
+    return [stop, *(f"{{ :\n{line}\n}} || scaling_stop {shlex.quote(line)}" for line in lines)]
+
+
+def _check_setup(lines: Sequence[str]) -> None:
+    """Refuse what is no whole command: each line has to stand for itself."""
+    for line in lines:
+        reply = run(["bash", "-n", "-c", f"{{ :\n{line}\n}}"])
+        if reply.failure == "refused":
+            raise ValueError(
+                f"setup line {line!r} is no whole shell command ({reply.last_line}): each line "
+                "must stand for itself; write what belongs together as one"
+            )
 
 
 def _setup(resources: Resources, code: Path | None) -> list[str]:

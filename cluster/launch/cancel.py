@@ -147,7 +147,8 @@ def _end_processes(processes: list[ProcessId], until: float, patience: float) ->
             )
         # Again and again: a worker that is only starting does not listen yet.
         for process in alive:
-            with contextlib.suppress(ProcessLookupError):
+            # Another user's sees by itself that it has to stop, within seconds.
+            with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.kill(process.pid, signal.SIGTERM)
         time.sleep(0.5)
 

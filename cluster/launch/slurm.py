@@ -8,8 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from cluster.launch.arrays import JobClass, check, classes, send, send_canary, within
+from cluster.launch.arrays import JobClass, classes, possible, send, send_canary
+from cluster.launch.feeder import feed
 from cluster.launch.place import Order, Started
+from cluster.launch.preview import Preview, preview
 from cluster.launch.snapshot import snapshot
 from cluster.slurm import Site, ask_queue, output
 from cluster.status import watching
@@ -69,9 +71,12 @@ class Slurm:
         """
         site = Site.ask()
         sizes = {entry.run_id: float(entry.spec.cost.num_params) for entry in order.sweep}
-        kinds = [within(site, kind) for kind in classes(order.tasks, sizes, order.rules)]
-        check(site, kinds)
-        return cls(order, site, tuple(kinds))
+        kinds = classes(order.tasks, sizes, order.rules)
+        return cls(order, site, tuple(possible(site, kind) for kind in kinds))
+
+    def previews(self) -> tuple[Preview, ...]:
+        """What would be sent, by class."""
+        return tuple(preview(self.order, self.site, kind) for kind in self.kinds)
 
     def start(self) -> Started:
         """Send the jobs, and start what ships their journals.
@@ -88,6 +93,7 @@ class Slurm:
             if any(queue.slurm_jobs for queue in read_queues(store.sweep_dir(name))):
                 start_shipper(store, name, uri)
             raise
+        queues = feed(self.order, self.site, queues)
         job_ids = tuple(job for queue in queues for job in queue.slurm_jobs)
         return Started(job_ids, tuple(queues), shipper=start_shipper(store, name, uri))
 
@@ -151,7 +157,7 @@ class Slurm:
         with watching(store, name):
             while True:
                 try:
-                    _wait_for_jobs(queues)
+                    queues = _wait_for_jobs(queues)
                 except KeyboardInterrupt:
                     note(
                         "the jobs go on; `scaling status` shows them, "
@@ -218,18 +224,23 @@ def _check(store: Store, name: str, queues: Sequence[Queue], left: int) -> None:
             )
 
 
-def _wait_for_jobs(queues: Sequence[Queue]) -> None:
-    """Wait until SLURM has none of the jobs any more; a controller that is away may come back."""
-    jobs = {job for queue in queues for job in (*queue.canary, *queue.slurm_jobs)}
+def _wait_for_jobs(queues: Sequence[Queue]) -> list[Queue]:
+    """Wait until SLURM has none of the jobs any more, and none is to be sent; the queues by then.
+
+    A controller that is away may come back.
+    """
     told, looks = False, 0
     while True:
+        queues = [Queue.read(queue.path) for queue in queues]  # more jobs may have been sent
+        jobs = {job for queue in queues for job in (*queue.canary, *queue.slurm_jobs)}
         said = ask_queue(jobs)
         if said.problem and not told:
             note(f"{said.problem}; waiting for it")
         told = bool(said.problem)
-        if not any(said.may_run(job) for job in jobs):
+        feeding = any(queue.waiting and queue.live_processes for queue in queues)
+        if not feeding and not any(said.may_run(job) for job in jobs):
             time.sleep(SETTLE_SECONDS)
-            return
+            return queues
         if held := said.held:
             others_go_on = any(not (job.has_ended or job.is_held) for job in said.jobs.values())
             if looks >= ATTEMPTS * PAUSE_LOOKS and not others_go_on:

@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
+import os
+import shlex
 import subprocess
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from cluster.launch.inline import Inline
 from cluster.launch.local import Local
 from cluster.launch.place import Order, Place
+from cluster.launch.preview import Preview
 from cluster.launch.slurm import Slurm
 from cluster.launch.sweep_file import rewriting
 from cluster.tracking import deliver, prepare_tracking, remember
-from cluster.work import claim, count_ends, lease_dir, make_tasks, tidy_up_after
+from cluster.work import (
+    ask_about,
+    claim,
+    count_ends,
+    lease_dir,
+    make_tasks,
+    read_queues,
+    tidy_up_after,
+)
 from scaling import ProgramSpec, RunSpec, Spec
 from scaling.base import Store, note
 from scaling.data import make_ready
@@ -49,12 +60,15 @@ class Submission:
         Those of the sweep that were not: they have a result, or failed before.
     job_ids : tuple of str
         The worker processes, on SLURM the arrays; none for ``inline``.
+    jobs : tuple of Preview
+        What would be sent to SLURM, by class; of a dry run.
     """
 
     sweep: str
     submitted: tuple[str, ...]
     skipped: tuple[str, ...]
     job_ids: tuple[str, ...] = ()
+    jobs: tuple[Preview, ...] = ()
     workers: tuple[Any, ...] = field(default=(), repr=False, compare=False)
     shipper: subprocess.Popen[bytes] | None = field(default=None, repr=False, compare=False)
 
@@ -65,6 +79,7 @@ class Submission:
             "submitted": list(self.submitted),
             "skipped": list(self.skipped),
             "job_ids": list(self.job_ids),
+            **({"jobs": [asdict(kind) for kind in self.jobs]} if self.jobs else {}),
         }
 
 
@@ -166,12 +181,15 @@ def submit(
         submitted=tuple(run_id for task in tasks for run_id in task.run_ids),
         skipped=tuple(entry.run_id for entry in sweep if entry.run_id not in ends),
     )
+    _check_writable(store, sweep.name, ends)
+    _say_who_works_already(store, sweep.name, ends)
     _say_what_is_not_kept(store, sweep, submission.skipped)
     planned = place.plan(order)
     if changed := changed_code(sweep, store.root):
         note(changed)
     if dry_run:
-        return submission
+        jobs = planned.previews() if isinstance(planned, Slurm) else ()
+        return replace(submission, jobs=jobs)
     to_do = [entry.spec for entry in sweep if entry.run_id in ends]
     _copy_code(store, to_do, rules.of(0).code)
     make_ready(sorted({spec.data.data for spec in to_do if isinstance(spec, RunSpec)}))
@@ -227,6 +245,40 @@ def _runs_to_do(
         if rerun == "all" or last is None or (rerun == "failed" and last["status"] == "failed"):
             chosen[entry.run_id] = 0 if rerun == "all" else count_ends(events)
     return chosen
+
+
+def _check_writable(store: Store, name: str, run_ids: Iterable[str]) -> None:
+    """Refuse what somebody else has begun and nobody else may go on with.
+
+    Raises
+    ------
+    ValueError
+        If one of the folders cannot be written.
+    """
+    runs = (store.run_dir(run_id) for run_id in run_ids)
+    for folder in (store.root, store.sweep_dir(name), *runs):
+        if not os.access(folder, os.W_OK) and folder.exists():
+            raise ValueError(
+                f"{folder} is {folder.owner()}'s and you may not write there: let its owner call "
+                f"`chmod -R g+w {shlex.quote(str(store.root))}` (folders of a group that both are "
+                "in) and work under `umask 002`"
+            )
+
+
+def _say_who_works_already(store: Store, name: str, run_ids: Collection[str]) -> None:
+    """Say it where living workers do the same runs already: more of them come now."""
+    queues = read_queues(store.sweep_dir(name)) if run_ids else []
+    if not queues:
+        return
+    said = ask_about(queues)
+    for queue in (queue for queue in queues if not queue.is_stopped and queue.is_live(said)):
+        shared = sum(run_id in run_ids for run_id in queue.run_ids)
+        if shared:
+            note(
+                f"{shared} of these runs have workers already ({queue.workers or 'some'}, of "
+                f"submission {queue.path.stem}): these come on top. `scaling status "
+                f"{shlex.quote(name)}` shows them, `scaling cancel {shlex.quote(name)}` stops all"
+            )
 
 
 def _say_what_is_not_kept(store: Store, sweep: Sweep, skipped: Collection[str]) -> None:

@@ -6,6 +6,9 @@ from cluster.slurm.command import Reply, output, run
 from cluster.slurm.jobs import (
     FAILING,
     FULL,
+    GO_ON,
+    NO_DEVICE,
+    NO_SETUP,
     PATIENCE_SECONDS,
     STARVED,
     WAITING,
@@ -21,6 +24,9 @@ from cluster.slurm.site import Site
 __all__ = [
     "FAILING",
     "FULL",
+    "GO_ON",
+    "NO_DEVICE",
+    "NO_SETUP",
     "PATIENCE_SECONDS",
     "STARVED",
     "WAITING",

@@ -20,6 +20,9 @@ PATIENCE_SECONDS = 10.0
 GONE = "Invalid job id specified"  # SLURM's words for a job that it has forgotten
 FULL = 28  # exit code of our own jobs when a disk or quota is full: ENOSPC
 STARVED = 12  # and when the kernel kills every worker for want of memory: ENOMEM
+NO_DEVICE = 19  # and when the GPU that was asked for is not there: ENODEV
+GO_ON = 85  # asks the batch script, which SLURM's commands are there for, for the job's return
+NO_SETUP = 86  # of the batch script itself: a line of ``setup`` failed
 LAUNCH_HOLD = "launch failed requeued held"  # SLURM's reason
 LATE = 0.75  # share of its time after which a job that requeues itself does so for lack of time
 
@@ -44,6 +47,9 @@ FAILING = {
 EXITS = {
     f"{FULL}:0": "No space left, or a quota is full",
     f"{STARVED}:0": "out of memory, so that no worker gets a run going",
+    f"{NO_DEVICE}:0": "torch sees no GPU there, and one was asked for",
+    f"{GO_ON}:0": "it could not put itself back into the queue in time",
+    f"{NO_SETUP}:0": "a line of setup failed",
 }
 """Exit codes of our own jobs -> what happened."""
 ENDED = {"COMPLETED", "CANCELLED", "PREEMPTED", "REVOKED", *FAILING}

@@ -27,6 +27,8 @@ class NodeGroup:
         Of one node.
     count : int
         How many of them.
+    gpu_types : tuple of str
+        What the site calls its GPUs.
     """
 
     partition: str
@@ -37,6 +39,7 @@ class NodeGroup:
     gpus: int
     features: tuple[str, ...]
     count: int
+    gpu_types: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -67,9 +70,20 @@ class Site:
         ValueError
             With the value, the limit and the remedy.
         """
-        groups = self._partition(resources.partition)
+        for partition in resources.partitions:
+            self._check(resources, self._partition(partition))
+
+    def _check(self, resources: Resources, groups: list[NodeGroup]) -> None:
         name = groups[0].partition
         self._check_time(resources, name, groups[0].minutes)
+        if wanted_type := resources.gpu_type:
+            types = sorted({kind for group in groups for kind in group.gpu_types})
+            groups = [group for group in groups if wanted_type in group.gpu_types]
+            if not groups:
+                raise ValueError(
+                    f"gpus {wanted_type}:{resources.gpus}: the GPUs of partition {name!r} are "
+                    f"{', '.join(types) or 'of no type'}: ask for one of these, or add a fallback"
+                )
         fitting = groups
         for what, wanted, have, unit in (
             ("cpus", resources.cpus_per_task * resources.tasks_per_node, "cpus", ""),
@@ -102,8 +116,12 @@ class Site:
             )
 
     def limit(self, partition: str) -> float | None:
-        """The time limit of a partition (the default's for an empty name) in minutes."""
-        return self._partition(partition)[0].minutes
+        """The time limit of a partition (the default's for an empty name) in minutes.
+
+        Of several (``a,b``) the shortest.
+        """
+        limits = [self._partition(name)[0].minutes for name in partition.split(",")]
+        return min((limit for limit in limits if limit is not None), default=None)
 
     def _partition(self, name: str) -> list[NodeGroup]:
         """The nodes of a partition, of the default one for an empty name."""
@@ -151,6 +169,7 @@ def _group(line: str) -> NodeGroup:
         gpus=sum(gpus),
         features=() if features == "(null)" else tuple(features.split(",")),
         count=int(count),
+        gpu_types=tuple(re.findall(r"\bgpu:([^:,()]+):\d+", gres)),
     )
 
 

@@ -19,7 +19,9 @@ from cluster.work import (
     count_ends,
     fault_of_end,
     fault_of_job,
+    holder,
     job_log,
+    last_stall,
     now_of,
 )
 from scaling.base import Store
@@ -83,6 +85,8 @@ class Work:
 
     def waits_for(self, queue: Queue, run_id: str) -> str:
         """Why nobody has begun what would do a run, in SLURM's word; empty if somebody has."""
+        if queue.waits(run_id):
+            return "its job is sent when the site lets it wait (MaxSubmitJobs)"
         reason, trial = self._reason(queue, run_id), ", ".join(queue.canary)
         if trial and reason == "Dependency":
             return f"waits for its canary, jobs {trial}"
@@ -232,13 +236,21 @@ def judge(run_dir: Path | None, record: Mapping[str, Any], run_id: str, work: Wo
     last = end(events)
     if last and last["status"] != "failed":
         return Verdict(last["status"], str(last.get("reason") or ""), name, fault_of_end(last))
-    queue = work.live.get(run_id)
+    queue, hung = work.live.get(run_id), last_stall(events)
     if queue is not None and count_ends(events) <= queue.ends.get(run_id, 0):
+        if state == "running" and not hung and _is_held(run_dir, record):
+            reason = f"no step for {_silence(run_dir, record):.0f} s, though its process lives"
+            return Verdict("stalled", f"{reason}{_at(job)}", name, Fault("stalled"))
+        if hung and (job is None or job.state not in WAITING):
+            return Verdict("queued", f"{hung['reason']}; another takes it over", name)
         return _queued(queue, run_id, job, work, bool(events or state))
     if last:
         fault = fault_of_end(last)
         state = "stalled" if fault.cause == "stalled" else "failed"
         return Verdict(state, str(last.get("reason") or ""), name, fault)
+    if hung:
+        reason = f"{hung['reason']} on {hung['host']}; submit again to go on"
+        return Verdict("stalled", reason, name, Fault("stalled"))
     return _left(record, bool(events or state), job, run_id, work)
 
 
@@ -308,6 +320,13 @@ def _silence(run_dir: Path | None, record: Mapping[str, Any]) -> float:
         with contextlib.suppress(OSError):
             return now_of(run_dir) - (run_dir / STATE).stat().st_mtime
     return float(time.time() - record["time"])
+
+
+def _is_held(run_dir: Path | None, record: Mapping[str, Any]) -> bool:
+    """Whether the process that wrote a run's state still beats: in a thread, so it may hang."""
+    held = holder(run_dir) if run_dir is not None else None
+    process = held.process if held is not None else None
+    return process is not None and (process.host, process.pid) == (record["host"], record["pid"])
 
 
 def _is_alive(record: Mapping[str, Any], silence: float) -> bool:

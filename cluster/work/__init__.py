@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from cluster.work.array_task import work_in_slurm
+from cluster.work.array_task import BEGAN, work_in_slurm
 from cluster.work.canary import canary_failures, choose, try_out
 from cluster.work.causes import NAMES, Fault, fault_of_end, fault_of_job
 from cluster.work.lease import Holder, claim, holder, now_of
 from cluster.work.logs import job_log, last_words
 from cluster.work.process import ProcessId
+from cluster.work.stalled import last_stall
 from cluster.work.submission import Queue, ask_about, count_ends, read_queues
 from cluster.work.tasks import Task, lease_dir, make_tasks
 from cluster.work.trunks import tidy_up_after, trunks_of
 from cluster.work.worker import run_queue, stop_on_signals, work
 
 __all__ = [
+    "BEGAN",
     "NAMES",
     "Fault",
     "Holder",
@@ -29,6 +31,7 @@ __all__ = [
     "fault_of_job",
     "holder",
     "job_log",
+    "last_stall",
     "last_words",
     "lease_dir",
     "make_tasks",

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from cluster.slurm import FULL, STARVED, Job
+from cluster.slurm import FULL, GO_ON, NO_DEVICE, NO_SETUP, STARVED, Job
 from scaling.run import log_tail
 
 LOOK_BACK_LINES = 100
@@ -45,7 +45,14 @@ JOB_STATES = {
     "LAUNCH_FAILED": "node",
 }
 """SLURM's words for a job that ended badly -> the cause; ``FAILED`` alone says nothing."""
-EXIT_CODES = {f"{FULL}:0": "disk", f"{STARVED}:0": "oom", "9:0": "killed"}
+EXIT_CODES = {
+    f"{FULL}:0": "disk",
+    f"{STARVED}:0": "oom",
+    f"{NO_DEVICE}:0": "node",
+    f"{GO_ON}:0": "time",
+    f"{NO_SETUP}:0": "import",
+    "9:0": "killed",
+}
 
 
 class Fault(NamedTuple):

@@ -2,12 +2,13 @@
 
 The foreman starts one worker, learns from its first run how much memory one takes, and starts
 as many more as fit. It outlives what kills a worker (out of memory, kill -9) and starts
-another. The workers take run after run, so that Python, CUDA and data start once a worker and not
-once a run.
+another, and kills one that makes no step any more: its heartbeat is a thread, which lives on while
+a disk or a device hangs. The workers take run after run, so that Python, CUDA and data start once a
+worker and not once a run.
 
 How a worker ends: 0, nothing is left for it; ``SHORT_OF_TIME``, what is left takes longer than
-the job has; ``FULL``, there is no space to write to, nor for another worker; anything else is a
-death.
+the job has; ``FULL`` and ``NO_DEVICE``, there is no space to write to or no GPU, nor for another
+worker; anything else is a death.
 """
 
 from __future__ import annotations
@@ -22,10 +23,11 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from cluster.slurm import FULL, STARVED
+from cluster.slurm import FULL, NO_DEVICE, STARVED
 from cluster.work.causes import SLURM_DAEMON, out_of_memory
 from cluster.work.logs import job_log
 from cluster.work.memory import Meter
+from cluster.work.stalled import say_stalled
 from cluster.work.submission import Queue
 from cluster.work.worker import MAX_DEATHS, Shift, Stop, Train, run_queue, stop_on_signals
 from scaling.base import Store, WorkError, is_full, note, read_json
@@ -34,26 +36,31 @@ from scaling.world import os, path_at, signal, subprocess, threading, time
 from sweeps import Resources
 
 SHORT_OF_TIME = 3
+ENDINGS = {FULL: errno.ENOSPC, NO_DEVICE: errno.ENODEV}  # no other worker would do better
 LOOK_SECONDS = 0.5
 STOP_LOOK_SECONDS = 2.0
 ROOM = 1.25  # a later run may need more than the first one did so far
+PAUSES = 20  # a worker is given as many times its longest pause between steps
+BEGIN_SECONDS = 600.0  # and until its first step, for what it has to load, at least this
 KILL_SECONDS = 10.0  # before the limit: what has not stopped by then is killed
 MOST_DEATHS = 2  # in a row, of workers that got no run going: fewer than fail a run
 
 
 def end_if_short(error: OSError) -> None:
-    """End this process with an exit code that says so where a disk, a quota or memory is short.
+    """End this process with an exit code that says so where a disk, memory or a GPU is missing.
 
     At once: that its logs cannot be flushed either would make it another code.
     """
-    code = FULL if is_full(error) else STARVED if error.errno == errno.ENOMEM else 0
+    code = FULL if is_full(error) else CODES.get(error.errno or 0, 0)
     if code:
         with contextlib.suppress(OSError):
             note(f"{error}: {SHORT[code]}")
         os._exit(code)
 
 
+CODES = {errno.ENOMEM: STARVED, errno.ENODEV: NO_DEVICE}
 SHORT = {
+    NO_DEVICE: "see setup and the node's driver; device: cpu trains without",
     FULL: "nothing more can be written here",
     STARVED: "the kernel killed worker after worker before any got a run going; raise memory",
 }
@@ -61,11 +68,48 @@ SHORT = {
 
 @dataclass
 class WorkerProcess:
-    """One worker process and what it said of its memory."""
+    """One worker process and what it said of its memory, its run, and of getting on.
+
+    Attributes
+    ----------
+    run_id : str
+        The run that it does; empty before the first.
+    since : float
+        When it began that, in seconds since 1970.
+    pause : float
+        The longest time between two signs of getting on with that run.
+    heard : float
+        When it last gave one, by :func:`time.monotonic`.
+    is_fresh : bool
+        Whether it has not made a step of that run yet.
+    """
 
     process: subprocess.Popen[bytes]
     began: float
     memory: dict[str, float] = field(default_factory=dict)
+    run_id: str = ""
+    since: float = 0.0
+    pause: float = 0.0
+    heard: float = field(default_factory=lambda: time.monotonic())
+    is_fresh: bool = True
+
+    def hear(self, said: dict[str, Any]) -> None:
+        """Take in one line of the worker's."""
+        now = time.monotonic()
+        if "run" in said:
+            self.run_id, self.since, self.pause, self.is_fresh = said["run"], time.time(), 0.0, True
+        elif "memory" in said:
+            self.memory.update(said["memory"])
+        else:
+            self.pause = self.pause if self.is_fresh else max(self.pause, now - self.heard)
+            self.is_fresh = False
+        self.heard = now
+
+    def silence(self, silent_minutes: float) -> float:
+        """Seconds without a step if those are too many, else 0."""
+        silence = time.monotonic() - self.heard
+        least = BEGIN_SECONDS if self.is_fresh else PAUSES * self.pause
+        return silence if silence > max(60 * silent_minutes, least) else 0.0
 
 
 @dataclass
@@ -80,6 +124,7 @@ class Foreman:
     stop: Callable[[], bool]
     started: int = 0
     short_of_time: bool = False
+    left_hanging: bool = False
     began: float = field(default_factory=lambda: time.time())
     workers: dict[int, WorkerProcess] = field(default_factory=dict)
 
@@ -106,13 +151,15 @@ class Foreman:
                     place = next(i for i in count() if i not in self.workers)
                     self.workers[place] = self._start(place)
                 time.sleep(LOOK_SECONDS)
+                if self._end_hanging() and self.shift.task is not None:
+                    return  # its one run goes on elsewhere
                 ended = self._ended()
                 starved = any(status == -signal.SIGKILL for _, status, _ in ended)
                 starved = starved and deaths.kernel_has_killed()
                 for place, status, since in ended:
                     self.short_of_time |= status == SHORT_OF_TIME
-                    if status == FULL:
-                        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+                    if status in ENDINGS:
+                        raise OSError(ENDINGS[status], os.strerror(ENDINGS[status]))
                     if status in (0, SHORT_OF_TIME):
                         closed += 1
                         deaths.forget()
@@ -205,6 +252,23 @@ class Foreman:
         note(f"the first run takes {used}: {most} side by side")
         return most
 
+    def _end_hanging(self) -> bool:
+        """Kill workers that make no step any more, whatever their threads say; whether any was."""
+        found = False
+        for worker in self.workers.values():
+            silence = worker.silence(self.resources.silent_minutes)
+            if not silence or worker.process.poll() is not None:
+                continue
+            reason = f"no step for {silence:.0f} s (longest pause before: {worker.pause:.0f} s)"
+            note(f"{worker.run_id or 'a worker without a run'}: {reason}: killed")
+            worker.process.kill()
+            with contextlib.suppress(subprocess.TimeoutExpired):  # the kernel waits
+                worker.process.wait(KILL_SECONDS)
+            found = self.left_hanging = True
+            if worker.run_id:
+                say_stalled(self.store.run_dir(worker.run_id), worker.since, reason)
+        return found
+
     def _end_all(self) -> None:
         """Ask all workers to checkpoint and end; kill what has not when time is over."""
         for worker in self.workers.values():
@@ -217,7 +281,8 @@ class Foreman:
                 worker.process.wait(max(0.1, until - time.time()))
             except subprocess.TimeoutExpired:
                 worker.process.kill()
-                worker.process.wait()
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    worker.process.wait(KILL_SECONDS)
             _close(worker)
         self.workers.clear()
 
@@ -275,11 +340,11 @@ def _allocated_mb() -> float:
 
 
 def _listen(worker: WorkerProcess) -> None:
-    """Take in what a worker says of its memory."""
+    """Take in what a worker says."""
     assert worker.process.stdout is not None
     with worker.process.stdout as lines:
         for line in lines:
-            worker.memory.update(json.loads(line))
+            worker.hear(json.loads(line))
 
 
 def _close(worker: WorkerProcess) -> None:

@@ -1,8 +1,9 @@
-"""What the first run of a job takes of memory, so that the foreman knows how many fit beside it."""
+"""What a worker has and takes: a GPU, and memory, which tells how many fit beside it."""
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import resource
@@ -17,13 +18,14 @@ from scaling import ProgramSpec, train
 
 STEPS = 20  # of a run of ours
 PROGRAM_SECONDS = 20.0  # of a program that has not reported by then
+TELL_SECONDS = 1.0  # at least between two signs of getting on
 PAGE_MB = os.sysconf("SC_PAGE_SIZE") / 2**20
 SMI = ("nvidia-smi", "--query-gpu=memory.used,memory.total", "--format=csv,noheader,nounits")
 
 
 @dataclass
 class Meter:
-    """Writes once, to ``report``, what this worker and its run have taken (MB).
+    """Writes to ``report`` that this worker gets on, and once what it and its run have taken (MB).
 
     A run of ours is measured after some steps, each of which polls; a program at its first report,
     by what its processes took together at most.
@@ -34,9 +36,12 @@ class Meter:
     began: float | None = None  # a program
     peak: float = 0.0
     said: bool = False
+    told: float = 0.0
 
     def poll(self) -> None:
-        """Look, and say what there is to say."""
+        """Look, and say what there is to say: that it gets on, and once what it takes."""
+        if time.monotonic() - self.told > TELL_SECONDS:
+            self._tell({})
         if self.said:
             return
         if self.began is not None:
@@ -50,7 +55,11 @@ class Meter:
 
     def train(self, spec: Any, run_dir: Path, **options: Any) -> Any:
         """:func:`scaling.train`, measured."""
+        self._tell({"run": spec.run_id})
+        self.told = 0.0  # its first step is news at once
         self.began = time.monotonic() if isinstance(spec, ProgramSpec) else None
+        if self.began is None:
+            require_device(options.get("device", ""))
         heard = {} if self.began is None else {"heard": self.say}
         return train(spec, run_dir, **heard, **options)
 
@@ -63,7 +72,27 @@ class Meter:
             memory = {"rss": _own_mb(), **_gpu_by_torch()}
         else:
             memory = {"rss": max(self.peak, tree_mb()), **_gpu_by_driver()}
-        print(json.dumps(memory), file=self.report, flush=True)
+        self._tell({"memory": memory})
+
+    def _tell(self, what: dict[str, Any]) -> None:
+        self.told = time.monotonic()
+        with contextlib.suppress(BrokenPipeError):  # a foreman that is gone
+            print(json.dumps(what), file=self.report, flush=True)
+
+
+def require_device(device: str) -> None:
+    """Refuse to go on without the GPU that was asked for.
+
+    Raises
+    ------
+    OSError
+        ``ENODEV``, where torch sees none.
+    """
+    if device.startswith("cuda"):
+        import torch
+
+        if not torch.cuda.is_available():
+            raise OSError(errno.ENODEV, f"torch sees no GPU here, and device is {device!r}")
 
 
 def _own_mb() -> float:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,9 @@ class Queue:
         Worker processes, or jobs at a time, that were asked for; 0 where it is not known.
     keep : Keep
         Which weights of its runs last.
+    waiting : tuple of int or None
+        Jobs that are not sent yet, as the site lets no more of them wait: the task that each is
+        for, or None for any. ``processes`` then has who sends them.
     """
 
     path: Path
@@ -54,6 +58,7 @@ class Queue:
     resources: Mapping[str, Any] = field(default_factory=dict)
     workers: int = 0
     keep: Keep = NOTHING
+    waiting: tuple[int | None, ...] = ()
 
     @classmethod
     def new(
@@ -91,6 +96,7 @@ class Queue:
             value.get("resources", {}),
             value.get("workers", 0),
             Keep.parse(value.get("keep")),
+            tuple(value.get("waiting", ())),
         )
 
     def write(self) -> None:
@@ -105,6 +111,7 @@ class Queue:
             "resources": self.resources,
             "workers": self.workers,
             "keep": self.keep.marks,
+            "waiting": self.waiting,
         }
         write_atomic(self.path, json.dumps(value))
 
@@ -162,9 +169,18 @@ class Queue:
 
         Beside :attr:`stopped_runs`, which no job takes up.
         """
-        if not self.own_jobs:
+        if not self.own_jobs or self.waits(run_id):
             return True
         return run_id in self.own_jobs and answer.may_run(self.own_jobs[run_id])
+
+    def waits(self, run_id: str) -> bool:
+        """Whether the job that does a run is not sent yet, and somebody will send it."""
+        return run_id in self._waiting and bool(self.live_processes)
+
+    @cached_property
+    def _waiting(self) -> frozenset[str]:
+        tasks = (self.tasks[i] for i in self.waiting if i is not None)
+        return frozenset(run_id for task in tasks for run_id in task)
 
     def is_open(self, store: Store, run_id: str) -> bool:
         """Whether a run is still to be done for this submission."""

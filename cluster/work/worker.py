@@ -14,6 +14,7 @@ from typing import Any, TextIO
 from cluster.work.causes import out_of_memory
 from cluster.work.lease import Lease, claim
 from cluster.work.logs import job_log
+from cluster.work.stalled import last_stall, stalled_here
 from cluster.work.submission import Queue
 from cluster.work.tasks import lease_dir
 from cluster.work.trunks import tidy
@@ -32,6 +33,7 @@ from scaling.run import (
     last_epoch,
     read_journal,
     read_rows,
+    read_turns,
     slurm_job,
 )
 from scaling.world import os, path_at, signal, threading, time
@@ -184,7 +186,7 @@ def run_queue(
         return stop() or over or is_cancelled()
 
     while tasks and not stopping():
-        held, too_long = [], False
+        held, too_long, hanging = [], False, 0
         for task in tasks:
             if stopping():
                 break
@@ -197,6 +199,10 @@ def run_queue(
                 continue
             spec = read_spec(rows[ready[0]]["spec"])
             purpose = f"{queue.path.stem} {ready[0]} {_progress(spec, store.run_dir(ready[0]))}"
+            if shift.task is None and stalled_here(read_turns(store.run_dir(ready[0]))):
+                held.append(task)
+                hanging += 1
+                continue
             newest = max(last_epoch(store.run_dir(run_id)) for run_id in task)
             lease = claim(lease_dir(store, spec, ready[0]), purpose, after=newest)
             if lease is None:
@@ -221,6 +227,8 @@ def run_queue(
         if tasks and not stopping():
             idle = time.monotonic() - idle_since
             if too_long or (shift.linger_seconds is not None and idle > shift.linger_seconds):
+                break
+            if hanging == len(tasks):  # they are for another job, or another attempt of this one
                 break
             _wait(LOOK_SECONDS, stopping)
     return Turn(count, too_long or (shift.until is not None and time.time() > shift.until))
@@ -389,11 +397,13 @@ def _give_up(queue: Queue, run_dir: Path, lease: Lease) -> str:
     """Record as failed a run whose workers died one after another."""
     job = (read_json(run_dir / STATE) or {}).get("job") or slurm_job()
     told = out_of_memory(job_log(queue.path.parents[1], job)) if job else ""
+    hung = last_stall(read_turns(run_dir))
     why = f"out of memory, says job {job}: {told}" if told else "killed? out of memory?"
+    why = str(hung["reason"]) if hung else why
     reason = f"{lease.after_death} workers died doing this run ({why})"
     journal = Journal(run_dir, lease.epoch, lease.held)
     try:
-        cause = "oom" if told else "killed"
+        cause = "stalled" if hung else "oom" if told else "killed"
         journal.append("end", status="failed", reason=reason, cause=cause, time=time.time())
     finally:
         journal.close()

@@ -250,6 +250,8 @@ class Kernel:
             status = -9
         except Exited as error:
             status = error.code
+        except SystemExit as error:
+            status = int(error.code or 0)
         except Violation as error:
             self.violations.append(str(error))
             status = 1

@@ -150,7 +150,7 @@ class Popen:
     def __init__(self, kernel: Kernel, process: Process, gone: list[bool]) -> None:
         self._kernel, self._process, self.pid = kernel, process, process.pid
         self.stdin = SimpleNamespace(close=lambda: gone.append(True))
-        self.stdout = Lines([json.dumps({"rss": 100.0})])
+        self.stdout = Lines([json.dumps({"memory": {"rss": 100.0}})])
 
     @property
     def returncode(self) -> int | None:

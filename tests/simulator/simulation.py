@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from functools import cache, partial
 from typing import Any
 
+from cluster.slurm import GO_ON
 from cluster.status import sweep_status
 from cluster.tracking.shipper import follow_alone, start_shipper
 from cluster.work import ProcessId, Queue, count_ends, make_tasks
@@ -23,7 +24,7 @@ from scaling.base import Store, WorkError
 from scaling.run import end, points, read_journal, sweep_path
 from scaling.spec import RunSpec
 from scaling.tracking import DeletedError, TrackingError
-from scaling.world import os, signal, time, within
+from scaling.world import os, signal, subprocess, time, within
 from sweeps import Resources
 from sweeps.sweep import Sweep
 from tests.simulator import files
@@ -274,6 +275,10 @@ class Simulation:
         try:
             work_in_slurm(self.store.root, NAME, path, None)
             self._check_left(path)
+        except SystemExit as error:
+            if error.code != GO_ON:
+                raise
+            return self._back_into_the_queue()
         except WorkError as error:
             self.kernel.note(f"job {os.environ['SLURM_JOB_ID']}: {error}")
             self._job_log(
@@ -282,6 +287,14 @@ class Simulation:
             )
             return 1
         return 0
+
+    def _back_into_the_queue(self) -> int:
+        """What the batch script does as long as the job lives."""
+        name = f"{os.environ['SLURM_ARRAY_JOB_ID']}_{os.environ['SLURM_ARRAY_TASK_ID']}"
+        while subprocess.Popen(["scontrol", "requeue", name]).asked(20.0):
+            time.sleep(5.0)
+        time.sleep(60.0)
+        return GO_ON
 
     # --- what must hold ---------------------------------------------------------------------
 

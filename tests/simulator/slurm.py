@@ -8,7 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.simulator.kernel import Kernel, Node, Process
+from cluster.work.array_task import BEGAN
+from tests.simulator.kernel import EPOCH, Kernel, Node, Process
 
 AWAY = (
     "slurm_load_jobs error: Unable to contact slurm controller (connect failure)",
@@ -98,7 +99,9 @@ class Slurm:
             "SLURM_ARRAY_JOB_ID": str(job.array),
             "SLURM_ARRAY_TASK_ID": str(job.task),
             "SLURMD_NODENAME": node.name,
-            "SLURM_JOB_END_TIME": str(1_700_000_000 + now + job.limit),
+            "SLURM_JOB_START_TIME": str(int(EPOCH + now)),
+            "SLURM_JOB_END_TIME": str(int(EPOCH + now + job.limit)),
+            BEGAN: str(int(EPOCH + now + node.skew)),  # the batch script's doing
         }
         job.process = process = self.kernel.start(node, job.script, environ, f"job {job.name}")
         process.when_over.append(lambda: self._over(job, process))
@@ -242,6 +245,14 @@ class Reply:
     def __init__(self, kernel: Kernel, out: str, err: str, code: int, late: float) -> None:
         self._kernel, self._out, self._err, self._late = kernel, out, err, late
         self.returncode, self.pid = code, 1
+
+    def asked(self, timeout: float) -> bool:
+        """Whether it has to be asked again: it did not answer, or with an error."""
+        try:
+            self.communicate(timeout)
+        except subprocess.TimeoutExpired:
+            return True
+        return bool(self.returncode) and "pending" not in self._err
 
     def communicate(self, timeout: float | None = None) -> tuple[str, str]:
         fiber = self._kernel.current

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from cluster.slurm import Reply
 from cluster.work import array_task
 from cluster.work import lease as leases
 from cluster.work.lease import Lease
@@ -99,18 +98,6 @@ def written_where_nobody_reads(monkeypatch):
     monkeypatch.setattr(Journal, "check", check)
 
 
-def one_try(monkeypatch):
-    """A job whose controller is away gives up its next turn at once."""
-    monkeypatch.setattr(array_task, "AWAY", re.compile("(?!)"))
-    ask = array_task.run
-
-    def run(command, patience):
-        reply = ask(command, patience)
-        return Reply(reply.name, failure="refused") if reply.failure == "silent" else reply
-
-    monkeypatch.setattr(array_task, "run", run)
-
-
 def torn_line_is_the_end(monkeypatch):
     """What comes after a line that a crash cut off is not read."""
     read = journals._read
@@ -140,7 +127,7 @@ def shipped_again(monkeypatch):
 
 def limit_by_the_nodes_clock(monkeypatch):
     """A job's limit, which SLURM tells by its clock, is looked at by the node's."""
-    monkeypatch.setattr(array_task, "START_SECONDS", 1e9)
+    monkeypatch.setattr(array_task, "BEGAN", "NOT_SAID")
 
 
 KILLS = ("kill", "killed in a write", "process stopped")
@@ -149,7 +136,6 @@ PUT_BACK = {  # the faults that bring it out, what is then found, and a seed sho
     by_the_nodes_clock: (KILLS, "trains run|no result", 48),
     by_epoch_alone: (ANEW, "trains run|no result", 15),
     written_where_nobody_reads: (ANEW, "no result", 15),
-    one_try: (("controller away", "pre-empted"), "to nobody", 12),
     torn_line_is_the_end: ((*KILLS, "disk full"), "planned|curve|no result", 0),
     shipped_again: (("kill", "store's answers lost"), "\\d times", 2),
     limit_by_the_nodes_clock: (("node's clock set", "pre-empted"), "not all is done", 66),

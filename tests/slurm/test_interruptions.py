@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import shlex
 import signal
+import sys
 from pathlib import Path
 
 import pytest
@@ -19,6 +21,7 @@ from tests.slurm.conftest import freeze, is_signalled, thaw
 pytestmark = [pytest.mark.slurm, pytest.mark.xdist_group("slurm-2")]
 
 TOKENS = 128 * 800
+REFUSAL = re.compile("Unable to contact slurm controller|Unexpected message received")
 
 
 @pytest.fixture
@@ -111,28 +114,29 @@ def test_a_controller_that_dies_and_comes_back_changes_nothing(site, frozen):
     site.until(lambda: attempts(site, job) == ["COMPLETED"], what="the accounting")
 
 
-def test_a_job_that_is_killed_while_the_controller_is_away_asks_for_its_return_again(site, frozen):
-    sweep, job, pid = frozen(resources={"margin_seconds": 120})
-    site.cluster.wait_until_saved(job)
-    foreman = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
-    site.cluster.stop_controller()
-    try:
-        os.kill(foreman, signal.SIGKILL)
-        log = site.store.sweep_dir("s") / "logs" / f"{job}_0_log.err"
-        refusal = "Unable to contact slurm controller|Unexpected message received"
-        site.until(lambda: re.search(refusal, log.read_text()), 120, "the first refusal")
-    finally:
-        site.cluster.start_controller()
-    thaw(pid)
-    finish(site, sweep, job)
-    assert attempts(site, job) == ["REQUEUED", "COMPLETED"]
+def test_a_job_near_its_limit_goes_back_into_the_queue_from_a_place_without_slurm(site, tmp_path):
+    """Two minutes less a margin of 90 s: 30 s for each attempt at a long run.
 
-
-def test_a_job_near_its_limit_checkpoints_and_goes_back_into_the_queue(site):
-    """Two minutes less a margin of 80 s: 40 s for each attempt at a long run."""
-    resources = {"minutes": 2, "margin_seconds": 80}
+    Its Python finds no command of SLURM, as in a container, and the controller is away when the
+    time is over: what is outside asks until it is back.
+    """
+    shell = shlex.quote(str(tmp_path / "nothing"))
+    resources = {
+        "minutes": 2,
+        "margin_seconds": 90,
+        "python": f"env PATH={shell} {shlex.quote(sys.executable)}",
+        "setup": [f"export PYTHONPATH={shlex.quote(str(Path.cwd()))}"],
+    }
     sweep = site.sweep(num_tokens=128 * 10**6, resources=resources)
     (job,) = site.submit(sweep, workers=1).job_ids
+    site.until(lambda: first_steps(site, sweep), what="the first attempt")
+    site.cluster.wait_until_saved(job)
+    site.cluster.stop_controller()
+    try:
+        log = site.store.sweep_dir("s") / "logs" / f"{job}_0_log.err"
+        site.until(lambda: REFUSAL.search(log.read_text()), 120, "the first refusal")
+    finally:
+        site.cluster.start_controller()
     site.until(lambda: len(first_steps(site, sweep)) == 2, what="the second attempt")
     assert first_steps(site, sweep)[1] > 0
     assert attempts(site, job)[0] == "REQUEUED"
@@ -150,6 +154,15 @@ def test_killed_workers_killed_foremen_and_requeues_lose_nothing(site, frozen):
     site.cluster.ask("scontrol", "requeue", job)
     finish(site, sweep, job)
     assert attempts(site, job) == ["REQUEUED", "REQUEUED", "COMPLETED"]
+
+
+def test_a_worker_that_makes_no_step_is_killed_and_its_run_goes_on_in_another_attempt(site, frozen):
+    sweep, job, _ = frozen(resources={"silent_minutes": 0.25})
+    finish(site, sweep, job)
+    assert attempts(site, job) == ["REQUEUED", "COMPLETED"]
+    events = read_journal(site.store.run_dir(sweep.entries[0].run_id))
+    (stall,) = [event for event in events if event["event"] == "stalled"]
+    assert stall["reason"].startswith("no step for ")
 
 
 def test_an_orphan_of_a_dead_node_never_wins_over_its_successor(site, frozen):

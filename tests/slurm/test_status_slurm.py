@@ -28,7 +28,8 @@ def said(capsys):
 
 def test_cancel_checkpoints_what_runs_and_retry_finishes_with_the_same_bits(site):
     """Two run, one waits in a worker's queue; none of them is begun anew."""
-    sweep = site.sweep(seed=[0, 1, 2], num_tokens=LONG, resources={"cpus": 1, "gpus": 1})
+    resources = {"cpus": 1, "gpus": 1, "device": "cpu"}
+    sweep = site.sweep(seed=[0, 1, 2], num_tokens=LONG, resources=resources)
     site.submit(sweep, workers=2)
     site.until(lambda: sweep_status("s").counts.get("running") == 2, 300, "two runs")
     running = [run.run_id for run in sweep_status("s").in_state("running")]
@@ -81,12 +82,14 @@ def test_cancel_of_one_run_ends_its_own_job_or_leaves_a_packed_one_to_the_others
 
 
 def test_what_a_dead_job_leaves_has_a_cause_and_a_retry(site, capsys):
-    """A job that fails before Python: its runs are not lost, and one command does them."""
-    sweep = site.sweep(seed=[0, 1], resources={"setup": ["echo no such module >&2; exit 9"]})
+    """Its setup fails, so nothing is trained in the wrong place, and one command does the runs."""
+    sweep = site.sweep(seed=[0, 1], resources={"setup": ["module load none-such"]})
     site.submit(sweep, workers=1)
     site.until(lambda: sweep_status("s").counts == {"failed": 2}, 300, "the end of the job")
     (failure,) = sweep_status("s").failures
-    assert "failed with exit code 9:0 on node" in failure.reason
+    assert "failed: a line of setup failed on node" in failure.reason
+    assert failure.cause == "import"
+    assert "setup failed: module load none-such" in failure.log_tail
     assert len(failure.runs) == 2
     command = ["retry", "s", "--cause", failure.cause, "--set", "cpus=1", "--dry-run", "--json"]
     assert main(command) == 0

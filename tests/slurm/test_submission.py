@@ -9,6 +9,8 @@ from itertools import pairwise
 import pytest
 
 from cluster import submit
+from cluster.launch import feeder
+from cluster.work import ProcessId
 from scaling.base import read_json
 from scaling.base.errors import WorkError
 from scaling.run import LOG, STATE
@@ -75,6 +77,27 @@ def test_large_runs_have_jobs_of_their_own_in_arrays_that_the_site_allows(site):
     trained = {e.run_id: site.store.run_dir(e.run_id) / STATE for e in large}
     assert alone["own_jobs"] == {r: read_json(path)["job"] for r, path in trained.items()}
     assert not packed["own_jobs"]
+
+
+def test_more_jobs_than_the_site_lets_wait_are_fed_without_a_terminal(site, monkeypatch):
+    """Two at a time for three runs with a job each; the process that sends them is its own."""
+    monkeypatch.setattr(feeder, "FEED_SECONDS", 0.5)
+    ask = site.cluster.ask
+    if "two" not in ask("sacctmgr", "-n", "-P", "list", "account", "format=account").split():
+        ask("sacctmgr", "-iQ", "add", "account", "two")
+        ask("sacctmgr", "-iQ", "add", "user", "root", "account=two", "maxsubmitjobs=2")
+    sweep = site.sweep(seed=[0, 1, 2], resources={"alone": True, "account": "two"})
+    with site.cluster.configured(AccountingStorageEnforce="limits"):
+        submission = site.submit(sweep)
+        (first,) = queues(site)
+        assert len(first["own_jobs"]) == 2
+        (pid,) = (process["pid"] for process in first["jobs"])
+        site.until(lambda: {s for s, *_ in site.table(sweep).values()} == {"done"}, what="the end")
+        site.until(lambda: not queues(site)[0]["waiting"], what="the feeder")
+        site.until(lambda: not ProcessId.of(pid).started, what="its end")
+    (queue,) = queues(site)
+    assert set(submission.job_ids) < set(queue["slurm_jobs"])
+    assert len(queue["own_jobs"]) == 3
 
 
 def test_a_thousand_jobs_are_sent_in_five_seconds(site):

@@ -69,7 +69,19 @@ def test_the_margin_is_a_tenth_of_the_limit_between_twenty_seconds_and_two_minut
         ({"minutes": "soon"}, "minutes 'soon' is not a number"),
         ({"minutes": 0}, "minutes 0.0 is not above 0"),
         ({"setup": [1]}, "setup must be a list of shell lines"),
+        ({"gpus": "a100:"}, "gpus 'a100:' is no TYPE:COUNT: write it as a100:1"),
+        ({"gpu_type": "a100"}, "gpu_type 'a100' without gpus: write gpus: a100:1"),
+        ({"partition": "a,,b"}, "partition 'a,,b' has an empty name: write a,b"),
+        ({"fallback": {"gpus": 1}}, "fallback must be a list of settings"),
+        ({"fallback": [{"gpu": 1}]}, "unknown setting 'gpu': did you mean 'gpus'"),
+        ({"fallback": [{"fallback": []}]}, "one of its settings has a fallback itself"),
         ({"sbatch": ["--x"]}, "sbatch must be a mapping"),
+        ({"sbatch": {"time": 10}}, "sbatch: time: jobs get their time from the setting minutes"),
+        ({"sbatch": {"--tim": 10}}, "sbatch: --tim: jobs get their time from the setting minutes"),
+        ({"sbatch": {"cpus_per_task": 2}}, "cpus-per-task from the setting cpus: give that"),
+        ({"sbatch": {"array": "0-3"}}, "array from the setting workers, alone and side_by_side"),
+        ({"sbatch": {"gres": "gpu:2"}}, "sbatch: gres: jobs get their gpus from the setting gpus"),
+        ({"sbatch": {"no-requeue": True}}, "jobs get their no-requeue from us: leave it out"),
         ({"rules": {"gpus": 1}}, "rules must be a list"),
         ({"rules": [{"gpus": 1}]}, "rule 1 has no from_params"),
         ({"rules": [{"from_params": 10, "gpu": 1}]}, "unknown setting 'gpu'"),
@@ -132,3 +144,20 @@ def test_settings_of_a_command_line_are_yaml():
     }
     with pytest.raises(ValueError, match="write it as KEY=VALUE"):
         parse_settings(["memory"])
+
+
+def test_partitions_gpu_types_and_what_to_fall_back_to():
+    asked = Resources.from_dict(
+        {
+            "partition": ["a", "b"],
+            "gpus": "h100:2",
+            "fallback": [{"gpus": "a100:4"}, {"partition": "c", "gpus": 0}],
+        }
+    )
+    assert (asked.partition, asked.partitions) == ("a,b", ("a", "b"))
+    assert (asked.gpus, asked.gpu_type) == (2, "h100")
+    assert Resources.from_dict(asked.to_dict()) == asked
+    first, second = asked.fall_back()
+    assert (first.partition, first.gpus, first.gpu_type) == ("a,b", 4, "a100")
+    assert (second.partition, second.gpus, second.gpu_type) == ("c", 0, "")
+    assert not Resources().fall_back()

@@ -33,7 +33,7 @@ def test_partitions_nodes_and_the_array_limit_are_read(site):
     assert [group.minutes for group in site.groups] == [2880, 2880, 720, 30]
     assert site.groups[1].features == ("h100", "ib")
     assert site.limit("") == 2880
-    assert site.limit("debug") == 30
+    assert site.limit("debug") == site.limit("gpu,debug") == 30
 
 
 @pytest.mark.parametrize(
@@ -43,6 +43,8 @@ def test_partitions_nodes_and_the_array_limit_are_read(site):
         Resources(gpus=8, cpus=96, memory="1000000MB", nodes=2, minutes=2880),
         Resources(partition="cpu", cpus=128, nodes=100, minutes=720),
         Resources(constraint="h100|a100"),
+        Resources(partition="gpu,cpu", minutes=720),
+        Resources(gpus=8, gpu_type="h100", nodes=2),
     ],
 )
 def test_what_fits_is_not_refused(site, resources):
@@ -53,6 +55,11 @@ def test_what_fits_is_not_refused(site, resources):
     ("resources", "message"),
     [
         (Resources(partition="gpus"), "unknown partition 'gpus': did you mean 'gpu'"),
+        (Resources(partition="gpu,cup"), "unknown partition 'cup': did you mean 'cpu'"),
+        (Resources(partition="gpu,cpu", gpus=1), "of partition 'cpu' has at most 0"),
+        (Resources(gpus=1, gpu_type="v100"), "the GPUs of partition 'gpu' are a100, h100: ask"),
+        (Resources(gpus=8, gpu_type="a100"), "gpus 8 a node: .* at most 4"),
+        (Resources(gpus=1, gpu_type="a100", partition="debug"), "'debug' are of no type"),
         (Resources(minutes=3000), "minutes 3000 is over the limit of partition 'gpu', 2880"),
         (Resources(gpus=9), "gpus 9 a node: a node of partition 'gpu' has at most 8"),
         (Resources(gpus=8, nodes=3), "nodes 3: partition 'gpu' has 2 that fit"),

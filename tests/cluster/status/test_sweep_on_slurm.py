@@ -10,6 +10,7 @@ import pytest
 from cluster.slurm.jobs import Answer, Job
 from cluster.status.run import STALL_SECONDS
 from cluster.status.sweep import STATES, sweep_status
+from cluster.work import ProcessId
 from scaling.base import Store, write_atomic
 from scaling.run.journal import JOURNAL
 from tests.cluster.status.states import START, running
@@ -163,6 +164,36 @@ def test_runs_whose_own_jobs_are_not_known_are_not_judged_by_others(place):
     assert place.states(answer(failed)) == expected
     running = Job("20_0", "RUNNING")
     assert place.states(answer(running)) == {**expected, "failed": "queued"}
+
+
+def test_a_run_whose_worker_was_killed_as_it_hung_is_queued_or_stalled_and_says_why(place):
+    stall = {"event": "stalled", "reason": "no step for 1900 s", "host": "n1", "attempt_of": "13.0"}
+    place("hung", [START, stall], **on_node("13_0", time=time.time() - 900))
+    place.sweep("hung")
+    place.queue([("hung",)], slurm_jobs=["13"])
+    (run,) = sweep_status("s", answer=answer(Job("13_0", "RUNNING", nodes="n1"))).runs
+    assert (run.state, run.reason) == ("queued", "no step for 1900 s; another takes it over")
+    (run,) = sweep_status("s", answer=answer(Job("13_0", "COMPLETED", nodes="n1"))).runs
+    assert (run.state, run.cause) == ("stalled", "stalled")
+    assert run.reason == "no step for 1900 s on n1; submit again to go on"
+
+
+def test_a_run_that_makes_no_step_while_its_process_lives_is_not_just_queued(place, home):
+    silent = {"time": time.time() - STALL_SECONDS - 900}
+    place("hangs", [START], **on_node("13_0", **silent))
+    place.sweep("hangs")
+    place.queue([("hangs",)], slurm_jobs=["13"])
+    said = answer(Job("13_0", "RUNNING", nodes="n1"))
+    (run,) = sweep_status("s", answer=said).runs
+    assert run.state == "queued"
+    elsewhere = {**ProcessId.of().to_dict(), "host": "node7", "purpose": ""}
+    lease = Store.at(home).run_dir("hangs") / "lease-000001.json"
+    lease.write_text(json.dumps(elsewhere))
+    (run,) = sweep_status("s", answer=said).runs
+    assert (run.state, run.cause) == ("stalled", "stalled")
+    assert run.reason.endswith("though its process lives (job 13_0 RUNNING on n1)")
+    lease.write_text(json.dumps({**elsewhere, "pid": -1}))  # another's, that has only begun
+    assert place.states(said) == {"hangs": "queued"}
 
 
 def test_a_run_that_hangs_in_its_own_job_is_stalled(place):

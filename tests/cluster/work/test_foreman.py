@@ -12,10 +12,13 @@ from cluster.slurm.jobs import Job
 from cluster.work import foreman as foremen
 from cluster.work.causes import fault_of_job
 from cluster.work.foreman import Foreman, WorkerProcess
+from cluster.work.memory import require_device
+from cluster.work.stalled import last_stall, stalled_here
 from cluster.work.submission import Queue
 from cluster.work.worker import Shift
 from scaling.base import Store, write_atomic
 from scaling.base.errors import WorkError
+from scaling.run import read_journal
 from scaling.run.host import node_name
 from sweeps.resources import Resources
 
@@ -238,6 +241,86 @@ def test_a_worker_without_space_ends_the_job_with_a_code_that_says_so(foreman, m
     job = Job("17", "FAILED", exit_code=f"{foremen.FULL}:0", nodes="n1")
     assert str(job) == "job 17 failed: No space left, or a quota is full on n1"
     assert fault_of_job(job, one.store.root / "no log").cause == "disk"
+
+
+def test_a_node_without_the_gpu_that_was_asked_for_fails_no_run(foreman, monkeypatch):
+    """Its job ends, its runs are left to others; the CPU never trains in place of it, unasked."""
+    import torch
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(OSError, match="torch sees no GPU here, and device is 'cuda'") as caught:
+        require_device("cuda")
+    require_device("cpu")
+    one = foreman(cpus=2)
+    scripted(one, monkeypatch, {0: [foremen.NO_DEVICE]})
+    with pytest.raises(OSError, match="No such device"):
+        one.work()
+    codes = []
+    monkeypatch.setattr(os, "_exit", codes.append)
+    foremen.end_if_short(caught.value)
+    assert codes == [foremen.NO_DEVICE]
+    job = Job("17", "FAILED", exit_code=f"{foremen.NO_DEVICE}:0", nodes="n1")
+    assert fault_of_job(job, one.store.root / "no log").cause == "node"
+
+
+@pytest.mark.parametrize(
+    ("minutes", "pauses", "silence", "hangs"),
+    [
+        (30, [1.0], 1700, False),
+        (30, [1.0], 1900, True),
+        (0.1, [1.0], 15, False),  # twenty times its own pause
+        (0.1, [1.0], 25, True),
+        (0.1, [], 590, False),
+        (0.1, [], 610, True),  # not even a first step
+    ],
+)
+def test_a_worker_is_given_a_stated_time_and_a_multiple_of_its_own_pace(
+    monkeypatch, minutes, pauses, silence, hangs
+):
+    now = [1000.0]
+    monkeypatch.setattr(foremen.time, "monotonic", lambda: now[0])
+    worker = WorkerProcess(Fake(None), 0.0, heard=0.0)
+    worker.hear({"run": "a"})
+    now[0] += 60  # it loads what it needs
+    if pauses:
+        worker.hear({})
+    for pause in pauses:
+        now[0] += pause
+        worker.hear({})
+    now[0] += silence - (0 if pauses else 60)
+    assert (worker.silence(minutes) > 0) == hangs
+    assert worker.silence(minutes) in (0.0, silence)
+
+
+@pytest.mark.parametrize("taken", [False, True])
+def test_a_worker_without_a_step_is_killed_and_its_run_left_to_another_attempt(
+    foreman, monkeypatch, taken
+):
+    """Not said of a run that somebody else has by now."""
+    monkeypatch.setenv("SLURM_JOB_ID", "17")
+    one = foreman(silent_minutes=0.1)
+    run_dir = one.store.run_dir("a")
+    write_atomic(run_dir / "metrics.jsonl", '{"event": "start", "epoch": 3}\n')
+    state = {"host": "n9" if taken else node_name(), "job": "17", "time": time.time() + 1}
+    write_atomic(run_dir / "state.json", json.dumps(state))
+    process = Fake(None)
+    process.kill = lambda: setattr(process, "status", -9)
+    worker = WorkerProcess(process, time.time(), run_id="a", since=time.time())
+    worker.is_fresh = False
+    worker.heard -= 7
+    one.workers[0] = worker
+    assert one._end_hanging()
+    assert one.left_hanging
+    assert process.status == -9
+    events = read_journal(run_dir)
+    assert (last_stall(events) is None) == taken
+    if not taken:
+        assert last_stall(events)["reason"].startswith("no step for 7 s (longest pause")
+        assert stalled_here(events)
+        monkeypatch.setenv("SLURM_RESTART_COUNT", "1")
+        assert not stalled_here(events)
+        write_atomic(run_dir / "metrics.jsonl", '{"event": "start"}\n')
+        assert last_stall(read_journal(run_dir)) is None
 
 
 def test_the_foreman_ends_its_workers_when_it_is_told_to(foreman, monkeypatch, tmp_path):

@@ -3,6 +3,7 @@
 # make check        the quick ones of them: all but slow tests and those that need SLURM,
 #                   a browser or a GPU
 # make docs         the pages and the API reference, in build/docs/html/docs/index.html
+# make simulate   schedules of faults in a simulated world: make simulate N=10000
 # make rooms        docs/images/rooms.svg and the table of docs/architecture.md, from the imports
 # VENV, PYTHON and SCALING_HOME may be given: make quickstart PYTHON=python3.12
 PYTHON ?= python3
@@ -12,7 +13,7 @@ BIN := $(VENV)/bin
 # two of the three mostly wait for SLURM
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 3 --dist loadgroup
 
-.PHONY: quickstart test check install lint docs rooms clean
+.PHONY: quickstart test check install lint docs rooms simulate clean
 
 quickstart: $(VENV)/.installed
 	$(BIN)/scaling quickstart
@@ -35,6 +36,9 @@ docs: $(VENV)/.installed-test
 
 rooms: $(VENV)/.installed-test
 	$(BIN)/python docs/draw_rooms.py
+
+simulate: $(VENV)/.installed-test
+	$(BIN)/python benchmarks/simulate.py $(or $(N),10000)
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

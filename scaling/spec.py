@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 from scaling.base import (
@@ -364,12 +365,12 @@ class RunSpec:
         """C: exact training FLOPs of the run by itself."""
         return self.cost.flops_train * self.train.num_tokens
 
-    @property
+    @cached_property
     def run_id(self) -> str:
         """16 hexadecimal digits of SHA-256 over the canonical JSON of the resolved spec."""
         return digest(hashed(self))
 
-    @property
+    @cached_property
     def trunk_id(self) -> str | None:
         """The identity of the constant-rate trunk that the run shares; None if it has none.
 

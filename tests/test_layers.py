@@ -25,7 +25,8 @@ from docs.rooms import (
 # package's __init__ offers counts as the room that it comes from. A room in another one (families/
 # vision) may use the files of the one that contains it, and the front door may import any door.
 SCALING = {
-    "scaling.base": "",
+    "scaling.world": "",
+    "scaling.base": "scaling.world",
     "scaling.schema": "scaling.base",
     "scaling.families.vision": "scaling.base",
     "scaling.families": "scaling.base scaling.families.vision",
@@ -41,7 +42,8 @@ SCALING = {
     "scaling.imported_spec": "scaling.base scaling.schema",
     "scaling.specs": "scaling.spec scaling.program_spec scaling.imported_spec",
     "scaling.schedule": "scaling.spec_parts",
-    "scaling.run": "scaling.base scaling.schema scaling.spec scaling.specs scaling.schedule",
+    "scaling.run": "scaling.world scaling.base scaling.schema scaling.spec scaling.specs "
+    "scaling.schedule",
     "scaling.tracking": "scaling.base scaling.schema scaling.spec scaling.run",
     "scaling.training": "scaling.base scaling.schema scaling.families scaling.data "
     "scaling.data.batches "
@@ -68,6 +70,7 @@ RUNS = (
     "scaling.base scaling.schema scaling.spec scaling.program_spec scaling.imported_spec "
     "scaling.specs scaling.schedule scaling.run"
 )
+WORLD = "scaling.world"
 SWEEPS = {
     "sweeps.document": "scaling.base",
     "sweeps.data_size": "scaling.base",
@@ -97,11 +100,11 @@ SWEEPS = {
 }
 SWEEP = "sweeps.sweep sweeps.resources sweeps.load"
 CLUSTER = {
-    "cluster.slurm": f"scaling.base {SWEEP}",
-    "cluster.work": f"{RUNS} scaling.programs scaling.training scaling.trainers {SWEEP} "
+    "cluster.slurm": f"{WORLD} scaling.base {SWEEP}",
+    "cluster.work": f"{WORLD} {RUNS} scaling.programs scaling.training scaling.trainers {SWEEP} "
     "cluster.slurm",
-    "cluster.status": f"{RUNS} {SWEEP} cluster.slurm cluster.work",
-    "cluster.tracking": f"{RUNS} scaling.tracking {SWEEP} cluster.slurm cluster.work "
+    "cluster.status": f"{WORLD} {RUNS} {SWEEP} cluster.slurm cluster.work",
+    "cluster.tracking": f"{WORLD} {RUNS} scaling.tracking {SWEEP} cluster.slurm cluster.work "
     "cluster.status",
     "cluster.launch": f"{RUNS} scaling.data scaling.importing scaling.programs {SWEEP} "
     "sweeps.programs cluster.slurm cluster.work cluster.status cluster.tracking",

@@ -5,16 +5,13 @@ Only :mod:`scaling.training.network`, which lies below, asks ``scontrol`` itself
 
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
 import textwrap
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from scaling.base import WorkError
+from scaling.world import os, signal, subprocess, time
 
 PATIENCE_SECONDS = 30.0
 

@@ -8,12 +8,12 @@ and remembers how they ended, all attempts of a requeued job too. The formats ar
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from cluster.slurm.command import Call, Reply
+from scaling.world import time
 from sweeps import megabytes
 
 PATIENCE_SECONDS = 10.0

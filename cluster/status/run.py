@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import math
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -27,6 +26,7 @@ from cluster.work import (
 )
 from scaling.base import Store
 from scaling.run import STATE, end, node_name, oom_kills, read_turns
+from scaling.world import time
 
 STALL_SECONDS = 120.0
 NOTHING = Fault()

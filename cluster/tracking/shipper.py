@@ -8,10 +8,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import os
-import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -23,6 +20,7 @@ from cluster.work import claim, holder
 from scaling.base import Store, WorkError, describe, write_atomic
 from scaling.run import read_rows
 from scaling.tracking import DeletedError, Tracker, TrackingError
+from scaling.world import os, subprocess, time
 
 SHIP_SECONDS = 5.0
 SLURM_SECONDS = 20.0  # a controller has others to serve
@@ -30,6 +28,9 @@ SHIP_SHARE = 50  # a pass takes at most one part in so many of a processor
 LONGEST_SECONDS = 60.0
 WISH = "wish"
 SHIPPER_LOG = "shipper.log"
+
+Connect = Callable[[str, str], Tracker]
+"""From a store's address and an experiment's name to who writes there."""
 
 
 @dataclass(frozen=True)
@@ -167,10 +168,15 @@ def start_shipper(store: Store, name: str, uri: str) -> subprocess.Popen[bytes]:
 
 
 def follow(
-    name: str, *, root: str, tracking_uri: str, sleep: Callable[[float], None] = time.sleep
+    name: str,
+    *,
+    root: str,
+    tracking_uri: str,
+    sleep: Callable[[float], None] = time.sleep,
+    connect: Connect = Tracker,
 ) -> Shipped:
     """Ship a sweep while somebody works on it, and once more after the last has ended."""
-    store, tracker, complete = Store.at(root), Tracker(tracking_uri, name), set[str]()
+    store, tracker, complete = Store.at(root), connect(tracking_uri, name), set[str]()
     status = None
     while True:
         began = time.process_time()
@@ -186,13 +192,15 @@ def follow(
         sleep(min(max(least, SHIP_SHARE * spent), LONGEST_SECONDS))
 
 
-def follow_alone(name: str, *, root: str, tracking_uri: str) -> Shipped | None:
+def follow_alone(
+    name: str, *, root: str, tracking_uri: str, connect: Connect = Tracker
+) -> Shipped | None:
     """:func:`follow`, unless another process does; None then.
 
     That one learns by a file, the wish, that there is more to do: it was written before its
     lease was found held, and the other looks for it after it has given the lease back.
     """
-    folder = _shipper_dir(Store.at(root), Tracker(tracking_uri, name))
+    folder = _shipper_dir(Store.at(root), connect(tracking_uri, name))
     wish, shipped = folder / WISH, None
 
     def nap(seconds: float) -> None:
@@ -205,7 +213,7 @@ def follow_alone(name: str, *, root: str, tracking_uri: str) -> Shipped | None:
     while wish.exists() and (lease := claim(folder)) is not None:
         with lease:
             wish.unlink(missing_ok=True)
-            shipped = follow(name, root=root, tracking_uri=tracking_uri, sleep=nap)
+            shipped = follow(name, root=root, tracking_uri=tracking_uri, sleep=nap, connect=connect)
     return shipped
 
 

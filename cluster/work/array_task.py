@@ -7,13 +7,8 @@ runs are of several processes has no foreman and trains with those that SLURM st
 
 from __future__ import annotations
 
-import os
-import signal
-import threading
-import time
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 
 from cluster.slurm import GO_ON
 from cluster.work.foreman import Foreman, end_if_short
@@ -21,6 +16,7 @@ from cluster.work.memory import require_device
 from cluster.work.submission import Queue
 from cluster.work.worker import Shift, run_queue, stop_on_signals
 from scaling.base import Store, WorkError, note
+from scaling.world import os, path_at, signal, threading, time
 from sweeps import Resources
 
 LINGER_SECONDS = 120.0  # longer than a lease lives without its holder
@@ -40,7 +36,7 @@ def work_in_slurm(root: str, sweep: str, queue_path: str, task: int | None) -> i
     SystemExit
         With ``GO_ON``, if the job has to come back for what is left.
     """
-    store, queue = Store.at(root), Queue.read(Path(queue_path))
+    store, queue = Store.at(root), Queue.read(path_at(queue_path))
     resources = Resources.from_dict(queue.resources)
     shift = _shift(resources, task)
     preempted = threading.Event()

@@ -16,13 +16,8 @@ from __future__ import annotations
 import contextlib
 import errno
 import json
-import os
-import signal
-import subprocess
 import sys
-import threading
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import count
 from pathlib import Path
@@ -34,9 +29,10 @@ from cluster.work.logs import job_log
 from cluster.work.memory import Meter
 from cluster.work.stalled import say_stalled
 from cluster.work.submission import Queue
-from cluster.work.worker import MAX_DEATHS, Shift, run_queue, stop_on_signals
+from cluster.work.worker import MAX_DEATHS, Shift, Stop, Train, run_queue, stop_on_signals
 from scaling.base import Store, WorkError, is_full, note, read_json
 from scaling.run import STATE, node_name, oom_kills, slurm_job
+from scaling.world import os, path_at, signal, subprocess, threading, time
 from sweeps import Resources
 
 SHORT_OF_TIME = 3
@@ -94,7 +90,7 @@ class WorkerProcess:
     run_id: str = ""
     since: float = 0.0
     pause: float = 0.0
-    heard: float = field(default_factory=time.monotonic)
+    heard: float = field(default_factory=lambda: time.monotonic())
     is_fresh: bool = True
 
     def hear(self, said: dict[str, Any]) -> None:
@@ -129,7 +125,7 @@ class Foreman:
     started: int = 0
     short_of_time: bool = False
     left_hanging: bool = False
-    began: float = field(default_factory=time.time)
+    began: float = field(default_factory=lambda: time.time())
     workers: dict[int, WorkerProcess] = field(default_factory=dict)
 
     def work(self) -> None:
@@ -359,8 +355,6 @@ def _close(worker: WorkerProcess) -> None:
 def main(argv: list[str]) -> int:
     """``python -m cluster.work.foreman ARGUMENTS``: one worker; see the module for how it ends."""
     arguments: dict[str, Any] = json.loads(argv[0])
-    resources = Resources.from_dict(arguments["resources"])
-    queue = Queue.read(Path(arguments["queue"]))
     # What runs print goes to their logs; this pipe is for the foreman alone.
     report = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
@@ -373,20 +367,28 @@ def main(argv: list[str]) -> int:
             meter.poll()
             return stop() or gone.is_set()
 
-        try:
-            turn = run_queue(
-                Store.at(arguments["root"]),
-                arguments["sweep"],
-                queue,
-                replace(resources, minutes=None),
-                stop_and_measure,
-                capture=True,
-                shift=Shift(**arguments["shift"]),
-                train=meter.train,
-            )
-        except OSError as error:
-            end_if_short(error)
-            raise
+        return take_turn(arguments, stop_and_measure, meter.train)
+
+
+def take_turn(
+    arguments: Mapping[str, Any], stop: Stop, train: Train, *, capture: bool = True
+) -> int:
+    """Work as one of a foreman's workers; how that ends, as an exit code."""
+    resources = Resources.from_dict(arguments["resources"])
+    try:
+        turn = run_queue(
+            Store.at(arguments["root"]),
+            arguments["sweep"],
+            Queue.read(path_at(arguments["queue"])),
+            replace(resources, minutes=None),
+            stop,
+            capture=capture,
+            shift=Shift(**arguments["shift"]),
+            train=train,
+        )
+    except OSError as error:
+        end_if_short(error)
+        raise
     return SHORT_OF_TIME if turn.short_of_time else 0
 
 

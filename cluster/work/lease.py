@@ -21,10 +21,6 @@ something else has lost it.
 from __future__ import annotations
 
 import json
-import os
-import secrets
-import threading
-import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -33,11 +29,12 @@ from typing import Any
 from cluster.work.process import ProcessId
 from scaling.base import WorkerLostError, write_atomic
 from scaling.run import node_name
+from scaling.world import os, secrets, threading, time
 
 BEAT_SECONDS = 10.0
 STALE_SECONDS = 90.0  # the lease: without a heartbeat for so long, another may take over
 CLOCK_SECONDS = 60.0  # the file system's clock is looked at so often
-_OFFSETS: dict[tuple[int, int], float] = {}  # what was seen, by file system and period
+_OFFSETS: dict[tuple[str, int, int], float] = {}  # what was seen, by file system and period
 
 
 @dataclass
@@ -62,7 +59,7 @@ class Lease:
     after_death: int
     content: bytes = field(repr=False)
     lost: bool = False
-    _ended: threading.Event = field(default_factory=threading.Event, repr=False)
+    _ended: threading.Event = field(default_factory=lambda: threading.Event(), repr=False)
 
     def __post_init__(self) -> None:
         self._seen = time.monotonic()
@@ -231,7 +228,7 @@ def now_of(folder: Path) -> float:
 
 def _clock_offset(folder: Path) -> float:
     """Seconds that the file system's clock is ahead of this node's, measured once a period."""
-    key = (folder.stat().st_dev, int(time.monotonic() / CLOCK_SECONDS))
+    key = (node_name(), folder.stat().st_dev, int(time.monotonic() / CLOCK_SECONDS))
     if key not in _OFFSETS:
         probe = folder / f".clock.{node_name()}.{os.getpid()}"
         try:

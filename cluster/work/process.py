@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 from scaling.run import node_name
+from scaling.world import os, path_at, subprocess
 
 
 @dataclass(frozen=True)
@@ -66,18 +64,18 @@ class ProcessId:
 
 def _space() -> str:
     try:
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-        return f"{boot} {Path('/proc/self/ns/pid').readlink()}"
+        boot = path_at("/proc/sys/kernel/random/boot_id").read_text().strip()
+        return f"{boot} {path_at('/proc/self/ns/pid').readlink()}"
     except OSError:
         return ""
 
 
 def _started(pid: int) -> str:
     """When a process started; empty if there is none, or only a zombie of it."""
-    if Path("/proc/self/stat").exists():
+    if path_at("/proc/self/stat").exists():
         try:
             # The command's name is in parentheses and may hold anything, so split after it.
-            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+            fields = path_at(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
         except OSError:
             return ""
         return "" if fields[0] in "ZX" else fields[19]

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from scaling.base import read_json
 from scaling.run import STATE, Journal, node_name, slurm_job
+from scaling.world import os, time
 
 STALLED = "stalled"  # an event of the journal: why, where, and in which attempt of which job
 

@@ -6,8 +6,6 @@ A submission to SLURM has one queue for each class of resources.
 from __future__ import annotations
 
 import json
-import secrets
-import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -18,6 +16,7 @@ from cluster.slurm import Answer, ask
 from cluster.work.process import ProcessId
 from scaling.base import Store, read_json, write_atomic
 from scaling.run import NOTHING, Keep, end, read_journal
+from scaling.world import secrets, time
 
 
 @dataclass(frozen=True)

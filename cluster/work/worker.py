@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import signal
-import threading
-import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -40,6 +36,7 @@ from scaling.run import (
     read_turns,
     slurm_job,
 )
+from scaling.world import os, path_at, signal, threading, time
 from sweeps import Resources
 
 LOOK_SECONDS = 2.0  # between looks at tasks that other workers hold
@@ -128,7 +125,7 @@ def work(
         else:
             os.environ[name] = value
     with stop_on_signals(signal.SIGTERM, signal.SIGINT, signal.SIGUSR2) as stop:
-        queue = Queue.read(Path(queue_path))
+        queue = Queue.read(path_at(queue_path))
         return run_queue(Store.at(root), sweep, queue, resources, stop, capture=True).done
 
 

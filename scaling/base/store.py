@@ -17,6 +17,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from scaling.world import path_at
+
 
 def default_root() -> Path:
     """``$SCALING_HOME``, or ``.scaling`` in the user's home folder."""
@@ -32,7 +34,7 @@ class Store:
     @classmethod
     def at(cls, root: str | os.PathLike[str] | None = None) -> Store:
         """The store at ``root``, or at ``$SCALING_HOME``, or ``~/.scaling``."""
-        return cls(Path(root).expanduser().resolve() if root else default_root())
+        return cls(path_at(root).expanduser().resolve() if root else default_root())
 
     def run_dir(self, run_id: str) -> Path:
         """The folder of one run."""

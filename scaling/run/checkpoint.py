@@ -8,16 +8,19 @@ from __future__ import annotations
 
 import hashlib
 import io
-import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from scaling.base import note, replacing
 from scaling.run.journal import checkpoint_epoch, checkpoint_names, checkpoints
+from scaling.world import os
 
 MAGIC = b"scaling-ckpt-1\n"
+
+
+Write = Callable[[Path, dict[str, Any]], None]
+Read = Callable[[Path], dict[str, Any]]
 
 
 class CheckpointError(RuntimeError):
@@ -32,6 +35,8 @@ def save(path: Path, state: dict[str, Any]) -> None:
     OSError
         If the disk is full or the folder read-only; the old file is untouched.
     """
+    import torch
+
     buffer = io.BytesIO()
     torch.save(state, buffer)
     payload = buffer.getbuffer()
@@ -56,11 +61,15 @@ def load(path: Path) -> dict[str, Any]:
     digest, payload = data[len(MAGIC) : head], data[head:]
     if data[: len(MAGIC)] != MAGIC or hashlib.sha256(payload).digest() != digest:
         raise CheckpointError(f"{path}: checkpoint is corrupt ({len(data)} bytes)")
+    import torch
+
     state: dict[str, Any] = torch.load(io.BytesIO(payload), map_location="cpu", weights_only=True)
     return state
 
 
-def save_latest(run_dir: Path, state: dict[str, Any], epoch: int = 0) -> None:
+def save_latest(
+    run_dir: Path, state: dict[str, Any], epoch: int = 0, *, write: Write = save
+) -> None:
     """Write the run's checkpoint of ``epoch``; the one before becomes its predecessor.
 
     A writer replaces only files of its own epoch, and removes older ones that it has no more
@@ -74,12 +83,14 @@ def save_latest(run_dir: Path, state: dict[str, Any], epoch: int = 0) -> None:
         link.unlink(missing_ok=True)
         os.link(latest, link)
         link.replace(previous)
-    save(latest, state)
+    write(latest, state)
     for path in older[0 if previous.exists() else 1 :]:
         path.unlink(missing_ok=True)
 
 
-def load_latest(run_dir: Path, first: int = 0) -> tuple[Path, dict[str, Any]] | None:
+def load_latest(
+    run_dir: Path, first: int = 0, *, read: Read = load
+) -> tuple[Path, dict[str, Any]] | None:
     """The run's newest whole checkpoint and its file; None if it has none.
 
     Says when it falls back. Those of epochs before ``first`` do not count.
@@ -87,7 +98,7 @@ def load_latest(run_dir: Path, first: int = 0) -> tuple[Path, dict[str, Any]] | 
     found = checkpoints(run_dir, first)
     for i, path in enumerate(found):
         try:
-            return path, load(path)
+            return path, read(path)
         except FileNotFoundError:
             continue
         except (CheckpointError, OSError, RuntimeError, EOFError) as error:

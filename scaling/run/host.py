@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import platform
-from pathlib import Path
+
+from scaling.world import os, path_at, platform
 
 
 def node_name() -> str:
@@ -25,7 +24,7 @@ def slurm_job() -> str:
 def oom_kills() -> int:
     """Processes that the kernel has killed for want of memory since it started; 0 if not known."""
     with contextlib.suppress(OSError):
-        for line in Path("/proc/vmstat").read_text().splitlines():
+        for line in path_at("/proc/vmstat").read_text().splitlines():
             name, _, count = line.partition(" ")
             if name == "oom_kill":
                 return int(count)

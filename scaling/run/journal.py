@@ -24,13 +24,13 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from scaling.base import write_atomic
 from scaling.schema import EVAL_PREFIX
+from scaling.world import os
 
 JOURNAL = "metrics.jsonl"
 STATE = "state.json"
@@ -186,7 +186,7 @@ class Journal:
         epoch: int | None = None,
         held: Callable[[], bool] = lambda: True,
     ) -> None:
-        self.held = held
+        self.held, self._file = held, -1
         self.check()
         run_dir.mkdir(parents=True, exist_ok=True)
         flags = os.O_RDWR | os.O_CREAT | os.O_APPEND
@@ -202,15 +202,17 @@ class Journal:
         self._written = {p["step"]: _result(p) for p in points(read_journal(run_dir))}
 
     def check(self) -> None:
-        """Refuse to go on without the lease.
+        """Refuse to go on without the lease, or in a journal that nobody will read.
 
         Raises
         ------
         SupersededError
-            If another worker has it.
+            If another worker has it, or the journal was removed.
         """
         if not self.held():
             raise SupersededError("another worker took this run over: it is in its hands")
+        if self._file >= 0 and os.fstat(self._file).st_nlink == 0:
+            raise SupersededError("the run's journal was removed: what it says now is lost")
 
     def append(self, event: str, **values: Any) -> None:
         """Write one event; a ``point`` that is there already, to the bit, is left out.
@@ -234,18 +236,18 @@ class Journal:
         if os.write(self._file, line) != len(line):
             raise OSError(28, "No space left on device", str(JOURNAL))
         os.fsync(self._file)
-        if event == "end":
-            self._check_end(line)
+        self._check_line(line)
 
-    def _check_end(self, line: bytes) -> None:
-        """Write an ``end`` again if another writer's line was written over it.
+    def _check_line(self, line: bytes) -> None:
+        """Write a line again if it does not stand there by itself.
 
         Without locks a network file system may put two lines that are appended at the same
-        moment on two machines into one place.
+        moment on two machines into one place. And a writer that was killed, or whose disk was
+        full, may have left a line without its end just before this one.
         """
-        size = os.fstat(self._file).st_size
-        tail = 64 * len(line)
-        if line not in os.pread(self._file, tail, max(0, size - tail)):
+        start = max(0, os.fstat(self._file).st_size - 64 * len(line))
+        tail = os.pread(self._file, 65 * len(line), start)
+        if b"\n" + line not in (tail if start else b"\n" + tail):
             os.write(self._file, b"\n" + line)
             os.fsync(self._file)
 

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
-import time
 from collections.abc import Callable, Set
 from dataclasses import asdict
 from pathlib import Path
@@ -29,6 +27,7 @@ from scaling.run.weights import (
 from scaling.schedule import cooldown_start
 from scaling.spec import RunSpec
 from scaling.specs import Spec
+from scaling.world import os, time
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -152,7 +152,8 @@ def test_a_run_begun_anew_hears_nothing_of_before(tmp_path):
     zombie.act("end")
     begin_anew(tmp_path, 5)
     assert read_journal(tmp_path) == []
-    zombie.act("end")  # into the file that was thrown away
+    with pytest.raises(SupersededError, match="was removed"):
+        zombie.act("end")  # into the file that was thrown away
     assert not late.act("start")  # into the new one
     zombie.act("save")
     assert read_journal(tmp_path) == []
@@ -209,6 +210,16 @@ def test_an_end_that_was_written_over_is_written_again(tmp_path, monkeypatch):
     assert end(read_journal(tmp_path))["loss"] == 1.0
 
 
+def test_a_line_behind_a_torn_one_is_written_again(tmp_path):
+    """A zombie was killed in the middle of its line, just before the holder's next one."""
+    journal = Journal(tmp_path, 2)
+    journal.append("start", attempt=1)
+    with (tmp_path / "metrics.jsonl").open("ab") as zombie:
+        zombie.write(b'{"event": "poi')
+    journal.append("point", step=1, loss=1.0)
+    assert [point["loss"] for point in points(read_journal(tmp_path))] == [1.0]
+
+
 @pytest.mark.parametrize("skew", [-3600.0, 3600.0])
 def test_clocks_of_nodes_may_differ(tmp_path, monkeypatch, skew):
     """A heartbeat is judged by the file system's clock, not by this node's."""
@@ -216,7 +227,7 @@ def test_clocks_of_nodes_may_differ(tmp_path, monkeypatch, skew):
     path = tmp_path / "lease-000001.json"
     path.write_text(json.dumps(record))
     now = time.time
-    monkeypatch.setattr(leases.time, "time", lambda: now() + skew)
+    monkeypatch.setattr(time, "time", lambda: now() + skew)
     leases._OFFSETS.clear()
     assert claim(tmp_path) is None
     silent = now() - leases.STALE_SECONDS - 5

@@ -160,6 +160,7 @@ class _Run:
         self.curve: list[dict[str, Any]] = []
         self.loss_sum, self.loss_count, self.first_loss = 0.0, 0, math.nan
         self.seconds = 0.0
+        self.ensemble = 0  # how many trained as one computation, now or in what it goes on from
 
     def run(
         self,
@@ -170,7 +171,7 @@ class _Run:
         shard: str,
         should_stop: Callable[[], bool],
     ) -> Outcome:
-        spec, units, team = self.spec, self.spec.units_per_step, self.team
+        spec, team = self.spec, self.team
         self.device = team.device(device)
         torch.set_num_threads(threads)
         spec.check_plugins()
@@ -182,24 +183,37 @@ class _Run:
         self.model = self.spread.model
         self.optimizer = make_optimizer(spec, self.model)
         self._restore()
+        self._begin(threads)
+        with closing(task):
+            return self._steps(task, should_stop)
+
+    def _begin(self, threads: int) -> None:
+        """Say in the journal that this attempt begins, where it is and what it knows."""
         self.first_step = self.step
         self._append(
             "start",
             attempt=self.record.attempt if self.record else 0,
-            step=self.step * units,
+            step=self.step * self.spec.units_per_step,
             time=time.time(),
             host=node_name(),
             device=str(self.device),
             threads=threads,
             torch=torch.__version__,
-            **({"processes": team.size} if team.size > 1 else {}),
+            **({"processes": self.team.size} if self.team.size > 1 else {}),
+            **self._marks(),
         )
         for point in self.curve:
             self._append("point", **point)
         if self.record is not None:
             self.record.adopt(self.keeps, self.first_step)
-        with closing(task):
-            return self._steps(task, should_stop)
+
+    def _marks(self) -> dict[str, int]:
+        """What says that the run's last bits are not those of a run alone."""
+        return {"ensemble": self.ensemble} if self.ensemble else {}
+
+    def _elapsed(self) -> float:
+        """Seconds spent on the run so far, pauses left out."""
+        return time.monotonic() - self.started
 
     def _steps(self, task: Task, should_stop: Callable[[], bool]) -> Outcome:
         spec, team = self.spec, self.team
@@ -276,7 +290,7 @@ class _Run:
         return not patience or len(losses) - 1 - losses.index(min(losses)) < patience
 
     def _record(self, values: dict[str, float]) -> None:
-        self.seconds = time.monotonic() - self.started
+        self.seconds = self._elapsed()
         point = {
             "step": self.step * self.spec.units_per_step,
             **values,
@@ -312,7 +326,7 @@ class _Run:
 
     def _end(self, status: str, **values: Any) -> Outcome:
         units = self.spec.units_per_step
-        self.seconds = time.monotonic() - self.started
+        self.seconds = self._elapsed()
         event = {
             "status": status,
             **values,
@@ -322,6 +336,7 @@ class _Run:
             "flops_spent": self._spent() * self.spec.cost.flops_train,
             "seconds": round(self.seconds, 3),
             "time": time.time(),
+            **self._marks(),
         }
         self._append("end", **event)
         self._heartbeat(status, event["loss"])
@@ -346,12 +361,12 @@ class _Run:
             loss=last if last is not None and math.isfinite(last) else None,
             gpus=self.team.size if self.device.type == "cuda" else 0,
             started_step=self.first_step * units,
-            seconds=round(time.monotonic() - self.started, 3),
+            seconds=round(self._elapsed(), 3),
             spent_tokens=self._spent(),
         )
 
     def _snapshot(self) -> dict[str, Any]:
-        self.seconds = time.monotonic() - self.started
+        self.seconds = self._elapsed()
         state = {
             "step": self.step,
             **self.spread.state(self.optimizer),
@@ -361,6 +376,7 @@ class _Run:
             "first_loss": self.first_loss,
             "seconds": self.seconds,
             "rng": torch.get_rng_state(),
+            **self._marks(),
         }
         if self.device.type == "cuda":
             state["cuda_rng"] = torch.cuda.get_rng_state(self.device)
@@ -402,6 +418,7 @@ class _Run:
         self.step, self.curve = state["step"], state["curve"]
         self.loss_sum, self.loss_count = state["loss_sum"], state["loss_count"]
         self.first_loss, self.seconds = state["first_loss"], state["seconds"]
+        self.ensemble = max(self.ensemble, state.get("ensemble", 0))
         torch.set_rng_state(state["rng"])
         if self.device.type == "cuda" and "cuda_rng" in state:
             torch.cuda.set_rng_state(state["cuda_rng"], self.device)

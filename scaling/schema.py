@@ -184,6 +184,12 @@ RUN_COLUMNS: tuple[Column, ...] = (
         "a forward pass at the end, the median over batches of 2,048 tokens or 64 examples",
     ),
     Column("device", "str", "", "kind of device that it was trained on: cpu, cuda"),
+    Column(
+        "ensemble",
+        "int",
+        "",
+        "most runs that it trained with as one computation: its last bits are not a run's alone",
+    ),
     Column("status", "str", "", "planned, running, done, diverged, failed", ("state",)),
     Column("exclude_reason", "str", "", "why the row is not used; empty if it is"),
 )

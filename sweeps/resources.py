@@ -20,7 +20,7 @@ _MEGABYTES = {"K": 1 / 1024, "M": 1.0, "G": 1024.0, "T": 1024.0**2}
 
 @dataclass(frozen=True)
 class Resources:
-    """What one worker may use; only the first five matter outside SLURM.
+    """What one worker may use; only the first seven matter outside SLURM.
 
     Attributes
     ----------
@@ -37,6 +37,9 @@ class Resources:
         Sequences (examples) of a forward pass; 0 for the whole batch.
     shard : {"auto", "ddp", "fsdp"}
         How a run spans processes.
+    ensemble : int
+        Runs of one shape that a worker trains as one batched computation, at most; 0 for each by
+        itself.
     partition, account, qos, constraint : str
         As ``sbatch`` has them; empty for the site's default.
     nodes, tasks_per_node : int
@@ -76,6 +79,7 @@ class Resources:
     minutes: float | None = None
     micro_batch: int = 0
     shard: str = "auto"
+    ensemble: int = 0
     partition: str = ""
     account: str = ""
     qos: str = ""
@@ -101,7 +105,8 @@ class Resources:
         for name in ("threads", "nodes", "tasks_per_node"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} {getattr(self, name)} is below 1")
-        for name in ("gpus", "cpus", "workers", "side_by_side", "micro_batch", "margin_seconds"):
+        counts = ("gpus", "cpus", "workers", "side_by_side", "micro_batch", "ensemble")
+        for name in (*counts, "margin_seconds"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} {getattr(self, name)} is below 0")
         for name in ("stop_seconds", "silent_minutes"):
@@ -117,6 +122,11 @@ class Resources:
             refuse_unknown(self.shard, SHARDS, "shard")
         if self.memory and not megabytes(self.memory):
             raise ValueError(f"memory {self.memory!r} is no amount: write it as 32GB or 800MB")
+        if self.ensemble > 1 and self.processes > 1:
+            raise ValueError(
+                f"ensemble {self.ensemble} with {self.processes} processes a run: the runs of an "
+                "ensemble share one process; leave out either"
+            )
         if self.processes > 1 and self.side_by_side > 1:
             raise ValueError(
                 f"side_by_side {self.side_by_side} with {self.processes} processes a run: a run "

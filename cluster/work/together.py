@@ -17,7 +17,7 @@ from cluster.work.trunks import tidy
 from scaling import RunSpec, read_spec
 from scaling.base import Store, is_full
 from scaling.run import LOG
-from scaling.training import Entry, ensemble_key, train_ensemble
+from scaling.training import ensemble_key
 from sweeps import Resources
 
 # A run whose workers died so often, without a checkpoint between, is tried by itself: it may be
@@ -106,6 +106,8 @@ class Company:
         members: Sequence[tuple[str, Lease]],
         stop_of: Callable[[str, Lease], Callable[[], bool]],
     ) -> list[str]:
+        from scaling.training import Entry, train_ensemble  # they load torch
+
         store, given = self.store, self.resources
         specs = [self._spec(run_id) for run_id, _ in members]
         entries = [

@@ -1,10 +1,10 @@
-"""Ensembles against runs alone: steps of both in turn, on one thread, and what their losses differ by.
+"""Ensembles against runs alone, in turn: the time of a step, and what their losses differ by.
 
     python benchmarks/ensembles.py [--device cuda] [--rounds 7] [--only NAME]
 
-Members differ in seed, and so in their data's order, and in learning rate. Both sides are ours from the batch
-to the optimiser's step: ``train`` and ``train_ensemble`` on the same specs, evaluations and
-journals included, K runs one after another against one ensemble of K. Rounds alternate; of each the
+Members differ in seed, and so in their data's order, and in learning rate. Both sides are whole:
+``train`` and ``train_ensemble`` of the same specs, evaluations and journals included, some runs one
+after another against one ensemble of K. Rounds alternate; of each the
 ratio is taken, and the median of the ratios told, so a machine that is busy slows both. Time is
 processor time on a CPU (one thread), wall time on a GPU. ``tolerance`` trains a few members both
 ways for 200 and for 1,000 steps.
@@ -27,23 +27,34 @@ from scaling.training import Entry, train, train_ensemble
 
 TEACHER = {"family": "mlp", "depth": 2, "batch_size": 64, "curve_examples": 64, "final_tokens": 64}
 TEXT = {"data": "python-source", "tied": True, "curve_tokens": 256, "final_tokens": 256}
+
+
+def mlp(features: int, width: int) -> dict:
+    """An MLP of two hidden layers, in batches of 64."""
+    return {**TEACHER, "data": f"teacher:features={features}", "width": width}
+
+
+def transformer(depth: int, width: int, batch_size: int, context: int) -> dict:
+    """A transformer on bytes."""
+    shape = {"depth": depth, "width": width, "batch_size": batch_size, "context": context}
+    return {**TEXT, **shape}
+
+
 CASES = {
     # name: options of a run, members, steps, runs alone that are timed
-    "mlp 64-8-8-10": ({**TEACHER, "data": "teacher:features=64", "width": 8}, 64, 300, 4),
-    "mlp 64-16-16-10": ({**TEACHER, "data": "teacher:features=64", "width": 16}, 64, 300, 4),
-    "mlp 64-32-32-10": ({**TEACHER, "data": "teacher:features=64", "width": 32}, 64, 300, 4),
-    "mlp 784-16-16-10": ({**TEACHER, "data": "teacher:features=784", "width": 16}, 64, 150, 4),
-    "transformer 2x32, 16x32": ({**TEXT, "depth": 2, "width": 32, "context": 32, "batch_size": 16}, 16, 40, 4),
-    "transformer 2x32, 4x64": ({**TEXT, "depth": 2, "width": 32, "context": 64, "batch_size": 4}, 16, 60, 4),
-    "transformer 4x32, 8x128": ({**TEXT, "depth": 4, "width": 32, "context": 128, "batch_size": 8}, 8, 20, 3),
-    "transformer 2x64, 8x64": ({**TEXT, "depth": 2, "width": 64, "context": 64, "batch_size": 8}, 8, 40, 3),
-}  # fmt: skip
+    "mlp 64-8-8-10": (mlp(64, 8), 64, 300, 4),
+    "mlp 64-16-16-10": (mlp(64, 16), 64, 300, 4),
+    "mlp 64-32-32-10": (mlp(64, 32), 64, 300, 4),
+    "mlp 784-16-16-10": (mlp(784, 16), 64, 150, 4),
+    "transformer 2x32, 16x32": (transformer(2, 32, 16, 32), 16, 40, 4),
+    "transformer 2x32, 4x64": (transformer(2, 32, 4, 64), 16, 60, 4),
+    "transformer 4x32, 8x128": (transformer(4, 32, 8, 128), 8, 20, 3),
+    "transformer 2x64, 8x64": (transformer(2, 64, 8, 64), 8, 40, 3),
+}
 GPU = {
-    f"transformer {depth}x{width}, 16x128": (
-        {**TEXT, "depth": depth, "width": width, "context": 128, "batch_size": 16}, 32, 100, 2
-    )
+    f"transformer {depth}x{width}, 16x128": (transformer(depth, width, 16, 128), 32, 100, 2)
     for depth, width in ((4, 64), (6, 128), (6, 192))
-}  # fmt: skip
+}
 
 
 def specs(options: dict, members: int, steps: int) -> list[RunSpec]:
@@ -84,7 +95,9 @@ def speed(name: str, case, rounds: int, device: str) -> list[str]:
     runs = specs(options, members, steps)
     timed(alone, runs[:1], device)
     timed(together, runs[:2], device)
-    pairs = [(timed(alone, runs[:few], device), timed(together, runs, device)) for _ in range(rounds)]
+    pairs = [
+        (timed(alone, runs[:few], device), timed(together, runs, device)) for _ in range(rounds)
+    ]
     ratios = sorted(a / b for a, b in pairs)
     cost = runs[0].cost
     return [
@@ -104,11 +117,10 @@ def tolerance(name: str, case, steps: int, device: str) -> list[str]:
     folder = Path(tempfile.mkdtemp())
     alone(runs, folder / "alone", device)
     together(runs, folder / "all", device)
-    found = [
-        abs(a["loss"] - b["loss"])
-        for run in runs
-        for a, b in zip(*(points(read_journal(folder / s / run.run_id)) for s in ("alone", "all")), strict=True)
-    ]  # fmt: skip
+    found = []
+    for run in runs:
+        sides = [points(read_journal(folder / side / run.run_id)) for side in ("alone", "all")]
+        found += [abs(a["loss"] - b["loss"]) for a, b in zip(*sides, strict=True)]
     shutil.rmtree(folder)
     return [name, str(steps), f"{max(found):.1e}"]
 

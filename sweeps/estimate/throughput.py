@@ -1,18 +1,19 @@
-"""How many FLOPs a second one worker does on models of a family: from past runs, or measured."""
+"""How fast one worker is on models of a family: by timed steps and past runs, or by these alone."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from statistics import median
 
 from scaling import ProgramSpec, RunSpec, Spec, evaluated, read_spec
 from scaling.base import Store, read_json
 from scaling.data import describe_data
 from scaling.run import SPEC, end, read_journal
-from sweeps.estimate.calibration import Throughput, calibrated
+from sweeps.estimate.calibration import StepTimes, Throughput, calibrated, local_device
 
 MOST_RUNS = 200  # newest runs to look at: reading journals must not take longer than calibrating
-SHORTEST = 0.5  # seconds; a shorter run is all start-up
+SHORTEST = 0.5  # seconds; a shorter run's rate is that of its start and its end
 
 
 def kind_of(spec: Spec) -> str:
@@ -26,20 +27,45 @@ def size_of(spec: Spec) -> float:
     return spec.cost.flops_train / 3 if isinstance(spec, ProgramSpec) else spec.cost.flops_forward
 
 
-def throughput(store: Store, specs: Iterable[Spec]) -> dict[str, Throughput | None]:
-    """For each kind of ``specs``: from its finished runs under ``store.root``, else measured.
+def throughput(store: Store, specs: Iterable[Spec]) -> dict[str, Throughput | StepTimes | None]:
+    """For each kind of ``specs``: by timed steps, times what its finished runs took over them.
 
-    None for a program without any: only it can say how fast it is.
+    By the runs alone where these are of another kind of device than is here, and for programs,
+    None without any: only a program itself can say how fast it is.
     """
     by_kind: dict[str, list[Spec]] = {}
     for spec in specs:
         by_kind.setdefault(kind_of(spec), []).append(spec)
-    past = from_runs(store)
-    found: dict[str, Throughput | None] = {}
+    runs = finished_runs(store)
+    past = _rates(store, runs)
+    found: dict[str, Throughput | StepTimes | None] = {}
     for kind, members in by_kind.items():
         ours = [spec for spec in members if isinstance(spec, RunSpec)]
-        found[kind] = past.get(kind) or (calibrated(store, ours) if ours else None)
+        device = past[kind].device if kind in past else None
+        if not ours or (device and device != (local_device(store) or device)):
+            found[kind] = past.get(kind)
+            continue
+        times = calibrated(store, ours)
+        if device and device != times.device:
+            found[kind] = past[kind]
+        else:
+            found[kind] = _by_runs(times, [run for run in runs if kind_of(run.spec) == kind])
     return found
+
+
+def _by_runs(times: StepTimes, runs: Sequence[Finished]) -> StepTimes:
+    """Prices times what runs took over them, all runs together: the longer say more."""
+    pairs = [
+        (run.seconds, times.seconds(run.done, run.heldout))
+        for run in runs
+        if isinstance(run.done, RunSpec) and run.device == times.device
+    ]
+    if not pairs:
+        return times
+    took, priced = (sum(column) for column in zip(*pairs, strict=True))
+    many = f"{len(pairs)} finished run{'s' if len(pairs) > 1 else ''}"
+    source = f"{times.source}, times {took / priced:.2g} by {many}"
+    return replace(times, factor=took / priced, source=source)
 
 
 def work(spec: Spec, heldout: int, first_step: int = 0) -> float:
@@ -67,12 +93,21 @@ def heldout_size(data: str) -> int:
         return 0
 
 
-def from_runs(store: Store) -> dict[str, Throughput]:
-    """The median rate of each kind and size among the newest finished runs.
+@dataclass(frozen=True)
+class Finished:
+    """A run that is done: when, on what, what of it was trained alone, and how long that took."""
 
-    Only runs on the newest one's kind of device count; each program's for itself, of ours all.
-    """
-    found: list[tuple[float, str, Spec, float]] = []
+    time: float
+    device: str
+    spec: Spec
+    done: Spec
+    heldout: int
+    seconds: float
+
+
+def finished_runs(store: Store) -> list[Finished]:
+    """The newest finished runs, oldest first; those of ensembles say nothing of a run alone."""
+    found: list[Finished] = []
     folders = [folder for folder in (store.root / "runs").glob("*") if folder.is_dir()]
     folders.sort(key=lambda folder: folder.stat().st_mtime, reverse=True)
     heldout: dict[str, int] = {}
@@ -82,7 +117,8 @@ def from_runs(store: Store) -> dict[str, Throughput]:
         devices = [event.get("device", "cpu") for event in events if event["event"] == "start"]
         if last is None or last["status"] != "done" or plain is None or not devices:
             continue
-        if (seconds := last.get("seconds") or 0.0) < SHORTEST:
+        seconds = last.get("seconds") or 0.0
+        if not seconds or last.get("ensemble"):
             continue
         try:
             spec = read_spec(plain)
@@ -95,16 +131,29 @@ def from_runs(store: Store) -> dict[str, Throughput]:
         # stopped early has done fewer.
         done = spec.with_tokens(int(last.get("tokens") or spec.num_tokens))
         device = str(devices[-1]).partition(":")[0]
-        rate = work(done, heldout.get(name, 0)) / seconds
-        found.append((last.get("time", 0.0), device, spec, rate))
-    found.sort(key=lambda run: run[:2])
-    newest = {_machines(spec): device for _, device, spec, _ in found}
+        when = last.get("time", 0.0)
+        found.append(Finished(when, device, spec, done, heldout.get(name, 0), seconds))
+    return sorted(found, key=lambda run: (run.time, run.device))
+
+
+def from_runs(store: Store) -> dict[str, Throughput]:
+    """The median rate of each kind and size among the newest finished runs.
+
+    Only runs on the newest one's kind of device count; each program's for itself, of ours all.
+    """
+    return _rates(store, finished_runs(store))
+
+
+def _rates(store: Store, runs: Sequence[Finished]) -> dict[str, Throughput]:
+    found = [run for run in runs if run.seconds >= SHORTEST]
+    newest = {_machines(run.spec): run.device for run in found}
     rates: dict[str, dict[float, list[float]]] = {}
-    for _, device, spec, rate in found:
-        if device == newest[_machines(spec)]:
-            of_kind = rates.setdefault(kind_of(spec), {})
-            of_kind.setdefault(size_of(spec), []).append(rate)
-    devices_of = {kind_of(spec): newest[_machines(spec)] for _, _, spec, _ in found}
+    for run in found:
+        if run.device == newest[_machines(run.spec)]:
+            of_kind = rates.setdefault(kind_of(run.spec), {})
+            rate = work(run.done, run.heldout) / run.seconds
+            of_kind.setdefault(size_of(run.spec), []).append(rate)
+    devices_of = {kind_of(run.spec): newest[_machines(run.spec)] for run in found}
     return {
         kind: Throughput(
             points=tuple((size, median(of_size)) for size, of_size in sorted(sizes.items())),

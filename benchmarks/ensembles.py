@@ -140,7 +140,7 @@ def main() -> None:
         rows.append(speed(name, case, given.rounds, given.device))
         print(*rows[-1], flush=True)
     header = ["run", "N", "members", "us a step alone", "of a member", "ratio", "range"]
-    print_table(header, rows)
+    print_table("runs alone and in an ensemble", header, rows)
     if not given.without_tolerance:
         checked = [
             tolerance(name, case, steps, given.device)
@@ -148,7 +148,7 @@ def main() -> None:
             for steps in (200, 1000)
             if steps == 200 or name.startswith("mlp")
         ]
-        print_table(["run", "steps", "largest difference of a loss"], checked)
+        print_table("tolerance", ["run", "steps", "largest difference of a loss"], checked)
 
 
 if __name__ == "__main__":

@@ -197,12 +197,11 @@ def batch_threads(device: torch.device, *, changed: bool) -> int:
 
     Where the model computes on the same cores, one if the stored examples are ``changed``, resized
     or augmented, and none to gather them as they are: handing such a batch over costs more than
-    making it. Beside a GPU as many as the run has cores, up to four:
-    one gathers thousands of large images a second, and what is ready takes memory there.
+    making it. Beside a GPU as many as the run has cores, up to four: one gathers thousands of large
+    images a second, and what is ready takes memory there.
     """
-    if device.type == "cpu":
-        return int(changed)
-    return min(4, torch.get_num_threads())
+    beside_a_gpu: int = min(4, torch.get_num_threads())
+    return int(changed) if device.type == "cpu" else beside_a_gpu
 
 
 class Classify:

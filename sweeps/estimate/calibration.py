@@ -14,7 +14,7 @@ import math
 import time
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from statistics import median
 from typing import Any
 
@@ -49,8 +49,8 @@ SHAPES: Mapping[str, Sequence[Mapping[str, int]]] = {
     ),
 }
 INHERITED = ("mlp", "norm", "tied", "vocab_size", "activation", "input_shape", "num_classes")
-RUN_SECONDS = 0.2  # a run's start in a worker that has done one: its model, data and journal
-WORKER_SECONDS = 5.0  # from a worker's process to its first step
+RUN_SECONDS = 0.1  # a run's start in a worker that has done one: its model, data and journal
+WORKER_SECONDS = 4.0  # from a worker's process to its first step
 
 
 @dataclass(frozen=True)
@@ -111,9 +111,14 @@ class StepTimes:
 
     def evaluating(self, spec: RunSpec, seen: int) -> float:
         """Seconds to evaluate so many held-out tokens (examples)."""
-        chunk = CHUNK[get_family(spec.family).unit]
+        chunk = CHUNK[spec.cost.unit]
         amounts = _amounts(spec, chunk, spec.cost.flops_forward)
         return self.factor * _total(self.evaluation, amounts) * seen / chunk
+
+    def timed_chunk(self, spec: RunSpec) -> float:
+        """Seconds of a chunk of an evaluation as :func:`measure` times it."""
+        amounts = _amounts(spec, TIMED_CHUNK[spec.cost.unit], spec.cost.flops_forward)
+        return self.factor * _total(self.evaluation, amounts)
 
     def seconds(self, spec: RunSpec, heldout: int, first_step: int = 0) -> float:
         """Seconds of a run from ``first_step`` to its end, with its evaluations."""
@@ -123,6 +128,7 @@ class StepTimes:
 
 
 CHUNK = {"token": 2048, "example": 64}  # held-out tokens (examples) of a forward pass
+TIMED_CHUNK = {"token": 512, "example": 64}  # of a timed one
 
 
 def _amounts(spec: RunSpec, units: int, flops: float) -> tuple[float, ...]:
@@ -160,26 +166,21 @@ def calibrated(store: Store, specs: list[RunSpec]) -> StepTimes:
         }
     )
     if key not in kept:
-        times = [measure(model) for model in models]
-        kept[key] = {
-            "training": _prices(
-                [_amounts(m, m.units_per_step, m.cost.flops_train) for m in models],
-                [step for step, _ in times],
-            ),
-            "evaluation": _prices(
-                [
-                    _amounts(m, CHUNK[get_family(m.family).unit], m.cost.flops_forward)
-                    for m in models
-                ],
-                [chunk for _, chunk in times],
-            ),
-            "time": time.time(),
-        }
+        found = priced(models, [measure(model) for model in models], device)
+        kept[key] = {**asdict(found), "time": time.time()}
         _keep(store, kept)
-    found = kept[key]
+    value = kept[key]
+    prices = tuple(value["training"]), tuple(value["evaluation"])
+    return StepTimes(*prices, value["device"], value["source"])
+
+
+def priced(models: Sequence[RunSpec], times: Sequence[tuple[float, ...]], device: str) -> StepTimes:
+    """Prices from the seconds that each model's step and a chunk of its evaluation took."""
+    steps = [_amounts(m, m.units_per_step, m.cost.flops_train) for m in models]
+    chunks = [_amounts(m, TIMED_CHUNK[m.cost.unit], m.cost.flops_forward) for m in models]
     return StepTimes(
-        tuple(found["training"]),
-        tuple(found["evaluation"]),
+        _prices(steps, [step for step, _ in times]),
+        _prices(chunks, [chunk for _, chunk in times]),
         device,
         f"timed steps of {len(models)} models of {models[0].family}",
     )
@@ -194,13 +195,13 @@ def local_device(store: Store) -> str | None:
 def _to_time(specs: list[RunSpec], device: str) -> list[RunSpec]:
     first = specs[0]
     if first.family in SHAPES:
-        return _shapes(first)
+        return shapes(first, SHAPES[first.family])
     fits = [
         spec for spec in specs if spec.cost.flops_train * spec.units_per_step <= STEP_FLOPS[device]
     ]
     fits.sort(key=lambda spec: spec.cost.flops_train * spec.units_per_step)
     if not fits:
-        return _shapes(_any_transformer())
+        return shapes(_any_transformer(), SHAPES["transformer"])
     chosen = {i * (len(fits) - 1) // (TIMED - 1) for i in range(TIMED)}
     return [fits[i] for i in sorted(chosen)]
 
@@ -211,18 +212,19 @@ def _any_transformer() -> RunSpec:
     return RunSpec.resolve(info=info, **options, num_tokens=1e5)
 
 
-def _shapes(first: RunSpec) -> list[RunSpec]:
+def shapes(first: RunSpec, wanted: Sequence[Mapping[str, int]]) -> list[RunSpec]:
+    """Runs like the first one in all but their models' sizes and their batches."""
     family = get_family(first.family)
     same = {n: getattr(first.model, n) for n in INHERITED if hasattr(first.model, n)}
-    models = []
-    for shape in SHAPES[first.family]:
+    found = []
+    for shape in wanted:
         model = family.resolve({**same, **{k: v for k, v in shape.items() if k != "batch_size"}})
         train = replace(first.train, batch_size=shape["batch_size"])
-        models.append(replace(first, model=model, train=train))
-    return models
+        found.append(replace(first, model=model, train=train))
+    return found
 
 
-def _prices(amounts: Sequence[Sequence[float]], seconds: Sequence[float]) -> list[float]:
+def _prices(amounts: Sequence[Sequence[float]], seconds: Sequence[float]) -> tuple[float, ...]:
     """The non-negative prices whose sums are nearest to ``seconds``, in proportion."""
     import numpy as np
     from scipy.optimize import nnls
@@ -230,7 +232,7 @@ def _prices(amounts: Sequence[Sequence[float]], seconds: Sequence[float]) -> lis
     table = np.asarray(amounts, float)
     scale = np.maximum(table.max(axis=0), 1e-300)
     found, _ = nnls(table / scale / np.asarray(seconds)[:, None], np.ones(len(seconds)))
-    return [float(price) for price in found / scale]
+    return tuple(float(price) for price in found / scale)
 
 
 def _kept(store: Store) -> dict[str, Any]:
@@ -255,7 +257,7 @@ def _device() -> str:
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
-def measure(spec: RunSpec, seconds: float = 0.1) -> tuple[float, float]:
+def measure(spec: RunSpec, seconds: float = 0.06) -> tuple[float, float]:
     """Seconds of a training step and of a chunk of an evaluation, on made-up data.
 
     As a run does them, by one thread on a CPU; each is the median over ``seconds``.
@@ -266,7 +268,7 @@ def measure(spec: RunSpec, seconds: float = 0.1) -> tuple[float, float]:
 
     device = torch.device(_device())
     family = get_family(spec.family)
-    chunk = CHUNK[family.unit]
+    chunk = TIMED_CHUNK[family.unit]
     items = max(1, chunk // family.units_per_item(spec.model))
     with _as_a_worker(torch):
         model = family.build(spec.model).to(device)

@@ -185,6 +185,12 @@ RUN_COLUMNS: tuple[Column, ...] = (
         "of 32 times as many on CUDA",
     ),
     Column("device", "str", "", "kind of device that it was trained on: cpu, cuda"),
+    Column(
+        "ensemble",
+        "int",
+        "",
+        "most runs that it trained with as one computation: its last bits are not a run's alone",
+    ),
     Column("status", "str", "", "planned, running, done, diverged, failed", ("state",)),
     Column("exclude_reason", "str", "", "why the row is not used; empty if it is"),
 )

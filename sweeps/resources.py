@@ -46,7 +46,7 @@ _MEGABYTES = {"K": 1 / 1024, "M": 1.0, "G": 1024.0, "T": 1024.0**2}
 
 @dataclass(frozen=True)
 class Resources:
-    """What one worker may use; only the first five matter outside SLURM.
+    """What one worker may use; only the first seven matter outside SLURM.
 
     Attributes
     ----------
@@ -65,6 +65,9 @@ class Resources:
         How a run spans processes.
     compile : {"auto", "always", "never"}
         Whether its model is compiled; ``auto``: on CUDA, where a run takes minutes.
+    ensemble : int
+        Runs of one shape that a worker trains as one batched computation, at most; 0 for each by
+        itself.
     partition, account, qos, constraint : str
         As ``sbatch`` has them; empty for the site's default. Of several partitions (``a,b``, or a
         list) SLURM takes where a job begins first.
@@ -111,6 +114,7 @@ class Resources:
     micro_batch: int = 0
     shard: str = "auto"
     compile: str = "auto"
+    ensemble: int = 0
     partition: str = ""
     account: str = ""
     qos: str = ""
@@ -138,7 +142,8 @@ class Resources:
         for name in ("threads", "nodes", "tasks_per_node"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} {getattr(self, name)} is below 1")
-        for name in ("gpus", "cpus", "workers", "side_by_side", "micro_batch", "margin_seconds"):
+        counts = ("gpus", "cpus", "workers", "side_by_side", "micro_batch", "ensemble")
+        for name in (*counts, "margin_seconds"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} {getattr(self, name)} is below 0")
         for name in ("stop_seconds", "silent_minutes"):
@@ -160,6 +165,11 @@ class Resources:
             refuse_unknown(self.compile, COMPILE, "compile")
         if self.memory and not megabytes(self.memory):
             raise ValueError(f"memory {self.memory!r} is no amount: write it as 32GB or 800MB")
+        if self.ensemble > 1 and self.processes > 1:
+            raise ValueError(
+                f"ensemble {self.ensemble} with {self.processes} processes a run: the runs of an "
+                "ensemble share one process; leave out either"
+            )
         if self.processes > 1 and self.side_by_side > 1:
             raise ValueError(
                 f"side_by_side {self.side_by_side} with {self.processes} processes a run: a run "

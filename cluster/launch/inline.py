@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from cluster.launch.place import Order, Started
 from cluster.status import watching
@@ -37,7 +37,7 @@ class Inline:
             After Ctrl-C; what ran is checkpointed.
         """
         order = self.order
-        queue = order.new_queue().with_processes([ProcessId.of()])
+        queue = replace(order.new_queue(), workers=1).with_processes([ProcessId.of()])
         queue.write()
         try:
             self._work(queue)

@@ -17,6 +17,7 @@ from cluster.work.logs import job_log
 from cluster.work.stalled import last_stall, stalled_here
 from cluster.work.submission import Queue
 from cluster.work.tasks import lease_dir
+from cluster.work.together import Company
 from cluster.work.trunks import tidy
 from scaling import ProgramSpec, Spec, read_spec
 from scaling import train as train_alone
@@ -183,6 +184,7 @@ def run_queue(
     shift = shift or _shift(resources)
     tasks = list(queue.tasks) if shift.task is None else [queue.tasks[shift.task]]
     pace, count, too_long, idle_since = Pace(), 0, False, time.monotonic()
+    company = Company(store, queue, rows, resources, partial(_claim, store, queue, rows))
     is_cancelled = _now_and_then(lambda: queue.is_stopped)
 
     def stopping() -> bool:
@@ -191,7 +193,7 @@ def run_queue(
 
     while tasks and not stopping():
         held, too_long, hanging = [], False, 0
-        for task in tasks:
+        for i, task in enumerate(tasks):
             if stopping():
                 break
             ready = [run_id for run_id in task if queue.is_open(store, run_id)]
@@ -201,28 +203,36 @@ def run_queue(
                 held.append(task)
                 too_long = True
                 continue
-            spec = read_spec(rows[ready[0]]["spec"])
-            purpose = f"{queue.path.stem} {ready[0]} {_progress(spec, store.run_dir(ready[0]))}"
             if shift.task is None and stalled_here(read_turns(store.run_dir(ready[0]))):
                 held.append(task)
                 hanging += 1
                 continue
-            newest = max(last_epoch(store.run_dir(run_id)) for run_id in task)
-            lease = claim(lease_dir(store, spec, ready[0]), purpose, after=newest)
+            lease = _claim(store, queue, rows, task, ready[0])
             if lease is None:
                 held.append(task)
                 continue
-            with lease:
-                train_one = partial(
-                    run_one,
-                    store,
-                    resources=resources,
-                    lease=lease,
-                    capture=capture,
-                    train=train,
-                    keep=queue.keep,
-                )
-                count += _run_task(store, queue, task, rows, lease, stopping, train_one)
+            with contextlib.ExitStack() as leases:
+                leases.enter_context(lease)
+                alone = [(task, lease)]
+                if resources.ensemble > 1:
+                    group = company.beside(task, lease, tasks[i + 1 :])
+                    for _, another in group[1:]:
+                        leases.enter_context(another)
+                    if len(group) > 1:
+                        stop_of = partial(_stop_of, queue, stop=stopping)
+                        done, alone = company.train(group, stop_of, stopping)
+                        count += done
+                for own, its_lease in alone:
+                    train_one = partial(
+                        run_one,
+                        store,
+                        resources=resources,
+                        lease=its_lease,
+                        capture=capture,
+                        train=train,
+                        keep=queue.keep,
+                    )
+                    count += _run_task(store, queue, own, rows, its_lease, stopping, train_one)
             pace.learn(store.run_dir(ready[0]))
             idle_since = time.monotonic()
             if any(queue.is_open(store, run_id) for run_id in task):
@@ -236,6 +246,16 @@ def run_queue(
                 break
             _wait(LOOK_SECONDS, stopping)
     return Turn(count, too_long or (shift.until is not None and time.time() > shift.until))
+
+
+def _claim(
+    store: Store, queue: Queue, rows: Mapping[str, Any], task: tuple[str, ...], run_id: str
+) -> Lease | None:
+    """Claim a task of which ``run_id`` is the first open run; None if another worker holds it."""
+    spec = read_spec(rows[run_id]["spec"])
+    purpose = f"{queue.path.stem} {run_id} {_progress(spec, store.run_dir(run_id))}"
+    newest = max(last_epoch(store.run_dir(member)) for member in task)
+    return claim(lease_dir(store, spec, run_id), purpose, after=newest)
 
 
 def _now_and_then(question: Stop) -> Stop:
@@ -307,14 +327,14 @@ def _run_task(
             status = _give_up(queue, run_dir, lease)
         else:
             spec = read_spec(rows[run_id]["spec"])
-            status = train_one(spec, run_id, stop=_stop_of(queue, run_id, lease, stop))
+            status = train_one(spec, run_id, stop=_stop_of(queue, run_id, lease, stop=stop))
             if spec.trunk_id and lease.held():
                 tidy(store, spec.trunk_id)
         count += status != "stopped"
     return count
 
 
-def _stop_of(queue: Queue, run_id: str, lease: Lease, stop: Stop) -> Stop:
+def _stop_of(queue: Queue, run_id: str, lease: Lease, *, stop: Stop) -> Stop:
     """Whether one run has to stop: with its worker, without its lease, or by itself."""
     is_cancelled = _now_and_then(partial(queue.is_run_stopped, run_id))
     return lambda: stop() or not lease.held() or is_cancelled()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
+from typing import TYPE_CHECKING
 
 from scaling.base import path_of, plugged, refuse_unknown
 from scaling.families.base import (
@@ -17,6 +18,11 @@ from scaling.families.base import (
 from scaling.families.own import TorchFamily, own_family
 from scaling.families.transformer import TRANSFORMER
 from scaling.families.vision import VISION
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from scaling.families.stacked_module import Forward
 
 FAMILIES: dict[str, Family] = {family.name: family for family in (TRANSFORMER, *VISION)}
 
@@ -42,6 +48,13 @@ def family_names() -> tuple[str, ...]:
     return (*FAMILIES, *(name for name in plugged("family") if name not in FAMILIES))
 
 
+def stacked_forward(model: nn.Module) -> Forward:
+    """The forward passes of many models like ``model`` as one; see ``stacked_module``."""
+    from scaling.families.stacked_module import stacked_forward
+
+    return stacked_forward(model)
+
+
 _own = cache(own_family)
 
 
@@ -57,5 +70,6 @@ __all__ = [
     "get_family",
     "option_names",
     "refuse_both",
+    "stacked_forward",
     "with_preset",
 ]

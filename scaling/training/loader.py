@@ -94,7 +94,7 @@ class Loader:
         size, seed = self.train.batch_size, self.seed
         if not self.train.augmented:
             inputs, labels = self.data.batch(step, batch_size=size, seed=seed, rows=rows)
-            return Batch(self._shown(self._send(inputs)), self._send(labels))
+            return Batch(self.shown(inputs), self._send(labels))
         draws = draw(self.train, seed, step)
         chosen = np.arange(size)[rows]
         if draws.partner is None or draws.weight is None:
@@ -112,10 +112,14 @@ class Loader:
         mixed = w * shown[one] + (1 - w) * shown[other]
         return Batch(mixed, labels[one], labels[other], weight)
 
+    def shown(self, stored: NDArray[Any]) -> Tensor:
+        """Stored inputs as the model sees them, on its device."""
+        return self._shown(self._send(stored))
+
     def heldout(self, rows: slice) -> Tensor:
         """Held-out inputs, never augmented."""
         copied = np.array(self.data.heldout_inputs[rows])  # torch takes no read-only memory
-        return self._shown(self._send(copied))
+        return self.shown(copied)
 
     def _augmented(self, step: int, rows: NDArray[np.int64], draws: Draws) -> tuple[Tensor, Tensor]:
         size = self.train.batch_size

@@ -160,6 +160,7 @@ class _Run:
         self.curve: list[dict[str, Any]] = []
         self.loss_sum, self.loss_count = 0.0, 0
         self.seconds = 0.0
+        self.ensemble = 0  # how many trained as one computation, now or in what it goes on from
 
     def run(
         self,
@@ -169,7 +170,7 @@ class _Run:
         layout: Layout,
         should_stop: Callable[[], bool],
     ) -> Outcome:
-        spec, units, team = self.spec, self.spec.units_per_step, self.team
+        spec, team = self.spec, self.team
         self.device = team.device(device)
         set_arithmetic(self.device)
         torch.set_num_threads(threads)
@@ -183,26 +184,39 @@ class _Run:
         self.optimizer = make_optimizer(spec, self.model)
         self.watch, self.meter = Watch(self.device), Meter(spec, self.device, team.size)
         self._restore()
+        self._begin(threads)
+        with closing(task):
+            return self._steps(task, should_stop)
+
+    def _begin(self, threads: int) -> None:
+        """Say in the journal that this attempt begins, where it is and what it knows."""
         self.first_step = self.step
         self._append(
             "start",
             attempt=self.record.attempt if self.record else 0,
-            step=self.step * units,
+            step=self.step * self.spec.units_per_step,
             time=time.time(),
             host=node_name(),
             device=str(self.device),
             threads=threads,
             torch=torch.__version__,
-            **({"processes": team.size} if team.size > 1 else {}),
-            **computed_in(spec, self.device),
+            **({"processes": self.team.size} if self.team.size > 1 else {}),
+            **computed_in(self.spec, self.device),
             **self.spread.told(),
+            **self._marks(),
         )
         for point in self.curve:
             self._append("point", **point)
         if self.record is not None:
             self.record.adopt(self.keeps, self.first_step)
-        with closing(task):
-            return self._steps(task, should_stop)
+
+    def _marks(self) -> dict[str, int]:
+        """What says that the run's last bits are not those of a run alone."""
+        return {"ensemble": self.ensemble} if self.ensemble else {}
+
+    def _elapsed(self) -> float:
+        """Seconds spent on the run so far, pauses left out."""
+        return time.monotonic() - self.started
 
     def _steps(self, task: Task, should_stop: Callable[[], bool]) -> Outcome:
         spec, team = self.spec, self.team
@@ -275,7 +289,7 @@ class _Run:
         return not patience or len(losses) - 1 - losses.index(min(losses)) < patience
 
     def _record(self, values: dict[str, float]) -> None:
-        self.seconds = time.monotonic() - self.started
+        self.seconds = self._elapsed()
         point = {
             "step": self.step * self.spec.units_per_step,
             **values,
@@ -314,7 +328,7 @@ class _Run:
 
     def _end(self, status: str, **values: Any) -> Outcome:
         units = self.spec.units_per_step
-        self.seconds = time.monotonic() - self.started
+        self.seconds = self._elapsed()
         event = {
             "status": status,
             **values,
@@ -325,6 +339,7 @@ class _Run:
             "seconds": round(self.seconds, 3),
             **self.meter.overall(self.step),
             "time": time.time(),
+            **self._marks(),
         }
         self._append("end", **event)
         self._heartbeat(status, event["loss"])
@@ -349,12 +364,12 @@ class _Run:
             loss=last if last is not None and math.isfinite(last) else None,
             gpus=self.team.size if self.device.type == "cuda" else 0,
             started_step=self.first_step * units,
-            seconds=round(time.monotonic() - self.started, 3),
+            seconds=round(self._elapsed(), 3),
             spent_tokens=self._spent(),
         )
 
     def _snapshot(self) -> dict[str, Any]:
-        self.seconds = time.monotonic() - self.started
+        self.seconds = self._elapsed()
         self.watch.settle()
         state = {
             "step": self.step,
@@ -365,6 +380,7 @@ class _Run:
             "first_loss": self.watch.first,
             "seconds": self.seconds,
             "rng": torch.get_rng_state(),
+            **self._marks(),
         }
         if self.device.type == "cuda":
             state["cuda_rng"] = torch.cuda.get_rng_state(self.device)
@@ -406,6 +422,7 @@ class _Run:
         self.step, self.curve = state["step"], state["curve"]
         self.loss_sum, self.loss_count = state["loss_sum"], state["loss_count"]
         self.watch.first, self.seconds = state["first_loss"], state["seconds"]
+        self.ensemble = max(self.ensemble, state.get("ensemble", 0))
         torch.set_rng_state(state["rng"])
         if self.device.type == "cuda" and "cuda_rng" in state:
             torch.cuda.set_rng_state(state["cuda_rng"], self.device)

@@ -208,13 +208,16 @@ class NextToken:
         self._ahead.close()
 
 
-def batch_threads(device: torch.device) -> int:
+def batch_threads(device: torch.device, *, changed: bool) -> int:
     """Threads that make batches of examples while the model computes.
 
-    One where the model computes on the same cores; beside a GPU as many as the run has cores, up
-    to four: one gathers thousands of large images a second, and what is ready takes memory there.
+    Where the model computes on the same cores, one if the stored examples are ``changed``, resized
+    or augmented, and none to gather them as they are: handing such a batch over costs more than
+    making it. Beside a GPU as many as the run has cores, up to four: one gathers thousands of large
+    images a second, and what is ready takes memory there.
     """
-    return 1 if device.type == "cpu" else min(4, torch.get_num_threads())
+    beside_a_gpu: int = min(4, torch.get_num_threads())
+    return int(changed) if device.type == "cpu" else beside_a_gpu
 
 
 class Classify:
@@ -224,9 +227,9 @@ class Classify:
         self.spec, self.data, self.device = spec, data, device
         self.epoch_size, self.heldout_size = len(data.train_labels), len(data.heldout_labels)
         shape = tuple(get_family(spec.family).input_shape(spec.model))
-        self.loader = Loader(
-            data, spec.train, spec.order_seed, shape, device, batch_threads(device)
-        )
+        changed = bool(spec.train.augmented or shape != tuple(data.info.input_shape))
+        threads = batch_threads(device, changed=changed)
+        self.loader = Loader(data, spec.train, spec.order_seed, shape, device, threads)
 
     def _forward(self, model: nn.Module, inputs: Tensor) -> Tensor:
         with autocast(self.spec, self.device):

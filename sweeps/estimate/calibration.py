@@ -1,4 +1,10 @@
-"""How many FLOPs a second one worker does, measured: some training steps, kept for a month."""
+"""How long steps and evaluations take here: a few small models are timed, and kept for a month.
+
+A step's seconds are a sum over what it does, each at a price: the step itself, its layers, its
+FLOPs, the outputs that it writes, the scores of its attention and the weights that it moves on. The
+prices are the non-negative ones that come nearest, in proportion, to the timed steps (Lawson and
+Hanson 1974, ch. 23), so other sizes, shapes and batches have a time as well.
+"""
 
 from __future__ import annotations
 
@@ -7,19 +13,44 @@ import json
 import math
 import time
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from statistics import median
 from typing import Any
 
-from scaling import RunSpec
+from scaling import RunSpec, evaluated
 from scaling.base import Store, digest, hashed, read_json, write_atomic
-from scaling.families import TRANSFORMER, get_family
+from scaling.data import DataInfo
+from scaling.families import get_family
 
 FILE = "throughput.json"
-TIMED = 4  # models of a family
 MAX_AGE = 30 * 24 * 3600.0
 STEP_FLOPS = {"cpu": 3e8, "cuda": 2e12}  # of a timed step, at most: a fifth of a core's second
+TIMED = 6  # models of a family without shapes of its own
+SHAPES: Mapping[str, Sequence[Mapping[str, int]]] = {
+    "transformer": (
+        {"depth": 1, "width": 32, "context": 32, "batch_size": 4},
+        {"depth": 8, "width": 32, "context": 32, "batch_size": 4},
+        {"depth": 2, "width": 32, "context": 128, "batch_size": 8},
+        {"depth": 2, "width": 64, "context": 32, "batch_size": 16},
+        {"depth": 1, "width": 64, "context": 256, "batch_size": 2},
+        {"depth": 6, "width": 64, "context": 64, "batch_size": 4},
+        {"depth": 2, "width": 128, "context": 64, "batch_size": 4},
+        {"depth": 1, "width": 256, "context": 32, "batch_size": 8},
+        {"depth": 1, "width": 512, "context": 32, "batch_size": 2},
+    ),
+    "mlp": (
+        {"depth": 1, "width": 8, "batch_size": 16},
+        {"depth": 10, "width": 16, "batch_size": 16},
+        {"depth": 2, "width": 64, "batch_size": 64},
+        {"depth": 2, "width": 32, "batch_size": 512},
+        {"depth": 6, "width": 128, "batch_size": 64},
+        {"depth": 2, "width": 512, "batch_size": 32},
+    ),
+}
+INHERITED = ("mlp", "norm", "tied", "vocab_size", "activation", "input_shape", "num_classes")
+RUN_SECONDS = 0.1  # a run's start in a worker that has done one: its model, data and journal
+WORKER_SECONDS = 4.0  # from a worker's process to its first step
 
 
 @dataclass(frozen=True)
@@ -50,71 +81,158 @@ class Throughput:
         share = math.log(flops_forward / n0) / math.log(n1 / n0)
         return math.exp((1 - share) * math.log(r0) + share * math.log(r1))
 
-    def is_far_from(self, sizes: Iterable[float], factor: float) -> bool:
-        """Whether one of ``sizes`` is more than ``factor`` below or above those of the points."""
-        low, high = self.points[0][0] / factor, self.points[-1][0] * factor
-        return not all(low <= size <= high for size in sizes)
 
-    def extended(self, other: Throughput, sizes: Iterable[float]) -> Throughput:
-        """This one, and for ``sizes`` beyond its points what ``other`` tells on the same device.
+@dataclass(frozen=True)
+class StepTimes:
+    """What steps and evaluations of one worker take, by what they do.
 
-        How a rate grows with size is taken from ``other``, its level from the nearest point.
-        """
-        if other.device != self.device:
-            return self
-        low, high = self.points[0], self.points[-1]
-        added = []
-        for size in {*sizes}:
-            if not low[0] <= size <= high[0]:
-                nearest, rate = low if size < low[0] else high
-                added.append((size, rate * other.at(size) / other.at(nearest)))
-        source = f"{self.source}, beyond their sizes {other.source}"
-        return replace(self, points=tuple(sorted([*self.points, *added])), source=source)
+    Attributes
+    ----------
+    training, evaluation : tuple of float
+        Seconds for each of :func:`_amounts`.
+    device : str
+        ``cpu`` or ``cuda``.
+    source : str
+        Where the numbers come from, in words.
+    factor : float
+        What runs took over what these prices say of them.
+    """
+
+    training: tuple[float, ...]
+    evaluation: tuple[float, ...]
+    device: str
+    source: str
+    factor: float = 1.0
+
+    def step(self, spec: RunSpec) -> float:
+        """Seconds of one optimiser step."""
+        amounts = _amounts(spec, spec.units_per_step, spec.cost.flops_train)
+        return self.factor * _total(self.training, amounts)
+
+    def evaluating(self, spec: RunSpec, seen: int) -> float:
+        """Seconds to evaluate so many held-out tokens (examples)."""
+        chunk = CHUNK[spec.cost.unit]
+        amounts = _amounts(spec, chunk, spec.cost.flops_forward)
+        return self.factor * _total(self.evaluation, amounts) * seen / chunk
+
+    def timed_chunk(self, spec: RunSpec) -> float:
+        """Seconds of a chunk of an evaluation as :func:`measure` times it."""
+        amounts = _amounts(spec, TIMED_CHUNK[spec.cost.unit], spec.cost.flops_forward)
+        return self.factor * _total(self.evaluation, amounts)
+
+    def seconds(self, spec: RunSpec, heldout: int, first_step: int = 0) -> float:
+        """Seconds of a run from ``first_step`` to its end, with its evaluations."""
+        seen = evaluated(spec.train, heldout, spec.units_per_step, first_step)
+        trained = (spec.num_steps - first_step) * self.step(spec)
+        return trained + self.evaluating(spec, seen)
 
 
-def calibrated(store: Store, specs: list[RunSpec]) -> Throughput:
-    """Measured rates of models of one family from the smallest to the largest, ``TIMED`` at most.
+CHUNK = {"token": 2048, "example": 64}  # held-out tokens (examples) of a forward pass
+TIMED_CHUNK = {"token": 512, "example": 64}  # of a timed one
 
-    A transformer, and models of which one step takes too long, are taken as small transformers
-    and a matrix product. All are kept in ``ROOT/throughput.json`` for a month.
+
+def _amounts(spec: RunSpec, units: int, flops: float) -> tuple[float, ...]:
+    """What a pass over ``units`` tokens (examples) does: see the module."""
+    model, cost = spec.model, spec.cost
+    depth = float(getattr(model, "depth", 1))
+    scores = depth * getattr(model, "heads", 0) * getattr(model, "context", 0) * units
+    written = float(cost.activations * units)
+    return 1.0, depth, flops * units, written, scores, float(cost.num_params)
+
+
+def _total(prices: Sequence[float], amounts: Sequence[float]) -> float:
+    return sum(price * amount for price, amount in zip(prices, amounts, strict=True))
+
+
+def calibrated(store: Store, specs: list[RunSpec]) -> StepTimes:
+    """Prices of steps for models of one family, from those kept or from timing a few.
+
+    A transformer or an MLP is timed at ``SHAPES``, with the options of the first spec that change
+    a layer's work, its precision and its optimiser; other families at some of the specs from the
+    smallest to the largest, or, where each step of these takes too long, as transformers.
     """
     kept = _kept(store)
     if "device" not in kept:  # torch takes seconds to import: not for what is known
         kept["device"] = {"name": _device(), "time": time.time()}
     device = kept["device"]["name"]
-    timed = sorted(
-        (spec for spec in specs if _batch(spec, device)), key=lambda spec: spec.cost.flops_forward
+    models = _to_time(specs, device)
+    key = digest(
+        {
+            "models": [{"family": m.family, **hashed(m.model)} for m in models],
+            "batches": [m.train.batch_size for m in models],
+            "precision": models[0].train.precision,
+            "optimizer": models[0].optim.optimizer,
+            "device": device,
+        }
     )
-    if specs[0].family == "transformer" or not timed:
-        return _general(store, kept)
-    points: dict[float, float] = {}
-    for i in range(TIMED):
-        spec = timed[i * (len(timed) - 1) // (TIMED - 1)]
-        train = spec.train
-        key = digest(
-            {
-                "family": spec.family,
-                "model": hashed(spec.model),
-                "batch_size": train.batch_size,
-                "precision": train.precision,
-                "device": device,
-            }
-        )
-        if key not in kept:
-            kept[key] = {"rate": measure(spec), "time": time.time()}
-            _keep(store, kept)
-        points[spec.cost.flops_forward] = kept[key]["rate"]
-    family = specs[0].family
-    return Throughput(tuple(sorted(points.items())), device, f"timed steps of its {family}")
-
-
-def _general(store: Store, kept: dict[str, Any]) -> Throughput:
-    if "general" not in kept:
-        kept["general"] = {**asdict(calibrate()), "time": time.time()}
+    if key not in kept:
+        found = priced(models, [measure(model) for model in models], device)
+        kept[key] = {**asdict(found), "time": time.time()}
         _keep(store, kept)
-    value = kept["general"]
-    points = tuple((float(n), float(rate)) for n, rate in value["points"])
-    return Throughput(points, value["device"], value["source"])
+    value = kept[key]
+    prices = tuple(value["training"]), tuple(value["evaluation"])
+    return StepTimes(*prices, value["device"], value["source"])
+
+
+def priced(models: Sequence[RunSpec], times: Sequence[tuple[float, ...]], device: str) -> StepTimes:
+    """Prices from the seconds that each model's step and a chunk of its evaluation took."""
+    steps = [_amounts(m, m.units_per_step, m.cost.flops_train) for m in models]
+    chunks = [_amounts(m, TIMED_CHUNK[m.cost.unit], m.cost.flops_forward) for m in models]
+    return StepTimes(
+        _prices(steps, [step for step, _ in times]),
+        _prices(chunks, [chunk for _, chunk in times]),
+        device,
+        f"timed steps of {len(models)} models of {models[0].family}",
+    )
+
+
+def local_device(store: Store) -> str | None:
+    """The device that was calibrated here; None before."""
+    name: str | None = _kept(store).get("device", {}).get("name")
+    return name
+
+
+def _to_time(specs: list[RunSpec], device: str) -> list[RunSpec]:
+    first = specs[0]
+    if first.family in SHAPES:
+        return shapes(first, SHAPES[first.family])
+    fits = [
+        spec for spec in specs if spec.cost.flops_train * spec.units_per_step <= STEP_FLOPS[device]
+    ]
+    fits.sort(key=lambda spec: spec.cost.flops_train * spec.units_per_step)
+    if not fits:
+        return shapes(_any_transformer(), SHAPES["transformer"])
+    chosen = {i * (len(fits) - 1) // (TIMED - 1) for i in range(TIMED)}
+    return [fits[i] for i in sorted(chosen)]
+
+
+def _any_transformer() -> RunSpec:
+    info = DataInfo("made up", "", "token", 10**6, 10**5, vocab_size=256)
+    options: dict[str, Any] = {"depth": 1, "width": 32, "context": 32, "lr": 0.01}
+    return RunSpec.resolve(info=info, **options, num_tokens=1e5)
+
+
+def shapes(first: RunSpec, wanted: Sequence[Mapping[str, int]]) -> list[RunSpec]:
+    """Runs like the first one in all but their models' sizes and their batches."""
+    family = get_family(first.family)
+    same = {n: getattr(first.model, n) for n in INHERITED if hasattr(first.model, n)}
+    found = []
+    for shape in wanted:
+        model = family.resolve({**same, **{k: v for k, v in shape.items() if k != "batch_size"}})
+        train = replace(first.train, batch_size=shape["batch_size"])
+        found.append(replace(first, model=model, train=train))
+    return found
+
+
+def _prices(amounts: Sequence[Sequence[float]], seconds: Sequence[float]) -> tuple[float, ...]:
+    """The non-negative prices whose sums are nearest to ``seconds``, in proportion."""
+    import numpy as np
+    from scipy.optimize import nnls
+
+    table = np.asarray(amounts, float)
+    scale = np.maximum(table.max(axis=0), 1e-300)
+    found, _ = nnls(table / scale / np.asarray(seconds)[:, None], np.ones(len(seconds)))
+    return tuple(float(price) for price in found / scale)
 
 
 def _kept(store: Store) -> dict[str, Any]:
@@ -139,48 +257,60 @@ def _device() -> str:
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
-def _batch(spec: RunSpec, device: str) -> int:
-    """Items of a timed step, at most those of a real one; 0 if two would take too long."""
-    item = spec.cost.flops_train * get_family(spec.family).units_per_item(spec.model)
-    items = min(spec.train.batch_size, int(STEP_FLOPS[device] // item))
-    return items if items > 1 else 0
+def measure(spec: RunSpec, seconds: float = 0.06) -> tuple[float, float]:
+    """Seconds of a training step and of a chunk of an evaluation, on made-up data.
 
-
-def measure(spec: RunSpec, seconds: float = 0.25) -> float:
-    """FLOP/s of training steps of a run's model on made-up data, by one thread on a CPU."""
+    As a run does them, by one thread on a CPU; each is the median over ``seconds``.
+    """
     import torch
 
     from scaling.training import make_optimizer
 
     device = torch.device(_device())
-    family, items = get_family(spec.family), _batch(spec, device.type)
+    family = get_family(spec.family)
+    chunk = TIMED_CHUNK[family.unit]
+    items = max(1, chunk // family.units_per_item(spec.model))
     with _as_a_worker(torch):
         model = family.build(spec.model).to(device)
         optimizer = make_optimizer(spec, model)
-        shape = (items, *family.input_shape(spec.model))
-        is_text = family.unit == "token"
-        inputs = (torch.zeros if is_text else torch.rand)(
-            shape, dtype=torch.long if is_text else None, device=device
-        )
-        labels = torch.zeros(items, dtype=torch.long, device=device)
+        random = torch.Generator().manual_seed(0)
+        shape = tuple(family.input_shape(spec.model))
 
-        def loss(outputs: Any) -> Any:
-            if is_text or spec.train.task:  # what a user's task asks of them is not known
-                return outputs.square().mean()
-            return torch.nn.functional.cross_entropy(outputs, labels)
+        def batch(size: int) -> tuple[Any, Any]:
+            if family.unit == "token":
+                tokens = torch.randint(0, spec.model.vocab_size, (size, *shape), generator=random)
+                return tokens.to(device), tokens.to(device)
+            inputs = torch.rand(size, *shape, generator=random)
+            return inputs.to(device), torch.zeros(size, dtype=torch.long, device=device)
 
-        def step() -> None:
+        def losses(inputs: Any, targets: Any) -> Any:
             with torch.autocast(
                 device.type, torch.bfloat16, enabled=spec.train.precision == "bfloat16"
             ):
                 outputs = model(inputs)
-            loss(outputs.float()).backward()
+            outputs = outputs.float()
+            if spec.train.task:  # what a user's task asks of them is not known
+                return outputs.square()
+            return torch.nn.functional.cross_entropy(
+                outputs.flatten(0, -2), targets.flatten(), reduction="none"
+            )
+
+        trained, held_out = batch(spec.train.batch_size), batch(items)
+
+        def step() -> None:
+            loss = losses(*trained).mean()
+            loss.backward()
             if spec.optim.grad_clip:
                 torch.nn.utils.clip_grad_norm_(model.parameters(), spec.optim.grad_clip)
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
+            loss.item()
 
-        return spec.cost.flops_train * items / _time(torch, device, step, seconds)
+        def evaluate() -> None:
+            with torch.no_grad():
+                losses(*held_out).double().cpu()
+
+        return _time(torch, device, step, seconds), _time(torch, device, evaluate, seconds / 2)
 
 
 @contextlib.contextmanager
@@ -193,50 +323,6 @@ def _as_a_worker(torch: Any) -> Iterator[None]:
     finally:
         torch.set_num_threads(threads)
         torch.random.set_rng_state(random)
-
-
-def calibrate(seconds: float = 1.5) -> Throughput:
-    """Time training steps of four small transformers, and a matrix product for the large.
-
-    One thread on a CPU, as workers have; the accelerator where there is one.
-    """
-    import torch
-
-    device = torch.device(_device())
-    with _as_a_worker(torch):
-        share = seconds / (len(_SHAPES) + 1)
-        points = [_model_rate(torch, device, *shape, share) for shape in _SHAPES]
-        points.append((2e9, _product_rate(torch, device, share)))
-    return Throughput(tuple(points), device.type, f"a calibration of {seconds:g} s")
-
-
-_SHAPES = ((2, 16), (2, 32), (3, 96), (4, 256))  # depth, width
-
-
-def _model_rate(
-    torch: Any, device: Any, depth: int, width: int, seconds: float
-) -> tuple[float, float]:
-    config = TRANSFORMER.resolve({"depth": depth, "width": width})
-    cost = TRANSFORMER.cost(config)
-    model = TRANSFORMER.build(config).to(device)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, fused=True)
-    tokens = torch.zeros(8, config.context, dtype=torch.long, device=device)
-
-    def step() -> None:
-        logits = model(tokens)
-        torch.nn.functional.cross_entropy(logits.flatten(0, -2), tokens.flatten()).backward()
-        optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
-
-    return cost.flops_forward, cost.flops_train * tokens.numel() / _time(
-        torch, device, step, seconds
-    )
-
-
-def _product_rate(torch: Any, device: Any, seconds: float) -> float:
-    n = 512 if device.type == "cpu" else 4096
-    matrix = torch.randn(n, n, device=device)
-    return float(2 * n**3 / _time(torch, device, lambda: matrix @ matrix, seconds))
 
 
 def _time(torch: Any, device: Any, step: Callable[[], Any], seconds: float) -> float:

@@ -8,9 +8,9 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from scaling import ProgramSpec, RunSpec, cooldown_start
+from scaling import ProgramSpec, RunSpec, Spec, cooldown_start
 from scaling.base import WATTS, Store
-from sweeps.estimate.calibration import Throughput
+from sweeps.estimate.calibration import RUN_SECONDS, WORKER_SECONDS, StepTimes, Throughput
 from sweeps.estimate.prices import Prices
 from sweeps.estimate.throughput import heldout_sizes, kind_of, size_of, throughput, work
 from sweeps.sweep import Sweep
@@ -29,7 +29,8 @@ class Estimate:
     flops_evaluation : float or None
         Of held-out evaluations, learning curves included; None for programs, whose are their own.
     hours : float
-        From start to end, with ``workers`` runs at a time.
+        From start to end, with ``workers`` runs at a time; where steps were timed, with what a
+        worker and each run take to start.
     worker_hours : float
         Of all runs together.
     longest_hours : float
@@ -104,12 +105,8 @@ def estimate(
     if rate is None and assumed.flops_per_second is not None:
         rate = Throughput(((1.0, assumed.flops_per_second),), "cpu", "the sweep file")
     specs = [entry.spec for entry in sweep]
-    whole = [
-        work(spec, heldout, start)
-        for spec, heldout, start in zip(
-            specs, heldout_sizes(specs), first_steps(sweep), strict=True
-        )
-    ]
+    heldout, starts = heldout_sizes(specs), first_steps(sweep)
+    whole = [work(*of_run) for of_run in zip(specs, heldout, starts, strict=True)]
     spent = sum(spent_flops(sweep))
     ours = not any(isinstance(spec, ProgramSpec) for spec in specs)
     store = Store.at(root)
@@ -143,11 +140,12 @@ def estimate(
         )
         return replace(empty, measured=unknown)
     seconds = [
-        flops / known[kind_of(spec)].at(size_of(spec))
-        for spec, flops in zip(specs, whole, strict=True)
+        _seconds(known[kind_of(spec)], spec, flops, held, start)
+        for spec, flops, held, start in zip(specs, whole, heldout, starts, strict=True)
     ]
     device = "cuda" if any(found.device == "cuda" for found in known.values()) else "cpu"
-    hours = makespan(seconds, count) / 3600
+    timed = any(isinstance(found, StepTimes) for found in known.values())
+    hours = (makespan(seconds, count) + WORKER_SECONDS * timed) / 3600
     devices = int(assumed.devices or (1 if device == "cpu" else count))
     watts = assumed.watts if assumed.watts is not None else WATTS[device]
     kwh = hours * devices * watts * assumed.pue / 1000
@@ -164,6 +162,16 @@ def estimate(
         kwh=kwh,
         kg_co2e=kwh * assumed.kg_co2e_per_kwh,
     )
+
+
+def _seconds(
+    rate: Throughput | StepTimes, spec: Spec, flops: float, heldout: int, first_step: int
+) -> float:
+    """What a run takes of its worker's time, its start included where that is known."""
+    if isinstance(rate, StepTimes) and isinstance(spec, RunSpec):
+        return rate.seconds(spec, heldout, first_step) + RUN_SECONDS
+    assert isinstance(rate, Throughput)
+    return flops / rate.at(size_of(spec))
 
 
 def spent_flops(sweep: Sweep) -> list[float]:

@@ -1,21 +1,19 @@
-"""How many FLOPs a second one worker does on models of a family: from past runs, or measured."""
+"""How fast one worker is on models of a family: by timed steps and past runs, or by these alone."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from statistics import median
-from typing import Any
 
 from scaling import ProgramSpec, RunSpec, Spec, evaluated, read_spec
 from scaling.base import Store, read_json
 from scaling.data import describe_data
 from scaling.run import SPEC, end, read_journal
-from sweeps.estimate.calibration import Throughput, calibrated
+from sweeps.estimate.calibration import StepTimes, Throughput, calibrated, local_device
 
 MOST_RUNS = 200  # newest runs to look at: reading journals must not take longer than calibrating
-SHORTEST = 0.5  # seconds past a run's first point, less of which says nothing
-SHORTEST_WHOLE = 10.0  # seconds of a run of ours without one, so that its start hardly counts
-FAR = 2.0  # times a size: within it a rate is taken to be the same
+SHORTEST = 0.5  # seconds; less says nothing of a rate
 
 
 def kind_of(spec: Spec) -> str:
@@ -29,24 +27,45 @@ def size_of(spec: Spec) -> float:
     return spec.cost.flops_train / 3 if isinstance(spec, ProgramSpec) else spec.cost.flops_forward
 
 
-def throughput(store: Store, specs: Iterable[Spec]) -> dict[str, Throughput | None]:
-    """For each kind of ``specs``: from its finished runs under ``store.root``, else measured.
+def throughput(store: Store, specs: Iterable[Spec]) -> dict[str, Throughput | StepTimes | None]:
+    """For each kind of ``specs``: by timed steps, times what its finished runs took over them.
 
-    None for a program without any: only it can say how fast it is.
+    By the runs alone where these are of another kind of device than is here, and for programs,
+    None without any: only a program itself can say how fast it is.
     """
     by_kind: dict[str, list[Spec]] = {}
     for spec in specs:
         by_kind.setdefault(kind_of(spec), []).append(spec)
-    past = from_runs(store)
-    found: dict[str, Throughput | None] = {}
+    runs = finished_runs(store)
+    past = _rates(store, runs)
+    found: dict[str, Throughput | StepTimes | None] = {}
     for kind, members in by_kind.items():
         ours = [spec for spec in members if isinstance(spec, RunSpec)]
-        sizes = [size_of(spec) for spec in ours]
-        found[kind] = known = past.get(kind)
-        if ours and (known is None or known.is_far_from(sizes, FAR)):
-            measured = calibrated(store, ours)
-            found[kind] = known.extended(measured, sizes) if known else measured
+        device = past[kind].device if kind in past else None
+        if not ours or (device and device != (local_device(store) or device)):
+            found[kind] = past.get(kind)
+            continue
+        times = calibrated(store, ours)
+        if device and device != times.device:
+            found[kind] = past[kind]
+        else:
+            found[kind] = _by_runs(times, [run for run in runs if kind_of(run.spec) == kind])
     return found
+
+
+def _by_runs(times: StepTimes, runs: Sequence[Finished]) -> StepTimes:
+    """Prices times what runs took over them, all runs together: the longer say more."""
+    pairs = [
+        (run.seconds, times.seconds(run.done, run.heldout, run.first_step))
+        for run in runs
+        if isinstance(run.done, RunSpec) and run.device == times.device
+    ]
+    if not pairs:
+        return times
+    took, priced = (sum(column) for column in zip(*pairs, strict=True))
+    many = f"{len(pairs)} finished run{'s' if len(pairs) > 1 else ''}"
+    source = f"{times.source}, times {took / priced:.2g} by {many}"
+    return replace(times, factor=took / priced, source=source)
 
 
 def work(spec: Spec, heldout: int, first_step: int = 0) -> float:
@@ -74,12 +93,26 @@ def heldout_size(data: str) -> int:
         return 0
 
 
-def from_runs(store: Store) -> dict[str, Throughput]:
-    """The median rate of each kind and size among the newest finished runs.
+@dataclass(frozen=True)
+class Finished:
+    """A run that is done: when, on what, what of it was trained, and how long that took.
 
-    Only runs on the newest one's kind of device count; each program's for itself, of ours all.
+    Of a run of ours from the first point of its curve on: before it torch starts, which is most of
+    a run of a second.
     """
-    found: list[tuple[float, str, Spec, float]] = []
+
+    time: float
+    device: str
+    spec: Spec
+    done: Spec
+    heldout: int
+    first_step: int
+    seconds: float
+
+
+def finished_runs(store: Store) -> list[Finished]:
+    """The newest finished runs, oldest first; those of ensembles say nothing of a run alone."""
+    found: list[Finished] = []
     folders = [folder for folder in (store.root / "runs").glob("*") if folder.is_dir()]
     folders.sort(key=lambda folder: folder.stat().st_mtime, reverse=True)
     heldout: dict[str, int] = {}
@@ -89,6 +122,9 @@ def from_runs(store: Store) -> dict[str, Throughput]:
         devices = [event.get("device", "cpu") for event in events if event["event"] == "start"]
         if last is None or last["status"] != "done" or plain is None or not devices:
             continue
+        seconds = last.get("seconds") or 0.0
+        if not seconds or last.get("ensemble"):
+            continue
         try:
             spec = read_spec(plain)
         except ValueError:  # a run of a later release says nothing about this one
@@ -96,17 +132,39 @@ def from_runs(store: Store) -> dict[str, Throughput]:
         name = spec.data.data if isinstance(spec, RunSpec) else ""
         if name and name not in heldout:
             heldout[name] = heldout_size(name)
-        if rate := _rate(spec, events, last, heldout.get(name, 0)):
-            device = str(devices[-1]).partition(":")[0]
-            found.append((last.get("time", 0.0), device, spec, rate))
-    found.sort(key=lambda run: run[:2])
-    newest = {_machines(spec): device for _, device, spec, _ in found}
+        # A run's seconds are those of all its steps, those on a shared trunk too; one that
+        # stopped early has done fewer.
+        done = spec.with_tokens(int(last.get("tokens") or spec.num_tokens))
+        device = str(devices[-1]).partition(":")[0]
+        first = next((event for event in events if event["event"] == "point"), {})
+        first_step = 0
+        if isinstance(spec, RunSpec) and 0 < first.get("step", 0) < done.num_tokens:
+            first_step = first["step"] // done.units_per_step
+            seconds -= first.get("seconds", 0.0)
+        if seconds > 0:
+            when, size = last.get("time", 0.0), heldout.get(name, 0)
+            found.append(Finished(when, device, spec, done, size, first_step, seconds))
+    return sorted(found, key=lambda run: (run.time, run.device))
+
+
+def from_runs(store: Store) -> dict[str, Throughput]:
+    """The median rate of each kind and size among the newest finished runs.
+
+    Only runs on the newest one's kind of device count; each program's for itself, of ours all.
+    """
+    return _rates(store, finished_runs(store))
+
+
+def _rates(store: Store, runs: Sequence[Finished]) -> dict[str, Throughput]:
+    found = [run for run in runs if run.seconds >= SHORTEST]
+    newest = {_machines(run.spec): run.device for run in found}
     rates: dict[str, dict[float, list[float]]] = {}
-    for _, device, spec, rate in found:
-        if device == newest[_machines(spec)]:
-            of_kind = rates.setdefault(kind_of(spec), {})
-            of_kind.setdefault(size_of(spec), []).append(rate)
-    devices_of = {kind_of(spec): newest[_machines(spec)] for _, _, spec, _ in found}
+    for run in found:
+        if run.device == newest[_machines(run.spec)]:
+            of_kind = rates.setdefault(kind_of(run.spec), {})
+            rate = work(run.done, run.heldout, run.first_step) / run.seconds
+            of_kind.setdefault(size_of(run.spec), []).append(rate)
+    devices_of = {kind_of(run.spec): newest[_machines(run.spec)] for run in found}
     return {
         kind: Throughput(
             points=tuple((size, median(of_size)) for size, of_size in sorted(sizes.items())),
@@ -115,23 +173,6 @@ def from_runs(store: Store) -> dict[str, Throughput]:
         )
         for kind, sizes in rates.items()
     }
-
-
-def _rate(spec: Spec, events: list[dict[str, Any]], last: Mapping[str, Any], heldout: int) -> float:
-    """FLOP/s of a finished run from the first point of its curve on; 0 if it was too short.
-
-    Before that point torch starts, which is most of a run of a second. A run's seconds are those
-    of all its steps, those on a shared trunk too; one that stopped early has done fewer.
-    """
-    done = spec.with_tokens(int(last.get("tokens") or spec.num_tokens))
-    seconds = last.get("seconds") or 0.0
-    first = next((event for event in events if event["event"] == "point"), {})
-    if isinstance(spec, RunSpec) and 0 < first.get("step", 0) < done.num_tokens:
-        began = first["step"] // done.units_per_step
-        left = seconds - first.get("seconds", 0.0)
-        return work(done, heldout, began) / left if left >= SHORTEST else 0.0
-    least = SHORTEST_WHOLE if isinstance(spec, RunSpec) else SHORTEST
-    return work(done, heldout) / seconds if seconds >= least else 0.0
 
 
 def _machines(spec: Spec) -> str:

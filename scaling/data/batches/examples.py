@@ -47,7 +47,11 @@ class ExampleData:
         if batch_size < 1:
             raise ValueError(f"batch_size {batch_size} must be at least 1")
         order = batch_indices(step, batch_size, len(self.train_labels), seed)
-        chosen = order[rows].astype(np.intp)
+        return self.examples(order[rows])
+
+    def examples(self, numbers: NDArray[np.integer]) -> tuple[NDArray[Any], NDArray[np.int64]]:
+        """Inputs and labels of the training examples of these numbers."""
+        chosen = numbers.astype(np.intp)
         # `take` lets other threads run meanwhile; indexing does not for batches below 500.
         return self.train_inputs.take(chosen, axis=0), self.train_labels.take(chosen)
 

@@ -56,7 +56,11 @@ class TokenData:
                 f"{len(self.train)} to train on: choose a shorter context or more data"
             )
         windows = batch_indices(step, _positive(batch_size, "batch_size"), size, seed)
-        return _gather(self.train, windows[rows], context)
+        return self.windows(windows[rows], context)
+
+    def windows(self, numbers: NDArray[np.integer], context: int) -> NDArray[np.int64]:
+        """The training windows ``(n, context + 1)`` of these numbers, each below num_windows."""
+        return _gather(self.train, numbers, context)
 
     def num_heldout_windows(
         self, context: int, limit: int | None = None, name: str | None = None

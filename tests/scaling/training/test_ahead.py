@@ -57,7 +57,9 @@ def test_batches_made_ahead_are_the_same_bits(threads, changes):
 def test_a_run_is_the_same_with_and_without_and_after_stops(tmp_path, monkeypatch, threads):
     spec = RunSpec.resolve(**TINY, **{**AUGMENTED, "colour_jitter": 0.0})
     for ahead in (0, 2):
-        monkeypatch.setattr(scaling.training.task, "batch_threads", lambda device, n=ahead: n)
+        monkeypatch.setattr(
+            scaling.training.task, "batch_threads", lambda device, changed, n=ahead: n
+        )
         folder, calls = tmp_path / f"{ahead}", itertools.count(1)
         stopped = train(spec, folder, should_stop=lambda k=calls: next(k) == 11, threads=threads)
         assert stopped.status == "stopped"

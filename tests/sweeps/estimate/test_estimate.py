@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import replace
 from itertools import product
 
 import numpy as np
@@ -17,7 +16,15 @@ from scaling.base import Store, write_atomic
 from scaling.run.journal import Journal
 from scaling.schedule import cooldown_start
 from scaling.spec import RunSpec
-from sweeps.estimate.calibration import STEP_FLOPS, Throughput, calibrate, calibrated, measure
+from sweeps.estimate import calibration
+from sweeps.estimate.calibration import (
+    SHAPES,
+    STEP_FLOPS,
+    StepTimes,
+    Throughput,
+    calibrated,
+    measure,
+)
 from sweeps.estimate.estimate import estimate, makespan, spent_flops
 from sweeps.estimate.prices import Prices
 from sweeps.estimate.throughput import from_runs, throughput, work
@@ -146,7 +153,7 @@ def test_finished_runs_say_how_fast_things_go(info, home):
     finished(store, large, 4e6)
     finished(store, spec_of(info, seed=8), 1e6, seconds=0.01)  # all start-up
     finished(store, spec_of(info, seed=9), 1e6, status="failed", seconds=None)
-    found = throughput(store, small)["transformer"]
+    found = from_runs(store)["transformer"]
     assert found.points == (
         (small[0].cost.flops_forward, pytest.approx(2e6)),
         (large.cost.flops_forward, pytest.approx(4e6)),
@@ -210,21 +217,6 @@ def test_the_start_of_a_short_run_says_nothing_of_its_pace(info, home):
     journal.close()
 
 
-def test_rates_beyond_past_sizes_grow_as_those_of_a_calibration(info, home, monkeypatch):
-    store, small, large = Store.at(), spec_of(info), spec_of(info, width=256)
-    finished(store, small, 1e6)
-    sizes = small.cost.flops_forward, large.cost.flops_forward
-    general = Throughput(((sizes[0], 2e9), (sizes[1], 6e9)), "cpu", "a calibration")
-    monkeypatch.setattr("sweeps.estimate.throughput.calibrated", lambda *_: general)
-    found = throughput(store, [small, large])["transformer"]
-    assert [found.at(size) for size in sizes] == pytest.approx([1e6, 3e6])
-    assert found.source.endswith(", beyond their sizes a calibration")
-    assert throughput(store, [small])["transformer"].points == found.points[:1]
-    card = replace(general, device="cuda")
-    monkeypatch.setattr("sweeps.estimate.throughput.calibrated", lambda *_: card)
-    assert throughput(store, [large])["transformer"].points == found.points[:1]
-
-
 def image_spec(**options):
     base = {"family": "lenet", "data": "digits", "num_tokens": 1e4, "batch_size": 32, "lr": 0.01}
     return RunSpec.resolve(**{**base, **options})
@@ -252,70 +244,146 @@ def test_a_curve_that_nobody_asked_for_costs_its_share_at_most(home):
         assert work(spec, 360) == spec.flops + extra
 
 
-def test_rates_of_past_runs_count_their_evaluations(home):
-    store, spec = Store.at(), image_spec()
-    finished(store, spec, 1.0, seconds=work(spec, 360) / 1e8)
-    assert throughput(store, [spec])["lenet"].points == (
-        (spec.cost.flops_forward, pytest.approx(1e8)),
+# What a step costs, a layer, a GFLOP, ...: see ``calibration._amounts``.
+PRICES = (1e-3, 2e-4, 1e-10, 1e-9, 2e-9, 3e-9), (5e-4, 1e-4, 5e-11, 5e-10, 1e-9, 0.0)
+
+
+def seconds_of(spec):
+    """A machine that has these prices: seconds of a step, and of a chunk of an evaluation."""
+    cost = spec.cost
+    chunk = 512 if cost.unit == "token" else 64  # what is timed
+    return tuple(
+        price[0]
+        + price[1] * getattr(spec.model, "depth", 1)
+        + price[2] * flops * units
+        + price[3] * cost.activations * units
+        + price[4]
+        * getattr(spec.model, "depth", 1)
+        * getattr(spec.model, "heads", 0)
+        * getattr(spec.model, "context", 0)
+        * units
+        + price[5] * cost.num_params
+        for price, units, flops in zip(
+            PRICES,
+            (spec.units_per_step, chunk),
+            (cost.flops_train, cost.flops_forward),
+            strict=True,
+        )
     )
 
 
-def test_a_calibration_is_made_once_and_kept(info, home, monkeypatch):
-    made = []
+@pytest.fixture
+def machine(monkeypatch):
+    """A machine with known prices, and how often it was timed."""
+    timed = []
 
-    def calibration():
-        made.append(1)
-        return Throughput(((1e4, 1e9), (1e9, 1e10)), "cpu", "a calibration")
+    def fake(spec):
+        timed.append(spec)
+        return seconds_of(spec)
 
-    monkeypatch.setattr("sweeps.estimate.calibration.calibrate", calibration)
+    monkeypatch.setattr(calibration, "measure", fake)
+    return timed
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"depth": 3, "width": 96, "context": 48, "batch_size": 5, "num_tokens": 5e5},
+        {"depth": 12, "width": 768, "context": 1024, "batch_size": 32, "num_tokens": 1e8},
+        {"family": "mlp", "data": "teacher", "depth": 4, "width": 99, "num_tokens": 1e5},
+    ],
+)
+def test_a_shape_that_was_not_timed_has_its_time(info, home, machine, options):
+    given = options if "family" in options else {"info": info, **options}
+    spec = RunSpec.resolve(**given, lr=0.01)
+    times = calibrated(Store.at(), [spec])
+    assert len(machine) == len(SHAPES[spec.family])
+    step, chunk = seconds_of(spec)
+    assert times.step(spec) == pytest.approx(step, rel=1e-6)
+    # Evaluations go by 2,048 tokens: what a chunk costs whatever its size is paid once for four.
+    fixed = PRICES[1][0] + PRICES[1][1] * spec.model.depth
+    whole = fixed + 4 * (chunk - fixed) if spec.cost.unit == "token" else chunk
+    per_chunk = 2048 if spec.cost.unit == "token" else 64
+    assert times.evaluating(spec, 10 * per_chunk) == pytest.approx(10 * whole, rel=1e-6)
+
+
+def test_an_estimate_counts_steps_evaluations_and_starts(home, machine):
+    spec = image_spec(num_tokens=313 * 32, curve_tokens=100)
+    times = calibrated(Store.at(), [spec])
+    found = estimate(Sweep.of("x", [spec]))
+    alone = 313 * times.step(spec) + times.evaluating(spec, 9 * 100 + 360)
+    assert times.seconds(spec, 360) == pytest.approx(alone)
+    assert found.longest_hours * 3600 == pytest.approx(alone + calibration.RUN_SECONDS)
+    whole = alone + calibration.RUN_SECONDS + calibration.WORKER_SECONDS
+    assert found.hours * 3600 == pytest.approx(whole)
+
+
+def test_short_runs_of_the_past_do_not_mislead_about_long_ones(info, home, machine):
+    """Ten runs of a second that took twice as long, and one of a minute by the prices."""
+    store, long = Store.at(), spec_of(info, num_tokens=256 * 20_000)
+    times = calibrated(store, [long])
+    for seed in range(10):
+        short = spec_of(info, num_tokens=256 * 100, seed=seed)
+        finished(store, short, 1.0, seconds=2 * times.seconds(short, 0))
+    before = throughput(store, [long])["transformer"]
+    assert before.factor == pytest.approx(2.0)
+    finished(store, long, 1.0, seconds=times.seconds(long, 0), time=2.0)
+    after = throughput(store, [long])["transformer"]
+    assert 1.0 < after.factor < 1.1
+    assert after.source.endswith("by 11 finished runs")
+    finished(store, spec_of(info, seed=99), 1.0, seconds=1e9, time=3.0, ensemble=8)
+    assert throughput(store, [long])["transformer"] == after
+
+
+def test_runs_on_another_kind_of_device_than_is_here_speak_for_themselves(info, home, machine):
+    store, spec = Store.at(), spec_of(info)
+    finished(store, spec, 5e6, device="cuda:0")
+    found = throughput(store, [spec])["transformer"]
+    assert isinstance(found, Throughput) and found.device == "cuda"
+    assert found.points == ((spec.cost.flops_forward, pytest.approx(5e6)),)
+
+
+def test_a_calibration_is_made_once_and_kept(info, home, machine):
     specs = [spec_of(info)]
     first, second = throughput(Store.at(), specs), throughput(Store.at(), specs)
     assert first == second
-    assert len(made) == 1
+    assert len(machine) == len(SHAPES["transformer"])
     kept = json.loads((home / "throughput.json").read_text())
-    kept["general"]["time"] -= 40 * 86400
+    for entry in kept.values():
+        entry["time"] -= 40 * 86400
     (home / "throughput.json").write_text(json.dumps(kept))
     throughput(Store.at(), specs)
-    assert len(made) == 2
+    assert len(machine) == 2 * len(SHAPES["transformer"])
     (home / "throughput.json").write_text('{"time": 1e12}')
     assert throughput(Store.at(), specs) == first
 
 
-def test_a_family_is_measured_on_a_few_models_from_smallest_to_largest_once(home, monkeypatch):
-    timed = []
-
-    def fake(spec):
-        timed.append(spec.model.widths)
-        return 1e9 * len(timed)
-
-    monkeypatch.setattr("sweeps.estimate.calibration.measure", fake)
+def test_a_family_without_shapes_is_timed_on_its_own_models_once(home, machine, monkeypatch):
     specs = [image_spec(widths=[w, 2 * w]) for w in (4, 2, 8, 6, 5, 3, 7)]
     found = calibrated(Store.at(), specs)
-    assert timed == [(2, 4), (4, 8), (6, 12), (8, 16)]
-    assert [rate for _, rate in found.points] == [1e9, 2e9, 3e9, 4e9]
+    assert [spec.model.widths[0] for spec in machine] == [2, 3, 4, 5, 6, 8]
     assert calibrated(Store.at(), specs) == found
-    assert len(timed) == 4
+    assert len(machine) == 6
+    # Of such models nothing but their size differs: those between are told well.
+    assert found.step(specs[6]) == pytest.approx(seconds_of(specs[6])[0], rel=0.01)
     # A model whose step would take long is not tried.
-    monkeypatch.setitem(STEP_FLOPS, "cpu", 2.5 * specs[3].cost.flops_train)
-    assert len(calibrated(Store.at(), [specs[3], specs[2]]).points) == 1
+    monkeypatch.setitem(STEP_FLOPS, "cpu", 2.5 * 32 * specs[3].cost.flops_train / 2)
+    calibrated(Store.at(), [specs[3], specs[2]])
+    assert [spec.model.widths[0] for spec in machine[6:]] == [6]
 
 
-def test_what_cannot_be_timed_quickly_is_taken_as_a_transformer(home, monkeypatch):
-    general = Throughput(((1e4, 1e9),), "cpu", "a calibration")
-    monkeypatch.setattr("sweeps.estimate.calibration.calibrate", lambda: general)
+def test_what_cannot_be_timed_quickly_is_taken_as_a_transformer(home, machine, monkeypatch):
     monkeypatch.setitem(STEP_FLOPS, "cpu", 1.0)
-    assert calibrated(Store.at(), [image_spec()]) == general
+    assert isinstance(calibrated(Store.at(), [image_spec()]), StepTimes)
+    assert {spec.family for spec in machine} == {"transformer"}
 
 
-def test_a_calibration_leaves_torch_as_it_was():
+def test_timing_leaves_torch_as_it_was(info):
     import torch
 
     threads, state = torch.get_num_threads(), torch.random.get_rng_state()
-    found, rate = calibrate(seconds=0.05), measure(image_spec(), seconds=0.05)
+    for spec in (image_spec(), spec_of(info)):
+        step, chunk = measure(spec, seconds=0.01)
+        assert 1e-6 < step < 1e3 and 1e-6 < chunk < 1e3
     assert torch.get_num_threads() == threads
     assert torch.equal(torch.random.get_rng_state(), state)
-    sizes = [size for size, _ in found.points]
-    assert sizes == sorted(sizes)
-    # Between a tenth of a GFLOP/s and a thousand TFLOP/s, wherever this runs.
-    assert all(1e8 < rate < 1e15 for _, rate in found.points)
-    assert 1e7 < rate < 1e15

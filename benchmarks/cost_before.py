@@ -1,0 +1,84 @@
+"""Step times that are foretold from a calibration, for shapes that it did not see.
+
+    python benchmarks/cost_before.py [--family mlp] [--rounds 5]
+
+The shapes of the calibration and those held out are timed in turn, in random order, ``rounds``
+times, and the median of each is taken: so a machine that is busy slows both alike. Processor time
+of one thread on a CPU, as the calibration has it. Prices are fitted to the former alone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+from statistics import median
+
+from scaling.base import print_table
+from scaling.data import DataInfo
+from scaling.spec import RunSpec
+from sweeps.estimate import calibration
+
+HELD_OUT = {
+    "transformer": (
+        {"depth": 2, "width": 32, "context": 32, "batch_size": 16},
+        {"depth": 2, "width": 96, "context": 64, "batch_size": 8},
+        {"depth": 3, "width": 48, "context": 64, "batch_size": 4},
+        {"depth": 4, "width": 64, "context": 128, "batch_size": 2},
+        {"depth": 2, "width": 192, "context": 128, "batch_size": 2},
+        {"depth": 4, "width": 160, "context": 32, "batch_size": 8},
+        {"depth": 1, "width": 384, "context": 64, "batch_size": 2},
+        {"depth": 5, "width": 32, "context": 64, "batch_size": 2},
+        {"depth": 2, "width": 32, "context": 256, "batch_size": 8},
+    ),
+    "mlp": (
+        {"depth": 2, "width": 16, "batch_size": 64},
+        {"depth": 2, "width": 128, "batch_size": 128},
+        {"depth": 4, "width": 48, "batch_size": 32},
+        {"depth": 3, "width": 384, "batch_size": 64},
+        {"depth": 8, "width": 64, "batch_size": 16},
+        {"depth": 1, "width": 256, "batch_size": 256},
+    ),
+}
+
+
+def base(family: str) -> RunSpec:
+    """A run of the family, whose options the shapes inherit."""
+    if family == "mlp":
+        data = "teacher:features=64"
+        return RunSpec.resolve(family="mlp", data=data, num_tokens=1e4, lr=0.01)
+    info = DataInfo("made up", "", "token", 10**7, 10**5, vocab_size=256)
+    shape = {"depth": 1, "width": 32, "context": 32}
+    return RunSpec.resolve(info=info, **shape, num_tokens=1e6, lr=0.01)
+
+
+def main() -> None:
+    """Print predicted over measured, for steps and for chunks of an evaluation."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--family", choices=sorted(HELD_OUT), default="transformer")
+    parser.add_argument("--rounds", type=int, default=5)
+    given = parser.parse_args()
+    first = base(given.family)
+    seen = calibration.shapes(first, calibration.SHAPES[given.family])
+    held_out = calibration.shapes(first, HELD_OUT[given.family])
+    specs = [*seen, *held_out]
+    times: list[list[tuple[float, float]]] = [[] for _ in specs]
+    for _ in range(given.rounds):
+        for i in random.sample(range(len(specs)), len(specs)):
+            times[i].append(calibration.measure(specs[i], 0.05))
+    medians = [tuple(map(median, zip(*of_shape, strict=True))) for of_shape in times]
+    found = calibration.priced(seen, medians[: len(seen)], "cpu")
+    rows, errors = [], []
+    for spec, (step, chunk) in zip(held_out, medians[len(seen) :], strict=True):
+        ratios = found.step(spec) / step, found.timed_chunk(spec) / chunk
+        errors.append(ratios)
+        model = f"{spec.model.depth}x{spec.model.width}"
+        shape = f"{model}, {spec.train.batch_size}x{getattr(spec.model, 'context', 1)}"
+        rows.append([shape, f"{step * 1e3:.2f}", *(f"{ratio:.2f}" for ratio in ratios)])
+    print_table("held out", ["shape", "ms a step", "step foretold / measured", "evaluation"], rows)
+    for name, column in zip(("steps", "evaluations"), zip(*errors, strict=True), strict=True):
+        within = sum(1 / 1.2 <= ratio <= 1.2 for ratio in column)
+        print(f"{name}: {within} of {len(column)} within 20 %")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,47 @@
+"""Which runs may train together as one batched computation; no torch is loaded to tell."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from scaling.base import digest
+from scaling.spec import RunSpec
+from scaling.spec_parts import ScheduleSpec
+
+FAMILIES = ("mlp", "transformer")
+OPTIMIZERS = ("adam", "adamw", "sgd")
+
+
+def ensemble_key(spec: RunSpec) -> str | None:
+    """What runs of one ensemble have in common; None for a run that has to train alone.
+
+    They may differ in seed, order of the data, peak rate, decay of weights, schedule, length and
+    evaluations. Alone are those whose computation draws random numbers or looks at the whole batch
+    (dropout, batch norm, augmentation), bfloat16, which has no tolerance to hold, other optimisers,
+    families of convolutions, and what is plugged in.
+    """
+    model, train, optim = spec.model, spec.train, spec.optim
+    together = (
+        spec.family in FAMILIES
+        and not spec.plugins
+        and not model.dropout
+        and model.norm != "batch"
+        and train.precision == "float32"
+        and not train.augmented
+        and not train.task
+        and optim.optimizer in OPTIMIZERS
+        and not optim.adaptive_clip
+        and (optim.decay == "decoupled" or optim.weight_decay == 0)
+    )
+    if not together:
+        return None
+    kept = {name: getattr(train, name) for name in ("batch_size", "label_smoothing", "standardise")}
+    common = replace(
+        spec,
+        seed=0,
+        data_seed=None,
+        optim=replace(optim, lr=1.0, weight_decay=0.0, decay="decoupled"),
+        schedule=ScheduleSpec(),
+        train=type(train)(num_tokens=spec.units_per_step, **kept),
+    )
+    return digest(common.to_dict())

@@ -37,7 +37,7 @@ def throughput(store: Store, specs: Iterable[Spec]) -> dict[str, Throughput | St
     for spec in specs:
         by_kind.setdefault(kind_of(spec), []).append(spec)
     runs = finished_runs(store)
-    past = _rates(store, runs)
+    past = rates(store, runs)
     found: dict[str, Throughput | StepTimes | None] = {}
     for kind, members in by_kind.items():
         ours = [spec for spec in members if isinstance(spec, RunSpec)]
@@ -147,21 +147,17 @@ def finished_runs(store: Store) -> list[Finished]:
     return sorted(found, key=lambda run: (run.time, run.device))
 
 
-def from_runs(store: Store) -> dict[str, Throughput]:
-    """The median rate of each kind and size among the newest finished runs.
+def rates(store: Store, runs: Sequence[Finished]) -> dict[str, Throughput]:
+    """The median rate of each kind and size among runs that are not too short to have one.
 
     Only runs on the newest one's kind of device count; each program's for itself, of ours all.
     """
-    return _rates(store, finished_runs(store))
-
-
-def _rates(store: Store, runs: Sequence[Finished]) -> dict[str, Throughput]:
     found = [run for run in runs if run.seconds >= SHORTEST]
     newest = {_machines(run.spec): run.device for run in found}
-    rates: dict[str, dict[float, list[float]]] = {}
+    by_kind: dict[str, dict[float, list[float]]] = {}
     for run in found:
         if run.device == newest[_machines(run.spec)]:
-            of_kind = rates.setdefault(kind_of(run.spec), {})
+            of_kind = by_kind.setdefault(kind_of(run.spec), {})
             rate = work(run.done, run.heldout, run.first_step) / run.seconds
             of_kind.setdefault(size_of(run.spec), []).append(rate)
     devices_of = {kind_of(run.spec): newest[_machines(run.spec)] for run in found}
@@ -171,7 +167,7 @@ def _rates(store: Store, runs: Sequence[Finished]) -> dict[str, Throughput]:
             device=devices_of[kind],
             source=_said(sum(map(len, sizes.values())), kind, store),
         )
-        for kind, sizes in rates.items()
+        for kind, sizes in by_kind.items()
     }
 
 

@@ -88,7 +88,7 @@ def test_an_ensemble_that_breaks_trains_its_runs_alone(make_sweep, home, monkeyp
     def broken(*args, **options):
         raise RuntimeError("no room")
 
-    monkeypatch.setattr("scaling.training.ensemble.train_ensemble", broken)
+    monkeypatch.setattr("scaling.training.train_ensemble", broken)
     store, sweep = Store.at(home), make_sweep(seed=[0, 1])
     submit(sweep, on="inline", settings={"ensemble": 2})
     assert sweep_status("tiny").counts == {"done": 2}

@@ -27,7 +27,7 @@ from sweeps.estimate.calibration import (
 )
 from sweeps.estimate.estimate import estimate, makespan, spent_flops
 from sweeps.estimate.prices import Prices
-from sweeps.estimate.throughput import from_runs, throughput, work
+from sweeps.estimate.throughput import finished_runs, rates, throughput, work
 from sweeps.sweep import Sweep
 
 POUND = 0.45359237
@@ -145,7 +145,7 @@ def finished(store, spec, rate, device="cpu", time=1.0, **changes):
 
 def test_finished_runs_say_how_fast_things_go(info, home):
     store = Store.at()
-    assert from_runs(store) == {}
+    assert rates(store, finished_runs(store)) == {}
     small = [spec_of(info, seed=seed) for seed in range(3)]
     for spec, rate in zip(small, (1e6, 2e6, 9e6), strict=True):
         finished(store, spec, rate)
@@ -153,7 +153,7 @@ def test_finished_runs_say_how_fast_things_go(info, home):
     finished(store, large, 4e6)
     finished(store, spec_of(info, seed=8), 1e6, seconds=0.01)  # all start-up
     finished(store, spec_of(info, seed=9), 1e6, status="failed", seconds=None)
-    found = from_runs(store)["transformer"]
+    found = rates(store, finished_runs(store))["transformer"]
     assert found.points == (
         (small[0].cost.flops_forward, pytest.approx(2e6)),
         (large.cost.flops_forward, pytest.approx(4e6)),
@@ -166,7 +166,7 @@ def test_only_runs_on_the_newest_kind_of_device_count(info, home):
     finished(store, spec_of(info), 1e6, time=1.0)
     finished(store, spec_of(info, seed=1), 5e6, device="cuda:0", time=2.0)
     (store.run_dir("unreadable")).mkdir()
-    found = from_runs(store)["transformer"]
+    found = rates(store, finished_runs(store))["transformer"]
     assert found.device == "cuda"
     assert found.points == ((spec_of(info).cost.flops_forward, pytest.approx(5e6)),)
 
@@ -195,8 +195,10 @@ def test_programs_are_estimated_by_their_own_runs_alone(info, home):
     found = estimate(sweep)
     assert found.hours * 3600 == pytest.approx(sweep.flops / 2e6)
     assert found.measured == f"1 finished program run in {home}" and found.device == "cpu"
-    assert from_runs(store)["transformer"].device == "cuda"
-    assert from_runs(store)["program transformer"].points[0][1] == pytest.approx(9e9)
+    assert rates(store, finished_runs(store))["transformer"].device == "cuda"
+    assert rates(store, finished_runs(store))["program transformer"].points[0][1] == pytest.approx(
+        9e9
+    )
 
 
 def test_the_start_of_a_short_run_says_nothing_of_its_pace(info, home):

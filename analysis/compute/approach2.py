@@ -234,8 +234,8 @@ def _minima(
     seen = spread(able, noise if told else 1.0, draws if told else 0, rng)
     smoothing = SMOOTHING if noise is None else noise
     known = iter(
-        minimum(budget, method, best, log_n, smoothing, rng)
-        for budget, best, log_n in zip(able, seen.best, seen.log_n, strict=True)
+        minimum(budget, method, best, log_n, wider, smoothing, rng)
+        for budget, best, log_n, wider in zip(able, seen.best, seen.log_n, seen.wider, strict=True)
     )
     minima = [next(known) if none is None else none for none in found]
     return tuple(minima), seen.noise if told else float("nan")

@@ -43,6 +43,8 @@ class Minimum:
         whatever the method; NaN where a draw has none, empty where the noise is not known.
     tokens : (float, float)
         g and h of D = e^h N^g among the runs of the budget.
+    wider : (float, float)
+        How much farther from the median of ``draws`` the ends of an interval are than theirs.
     too_few : bool
         Whether the budget has too few sizes for a minimum.
     """
@@ -56,15 +58,21 @@ class Minimum:
     log_se: float
     draws: Array
     tokens: tuple[float, float]
+    wider: tuple[float, float] = (1.0, 1.0)
     too_few: bool = False
 
     def ci(self, level: float = 0.9) -> tuple[float, float]:
         """Interval of the true N*, NaN if not known.
 
-        The percentiles of ``draws``, widened to hold ``num_params``: where a method is off, its
-        interval reaches from its estimate to where the losses say that the minimum is.
+        The percentiles of ``draws``, as far out as the profile likelihood reaches (``wider``), and
+        widened to hold ``num_params``: where a method is off, its interval reaches from its
+        estimate to where the losses say that the minimum is.
         """
-        low, high = held(self.draws, np.log(self.num_params), level)
+        known = self.draws[np.isfinite(self.draws)]
+        middle = float(np.median(known)) if len(known) else 0.0
+        away = known - middle
+        draws = middle + away * np.where(away < 0, *self.wider)
+        low, high = held(draws, np.log(self.num_params), level)
         return float(np.exp(low)), float(np.exp(high))
 
     def to_dict(self, level: float = 0.9) -> dict[str, Any]:
@@ -102,6 +110,7 @@ def minimum(
     method: Method,
     likeliest: tuple[float, float],
     draws: Array,
+    wider: tuple[float, float],
     smoothing: float,
     rng: np.random.Generator,
 ) -> Minimum:
@@ -115,6 +124,8 @@ def minimum(
         ln of the best size and of its loss on the likeliest sum of powers.
     draws : array ``(n_draws,)``
         ln of the best sizes that the losses allow.
+    wider : (float, float)
+        How much farther from their median the ends of an interval are.
     smoothing, rng : float, Generator
         Relative noise under which Akima's median is taken, and its randomness.
     """
@@ -154,6 +165,7 @@ def minimum(
         log_se=float(np.maximum(se, 1e-9)) / share,
         draws=draws,
         tokens=budget.tokens,
+        wider=wider,
     )
 
 

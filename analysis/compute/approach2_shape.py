@@ -49,6 +49,8 @@ class Spread:
     log_n : tuple of arrays ``(n_draws,)``
         ln of the best size for each budget, in their order; draw i of all budgets has the same
         exponents and the same noise. NaN where a curve has no minimum.
+    wider : tuple of (float, float)
+        How much farther from the median of the draws the lower and upper ends of an interval are.
     best : tuple of (float, float)
         ln of the best size and of its loss on the likeliest curve of each budget; NaN without.
     noise : float
@@ -56,6 +58,7 @@ class Spread:
     """
 
     log_n: tuple[Array, ...]
+    wider: tuple[tuple[float, float], ...]
     best: tuple[tuple[float, float], ...]
     noise: float
 
@@ -113,7 +116,7 @@ def spread(
     near = np.flatnonzero(log_weights > log_weights[best] - reach)
     near = near[:: 1 + len(near) // _NEAR]
     unused = np.sqrt(2 * (reach + log_weights[near] - log_weights[best]))
-    spreads, lowest = [], []
+    spreads, wider, lowest = [], [], []
     none = np.zeros((1, 3))
     for budget in budgets:
         off = noises[:, None] * rng.standard_normal((draws, 3))
@@ -122,10 +125,11 @@ def spread(
         by_noise = by_noise[np.isfinite(by_noise)]
         own = float(np.std(by_noise)) if len(by_noise) else 0.0
         middle = _minima(budget, cells[near], none)[0]
-        spreads.append(_reaching(log_n, middle - own * unused, middle + own * unused))
+        spreads.append(log_n)
+        wider.append(_wider(log_n, middle - own * unused, middle + own * unused))
         at, loss = _minima(budget, cells[best : best + 1], none)
         lowest.append((float(at[0]), float(loss[0])))
-    return Spread(tuple(spreads), tuple(lowest), found)
+    return Spread(tuple(spreads), tuple(wider), tuple(lowest), found)
 
 
 def _grid(
@@ -243,23 +247,21 @@ def _reach(left: int | None) -> float:
     return 0.5 * left * float(np.log1p(stdtrit(rest, 0.95) ** 2 / rest))
 
 
-def _reaching(log_n: Array, low: Array, high: Array) -> Array:
-    """Draws of a best size, stretched to what any exponents allow that the losses do not exclude.
+def _wider(log_n: Array, low: Array, high: Array) -> tuple[float, float]:
+    """How much wider than its draws ``log_n`` each side of an interval is, about their median.
 
     Many exponents and powers fit alike and differ in N*, and what a prior says of them is not
     known: an interval that holds N* by the likely ones alone fails where the truth is among the
-    others. So each side of the draws ``log_n`` reaches, at 90 %, as far as the profile likelihood
-    does, which is from the least of ``low`` to the greatest of ``high``.
+    others. So it reaches, at 90 %, as far as the profile likelihood does, which is from the least
+    of ``low`` to the greatest of ``high``.
     """
-    known = np.isfinite(log_n)
-    if known.sum() < 2:
-        return log_n
-    first, median, last = np.quantile(log_n[known], (0.05, 0.5, 0.95))
-    low, high = low[np.isfinite(low)], high[np.isfinite(high)]
+    log_n, low, high = (v[np.isfinite(v)] for v in (log_n, low, high))
+    if len(log_n) < 2:
+        return 1.0, 1.0
+    first, median, last = np.quantile(log_n, (0.05, 0.5, 0.95))
     below = (median - low.min(initial=first)) / max(median - first, 1e-12)
     above = (high.max(initial=last) - median) / max(last - median, 1e-12)
-    away = log_n - median
-    return np.asarray(median + away * np.where(away < 0, max(1.0, below), max(1.0, above)))
+    return max(1.0, float(below)), max(1.0, float(above))
 
 
 def _of_walkers(

@@ -211,7 +211,7 @@ def _is_held(folder: Path, record: dict[str, Any] | None, beaten: float) -> bool
         holder = ProcessId.from_dict(record)
         if holder.is_local and not holder.is_alive:
             return False
-    age = time.time() + _clock_offset(folder) - beaten
+    age = time.monotonic() + _clock_offset(folder) - beaten
     return age < STALE_SECONDS
 
 
@@ -221,20 +221,20 @@ def now_of(folder: Path) -> float:
     It is this node's where nothing can be written there.
     """
     try:
-        return time.time() + _clock_offset(folder)
+        return time.monotonic() + _clock_offset(folder)
     except OSError:
         return time.time()
 
 
 def _clock_offset(folder: Path) -> float:
-    """Seconds that the file system's clock is ahead of this node's, measured once a period."""
+    """The file system's clock less this node's monotonic one, which nobody sets, once a period."""
     key = (node_name(), folder.stat().st_dev, int(time.monotonic() / CLOCK_SECONDS))
     if key not in _OFFSETS:
         probe = folder / f".clock.{node_name()}.{os.getpid()}"
         try:
             probe.touch()
             os.utime(probe)  # "now" by the clock that also stamps heartbeats
-            _OFFSETS[key] = probe.stat().st_mtime - time.time()
+            _OFFSETS[key] = probe.stat().st_mtime - time.monotonic()
         finally:
             probe.unlink(missing_ok=True)
     return _OFFSETS[key]

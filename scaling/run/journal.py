@@ -187,7 +187,7 @@ class Journal:
         epoch: int | None = None,
         held: Callable[[], bool] = lambda: True,
     ) -> None:
-        self.held, self._file = held, -1
+        self.held, self.run_dir, self._file = held, run_dir, -1
         self.check()
         run_dir.mkdir(parents=True, exist_ok=True)
         flags = os.O_RDWR | os.O_CREAT | os.O_APPEND
@@ -238,6 +238,9 @@ class Journal:
             raise OSError(28, "No space left on device", str(JOURNAL))
         os.fsync(self._file)
         self._check_line(line)
+        if event == "end" and last_epoch(self.run_dir) > self.epoch:
+            # A node that stood still, clock and all, does not know that it lost the lease.
+            raise SupersededError("another worker took this run over: its end is to come")
 
     def _check_line(self, line: bytes) -> None:
         """Write a line again if it does not stand there by itself.

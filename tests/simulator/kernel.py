@@ -83,7 +83,8 @@ class Fiber:
     def __init__(self, process: Process, target: Callable[[], Any], kernel: Kernel) -> None:
         self.process, self.done, self.turn = process, False, 0
         self.waiters: list[Fiber] = []
-        self.greenlet = greenlet(partial(kernel.live, self, target))
+        # When it ends, time goes on: not whoever began it.
+        self.greenlet = greenlet(partial(kernel.live, self, target), parent=kernel.hub)
         with within(kernel.world):
             self.greenlet.gr_context = contextvars.copy_context()
 

@@ -307,7 +307,8 @@ class Simulation:
             seen = self.login.cached + 1
             begun = folder is not None and folder.since < self.kernel.now - seen
             said = run.state in ("done", "planned") and not (run.state == "planned" and begun)
-            if not said and (run.state in ("running", "queued", "unknown") or not run.reason):
+            said = said or run.state == "running"  # whose last sign of life is fresh
+            if not said and (run.state in ("queued", "unknown") or not run.reason):
                 self.kernel.violations.append(f"nobody does a run: {run.state} {run.reason!r}")
 
     def _check_left(self, path: Any) -> None:

@@ -69,7 +69,7 @@ def test_a_second_shipper_ends_at_once_and_the_first_does_its_work_too(home, mon
     """Its wish comes in the last moment, when the first has looked at everything."""
     rounds, seconds = [], []
 
-    def last_look(name, *, root, tracking_uri, sleep):
+    def last_look(name, *, root, tracking_uri, sleep, connect):
         rounds.append(name)
         if len(rounds) == 1:
             second = threading.Thread(

@@ -278,7 +278,7 @@ def test_a_worker_is_given_a_stated_time_and_a_multiple_of_its_own_pace(
     monkeypatch, minutes, pauses, silence, hangs
 ):
     now = [1000.0]
-    monkeypatch.setattr(foremen.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
     worker = WorkerProcess(Fake(None), 0.0, heard=0.0)
     worker.hear({"run": "a"})
     now[0] += 60  # it loads what it needs

@@ -23,6 +23,21 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+__all__ = [
+    "MODULES",
+    "REAL",
+    "World",
+    "os",
+    "path_at",
+    "platform",
+    "secrets",
+    "signal",
+    "subprocess",
+    "threading",
+    "time",
+    "within",
+]
+
 MODULES = ("os", "platform", "secrets", "signal", "subprocess", "threading", "time")
 
 

@@ -213,9 +213,9 @@ def test_the_start_of_a_short_run_says_nothing_of_its_pace(info, home):
         journal.append("point", step=step * 256, loss=3.0, seconds=seconds[step])
     end = {"status": "done", "tokens": spec.num_tokens, "time": 1.0}
     journal.append("end", **end, seconds=seconds[200])
-    assert from_runs(store)["transformer"].points[0][1] == pytest.approx(1e8)
+    assert rates(store, finished_runs(store))["transformer"].points[0][1] == pytest.approx(1e8)
     journal.append("end", **end, seconds=2.4)  # the rest in 0.4 s
-    assert from_runs(store) == {}
+    assert rates(store, finished_runs(store)) == {}
     journal.close()
 
 

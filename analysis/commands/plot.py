@@ -72,7 +72,7 @@ def _curves(source: Source, asked: FitOptions) -> Figure:
         raise ValueError(
             f"{source.name} has no learning curves, only final losses: plot the kind frontier"
         )
-    return plotting.frontier(table, curves, _fit_or_none(table, asked))
+    return plotting.curves(table, curves)
 
 
 def _fit_or_none(table: pd.DataFrame, asked: FitOptions) -> Fit | None:

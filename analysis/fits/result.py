@@ -156,7 +156,8 @@ class Fit:
     ) -> tuple[Array, Array]:
         """Interval of a new observation (of the mean, without ``noise``) at each row.
 
-        Parameter draws, plus residuals drawn from the fit, widened by sqrt(n / (n - p)).
+        Parameter draws, each with a residual drawn from the fit, widened by sqrt(n / (n - p)). A
+        draw has one for all rows, so that the ends of intervals along a curve are as smooth as it.
         """
         draws, columns = self._need_draws(), self._columns(table)
         groups = self.law.groups
@@ -169,7 +170,7 @@ class Fit:
             wide = -self.residuals * np.sqrt(n / max(n - len(self.params), 1))
             times = max(1, 4000 // len(draws))
             predicted = np.repeat(predicted, times, axis=0)
-            added = wide[rng.integers(0, n, predicted.shape)]
+            added = wide[rng.integers(0, n, (len(predicted), 1))]
             predicted = predicted * np.exp(added) if self.space == "log" else predicted + added
         return interval(predicted, level)
 

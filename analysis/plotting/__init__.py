@@ -5,6 +5,7 @@ from __future__ import annotations
 from analysis.plotting.allocation import isoflop, plan, predictions
 from analysis.plotting.certainty import cloud, funnel, profile
 from analysis.plotting.compound import axes_at_equal_flops, coefficient_surface
+from analysis.plotting.curves import curves
 from analysis.plotting.edf import edf, parameters
 from analysis.plotting.pareto import pareto
 from analysis.plotting.runs import compared, data_label, frontier, residuals, scaling, used
@@ -20,6 +21,7 @@ __all__ = [
     "cloud",
     "coefficient_surface",
     "compared",
+    "curves",
     "data_label",
     "edf",
     "frontier",

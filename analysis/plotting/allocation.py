@@ -7,12 +7,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
 from analysis.compute import IsoFlop, group_budgets, is_profile
 from analysis.plotting.runs import data_label, loss_label, used
 from analysis.plotting.style import (
     BLUE,
+    INK,
     MUTED,
     ORANGE,
     VERMILION,
@@ -99,13 +102,13 @@ def _exponent(found: IsoFlop) -> str:
 
 
 def plan(allocations: Sequence[Allocation], runs: pd.DataFrame | None = None) -> Figure:
-    """N*, D* and L* against C with their 90 % bands; the shaded part has been measured."""
+    """N*, D* and L* against C with their intervals, beside the runs and their largest C."""
     flops = np.array([a.flops for a in allocations])
     order = np.argsort(flops)
     parts = (
         ("num_params", "Parameters N*", BLUE, True),
-        ("num_tokens", f"{data_label(runs).capitalize()} D*" if runs is not None else "D*",
-         ORANGE, True),
+        ("num_tokens", f"{data_label(runs).capitalize()} D*" if runs is not None else
+         "Training tokens (examples) D*", ORANGE, True),
         ("loss", loss_label(runs) if runs is not None else "Loss", VERMILION, False),
     )  # fmt: skip
     table = None if runs is None else used(runs)
@@ -119,7 +122,8 @@ def plan(allocations: Sequence[Allocation], runs: pd.DataFrame | None = None) ->
             axes.plot(flops[order], value, color=colour, lw=1.8)
             if table is not None and name in table.columns and "flops" in table.columns:
                 axes.scatter(table["flops"], table[name], s=6, color=MUTED, lw=0, alpha=0.7)
-                axes.axvline(float(table["flops"].max()), color=MUTED, lw=0.8, ls=(0, (2, 2)))
+                largest = float(table["flops"].max())
+                axes.axvline(largest, color=MUTED, lw=0.8, ls=(0, (2, 2)))
             axes.set_xlabel("Compute C (FLOPs)")
             axes.set_title(label, fontsize=8.5)
             if counts:
@@ -128,6 +132,14 @@ def plan(allocations: Sequence[Allocation], runs: pd.DataFrame | None = None) ->
             else:
                 loss_axis(axes, "")
             log_axis(axes.xaxis, counts=False, most=4)
+        said = {
+            "forecast": Line2D([], [], color=INK, lw=1.8),
+            "its interval": Patch(color=INK, alpha=0.18, lw=0),
+            "runs": Line2D([], [], color=MUTED, marker="o", ms=3, lw=0),
+            "largest run": Line2D([], [], color=MUTED, lw=0.8, ls=(0, (2, 2))),
+        }
+        shown = list(said)[: 4 if table is not None else 2]
+        figure.legend([said[name] for name in shown], shown, loc="outside lower center", ncols=4)
     return figure
 
 

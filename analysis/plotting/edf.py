@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from analysis.plotting.runs import loss_label
 from analysis.plotting.style import MUTED, SERIES, log_axis, new_figure, styled
 
 if TYPE_CHECKING:
@@ -39,8 +40,8 @@ def edf(report: SpaceReport) -> Figure:
             axes.step(x, space.share, where="post", color=colour, label=label)
         axes.set_ylim(0, 1.02)
         axes.set_ylabel("Share of models below")
-        axes.set_xlabel("Held-out error (%)" if percent == 100 else "Held-out loss")
-        axes.legend(loc="lower right")
+        axes.set_xlabel("Held-out error (%)" if percent == 100 else loss_label(report.table))
+        axes.legend(loc="lower right", title="band: bootstrap interval")
         if len(report.comparisons) == 1:
             test = report.comparisons[0]
             axes.set_title(

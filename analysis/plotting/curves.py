@@ -22,8 +22,8 @@ def curves(runs: pd.DataFrame, points: pd.DataFrame) -> Figure:
     runs : DataFrame
         The run table: ``run_id``, and ``num_params`` if the runs have one.
     points : DataFrame
-        One row per point: ``run_id``, ``step`` (tokens or examples seen), ``loss``. A run that ended
-        has a dot at its last point.
+        One row per point: ``run_id``, ``step`` (tokens or examples seen), ``loss``. The last point
+        of a run that ended has a dot.
 
     Raises
     ------

@@ -24,6 +24,7 @@ from cluster.work import (
     lease_dir,
     make_tasks,
     read_queues,
+    starting,
     tidy_up_after,
 )
 from scaling import ProgramSpec, RunSpec, Spec
@@ -193,17 +194,18 @@ def submit(
     to_do = [entry.spec for entry in sweep if entry.run_id in ends]
     _copy_code(store, to_do, rules.of(0).code)
     make_ready(sorted({spec.data.data for spec in to_do if isinstance(spec, RunSpec)}))
-    _write_sweep(store, sweep)
-    if rerun == "all":
-        for entry in (entry for entry in sweep if entry.run_id in ends):
-            _begin_anew(store, entry.run_id, lease_dir(store, entry.spec, entry.run_id))
-    tidy_up_after(store, (entry.spec for entry in sweep if entry.run_id not in ends))
-    if not ends:
-        deliver(store, sweep, order.uri)
-        return submission
-    remember(store, sweep.name, order.uri)
-    prepare_tracking(sweep, order.uri)
-    started = planned.start()
+    with starting(store.sweep_dir(sweep.name)):
+        _write_sweep(store, sweep)
+        if rerun == "all":
+            for entry in (entry for entry in sweep if entry.run_id in ends):
+                _begin_anew(store, entry.run_id, lease_dir(store, entry.spec, entry.run_id))
+        tidy_up_after(store, (entry.spec for entry in sweep if entry.run_id not in ends))
+        if not ends:
+            deliver(store, sweep, order.uri)
+            return submission
+        remember(store, sweep.name, order.uri)
+        prepare_tracking(sweep, order.uri)
+        started = planned.start()
     if wait:
         planned.wait(started)
     return replace(

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from cluster.status.display import describe_run, render, summary
 from cluster.status.run_status import ENDED
 from cluster.status.sweep import SweepStatus, sweep_status
+from cluster.work import is_starting
 from scaling.base import Store, console, note
 from scaling.run import read_rows
 
@@ -38,7 +39,8 @@ def watch(
 ) -> SweepStatus:
     """Show a sweep's progress on stderr until ``over`` is set; the last status.
 
-    With ``until_idle`` also until nobody works on it; the view then goes, for a status to follow.
+    With ``until_idle`` also until nobody works on it and no submission of it starts; the view then
+    goes, for a status to follow.
     """
     rows = read_rows(store, name)
     status = sweep_status(name, store.root, rows=rows)
@@ -71,7 +73,7 @@ def _refresh(
     show: Callable[[SweepStatus], None],
 ) -> SweepStatus:
     while True:
-        ending = over.is_set() or (until_idle and not status.is_live)
+        ending = over.is_set() or (until_idle and _is_idle(store, status))
         began = time.monotonic()
         status = sweep_status(status.name, store.root, rows=rows, before=status)
         show(status)
@@ -79,6 +81,10 @@ def _refresh(
             return status
         least = SLURM_SECONDS if status.is_on_slurm else REFRESH_SECONDS
         over.wait(max(least, REFRESH_SHARE * (time.monotonic() - began)))
+
+
+def _is_idle(store: Store, status: SweepStatus) -> bool:
+    return not status.is_live and not is_starting(store.sweep_dir(status.name))
 
 
 class _Lines:

@@ -9,6 +9,7 @@ from cluster.work.lease import Holder, claim, holder, now_of
 from cluster.work.logs import job_log, last_words
 from cluster.work.process import ProcessId
 from cluster.work.stalled import last_stall
+from cluster.work.starting import is_starting, starting
 from cluster.work.submission import Queue, ask_about, count_ends, read_queues
 from cluster.work.tasks import Task, lease_dir, make_tasks
 from cluster.work.trunks import tidy_up_after, trunks_of
@@ -30,6 +31,7 @@ __all__ = [
     "fault_of_end",
     "fault_of_job",
     "holder",
+    "is_starting",
     "job_log",
     "last_stall",
     "last_words",
@@ -38,6 +40,7 @@ __all__ = [
     "now_of",
     "read_queues",
     "run_queue",
+    "starting",
     "stop_on_signals",
     "tidy_up_after",
     "trunks_of",

@@ -162,6 +162,12 @@ def reported(tracking_uri: str) -> Iterator[None]:
             yield
         except (MlflowException, SQLAlchemyError) as error:
             shown, why = masked(tracking_uri), reason(masked(str(error)))
+            status = error.get_http_status_code() if isinstance(error, MlflowException) else 0
+            if status in (401, 403):
+                raise TrackingError(
+                    f"the tracking store {shown} refuses who asks (HTTP {status}): set "
+                    "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or give a user who may"
+                ) from error
             raise TrackingError(f"the tracking store {shown} does not answer: {why}") from error
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import pty
@@ -9,15 +10,17 @@ import select
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
 from rich.console import Console
 
 from cluster import submit
-from cluster.status import display
+from cluster.status import display, watch
 from cluster.status.run_status import RunStatus
 from cluster.status.sweep import SweepStatus
+from cluster.work import is_starting, starting
 from cluster.work.causes import Fault
 from cluster.work.process import ProcessId
 from cluster.work.submission import Queue
@@ -100,3 +103,27 @@ def test_ctrl_c_ends_the_view_and_not_the_sweep(make_sweep, home):
     assert "the sweep goes on; `scaling cancel tiny` stops it" in text
     assert "Traceback" not in text
     assert text.rindex("\x1b[?25h") > text.rindex("\x1b[?25l")  # shown after it was hidden
+
+
+def test_a_watch_waits_for_a_submission_that_starts(make_sweep, home, monkeypatch):
+    store, name = Store.at(home), "tiny"
+    folder = store.sweep_dir(name)
+    make_sweep().write(folder / "sweep.jsonl")
+    assert not is_starting(folder)
+    asked = []
+
+    def starts(asked_of):
+        asked.append(is_starting(asked_of))
+        if len(asked) == 3:
+            submission.close()  # it has begun no workers after all
+        return asked[-1]
+
+    monkeypatch.setattr("cluster.status.watcher.is_starting", starts)
+    monkeypatch.setattr("cluster.status.watcher.REFRESH_SECONDS", 0.01)
+    with contextlib.ExitStack() as submission:
+        submission.enter_context(starting(folder))
+        with starting(folder):  # of two at once the first says it for both
+            pass
+        status = watch(store, name, threading.Event(), until_idle=True)
+    assert asked == [True, True, True, False]
+    assert status.counts == {"planned": 1}

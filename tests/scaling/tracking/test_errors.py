@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
 import pytest
 
+from scaling.tracking import TrackingError, connect, reported
 from scaling.tracking.errors import reason
 
 POOL = (
@@ -47,3 +51,31 @@ def test_what_is_not_known_is_cut_at_a_word():
     short = reason("none " * 100)
     assert len(short) <= 200
     assert short.endswith("none none ...")
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_server_that_refuses_who_asks_is_not_down(status):
+    class Refusing(BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(status)
+            self.end_headers()
+            self.wfile.write(b"You are not authenticated.")
+
+        def log_message(self, *_):
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Refusing) as server:
+        threading.Thread(target=server.serve_forever).start()
+        uri = f"http://ann:s3cret@127.0.0.1:{server.server_port}"
+        try:
+            client = connect(uri)
+            with (
+                pytest.raises(
+                    TrackingError, match=rf"refuses who asks \(HTTP {status}\)"
+                ) as refused,
+                reported(uri),
+            ):
+                client.get_experiment_by_name("s")
+        finally:
+            server.shutdown()
+    assert "MLFLOW_TRACKING_USERNAME" in str(refused.value) and "ann" not in str(refused.value)

@@ -154,6 +154,20 @@ def holder(folder: Path) -> Holder | None:
     return Holder(process, str((record or {}).get("purpose", "")))
 
 
+def is_silent(folder: Path) -> bool:
+    """Whether who holds ``folder`` gave no sign of life for two beats: it may be dead."""
+    newest = _newest(folder)
+    if not newest:
+        return False
+    try:
+        record, beaten = _read(_path(folder, newest))
+    except OSError:  # a newer one has just replaced it
+        return False
+    if record is not None and "released" in record:
+        return False
+    return now_of(folder) - beaten > 2 * BEAT_SECONDS
+
+
 def claim(folder: Path, purpose: str = "", *, after: int = 0) -> Lease | None:
     """Claim ``folder``, or return None because a living process holds it.
 

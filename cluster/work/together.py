@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import math
-import os
-import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,6 +16,7 @@ from scaling import RunSpec, read_spec
 from scaling.base import Store, is_full
 from scaling.run import LOG
 from scaling.training import ensemble_key
+from scaling.world import os, time
 from sweeps import Resources
 
 # A run whose workers died so often, without a checkpoint between, is tried by itself: it may be

@@ -12,7 +12,7 @@ from types import FrameType
 from typing import Any, TextIO
 
 from cluster.work.causes import out_of_memory
-from cluster.work.lease import Lease, claim
+from cluster.work.lease import Lease, claim, is_silent
 from cluster.work.logs import job_log
 from cluster.work.stalled import last_stall, stalled_here
 from cluster.work.submission import Queue
@@ -240,12 +240,18 @@ def run_queue(
         tasks = held
         if tasks and not stopping():
             idle = time.monotonic() - idle_since
-            if too_long or (shift.linger_seconds is not None and idle > shift.linger_seconds):
+            lingered = shift.linger_seconds is not None and idle > shift.linger_seconds
+            if too_long or (lingered and not any(_is_silent(store, rows, task) for task in tasks)):
                 break
             if hanging == len(tasks):  # they are for another job, or another attempt of this one
                 break
             _wait(LOOK_SECONDS, stopping)
     return Turn(count, too_long or (shift.until is not None and time.time() > shift.until))
+
+
+def _is_silent(store: Store, rows: Mapping[str, Any], task: tuple[str, ...]) -> bool:
+    """Whether a task's holder may be dead, so that the task may soon be for others."""
+    return is_silent(lease_dir(store, read_spec(rows[task[0]]["spec"]), task[0]))
 
 
 def _claim(

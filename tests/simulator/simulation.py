@@ -306,6 +306,7 @@ class Simulation:
             folder = self.disk.find(f"{ROOT}/runs/{run.run_id}")  # which it may not know yet
             seen = self.login.cached + 1
             begun = folder is not None and folder.since < self.kernel.now - seen
+            begun = begun and bool(journal_of(folder) or "state.json" in folder.names)
             said = run.state in ("done", "planned") and not (run.state == "planned" and begun)
             said = said or run.state == "running"  # whose last sign of life is fresh
             if not said and (run.state in ("queued", "unknown") or not run.reason):
@@ -318,7 +319,12 @@ class Simulation:
         job = next(j for j in slurm.jobs if j.name == f"{os.environ['SLURM_ARRAY_JOB_ID']}_{task}")
         ended = kernel.now > job.attempts[-1].began + job.limit - 25
         others = any(p.kind == "worker" for p in kernel.processes) or any(
-            j is not job and j.state in ("PENDING", "RUNNING") for j in slurm.jobs
+            j.state in ("PENDING", "RUNNING")  # or its leases are fresh
+            or any(
+                attempt.ended > kernel.now - 25 for attempt in j.attempts
+            )  # its leases are fresh
+            for j in slurm.jobs
+            if j is not job
         )
         if job.going or ended or others or kernel.struck["node's clock set"]:
             return

@@ -11,6 +11,7 @@ import pytest
 import analysis.commands
 import scaling.cli
 from analysis import plotting
+from analysis.commands.kept import Kept
 from analysis.commands.options import FIGURE, FitOptions, Source, changed, read
 from analysis.commands.report import command
 
@@ -70,13 +71,13 @@ def test_the_command_of_a_report_makes_the_same_values():
     args = scaling.cli.parser().parse_args(words)
     source, options = read(Source, args), read(FitOptions, args)
     assert source.columns == (("loss", "val loss"), ("num_params", "N"))
-    again = command(source, options, Path(args.output), args.title)
+    again = command(source, Kept(options, 2), Path(args.output), args.title)
     assert again.startswith("scaling report 'my runs.csv' -o r.html --params-col N --loss-col")
     args = scaling.cli.parser().parse_args(shlex.split(again)[1:])
     assert (read(Source, args).taken, read(FitOptions, args)) == (source.taken, options)
     assert (args.name, args.root, args.where) == (source.name, source.root, source.where)
-    assert args.title == "A title"
-    plain = command(Source("runs"), FitOptions(), Path("r.html"), None)
+    assert args.title == "A title" and args.hold_out == 2
+    plain = command(Source("runs"), Kept(FitOptions()), Path("r.html"), None)
     assert plain == "scaling report runs -o r.html"
 
 
@@ -103,7 +104,11 @@ def test_arguments_end_where_a_command_begins():
         for argument in node.args.args
         if argument.annotation is not None and "Namespace" in ast.unparse(argument.annotation)
     }
-    described = {"fit_text", "forecasting", "loading", "options", "__init__"}
+    described = {"fit_text", "forecasting", "loading", "options", "kept", "__init__"}
     commands = {p.stem for p in ROOM.glob("*.py")} - described
     entries = {(f"{name}.py", "run") for name in commands}
-    assert takers == entries | {("options.py", "read"), ("options.py", "output_of")}
+    assert takers == entries | {
+        ("options.py", "read"),
+        ("options.py", "output_of"),
+        ("kept.py", "fit_options"),
+    }

@@ -19,7 +19,7 @@ from scaling.world import time
 pytest.importorskip("greenlet")
 from tests.simulator.simulation import Schedule, shrink, simulate
 
-SCHEDULES, PARTS = 2_000, 4  # of the 10,000 of `make simulate`
+SCHEDULES, PARTS = 1_000, 4  # of the 10,000 of `make simulate`
 LEAST_FAULTS = 10.0  # that strike in a schedule, on average
 
 
@@ -34,7 +34,7 @@ def broken(schedules, what=""):
     return None, None, struck
 
 
-@pytest.mark.slow  # 2,000 schedules: that no order of faults loses or doubles anything
+@pytest.mark.slow  # 1,000 schedules: that no order of faults loses or doubles anything
 @pytest.mark.parametrize("part", range(PARTS))
 def test_no_schedule_of_faults_breaks_a_sweep(part):
     count = SCHEDULES // PARTS

@@ -155,7 +155,11 @@ def holder(folder: Path) -> Holder | None:
 
 
 def is_silent(folder: Path) -> bool:
-    """Whether who holds ``folder`` gave no sign of life for two beats: it may be dead."""
+    """Whether who holds ``folder`` may be dead, and others may soon have it.
+
+    It gave no sign of life for two beats. Not long after its lease is over: who does not claim it
+    then has another reason, a run that hung here, say.
+    """
     newest = _newest(folder)
     if not newest:
         return False
@@ -165,7 +169,7 @@ def is_silent(folder: Path) -> bool:
         return False
     if record is not None and "released" in record:
         return False
-    return now_of(folder) - beaten > 2 * BEAT_SECONDS
+    return 2 * BEAT_SECONDS < now_of(folder) - beaten < STALE_SECONDS + 2 * BEAT_SECONDS
 
 
 def claim(folder: Path, purpose: str = "", *, after: int = 0) -> Lease | None:

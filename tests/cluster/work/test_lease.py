@@ -12,7 +12,7 @@ import time
 import pytest
 
 from cluster.work import lease as leases
-from cluster.work.lease import STALE_SECONDS, claim
+from cluster.work.lease import STALE_SECONDS, claim, is_silent
 from cluster.work.process import ProcessId
 from scaling.base.errors import WorkerLostError
 
@@ -52,6 +52,20 @@ def test_a_held_folder_cannot_be_claimed_until_it_is_released(tmp_path):
     first.release()
     with claim(tmp_path) as second:
         assert second.epoch == first.epoch + 1
+
+
+def test_a_holder_is_silent_from_two_missed_beats_until_its_lease_is_over(tmp_path):
+    assert not is_silent(tmp_path / "never-held")
+    lease = claim(tmp_path)
+    ages = {0: False, 15: False, 30: True, STALE_SECONDS - 5: True, 200: False}
+    for age, silent in ages.items():
+        beaten = time.time() - age
+        os.utime(lease.path, (beaten, beaten))
+        assert is_silent(tmp_path) == silent, age
+    lease.release()
+    beaten = time.time() - 30
+    os.utime(lease.path, (beaten, beaten))
+    assert not is_silent(tmp_path)
 
 
 def test_no_two_processes_hold_a_lease_at_once(tmp_path):

@@ -14,10 +14,11 @@ from analysis.tables.reading import TableReading, understood
 from analysis.tables.rows import NUMBERS, TEXTS, extra_columns, is_extra, run_table, why_not
 from scaling import CURVE_COLUMNS, EVAL_PREFIX
 from scaling.run import trained_columns
+from scaling.table_file import Lines
 from scaling.tracking import (
     OURS,
-    connect,
     curve_metrics,
+    histories,
     spec_of,
     stored_runs,
     without_binders,
@@ -25,7 +26,8 @@ from scaling.tracking import (
 
 if TYPE_CHECKING:
     import pandas as pd
-    from mlflow.entities import Run
+
+    from scaling.tracking import StoredRun
 
 _OPTIONS = "options."  # before the names of a program's options among the params of a run
 STATUS = {"FINISHED": "done", "RUNNING": "running", "SCHEDULED": "planned", "KILLED": "stopped"}
@@ -41,25 +43,23 @@ def experiment_runs(
     a run is left out.
     """
     runs = stored_runs(uri, name)
-    if not runs or any(OURS in run.data.tags for run in runs):
+    if not runs or any(OURS in run.tags for run in runs):
         return _own_runs(name, runs), True
     return _anybodys_runs(name, runs, columns, how), False
 
 
 def _anybodys_runs(
-    name: str, stored: Sequence[Run], columns: Mapping[str, str], how: TableReading
+    name: str, stored: Sequence[StoredRun], columns: Mapping[str, str], how: TableReading
 ) -> pd.DataFrame:
     import pandas as pd
 
     runs, notes = without_binders(stored)
     rows = [_plain(run) for run in runs]
-    both = sorted(
-        {name for run in runs for name in run.data.metrics.keys() & run.data.params.keys()}
-    )
+    both = sorted({name for run in runs for name in run.metrics.keys() & run.params.keys()})
     if both:
         notes.append(f"{', '.join(both)}: parameters and metrics have these names; metrics count")
     frame = pd.DataFrame(rows)
-    frame.attrs["lines"] = tuple(f"run {row['name']!r}" for row in rows)
+    frame.attrs["lines"] = Lines(f"run {row['name']!r}" for row in rows)
     frame.attrs["source"] = name
     _say_twins(frame, notes)
     frame = understood(frame, columns, how, f"experiment {name}", notes)
@@ -72,13 +72,11 @@ def _anybodys_runs(
     return frame
 
 
-def _plain(run: Run) -> dict[str, Any]:
+def _plain(run: StoredRun) -> dict[str, Any]:
     """What a run says, by name: metrics before parameters before tags that are numbers."""
-    info, data = run.info, run.data
-    tags = dict(_numeric(data.tags))
-    status = STATUS.get(info.status, "failed")
-    own = {"run_id": info.run_id, "name": info.run_name, "status": status}
-    known = {**tags, **data.params, **data.metrics}
+    status = STATUS.get(run.status, "failed")
+    own = {"run_id": run.run_id, "name": run.name, "status": status}
+    known = {**dict(_numeric(run.tags)), **run.params, **run.metrics}
     return {**known, **own, "exclude_reason": why_not(status)}
 
 
@@ -100,23 +98,23 @@ def _say_twins(frame: pd.DataFrame, notes: list[str]) -> None:
         notes.append(f"{len(group)} runs are equal in all but their ids ({names}); all kept")
 
 
-def _own_runs(name: str, runs: Sequence[Run]) -> pd.DataFrame:
+def _own_runs(name: str, runs: Sequence[StoredRun]) -> pd.DataFrame:
     """The run table of runs that our tracker has shipped."""
     rows = []
-    told = differing([spec_of(run.data.params) for run in runs])
+    told = differing([spec_of(run.params) for run in runs])
     for run, options in zip(runs, told, strict=True):
-        tags, params, metrics = run.data.tags, run.data.params, run.data.metrics
-        row: dict[str, Any] = {"run_id": run.info.run_id, "name": run.info.run_name, "sweep": name}
-        row["status"] = STATUS.get(run.info.status, "failed")
+        tags, params, metrics = run.tags, run.params, run.metrics
+        row: dict[str, Any] = {"run_id": run.run_id, "name": run.name, "sweep": name}
+        row["status"] = STATUS.get(run.status, "failed")
         for column in TEXTS:
             value = tags.get(f"scaling.{column}", params.get(column))
             if value is not None:
                 row[column] = value
         for column in NUMBERS:
             keys = (f"final/{column}", f"scale/{column}", column)
-            value = next((metrics[key] for key in keys if key in metrics), params.get(column))
-            if value is not None:
-                row[column] = value
+            number = next((metrics[key] for key in keys if key in metrics), params.get(column))
+            if number is not None:
+                row[column] = number
         row.update({k: v for k, v in metrics.items() if k.startswith(EVAL_PREFIX)})
         final = {k.removeprefix("final/"): v for k, v in metrics.items() if k.startswith("final/")}
         row.update({k: v for k, v in final.items() if k not in row and is_extra(k, v)})
@@ -144,17 +142,28 @@ def experiment_curves(uri: str, name: str) -> pd.DataFrame:
 
     names = [column.name for column in CURVE_COLUMNS]
     runs = stored_runs(uri, name)
-    client = connect(uri)
+    wanted = {run.run_id: _of_curve(run) for run in runs}
+    found = histories(uri, runs, {metric for of in wanted.values() for metric in of.values()})
     rows: list[dict[str, Any]] = []
     for run in runs:
         by_step: dict[int, dict[str, Any]] = {}
-        run_id = run.data.tags.get(OURS, run.info.run_id)
-        there = run.data.metrics
-        for column, metric in curve_metrics(there).items():
-            # What kept weights were evaluated on is no part of the curve, and has no final value.
-            ended = "final/tokens" in there and metric == column
-            if metric in there and not (ended and f"final/{metric}" not in there):
-                for point in client.get_metric_history(run.info.run_id, metric):
-                    by_step.setdefault(point.step, {})[column] = point.value
+        for column, metric in wanted[run.run_id].items():
+            for step, value in found[run.run_id].get(metric, ()):
+                by_step.setdefault(step, {})[column] = value
+        run_id = run.tags.get(OURS, run.run_id)
         rows.extend({"run_id": run_id, "step": s, **by_step[s]} for s in sorted(by_step))
     return pd.DataFrame(rows, columns=[*names, *extra_columns(rows)])
+
+
+def _of_curve(run: StoredRun) -> dict[str, str]:
+    """Column -> metric of a run's learning curve.
+
+    What kept weights were evaluated on is no part of it, and has no final value.
+    """
+    ended = "final/tokens" in run.metrics
+    return {
+        column: metric
+        for column, metric in curve_metrics(run.metrics).items()
+        if metric in run.metrics
+        and not (ended and metric == column and f"final/{metric}" not in run.metrics)
+    }

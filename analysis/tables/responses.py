@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from scaling.base import refuse_unknown
+from scaling.table_file import Lines
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -53,5 +54,5 @@ def stacked(runs: pd.DataFrame, responses: Sequence[str], name: str = "loss") ->
     out.attrs = dict(runs.attrs)
     if "lines" in runs.attrs:
         lines = runs.attrs["lines"]
-        out.attrs["lines"] = [lines[int(label)] for label in runs.index] * len(responses)
+        out.attrs["lines"] = Lines([lines[int(label)] for label in runs.index] * len(responses))
     return out

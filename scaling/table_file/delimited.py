@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING
 
+from scaling.table_file.lines import Lines
 from scaling.table_file.numbers import number_of
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ def _rows_of(text: str, skip: int) -> str:
 def row_lines(lines: list[int], first: int, count: int) -> Sequence[int]:
     """The line of each row: ``lines``, or one after the other where a field spans several."""
     plain = range(first, first + count)
-    return plain if len(lines) != count or lines == list(plain) else tuple(lines)
+    return plain if len(lines) != count or lines == list(plain) else Lines(lines)
 
 
 def _lines_of_rows(text: str, layout: _Layout, count: int) -> Sequence[int]:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from scaling.tracking.address import masked, without_password
 from scaling.tracking.errors import DeletedError, TrackingError
 from scaling.tracking.experiments import OURS, has_experiment, stored_runs, without_binders
-from scaling.tracking.histories import metric_histories, metric_history
+from scaling.tracking.histories import histories, metric_histories
 from scaling.tracking.ready import connect, prepare, reported, set_environment, sqlite_path
 from scaling.tracking.report import log_report
+from scaling.tracking.stored import History, StoredRun
 from scaling.tracking.tracker import Tracker, curve_metrics, spec_of
 from scaling.tracking.view import VIEW_TAG, chart_url
 
@@ -15,16 +16,18 @@ __all__ = [
     "OURS",
     "VIEW_TAG",
     "DeletedError",
+    "History",
+    "StoredRun",
     "Tracker",
     "TrackingError",
     "chart_url",
     "connect",
     "curve_metrics",
     "has_experiment",
+    "histories",
     "log_report",
     "masked",
     "metric_histories",
-    "metric_history",
     "prepare",
     "reported",
     "set_environment",

@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from scaling.tracking.address import masked
 from scaling.tracking.errors import TrackingError
 from scaling.tracking.ready import connect, reported, sqlite_path
-
-if TYPE_CHECKING:
-    from mlflow.entities import Run
+from scaling.tracking.sql import experiments_in, is_sql, runs_in
+from scaling.tracking.stored import StoredRun
 
 PAGE = 1000  # runs that a store gives at once
 PARENT = "mlflow.parentRunId"
@@ -32,10 +30,12 @@ def has_experiment(tracking_uri: str, name: str) -> bool:
     if not _may_exist(tracking_uri):
         return False
     with _reading(tracking_uri):
+        if is_sql(tracking_uri):
+            return name in experiments_in(tracking_uri)
         return connect(tracking_uri).get_experiment_by_name(name) is not None
 
 
-def stored_runs(tracking_uri: str, name: str) -> list[Run]:
+def stored_runs(tracking_uri: str, name: str) -> list[StoredRun]:
     """The training runs of the experiment ``name``, the oldest first; no run of kind ``report``.
 
     Raises
@@ -49,40 +49,48 @@ def stored_runs(tracking_uri: str, name: str) -> list[Run]:
         shown = masked(tracking_uri)
         raise ValueError(f"there is no tracking store at {shown}; check --tracking-uri")
     with _reading(tracking_uri):
-        client = connect(tracking_uri)
-        experiment = client.get_experiment_by_name(name)
-        if experiment is None:
-            names = ", ".join(sorted(e.name for e in client.search_experiments()))
-            shown = masked(tracking_uri)
-            raise ValueError(f"{shown} has no experiment {name!r}; it has {names}")
-        found: list[Run] = []
-        token: str | None = None
-        while True:
-            page = client.search_runs(
-                [experiment.experiment_id],
-                max_results=PAGE,
-                order_by=["attributes.start_time ASC"],
-                page_token=token,
-            )
-            found.extend(run for run in page if run.data.tags.get("scaling.kind") != "report")
-            token = page.token
-            if not token:
-                return found
+        found, names = (runs_in if is_sql(tracking_uri) else _asked)(tracking_uri, name)
+    if found is None:
+        there = f"it has {', '.join(names)}" if names else "it has none"
+        raise ValueError(f"{masked(tracking_uri)} has no experiment {name!r}; {there}")
+    return [run for run in found if run.tags.get("scaling.kind") != "report"]
 
 
-def without_binders(stored: Sequence[Run]) -> tuple[list[Run], list[str]]:
+def _asked(tracking_uri: str, name: str) -> tuple[list[StoredRun] | None, list[str]]:
+    """The runs of an experiment, page by page from a server; the names of all experiments."""
+    client = connect(tracking_uri)
+    experiment = client.get_experiment_by_name(name)
+    if experiment is None:
+        return None, sorted(e.name for e in client.search_experiments())
+    found: list[StoredRun] = []
+    token: str | None = None
+    while True:
+        page = client.search_runs(
+            [experiment.experiment_id],
+            max_results=PAGE,
+            order_by=["attributes.start_time ASC"],
+            page_token=token,
+        )
+        found.extend(map(StoredRun.of, page))
+        token = page.token
+        if not token:
+            return found, []
+
+
+def without_binders(stored: Sequence[StoredRun]) -> tuple[list[StoredRun], list[str]]:
     """The runs that are no mere parents of others, and a note on those left out.
 
     A run that has children and no metric only holds them together.
     """
-    parents = {run.data.tags[PARENT] for run in stored if PARENT in run.data.tags}
-    binders = [r for r in stored if r.info.run_id in parents and not r.data.metrics]
+    parents = {run.tags[PARENT] for run in stored if PARENT in run.tags}
+    binders = [r for r in stored if r.run_id in parents and not r.metrics]
     notes = []
     if binders:
-        names = ", ".join(repr(run.info.run_name) for run in binders[:6])
+        names = ", ".join(repr(run.name) for run in binders[:6])
         counted = f"{len(binders)} of {len(stored)} runs only hold others together"
         notes.append(f"{counted} and are left out: {names}")
-    return [run for run in stored if run not in binders], notes
+    none = {run.run_id for run in binders}
+    return [run for run in stored if run.run_id not in none], notes
 
 
 def _may_exist(tracking_uri: str) -> bool:
@@ -100,4 +108,5 @@ def _reading(tracking_uri: str) -> Iterator[None]:
         with reported(tracking_uri):
             yield
     except TrackingError as error:
-        raise TrackingError(f"{error}; check --tracking-uri") from error
+        old = "; a store of an old MLflow needs `mlflow db upgrade`" if is_sql(tracking_uri) else ""
+        raise TrackingError(f"{error}; check --tracking-uri{old}") from error

@@ -1,16 +1,16 @@
-"""Metrics that somebody else's program logged in a tracking store."""
+"""Metrics over steps in a tracking store."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from scaling.tracking.ready import connect, reported
+from scaling.tracking.sql import histories_in, is_sql
+from scaling.tracking.stored import History, StoredRun
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-
-History = list[tuple[int, float]]  # step and value, in the order in which they came
 
 
 def metric_histories(tracking_uri: str) -> Iterator[tuple[str, str, History]]:
@@ -31,17 +31,26 @@ def metric_histories(tracking_uri: str) -> Iterator[tuple[str, str, History]]:
                 yield run_id, name, _history(client, run_id, name)
 
 
-def metric_history(tracking_uri: str, run_id: str, name: str) -> History:
-    """The history of one metric of one run.
+def histories(
+    tracking_uri: str, runs: Sequence[StoredRun], names: Collection[str]
+) -> dict[str, dict[str, History]]:
+    """Run -> metric -> history, of those of ``names`` that a run has.
 
     Raises
     ------
     TrackingError
         If the store does not answer.
     """
-    client = connect(tracking_uri)
     with reported(tracking_uri):
-        return _history(client, run_id, name)
+        if is_sql(tracking_uri):
+            return histories_in(tracking_uri, [run.run_id for run in runs], names)
+        client = connect(tracking_uri)
+        return {
+            run.run_id: {
+                name: _history(client, run.run_id, name) for name in run.metrics if name in names
+            }
+            for run in runs
+        }
 
 
 def _history(client: MlflowClient, run_id: str, name: str) -> History:

@@ -6,6 +6,7 @@ import contextlib
 import errno
 import os
 import shlex
+import sys
 import time
 import warnings
 from collections.abc import Iterator
@@ -155,20 +156,23 @@ def reported(tracking_uri: str) -> Iterator[None]:
     with warnings.catch_warnings():
         # MLflow 3.17 uses an SQLAlchemy option that SQLAlchemy 2.1 deprecates.
         warnings.simplefilter("ignore")
-        from mlflow.exceptions import MlflowException
-        from sqlalchemy.exc import SQLAlchemyError
-
         try:
             yield
-        except (MlflowException, SQLAlchemyError) as error:
+        except _errors_of_stores() as error:
             shown, why = masked(tracking_uri), reason(masked(str(error)))
-            status = error.get_http_status_code() if isinstance(error, MlflowException) else 0
+            status = getattr(error, "get_http_status_code", lambda: 0)()
             if status in (401, 403):
                 raise TrackingError(
                     f"the tracking store {shown} refuses who asks (HTTP {status}): set "
                     "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or give a user who may"
                 ) from error
             raise TrackingError(f"the tracking store {shown} does not answer: {why}") from error
+
+
+def _errors_of_stores() -> tuple[type[Exception], ...]:
+    """MLflow's and SQLAlchemy's, of those that are imported: MLflow takes seconds."""
+    names = {"mlflow.exceptions": "MlflowException", "sqlalchemy.exc": "SQLAlchemyError"}
+    return tuple(getattr(sys.modules[m], n) for m, n in names.items() if m in sys.modules)
 
 
 def sqlite_path(tracking_uri: str) -> Path | None:

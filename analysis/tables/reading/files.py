@@ -21,6 +21,7 @@ from analysis.tables.reading.numbers import decimal_mark, plain
 from analysis.tables.reading.sizes import complete
 from analysis.tables.reading.unpivot import long
 from scaling import find_column, is_table, read_frame
+from scaling.table_file import Lines
 
 if TYPE_CHECKING:
     import numpy as np
@@ -183,5 +184,5 @@ def _without_empty(frame: pd.DataFrame, notes: list[str]) -> pd.DataFrame:
     kept = [row for row in frame.index if row not in without]
     lines = frame.attrs["lines"]
     found: pd.DataFrame = frame.iloc[kept].reset_index(drop=True)
-    found.attrs = {**frame.attrs, "lines": tuple(lines[i] for i in kept)}
+    found.attrs = {**frame.attrs, "lines": Lines(lines[i] for i in kept)}
     return found

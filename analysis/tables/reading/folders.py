@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from analysis.tables.reading.notes import Note
 from analysis.tables.reading.unpivot import LABEL
 from scaling import bare_name, is_table, read_frame
+from scaling.table_file import Lines
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -53,7 +54,7 @@ def read_folder(folder: Path, notes: list[str]) -> pd.DataFrame:
             files.append(frame if LABEL in frame.columns else frame.assign(**{LABEL: name}))
     files += [_joined(tags).assign(**{LABEL: run}) for run, tags in curves.items()]
     whole = pd.concat(files, ignore_index=True)
-    whole.attrs = {"lines": tuple(whole.pop("_place"))}
+    whole.attrs = {"lines": Lines(whole.pop("_place"))}
     others = [path for path in folder.iterdir() if path.is_file() and not is_table(path)]
     unread = f"; {len(others)} other files are not read" * bool(others)
     notes.append(Note(f"{len(paths)} files are the table; {LABEL} is the file's name{unread}"))

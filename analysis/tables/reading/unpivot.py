@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from analysis.tables.reading.doubts import SIZES
 from analysis.tables.reading.notes import Note
 from scaling import curves_of_chart, find_column, number_of
+from scaling.table_file import Lines
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -95,7 +96,7 @@ def _upright(frame: pd.DataFrame, notes: list[str]) -> pd.DataFrame:
     turned = frame.set_index(first)[runs].T
     turned.columns = rows
     turned = turned.infer_objects().reset_index(names=LABEL)
-    turned.attrs = {**frame.attrs, "lines": tuple(f"column {run!r}" for run in runs)}
+    turned.attrs = {**frame.attrs, "lines": Lines(f"column {run!r}" for run in runs)}
     notes.append(Note(f"the table has a column a run, and is turned: {len(runs)} runs"))
     return turned
 
@@ -167,5 +168,5 @@ def _melt(frame: pd.DataFrame, wide: Wide) -> pd.DataFrame:
         known = lines if lines is not None else range(2, len(frame) + 2)
         places += [f"line {known[i]} of {column!r}" for i in rows.nonzero()[0].tolist()]
     found = pd.concat(parts, ignore_index=True)
-    found.attrs = {**frame.attrs, "lines": tuple(places)}
+    found.attrs = {**frame.attrs, "lines": Lines(places)}
     return found

@@ -152,10 +152,10 @@ def test_they_reach_mlflow(table, store_ready):
     take(table)
     shipped = ship_sweep("theirs")
     assert (shipped.complete, shipped.open, shipped.problem) == (13, 1, "")
-    stored = {run.info.run_name: run for run in stored_runs(store_ready, "theirs")}
-    ends = {name: stored[name].info.status for name in ("1e+06-1e+08", "killed", "going")}
+    stored = {run.name: run for run in stored_runs(store_ready, "theirs")}
+    ends = {name: stored[name].status for name in ("1e+06-1e+08", "killed", "going")}
     assert ends == {"1e+06-1e+08": "FINISHED", "killed": "KILLED", "going": "RUNNING"}
-    assert stored["1e+06-1e+08"].data.metrics["final/loss"] == loss(1e6, 1e8)
+    assert stored["1e+06-1e+08"].metrics["final/loss"] == loss(1e6, 1e8)
     read = load_runs("theirs", tracking_uri=store_ready)
     assert sorted(read["exclude_reason"])[-2:] == ["running: not finished", "stopped: killed"]
     assert connect(store_ready)

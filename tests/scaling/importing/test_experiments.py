@@ -65,7 +65,7 @@ def test_an_experiment_that_is_not_there(theirs, tmp_path):
 
 def test_our_own_are_read_not_imported(theirs):
     client = connect(theirs)
-    client.set_tag(stored_runs(theirs, "theirs")[1].info.run_id, "scaling.run_id", "0" * 16)
+    client.set_tag(stored_runs(theirs, "theirs")[1].run_id, "scaling.run_id", "0" * 16)
     with pytest.raises(ValueError, match="`scaling runs theirs --tracking-uri"):
         find_runs([theirs], "theirs")
 

@@ -70,13 +70,13 @@ def _rows_of(text: str, skip: int) -> str:
     return "\n" * skip + "".join(text.splitlines(keepends=True)[skip:])
 
 
-def row_lines(lines: list[int], first: int, count: int) -> Sequence[int]:
+def row_lines(lines: list[int], first: int, count: int) -> Sequence[int | str]:
     """The line of each row: ``lines``, or one after the other where a field spans several."""
     plain = range(first, first + count)
     return plain if len(lines) != count or lines == list(plain) else Lines(lines)
 
 
-def _lines_of_rows(text: str, layout: _Layout, count: int) -> Sequence[int]:
+def _lines_of_rows(text: str, layout: _Layout, count: int) -> Sequence[int | str]:
     blank = " \t\n".replace(layout.separator, "")
     rest = islice(io.StringIO(text), layout.skip, None)
     lines = [number for number, line in enumerate(rest, layout.skip + 1) if line.strip(blank)]

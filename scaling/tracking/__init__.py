@@ -9,7 +9,8 @@ from scaling.tracking.histories import histories, metric_histories
 from scaling.tracking.ready import connect, prepare, reported, set_environment, sqlite_path
 from scaling.tracking.report import log_report
 from scaling.tracking.stored import History, StoredRun
-from scaling.tracking.tracker import Tracker, curve_metrics, spec_of
+from scaling.tracking.tracker import Tracker
+from scaling.tracking.values import curve_metrics, spec_of
 from scaling.tracking.view import VIEW_TAG, chart_url
 
 __all__ = [

@@ -25,50 +25,37 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
-import posixpath
-import re
 import shlex
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from scaling.base import read_json, write_atomic
-from scaling.run import JOURNAL, PROGRAM_METRIC, end, points, read_journal, trained_columns
-from scaling.schema import EVAL_PREFIX
+from scaling.run import JOURNAL, end, points, read_journal
 from scaling.tracking.address import masked, without_password
 from scaling.tracking.errors import DeletedError, TrackingError
 from scaling.tracking.experiments import OURS
 from scaling.tracking.ready import SUPERSEDED, connect, prepare, reported, sqlite_path
+from scaling.tracking.values import (
+    CURVE_METRICS,
+    Known,
+    Value,
+    born_of,
+    ended_at,
+    known_before,
+    metric_key,
+    of_curve,
+    of_end,
+)
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-CURVE_METRICS = {
-    "loss": "heldout/loss",
-    "error": "heldout/error",
-    "train_loss": "train/loss",
-    "lr": "train/lr",
-    "seconds": "train/seconds",
-}
-"""Column of the curve table -> metric."""
-
-
-OWN_PREFIXES = (EVAL_PREFIX, PROGRAM_METRIC)  # of metrics that are called as their columns
-
-
-def curve_metrics(names: Iterable[str]) -> dict[str, str]:
-    """Column -> metric, with those of ``names`` that are of further data or of a program."""
-    return CURVE_METRICS | {name: name for name in names if name.startswith(OWN_PREFIXES)}
-
-
-LOGARITHMS = ("num_params", "num_tokens", "flops")
 BATCH_METRICS, BATCH_PARAMS = 1000, 100  # MLflow's limits for one log_batch
 PARAM_LENGTH = 6000
 PAGE = 1000  # runs in one answer of the store
 ENDED = ("FINISHED", "FAILED")  # MLflow's words for a run whose end was shipped
-KEY_LENGTH = 250
 _STATUS = {"failed": "FAILED", "stopped": "KILLED"}  # others that ended are FINISHED
 
 
@@ -159,9 +146,8 @@ class Tracker:
         last = end(events)
         try:
             with reported(self.uri):
-                run_id, seen = self._find_or_create(row, events, position)
-                self._send_curve(run_id, events, seen)
-                self._send_status(run_id, row, events, last, alive)
+                run_id, seen, known = self._find_or_create(row, events, position)
+                self._send(run_id, row, events, seen, known, alive)
         except TrackingError:
             self._trusted.discard(str(position.get("mlflow_run_id")))  # it may have been deleted
             raise
@@ -170,7 +156,7 @@ class Tracker:
             self._there[run_id] = ENDED[0] if last else "RUNNING"
         position = {
             "mlflow_run_id": run_id,
-            "born": _born(events),
+            "born": born_of(events),
             "step": max((point["step"] for point in points(events)), default=-1),
             "size": size,
             "ended": last is not None,
@@ -237,17 +223,17 @@ class Tracker:
         row: Mapping[str, Any],
         events: Sequence[Mapping[str, Any]],
         position: Mapping[str, Any],
-    ) -> tuple[str, int]:
-        """The MLflow run of a journal, and the last step that it has already."""
+    ) -> tuple[str, int, Known]:
+        """The MLflow run of a journal, the last step that it has, what it lacks from before."""
         from mlflow.entities import ViewType
 
-        client, born = self.client, _born(events)
+        client, born = self.client, born_of(events)
         run_id = position.get("mlflow_run_id")
         if run_id and position["born"] != born:  # its journal was thrown away and begun anew
             client.set_tag(run_id, "scaling.status", SUPERSEDED)
             client.delete_run(run_id)
         elif run_id and run_id in self._trusted:
-            return run_id, int(position["step"])
+            return run_id, int(position["step"]), ([], {})
         # This process may follow one that died after writing to MLflow and before noting it.
         mine = f"tags.`scaling.run_id` = '{row['run_id']}' and tags.`scaling.born` = '{born}'"
         found = client.search_runs([self._experiment_id], mine, ViewType.ALL)
@@ -256,16 +242,16 @@ class Tracker:
             run_id = str(found[0].info.run_id)
             if found[0].info.lifecycle_stage == "deleted":
                 self._restore(row["run_id"], run_id)
-            metrics, params = _known_before(row, born)
+            metrics, params = known = known_before(row, born)
             there = {*found[0].data.params, *found[0].data.metrics}
-            if {*params, *(key for key, *_ in metrics)} - there:
-                self._log(run_id, metrics, params)
+            if not {*params, *(key for key, *_ in metrics)} - there:
+                known = [], {}
             history = client.get_metric_history(run_id, CURVE_METRICS["seconds"])
             seen = max((point.step for point in history), default=-1)
         else:
-            run_id, seen = self._create(row, events), -1
+            run_id, seen, known = self._create(row, born), -1, known_before(row, born)
         self._trusted.add(run_id)
-        return run_id, seen
+        return run_id, seen, known
 
     def _restore(self, name: str, run_id: str) -> None:
         if not self.restore:
@@ -276,8 +262,7 @@ class Tracker:
             )
         self.client.restore_run(run_id)
 
-    def _create(self, row: Mapping[str, Any], events: Sequence[Mapping[str, Any]]) -> str:
-        born = _born(events)
+    def _create(self, row: Mapping[str, Any], born: str) -> str:
         texts = {k: v for k, v in row.items() if isinstance(v, str) and k != "run_id"}
         tags = {
             "scaling.kind": "run",
@@ -291,132 +276,57 @@ class Tracker:
             tags=tags,
             run_name=row["name"],
         )
-        run_id = str(run.info.run_id)
-        self._log(run_id, *_known_before(row, born))
-        return run_id
+        return str(run.info.run_id)
 
-    def _send_curve(self, run_id: str, events: list[dict[str, Any]], seen: int) -> None:
-        born = float(_born(events))
-        values = [
-            (metric, float(point[column]), born + float(point.get("seconds", 0)), point["step"])
-            for point in points(events)
-            if point["step"] > seen
-            for column, metric in curve_metrics(point).items()
-            if _is_number(point.get(column))
-        ]
-        self._log(run_id, values)
-
-    def _send_status(
+    def _send(
         self,
         run_id: str,
         row: Mapping[str, Any],
-        events: Sequence[Mapping[str, Any]],
-        last: Mapping[str, Any] | None,
+        events: list[dict[str, Any]],
+        seen: int,
+        known: Known,
         alive: bool,
     ) -> None:
-        client = self.client
+        """What is new, in as few calls as MLflow allows, then the status."""
+        before, params = known
+        values = [*before, *of_curve(events, seen)]
+        last = end(events)
         status = str(last["status"]) if last else ("running" if alive else "stopped")
-        client.set_tag(run_id, "scaling.status", status)
-        if last is None:
-            if alive:
-                client.update_run(run_id, status="RUNNING")
-            else:
-                client.set_terminated(run_id, status="KILLED")
-            return
-        step, ended = int(last.get("tokens", 0)), float(last.get("time") or _born(events))
-        values = [
-            (f"final/{key}", float(value), ended, step)
-            for key, value in last.items()
-            if _is_number(value) and key != "time"
-        ]
-        scale = _scale(trained_columns(row, last))
-        values.extend((key, value, ended, step) for key, value in scale.items())
-        values.extend(
-            (key, float(value), event["time"], event["step"])
-            for event in events
-            if event["event"] == "eval"
-            for key, value in event.items()
-            if key.startswith(EVAL_PREFIX) and _is_number(value)
-        )
-        if status == "diverged":
-            values.append(("diverged", 1.0, ended, step))
-        self._log(run_id, values)
-        if last.get("reason"):
-            client.set_tag(run_id, "scaling.reason", str(last["reason"]))
-        mlflow_status = _STATUS.get(status, "FINISHED")
-        client.set_terminated(run_id, status=mlflow_status, end_time=round(1000 * ended))
+        tags = {"scaling.status": status}
+        if last:
+            values += of_end(row, events, last)
+            if last.get("reason"):
+                tags["scaling.reason"] = str(last["reason"])
+        self._log(run_id, values, params, tags)
+        if last:
+            ended, mlflow_status = (
+                round(1000 * ended_at(events, last)),
+                _STATUS.get(status, "FINISHED"),
+            )
+            self.client.set_terminated(run_id, status=mlflow_status, end_time=ended)
+        elif alive:
+            self.client.update_run(run_id, status="RUNNING")
+        else:
+            self.client.set_terminated(run_id, status="KILLED")
 
     def _log(
         self,
         run_id: str,
-        values: Sequence[tuple[str, float, float, int]],
-        params: Mapping[str, str] | None = None,
+        values: Sequence[Value],
+        params: Mapping[str, str],
+        tags: Mapping[str, str],
     ) -> None:
-        """Write metrics ``(key, value, seconds since 1970, step)`` and params, in few calls."""
-        from mlflow.entities import Metric, Param
+        from mlflow.entities import Metric, Param, RunTag
 
-        metrics = [Metric(_key(k), value, round(1000 * s), step) for k, value, s, step in values]
-        pairs = [Param(_key(key), value[:PARAM_LENGTH]) for key, value in (params or {}).items()]
-        while metrics or pairs:
+        metrics = [
+            Metric(metric_key(k), value, round(1000 * s), step) for k, value, s, step in values
+        ]
+        pairs = [Param(metric_key(key), value[:PARAM_LENGTH]) for key, value in params.items()]
+        marks = [RunTag(key, value) for key, value in tags.items()]
+        while metrics or pairs or marks:
             now, pairs = pairs[:BATCH_PARAMS], pairs[BATCH_PARAMS:]
-            room = BATCH_METRICS - len(now)
-            self.client.log_batch(run_id, metrics=metrics[:room], params=now)
-            metrics = metrics[room:]
-
-
-def _key(name: str) -> str:
-    """The name of a metric or param in characters that MLflow takes, as the shortest path."""
-    return posixpath.normpath(re.sub(r"[^\w\-./ :]", "_", name))[:KEY_LENGTH]
-
-
-def _known_before(
-    row: Mapping[str, Any], born: str
-) -> tuple[list[tuple[str, float, float, int]], dict[str, str]]:
-    """Metrics and params of a run that are known before it begins."""
-    params = {"run_id": row["run_id"], **_flat(row["spec"])}
-    return [(k, v, float(born), 0) for k, v in _scale(row).items()], params
-
-
-def _scale(columns: Mapping[str, Any]) -> dict[str, float]:
-    """The metrics ``scale/*`` of the numeric columns."""
-    numbers = {k: v for k, v in columns.items() if _is_number(v)}
-    metrics = {f"scale/{key}": float(value) for key, value in numbers.items()}
-    for column in LOGARITHMS:
-        if numbers.get(column, 0) > 0:
-            metrics[f"scale/log10_{column}"] = math.log10(numbers[column])
-    return metrics
-
-
-def _born(events: Sequence[Mapping[str, Any]]) -> str:
-    """When the journal was begun; it tells a run from one that was thrown away and done anew."""
-    return repr(float(next((e["time"] for e in events if e.get("time")), 0.0)))
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-
-
-def spec_of(params: Mapping[str, str]) -> dict[str, Any]:
-    """The nested values of a run's params, as far as text tells their kinds."""
-    nested: dict[str, Any] = {}
-    for key, text in params.items():
-        *parts, name = key.split(".")
-        place = nested
-        for part in parts:
-            place = place.setdefault(part, {})
-        try:
-            place[name] = json.loads(text)
-        except ValueError:
-            place[name] = text
-    return nested
-
-
-def _flat(value: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
-    """Nested values under dotted keys, as text."""
-    flat: dict[str, str] = {}
-    for key, item in value.items():
-        if isinstance(item, Mapping):
-            flat.update(_flat(item, f"{prefix}{key}."))
-        else:
-            flat[prefix + key] = item if isinstance(item, str) else json.dumps(item)
-    return flat
+            room = BATCH_METRICS - len(now) - len(tags)
+            said, metrics = metrics[:room], metrics[room:]
+            done = [] if metrics or pairs else marks  # with the last of it
+            self.client.log_batch(run_id, metrics=said, params=now, tags=done)
+            marks = marks if metrics or pairs else []

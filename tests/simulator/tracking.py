@@ -80,7 +80,14 @@ class StoreServer:
         self._answer()
         return self.runs[run_id].seen
 
-    def log_batch(self, run_id: str, *, metrics: Sequence[Any], params: Sequence[Any]) -> None:
+    def log_batch(
+        self,
+        run_id: str,
+        *,
+        metrics: Sequence[Any],
+        params: Sequence[Any],
+        tags: Sequence[Any],
+    ) -> None:
         self._ask()
         shelf = self.runs[run_id]
         for param in params:
@@ -89,6 +96,7 @@ class StoreServer:
         for metric in metrics:
             rows = shelf.metrics.setdefault(metric.key, set())
             rows.add((metric.step, metric.value, metric.timestamp))
+        shelf.tags.update({tag.key: tag.value for tag in tags})
         self._answer()
 
     def get_metric_history(self, run_id: str, key: str) -> list[Any]:

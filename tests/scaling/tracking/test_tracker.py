@@ -22,7 +22,8 @@ from scaling.spec import RunSpec
 from scaling.tracking.errors import DeletedError, TrackingError
 from scaling.tracking.ready import ENVIRONMENT, connect, prepare
 from scaling.tracking.report import log_report
-from scaling.tracking.tracker import CURVE_METRICS, Tracker
+from scaling.tracking.tracker import Tracker
+from scaling.tracking.values import CURVE_METRICS
 from sweeps.sweep import Sweep
 
 RETRIES = "MLFLOW_HTTP_REQUEST_MAX_RETRIES"

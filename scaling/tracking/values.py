@@ -1,0 +1,126 @@
+"""What the tracker writes of a run, as values: names, numbers, times, steps."""
+
+from __future__ import annotations
+
+import json
+import math
+import posixpath
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from scaling.run import PROGRAM_METRIC, points, trained_columns
+from scaling.schema import EVAL_PREFIX
+
+CURVE_METRICS = {
+    "loss": "heldout/loss",
+    "error": "heldout/error",
+    "train_loss": "train/loss",
+    "lr": "train/lr",
+    "seconds": "train/seconds",
+}
+"""Column of the curve table -> metric."""
+OWN_PREFIXES = (EVAL_PREFIX, PROGRAM_METRIC)  # of metrics that are called as their columns
+LOGARITHMS = ("num_params", "num_tokens", "flops")
+KEY_LENGTH = 250
+
+Value = tuple[str, float, float, int]  # metric, value, seconds since 1970, step
+Known = tuple[list[Value], dict[str, str]]  # metrics and params
+
+
+def curve_metrics(names: Iterable[str]) -> dict[str, str]:
+    """Column -> metric, with those of ``names`` that are of further data or of a program."""
+    return CURVE_METRICS | {name: name for name in names if name.startswith(OWN_PREFIXES)}
+
+
+def of_curve(events: list[dict[str, Any]], seen: int) -> list[Value]:
+    """The points of a journal after step ``seen``."""
+    born = float(born_of(events))
+    return [
+        (metric, float(point[column]), born + float(point.get("seconds", 0)), point["step"])
+        for point in points(events)
+        if point["step"] > seen
+        for column, metric in curve_metrics(point).items()
+        if _is_number(point.get(column))
+    ]
+
+
+def of_end(
+    row: Mapping[str, Any], events: Sequence[Mapping[str, Any]], last: Mapping[str, Any]
+) -> list[Value]:
+    """What is known at a run's end."""
+    step, ended = int(last.get("tokens", 0)), ended_at(events, last)
+    final = {f"final/{key}": v for key, v in last.items() if _is_number(v) and key != "time"}
+    final |= _scale(trained_columns(row, last))
+    if last["status"] == "diverged":
+        final["diverged"] = 1.0
+    values: list[Value] = [(key, float(value), ended, step) for key, value in final.items()]
+    values += [
+        (key, float(value), event["time"], event["step"])
+        for event in events
+        if event["event"] == "eval"
+        for key, value in event.items()
+        if key.startswith(EVAL_PREFIX) and _is_number(value)
+    ]
+    return values
+
+
+def ended_at(events: Sequence[Mapping[str, Any]], last: Mapping[str, Any]) -> float:
+    """When a run ended, in seconds since 1970."""
+    return float(last.get("time") or born_of(events))
+
+
+def metric_key(name: str) -> str:
+    """The name of a metric or param in characters that MLflow takes, as the shortest path."""
+    return posixpath.normpath(re.sub(r"[^\w\-./ :]", "_", name))[:KEY_LENGTH]
+
+
+def known_before(row: Mapping[str, Any], born: str) -> Known:
+    """Metrics and params of a run that are known before it begins."""
+    params = {"run_id": row["run_id"], **_flat(row["spec"])}
+    return [(k, v, float(born), 0) for k, v in _scale(row).items()], params
+
+
+def _scale(columns: Mapping[str, Any]) -> dict[str, float]:
+    """The metrics ``scale/*`` of the numeric columns."""
+    numbers = {k: v for k, v in columns.items() if _is_number(v)}
+    metrics = {f"scale/{key}": float(value) for key, value in numbers.items()}
+    for column in LOGARITHMS:
+        if numbers.get(column, 0) > 0:
+            metrics[f"scale/log10_{column}"] = math.log10(numbers[column])
+    return metrics
+
+
+def born_of(events: Sequence[Mapping[str, Any]]) -> str:
+    """When the journal was begun; it tells a run from one that was thrown away and done anew."""
+    return repr(float(next((e["time"] for e in events if e.get("time")), 0.0)))
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def spec_of(params: Mapping[str, str]) -> dict[str, Any]:
+    """The nested values of a run's params, as far as text tells their kinds."""
+    nested: dict[str, Any] = {}
+    for key, text in params.items():
+        *parts, name = key.split(".")
+        place = nested
+        for part in parts:
+            place = place.setdefault(part, {})
+        try:
+            place[name] = json.loads(text)
+        except ValueError:
+            place[name] = text
+    return nested
+
+
+def _flat(value: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
+    """Nested values under dotted keys, as text."""
+    flat: dict[str, str] = {}
+    for key, item in value.items():
+        if isinstance(item, Mapping):
+            flat.update(_flat(item, f"{prefix}{key}."))
+        else:
+            flat[prefix + key] = item if isinstance(item, str) else json.dumps(item)
+    return flat

@@ -172,6 +172,7 @@ class PeerGPT(nn.Module):
 def peer_gpt(options: dict[str, Any], tokens: np.ndarray, micro: int, timed: int) -> float:
     """Tokens a second of nanoGPT's loop on the GPU; 0 where it has too little memory."""
     torch.manual_seed(0)
+    torch.compiler.reset()  # or the second micro-batch's size is compiled as one of many
     torch.set_float32_matmul_precision("high")
     context, rows = options["context"], -(-VOCABULARY // 128) * 128
     sizes = (options["depth"], options["width"], options["heads"], context, rows)

@@ -63,12 +63,20 @@ class Attention(nn.Module):
         """``(batch, time, width)`` to the same."""
         batch, time, width = x.shape
         qkv = self.query_key_value(x).view(batch, time, 3, self.heads, self.head_dim)
-        query, key, value = qkv.permute(2, 0, 3, 1, 4)
-        cos, sin = cos.to(query.dtype), sin.to(query.dtype)
-        query, key = _rotate(query, cos, sin), _rotate(key, cos, sin)
+        query, key, value = _turned(qkv.permute(2, 0, 3, 1, 4), cos.to(qkv.dtype), sin.to(qkv.dtype))
         y = F.scaled_dot_product_attention(query, key, value, is_causal=True, scale=self.scale)
         out: Tensor = self.project(y.transpose(1, 2).reshape(batch, time, width))
         return out
+
+
+def _turned(qkv: Tensor, cos: Tensor, sin: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Queries and keys with their positions, and values, of ``(3, ...)``."""
+    if torch.compiler.is_compiling():  # three gradients become one kernel, as two of these do not
+        query, key, value = qkv.unbind(0)
+        return _rotate(query, cos, sin), _rotate(key, cos, sin), value
+    both, value = qkv.split([2, 1])
+    query, key = _rotate(both, cos, sin).unbind(0)
+    return query, key, value[0]
 
 
 def _rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
@@ -129,6 +137,7 @@ class TransformerModule(nn.Module):
 
     rope_base = ROPE_BASE
     takes_targets = True  # it can be asked for its loss instead of its logits
+    can_replay = True  # no step differs from another but in its numbers
     blocks_in_bfloat16 = True  # blocks whose weights are in it compute what autocast does
 
     def __init__(self, config: TransformerConfig) -> None:

@@ -40,6 +40,7 @@ from scaling.training.ensemble_task import Order, losses, shared, stacked_batch
 from scaling.training.loop import CHECKPOINT_COST, HEARTBEAT_SECONDS, _Run
 from scaling.training.meter import Meter, Watch
 from scaling.training.optim import make_optimizer, set_lr
+from scaling.training.precision import set_arithmetic
 from scaling.training.task import EVAL_EXAMPLES, EVAL_TOKENS, make_task
 from scaling.training.team import Team
 
@@ -216,6 +217,7 @@ class _Ensemble:
     ) -> None:
         self.members, self.checkpoint_seconds = members, checkpoint_seconds
         self.device = Team().device(device)
+        set_arithmetic(self.device)
         torch.set_num_threads(threads)
         spec = members[0].spec
         self.task = make_task(spec, data_dir, self.device)

@@ -10,10 +10,10 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-BLOCK = 4096  # logits that are looked at at a time
+BLOCK, WARPS = 16384, 32  # logits that are looked at at a time, by how many warps
 
 
-@triton.jit
+@triton.jit  # type: ignore[untyped-decorator]
 def _rows(logits, targets, losses, stride, classes, smoothing, block: tl.constexpr):  # type: ignore[no-untyped-def]
     row = tl.program_id(0).to(tl.int64)
     at = logits + row * stride
@@ -38,7 +38,7 @@ def _rows(logits, targets, losses, stride, classes, smoothing, block: tl.constex
         tl.store(at + first + columns, slope.to(logits.dtype.element_ty), mask=inside)
 
 
-@torch.library.custom_op(
+@torch.library.custom_op(  # type: ignore[untyped-decorator]
     "scaling::losses_and_slopes_",
     mutates_args=("logits",),
     schema="(Tensor(a!) logits, Tensor targets, float smoothing) -> Tensor",
@@ -48,13 +48,13 @@ def losses_and_slopes_(logits: Tensor, targets: Tensor, smoothing: float) -> Ten
     count, classes = logits.shape
     losses = torch.empty(count, dtype=torch.float32, device=logits.device)
     block = min(BLOCK, triton.next_power_of_2(classes))
-    warps = 8 if block == BLOCK else 4
+    warps = min(WARPS, max(1, block // 256))
     _rows[(count,)](
         logits, targets, losses, logits.stride(0), classes, smoothing, block=block, num_warps=warps
     )
     return losses
 
 
-@losses_and_slopes_.register_fake
+@losses_and_slopes_.register_fake  # type: ignore[untyped-decorator]
 def _(logits: Tensor, targets: Tensor, smoothing: float) -> Tensor:
     return torch.empty(len(logits), dtype=torch.float32, device=logits.device)

@@ -14,7 +14,7 @@ except ImportError:  # torch without Triton: for CPUs, or another system than Li
     kernel = None
 
 CHUNK_BYTES = 1 << 32
-"""Logits in float32 that are held at a time, and in bfloat16 half of it: 16,384 tokens of 50,304."""
+"""Logits in float32 that are held at a time, half of it in bfloat16: 16,384 tokens of 50,304."""
 
 
 def rows_at_once(classes: int) -> int:

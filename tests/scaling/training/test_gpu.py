@@ -12,6 +12,7 @@ from scaling.run.journal import end, points, read_journal
 from scaling.spec import RunSpec
 from scaling.training import fitting
 from scaling.training.blocks import blocks_of, recompute
+from scaling.training.ensemble import Entry, train_ensemble
 from scaling.training.loop import train
 from scaling.training.task import NextToken, make_task
 from tests.scaling.training.test_loop import stop_after
@@ -82,6 +83,20 @@ def test_a_replayed_run_is_the_run(spec, tmp_path):
     assert train(spec, parts, device="cuda", should_stop=stop_after(17)).status == "stopped"
     assert train(spec, parts, device="cuda").status == "done"
     assert curve(parts) == pytest.approx(curve(tmp_path / "replayed"), rel=1e-4)
+
+
+def test_an_ensemble_is_its_runs_alone(spec, tmp_path):
+    """Within TF32's rounding; one member ends earlier, and a computation of two goes on."""
+    runs = [replace(spec, seed=seed) for seed in range(3)]
+    less = replace(spec.train, num_tokens=spec.train.num_tokens // 2)
+    runs[1] = replace(runs[1], train=less)
+    for i, run in enumerate(runs):
+        train(run, tmp_path / f"alone-{i}", device="cuda", compile="never")
+    train_ensemble([Entry(run, tmp_path / f"all-{i}") for i, run in enumerate(runs)], device="cuda")
+    for i in range(3):
+        assert curve(tmp_path / f"all-{i}") == pytest.approx(
+            curve(tmp_path / f"alone-{i}"), rel=5e-3
+        )
 
 
 def test_a_compiled_network_for_images_is_the_run(tmp_path):

@@ -1,12 +1,13 @@
 """Ensembles against runs alone, in turn: the time of a step, and what their losses differ by.
 
-    python benchmarks/ensembles.py [--device cuda] [--rounds 7] [--only NAME]
+    python benchmarks/ensembles.py [--device cuda] [--rounds 7] [--only NAME] [--plain]
 
 Members differ in seed, and so in their data's order, and in learning rate. Both sides are whole:
 ``train`` and ``train_ensemble`` of the same specs, evaluations and journals included, some runs one
 after another against one ensemble of K. Rounds alternate; of each the
 ratio is taken, and the median of the ratios told, so a machine that is busy slows both. Time is
-processor time on a CPU (one thread), wall time on a GPU. ``tolerance`` trains a few members both
+processor time on a CPU (one thread), wall time on a GPU, where runs alone are replayed as CUDA
+graphs, or with ``--plain`` are not. ``tolerance`` trains a few members both
 ways for 200 and for 1,000 steps.
 """
 
@@ -17,6 +18,7 @@ import shutil
 import tempfile
 import time
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from statistics import median
 
@@ -72,10 +74,10 @@ def together(runs: list[RunSpec], folder: Path, device: str) -> None:
     train_ensemble([Entry(run, folder / run.run_id) for run in runs], device=device)
 
 
-def alone(runs: list[RunSpec], folder: Path, device: str) -> None:
+def alone(runs: list[RunSpec], folder: Path, device: str, how: str = "auto") -> None:
     """One after another."""
     for run in runs:
-        train(run, folder / run.run_id, device=device)
+        train(run, folder / run.run_id, device=device, compile=how)
 
 
 def timed(what, runs: list[RunSpec], device: str) -> float:
@@ -89,14 +91,15 @@ def timed(what, runs: list[RunSpec], device: str) -> float:
     return took / len(runs)
 
 
-def speed(name: str, case, rounds: int, device: str) -> list[str]:
+def speed(name: str, case, rounds: int, device: str, plain: bool = False) -> list[str]:
     """A row of the table."""
     options, members, steps, few = case
     runs = specs(options, members, steps)
-    timed(alone, runs[:1], device)
+    single = partial(alone, how="never") if plain else alone
+    timed(single, runs[:1], device)
     timed(together, runs[:2], device)
     pairs = [
-        (timed(alone, runs[:few], device), timed(together, runs, device)) for _ in range(rounds)
+        (timed(single, runs[:few], device), timed(together, runs, device)) for _ in range(rounds)
     ]
     ratios = sorted(a / b for a, b in pairs)
     cost = runs[0].cost
@@ -131,13 +134,14 @@ def main() -> None:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--only", default="")
+    parser.add_argument("--plain", action="store_true")
     parser.add_argument("--without-tolerance", action="store_true")
     given = parser.parse_args()
     cases = {**CASES, **(GPU if given.device != "cpu" else {})}
     cases = {name: case for name, case in cases.items() if given.only in name}
     rows = []
     for name, case in cases.items():
-        rows.append(speed(name, case, given.rounds, given.device))
+        rows.append(speed(name, case, given.rounds, given.device, given.plain))
         print(*rows[-1], flush=True)
     header = ["run", "N", "members", "us a step alone", "of a member", "ratio", "range"]
     print_table("runs alone and in an ensemble", header, rows)

@@ -220,8 +220,8 @@ def _on_gpus(sweep: Sweep) -> list[str]:
     if not slow:
         return []
     return [
-        f"{len(slow)} of {len(sweep)} runs are in float32 on GPUs (TF32 there), about half as fast "
-        "as in bfloat16: add precision: bfloat16 to fixed, unless you mean it"
+        f"{len(slow)} of {len(sweep)} runs are in float32 on GPUs (TF32 there), half as fast as "
+        "in bfloat16: add precision: bfloat16 to fixed, unless you mean it"
     ]
 
 

@@ -63,12 +63,21 @@ class Attention(nn.Module):
         """``(batch, time, width)`` to the same."""
         batch, time, width = x.shape
         qkv = self.query_key_value(x).view(batch, time, 3, self.heads, self.head_dim)
-        query, key, value = qkv.permute(2, 0, 3, 1, 4)
-        cos, sin = cos.to(query.dtype), sin.to(query.dtype)
-        query, key = _rotate(query, cos, sin), _rotate(key, cos, sin)
+        cos, sin = cos.to(qkv.dtype)[:, None], sin.to(qkv.dtype)[:, None]
+        query, key, value = (part.transpose(1, 2) for part in _turned(qkv, cos, sin))
         y = F.scaled_dot_product_attention(query, key, value, is_causal=True, scale=self.scale)
         out: Tensor = self.project(y.transpose(1, 2).reshape(batch, time, width))
         return out
+
+
+def _turned(qkv: Tensor, cos: Tensor, sin: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Queries and keys with their positions, and values, of ``(batch, time, 3, heads, ...)``."""
+    if torch.compiler.is_compiling():  # three gradients become one kernel, as two of these do not
+        query, key, value = qkv.unbind(2)
+        return _rotate(query, cos, sin), _rotate(key, cos, sin), value
+    both, value = qkv.split([2, 1], dim=2)
+    query, key = _rotate(both, cos[:, None], sin[:, None]).unbind(2)
+    return query, key, value.squeeze(2)
 
 
 def _rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
@@ -129,6 +138,7 @@ class TransformerModule(nn.Module):
 
     rope_base = ROPE_BASE
     takes_targets = True  # it can be asked for its loss instead of its logits
+    can_replay = True  # no step differs from another but in its numbers
     blocks_in_bfloat16 = True  # blocks whose weights are in it compute what autocast does
 
     def __init__(self, config: TransformerConfig) -> None:

@@ -40,6 +40,8 @@ from scaling.training.ensemble_task import Order, losses, shared, stacked_batch
 from scaling.training.loop import CHECKPOINT_COST, HEARTBEAT_SECONDS, _Run
 from scaling.training.meter import Meter, Watch
 from scaling.training.optim import make_optimizer, set_lr
+from scaling.training.precision import set_arithmetic
+from scaling.training.replay import Recorded
 from scaling.training.task import EVAL_EXAMPLES, EVAL_TOKENS, make_task
 from scaling.training.team import Team
 
@@ -216,6 +218,7 @@ class _Ensemble:
     ) -> None:
         self.members, self.checkpoint_seconds = members, checkpoint_seconds
         self.device = Team().device(device)
+        set_arithmetic(self.device)
         torch.set_num_threads(threads)
         spec = members[0].spec
         self.task = make_task(spec, data_dir, self.device)
@@ -233,6 +236,7 @@ class _Ensemble:
         self.at_once = _at_once(spec, self.device, spec.units_per_step)
         seen = EVAL_TOKENS if is_text else EVAL_EXAMPLES
         self.evaluated_at_once = _at_once(spec, self.device, seen)
+        self.recorded: dict[int, Recorded] = {}  # passes on CUDA, by the first of their rows
         self.outcomes: dict[int, Outcome] = {}
         self.clock = time.monotonic()
 
@@ -291,19 +295,28 @@ class _Ensemble:
     def _backward(self, rates: Sequence[float]) -> list[float]:
         """Move all members on by one step; their training losses before it."""
         steps = [member.step for member in self.members]
-        smoothing = self.members[0].spec.train.label_smoothing
         gradients, found = [], []
         for low in range(0, len(steps), self.at_once):
             rows = slice(low, low + self.at_once)
-            inputs, targets = stacked_batch(self.data, self.orders[rows], steps[rows])
-            weights = self.stack.weights[rows].detach().requires_grad_()
-            logits = self.forward(self.stack.views(weights), inputs)
-            loss = losses(logits, targets, smoothing).flatten(1).mean(1)
-            gradients += torch.autograd.grad(loss.sum(), weights)
-            found.append(loss.detach())
+            batch = stacked_batch(self.data, self.orders[rows], steps[rows])
+            if self.device.type == "cuda" and low not in self.recorded:
+                self.recorded[low] = Recorded(partial(self._passes, rows), batch)
+            passes = self.recorded.get(low) or partial(self._passes, rows)
+            loss, gradient = passes(*batch)
+            gradients.append(gradient)
+            found.append(loss)
         self.stack.step(gradients[0] if len(gradients) == 1 else torch.cat(gradients), rates)
         values: list[float] = torch.cat(found).tolist()
         return values
+
+    def _passes(self, rows: slice, inputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        """Losses ``(k,)`` of members and the gradient ``(k, n)`` of their weights."""
+        smoothing = self.members[0].spec.train.label_smoothing
+        weights = self.stack.weights[rows].detach().requires_grad_()
+        logits = self.forward(self.stack.views(weights), inputs)
+        loss = losses(logits, targets, smoothing).flatten(1).mean(1)
+        (gradient,) = torch.autograd.grad(loss.sum(), weights)
+        return loss.detach(), gradient
 
     def _evaluate(self, wanted: dict[int, set[int]]) -> None:
         """Evaluate rows on so many held-out tokens (examples); members keep the values."""
@@ -355,6 +368,7 @@ class _Ensemble:
         self.members = [self.members[row] for row in left]
         self.orders = [self.orders[row] for row in left]
         if left:
+            self.recorded.clear()  # they read the weights where these were
             self.stack.keep(left)
 
 

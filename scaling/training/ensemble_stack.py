@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from scaling.spec import RunSpec
 from scaling.training.optim import param_groups
+from scaling.training.precision import send
 
 CLIP_EPS = 1e-6  # as torch's clip_grad_norm_
 
@@ -141,7 +142,7 @@ class Stack:
                 state[p][kind] = parts[name][0].clone()
 
     def _column(self, values: Sequence[float]) -> Tensor:
-        return torch.tensor(values, dtype=torch.float32, device=self.weights.device)[:, None]
+        return send(torch.tensor(values, dtype=torch.float32), self.weights.device)[:, None]
 
     def _bind(self) -> None:
         """Let each model's parameters be views of its row."""

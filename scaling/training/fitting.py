@@ -19,8 +19,9 @@ from scaling.training.precision import autocast
 ROOM = 0.9  # of the free memory that may be taken: the rest is the allocator's, and the kernels'
 ENOUGH_TOKENS = 8192  # a pass of fewer leaves a GPU idle: rather compute activations twice
 ENOUGH_EXAMPLES = 64
+FULL_TOKENS = 65536  # a pass of more is no faster, and its loss a longer graph
 SURELY = 1.5  # times what all activations take by the rough rule
-CHUNK_BYTES = 1 << 30  # that of ``scaling.families.loss_module``
+CHUNK_BYTES = 1 << 32  # that of ``scaling.families.loss_module``
 
 
 @dataclass(frozen=True)
@@ -158,6 +159,7 @@ def fit(spec: RunSpec, most: int, processes: int, device: torch.device) -> Fit:
     processes : int
         Over which weights, gradients and the optimiser's moments are sharded; 1 if they are not.
     """
+    torch.cuda.empty_cache()  # what an earlier run of this process left
     free, _ = torch.cuda.mem_get_info(device)
     return fit_in(spec, most, free - training_memory(spec.cost, 0) / processes)
 
@@ -169,8 +171,10 @@ def fit_in(spec: RunSpec, most: int, room: float) -> Fit:
     """
     unit = get_family(spec.family).unit
     per_row = spec.units_per_step // spec.train.batch_size
-    # Of a chunk of logits there are four copies while the loss makes its gradient.
-    room = ROOM * room - (4 * CHUNK_BYTES if unit == "token" else 0)
+    if unit == "token":
+        room -= CHUNK_BYTES / ROOM
+        most = _even(most, max(1, FULL_TOKENS // per_row))
+    room *= ROOM
     if SURELY * (training_memory(spec.cost, most * per_row) - training_memory(spec.cost, 0)) < room:
         return Fit(most)
     enough = -(-(ENOUGH_TOKENS if unit == "token" else ENOUGH_EXAMPLES) // per_row)

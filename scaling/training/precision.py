@@ -9,11 +9,15 @@ import torch
 from scaling.spec import RunSpec
 
 
-def autocast(spec: RunSpec, device: torch.device) -> AbstractContextManager[None]:
+def autocast(
+    spec: RunSpec, device: torch.device, *, cached: bool = True
+) -> AbstractContextManager[None]:
     """``bfloat16`` products where the spec asks for them; weights stay in float32."""
     enabled = spec.train.precision == "bfloat16"
     context: AbstractContextManager[None]
-    context = torch.autocast(device.type, dtype=torch.bfloat16, enabled=enabled)
+    context = torch.autocast(
+        device.type, dtype=torch.bfloat16, enabled=enabled, cache_enabled=cached
+    )
     return context
 
 

@@ -23,13 +23,15 @@ from scaling.spec import RunSpec
 from scaling.training.blocks import blocks_of, can_recompute, give_weights, recompute, shard
 from scaling.training.fitting import Fit, fit
 from scaling.training.precision import arithmetic
+from scaling.training.replay import Replay
 from scaling.training.task import Task
 from scaling.training.team import Team
 
 MEMORY_SHARE = 0.8  # of a GPU that the training state may take before it is sharded
-EAGER_SHARE = 0.2  # of a card's peak that a model reaches without being compiled
+EAGER_SHARE = 0.3  # of a card's peak that a model reaches without being compiled
 USUAL_PEAK = 1e14  # FLOP/s of a card that is not listed
-WORTH_SECONDS = 180.0  # compiling takes one of them, and then halves the rest
+WORTH_SECONDS = 180.0  # compiling takes 45 of them for 12 blocks, and saves a quarter of the rest
+REPLAY_STEPS = 30  # recording takes the time of a few
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,8 @@ class Layout:
         (FSDP2). ``auto``: ``fsdp`` where the state would take over 80 % of the GPU.
     compile : {"auto", "always", "never"}
         ``torch.compile`` of the whole model, or of each block where it is sharded; ``auto`` does so
-        on CUDA where the run takes minutes.
+        on CUDA where the run takes minutes, and where it does not and one pass takes the whole
+        batch, replays the model's passes as CUDA graphs, which ``never`` does not either.
     """
 
     micro_batch: int = 0
@@ -99,6 +102,10 @@ class Spread:
         again = [block for block in blocks_of(model) if can_recompute(block)]
         recompute(again[: self.fit.recomputed])
         self.compiled = _compiles(layout.compile, spec, team, device)
+        if self.compiled:
+            # Or a worker's later runs of other shapes count as one model's, of which torch compiles
+            # eight and then no more.
+            torch.compiler.reset()
         if self.sharded:
             if self.compiled:
                 for block in blocks_of(model):
@@ -109,7 +116,10 @@ class Spread:
         self.model = model.to(device)
         if self.compiled and not self.sharded:
             self.model.compile(dynamic=False)
-        self.forward = self.model
+        self.forward: Any = self.model
+        self.replayed = layout.compile == "auto" and self._can_replay(device)
+        if self.replayed:
+            self.forward = Replay(self.model, spec, most, device)
         if team.size > 1 and not self.sharded:
             devices = [device.index] if device.type == "cuda" else None
             self.forward = nn.parallel.DistributedDataParallel(
@@ -127,7 +137,19 @@ class Spread:
         """What the journal says of it: what is not the plain way."""
         parts = {"micro_batch": self.fit.rows} if self.parts > 1 else {}
         again = {"recomputed_blocks": self.fit.recomputed} if self.fit.recomputed else {}
-        return {**parts, **again, **({"compiled": True} if self.compiled else {})}
+        how = {"compiled": self.compiled, "replayed": self.replayed}
+        return {**parts, **again, **{name: True for name, done in how.items() if done}}
+
+    def _can_replay(self, device: torch.device) -> bool:
+        return (
+            device.type == "cuda"
+            and self.team.size == self.parts == 1
+            and not self.compiled
+            and not self.fit.recomputed
+            and not self.spec.train.task
+            and self.spec.num_steps >= REPLAY_STEPS
+            and getattr(self.model, "can_replay", False)
+        )
 
     def _with_exact_norms(self, model: nn.Module, device: torch.device) -> nn.Module:
         if not _has_batch_norm(model):
@@ -159,6 +181,7 @@ class Spread:
             except torch.OutOfMemoryError:
                 if self.team.size > 1 or self.fit.rows == 1 or _has_batch_norm(self.model):
                     raise
+            self.forward, self.replayed = self.model, False
             self.fit = replace(self.fit, rows=-(-self.fit.rows // 2))
             self.parts = -(-self.batch_size // self.fit.rows)
             self.model.zero_grad(set_to_none=True)
@@ -167,8 +190,9 @@ class Spread:
 
     def _backward(self, task: Task, step: int) -> Tensor:
         if self.team.size == 1 and self.parts == 1:
-            loss = task.loss(self.model, step)
-            loss.backward()
+            loss = task.loss(self.forward, step)
+            if not self.replayed:
+                loss.backward()
             return loss.detach()
         if self.team.place.rank:
             # Rank 0 goes on with the run's own stream; what the others draw (dropout) follows

@@ -48,6 +48,20 @@ SHAPES: Mapping[str, Sequence[Mapping[str, int]]] = {
         {"depth": 2, "width": 512, "batch_size": 32},
     ),
 }
+CUDA_SHAPES: Mapping[str, Sequence[Mapping[str, int]]] = {  # a GPU is idle in those above
+    "transformer": (
+        {"depth": 1, "width": 64, "context": 128, "batch_size": 16},
+        {"depth": 8, "width": 64, "context": 128, "batch_size": 16},
+        {"depth": 12, "width": 128, "context": 128, "batch_size": 64},
+        {"depth": 2, "width": 128, "context": 256, "batch_size": 128},
+        {"depth": 4, "width": 256, "context": 256, "batch_size": 32},
+        {"depth": 2, "width": 512, "context": 512, "batch_size": 32},
+        {"depth": 8, "width": 512, "context": 128, "batch_size": 32},
+        {"depth": 4, "width": 256, "context": 2048, "batch_size": 4},
+        {"depth": 2, "width": 1024, "context": 1024, "batch_size": 8},
+        {"depth": 1, "width": 2048, "context": 256, "batch_size": 16},
+    )
+}
 INHERITED = ("mlp", "norm", "tied", "vocab_size", "activation", "input_shape", "num_classes")
 RUN_SECONDS = 0.1  # a run's start in a worker that has done one: its model, data and journal
 WORKER_SECONDS = 4.0  # from a worker's process to its first step
@@ -111,13 +125,14 @@ class StepTimes:
 
     def evaluating(self, spec: RunSpec, seen: int) -> float:
         """Seconds to evaluate so many held-out tokens (examples)."""
-        chunk = CHUNK[spec.cost.unit]
+        chunk = CHUNK[self.device][spec.cost.unit]
         amounts = _amounts(spec, chunk, spec.cost.flops_forward)
         return self.factor * _total(self.evaluation, amounts) * seen / chunk
 
     def timed_chunk(self, spec: RunSpec) -> float:
         """Seconds of a chunk of an evaluation as :func:`measure` times it."""
-        amounts = _amounts(spec, TIMED_CHUNK[spec.cost.unit], spec.cost.flops_forward)
+        chunk = TIMED_CHUNK[self.device][spec.cost.unit]
+        amounts = _amounts(spec, chunk, spec.cost.flops_forward)
         return self.factor * _total(self.evaluation, amounts)
 
     def seconds(self, spec: RunSpec, heldout: int, first_step: int = 0) -> float:
@@ -127,8 +142,9 @@ class StepTimes:
         return trained + self.evaluating(spec, seen)
 
 
-CHUNK = {"token": 2048, "example": 64}  # held-out tokens (examples) of a forward pass
-TIMED_CHUNK = {"token": 512, "example": 64}  # of a timed one
+# Held-out tokens (examples) of a forward pass, and of a timed one.
+CHUNK = {"cpu": {"token": 2048, "example": 64}, "cuda": {"token": 65536, "example": 2048}}
+TIMED_CHUNK = {"cpu": {"token": 512, "example": 64}, "cuda": {"token": 16384, "example": 2048}}
 
 
 def _amounts(spec: RunSpec, units: int, flops: float) -> tuple[float, ...]:
@@ -177,7 +193,8 @@ def calibrated(store: Store, specs: list[RunSpec]) -> StepTimes:
 def priced(models: Sequence[RunSpec], times: Sequence[tuple[float, ...]], device: str) -> StepTimes:
     """Prices from the seconds that each model's step and a chunk of its evaluation took."""
     steps = [_amounts(m, m.units_per_step, m.cost.flops_train) for m in models]
-    chunks = [_amounts(m, TIMED_CHUNK[m.cost.unit], m.cost.flops_forward) for m in models]
+    timed = TIMED_CHUNK[device]
+    chunks = [_amounts(m, timed[m.cost.unit], m.cost.flops_forward) for m in models]
     return StepTimes(
         _prices(steps, [step for step, _ in times]),
         _prices(chunks, [chunk for _, chunk in times]),
@@ -194,16 +211,22 @@ def local_device(store: Store) -> str | None:
 
 def _to_time(specs: list[RunSpec], device: str) -> list[RunSpec]:
     first = specs[0]
-    if first.family in SHAPES:
-        return shapes(first, SHAPES[first.family])
+    if wanted := timed_shapes(first.family, device):
+        return shapes(first, wanted)
     fits = [
         spec for spec in specs if spec.cost.flops_train * spec.units_per_step <= STEP_FLOPS[device]
     ]
     fits.sort(key=lambda spec: spec.cost.flops_train * spec.units_per_step)
     if not fits:
-        return shapes(_any_transformer(), SHAPES["transformer"])
+        return shapes(_any_transformer(), timed_shapes("transformer", device))
     chosen = {i * (len(fits) - 1) // (TIMED - 1) for i in range(TIMED)}
     return [fits[i] for i in sorted(chosen)]
+
+
+def timed_shapes(family: str, device: str) -> Sequence[Mapping[str, int]]:
+    """The shapes at which a family is timed on a device; none for a family without its own."""
+    on_cuda = CUDA_SHAPES.get(family, ()) if device == "cuda" else ()
+    return on_cuda or SHAPES.get(family, ())
 
 
 def _any_transformer() -> RunSpec:
@@ -260,18 +283,22 @@ def _device() -> str:
 def measure(spec: RunSpec, seconds: float = 0.06) -> tuple[float, float]:
     """Seconds of a training step and of a chunk of an evaluation, on made-up data.
 
-    As a run does them, by one thread on a CPU; each is the median over ``seconds``.
+    As a run does them that is not compiled, by one thread on a CPU; each is the median over
+    ``seconds``.
     """
     import torch
 
-    from scaling.training import make_optimizer
+    from scaling.training import Replay, make_optimizer, set_arithmetic
 
     device = torch.device(_device())
     family = get_family(spec.family)
-    chunk = TIMED_CHUNK[family.unit]
+    chunk = TIMED_CHUNK[device.type][family.unit]
     items = max(1, chunk // family.units_per_item(spec.model))
     with _as_a_worker(torch):
+        set_arithmetic(device)
         model = family.build(spec.model).to(device)
+        on_cuda = device.type == "cuda"
+        asks_loss = on_cuda and getattr(model, "takes_targets", False) and not spec.train.task
         optimizer = make_optimizer(spec, model)
         random = torch.Generator().manual_seed(0)
         shape = tuple(family.input_shape(spec.model))
@@ -287,6 +314,8 @@ def measure(spec: RunSpec, seconds: float = 0.06) -> tuple[float, float]:
             with torch.autocast(
                 device.type, torch.bfloat16, enabled=spec.train.precision == "bfloat16"
             ):
+                if asks_loss:
+                    return model(inputs, targets, mean=torch.is_grad_enabled())
                 outputs = model(inputs)
             outputs = outputs.float()
             if spec.train.task:  # what a user's task asks of them is not known
@@ -297,14 +326,20 @@ def measure(spec: RunSpec, seconds: float = 0.06) -> tuple[float, float]:
 
         trained, held_out = batch(spec.train.batch_size), batch(items)
 
+        replayed = None
+        if asks_loss and getattr(model, "can_replay", False):
+            replayed = Replay(model, spec, spec.train.batch_size, device)
+
         def step() -> None:
-            loss = losses(*trained).mean()
-            loss.backward()
+            loss = losses(*trained).mean() if replayed is None else replayed(*trained, 0.0)
+            if replayed is None:
+                loss.backward()
             if spec.optim.grad_clip:
                 torch.nn.utils.clip_grad_norm_(model.parameters(), spec.optim.grad_clip)
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
-            loss.item()
+            if not on_cuda:
+                loss.item()
 
         def evaluate() -> None:
             with torch.no_grad():
@@ -331,13 +366,18 @@ def _time(torch: Any, device: Any, step: Callable[[], Any], seconds: float) -> f
     On a CPU of processor time: what else runs now says nothing about when the sweep will run.
     """
     clock = time.process_time if device.type == "cpu" else time.perf_counter
-    step()
     times: list[float] = []
+    on_cuda = device.type == "cuda"
+    together = 5 if on_cuda else 1  # nothing waits for a GPU after each step
+    step()
     began = time.perf_counter()
     while len(times) < 3 or time.perf_counter() - began < seconds:
-        start = clock()
-        step()
-        if device.type == "cuda":
+        if on_cuda:
             torch.cuda.synchronize()
-        times.append(clock() - start)
+        start = clock()
+        for _ in range(together):
+            step()
+        if on_cuda:
+            torch.cuda.synchronize()
+        times.append((clock() - start) / together)
     return median(times)

@@ -7,11 +7,12 @@ from dataclasses import replace
 import pytest
 import torch
 
-from scaling.families import get_family
+from scaling.families import get_family, loss_module
 from scaling.run.journal import end, points, read_journal
 from scaling.spec import RunSpec
 from scaling.training import fitting
 from scaling.training.blocks import blocks_of, recompute
+from scaling.training.ensemble import Entry, train_ensemble
 from scaling.training.loop import train
 from scaling.training.task import NextToken, make_task
 from tests.scaling.training.test_loop import stop_after
@@ -19,7 +20,7 @@ from tests.scaling.training.test_loop import stop_after
 pytestmark = [
     pytest.mark.gpu,
     pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device"),
-    pytest.mark.filterwarnings("ignore:.*should not be instantiated:DeprecationWarning"),  # torch's
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),  # torch's compiler has its own
 ]
 CUDA = torch.device("cuda")
 
@@ -68,6 +69,34 @@ def test_a_compiled_run_is_the_run(spec, tmp_path):
     train(spec, tmp_path / "compiled", device="cuda", compile="always")
     assert start(tmp_path / "compiled")["compiled"] is True
     assert curve(tmp_path / "compiled") == pytest.approx(curve(tmp_path / "plain"), rel=1e-2)
+
+
+def test_a_replayed_run_is_the_run(spec, tmp_path):
+    """Dropout too: each replay draws anew."""
+    spec = replace(in_bfloat16(spec), model=replace(spec.model, dropout=0.1))
+    train(spec, tmp_path / "plain", device="cuda", compile="never")
+    train(spec, tmp_path / "replayed", device="cuda")
+    assert start(tmp_path / "replayed")["replayed"] is True
+    assert "replayed" not in start(tmp_path / "plain")
+    assert curve(tmp_path / "replayed") == pytest.approx(curve(tmp_path / "plain"), rel=2e-2)
+    parts = tmp_path / "parts"
+    assert train(spec, parts, device="cuda", should_stop=stop_after(17)).status == "stopped"
+    assert train(spec, parts, device="cuda").status == "done"
+    assert curve(parts) == pytest.approx(curve(tmp_path / "replayed"), rel=1e-4)
+
+
+def test_an_ensemble_is_its_runs_alone(spec, tmp_path):
+    """Within TF32's rounding; one member ends earlier, and a computation of two goes on."""
+    runs = [replace(spec, seed=seed) for seed in range(3)]
+    less = replace(spec.train, num_tokens=spec.train.num_tokens // 2)
+    runs[1] = replace(runs[1], train=less)
+    for i, run in enumerate(runs):
+        train(run, tmp_path / f"alone-{i}", device="cuda", compile="never")
+    train_ensemble([Entry(run, tmp_path / f"all-{i}") for i, run in enumerate(runs)], device="cuda")
+    for i in range(3):
+        assert curve(tmp_path / f"all-{i}") == pytest.approx(
+            curve(tmp_path / f"alone-{i}"), rel=5e-3
+        )
 
 
 def test_a_compiled_network_for_images_is_the_run(tmp_path):
@@ -139,6 +168,23 @@ def test_the_loss_in_chunks_takes_less_memory(monkeypatch):
     assert chunked < plain / 4
 
 
+@pytest.mark.parametrize("kind", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize(("classes", "smoothing"), [(50304, 0.0), (5003, 0.1), (10, 0.0)])
+def test_the_kernel_of_the_loss_gives_what_torch_gives_in_float64(classes, smoothing, kind):
+    logits = (5 * torch.randn(64, classes, device=CUDA)).to(kind)
+    targets = torch.randint(classes, (64,), device=CUDA)
+    exact = logits.double().requires_grad_()
+    theirs = torch.nn.functional.cross_entropy(
+        exact, targets, reduction="none", label_smoothing=smoothing
+    )
+    (slope,) = torch.autograd.grad(theirs.sum(), exact)
+    assert loss_module.kernel is not None
+    ours = loss_module.losses_and_slopes_(logits, targets, smoothing)
+    torch.testing.assert_close(ours.double(), theirs.detach(), rtol=1e-5, atol=1e-5)
+    rounding = 1e-5 if kind == torch.float32 else 4e-3
+    assert (logits.double() - slope).norm() < rounding * slope.norm()
+
+
 def test_the_footprint_is_about_what_a_pass_takes(spec):
     options = {"depth": 6, "width": 512, "vocab_size": 256, "context": 512}
     model = get_family("transformer").resolve(options)
@@ -157,10 +203,10 @@ def test_a_batch_that_does_not_fit_is_split(spec, tmp_path, monkeypatch):
     monkeypatch.setattr(fitting, "CHUNK_BYTES", 0)
     monkeypatch.setattr(fitting, "ENOUGH_TOKENS", 32)
     room = fitting.training_memory(spec.cost, 0) + rows / fitting.ROOM
-    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (int(room), int(room)))
-    train(spec, tmp_path / "split", device="cuda")
+    with monkeypatch.context() as small:
+        small.setattr(torch.cuda, "mem_get_info", lambda device: (int(room), int(room)))
+        train(spec, tmp_path / "split", device="cuda")
     assert 1 <= start(tmp_path / "split")["micro_batch"] <= 5
-    monkeypatch.undo()
     train(spec, tmp_path / "whole", device="cuda")
     assert "micro_batch" not in start(tmp_path / "whole")
     assert curve(tmp_path / "split") == pytest.approx(curve(tmp_path / "whole"), rel=1e-3)

@@ -21,11 +21,11 @@ from tests.scaling.programs.scripts import plain, steps_in
 from tests.slurm.conftest import NO_SERVER
 
 pytestmark = [pytest.mark.slurm, pytest.mark.xdist_group("slurm-1")]
-KILLS = 10
-SECONDS = 20  # of training, on whatever machine: more than passes between the kills
+KILLS = 5
+SECONDS = 10  # of training, on whatever machine: more than passes between the kills
 
 
-def test_a_plain_script_killed_ten_times_at_random_ends_as_if_it_had_not_been(site, tmp_path):
+def test_a_plain_script_killed_five_times_at_random_ends_as_if_it_had_not_been(site, tmp_path):
     """kill -9 of the worker, whom the foreman replaces, or of the program, which is retried."""
     chance = random.Random(1)
     steps = steps_in(SECONDS, tmp_path)

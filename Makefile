@@ -11,7 +11,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 
 # three of the five mostly wait for SLURM
-PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 5 --dist loadgroup --no-loadscope-reorder
+PYTEST := OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n 5 --dist loadgroup --no-loadscope-reorder
 
 .PHONY: quickstart test check install lint docs rooms simulate clean
 

@@ -141,10 +141,12 @@ def site(slurm, home, tiny, tmp_path, monkeypatch, known):
         return [event for event in events if event["event"] == "start"]
 
     def until(condition, seconds=300.0, what="that"):
-        end_of_patience = time.monotonic() + seconds
+        began = asked = time.monotonic()
         while not condition():
-            assert time.monotonic() < end_of_patience, f"waited {seconds} s for {what}"
-            time.sleep(0.25)
+            now = time.monotonic()
+            assert now < began + seconds, f"waited {seconds} s for {what}"
+            time.sleep(min(max(0.1, 4 * (now - asked)), 1.0))  # to ask SLURM costs others time
+            asked = time.monotonic()
 
     shippers, begin = [], shipping.start_shipper
     for module in list(sys.modules.values()):  # wherever it was imported to

@@ -58,22 +58,10 @@ def coverage(method, cases, trials):
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_intervals_hold_the_truth_on_some_of_the_grid(method):
-    cases = [
-        ("equal", 4, "centred", 5, 0.01),
-        ("Hoffmann", 16, "drifting", 5, 0.001),
-        ("unequal", 16, "off-centre", 9, 0.003),
-    ]
-    n_in, a_in, _ = coverage(method, cases, 6)
-    assert n_in >= 0.85
-    assert a_in >= 0.85
-
-
-@pytest.mark.parametrize("method", METHODS)
 def test_intervals_hold_the_truth_on_the_whole_grid(method):
-    """Each cell with one law and noise; all of them, and Kaplan's law: benchmarks/isoflop_coverage.py."""
+    """Each cell with one law and noise; with all of them: benchmarks/isoflop_coverage.py."""
     cells = product((4, 16), OFF, (5, 9))
-    worlds = cycle(product((0.001, 0.01), LAWS))
+    worlds = cycle(product((0.001, 0.003, 0.01), LAWS))
     cases = [(law, *cell, noise) for cell, (noise, law) in zip(cells, worlds, strict=False)]
     n_in, a_in, _ = coverage(method, cases, 4)
     assert n_in >= 0.85

@@ -225,7 +225,7 @@ def wait_until(condition, seconds=300):
     until = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < until
-        time.sleep(0.05)
+        time.sleep(0.1)
 
 
 @pytest.mark.slow  # worker processes train as this one does

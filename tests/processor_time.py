@@ -33,7 +33,7 @@ def pytest_runtest_makereport():
 
 
 def pytest_runtest_logreport(report):
-    SPENT[report.nodeid.partition("::")[0]] += report.processor
+    SPENT[report.nodeid.partition("::")[0]] += getattr(report, "processor", 0.0)  # a crash has none
 
 
 def pytest_terminal_summary(terminalreporter):

@@ -10,8 +10,8 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-# two of the three mostly wait for SLURM
-PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 3 --dist loadgroup
+PYTEST := OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest \
+  --dist loadgroup --no-loadscope-reorder
 
 .PHONY: quickstart test check install lint docs rooms simulate clean
 
@@ -19,10 +19,10 @@ quickstart: $(VENV)/.installed
 	$(BIN)/scaling quickstart
 
 test: $(VENV)/.installed-test lint docs
-	$(PYTEST) --durations=15
+	$(PYTEST) -n 5 -p tests.processor_time --durations=15  # three mostly wait for SLURM
 
 check: $(VENV)/.installed-test lint
-	$(PYTEST) -m "not slow and not slurm and not browser and not gpu"
+	$(PYTEST) -n 3 -m "not slow and not slurm and not browser and not gpu"
 
 install: $(VENV)/.installed
 

@@ -15,14 +15,24 @@ from tests.grid import TINY
 os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
 # Where no tracking server is on purpose, asking again takes seconds each time.
 os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] = "0"
+# Threads that wait for each other would keep a processor busy.
+os.environ["OMP_WAIT_POLICY"] = "passive"
 # No deadlines: a busy machine is no failure.
 settings.register_profile("scaling", deadline=None)
 settings.load_profile("scaling")
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
-    """The tests on SLURM first, for they wait more than they work, and no slow one last."""
+    """The tests on SLURM first, for they wait more than they work, and no slow one last.
+
+    Quick ones of a file stay together under xdist, which else makes what they share, and imports
+    what they need, in each of its processes.
+    """
     items.sort(key=lambda i: [i.get_closest_marker(name) is None for name in ("slurm", "slow")])
+    for item in items:
+        if not any(item.get_closest_marker(name) for name in ("xdist_group", "slow")):
+            item.add_marker(pytest.mark.xdist_group(f"{item.path.parent.name}/{item.path.stem}"))
 
 
 @pytest.fixture(autouse=True)

@@ -14,7 +14,7 @@ import pytest
 
 from analysis.forecasts.backtest import Backtest, backtest
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("learning curves")]
 
 DATA = Path(__file__).parent / "data"
 

@@ -20,7 +20,7 @@ from scaling.run.journal import end, read_journal
 
 pytestmark = [pytest.mark.slurm, pytest.mark.slow, pytest.mark.xdist_group("slurm-1")]
 
-FAULTS = 30
+FAULTS = 15  # real ones; the simulator has thousands
 SEED = 1
 PATIENCE = 900.0  # a busy machine is no failure
 BETWEEN_SECONDS = (0.5, 2.5)
@@ -120,11 +120,11 @@ class Gremlin:
         self.cluster.wait_until_idle()
 
 
-def test_thirty_random_faults_change_nothing(site, capsys):
+def test_random_faults_change_nothing(site, capsys):
     resources = site.short_leases({"cpus": 2, "checkpoint_seconds": 1, "workers": 3})
     sizes = [128 * n for n in (200, 400, 800)]
-    sweep = site.sweep(num_tokens=sizes, width=[8, 16], seed=[0, 1, 2, 3], resources=resources)
-    assert len(sweep) == 24
+    sweep = site.sweep(num_tokens=sizes, width=[8, 16], seed=[0, 1], resources=resources)
+    assert len(sweep) == 12
     gremlin = Gremlin(site, SEED)
     began = time.monotonic()
 

@@ -18,7 +18,7 @@ from scaling.base import read_json
 from scaling.run.journal import end, read_journal
 from tests.slurm.conftest import freeze, is_signalled, thaw
 
-pytestmark = [pytest.mark.slurm, pytest.mark.xdist_group("slurm-2")]
+pytestmark = [pytest.mark.slurm, pytest.mark.xdist_group("slurm-3")]
 
 TOKENS = 128 * 800
 REFUSAL = re.compile("Unable to contact slurm controller|Unexpected message received")

@@ -44,7 +44,7 @@ def disk(tmp_path):
 
 def test_a_full_disk_is_named_and_a_retry_on_a_larger_one_has_the_same_table(site, disk, capsys):
     resources = site.short_leases({"cpus": 2, "checkpoint_seconds": 0.5})
-    sweep = site.sweep(num_tokens=128 * 1500, seed=[0, 1], resources=resources)
+    sweep = site.sweep(num_tokens=128 * 1000, seed=[0, 1], resources=resources)
     root, store = str(disk.path), Store.at(disk.path)
     site.submit(sweep, workers=1, root=root)
     site.until(

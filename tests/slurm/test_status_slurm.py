@@ -17,7 +17,7 @@ from scaling.cli import main
 from scaling.run import STATE
 from tests.slurm.conftest import NO_SERVER, freeze, is_signalled, thaw
 
-pytestmark = [pytest.mark.slurm, pytest.mark.xdist_group("slurm-1")]
+pytestmark = [pytest.mark.slurm, pytest.mark.xdist_group("slurm-2")]
 
 LONG = 64 * 128 * 20  # tokens; some seconds
 

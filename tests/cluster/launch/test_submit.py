@@ -19,6 +19,7 @@ from scaling.base import Store, read_json
 from scaling.run import LOG
 from scaling.run.journal import JOURNAL, checkpoints, end, points, read_journal
 from sweeps.sweep import Sweep
+from tests.scaling.programs.scripts import program
 
 pytestmark = pytest.mark.usefixtures("store_ready")
 
@@ -196,11 +197,35 @@ def quiet_end(home):
         submission.shipper.wait()
 
 
+GATED = """
+    import time
+    from pathlib import Path
+    from scaling import report
+    report(step=50, loss=3)
+    while not Path({gate!r}).exists():
+        time.sleep(0.05)
+    report(step=100, loss=2)
+"""
+
+
+@pytest.fixture
+def gate(home):
+    """A file for which the programs of :func:`gated` wait half-way; they load no torch."""
+    return home / "gate"
+
+
+@pytest.fixture
+def gated(gate):
+    """``gated(n)``: a sweep ``tiny`` of so many programs."""
+    script = GATED.format(gate=str(gate))
+    return lambda n: Sweep.of("tiny", [program(script, {"number": i}) for i in range(n)])
+
+
 def wait_until(condition, seconds=300):
     until = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < until
-        time.sleep(0.05)
+        time.sleep(0.1)
 
 
 @pytest.mark.slow  # worker processes train as this one does
@@ -216,8 +241,8 @@ def test_local_workers_do_the_sweep_and_give_the_bits_of_inline(make_sweep, home
 
 
 @pytest.mark.slow  # deaths of real workers lose nothing
-def test_killed_workers_lose_nothing_and_submitting_again_goes_on(make_sweep, home, quiet_end):
-    store, sweep = Store.at(home), make_sweep(num_tokens=64 * 128 * 64, seed=[0, 1])
+def test_killed_workers_lose_nothing_and_submitting_again_goes_on(gated, gate, home, quiet_end):
+    store, sweep = Store.at(home), gated(2)
     submission = submit(sweep, workers=2)
     quiet_end(submission)
     wait_until(lambda: sweep_status("tiny").counts.get("running") == 2)
@@ -225,19 +250,21 @@ def test_killed_workers_lose_nothing_and_submitting_again_goes_on(make_sweep, ho
         os.kill(read_json(store.run_dir(entry.run_id) / "state.json")["pid"], signal.SIGKILL)
     wait_until(lambda: all(job.done() for job in submission.workers))
     assert sweep_status("tiny").counts == {"stalled": 2}
+    gate.touch()
     submit(sweep, workers=2, wait=True)
     assert sweep_status("tiny").counts == {"done": 2}
     assert {len(starts(store, e.run_id)) for e in sweep} == {2}
 
 
 @pytest.mark.slow  # the lease of a dead worker is taken over
-def test_a_living_worker_takes_over_from_a_killed_one(make_sweep, home, quiet_end):
-    store, sweep = Store.at(home), make_sweep(num_tokens=64 * 128 * 64, seed=[0, 1])
+def test_a_living_worker_takes_over_from_a_killed_one(gated, gate, home, quiet_end):
+    store, sweep = Store.at(home), gated(2)
     submission = submit(sweep, workers=2)
     quiet_end(submission)
     wait_until(lambda: sweep_status("tiny").counts.get("running") == 2)
     state = read_json(store.run_dir(sweep.entries[0].run_id) / "state.json")
     os.kill(state["pid"], signal.SIGKILL)
+    gate.touch()
     wait_until(lambda: all(job.done() for job in submission.workers))
     assert sweep_status("tiny").counts == {"done": 2}
     assert len(starts(store, sweep.entries[0].run_id)) == 2
@@ -245,8 +272,9 @@ def test_a_living_worker_takes_over_from_a_killed_one(make_sweep, home, quiet_en
 
 
 @pytest.mark.slow  # leases between processes keep a run from being done twice
-def test_two_submissions_at_once_never_do_a_run_twice(make_sweep, home):
-    store, sweep = Store.at(home), make_sweep(num_tokens=[4096, 8192], seed=[0, 1, 2])
+def test_two_submissions_at_once_never_do_a_run_twice(gated, gate, home):
+    store, sweep = Store.at(home), gated(6)
+    gate.touch()
     code = """
 import sys
 from cluster import submit
@@ -280,8 +308,8 @@ def test_cancel_checkpoints_what_runs_and_begins_nothing_more(make_sweep, home, 
 
 @pytest.mark.slow  # one run of a worker process is stopped, and the other is not
 def test_cancel_of_one_run_lets_its_worker_go_on_with_another(make_sweep, home, quiet_end):
-    options = {"schedule": "cosine", "seed": [0, 1]}
-    store, sweep = Store.at(home), make_sweep(num_tokens=64 * 128 * 64, **options)
+    options = {"schedule": "cosine", "num_tokens": [64 * 128, 64 * 128 * 256]}  # the longer first
+    store, sweep = Store.at(home), make_sweep(**options)
     submission = submit(sweep, workers=1)
     quiet_end(submission)
     wait_until(lambda: sweep_status("tiny").counts == {"running": 1, "queued": 1})

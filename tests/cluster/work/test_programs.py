@@ -22,8 +22,8 @@ from sweeps.sweep import Sweep
 from tests.scaling.processes import exit_status, in_child
 from tests.scaling.programs.scripts import plain, program, steps_in
 
-KILLS = 10
-SECONDS = 8  # of training, on whatever machine: more than passes between the kills
+KILLS = 5
+SECONDS = 4  # of training, on whatever machine: more than passes between the kills
 
 
 def queue_of(store, sweep, ends=None):
@@ -47,7 +47,7 @@ def children(pid):
     return below[1:]
 
 
-def test_a_plain_script_killed_ten_times_at_random_ends_as_if_it_had_not_been(home):
+def test_a_plain_script_killed_five_times_at_random_ends_as_if_it_had_not_been(home):
     """kill -9 of the worker or of its program: nothing is left that runs, and the next goes on."""
     store, chance = Store.at(home), random.Random(0)
     spec = plain(store, steps=steps_in(SECONDS, home))

@@ -324,16 +324,16 @@ def test_a_report_is_one_run_however_often_it_is_made(uri, home, tmp_path):
     assert (folder / "tables" / "runs.csv").read_text().split() == ["N", "1", "2"]
 
 
-@pytest.mark.slow  # four processes: a store is never half made
+@pytest.mark.slow  # two processes: a store is never half made
 def test_many_can_prepare_a_fresh_store_at_once(tmp_path):
     uri = f"sqlite:///{tmp_path / 'new' / 'mlflow.db'}"
     code = (
         "import sys; from scaling.tracking.ready import prepare; print(prepare(sys.argv[1], 's'))"
     )
     command = [sys.executable, "-W", "ignore", "-c", code, uri]
-    clients = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(4)]
+    clients = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
     answers = {client.communicate()[0].strip() for client in clients}
-    assert [client.returncode for client in clients] == [0] * 4
+    assert [client.returncode for client in clients] == [0] * 2
     assert len(answers) == 1
 
 

@@ -13,12 +13,12 @@ from scaling.training.loop import train
 from tests.scaling.processes import in_child
 from tests.scaling.training.test_loop import bits
 
-KILLS = 24
+KILLS = 12
 
 
 def test_kill_at_random_moments_changes_no_bit(tiny, tmp_path):
     # Dropout makes the generator's state part of what must be restored.
-    spec = RunSpec.resolve(**{**tiny, "num_tokens": 128 * 1500, "dropout": 0.1})
+    spec = RunSpec.resolve(**{**tiny, "num_tokens": 128 * 750, "dropout": 0.1})
     train(spec, tmp_path / "whole")
     chance = random.Random(0)
     kills = 0
@@ -37,7 +37,7 @@ def test_kill_at_random_moments_changes_no_bit(tiny, tmp_path):
             assert os.WEXITSTATUS(status) == 0
             break
     finished_early = end(read_journal(tmp_path / "killed")) is not None
-    assert kills >= 20, f"the run ended after {kills} kills: lengthen it"
+    assert kills >= 10, f"the run ended after {kills} kills: lengthen it"
     if not finished_early:
         _, status = os.waitpid(in_child(attempt), 0)
         assert status == 0
@@ -45,4 +45,4 @@ def test_kill_at_random_moments_changes_no_bit(tiny, tmp_path):
     events = read_journal(tmp_path / "killed")
     written = [e["step"] for e in events if e["event"] == "point"]
     assert len(written) == len(set(written)) == len(points(events))
-    assert sum(e["event"] == "start" for e in events) >= 5
+    assert sum(e["event"] == "start" for e in events) >= 4

@@ -26,7 +26,7 @@ from scaling.base import (
     typed,
     unread,
 )
-from scaling.data import describe_data, own_data
+from scaling.data import describe_data, lane_steps, own_data
 from scaling.families import cached_cost, get_family, option_names, refuse_both, with_preset
 from scaling.spec_parts import (
     BY_EXAMPLES,
@@ -63,9 +63,30 @@ def _data_seed_before(spec: RunSpec) -> int | None:
 
 def _check_context(spec: RunSpec, info: Any) -> None:
     """Refuse a context that is longer than the data to train on, or than those held out."""
+    if spec.train.windows != "fixed" and (info.unit != "token" or spec.train.task):
+        raise OptionError(
+            f"windows: {spec.train.windows} is for next tokens: leave it out", "windows", "data"
+        )
     if info.unit != "token" or spec.train.task:
         return
-    context = get_family(spec.family).units_per_item(spec.model)
+    family = get_family(spec.family)
+    context, windows = family.units_per_item(spec.model), spec.train.windows
+    if windows == "carried" and not getattr(family, "carries_state", False):
+        raise OptionError(
+            f"windows: carried is for models with a state, as recurrent has; {spec.family} has "
+            "none: take fixed or offset, or another family",
+            "windows",
+            "family",
+        )
+    lanes = spec.train.batch_size
+    if windows == "carried" and lane_steps(info.train_size, context, lanes) < 1:
+        raise OptionError(
+            f"{lanes} lanes (batch_size) of windows of {context} need {(lanes + 1) * context} "
+            f"tokens; {info.name} has {info.train_size} to train on: lower batch_size or context",
+            "batch_size",
+            "context",
+            "data",
+        )
     sizes = [(info.train_size, "to train on"), (info.heldout_size, "held out")]
     for size, what in [*sizes, *((one.size, f"in {one.name}") for one in info.evals)]:
         if size <= context:

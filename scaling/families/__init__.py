@@ -16,6 +16,7 @@ from scaling.families.base import (
     with_preset,
 )
 from scaling.families.own import TorchFamily, own_family
+from scaling.families.recurrent import RECURRENT
 from scaling.families.transformer import TRANSFORMER
 from scaling.families.vision import VISION
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
     from scaling.families.stacked_module import Forward
 
-FAMILIES: dict[str, Family] = {family.name: family for family in (TRANSFORMER, *VISION)}
+FAMILIES: dict[str, Family] = {family.name: family for family in (TRANSFORMER, RECURRENT, *VISION)}
 
 
 def get_family(name: str) -> Family:

@@ -112,6 +112,10 @@ def task_on(spec: RunSpec, data: Any, device: torch.device) -> Task:
             f"family {spec.family} sees {unit}s, data set {data.info.name!r} has "
             f"{data.info.unit}s: choose another of the two"
         )
+    if spec.train.windows == "carried":
+        from scaling.training.carried import CarriedTokens
+
+        return CarriedTokens(spec, data, device)
     return (NextToken if unit == "token" else Classify)(spec, data, device)
 
 
@@ -132,8 +136,15 @@ class NextToken:
 
     def _batch(self, step: int, rows: slice) -> Tensor:
         size, seed = self.spec.train.batch_size, self.spec.order_seed
-        windows = self.data.batch(step, context=self.context, batch_size=size, seed=seed, rows=rows)
-        return send(torch.from_numpy(windows), self.device)
+        batch = self.data.batch(
+            step,
+            context=self.context,
+            batch_size=size,
+            seed=seed,
+            rows=rows,
+            windows=self.spec.train.windows,
+        )
+        return send(torch.from_numpy(batch), self.device)
 
     def _losses(self, model: nn.Module, tokens: Tensor, smoothing: float) -> Tensor:
         with autocast(self.spec, self.device):

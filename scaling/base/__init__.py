@@ -39,7 +39,7 @@ from scaling.base.plugins import (
     source_of,
     sources,
 )
-from scaling.base.reading import Unread, as_read, read_unless, read_where, unread
+from scaling.base.reading import ReadBy, Unread, as_read, read_unless, read_where, unread
 from scaling.base.settings import parse_settings
 from scaling.base.spec_names import OPTIMIZERS, SCHEDULES, optimizers_with
 from scaling.base.store import Store
@@ -71,6 +71,7 @@ __all__ = [
     "Display",
     "NoAnswerError",
     "OptionError",
+    "ReadBy",
     "Sized",
     "Store",
     "Unit",

@@ -10,3 +10,4 @@ from .registry import find_prepared as find_prepared
 from .registry import list_data as list_data
 from .registry import make_ready as make_ready
 from .registry import open_data as open_data
+from .registry import open_same as open_same

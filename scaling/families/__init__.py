@@ -15,6 +15,7 @@ from scaling.families.base import (
     refuse_both,
     with_preset,
 )
+from scaling.families.ngram import NGRAM
 from scaling.families.own import TorchFamily, own_family
 from scaling.families.recurrent import RECURRENT
 from scaling.families.transformer import TRANSFORMER
@@ -25,7 +26,9 @@ if TYPE_CHECKING:
 
     from scaling.families.stacked_module import Forward
 
-FAMILIES: dict[str, Family] = {family.name: family for family in (TRANSFORMER, RECURRENT, *VISION)}
+FAMILIES: dict[str, Family] = {
+    family.name: family for family in (TRANSFORMER, RECURRENT, NGRAM, *VISION)
+}
 
 
 def get_family(name: str) -> Family:

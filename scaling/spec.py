@@ -12,6 +12,7 @@ from functools import cached_property
 from typing import Any
 
 from scaling.base import (
+    OPTIMIZER_DEFAULTS,
     Cost,
     OptionError,
     ReadBy,
@@ -251,6 +252,8 @@ class RunSpec:
                 )
             chosen["schedule"]["warmup_tokens"] = round(warmup_fraction * num_tokens)
         chosen["train"] = with_curve(chosen["train"])
+        usual = OPTIMIZER_DEFAULTS.get(str(chosen["optim"].get("optimizer")), {})
+        chosen["optim"] = {**usual, **chosen["optim"]}
         parts: dict[str, Any] = {part: typed(kind, chosen[part]) for part, kind in PARTS.items()}
         outside = (
             path_of("family", family_name),
@@ -373,6 +376,13 @@ class RunSpec:
                 "vocab_multiple",
             )
         o, parametrisation = self.optim, getattr(self.model, "parametrisation", "standard")
+        if o.optimizer == "adafactor" and parametrisation != "standard":
+            raise OptionError(
+                f"{parametrisation} has no rule for adafactor, whose rates are shares of the "
+                "weights: take adamw, lion or muon, or parametrisation: standard",
+                "optimizer",
+                "parametrisation",
+            )
         adaptive = o.optimizer != "sgd" and o.weight_decay != 0
         if o.decay == "coupled" and adaptive and parametrisation != "standard":
             raise OptionError(

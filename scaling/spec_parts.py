@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from scaling.base import (
+    ONLY_DECOUPLED,
     OPTIMIZERS,
     SCHEDULES,
     OptionError,
@@ -35,7 +36,7 @@ class OptimSpec:
     Attributes
     ----------
     optimizer : str
-        A name of ``scaling.base.OPTIMIZERS`` (torch's, in lower case).
+        A name of ``scaling.base.OPTIMIZERS`` (torch's in lower case, ``lion``, ``muon``).
     lr : float
         Peak learning rate.
     weight_decay : float
@@ -267,10 +268,14 @@ def check_parts(o: OptimSpec, s: ScheduleSpec, t: TrainSpec) -> None:
         refuse_unknown(o.optimizer, OPTIMIZERS, "optimizer")
     if o.decay not in ("decoupled", "coupled"):
         refuse_unknown(o.decay, ("decoupled", "coupled"), "decay")
-    if o.decay == "coupled" and o.optimizer == "adamw":
+    if o.decay == "coupled" and o.optimizer in ONLY_DECOUPLED:
         raise OptionError(
-            "adamw has no coupled decay: choose adam, or leave decay out", "decay", "optimizer"
+            f"{o.optimizer} has no coupled decay: choose adam, or leave decay out",
+            "decay",
+            "optimizer",
         )
+    if not 0 <= o.momentum < 1:
+        raise OptionError(f"momentum {o.momentum} is not in [0, 1)", "momentum")
     if s.schedule not in SCHEDULES:
         refuse_unknown(s.schedule, SCHEDULES, "schedule")
     if t.windows not in WINDOWS:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 HEARTBEAT_SECONDS = 2.0
+LOOK_SECONDS = 0.2  # between looks at wishes to stop and the lease
 EVAL_TOKENS = 1 << 17
 
 
@@ -83,7 +84,8 @@ class _Count:
 
     def __init__(self, spec: RunSpec, record: Record, should_stop: Callable[[], bool]) -> None:
         self.spec, self.record, self.should_stop = spec, record, should_stop
-        self.began, self.beaten, self.share = time.monotonic(), -math.inf, 0.0
+        self.began, self.share = time.monotonic(), 0.0
+        self.looked = self.beaten = -math.inf
 
     def run(self, data_dir: Path | None) -> Outcome:
         spec, record = self.spec, self.record
@@ -183,9 +185,11 @@ class _Count:
 
     def _beat(self, share: float = 0.0) -> None:
         """A heartbeat where one is due; stops if that is asked."""
-        if self.should_stop() or not self.record.journal.held():
-            raise _StoppedError
         now, self.share = time.monotonic(), max(share, self.share)
+        if now - self.looked > LOOK_SECONDS:
+            self.looked = now
+            if self.should_stop() or not self.record.journal.held():
+                raise _StoppedError
         if now - self.beaten > HEARTBEAT_SECONDS:
             self.beaten = now
             self._state("running", round(self.share * self.spec.num_tokens))

@@ -15,6 +15,7 @@ from scaling.families.base import (
     refuse_both,
     with_preset,
 )
+from scaling.families.mamba2 import MAMBA2
 from scaling.families.ngram import NGRAM
 from scaling.families.own import TorchFamily, own_family
 from scaling.families.recurrent import RECURRENT
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from scaling.families.stacked_module import Forward
 
 FAMILIES: dict[str, Family] = {
-    family.name: family for family in (TRANSFORMER, RECURRENT, NGRAM, *VISION)
+    family.name: family for family in (TRANSFORMER, RECURRENT, MAMBA2, NGRAM, *VISION)
 }
 
 

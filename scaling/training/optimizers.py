@@ -55,13 +55,13 @@ class Muon(torch.optim.Optimizer):
         defaults = {"lr": lr, "betas": betas, "eps": eps, "momentum": momentum, "muon": False}
         super().__init__(groups, defaults)
 
-    @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """One step of all groups."""
-        loss = None if closure is None else torch.enable_grad()(closure)()
-        for group in self.param_groups:
-            params = [p for p in group["params"] if p.grad is not None]
-            (self._muon if group["muon"] else self._adamw)(group, params)
+        loss = None if closure is None else closure()
+        with torch.no_grad():
+            for group in self.param_groups:
+                params = [p for p in group["params"] if p.grad is not None]
+                (self._muon if group["muon"] else self._adamw)(group, params)
         return loss
 
     def _muon(self, group: dict[str, Any], params: list[Tensor]) -> None:
@@ -119,25 +119,27 @@ class Lion(torch.optim.Optimizer):
     ) -> None:
         super().__init__(groups, {"lr": lr, "betas": betas})
 
-    @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """One step of all groups."""
-        loss = None if closure is None else torch.enable_grad()(closure)()
-        for group in self.param_groups:
-            beta1, beta2 = group["betas"]
-            params = [p for p in group["params"] if p.grad is not None]
-            if not params:
-                continue
-            for p in params:
-                if not self.state[p]:
-                    self.state[p]["momentum"] = torch.zeros_like(p)
-            gradients = [p.grad for p in params]
-            momenta = [self.state[p]["momentum"] for p in params]
-            signs = torch._foreach_lerp(momenta, gradients, 1 - beta1)
-            torch._foreach_sign_(signs)
-            torch._foreach_add_(params, signs, alpha=-group["lr"])
-            torch._foreach_lerp_(momenta, gradients, 1 - beta2)
+        loss = None if closure is None else closure()
+        with torch.no_grad():
+            for group in self.param_groups:
+                self._step(group, [p for p in group["params"] if p.grad is not None])
         return loss
+
+    def _step(self, group: dict[str, Any], params: list[Tensor]) -> None:
+        if not params:
+            return
+        for p in params:
+            if not self.state[p]:
+                self.state[p]["momentum"] = torch.zeros_like(p)
+        beta1, beta2 = group["betas"]
+        gradients = [p.grad for p in params]
+        momenta = [self.state[p]["momentum"] for p in params]
+        signs = torch._foreach_lerp(momenta, gradients, 1 - beta1)
+        torch._foreach_sign_(signs)
+        torch._foreach_add_(params, signs, alpha=-group["lr"])
+        torch._foreach_lerp_(momenta, gradients, 1 - beta2)
 
 
 def hidden_matrices(model: torch.nn.Module) -> set[int]:

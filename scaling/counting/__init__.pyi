@@ -1,3 +1,5 @@
+from .describe import OrderFacts as OrderFacts
+from .describe import describe_tokens as describe_tokens
 from .grams import Counts as Counts
 from .grams import count as count
 from .smoothing import Smoothed as Smoothed

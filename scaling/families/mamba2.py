@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from scaling.base import Cost, OptionError, Unit, convert, nearest_size, typed
-from scaling.families.base import DEEPEST, ModelConfig, Options, check_options
+from scaling.families.base import DEEPEST, ModelConfig, Options, check_options, vocabulary
 
 if TYPE_CHECKING:
     from torch import nn
@@ -200,7 +200,7 @@ class Mamba2:
 
     def data_options(self, info: Any) -> dict[str, Any]:
         """The vocabulary of the data."""
-        return {"vocab_size": info.vocab_size}
+        return vocabulary(self, info)
 
     def units_per_item(self, config: Mamba2Config) -> int:
         """Tokens of one sequence."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from scaling.base import Cost, OptionError, Unit, read_where, refuse_unknown, typed
-from scaling.families.base import ModelConfig, Options, check_options
+from scaling.families.base import ModelConfig, Options, check_options, vocabulary
 
 if TYPE_CHECKING:
     from torch import nn
@@ -145,7 +145,7 @@ class Ngram:
 
     def data_options(self, info: Any) -> dict[str, Any]:
         """The vocabulary of the data."""
-        return {"vocab_size": info.vocab_size}
+        return vocabulary(self, info)
 
     def units_per_item(self, config: NgramConfig) -> int:
         """Tokens of one window."""

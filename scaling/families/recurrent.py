@@ -19,7 +19,7 @@ from scaling.base import (
     refuse_unknown,
     typed,
 )
-from scaling.families.base import DEEPEST, ModelConfig, Options, check_options
+from scaling.families.base import DEEPEST, ModelConfig, Options, check_options, vocabulary
 
 if TYPE_CHECKING:
     from torch import nn
@@ -221,7 +221,7 @@ class Recurrent:
 
     def data_options(self, info: Any) -> dict[str, Any]:
         """The vocabulary of the data."""
-        return {"vocab_size": info.vocab_size}
+        return vocabulary(self, info)
 
     def units_per_item(self, config: RecurrentConfig) -> int:
         """Tokens of one window."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import torch
@@ -37,7 +38,10 @@ class FusedCell(nn.Module):
     def forward(self, x: Tensor, state: State) -> tuple[Tensor, State]:
         """``(batch, time, out)`` to the same, and the state after it."""
         before = tuple(part[None].to(x.dtype) for part in state)
-        y, after = self.layer(x, before if self.has_memory else before[0])
+        with warnings.catch_warnings():
+            # On a CPU torch says once that one of its libraries has no projections.
+            warnings.filterwarnings("ignore", "LSTM with projections is not supported")
+            y, after = self.layer(x, before if self.has_memory else before[0])
         return y, tuple(part[0] for part in (after if self.has_memory else (after,)))
 
 

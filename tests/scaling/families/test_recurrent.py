@@ -134,9 +134,11 @@ def test_an_lstm_without_a_gate_is_torchs_with_the_gate_open(missing):
     assert (biased == 1).sum() == (0 if missing == "f" else 4)
 
 
-@pytest.mark.parametrize("cell", CELLS)
-def test_state_goes_on_where_it_was_left(cell):
-    model = FAMILY.build(FAMILY.resolve({"width": 8, "cell": cell}))
+@pytest.mark.parametrize(
+    "options", [*({"cell": cell} for cell in CELLS), {"projection": 4}], ids=str
+)
+def test_state_goes_on_where_it_was_left(options):
+    model = FAMILY.build(FAMILY.resolve({"width": 8, **options}))
     tokens = torch.randint(0, 256, (2, 9))
     first, state = model.carry(tokens[:, :4], model.start(2))
     second, _ = model.carry(tokens[:, 4:], state)

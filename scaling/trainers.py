@@ -49,8 +49,15 @@ def _count(spec: RunSpec, run_dir: Path, *, team: Team | None = None, **options:
     known = {name: options[name] for name in read if name in options}
     if team is None or team.size == 1:
         return train(spec, run_dir, **known)
-    found = train(spec, run_dir, **known) if team.leads else None
+    found, error = Outcome("failed", {}), None
+    if team.leads:
+        try:
+            found = train(spec, run_dir, **known)
+        except Exception as caught:  # the others hear of it first
+            error = caught
     outcome: Outcome = team.say(found)
+    if error is not None:
+        raise error
     return outcome
 
 

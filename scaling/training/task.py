@@ -130,13 +130,11 @@ class NextToken:
 
     def _batch(self, step: int, rows: slice) -> Tensor:
         size, seed = self.spec.train.batch_size, self.spec.order_seed
+        cut, windows = {}, self.spec.train.windows
+        if windows != "fixed":  # the data of a user's own class may know no others
+            cut = {"windows": windows}
         batch = self.data.batch(
-            step,
-            context=self.context,
-            batch_size=size,
-            seed=seed,
-            rows=rows,
-            windows=self.spec.train.windows,
+            step, context=self.context, batch_size=size, seed=seed, rows=rows, **cut
         )
         return send(torch.from_numpy(batch), self.device)
 

@@ -97,3 +97,32 @@ def test_size_is_bounded_by_the_data():
 def test_bad_options_are_refused(tiny, options, words):
     with pytest.raises(ValueError, match=words):
         ngram(tiny, **options)
+
+
+class Two:
+    """A team of two, in one process: what the leader says is what the other hears."""
+
+    size = 2
+
+    def __init__(self):
+        self.said = []
+
+    def say(self, value):
+        if self.leads:
+            self.said.append(value)
+        return self.said[-1]
+
+
+def test_a_team_waits_for_its_leader_and_hears_of_its_failure(tiny, tmp_path):
+    team, spec = Two(), ngram(tiny)
+    team.leads = True
+    outcome = train_any(spec, tmp_path / "a", team=team)
+    team.leads = False
+    assert train_any(spec, tmp_path / "b", team=team) == outcome
+    assert not (tmp_path / "b").exists()
+    team.leads = True
+    with pytest.raises(FileNotFoundError):
+        train_any(spec, tmp_path / "c", team=team, data_dir=tmp_path / "nowhere")
+    assert end(read_journal(tmp_path / "c"))["status"] == "failed"
+    team.leads = False
+    assert train_any(spec, tmp_path / "d", team=team).status == "failed"

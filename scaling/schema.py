@@ -152,6 +152,12 @@ RUN_COLUMNS: tuple[Column, ...] = (
     ),
     Column("loss_se", "float", "as loss", "sampling error of loss over held-out contexts"),
     Column(
+        "perplexity",
+        "float",
+        "",
+        "exp(loss), where data are tokens (Jelinek et al. 1977)",
+    ),
+    Column(
         "bits_per_byte",
         "float",
         "bits/byte",

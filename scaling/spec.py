@@ -7,13 +7,15 @@ data's fingerprint and the exact number of tokens are in it.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from functools import cached_property
 from typing import Any
 
 from scaling.base import (
+    OPTIMIZER_DEFAULTS,
     Cost,
     OptionError,
+    ReadBy,
     Unread,
     as_read,
     as_written,
@@ -26,7 +28,7 @@ from scaling.base import (
     typed,
     unread,
 )
-from scaling.data import describe_data, own_data
+from scaling.data import describe_data, lane_steps, own_data
 from scaling.families import cached_cost, get_family, option_names, refuse_both, with_preset
 from scaling.spec_parts import (
     BY_EXAMPLES,
@@ -53,6 +55,9 @@ TOP_OPTIONS = (
     *BY_EXAMPLES,
 )
 DEFAULT_DATA = "python-source"
+COUNTED_OPTIM, COUNTED_SCHEDULE = OptimSpec(lr=0.0), ScheduleSpec("constant")
+READ_BY_COUNTING = ("num_tokens", "batch_size", "final_tokens", "windows")
+"""Of training, what a run of a model reads that is counted and does not learn."""
 PLANNED_COLUMNS = ("num_tokens", "flops")  # kept as planned too, for a run that ended before
 
 
@@ -63,9 +68,39 @@ def _data_seed_before(spec: RunSpec) -> int | None:
 
 def _check_context(spec: RunSpec, info: Any) -> None:
     """Refuse a context that is longer than the data to train on, or than those held out."""
+    if spec.train.windows != "fixed" and (info.unit != "token" or spec.train.task):
+        raise OptionError(
+            f"windows: {spec.train.windows} is for next tokens: leave it out", "windows", "data"
+        )
     if info.unit != "token" or spec.train.task:
         return
-    context = get_family(spec.family).units_per_item(spec.model)
+    family = get_family(spec.family)
+    context, windows = family.units_per_item(spec.model), spec.train.windows
+    if windows == "carried" and not getattr(family, "carries_state", False):
+        raise OptionError(
+            f"windows: carried is for models with a state, as recurrent has; {spec.family} has "
+            "none: take fixed or offset, or another family",
+            "windows",
+            "family",
+        )
+    one_pass = (info.train_size - 1) // context * context
+    if spec.is_counted and spec.num_tokens > one_pass:
+        whole = one_pass // spec.units_per_step * spec.units_per_step
+        raise OptionError(
+            f"num_tokens {spec.num_tokens:,} is more than one pass over {info.name} "
+            f"({one_pass:,}), and to count it again says nothing new: ask for {whole:,} or less",
+            "num_tokens",
+            "data",
+        )
+    lanes = spec.train.batch_size
+    if windows == "carried" and lane_steps(info.train_size, context, lanes) < 1:
+        raise OptionError(
+            f"{lanes} lanes (batch_size) of windows of {context} need {(lanes + 1) * context} "
+            f"tokens; {info.name} has {info.train_size} to train on: lower batch_size or context",
+            "batch_size",
+            "context",
+            "data",
+        )
     sizes = [(info.train_size, "to train on"), (info.heldout_size, "held out")]
     for size, what in [*sizes, *((one.size, f"in {one.name}") for one in info.evals)]:
         if size <= context:
@@ -190,6 +225,8 @@ class RunSpec:
                 "num_tokens",
                 "tokens_per_param",
             )
+        if getattr(family, "counted", False):
+            chosen["optim"].setdefault("lr", COUNTED_OPTIM.lr)
         if "lr" not in chosen["optim"]:
             raise OptionError("no learning rate: give lr, or a rule under derive", "lr")
         batch_size = convert("int", "batch_size", options.get("batch_size", TrainSpec.batch_size))
@@ -215,6 +252,8 @@ class RunSpec:
                 )
             chosen["schedule"]["warmup_tokens"] = round(warmup_fraction * num_tokens)
         chosen["train"] = with_curve(chosen["train"])
+        usual = OPTIMIZER_DEFAULTS.get(str(chosen["optim"].get("optimizer")), {})
+        chosen["optim"] = {**usual, **chosen["optim"]}
         parts: dict[str, Any] = {part: typed(kind, chosen[part]) for part, kind in PARTS.items()}
         outside = (
             path_of("family", family_name),
@@ -258,11 +297,28 @@ class RunSpec:
 
     def unread(self, options: Mapping[str, Any]) -> list[Unread]:
         """Those of the flat options of this run that nothing in it reads."""
+        if self.is_counted:
+            return unread(self.model, options) + self._unread_by_counting(options)
         return [found for part in self._parts().values() for found in unread(part, options)]
+
+    def _unread_by_counting(self, options: Mapping[str, Any]) -> list[Unread]:
+        """Options of how a network learns, in a run of a model that is counted."""
+        by = ReadBy("family", (self.family,), among=False)
+        found = []
+        for part in (COUNTED_OPTIM, COUNTED_SCHEDULE, TrainSpec(1)):
+            for f in fields(part):
+                if f.name in options and f.name not in READ_BY_COUNTING:
+                    value, default = options[f.name], getattr(part, f.name)
+                    value = value if value is None else convert(str(f.type), f.name, value)
+                    found.append(Unread(f.name, value, default, by, self.family))
+        return found
 
     def as_read(self) -> RunSpec:
         """This run with the options that nothing in it reads at their defaults."""
         read = {name: as_read(part) for name, part in self._parts().items()}
+        if self.is_counted:
+            train = TrainSpec(**{name: getattr(self.train, name) for name in READ_BY_COUNTING})
+            read |= {"optim": COUNTED_OPTIM, "schedule": COUNTED_SCHEDULE, "train": train}
         return replace(self, **read)
 
     def _parts(self) -> dict[str, Any]:
@@ -320,6 +376,13 @@ class RunSpec:
                 "vocab_multiple",
             )
         o, parametrisation = self.optim, getattr(self.model, "parametrisation", "standard")
+        if o.optimizer == "adafactor" and parametrisation != "standard":
+            raise OptionError(
+                f"{parametrisation} has no rule for adafactor, whose rates are shares of the "
+                "weights: take adamw, lion or muon, or parametrisation: standard",
+                "optimizer",
+                "parametrisation",
+            )
         adaptive = o.optimizer != "sgd" and o.weight_decay != 0
         if o.decay == "coupled" and adaptive and parametrisation != "standard":
             raise OptionError(
@@ -333,7 +396,12 @@ class RunSpec:
     @property
     def cost(self) -> Cost:
         """Exact counts of the model, per token or example."""
-        return cached_cost(get_family(self.family), self.model)
+        return cached_cost(get_family(self.family), self.model).on(self.train.num_tokens)
+
+    @property
+    def is_counted(self) -> bool:
+        """Whether the model is counted from the data: nothing learns, no weights."""
+        return bool(getattr(get_family(self.family), "counted", False))
 
     @property
     def order_seed(self) -> int:
@@ -405,7 +473,7 @@ class RunSpec:
             **self.cost.run_columns(self.train.num_tokens),
             "seed": self.seed,
             **({} if self.data_seed is None else {"data_seed": self.data_seed}),
-            "lr": self.optim.lr,
+            **({} if self.is_counted else {"lr": self.optim.lr}),
             "batch_size": self.units_per_step,
         }
 

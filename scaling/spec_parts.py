@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from scaling.base import (
+    ONLY_DECOUPLED,
     OPTIMIZERS,
     SCHEDULES,
     OptionError,
@@ -18,6 +19,7 @@ from scaling.base import (
     refuse_unknown,
 )
 
+WINDOWS = ("fixed", "offset", "carried")
 CURVE_SHARE = 0.25  # with this a run has the id that it has without any: never another number
 
 
@@ -34,7 +36,7 @@ class OptimSpec:
     Attributes
     ----------
     optimizer : str
-        A name of ``scaling.base.OPTIMIZERS`` (torch's, in lower case).
+        A name of ``scaling.base.OPTIMIZERS`` (torch's in lower case, ``lion``, ``muon``).
     lr : float
         Peak learning rate.
     weight_decay : float
@@ -123,6 +125,12 @@ class TrainSpec:
     task : str
         Import path of what the run is trained to do; empty for what its data ask: next tokens, or
         classes.
+    windows : {"fixed", "offset", "carried"}
+        Tokens: how the stream is cut into windows of n = ``context``. ``fixed``: at a stride of n,
+        shuffled. ``offset``: the same after each pass has skipped d tokens, uniform in [0, n).
+        ``carried``: each row of a batch reads a lane of the stream in order, and a recurrent
+        model goes on from the state in which the window before left it (truncated
+        back-propagation).
     standardise : bool
         Inputs less the mean of their channel (feature), over its standard deviation.
     early_stopping : int
@@ -153,6 +161,7 @@ class TrainSpec:
         default=None, metadata={"before": None, "counts": _curve_counts}
     )
     task: str = field(default="", metadata={"before": ""})
+    windows: str = field(default="fixed", metadata={"before": "fixed"})
 
     @property
     def augmented(self) -> bool:
@@ -259,11 +268,17 @@ def check_parts(o: OptimSpec, s: ScheduleSpec, t: TrainSpec) -> None:
         refuse_unknown(o.optimizer, OPTIMIZERS, "optimizer")
     if o.decay not in ("decoupled", "coupled"):
         refuse_unknown(o.decay, ("decoupled", "coupled"), "decay")
-    if o.decay == "coupled" and o.optimizer == "adamw":
+    if o.decay == "coupled" and o.optimizer in ONLY_DECOUPLED:
         raise OptionError(
-            "adamw has no coupled decay: choose adam, or leave decay out", "decay", "optimizer"
+            f"{o.optimizer} has no coupled decay: choose adam, or leave decay out",
+            "decay",
+            "optimizer",
         )
+    if not 0 <= o.momentum < 1:
+        raise OptionError(f"momentum {o.momentum} is not in [0, 1)", "momentum")
     if s.schedule not in SCHEDULES:
         refuse_unknown(s.schedule, SCHEDULES, "schedule")
+    if t.windows not in WINDOWS:
+        refuse_unknown(t.windows, WINDOWS, "windows")
     if t.precision not in ("float32", "bfloat16"):
         refuse_unknown(t.precision, ("float32", "bfloat16"), "precision")

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from scaling.base import WorkerLostError
 from scaling.program_spec import ProgramSpec
 from scaling.run import NOTHING, Keep, Outcome
+from scaling.spec import RunSpec
 from scaling.specs import Spec, read_spec
 
 if TYPE_CHECKING:
@@ -33,9 +34,31 @@ def train(spec: Spec, run_dir: Path, **options: Any) -> Outcome:
         from scaling.programs import run
 
         return run(spec, run_dir, **options)
+    if spec.is_counted:
+        return _count(spec, run_dir, **options)
     from scaling.training import train
 
     return train(spec, run_dir, **options)
+
+
+def _count(spec: RunSpec, run_dir: Path, *, team: Team | None = None, **options: Any) -> Outcome:
+    """A model that is counted: by the leader alone, while the others wait."""
+    from scaling.counting import train
+
+    read = ("data_dir", "should_stop", "epoch", "held")
+    known = {name: options[name] for name in read if name in options}
+    if team is None or team.size == 1:
+        return train(spec, run_dir, **known)
+    found, error = Outcome("failed", {}), None
+    if team.leads:
+        try:
+            found = train(spec, run_dir, **known)
+        except Exception as caught:  # the others hear of it first
+            error = caught
+    outcome: Outcome = team.say(found)
+    if error is not None:
+        raise error
+    return outcome
 
 
 def train_together(team: Team, spec: Spec, run_dir: Path, **options: Any) -> Outcome:

@@ -158,6 +158,10 @@ def expand(
     if not specs:
         reasons = "; ".join(map(str, sieve.left_out()))
         design.document.refuse(("constraints",), f"the constraints leave no run: {reasons}")
+    if design.keep and (counted := next((s for s in specs if _is_counted(s)), None)):
+        design.document.refuse(
+            ("keep",), f"keep: a run of {counted.family} has no weights: leave keep out"
+        )
     longest = max(spec.num_steps for spec in specs)
     if design.keep.last_step > longest:
         design.document.refuse(
@@ -188,6 +192,10 @@ class _Asked(NamedTuple):
     num_tokens: float
     flops: float | None
     in_vain: Given
+
+
+def _is_counted(spec: Spec) -> bool:
+    return isinstance(spec, RunSpec) and spec.is_counted
 
 
 def _code(plugins: Collection[str]) -> dict[str, str]:

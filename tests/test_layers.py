@@ -48,12 +48,13 @@ SCALING = {
     "scaling.training": "scaling.base scaling.schema scaling.families scaling.data "
     "scaling.data.batches "
     "scaling.spec_parts scaling.spec scaling.schedule scaling.run",
+    "scaling.counting": "scaling.data scaling.data.batches scaling.schema scaling.spec scaling.run",
     "scaling.programs.readers": "scaling.base scaling.tracking",
     "scaling.programs": "scaling.base scaling.reporting scaling.program_spec scaling.run "
     "scaling.programs.readers",
     "scaling.reporting": "",
-    "scaling.trainers": "scaling.base scaling.specs scaling.program_spec scaling.run "
-    "scaling.training scaling.programs",
+    "scaling.trainers": "scaling.base scaling.spec scaling.specs scaling.program_spec scaling.run "
+    "scaling.training scaling.counting scaling.programs",
     "scaling.weights": "scaling.base scaling.families scaling.data scaling.data.text "
     "scaling.schema scaling.spec_parts scaling.spec scaling.run scaling.training",
     "scaling.table_file": "",

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _SHOWN = (
-    "run_id", "name", "num_params", "num_tokens", "flops", "loss", "status", "exclude_reason"
+    "run_id", "name", "num_params", "num_tokens", "flops", "loss", "perplexity", "status",
+    "exclude_reason",
 )  # fmt: skip
 
 

@@ -10,6 +10,7 @@ from analysis.plotting.edf import edf, parameters
 from analysis.plotting.pareto import pareto
 from analysis.plotting.runs import compared, data_label, frontier, residuals, scaling, used
 from analysis.plotting.style import FORMATS, GRID, INK, MUTED, PAPER, save, save_all, svg
+from analysis.plotting.zipf import Spread, zipf
 
 __all__ = [
     "FORMATS",
@@ -17,6 +18,7 @@ __all__ = [
     "INK",
     "MUTED",
     "PAPER",
+    "Spread",
     "axes_at_equal_flops",
     "cloud",
     "coefficient_surface",
@@ -38,4 +40,5 @@ __all__ = [
     "scaling",
     "svg",
     "used",
+    "zipf",
 ]

@@ -340,6 +340,7 @@ def run_table(runs: pd.DataFrame) -> Table:
         ("num_tokens", "D", lambda v: right(count(float(v)))),
         ("flops", "C", lambda v: right(scientific(float(v)))),
         ("loss", "loss", lambda v: number(float(v), ".4f")),
+        ("perplexity", "perplexity", lambda v: number(float(v), ".2f")),
         ("bits_per_byte", "bits/byte", lambda v: number(float(v), ".4f")),
         ("seed", "seed", lambda v: number(float(v), ".0f")),
         ("seconds", "seconds", lambda v: number(float(v), ".1f")),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
 
 NUMBERS = tuple(c.name for c in RUN_COLUMNS if c.kind in ("int", "float"))
 TEXTS = tuple(c.name for c in RUN_COLUMNS if c.kind == "str")
+MOST_NATS = 700.0  # no float holds the exponential of much more
 KEPT_APART = ("time", "tokens", "step")  # of a journal's line: no columns
 
 
@@ -35,10 +37,19 @@ def why_not(status: object, reason: Any = None) -> str:
     return f"{status}: {reason or words[str(status)]}" if reason or status in words else str(status)
 
 
+def _with_perplexity(row: dict[str, Any]) -> dict[str, Any]:
+    """A row with exp(loss) where its data are tokens."""
+    loss = row.get("loss")
+    if row.get("data_unit") != "token" or not isinstance(loss, int | float):
+        return row
+    return {"perplexity": math.exp(min(loss, MOST_NATS)), **row}
+
+
 def run_table(rows: list[dict[str, Any]]) -> pd.DataFrame:
     """Rows of plain values as the run table: the schema's columns in its order, then others."""
     import pandas as pd
 
+    rows = [_with_perplexity(row) for row in rows]
     known = [c.name for c in RUN_COLUMNS]
     names = [name for name in known if any(name in row for row in rows)]
     own = list(dict.fromkeys(name for row in rows for name in row if name not in known))

@@ -39,9 +39,16 @@ from scaling.base.plugins import (
     source_of,
     sources,
 )
-from scaling.base.reading import Unread, as_read, read_unless, read_where, unread
+from scaling.base.reading import ReadBy, Unread, as_read, read_unless, read_where, unread
 from scaling.base.settings import parse_settings
-from scaling.base.spec_names import OPTIMIZERS, SCHEDULES, optimizers_with
+from scaling.base.spec_names import (
+    ONLY_DECOUPLED,
+    OPTIMIZER_DEFAULTS,
+    OPTIMIZERS,
+    OWN_OPTIMIZERS,
+    SCHEDULES,
+    optimizers_with,
+)
 from scaling.base.store import Store
 from scaling.base.templates import template
 from scaling.base.terminal import (
@@ -61,7 +68,10 @@ __all__ = [
     "GROUPS",
     "KG_CO2E_PER_KWH",
     "MAX_EPOCHS",
+    "ONLY_DECOUPLED",
     "OPTIMIZERS",
+    "OPTIMIZER_DEFAULTS",
+    "OWN_OPTIMIZERS",
     "PEAKS",
     "PUE",
     "SCHEDULES",
@@ -71,6 +81,7 @@ __all__ = [
     "Display",
     "NoAnswerError",
     "OptionError",
+    "ReadBy",
     "Sized",
     "Store",
     "Unit",

@@ -64,6 +64,10 @@ class Cost:
     num_params_unpadded: int | None = None
     macs_unpadded: int | None = None
 
+    def on(self, num_tokens: int) -> Cost:
+        """The same on so many tokens; another one only where the data decide the size."""
+        return self
+
     @property
     def flops_forward(self) -> int:
         """FLOPs of one forward pass: 2 x MACs."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-# torch's class and the fields of OptimSpec that it takes, besides lr and weight_decay.
+# The class, torch's or of scaling.training.optimizers, and the fields of OptimSpec that it takes,
+# besides lr and weight_decay.
 OPTIMIZERS: dict[str, tuple[str, tuple[str, ...]]] = {
     "adamw": ("AdamW", ("betas", "eps")),
     "adam": ("Adam", ("betas", "eps")),
@@ -12,7 +13,19 @@ OPTIMIZERS: dict[str, tuple[str, tuple[str, ...]]] = {
     "sgd": ("SGD", ("momentum",)),
     "rmsprop": ("RMSprop", ("momentum", "eps")),
     "adagrad": ("Adagrad", ("eps",)),
+    "adafactor": ("Adafactor", ()),
+    "lion": ("Lion", ("betas",)),
+    "muon": ("Muon", ("betas", "eps", "momentum")),
 }
+OWN_OPTIMIZERS = ("lion", "muon")  # classes of scaling.training.optimizers
+ONLY_DECOUPLED = ("adamw", "adafactor", "lion", "muon")
+"""Optimisers whose weights never decay as part of the gradient."""
+
+OPTIMIZER_DEFAULTS: dict[str, dict[str, float]] = {
+    "lion": {"beta2": 0.99},  # Chen et al. 2023, sec. 5
+    "muon": {"momentum": 0.95},  # Jordan et al. 2024
+}
+"""What a field is where it is not given, for optimisers that want another value than most."""
 
 
 def optimizers_with(field: str) -> tuple[str, ...]:

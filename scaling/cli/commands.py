@@ -22,9 +22,10 @@ def add_commands(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]
     model.add_argument("--json", action="store_true", help="one JSON document on stdout")
     model.set_defaults(run=_model)
 
+    from scaling.cli.describing import add_command as add_describe
     from scaling.data.cli import add_commands as add_data_commands
 
-    add_data_commands(subparsers)
+    add_describe(add_data_commands(subparsers))
     _add_weights(subparsers)
 
     from scaling.cli.importing import add_command as add_import

@@ -1,5 +1,6 @@
 from .batches import ExampleData as ExampleData
 from .batches import TokenData as TokenData
+from .batches import lane_steps as lane_steps
 from .info import DataInfo as DataInfo
 from .own import own_data as own_data
 from .registry import DATASETS as DATASETS
@@ -9,3 +10,4 @@ from .registry import find_prepared as find_prepared
 from .registry import list_data as list_data
 from .registry import make_ready as make_ready
 from .registry import open_data as open_data
+from .registry import open_same as open_same

@@ -15,8 +15,8 @@ from scaling.data.commands import (
 )
 
 
-def add_commands(subparsers: Any) -> None:
-    """Add the command ``data``."""
+def add_commands(subparsers: Any) -> Any:
+    """Add the command ``data``; its verbs, for more of them."""
     data = subparsers.add_parser("data", help="list, fetch and prepare data sets")
     verbs = data.add_subparsers(dest="verb", metavar="VERB", required=True)
 
@@ -141,3 +141,4 @@ def add_commands(subparsers: Any) -> None:
     images.add_argument("--label-column", default="label", help="Parquet column (label)")
     prepare.add_argument("--json", action="store_true", help="one JSON document")
     prepare.set_defaults(run=run_prepare, default=prepare.get_default)
+    return verbs

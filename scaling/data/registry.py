@@ -189,6 +189,25 @@ def open_data(name: str, data_dir: str | os.PathLike[str] | None = None) -> Toke
     return open_tokens(folder, info) if info.unit == "token" else open_examples(folder, info)
 
 
+def open_same(
+    name: str, fingerprint: str, data_dir: str | os.PathLike[str] | None = None
+) -> TokenData | ExampleData:
+    """Data set ``name``, if it is here what a run was told of it.
+
+    Raises
+    ------
+    ValueError
+        If its fingerprint is another one.
+    """
+    data = open_data(name, data_dir)
+    if data.info.fingerprint != fingerprint:
+        raise ValueError(
+            f"data set {name!r} has fingerprint {data.info.fingerprint} here, the run "
+            f"asks for {fingerprint}: prepare the same data, or expand the sweep again"
+        )
+    return data
+
+
 def fetch_data(
     name: str,
     source: str | os.PathLike[str] | None = None,

@@ -15,7 +15,10 @@ from scaling.families.base import (
     refuse_both,
     with_preset,
 )
+from scaling.families.mamba2 import MAMBA2
+from scaling.families.ngram import NGRAM
 from scaling.families.own import TorchFamily, own_family
+from scaling.families.recurrent import RECURRENT
 from scaling.families.transformer import TRANSFORMER
 from scaling.families.vision import VISION
 
@@ -24,7 +27,9 @@ if TYPE_CHECKING:
 
     from scaling.families.stacked_module import Forward
 
-FAMILIES: dict[str, Family] = {family.name: family for family in (TRANSFORMER, *VISION)}
+FAMILIES: dict[str, Family] = {
+    family.name: family for family in (TRANSFORMER, RECURRENT, MAMBA2, NGRAM, *VISION)
+}
 
 
 def get_family(name: str) -> Family:

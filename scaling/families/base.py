@@ -100,6 +100,24 @@ def refuse_both(pairs: Iterable[tuple[str, str]], options: Options) -> None:
             )
 
 
+def vocabulary(family: Family, info: Any) -> dict[str, Any]:
+    """The option ``vocab_size`` of a data set.
+
+    Raises
+    ------
+    ValueError
+        If it has no tokens.
+    """
+    if info.vocab_size is None:
+        raise OptionError(
+            f"family {family.name} sees tokens, data set {info.name!r} has {info.unit}s: choose "
+            "another of the two",
+            "family",
+            "data",
+        )
+    return {"vocab_size": info.vocab_size}
+
+
 def with_preset(family: Family, name: str) -> dict[str, Any]:
     """The options of a preset.
 

@@ -29,6 +29,7 @@ def ensemble_key(spec: RunSpec) -> str | None:
         and train.precision == "float32"
         and not train.augmented
         and not train.task
+        and train.windows == "fixed"
         and optim.optimizer in OPTIMIZERS
         and not optim.adaptive_clip
         and (optim.decay == "decoupled" or optim.weight_decay == 0)

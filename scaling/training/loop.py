@@ -156,6 +156,7 @@ class _Run:
         self.spec, self.record, self.team = spec, record, team
         self.trunk_dir, self.keep, self.keeps = trunk_dir, keep, keep.steps(spec)
         self.checkpoint_seconds = checkpoint_seconds
+        self.task: Any = None
         self.step = 0
         self.curve: list[dict[str, Any]] = []
         self.loss_sum, self.loss_count = 0.0, 0
@@ -175,7 +176,12 @@ class _Run:
         set_arithmetic(self.device)
         torch.set_num_threads(threads)
         spec.check_plugins()
-        task = make_task(spec, data_dir, self.device)
+        task = self.task = make_task(spec, data_dir, self.device)
+        if hasattr(task, "carried") and team.size > 1:
+            raise ValueError(
+                f"windows: carried keeps its state in one process, and these are {team.size}: "
+                "use one GPU a run, or windows: offset"
+            )
         self.epoch_size = task.epoch_size
         torch.manual_seed(spec.seed)
         build = partial(get_family(spec.family).build, spec.model)
@@ -382,6 +388,8 @@ class _Run:
             "rng": torch.get_rng_state(),
             **self._marks(),
         }
+        if carried := getattr(self.task, "carried", ()):
+            state["carried"] = [part.cpu() for part in carried]
         if self.device.type == "cuda":
             state["cuda_rng"] = torch.cuda.get_rng_state(self.device)
         return state
@@ -423,6 +431,8 @@ class _Run:
         self.loss_sum, self.loss_count = state["loss_sum"], state["loss_count"]
         self.watch.first, self.seconds = state["first_loss"], state["seconds"]
         self.ensemble = max(self.ensemble, state.get("ensemble", 0))
+        if "carried" in state:
+            self.task.carried = tuple(state["carried"])
         torch.set_rng_state(state["rng"])
         if self.device.type == "cuda" and "cuda_rng" in state:
             torch.cuda.set_rng_state(state["cuda_rng"], self.device)

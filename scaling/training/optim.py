@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from scaling.base import OPTIMIZERS
+from scaling.base import OPTIMIZERS, OWN_OPTIMIZERS
 
 if TYPE_CHECKING:
     import torch
@@ -35,6 +35,13 @@ def make_optimizer(spec: RunSpec, model: torch.nn.Module) -> torch.optim.Optimiz
     }
     ours = o.decay == "decoupled" and o.optimizer != "adamw" and o.weight_decay != 0
     found = [group for group in param_groups(model) if group["params"]]
+    home: Any = torch.optim
+    if o.optimizer in OWN_OPTIMIZERS:
+        from scaling.training import optimizers
+
+        home = optimizers
+        if o.optimizer == "muon":
+            found = optimizers.split_for_muon(model, found)
     scaled = any(group.get("gradient_scale", 1) != 1 for group in found)
     groups = []
     for group in found:
@@ -47,12 +54,13 @@ def make_optimizer(spec: RunSpec, model: torch.nn.Module) -> torch.optim.Optimiz
                 "weight_decay": 0.0 if ours else decay,
                 **({"decoupled_decay": decay} if ours else {}),
                 **({"gradient_scale": group["gradient_scale"]} if scaled else {}),
+                **({"muon": True} if group.get("muon") else {}),
             }
         )
     kwargs = {name: values[name] for name in takes}
     if class_name in ("AdamW", "Adam", "SGD", "Adagrad"):
         kwargs["fused"] = True
-    optimizer: torch.optim.Optimizer = getattr(torch.optim, class_name)(groups, lr=o.lr, **kwargs)
+    optimizer: torch.optim.Optimizer = getattr(home, class_name)(groups, lr=o.lr, **kwargs)
     if scaled:
         optimizer.register_step_pre_hook(_scale_gradients)
     if ours:

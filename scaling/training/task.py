@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from scaling.base import load
-from scaling.data import open_data
+from scaling.data import open_same
 from scaling.families import get_family
 from scaling.schema import eval_column
 from scaling.spec import RunSpec
@@ -83,13 +83,7 @@ def make_task(spec: RunSpec, data_dir: Path | None, device: torch.device) -> Tas
     ValueError
         If the data on this machine are not those of the spec, or do not suit the family.
     """
-    data = open_data(spec.data.data, data_dir)
-    if data.info.fingerprint != spec.data.fingerprint:
-        raise ValueError(
-            f"data set {spec.data.data!r} has fingerprint {data.info.fingerprint} here, the run "
-            f"asks for {spec.data.fingerprint}: prepare the same data, or expand the sweep again"
-        )
-    return task_on(spec, data, device)
+    return task_on(spec, open_same(spec.data.data, spec.data.fingerprint, data_dir), device)
 
 
 def task_on(spec: RunSpec, data: Any, device: torch.device) -> Task:
@@ -112,6 +106,10 @@ def task_on(spec: RunSpec, data: Any, device: torch.device) -> Task:
             f"family {spec.family} sees {unit}s, data set {data.info.name!r} has "
             f"{data.info.unit}s: choose another of the two"
         )
+    if spec.train.windows == "carried":
+        from scaling.training.carried import CarriedTokens
+
+        return CarriedTokens(spec, data, device)
     return (NextToken if unit == "token" else Classify)(spec, data, device)
 
 
@@ -132,8 +130,13 @@ class NextToken:
 
     def _batch(self, step: int, rows: slice) -> Tensor:
         size, seed = self.spec.train.batch_size, self.spec.order_seed
-        windows = self.data.batch(step, context=self.context, batch_size=size, seed=seed, rows=rows)
-        return send(torch.from_numpy(windows), self.device)
+        cut, windows = {}, self.spec.train.windows
+        if windows != "fixed":  # the data of a user's own class may know no others
+            cut = {"windows": windows}
+        batch = self.data.batch(
+            step, context=self.context, batch_size=size, seed=seed, rows=rows, **cut
+        )
+        return send(torch.from_numpy(batch), self.device)
 
     def _losses(self, model: nn.Module, tokens: Tensor, smoothing: float) -> Tensor:
         with autocast(self.spec, self.device):

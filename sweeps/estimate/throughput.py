@@ -31,7 +31,8 @@ def throughput(store: Store, specs: Iterable[Spec]) -> dict[str, Throughput | St
     """For each kind of ``specs``: by timed steps, times what its finished runs took over them.
 
     By the runs alone where these are of another kind of device than is here, and for programs,
-    None without any: only a program itself can say how fast it is.
+    None without any: only a program itself can say how fast it is. So are n-grams, which have no
+    steps to time.
     """
     by_kind: dict[str, list[Spec]] = {}
     for spec in specs:
@@ -40,7 +41,7 @@ def throughput(store: Store, specs: Iterable[Spec]) -> dict[str, Throughput | St
     past = rates(store, runs)
     found: dict[str, Throughput | StepTimes | None] = {}
     for kind, members in by_kind.items():
-        ours = [spec for spec in members if isinstance(spec, RunSpec)]
+        ours = [s for s in members if isinstance(s, RunSpec) and not s.is_counted]
         device = past[kind].device if kind in past else None
         if not ours or (device and device != (local_device(store) or device)):
             found[kind] = past.get(kind)

@@ -5,6 +5,8 @@ from .examples import open_examples as open_examples
 from .examples import prepare_examples as prepare_examples
 from .order import batch_indices as batch_indices
 from .order import epoch_order as epoch_order
+from .partition import lane_starts as lane_starts
+from .partition import lane_steps as lane_steps
 from .tokens import HELDOUT as HELDOUT
 from .tokens import TRAIN as TRAIN
 from .tokens import TokenData as TokenData

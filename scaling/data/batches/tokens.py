@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scaling.data.batches.order import batch_indices
+from scaling.data.batches.partition import lane_starts, offset_starts
 from scaling.data.info import DataInfo
 
 TRAIN, HELDOUT = "train.bin", "heldout.bin"
@@ -44,10 +45,12 @@ class TokenData:
         batch_size: int,
         seed: int,
         rows: slice = slice(None),
+        windows: str = "fixed",
     ) -> NDArray[np.int64]:
         """Windows ``(batch_size, context + 1)`` of training step ``step`` (from 0); its ``rows``.
 
-        A function of its arguments alone: any step can be asked for at any time.
+        A function of its arguments alone: any step can be asked for at any time. ``windows`` is
+        how the stream is cut: :class:`scaling.spec_parts.TrainSpec` has the names.
         """
         size = self.num_windows(context)
         if size == 0:
@@ -55,8 +58,15 @@ class TokenData:
                 f"context {context} needs {context + 1} tokens; {self.info.name} has "
                 f"{len(self.train)} to train on: choose a shorter context or more data"
             )
-        windows = batch_indices(step, _positive(batch_size, "batch_size"), size, seed)
-        return self.windows(windows[rows], context)
+        if windows == "fixed":
+            numbers = batch_indices(step, _positive(batch_size, "batch_size"), size, seed)
+            return self.windows(numbers[rows], context)
+        cut = {"num_tokens": len(self.train), "context": context, "batch_size": batch_size}
+        if windows == "offset":
+            starts = offset_starts(step, **cut, seed=seed)
+        else:
+            starts, _ = lane_starts(step, **cut, seed=seed)
+        return _windows_at(self.train, starts[rows], context)
 
     def windows(self, numbers: NDArray[np.integer], context: int) -> NDArray[np.int64]:
         """The training windows ``(n, context + 1)`` of these numbers, each below num_windows."""
@@ -127,7 +137,12 @@ def _map(path: Path, dtype: str, size: int) -> NDArray[np.unsignedinteger]:
 def _gather(
     tokens: NDArray[np.unsignedinteger], windows: NDArray[np.integer], context: int
 ) -> NDArray[np.int64]:
-    starts = windows.astype(np.int64) * context
+    return _windows_at(tokens, windows.astype(np.int64) * context, context)
+
+
+def _windows_at(
+    tokens: NDArray[np.unsignedinteger], starts: NDArray[np.int64], context: int
+) -> NDArray[np.int64]:
     gathered: NDArray[np.int64] = tokens[starts[:, None] + np.arange(context + 1)].astype(np.int64)
     return gathered
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 
 import numpy as np
 import pandas as pd
@@ -204,3 +205,17 @@ def test_losses_on_further_sets_are_columns_and_curves(
         shipped.sort_values(order, ignore_index=True)[[*order, *names]],
         curves.sort_values(order, ignore_index=True)[[*order, *names]],
     )
+
+
+def test_perplexity_stands_beside_losses_of_tokens():
+    from analysis.tables.rows import run_table
+
+    rows = [
+        {"run_id": "a", "loss": 2.0, "data_unit": "token", "exclude_reason": ""},
+        {"run_id": "b", "loss": 2.0, "data_unit": "example", "exclude_reason": ""},
+        {"run_id": "c", "loss": None, "data_unit": "token", "exclude_reason": "failed"},
+        {"run_id": "d", "loss": 1e9, "data_unit": "token", "exclude_reason": ""},
+    ]
+    found = run_table(rows)["perplexity"].tolist()
+    assert found[0] == pytest.approx(math.exp(2.0)) and found[3] > 1e300
+    assert math.isnan(found[1]) and math.isnan(found[2])

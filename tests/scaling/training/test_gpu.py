@@ -63,6 +63,24 @@ def test_a_run_is_that_of_the_cpu_within_what_a_seed_changes(spec, tmp_path, pre
     assert abs(one - other) < max(0.01 * one, 2 * seed_spread(spec, tmp_path))
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"family": "recurrent", "windows": "carried"},
+        {"family": "recurrent", "cell": "gru", "optimizer": "lion", "lr": 0.002},
+        {"family": "mamba2", "head_dim": 16, "state": 16, "optimizer": "muon"},
+        {"optimizer": "muon"},
+    ],
+    ids=str,
+)
+def test_other_families_and_optimisers_are_those_of_the_cpu(tiny, tmp_path, options):
+    spec = RunSpec.resolve(**{**tiny, "width": 32, **options})
+    train(spec, tmp_path / "cpu", device="cpu")
+    train(spec, tmp_path / "cuda", device="cuda")
+    one, other = (end(read_journal(tmp_path / name))["loss"] for name in ("cpu", "cuda"))
+    assert abs(one - other) < max(0.01 * one, 2 * seed_spread(spec, tmp_path))
+
+
 def test_a_compiled_run_is_the_run(spec, tmp_path):
     spec = in_bfloat16(spec)
     train(spec, tmp_path / "plain", device="cuda", compile="never")

@@ -67,6 +67,13 @@ RUN_COLUMNS: tuple[Column, ...] = (
         _SPELLINGS["num_params"],
     ),
     Column(
+        "num_params_active",
+        "int",
+        "parameters",
+        "N that one token passes: num_params without the experts that it is not sent to",
+        ("activeparams", "paramsactive", "nactive", "activatedparams"),
+    ),
+    Column(
         "num_params_non_embedding",
         "int",
         "parameters",
@@ -128,8 +135,11 @@ RUN_COLUMNS: tuple[Column, ...] = (
         "flops without the gradients that no step computes: of the data, and of a bias's input",
     ),
     Column("flops_unpadded", "int", "FLOPs", "flops without the tokens that pad a vocabulary"),
+    Column(
+        "flops_dense", "int", "FLOPs", "flops if attention were over all pairs, where it is not"
+    ),
     Column("flops_planned", "int", "FLOPs", "C of num_tokens_planned"),
-    Column("flops_6nd", "int", "FLOPs", "6 x num_params x num_tokens"),
+    Column("flops_6nd", "int", "FLOPs", "6 x num_params_active x num_tokens"),
     Column(
         "flops_kaplan",
         "int",

@@ -23,6 +23,7 @@ from scaling.base import (
     path_of,
     refuse_unknown,
     sources,
+    stated,
     typed,
     unread,
 )
@@ -387,7 +388,7 @@ class RunSpec:
 
     def settings(self) -> dict[str, Any]:
         """What the run was told, as far as it reads it, by name; for labels of runs."""
-        settings: dict[str, Any] = {"family": self.family, **self.model.__dict__}
+        settings: dict[str, Any] = {"family": self.family, **stated(self.model)}
         for part in PARTS:
             settings |= getattr(self, part).__dict__
         settings["seed"] = self.seed
@@ -426,7 +427,7 @@ class RunSpec:
 
     def to_dict(self) -> dict[str, Any]:
         """Nested plain values; :meth:`from_dict` inverts it exactly."""
-        written = asdict(self)
+        written = {**asdict(self), "model": stated(self.model)}
         if self.data_seed is None:
             del written["data_seed"]
         return written

@@ -24,7 +24,7 @@ from scaling.base.errors import (
     is_full,
 )
 from scaling.base.files import read_json, replacing, write_atomic
-from scaling.base.identity import as_written, digest, hashed
+from scaling.base.identity import as_written, digest, hashed, stated
 from scaling.base.names import refuse_unknown
 from scaling.base.placeholders import as_word, fill, placeholders, whole
 from scaling.base.plugins import (
@@ -115,6 +115,7 @@ __all__ = [
     "source_files",
     "source_of",
     "sources",
+    "stated",
     "template",
     "tokens_for_flops",
     "training_memory",

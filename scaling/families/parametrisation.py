@@ -26,11 +26,13 @@ class Parametrised:
     base_depth: int
     base_width: int
     base_head_dim: int
+    head_width: int
+    score_width: int
 
     @property
     def head_dim(self) -> int:
         """The width of a head."""
-        return self.width // self.heads
+        return self.head_width or self.width // self.heads
 
     @property
     def width_scale(self) -> float:
@@ -51,7 +53,7 @@ class Parametrised:
         """Of the products of queries and keys: 1 / d for ``mup``, as 1 / sqrt(d) at the base."""
         mup = self.parametrisation != "standard"
         shrink: float = math.sqrt(self.base_head_dim / self.head_dim) if mup else 1.0
-        return float(self.head_dim**-0.5) * shrink
+        return float((self.score_width or self.head_dim) ** -0.5) * shrink
 
     def check_base(self) -> None:
         """Refuse a base of this width with other heads.

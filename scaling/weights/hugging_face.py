@@ -90,7 +90,8 @@ def to_hugging_face(family: str, model: Any) -> HuggingFace:
 
 
 def _transformer(model: Any) -> HuggingFace:
-    c, rope = model.config, {"rope_type": "default", "rope_theta": model.rope_base}
+    c = model.config
+    rope = {"rope_type": "default", "rope_theta": c.rope_base}
     found = _ARCHITECTURES[c.norm, c.mlp]
     if "partial_rotary_factor" in found.config:
         rope["partial_rotary_factor"] = found.config["partial_rotary_factor"]
@@ -106,7 +107,7 @@ def _transformer(model: Any) -> HuggingFace:
         "hidden_act": "silu" if c.mlp == "swiglu" else "gelu",
         "max_position_embeddings": c.context,
         found.norm_eps: model.norm.eps,
-        "rope_theta": model.rope_base,  # read by transformers 4
+        "rope_theta": c.rope_base,  # read by transformers 4
         "rope_parameters": rope,  # and by 5
         "tie_word_embeddings": c.tied,
         "attention_bias": False,

@@ -137,7 +137,8 @@ class Cost:
             "flops_6nd": self.flops_6nd,
             "per": self.unit,
         }
-        fields = {k: v for k, v in asdict(self).items() if k != "unit" and v is not None}
+        left = ("unit", "num_params_inactive")
+        fields = {k: v for k, v in asdict(self).items() if k not in left and v is not None}
         return {**fields, **derived}
 
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from scaling.families.attention_patterns import Pattern
-from scaling.families.transformer_parts import alibi_slopes, linear, norm, rotate, writing_std
+from scaling.families.parts_module import alibi_slopes, linear, norm, rotate, writing_std
 
 if TYPE_CHECKING:
     from scaling.families.transformer import TransformerConfig

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from scaling.families.parts_module import activate, linear, writing_std
 from scaling.families.transformer_counts import expert_places
 from scaling.families.transformer_options import ACTIVATIONS
-from scaling.families.transformer_parts import activate, linear, writing_std
 
 if TYPE_CHECKING:
     from scaling.families.transformer import TransformerConfig

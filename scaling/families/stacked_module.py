@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from scaling.families.parts_module import rotate
 from scaling.families.transformer_module import TransformerModule
-from scaling.families.transformer_parts import rotate
 
 Weights = Mapping[str, Tensor]
 Forward = Callable[[Weights, Tensor], Tensor]
@@ -18,8 +18,8 @@ Forward = Callable[[Weights, Tensor], Tensor]
 def stacked_forward(model: nn.Module) -> Forward:
     """Weights by name ``(k, ...)`` and inputs ``(k, batch, ...)`` to outputs ``(k, batch, ...)``.
 
-    ``model`` is one member; its own weights are not read, its buffers are those of all. A
-    plain transformer is batched by hand, as ``torch.func.vmap`` takes its norms and rotations apart into
+    ``model`` is one member; its own weights are not read, its buffers are those of all. A plain
+    transformer is batched by hand, as ``torch.func.vmap`` takes its norms and rotations apart into
     a fifth more work; any other model goes through ``vmap``.
     """
     if isinstance(model, TransformerModule) and model.config.is_plain:

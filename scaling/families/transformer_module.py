@@ -13,8 +13,8 @@ from scaling.families.attention_module import Attention
 from scaling.families.attention_patterns import Pattern
 from scaling.families.experts_module import Experts, Perceptron
 from scaling.families.loss_module import linear_loss, linear_losses
+from scaling.families.parts_module import linear, norm, rotations, sinusoids
 from scaling.families.transformer import TransformerConfig
-from scaling.families.transformer_parts import linear, norm, rotations, sinusoids
 
 
 class Block(nn.Module):

@@ -212,7 +212,7 @@ def test_model_sees_no_future_token():
 
 
 def test_rotary_attention_depends_on_relative_position_only():
-    from scaling.families.transformer_parts import rotate
+    from scaling.families.parts_module import rotate
 
     torch.manual_seed(0)
     model = FAMILY.build(FAMILY.resolve({"depth": 1, "width": 32, "context": 64}))

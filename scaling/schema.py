@@ -173,6 +173,18 @@ RUN_COLUMNS: tuple[Column, ...] = (
         "macs_forward", "int", "MACs", "multiply-accumulates of a forward pass, per unit of data"
     ),
     Column("activations", "int", "elements", "outputs of all products of a forward pass, per unit"),
+    Column(
+        "expert_load",
+        "float",
+        "",
+        "what the fullest expert got over an even share, on held-out data, mean over the layers",
+    ),
+    Column(
+        "tokens_dropped",
+        "float",
+        "fraction",
+        "choices of experts that found no place, on held-out data",
+    ),
     Column("axis", "str", "", "what was scaled: base, depth, width, resolution, compound, search"),
     Column("phi", "float", "", "compound coefficient (Tan & Le 2019, eq. 3)"),
     Column("depth_multiplier", "float", "", "asked depth over the base model's"),

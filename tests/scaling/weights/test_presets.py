@@ -10,6 +10,7 @@ import torch
 from safetensors.torch import save_file
 
 from scaling.families import get_family
+from scaling.families.parts_module import alibi_slopes
 from scaling.weights import to_hugging_face
 from scaling.weights.hugging_face_kinds import KINDS, config_of, kind_of
 
@@ -167,3 +168,10 @@ def test_what_no_architecture_computes_is_refused():
     config = FAMILY.resolve({"depth": 1, "width": 32, "positions": "alibi", "mlp": "relu2"})
     with pytest.raises(ValueError, match="computes norm rmsnorm, mlp relu2, positions alibi"):
         config_of(config)
+
+
+@pytest.mark.parametrize("heads", [1, 4, 6, 12, 16])
+def test_slopes_are_those_of_bloom(theirs, heads):
+    alibi = theirs.models.bloom.modeling_bloom.build_alibi_tensor
+    expected = alibi(torch.ones(1, 2), heads, torch.float32)[:, 0, 1]
+    torch.testing.assert_close(alibi_slopes(heads), expected)

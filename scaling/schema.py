@@ -86,6 +86,9 @@ RUN_COLUMNS: tuple[Column, ...] = (
         "parameters",
         "weights that enter a matrix product: blocks and output head",
     ),
+    Column("num_experts", "int", "", "experts that a token may be sent to, in each layer"),
+    Column("sparsity", "float", "fraction", "experts that one token passes by"),
+    Column("granularity", "float", "", "width of a dense layer over that of an expert"),
     Column("num_params_block", "int", "parameters", "matrices of the blocks (12 L d^2)"),
     Column(
         "num_params_unpadded",

@@ -7,6 +7,7 @@ from scaling.base.cards import PEAKS, peak_flops
 from scaling.base.cost import (
     MAX_EPOCHS,
     Cost,
+    Routing,
     Sized,
     Unit,
     nearest_size,
@@ -71,6 +72,7 @@ __all__ = [
     "Display",
     "NoAnswerError",
     "OptionError",
+    "Routing",
     "Sized",
     "Store",
     "Unit",

@@ -17,6 +17,25 @@ MAX_EPOCHS = 4
 
 
 @dataclass(frozen=True)
+class Routing:
+    """What laws of experts ask of a model that has them.
+
+    Attributes
+    ----------
+    num_experts : int
+        That a token may be sent to, in each layer.
+    sparsity : float
+        The share of these that one token passes by (Abnar et al. 2025, sec. 2).
+    granularity : float
+        Width of a dense layer over that of an expert (Krajewski et al. 2024, eq. 5).
+    """
+
+    num_experts: int
+    sparsity: float
+    granularity: float
+
+
+@dataclass(frozen=True)
 class Cost:
     """Exact counts for one model; FLOPs, MACs and activations are per token or example.
 
@@ -55,6 +74,8 @@ class Cost:
     kv_cache : int or None
         Elements of keys and values that a sequence of full context keeps for the next token; None
         where there is no attention over what was before.
+    routing : Routing or None
+        None without experts.
     """
 
     unit: Unit
@@ -73,6 +94,7 @@ class Cost:
     num_params_inactive: int = 0
     macs_dense: int | None = None
     kv_cache: int | None = None
+    routing: Routing | None = None
 
     @property
     def num_params_active(self) -> int:
@@ -101,12 +123,14 @@ class Cost:
 
     def run_columns(self, num_tokens: int) -> dict[str, Any]:
         """The run table's columns that follow from the model and ``num_tokens``."""
-        others = {}
+        others: dict[str, Any] = {}
         if self.num_params_unpadded is not None and self.macs_unpadded is not None:
             others = {
                 "num_params_unpadded": self.num_params_unpadded,
                 "flops_unpadded": 6 * self.macs_unpadded * num_tokens,
             }
+        if self.routing is not None:
+            others |= asdict(self.routing)
         if self.macs_dense is not None:
             others["flops_dense"] = 6 * self.macs_dense * num_tokens
         return {
@@ -137,9 +161,10 @@ class Cost:
             "flops_6nd": self.flops_6nd,
             "per": self.unit,
         }
-        left = ("unit", "num_params_inactive")
+        left = ("unit", "num_params_inactive", "routing")
         fields = {k: v for k, v in asdict(self).items() if k not in left and v is not None}
-        return {**fields, **derived}
+        routing = {} if self.routing is None else asdict(self.routing)
+        return {**fields, **routing, **derived}
 
 
 class Sized(Protocol):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensor
 from torch.nn import functional as F
 
 from scaling.families.parts_module import activate, linear, writing_std
@@ -123,7 +124,7 @@ class Experts(nn.Module):
     def _sizes(self, chosen: Tensor) -> list[int]:
         """Tokens of each expert; as even as can be where tensors have no content."""
         count = self.config.experts
-        if chosen.is_meta or isinstance(chosen, _fake()):
+        if chosen.is_meta or isinstance(chosen, FakeTensor):
             return [len(part) for part in torch.arange(chosen.numel()).tensor_split(count)]
         return [int(size) for size in _counts(chosen, count).sum(0).tolist()]
 
@@ -170,9 +171,3 @@ def _counts(chosen: Tensor, experts: int) -> Tensor:
     flat = chosen.flatten(1)
     ones = torch.ones(flat.shape, device=flat.device)
     return torch.zeros(len(flat), experts, device=flat.device).scatter_add(1, flat, ones)
-
-
-def _fake() -> type:
-    from torch._subclasses.fake_tensor import FakeTensor
-
-    return FakeTensor

@@ -213,7 +213,7 @@ def _default_window(options: Options) -> dict[str, int]:
 def _canonical(config: TransformerConfig) -> TransformerConfig:
     """The same model with what follows from the rest as 0, or as it follows."""
     c = config
-    plain = {
+    plain: dict[str, Any] = {
         "kv_heads": 0 if c.kv_heads == c.heads else c.kv_heads,
         "head_width": 0 if c.head_width * c.heads == c.width else c.head_width,
         "score_width": 0 if c.score_width == c.head_dim else c.score_width,

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from scaling.base import Cost
+from scaling.base import Cost, Routing
 
 if TYPE_CHECKING:
     from scaling.families.transformer import TransformerConfig
@@ -99,7 +99,13 @@ def count(config: TransformerConfig) -> Cost:
         num_params_inactive=parts.inactive,
         macs_dense=None if macs == macs_dense else macs_dense,
         kv_cache=2 * c.key_heads * c.head_dim * sum(p.kept(c.context) for p in c.patterns),
+        routing=_routing(c) if c.experts else None,
     )
+
+
+def _routing(c: TransformerConfig) -> Routing:
+    idle = (c.experts - c.experts_per_token) / c.experts
+    return Routing(c.experts, idle, c.mlp_width / c.expert_width)
 
 
 def _norm(c: TransformerConfig, width: int) -> int:

@@ -10,6 +10,7 @@ from scaling.data.info import DataInfo
 from scaling.families import get_family
 from scaling.spec import RunSpec
 from scaling.training.alike import ensemble_key
+from scaling.training.loop import train
 
 FAMILY = get_family("transformer")
 INFO = DataInfo("x", "0" * 16, "token", 10**6, 10**5, vocab_size=50)
@@ -114,3 +115,15 @@ def test_runs_with_options_train_alone_and_have_ids_of_their_own():
         assert other.run_id != plain.run_id
         assert RunSpec.from_dict(other.to_dict()) == other
         assert ensemble_key(other) is None
+
+
+def test_the_journal_and_the_table_say_what_laws_of_experts_ask(tiny, tmp_path):
+    options = {"experts": 8, "experts_per_token": 2, "expert_width": 16, "expert_capacity": 1.0}
+    spec = RunSpec.resolve(**{**tiny, **options, "balance": "bias", "num_tokens": 2048})
+    end = train(spec, tmp_path).values
+    assert 1 < end["expert_load"] <= 4
+    assert 0 < end["tokens_dropped"] < 1
+    found = spec.columns()
+    assert found["num_params"] > found["num_params_active"]
+    assert (found["num_experts"], found["sparsity"]) == (8, 0.75)
+    assert found["granularity"] == spec.model.mlp_width / 16

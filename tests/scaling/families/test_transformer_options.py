@@ -35,8 +35,14 @@ OPTIONS = {
     "ahead": {"predict_ahead": 3, "z_loss": 1e-3},
     "experts": {**EXPERTS, "balance": "aux", "router_z_loss": 1e-3},
     "shared experts": {
-        **{**EXPERTS, "expert_width": 20, "shared_experts": 1, "shared_gate": True},
-        **{"router": "sigmoid", "balance": "bias", "dense_layers": 1, "mlp": "swiglu"},
+        **EXPERTS,
+        "expert_width": 20,
+        "shared_experts": 1,
+        "shared_gate": True,
+        "router": "sigmoid",
+        "balance": "bias",
+        "dense_layers": 1,
+        "mlp": "swiglu",
     },
     "places": {**EXPERTS, "expert_capacity": 1.25},
 }

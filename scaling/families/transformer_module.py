@@ -8,11 +8,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.utils.checkpoint import checkpoint
 
 from scaling.families.attention_module import Attention
 from scaling.families.attention_patterns import Pattern
 from scaling.families.experts_module import Experts, Perceptron
-from scaling.families.loss_module import linear_loss, linear_losses
+from scaling.families.loss_module import linear_loss, linear_losses, rows_at_once
 from scaling.families.parts_module import linear, norm, rotations, sinusoids
 from scaling.families.transformer import TransformerConfig
 
@@ -69,20 +70,21 @@ class TransformerModule(nn.Module):
 
     Attributes
     ----------
-    takes_targets : bool
-        Whether it can be asked for the loss of each token, or their mean, instead of its logits.
     has_objective : bool
-        Whether what it is trained on is more than that mean; then it must be asked for it.
+        Whether the loss that it is trained on is its own matter; then it must be asked for it.
+    can_replay : bool
+        Whether no step differs from another but in its numbers.
     """
 
+    takes_targets = True  # it can be asked for its loss instead of its logits
     blocks_in_bfloat16 = True  # blocks whose weights are in it compute what autocast does
 
     def __init__(self, config: TransformerConfig) -> None:
         super().__init__()
         c = self.config = config
-        self.takes_targets = not c.logit_cap
-        penalised = c.balance == "aux" or c.router_z_loss > 0
-        self.has_objective = bool(c.z_loss or c.predict_ahead > 1 or (c.experts and penalised))
+        penalised = c.experts and (c.balance == "aux" or c.router_z_loss)
+        self.has_objective = bool(c.logit_cap or c.z_loss or c.predict_ahead > 1 or penalised)
+        self.can_replay = c.is_plain
         self.embedding = nn.Embedding(c.vocab_rows, c.width)
         nn.init.normal_(self.embedding.weight, std=c.embedding_std)
         if c.positions == "learned":
@@ -142,6 +144,8 @@ class TransformerModule(nn.Module):
         if targets is not None and mean and self.has_objective:
             return self._objective(x, targets, smoothing, documents)
         x = self.norm(x)
+        if targets is not None and self.config.logit_cap:
+            return torch.cat(self._losses(x, targets, smoothing)).view_as(targets)
         if targets is not None:
             rows = x.flatten(0, 1), self._table(), targets.flatten(), self.logit_scale
             if mean:
@@ -197,11 +201,23 @@ class TransformerModule(nn.Module):
         return total
 
     def _loss(self, x: Tensor, targets: Tensor, smoothing: float) -> Tensor:
-        logits = self._logits(x).float().flatten(0, 1)
-        loss = F.cross_entropy(logits, targets.flatten(), label_smoothing=smoothing)
-        if self.config.z_loss:
-            loss = loss + self.config.z_loss * logits.logsumexp(-1).square().mean()
-        return loss
+        return torch.cat(self._losses(x, targets, smoothing, self.config.z_loss)).mean()
+
+    def _losses(
+        self, x: Tensor, targets: Tensor, smoothing: float, z_loss: float = 0.0
+    ) -> list[Tensor]:
+        """Of each row, chunk by chunk: where there are several, logits are computed twice."""
+
+        def of(h: Tensor, target: Tensor) -> Tensor:
+            logits = self._logits(h).float()
+            loss = F.cross_entropy(logits, target, reduction="none", label_smoothing=smoothing)
+            return loss + z_loss * logits.logsumexp(-1).square() if z_loss else loss
+
+        rows = rows_at_once(self.config.vocab_rows)
+        h, target = x.flatten(0, 1).split(rows), targets.flatten().split(rows)
+        if len(h) == 1 or not torch.is_grad_enabled():
+            return [of(*part) for part in zip(h, target, strict=True)]
+        return [checkpoint(of, *part, use_reentrant=False) for part in zip(h, target, strict=True)]
 
     def experts(self) -> list[Experts]:
         """The mixtures of experts of all blocks."""

@@ -92,7 +92,7 @@ def saved_bytes(model: nn.Module, spec: RunSpec, rows: int) -> int:
             )
         else:
             tokens = torch.zeros(shape, dtype=torch.long, device=device)
-            if getattr(model, "takes_targets", False) or getattr(model, "has_objective", False):
+            if getattr(model, "takes_targets", False):
                 loss = model(tokens, tokens)
             else:
                 logits = model(tokens).float().flatten(0, 1)

@@ -8,9 +8,10 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from scaling.families import get_family
+from scaling.families import get_family, transformer_module
 from scaling.families.attention_module import visible
 from scaling.families.attention_patterns import Pattern, kinds_of
+from scaling.training.blocks import blocks_of, recompute
 
 FAMILY = get_family("transformer")
 SMALL = {"depth": 2, "width": 32, "context": 16, "vocab_size": 50}
@@ -83,6 +84,30 @@ def test_no_token_sees_a_later_one(config):
         one, other = model(tokens), model(changed)
     torch.testing.assert_close(one[0, :9], other[0, :9], rtol=0, atol=1e-6)
     assert not torch.allclose(one[0, 9:], other[0, 9:])
+
+
+def test_losses_are_those_of_the_logits_also_in_parts_and_recomputed(config, monkeypatch):
+    torch.manual_seed(0)
+    model = FAMILY.build(config)
+    tokens = torch.randint(0, 50, (2, 16))
+    logits = model(tokens).float().flatten(0, 1)
+    expected = torch.nn.functional.cross_entropy(logits, tokens.flatten(), reduction="none")
+    found = model(tokens, tokens, mean=False)
+    torch.testing.assert_close(found.flatten(), expected)
+    whole = model(tokens, tokens)
+    if not config.z_loss and config.predict_ahead == 1 and config.balance != "aux":
+        torch.testing.assert_close(whole, expected.mean())
+    whole.backward()
+    gradients = [p.grad.clone() for p in model.parameters()]
+    model.zero_grad()
+    monkeypatch.setattr(transformer_module, "rows_at_once", lambda classes: 8)
+    recompute(blocks_of(model))
+    model(tokens, tokens).backward()
+    for one, p in zip(gradients, model.parameters(), strict=True):
+        torch.testing.assert_close(p.grad, one)
+    with torch.autocast("cpu", torch.bfloat16):
+        half = model(tokens, tokens)
+    torch.testing.assert_close(half, whole, rtol=0.02, atol=0)
 
 
 def sees(kind, w, c, query, key):

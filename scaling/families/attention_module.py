@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from scaling.families.transformer import TransformerConfig
 
 
+Parts = tuple[Tensor, Tensor, Tensor]
+
+
 class Attention(nn.Module):
     """Causal self-attention of one layer, over what its pattern lets a query see."""
 
@@ -23,23 +26,35 @@ class Attention(nn.Module):
         width, self.heads, self.key_heads = config.width, config.heads, config.key_heads
         self.head_dim, self.scale = config.head_dim, config.attention_scale
         self.pattern, self.cap = pattern, config.attention_cap
-        rows = (self.heads + 2 * self.key_heads) * self.head_dim
-        self.query_key_value = linear(width, rows, width**-0.5, config.biases != "none")
+        self._enter(config)
         inner = self.heads * self.head_dim
         self.project = linear(inner, width, writing_std(config, inner), config.biases == "all")
-        self.normalised = config.qk_norm
-        if config.qk_norm != "none":
-            heads = (1, 1) if config.qk_norm == "head" else (self.heads, self.key_heads)
-            self.query_norm, self.key_norm = (norm(config, n * self.head_dim) for n in heads)
         if config.positions == "alibi":
             self.register_buffer("slopes", alibi_slopes(self.heads), persistent=False)
         else:
             self.slopes = None
 
+    def _enter(self, config: TransformerConfig) -> None:
+        """Make what leads to queries, keys and values."""
+        rows = (self.heads + 2 * self.key_heads) * self.head_dim
+        std = config.width**-0.5
+        self.query_key_value = linear(config.width, rows, std, config.biases != "none")
+        self.normalised = config.qk_norm
+        if config.qk_norm != "none":
+            heads = (1, 1) if config.qk_norm == "head" else (self.heads, self.key_heads)
+            self.query_norm, self.key_norm = (norm(config, n * self.head_dim) for n in heads)
+
     def forward(
         self, x: Tensor, cos: Tensor | None, sin: Tensor | None, documents: Tensor | None = None
     ) -> Tensor:
         """``(batch, time, width)`` to the same; ``documents`` numbers each token's ``(b, t)``."""
+        batch, time, _ = x.shape
+        y = self._mixed(*self._parts(x, cos, sin), documents)
+        out: Tensor = self.project(y.transpose(1, 2).reshape(batch, time, -1))
+        return out
+
+    def _parts(self, x: Tensor, cos: Tensor | None, sin: Tensor | None) -> Parts:
+        """Queries, keys and values ``(batch, heads, time, head_dim)``."""
         batch, time, _ = x.shape
         qkv = self.query_key_value(x).view(batch, time, -1, self.head_dim)
         query, key, value = qkv.split((self.heads, self.key_heads, self.key_heads), dim=2)
@@ -52,9 +67,7 @@ class Attention(nn.Module):
         if cos is not None and sin is not None:
             cos, sin = cos.to(query.dtype), sin.to(query.dtype)
             query, key = rotate(query, cos, sin), rotate(key, cos, sin)
-        y = self._mixed(query, key, value, documents)
-        out: Tensor = self.project(y.transpose(1, 2).reshape(batch, time, -1))
-        return out
+        return query, key, value
 
     def _mixed(self, query: Tensor, key: Tensor, value: Tensor, documents: Tensor | None) -> Tensor:
         """Queries ``(batch, heads, time, head_dim)`` to what they take of the values."""
@@ -87,6 +100,40 @@ class Attention(nn.Module):
         if self.pattern.kind == "column":
             y = y[:, :, at.flatten().argsort()]
         return y[:, :, :time]
+
+
+class LatentAttention(Attention):
+    """Multi-head latent attention: a cache keeps what keys and values are made of.
+
+    DeepSeek-V2 (arXiv 2405.04434), eq. 9 to 19. A head has a part without positions and a part
+    that is turned, the keys' of which all heads share.
+    """
+
+    def _enter(self, config: TransformerConfig) -> None:
+        c, width, turned = config, config.width, config.rope_head_width
+        self.latent, self.turned = c.kv_latent, turned
+        if c.query_latent:
+            self.query_squeeze = linear(width, c.query_latent, width**-0.5)
+            self.query_norm = norm(c, c.query_latent)
+        source = c.query_latent or width
+        self.query = linear(source, self.heads * (self.head_dim + turned), source**-0.5)
+        self.squeeze = linear(width, self.latent + turned, width**-0.5)
+        self.latent_norm = norm(c, self.latent)
+        self.key_value = linear(self.latent, 2 * self.heads * self.head_dim, self.latent**-0.5)
+
+    def _parts(self, x: Tensor, cos: Tensor | None, sin: Tensor | None) -> Parts:
+        assert cos is not None and sin is not None
+        batch, time, _ = x.shape
+        source = self.query_norm(self.query_squeeze(x)) if hasattr(self, "query_squeeze") else x
+        query = self.query(source).view(batch, time, self.heads, -1).transpose(1, 2)
+        latent, turned = self.squeeze(x).split((self.latent, self.turned), dim=-1)
+        key_value = self.key_value(self.latent_norm(latent)).view(batch, time, self.heads, -1)
+        key, value = key_value.transpose(1, 2).chunk(2, dim=-1)
+        cos, sin = cos.to(query.dtype), sin.to(query.dtype)
+        query, moving = query.split((self.head_dim, self.turned), dim=-1)
+        query = torch.cat((query, rotate(moving, cos, sin)), dim=-1)
+        shared = rotate(turned[:, None], cos, sin).expand(-1, self.heads, -1, -1)
+        return query, torch.cat((key, shared), dim=-1), value
 
 
 def _attend(

@@ -152,6 +152,8 @@ class TransformerConfig(Parametrised, TransformerOptions, ModelConfig):
     @property
     def rope_width(self) -> int:
         """Dimensions of a head that rotary positions turn."""
+        if self.kv_latent:
+            return self.rope_head_width
         return 2 * round(self.rope_fraction * self.head_dim / 2)
 
     @property
@@ -217,6 +219,7 @@ def _canonical(config: TransformerConfig) -> TransformerConfig:
         "kv_heads": 0 if c.kv_heads == c.heads else c.kv_heads,
         "head_width": 0 if c.head_width * c.heads == c.width else c.head_width,
         "score_width": 0 if c.score_width == c.head_dim else c.score_width,
+        "rope_head_width": (c.rope_head_width or max(2, c.head_dim // 4 * 2)) * bool(c.kv_latent),
         "expert_width": (c.expert_width or c.mlp_width) if c.experts else 0,
         "rope_base_local": 0.0 if c.rope_base_local == c.rope_base else c.rope_base_local,
     }

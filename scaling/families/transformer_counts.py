@@ -73,14 +73,15 @@ def count(config: TransformerConfig) -> Cost:
     predicted = c.predict_ahead - ahead * c.predict_ahead / 2 / c.context
     heads = round(table * predicted)
     in_blocks = parts.params + outer_norm
-    inner = c.heads * c.head_dim
+    # A pair of a query and a key is a product of heads' widths, and one with the value.
+    inner, pair = c.heads * c.head_dim, c.heads * (2 * c.head_dim + c.rope_head_width)
     patterns = (*c.patterns, *(c.patterns[-1],) * ahead)
     pairs = sum(pattern.pairs(c.context) for pattern in patterns)
     all_pairs = len(patterns) * c.context
-    macs = parts.macs + parts.biases + heads + round(2 * pairs * inner / c.context)
-    macs_dense = parts.macs + parts.biases + heads + 2 * all_pairs * inner
+    macs = parts.macs + parts.biases + heads + round(pairs * pair / c.context)
+    macs_dense = parts.macs + parts.biases + heads + all_pairs * pair
     active = parts.params - parts.inactive
-    softmax = len(patterns) * (4 * c.context * inner + 3 * c.heads * c.context)
+    softmax = len(patterns) * (2 * c.context * pair + 3 * c.heads * c.context)
     chinchilla = 2 * table + 2 * parts.macs + softmax + 2 * heads
     num_params = in_blocks + tables * table + positions
     return Cost(
@@ -92,15 +93,20 @@ def count(config: TransformerConfig) -> Cost:
         macs_forward=macs,
         macs_without_input_gradient=parts.biases,
         activations=parts.outputs + len(patterns) * inner + round(c.vocab_rows * predicted),
-        flops_kaplan=3 * (2 * (active + outer_norm) + 2 * all_pairs * inner),
+        flops_kaplan=3 * (2 * (active + outer_norm) + all_pairs * pair),
         flops_chinchilla=3 * chinchilla,
         num_params_unpadded=num_params - tables * padding if padding else None,
         macs_unpadded=macs - round(padding * predicted) if padding else None,
         num_params_inactive=parts.inactive,
         macs_dense=None if macs == macs_dense else macs_dense,
-        kv_cache=2 * c.key_heads * c.head_dim * sum(p.kept(c.context) for p in c.patterns),
+        kv_cache=_kept(c) * sum(p.kept(c.context) for p in c.patterns),
         routing=_routing(c) if c.experts else None,
     )
+
+
+def _kept(c: TransformerConfig) -> int:
+    """What a cache keeps of one position in one layer."""
+    return c.kv_latent + c.rope_head_width if c.kv_latent else 2 * c.key_heads * c.head_dim
 
 
 def _routing(c: TransformerConfig) -> Routing:
@@ -129,9 +135,22 @@ def _product(fan_in: int, fan_out: int, bias: bool = False) -> Part:
 
 
 def _attention(c: TransformerConfig) -> Part:
+    if c.kv_latent:
+        return _latent_attention(c)
     inner, keys = c.heads * c.head_dim, c.key_heads * c.head_dim
     enter = _product(c.width, inner + 2 * keys, c.biases != "none")
     return enter + _product(inner, c.width, c.biases == "all")
+
+
+def _latent_attention(c: TransformerConfig) -> Part:
+    inner, width = c.heads * c.head_dim, c.head_dim + c.rope_head_width
+    enter = Part()
+    if c.query_latent:
+        enter = _product(c.width, c.query_latent) + Part(params=_norm(c, c.query_latent))
+    queries = _product(c.query_latent or c.width, c.heads * width)
+    squeezed = _product(c.width, c.kv_latent + c.rope_head_width)
+    keys = Part(params=_norm(c, c.kv_latent)) + _product(c.kv_latent, 2 * inner)
+    return enter + queries + squeezed + keys + _product(inner, c.width)
 
 
 def _perceptron(c: TransformerConfig) -> Part:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
-from scaling.families.attention_module import Attention
+from scaling.families.attention_module import Attention, LatentAttention
 from scaling.families.attention_patterns import Pattern
 from scaling.families.experts_module import Experts, Perceptron
 from scaling.families.loss_module import linear_loss, linear_losses, rows_at_once
@@ -24,7 +24,7 @@ class Block(nn.Module):
     def __init__(self, config: TransformerConfig, pattern: Pattern, dense: bool = True) -> None:
         super().__init__()
         self.attention_norm = norm(config)
-        self.attention = Attention(config, pattern)
+        self.attention = (LatentAttention if config.kv_latent else Attention)(config, pattern)
         self.perceptron_norm = norm(config)
         self.perceptron = Perceptron(config) if dense else Experts(config)
         self.order, self.parallel = config.norm_position, config.parallel

@@ -59,6 +59,12 @@ class TransformerOptions:
         Products of queries and keys are over its root; 0: the head's width.
     qk_norm : {"none", "head", "full"}
         Queries and keys normalised, each head by itself (Qwen 3) or all heads as one (OLMo 2).
+    kv_latent, query_latent : int
+        Widths that keys and values, and queries, are squeezed through; 0: they are not.
+        Multi-head latent attention (DeepSeek-V2, arXiv 2405.04434, eq. 9 to 19).
+    rope_head_width : int
+        Of such a head the part that is turned, beside ``head_width``; the keys' is one for all
+        heads. 0: half of the head's width.
     attention_cap, logit_cap : float
         c: scores and logits are c tanh(x / c) (Gemma 2); 0 for none.
     attention : str
@@ -128,6 +134,9 @@ class TransformerOptions:
     head_width: int = added(0)
     score_width: int = added(0)
     qk_norm: str = added("none")
+    kv_latent: int = added(0)
+    query_latent: int = added(0, read_unless(kv_latent=0))
+    rope_head_width: int = added(0, read_unless(kv_latent=0))
     attention_cap: float = added(0.0)
     attention: str = added("global")
     window: int = added(0)
@@ -192,6 +201,8 @@ def check(c: Any) -> None:
     _check_heads(c)
     _check_positions(c)
     _check_patterns(c)
+    if c.kv_latent:
+        _check_latent(c)
     if c.experts:
         _check_experts(c)
 
@@ -199,6 +210,7 @@ def check(c: Any) -> None:
 def _check_ranges(c: Any) -> None:
     least = {"kv_heads": 0, "head_width": 0, "score_width": 0, "window": 0, "summary": 1}
     least |= {"position_offset": 0, "predict_ahead": 1, "experts": 0, "experts_per_token": 1}
+    least |= {"kv_latent": 0, "query_latent": 0, "rope_head_width": 0}
     least |= {"expert_width": 0, "shared_experts": 0, "dense_layers": 0}
     for name, low in least.items():
         if getattr(c, name) < low:
@@ -243,7 +255,7 @@ def _check_heads(c: Any) -> None:
 
 
 def _check_positions(c: Any) -> None:
-    if c.positions != "rotary":
+    if c.positions != "rotary" or c.kv_latent:
         return
     if c.rope_fraction == 1 and c.head_dim % 2:
         shape = f" (width {c.width} / heads {c.heads})" if not c.head_width else ""
@@ -263,6 +275,25 @@ def _check_positions(c: Any) -> None:
             f"positions need pairs: take {nearest:g}",
             "rope_fraction",
             "head_width",
+        )
+
+
+def _check_latent(c: Any) -> None:
+    plain = {"kv_heads": 0, "qk_norm": "none", "biases": "none", "positions": "rotary"}
+    plain |= {"rope_fraction": 1.0, "score_width": 0, "parametrisation": "standard"}
+    for name, value in plain.items():
+        if getattr(c, name) != value:
+            raise OptionError(
+                f"kv_latent {c.kv_latent} goes with {name} {value} alone, which is "
+                f"{getattr(c, name)}: leave one of them out",
+                "kv_latent",
+                name,
+            )
+    if c.rope_head_width % 2:
+        raise OptionError(
+            f"rope_head_width {c.rope_head_width} is odd; rotary positions need pairs: "
+            f"take {c.rope_head_width + 1}",
+            "rope_head_width",
         )
 
 

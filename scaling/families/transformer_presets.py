@@ -274,6 +274,26 @@ _GEMMA3_MORE: dict[str, Options] = {
     "gemma3-27b": {"head_width": 128, "score_width": 168},
 }
 
+# DeepSeek-AI 2024, arXiv 2405.04434, appendix B: 15.7B parameters, 2.4B active; its wavelengths,
+# stretched from 4,096 positions on, are left as they were.
+_DEEPSEEK_ROWS = {"deepseek-v2-lite": (27, 2048, 16, 0, 10944)}
+_DEEPSEEK = {
+    "vocab_size": 102400,
+    "context": 4096,
+    "head_width": 128,
+    "rope_head_width": 64,
+    "kv_latent": 512,
+    "experts": 64,
+    "experts_per_token": 6,
+    "expert_width": 1408,
+    "shared_experts": 2,
+    "dense_layers": 1,
+    "router_renormalise": False,
+    "balance": "aux",
+    "balance_weight": 0.001,
+    **_LLAMA,
+}
+
 # OLMo Team 2025, arXiv 2501.00656, table 3; Allal et al. 2025, arXiv 2502.02737.
 _OLMO2_ROWS = {
     "olmo2-1b": (16, 2048, 16, 0, 8192),
@@ -310,6 +330,7 @@ PRESETS: Mapping[str, Options] = {
     **_sizes(_GEMMA_ROWS, _GEMMA1),
     **_sizes(_GEMMA2_ROWS, _GEMMA2, _GEMMA2_MORE),
     **_sizes(_GEMMA3_ROWS, _GEMMA3, _GEMMA3_MORE),
+    **_sizes(_DEEPSEEK_ROWS, _DEEPSEEK),
     **_sizes(_OLMO2_ROWS, _OLMO2),
     **_sizes(_SMOLLM_ROWS, _SMOLLM),
 }

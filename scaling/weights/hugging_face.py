@@ -90,6 +90,15 @@ def _llama(model: Any, kind: Kind) -> Tensors:
 
 def _llama_block(block: Any, kind: Kind) -> Tensors:
     attention, perceptron = block.attention, block.perceptron
+    weights = _layer("self_attn.o_proj", attention.project, block.scale) | _norms(block)
+    weights |= _latent(attention) if hasattr(attention, "latent") else _heads(attention, kind)
+    if hasattr(perceptron, "router"):
+        return weights | _experts(perceptron, kind)
+    return weights | _perceptron(perceptron, kind, block.scale)
+
+
+def _heads(attention: Any, kind: Kind) -> Tensors:
+    """What leads to queries, keys and values."""
     # Theirs divide by the root of a head's width, or of the width that they are told.
     told = model_width(attention, kind)
     weights: Tensors = {}
@@ -97,14 +106,33 @@ def _llama_block(block: Any, kind: Kind) -> Tensors:
     for name, part in zip(names, _parts(attention), strict=True):
         scale = attention.scale * told**0.5 if name == "q_proj" else 1.0
         weights |= {f"self_attn.{name}.{key}": tensor * scale for key, tensor in part.items()}
-    weights |= _layer("self_attn.o_proj", attention.project, block.scale)
     if attention.normalised != "none":
         weights |= _layer("self_attn.q_norm", attention.query_norm)
         weights |= _layer("self_attn.k_norm", attention.key_norm)
-    weights |= _norms(block)
-    if hasattr(perceptron, "router"):
-        return weights | _experts(perceptron, kind)
-    return weights | _perceptron("", perceptron, kind, block.scale)
+    return weights
+
+
+def _latent(attention: Any) -> Tensors:
+    """The same of latent attention; what theirs turn in pairs side by side we turn in halves."""
+    heads, width, turned = attention.heads, attention.head_dim, attention.turned
+    side_by_side = [i // 2 + turned // 2 * (i % 2) for i in range(turned)]
+
+    def turn(weight: Any, still: int) -> Any:
+        return weight[..., [*range(still), *(still + i for i in side_by_side)], :]
+
+    query = attention.query.weight.view(heads, width + turned, -1)
+    key_value = attention.key_value.weight
+    weights = {
+        "self_attn.kv_a_proj_with_mqa.weight": turn(attention.squeeze.weight, attention.latent),
+        "self_attn.kv_b_proj.weight": key_value,
+        **_layer("self_attn.kv_a_layernorm", attention.latent_norm),
+    }
+    name = "q_proj"
+    if hasattr(attention, "query_squeeze"):
+        name = "q_b_proj"
+        weights |= _layer("self_attn.q_a_proj", attention.query_squeeze)
+        weights |= _layer("self_attn.q_a_layernorm", attention.query_norm)
+    return {**weights, f"self_attn.{name}.weight": turn(query, width).flatten(0, 1)}
 
 
 def model_width(attention: Any, kind: Kind) -> int:
@@ -129,14 +157,14 @@ def _norms(block: Any) -> Tensors:
     return _layer("input_layernorm", first) | _layer("post_attention_layernorm", second)
 
 
-def _perceptron(before: str, perceptron: Any, kind: Kind, scale: float = 1.0) -> Tensors:
-    up = f"{before}{kind.names.get('up', 'mlp.up_proj')}.weight"
-    down = f"{before}{kind.names.get('down', 'mlp.down_proj')}.weight"
+def _perceptron(perceptron: Any, kind: Kind, scale: float = 1.0) -> Tensors:
+    up = f"{kind.names.get('up', 'mlp.up_proj')}.weight"
+    down = f"{kind.names.get('down', 'mlp.down_proj')}.weight"
     weights = {down: perceptron.leave.weight * scale}
     if not perceptron.gated:
         return {**weights, up: perceptron.enter.weight}
     gate, rest = perceptron.enter.weight.chunk(2)
-    return {**weights, f"{before}mlp.gate_proj.weight": gate, up: rest}
+    return {**weights, "mlp.gate_proj.weight": gate, up: rest}
 
 
 def _experts(experts: Any, kind: Kind) -> Tensors:
@@ -147,8 +175,10 @@ def _experts(experts: Any, kind: Kind) -> Tensors:
         parts = (*enter.chunk(2), leave)
         weights |= {f"{where}.{i}.{n}.weight": t for n, t in zip(names, parts, strict=True)}
     if experts.shared is not None:
-        shared = _perceptron("", experts.shared, kind)
-        weights |= {k.replace("mlp.", "mlp.shared_expert."): v for k, v in shared.items()}
+        name = "shared_expert" if experts.gate is not None else "shared_experts"
+        shared = _perceptron(experts.shared, kind)
+        weights |= {k.replace("mlp.", f"mlp.{name}."): v for k, v in shared.items()}
+    if experts.gate is not None:
         weights |= _layer("mlp.shared_expert_gate", experts.gate)
     return weights
 

@@ -55,6 +55,7 @@ class Kind:
             and c.mlp in self.mlp
             and options <= known
             and all(getattr(c, name) == value for name, value in self.needs.items())
+            and bool(c.kv_latent) == ("kv_latent" in self.takes)
             and bool(c.experts) == ("experts" in self.takes)
             and {pattern.kind for pattern in c.patterns} <= {"global", "local"}
             and (c.parametrisation == "standard" or not options - OF_TRAINING)
@@ -167,6 +168,19 @@ KINDS = (
         ("swiglu",),
         {"qk_norm": "head"},
         (*_HEADS, *_EXPERTS, "dense_layers", "router_renormalise"),
+        names=_RMS,
+    ),
+    Kind(
+        "DeepseekV2ForCausalLM",
+        "deepseek_v2",
+        "rmsnorm",
+        ("swiglu",),
+        {"router_renormalise": False},
+        (
+            *("head_width", "rope_base", "kv_latent", "query_latent", "rope_head_width"),
+            *_EXPERTS,
+            *("shared_experts", "dense_layers", "routed_scale"),
+        ),
         names=_RMS,
     ),
     Kind("GPT2LMHeadModel", "gpt2", "layernorm", _DENSE, _ALL, layout="gpt2"),
@@ -293,6 +307,19 @@ def _llama(c: Any, kind: Kind) -> dict[str, Any]:
             "mlp_only_layers": list(range(c.dense_layers)),
             "router_aux_loss_coef": c.balance_weight if c.balance == "aux" else 0.0,
         }
+        if kind.model_type == "deepseek_v2":
+            del found["num_experts"], found["num_local_experts"]
+            found |= {
+                "n_routed_experts": c.experts,
+                "n_shared_experts": c.shared_experts,
+                "first_k_dense_replace": c.dense_layers,
+                "routed_scaling_factor": c.routed_scale,
+                "q_lora_rank": c.query_latent or None,
+                "kv_lora_rank": c.kv_latent,
+                "qk_nope_head_dim": c.head_dim,
+                "qk_rope_head_dim": c.rope_head_width,
+                "v_head_dim": c.head_dim,
+            }
         if kind.model_type == "mixtral":
             del found["num_experts"], found["moe_intermediate_size"]
     return found

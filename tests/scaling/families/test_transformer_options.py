@@ -27,6 +27,8 @@ OPTIONS = {
     "alibi": {"positions": "alibi", "mlp": "relu2", "kv_heads": 1, "heads": 2},
     "sinusoidal": {"positions": "sinusoidal", "scale_embedding": True},
     "none": {"positions": "none", "position_offset": 0, "tied": True, "scale_tied": False},
+    "latent": {"kv_latent": 10, "heads": 2, "rope_head_width": 6},
+    "latent windows": {"kv_latent": 10, "query_latent": 12, "attention": "local", "window": 4},
     "windows": {"attention": "local, global", "window": 4, "kv_heads": 1, "heads": 2},
     "wide windows": {"attention": "local", "window": 9},
     "strided": {"attention": "local, column", "positions": "alibi"},
@@ -268,6 +270,8 @@ def test_a_size_can_be_asked_of_active_parameters():
         ({"predict_ahead": 17}, "more than context 16: take 16"),
         ({"z_loss": -1}, "z_loss -1.0 is below 0"),
         ({"kv_heads": 0.5}, "not a whole number"),
+        ({"kv_latent": 8, "rope_head_width": 5}, "rope_head_width 5 is odd; .* take 6"),
+        ({"kv_latent": 8, "qk_norm": "head"}, "goes with qk_norm none alone"),
     ],
 )
 def test_what_does_not_go_together_is_refused(options, message):

@@ -48,6 +48,7 @@ PUBLISHED = {
     "qwen3-8b": 8_190_735_360,
     "qwen3-30b-a3b": 30_532_122_624,
     "qwen3-235b-a22b": 235_093_634_560,
+    "deepseek-v2-lite": 15_706_484_224,
     "gemma-2b": 2_506_172_416,
     "gemma2-2b": 2_614_341_888,
     "gemma2-27b": 27_227_128_320,
@@ -85,13 +86,16 @@ def test_every_parameter_of_a_preset_is_there(theirs, preset):
     count = FAMILY.cost(config).num_params
     assert count == PUBLISHED.get(preset, count)
     # Layers are alike, so that models of one and of two layers say what all of them have.
-    one, two = (counted(theirs, replace(config, depth=depth)) for depth in (1, 2))
-    assert count == one + (config.depth - 1) * (two - one)
+    first = config.dense_layers + 1
+    sizes = (counted(theirs, replace(config, depth=depth)) for depth in (first, first + 1))
+    one, two = sizes
+    assert count == one + (config.depth - first) * (two - one)
 
 
 def test_active_parameters_are_what_a_token_passes():
     # Jiang et al. 2024, sec. 1: 47B parameters, 13B active; the Qwen 3 report: 3.3B and 22B.
     active = {"mixtral-8x7b": 12.9, "qwen3-30b-a3b": 3.3, "qwen3-235b-a22b": 22.2}
+    active["deepseek-v2-lite"] = 2.66  # 2.4 in the paper, without the embedding
     for preset, billions in active.items():
         cost = FAMILY.cost(FAMILY.resolve(FAMILY.presets[preset]))
         assert cost.num_params_active / 1e9 == pytest.approx(billions, abs=0.06)
@@ -120,6 +124,15 @@ SMALL = {
     "gemma2-27b": {"score_width": 9},
     "gemma3-4b": {"attention": "local*2, global"},
     "olmo2-32b": {},
+    "deepseek-v2-lite": {
+        "experts": 6,
+        "experts_per_token": 2,
+        "expert_width": 20,
+        "kv_latent": 10,
+        "query_latent": 14,
+        "rope_head_width": 6,
+        "routed_scale": 2.0,
+    },
 }
 SHARED = {  # Qwen 1.5 MoE has no preset
     "experts": 6,

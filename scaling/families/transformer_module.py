@@ -157,7 +157,7 @@ class TransformerModule(nn.Module):
         c, time = self.config, tokens.shape[1]
         x = self.embedding(tokens)
         if c.scale_embedding:
-            x = x * c.width**0.5
+            x = x * (c.width if c.parametrisation == "standard" else c.base_width) ** 0.5
         if c.positions == "learned":
             x = x + self.positions.weight[c.position_offset : c.position_offset + time]
         elif c.positions == "sinusoidal":

@@ -92,7 +92,8 @@ class TransformerOptions:
     parallel : bool
         Attention and perceptron side by side, each with its norm (GPT-NeoX).
     scale_embedding : bool
-        Embeddings times the root of the width (Vaswani et al. 2017, sec. 3.4).
+        Embeddings times the root of the width (Vaswani et al. 2017, sec. 3.4), under muP of the
+        base model's.
     scale_tied : bool
         Whether tied logits are scaled to unit variance at the start.
     z_loss : float

@@ -99,6 +99,7 @@ def test_coordinate_check_of_the_others(options, tied):
     assert steepest("width", WIDTHS, **kind, **options) < 0.1
 
 
+@pytest.mark.slow  # muP holds with grouped queries, their norms, biases and positions too
 def test_coordinate_check_with_options_of_todays_models():
     todays = {"kv_heads": 1, "qk_norm": "head", "norm_position": "sandwich", "biases": "all"}
     todays |= {"positions": "learned", "scale_embedding": True, "logit_cap": 5.0}

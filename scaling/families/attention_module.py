@@ -14,7 +14,6 @@ from scaling.families.parts_module import alibi_slopes, linear, norm, rotate, wr
 if TYPE_CHECKING:
     from scaling.families.transformer import TransformerConfig
 
-
 Parts = tuple[Tensor, Tensor, Tensor]
 
 
@@ -93,8 +92,8 @@ class Attention(nn.Module):
             mask = mask & (mine[..., :, None] == theirs[..., None, :])[:, :, None]
         distance = None
         if self.slopes is not None:
-            away = (at[:, None, :, None] - seen[:, None, None, :]).to(query.dtype)
-            distance = -self.slopes.to(query.dtype)[:, None, None] * away
+            away = at[:, None, :, None] - seen[:, None, None, :]
+            distance = (-self.slopes[:, None, None] * away).to(query.dtype)
         y = _attend(query, key, value, mask, distance, self.scale, self.cap)
         y = y.transpose(1, 2).flatten(2, 3)
         if self.pattern.kind == "column":

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from torch.utils.flop_counter import FlopCounterMode
 
 from scaling.families import get_family
-from scaling.families.transformer import default_heads, default_mlp_width
+from scaling.families.transformer_defaults import default_heads, default_mlp_width
 
 FAMILY = get_family("transformer")
 SHAPES = [

@@ -336,6 +336,13 @@ def _check_experts(c: Any) -> None:
             "experts_per_token",
             "experts",
         )
+    if c.experts_per_token == 1 and c.router_renormalise and c.experts > 1:
+        raise OptionError(
+            "one expert a token has a weight of 1 if weights are renormalised, and its router "
+            "learns nothing: take router_renormalise: false, or experts_per_token 2",
+            "experts_per_token",
+            "router_renormalise",
+        )
     if c.dense_layers >= c.depth:
         raise OptionError(
             f"dense_layers {c.dense_layers} leaves no layer of {c.depth} with experts: "

@@ -34,13 +34,15 @@ def by_hand(experts, x, k, places=10**9):
                 dropped += 1
                 continue
             hidden = F.gelu(experts.enter[e] @ x[b, t])
-            out[b, t] += shares[e] / shares[best].sum() * (experts.leave[e] @ hidden)
+            weight = shares[e] / (shares[best].sum() if k > 1 else 1)
+            out[b, t] += weight * (experts.leave[e] @ hidden)
     return out, dropped / (x.shape[0] * x.shape[1] * k)
 
 
 @pytest.mark.parametrize("k", [1, 2, 5])
 def test_every_token_goes_to_its_best_experts(k):
-    experts, x = layer(experts_per_token=k), torch.randn(3, 12, 16)
+    experts = layer(experts_per_token=k, router_renormalise=k > 1)
+    x = torch.randn(3, 12, 16)
     expected, _ = by_hand(experts, x, k)
     torch.testing.assert_close(experts(x), expected)
     assert experts.load.sum() == pytest.approx(5)
@@ -58,7 +60,8 @@ def test_what_finds_no_place_passes_by(capacity, places):
 
 
 def test_balance_and_z_loss_in_closed_form():
-    experts = layer(balance="aux", balance_weight=0.1, router_z_loss=0.2, experts_per_token=1)
+    switch = {"experts_per_token": 1, "router_renormalise": False}
+    experts = layer(balance="aux", balance_weight=0.1, router_z_loss=0.2, **switch)
     x = torch.randn(2, 12, 16)
     experts(x)
     logits = x @ experts.router.weight.T

@@ -258,6 +258,7 @@ def test_a_size_can_be_asked_of_active_parameters():
         ({"attention": "local*x, global", "window": 4}, "write local"),
         ({"attention": "summary", "window": 4, "summary": 5}, "summary 5 is longer than window 4"),
         ({"experts": 4, "experts_per_token": 5}, "more than experts 4: take 4"),
+        ({"experts": 4, "experts_per_token": 1}, "its router learns nothing"),
         ({"experts": 4, "dense_layers": 2}, "leaves no layer of 2 with experts: take 1"),
         ({"experts": 4, "biases": "all"}, "experts have no biases"),
         ({"experts": 4, "parametrisation": "mup"}, "mup has no rule for a router"),

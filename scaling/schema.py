@@ -67,6 +67,13 @@ RUN_COLUMNS: tuple[Column, ...] = (
         _SPELLINGS["num_params"],
     ),
     Column(
+        "num_params_active",
+        "int",
+        "parameters",
+        "N that one token passes: num_params without the experts that it is not sent to",
+        ("activeparams", "paramsactive", "nactive", "activatedparams"),
+    ),
+    Column(
         "num_params_non_embedding",
         "int",
         "parameters",
@@ -79,6 +86,9 @@ RUN_COLUMNS: tuple[Column, ...] = (
         "parameters",
         "weights that enter a matrix product: blocks and output head",
     ),
+    Column("num_experts", "int", "", "experts that a token may be sent to, in each layer"),
+    Column("sparsity", "float", "fraction", "experts that one token passes by"),
+    Column("granularity", "float", "", "width of a dense layer over that of an expert"),
     Column("num_params_block", "int", "parameters", "matrices of the blocks (12 L d^2)"),
     Column(
         "num_params_unpadded",
@@ -128,8 +138,11 @@ RUN_COLUMNS: tuple[Column, ...] = (
         "flops without the gradients that no step computes: of the data, and of a bias's input",
     ),
     Column("flops_unpadded", "int", "FLOPs", "flops without the tokens that pad a vocabulary"),
+    Column(
+        "flops_dense", "int", "FLOPs", "flops if attention were over all pairs, where it is not"
+    ),
     Column("flops_planned", "int", "FLOPs", "C of num_tokens_planned"),
-    Column("flops_6nd", "int", "FLOPs", "6 x num_params x num_tokens"),
+    Column("flops_6nd", "int", "FLOPs", "6 x num_params_active x num_tokens"),
     Column(
         "flops_kaplan",
         "int",
@@ -169,6 +182,18 @@ RUN_COLUMNS: tuple[Column, ...] = (
         "macs_forward", "int", "MACs", "multiply-accumulates of a forward pass, per unit of data"
     ),
     Column("activations", "int", "elements", "outputs of all products of a forward pass, per unit"),
+    Column(
+        "expert_load",
+        "float",
+        "",
+        "what the fullest expert got over an even share, on held-out data, mean over the layers",
+    ),
+    Column(
+        "tokens_dropped",
+        "float",
+        "fraction",
+        "choices of experts that found no place, on held-out data",
+    ),
     Column("axis", "str", "", "what was scaled: base, depth, width, resolution, compound, search"),
     Column("phi", "float", "", "compound coefficient (Tan & Le 2019, eq. 3)"),
     Column("depth_multiplier", "float", "", "asked depth over the base model's"),

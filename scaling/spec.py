@@ -25,6 +25,7 @@ from scaling.base import (
     path_of,
     refuse_unknown,
     sources,
+    stated,
     typed,
     unread,
 )
@@ -455,7 +456,7 @@ class RunSpec:
 
     def settings(self) -> dict[str, Any]:
         """What the run was told, as far as it reads it, by name; for labels of runs."""
-        settings: dict[str, Any] = {"family": self.family, **self.model.__dict__}
+        settings: dict[str, Any] = {"family": self.family, **stated(self.model)}
         for part in PARTS:
             settings |= getattr(self, part).__dict__
         settings["seed"] = self.seed
@@ -494,7 +495,7 @@ class RunSpec:
 
     def to_dict(self) -> dict[str, Any]:
         """Nested plain values; :meth:`from_dict` inverts it exactly."""
-        written = asdict(self)
+        written = {**asdict(self), "model": stated(self.model)}
         if self.data_seed is None:
             del written["data_seed"]
         return written

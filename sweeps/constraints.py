@@ -17,6 +17,7 @@ def _memory(spec: Spec) -> float | None:
 
 QUANTITIES: dict[str, Callable[[Spec], float | None]] = {
     "num_params": lambda spec: spec.cost.num_params,
+    "num_params_active": lambda spec: getattr(spec.cost, "num_params_active", None),
     "num_params_non_embedding": lambda spec: spec.cost.num_params_non_embedding,
     "num_tokens": lambda spec: spec.num_tokens,
     "tokens_per_param": lambda spec: spec.num_tokens / spec.cost.num_params,

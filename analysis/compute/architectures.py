@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from scaling.base import NoAnswerError
+from scaling.base import NoAnswerError, stated
 from scaling.families import get_family
 
 if TYPE_CHECKING:
@@ -142,7 +142,7 @@ def architectures(
         }
         loss = float(expected.predict(columns)[0])
         out.append(
-            Architecture(side, asdict(config), count, tokens, per_token, loss, loss / plan.loss)
+            Architecture(side, stated(config), count, tokens, per_token, loss, loss / plan.loss)
         )
     return out
 

@@ -7,6 +7,7 @@ from scaling.base.cards import PEAKS, peak_flops
 from scaling.base.cost import (
     MAX_EPOCHS,
     Cost,
+    Routing,
     Sized,
     Unit,
     nearest_size,
@@ -24,7 +25,7 @@ from scaling.base.errors import (
     is_full,
 )
 from scaling.base.files import read_json, replacing, write_atomic
-from scaling.base.identity import as_written, digest, hashed
+from scaling.base.identity import as_written, digest, hashed, stated
 from scaling.base.names import refuse_unknown
 from scaling.base.placeholders import as_word, fill, placeholders, whole
 from scaling.base.plugins import (
@@ -82,6 +83,7 @@ __all__ = [
     "NoAnswerError",
     "OptionError",
     "ReadBy",
+    "Routing",
     "Sized",
     "Store",
     "Unit",
@@ -126,6 +128,7 @@ __all__ = [
     "source_files",
     "source_of",
     "sources",
+    "stated",
     "template",
     "tokens_for_flops",
     "training_memory",

@@ -17,6 +17,25 @@ MAX_EPOCHS = 4
 
 
 @dataclass(frozen=True)
+class Routing:
+    """What laws of experts ask of a model that has them.
+
+    Attributes
+    ----------
+    num_experts : int
+        That a token may be sent to, in each layer.
+    sparsity : float
+        The share of these that one token passes by (Abnar et al. 2025, sec. 2).
+    granularity : float
+        Width of a dense layer over that of an expert (Krajewski et al. 2024, eq. 5).
+    """
+
+    num_experts: int
+    sparsity: float
+    granularity: float
+
+
+@dataclass(frozen=True)
 class Cost:
     """Exact counts for one model; FLOPs, MACs and activations are per token or example.
 
@@ -37,7 +56,7 @@ class Cost:
         Multiply-accumulates of matrix products and convolutions in one forward pass.
     macs_without_input_gradient : int
         Those of ``macs_forward`` whose input asks for no gradient: the products of the data with
-        the first layer, and the biases. None in a language model: an embedding is no product.
+        the first layer, and the biases. An embedding is no product.
     activations : int
         Elements of the outputs of these products.
     flops_kaplan, flops_chinchilla : int
@@ -48,6 +67,15 @@ class Cost:
         there is no image.
     num_params_unpadded, macs_unpadded : int or None
         ``num_params`` and ``macs_forward`` without what pads a vocabulary; None where nothing does.
+    num_params_inactive : int
+        Those of ``num_params`` that a token passes by: of the experts that it is not sent to.
+    macs_dense : int or None
+        ``macs_forward`` if attention were over all pairs; None where it is.
+    kv_cache : int or None
+        Elements of keys and values that a sequence of full context keeps for the next token; None
+        where there is no attention over what was before.
+    routing : Routing or None
+        None without experts.
     """
 
     unit: Unit
@@ -63,6 +91,15 @@ class Cost:
     macs_without_input_gradient: int = 0
     num_params_unpadded: int | None = None
     macs_unpadded: int | None = None
+    num_params_inactive: int = 0
+    macs_dense: int | None = None
+    kv_cache: int | None = None
+    routing: Routing | None = None
+
+    @property
+    def num_params_active(self) -> int:
+        """Parameters that one token (example) passes; all of them but in a mixture of experts."""
+        return self.num_params - self.num_params_inactive
 
     def on(self, num_tokens: int) -> Cost:
         """The same on so many tokens; another one only where the data decide the size."""
@@ -85,19 +122,24 @@ class Cost:
 
     @property
     def flops_6nd(self) -> int:
-        """6 N with N = ``num_params`` (Hoffmann et al. 2022, sec. 3)."""
-        return 6 * self.num_params
+        """6 N with N = ``num_params_active`` (Hoffmann et al. 2022, sec. 3)."""
+        return 6 * self.num_params_active
 
     def run_columns(self, num_tokens: int) -> dict[str, Any]:
         """The run table's columns that follow from the model and ``num_tokens``."""
-        unpadded = {}
+        others: dict[str, Any] = {}
         if self.num_params_unpadded is not None and self.macs_unpadded is not None:
-            unpadded = {
+            others = {
                 "num_params_unpadded": self.num_params_unpadded,
                 "flops_unpadded": 6 * self.macs_unpadded * num_tokens,
             }
+        if self.routing is not None:
+            others |= asdict(self.routing)
+        if self.macs_dense is not None:
+            others["flops_dense"] = 6 * self.macs_dense * num_tokens
         return {
             "num_params": self.num_params,
+            "num_params_active": self.num_params_active,
             "num_params_non_embedding": self.num_params_non_embedding,
             "num_params_matmul": self.num_params_matmul,
             "num_params_block": self.num_params_block,
@@ -110,20 +152,23 @@ class Cost:
             "flops_chinchilla": self.flops_chinchilla * num_tokens,
             "macs_forward": self.macs_forward,
             "activations": self.activations,
-            **unpadded,
+            **others,
         }
 
     def to_dict(self) -> dict[str, Any]:
         """All counts, the derived ones too."""
         derived = {
+            "num_params_active": self.num_params_active,
             "flops_forward": self.flops_forward,
             "flops_train": self.flops_train,
             "flops_exact": self.flops_exact,
             "flops_6nd": self.flops_6nd,
             "per": self.unit,
         }
-        fields = {k: v for k, v in asdict(self).items() if k != "unit" and v is not None}
-        return {**fields, **derived}
+        left = ("unit", "num_params_inactive", "routing")
+        fields = {k: v for k, v in asdict(self).items() if k not in left and v is not None}
+        routing = {} if self.routing is None else asdict(self.routing)
+        return {**fields, **routing, **derived}
 
 
 class Sized(Protocol):

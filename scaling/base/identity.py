@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import MISSING, fields, replace
+from dataclasses import MISSING, asdict, fields, replace
 from functools import cache
 from typing import Any, TypeVar, cast
 
@@ -27,6 +27,17 @@ def hashed(value: Any) -> dict[str, Any]:
             continue
         counted[name] = hashed(v) if hasattr(v, "__dataclass_fields__") else v
     return counted
+
+
+def stated(value: Any) -> dict[str, Any]:
+    """The fields of a dataclass as plain values, without terse ones that say nothing.
+
+    A field with ``metadata["terse"]`` is left out at its value from before it existed, which
+    :func:`as_written` gives it back.
+    """
+    kind: Any = type(value)
+    quiet = {f.name: f.metadata["before"] for f in fields(kind) if f.metadata.get("terse")}
+    return {k: v for k, v in asdict(value).items() if k not in quiet or v != quiet[k]}
 
 
 def as_written(kind: type[T], values: Mapping[str, Any]) -> T:

@@ -97,9 +97,7 @@ def _eval(args: argparse.Namespace) -> int:
 
 
 def _model(args: argparse.Namespace) -> int:
-    from dataclasses import asdict
-
-    from scaling.base import is_import_path, parse_settings, print_json, print_table
+    from scaling.base import is_import_path, parse_settings, print_json, print_table, stated
     from scaling.families import family_names, get_family, refuse_both, with_preset
 
     name, _, preset = args.model.partition(":")
@@ -115,12 +113,12 @@ def _model(args: argparse.Namespace) -> int:
         "family": name,
         **cost.to_dict(),
         "input_shape": family.input_shape(config),
-        "config": asdict(config),
+        "config": stated(config),
     }
     if args.json:
         print_json(result)
         return 0
-    shape = ", ".join(f"{k}={v}" for k, v in asdict(config).items())
+    shape = ", ".join(f"{k}={v}" for k, v in stated(config).items())
     print(f"{name}: {shape}")
     counts = [(k, v) for k, v in cost.to_dict().items() if k != "per"]
     print_table(

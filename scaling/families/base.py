@@ -7,11 +7,11 @@ it. It knows nothing of the trainer. Counting needs no torch; ``build`` imports 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
-from scaling.base import Cost, OptionError, Unit, refuse_unknown
+from scaling.base import Cost, OptionError, Unit, refuse_unknown, stated
 
 if TYPE_CHECKING:
     from torch import nn
@@ -25,8 +25,8 @@ class ModelConfig:
     """A fully resolved model; every field affects the result. Families subclass it."""
 
     def to_dict(self) -> dict[str, Any]:
-        """The fields as plain values."""
-        return asdict(self)
+        """The fields as plain values; options that are left as they are may be left out."""
+        return stated(self)
 
 
 class Family(Protocol):

@@ -26,11 +26,14 @@ class Parametrised:
     base_depth: int
     base_width: int
     base_head_dim: int
+    head_width: int
+    score_width: int
+    rope_head_width: int
 
     @property
     def head_dim(self) -> int:
         """The width of a head."""
-        return self.width // self.heads
+        return self.head_width or self.width // self.heads
 
     @property
     def width_scale(self) -> float:
@@ -51,7 +54,8 @@ class Parametrised:
         """Of the products of queries and keys: 1 / d for ``mup``, as 1 / sqrt(d) at the base."""
         mup = self.parametrisation != "standard"
         shrink: float = math.sqrt(self.base_head_dim / self.head_dim) if mup else 1.0
-        return float(self.head_dim**-0.5) * shrink
+        width = self.score_width or self.head_dim + self.rope_head_width
+        return float(width**-0.5) * shrink
 
     def check_base(self) -> None:
         """Refuse a base of this width with other heads.

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from scaling.families.transformer_module import TransformerModule, _rotate
+from scaling.families.parts_module import rotate
+from scaling.families.transformer_module import TransformerModule
 
 Weights = Mapping[str, Tensor]
 Forward = Callable[[Weights, Tensor], Tensor]
@@ -17,11 +18,11 @@ Forward = Callable[[Weights, Tensor], Tensor]
 def stacked_forward(model: nn.Module) -> Forward:
     """Weights by name ``(k, ...)`` and inputs ``(k, batch, ...)`` to outputs ``(k, batch, ...)``.
 
-    ``model`` is one member; its own weights are not read, its buffers are those of all. A
+    ``model`` is one member; its own weights are not read, its buffers are those of all. A plain
     transformer is batched by hand, as ``torch.func.vmap`` takes its norms and rotations apart into
     a fifth more work; any other model goes through ``vmap``.
     """
-    if isinstance(model, TransformerModule):
+    if isinstance(model, TransformerModule) and model.config.is_plain:
         return _Transformers(model)
     buffers = dict(model.named_buffers())
 
@@ -75,7 +76,7 @@ class _Transformers:
         qkv = _linear(x, weights[f"{name}.query_key_value.weight"])
         parts = qkv.view(k * batch, -1, 3, config.heads, config.head_dim).permute(2, 0, 3, 1, 4)
         # Queries and keys are turned together, before they are told apart.
-        query, key = _rotate(parts[:2], cos, sin).unbind(0)
+        query, key = rotate(parts[:2], cos, sin).unbind(0)
         y = F.scaled_dot_product_attention(
             query, key, parts[2], is_causal=True, scale=config.attention_scale
         )

@@ -1,25 +1,44 @@
-"""The decoder-only transformer: configuration, dials, exact counts.
+"""The decoder-only transformer: configuration and dials.
 
-Pre-norm blocks of causal self-attention with rotary positions (Su et al. 2021) and a GELU or
-SwiGLU (Shazeer 2020) perceptron; no biases; an output head of its own unless ``tied``.
+Left as it is: pre-norm blocks of causal self-attention with rotary positions (Su et al. 2021) and a
+GELU or SwiGLU (Shazeer 2020) perceptron; no biases; an output head of its own unless ``tied``.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from scaling.base import Cost, OptionError, Unit, convert, nearest_size, read_where, typed
+from scaling.base import (
+    Cost,
+    OptionError,
+    Unit,
+    convert,
+    nearest_size,
+    read_where,
+    stated,
+    typed,
+)
+from scaling.families.attention_patterns import Pattern, kinds_of
 from scaling.families.base import DEEPEST, ModelConfig, Options, check_options
 from scaling.families.parametrisation import (
-    BASE_DEPTH,
     BASE_WIDTH,
     PARAMETRISATIONS,
     WITH_BASE,
     Parametrised,
 )
+from scaling.families.transformer_counts import count
+from scaling.families.transformer_defaults import (
+    CONTEXT,
+    base_model,
+    default_mlp_width,
+    heads_of,
+    window_of,
+)
+from scaling.families.transformer_options import ACTIVATIONS, TransformerOptions, check
+from scaling.families.transformer_presets import PRESETS
 
 if TYPE_CHECKING:
     from torch import nn
@@ -27,6 +46,7 @@ if TYPE_CHECKING:
 WIDTH_MULTIPLE = 8
 
 LARGEST = 1_000_000
+SIZED = ("num_params", "num_params_active")
 SIZES = ("width", "heads", "head_dim", "mlp_width", "vocab_size", "context", "base_width")
 LIMITS = {
     "depth": (1, DEEPEST),
@@ -34,24 +54,22 @@ LIMITS = {
     "base_head_dim": (0, LARGEST),
     **dict.fromkeys((*SIZES, "vocab_multiple"), (1, LARGEST)),
     **dict.fromkeys(("aspect", "mlp_ratio"), (1 / LARGEST, LARGEST)),
-    "num_params": (1, 1e13),
+    **dict.fromkeys(("head_width", "score_width", "kv_heads", "expert_width"), (0, LARGEST)),
+    **dict.fromkeys(("experts", "shared_experts", "predict_ahead"), (0, DEEPEST)),
+    **dict.fromkeys(SIZED, (1, 1e13)),
 }
 """What options may be: nothing larger is meant, and all of it is counted in a moment."""
 
 MANY_HEADS = 8
 """Heads from which on a target size is met by heads of equal width, as kernels and ladders want."""
 
-SWIGLU_MULTIPLE = 64
-SWIGLU_EXACT = 640
-"""SwiGLU's default width is a multiple from here on, where that changes it by 5 % at most."""
-
 ASPECT_PRICE = 0.1
 """How much of a deviation in ln N one in ln(width / depth) is worth."""
 
 
 @dataclass(frozen=True)
-class TransformerConfig(Parametrised, ModelConfig):
-    """A decoder-only transformer.
+class TransformerConfig(Parametrised, TransformerOptions, ModelConfig):
+    """A decoder-only transformer; options beyond its shape are ``TransformerOptions``.
 
     Attributes
     ----------
@@ -59,8 +77,10 @@ class TransformerConfig(Parametrised, ModelConfig):
         Blocks L, model width d, attention heads; d / heads must be even (rotary pairs).
     mlp_width : int
         Hidden width of the perceptron.
-    mlp : {"gelu", "swiglu"}
-    norm : {"rmsnorm", "layernorm"}
+    mlp : str
+        One of ``ACTIVATIONS``: ``gelu``, ``swiglu``, ...
+    norm : {"rmsnorm", "layernorm", "rmsnorm+1"}
+        ``+1``: the gain is kept as its distance from 1 (Gemma).
     tied : bool
         Whether the output head is the embedding's transpose.
     vocab_size, context : int
@@ -93,7 +113,7 @@ class TransformerConfig(Parametrised, ModelConfig):
     norm: str = "rmsnorm"
     tied: bool = False
     vocab_size: int = 256
-    context: int = 128
+    context: int = CONTEXT
     parametrisation: str = "standard"
     base_width: int = field(default=BASE_WIDTH, metadata=WITH_BASE)
     embedding_std: float = 0.5
@@ -110,23 +130,7 @@ class TransformerConfig(Parametrised, ModelConfig):
                 raise OptionError(f"{name} {getattr(self, name)} is below 1", name)
         if self.vocab_multiple < 1:
             raise OptionError(f"vocab_multiple {self.vocab_multiple} is below 1", "vocab_multiple")
-        if self.width % self.heads:
-            raise OptionError(
-                f"width {self.width} is no multiple of heads {self.heads}: "
-                f"take {max(1, self.width // self.heads) * self.heads} or other heads",
-                "width",
-                "heads",
-            )
-        if self.width // self.heads % 2:
-            raise OptionError(
-                f"head width {self.width // self.heads} (width {self.width} / heads "
-                f"{self.heads}) is odd; rotary positions need pairs: change width or heads",
-                "width",
-                "heads",
-                "positions",
-            )
-        _one_of("mlp", self.mlp, ("gelu", "swiglu"))
-        _one_of("norm", self.norm, ("rmsnorm", "layernorm"))
+        check(self)
         _one_of("parametrisation", self.parametrisation, PARAMETRISATIONS)
         if not 0 <= self.dropout < 1:
             raise OptionError(f"dropout {self.dropout} is not in [0, 1)", "dropout")
@@ -137,55 +141,54 @@ class TransformerConfig(Parametrised, ModelConfig):
         """Rows of the embedding and the head, padding included."""
         return -(-self.vocab_size // self.vocab_multiple) * self.vocab_multiple
 
+    @property
+    def key_heads(self) -> int:
+        """Heads of keys and values."""
+        return self.kv_heads or self.heads
+
+    @property
+    def rope_width(self) -> int:
+        """Dimensions of a head that rotary positions turn."""
+        if self.kv_latent:
+            return self.rope_head_width
+        return 2 * round(self.rope_fraction * self.head_dim / 2)
+
+    @property
+    def patterns(self) -> tuple[Pattern, ...]:
+        """What the queries of each layer see."""
+        kinds = kinds_of(self.attention, self.depth)
+        return tuple(Pattern(kind, self.window, self.summary) for kind in kinds)
+
+    @property
+    def is_gated(self) -> bool:
+        """Whether the perceptron has a gate."""
+        return ACTIVATIONS[self.mlp][1]
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether all options beyond the shape are left as they are."""
+        left = not stated(self).keys() & TransformerOptions.__dataclass_fields__.keys()
+        return left and self.mlp in ("gelu", "swiglu") and self.norm != "rmsnorm+1"
+
 
 def _one_of(name: str, value: str, valid: tuple[str, ...]) -> None:
     if value not in valid:
         raise OptionError(f"{name} {value!r} is none of {', '.join(valid)}", name)
 
 
-def default_heads(width: int, head_dim: int = 32) -> int:
-    """The most heads of even width at least ``head_dim`` that divide ``width`` (else 1)."""
-    small = (i for i in range(1, math.isqrt(width) + 1) if width % i == 0)
-    divisors = (d for i in small for d in (i, width // i))
-    return max((d for d in divisors if d * head_dim <= width and width // d % 2 == 0), default=1)
-
-
-def default_mlp_width(width: int, gated: bool, ratio: float | None) -> int:
-    """``ratio`` x ``width``; without one 4 x, for SwiGLU 8/3 x, as many weights in three matrices.
-
-    The latter (Shazeer 2020, sec. 2) is often odd, and kernels want rows of 128 bytes (NVIDIA,
-    Matrix Multiplication Background, sec. 2): 64 numbers in bfloat16.
-    """
-    if ratio is not None or not gated:
-        return round((ratio or 4) * width)
-    exact = round(8 / 3 * width)
-    return exact if exact < SWIGLU_EXACT else SWIGLU_MULTIPLE * round(exact / SWIGLU_MULTIPLE)
-
-
-def _base_model(options: Options, width: int, head_dim: int) -> dict[str, int]:
-    """What else the parametrisation must know of the base model, where it is 0 or not given."""
-    parametrisation = options.get("parametrisation")
-    if parametrisation not in PARAMETRISATIONS[1:]:
-        return {}
-    given = {
-        name: convert("int", name, options.get(name, default))
-        for name, default in (("base_width", BASE_WIDTH), ("base_head_dim", 0), ("base_depth", 0))
+def _canonical(config: TransformerConfig) -> TransformerConfig:
+    """The same model with what follows from the rest as 0, or as it follows."""
+    c = config
+    plain: dict[str, Any] = {
+        "kv_heads": 0 if c.kv_heads == c.heads else c.kv_heads,
+        "head_width": 0 if c.head_width * c.heads == c.width else c.head_width,
+        "score_width": 0 if c.score_width == c.head_dim else c.score_width,
+        "rope_head_width": (c.rope_head_width or max(2, c.head_dim // 4 * 2)) * bool(c.kv_latent),
+        "expert_width": (c.expert_width or c.mlp_width) if c.experts else 0,
+        "rope_base_local": 0.0 if c.rope_base_local == c.rope_base else c.rope_base_local,
     }
-    base_width, base_head_dim = given["base_width"], given["base_head_dim"]
-    heads = convert("int", "heads", options.get("heads", default_heads(base_width, head_dim)))
-    if "heads" in options and width != base_width and not base_head_dim:
-        raise OptionError(
-            f"heads {heads} at width {width} leaves the heads of the base model open, which "
-            f"{parametrisation} asks: give base_head_dim ({max(1, width // heads)} if heads are "
-            f"added as width grows, {max(1, base_width // heads)} if they widen)",
-            "base_head_dim",
-            "heads",
-        )
-    by_depth = {"base_depth": given["base_depth"] or BASE_DEPTH}
-    return {
-        "base_head_dim": base_head_dim or base_width // heads,
-        **(by_depth if parametrisation == "completep" else {}),
-    }
+    changed = {name: value for name, value in plain.items() if value != getattr(c, name)}
+    return replace(c, **changed) if changed else c
 
 
 def _check_limits(options: Options) -> None:
@@ -206,30 +209,15 @@ class Transformer:
     name: ClassVar[str] = "transformer"
     unit: ClassVar[Unit] = "token"
     config: ClassVar[type[ModelConfig]] = TransformerConfig
-    dials: ClassVar[tuple[str, ...]] = ("num_params", "aspect", "head_dim", "mlp_ratio")
+    dials: ClassVar[tuple[str, ...]] = (*SIZED, "aspect", "head_dim", "mlp_ratio")
     either: ClassVar[tuple[tuple[str, str], ...]] = (
         ("width", "aspect"),
         ("heads", "head_dim"),
         ("mlp_width", "mlp_ratio"),
+        ("num_params", "num_params_active"),
+        ("head_width", "head_dim"),
     )
-    presets: ClassVar[Mapping[str, Options]] = {
-        # Radford et al. 2019, table 2: width, depth, heads; rotary here, so no position table.
-        f"gpt2-{label}": {
-            "depth": depth,
-            "width": width,
-            "heads": width // 64,
-            "vocab_size": 50257,
-            "context": 1024,
-            "norm": "layernorm",
-            "tied": True,
-        }
-        for label, depth, width in (
-            ("124m", 12, 768),
-            ("355m", 24, 1024),
-            ("774m", 36, 1280),
-            ("1558m", 48, 1600),
-        )
-    }
+    presets: ClassVar[Mapping[str, Options]] = PRESETS
 
     def resolve(self, options: Options) -> TransformerConfig:
         """The configuration that ``options`` describe.
@@ -242,30 +230,30 @@ class Transformer:
         check_options(self, options)
         _check_limits(options)
         chosen = dict(options)
-        target = chosen.pop("num_params", None)
+        sized = {name: chosen.pop(name) for name in SIZED if name in chosen}
         aspect = convert("float", "aspect", chosen.pop("aspect", 32))
         head_dim = convert("int", "head_dim", chosen.pop("head_dim", 32))
         asked = chosen.pop("mlp_ratio", None)
         ratio = None if asked is None else convert("float", "mlp_ratio", asked)
-        gated = chosen.get("mlp") == "swiglu"
+        gated = ACTIVATIONS.get(chosen.get("mlp", "gelu"), ("", False))[1]
 
         def shape(depth: int, width: int) -> TransformerConfig:
             mlp_width = default_mlp_width(width, gated, ratio)
-            sized = {"heads": default_heads(width, head_dim), "mlp_width": mlp_width}
-            base = _base_model(chosen, width, head_dim)
-            shaped = {**sized, **chosen, **base, "depth": depth, "width": width}
-            return typed(TransformerConfig, shaped)
+            heads = {"heads": heads_of(chosen, width, head_dim), "mlp_width": mlp_width}
+            base = base_model(chosen, width, head_dim)
+            shaped = {**heads, **window_of(chosen), **chosen, **base}
+            if "heads" not in chosen and chosen.get("kv_heads"):
+                most = convert("int", "kv_heads", chosen["kv_heads"])
+                shaped["kv_heads"] = max(d for d in range(1, most + 1) if heads["heads"] % d == 0)
+            return _canonical(typed(TransformerConfig, {**shaped, "depth": depth, "width": width}))
 
-        if target is not None:
+        for name, target in sized.items():
             if "depth" in chosen or "width" in chosen:
                 raise OptionError(
-                    "num_params sets depth and width: give either, not both",
-                    "num_params",
-                    "depth",
-                    "width",
+                    f"{name} sets depth and width: give either, not both", name, "depth", "width"
                 )
             step = WIDTH_MULTIPLE if "heads" in chosen else head_dim
-            return self._nearest(convert("float", "num_params", target), aspect, step, shape)
+            return self._nearest(name, convert("float", name, target), aspect, step, shape)
         if "depth" not in chosen:
             raise OptionError(
                 "no size: give depth, depth and width, or num_params",
@@ -279,16 +267,22 @@ class Transformer:
         _check_limits({"width": width})
         return shape(depth, width)
 
-    def _nearest(self, target: float, aspect: float, step: int, shape: Any) -> TransformerConfig:
+    def _nearest(
+        self, name: str, target: float, aspect: float, step: int, shape: Any
+    ) -> TransformerConfig:
         """Of the depths, that whose nearest width is closest to the aspect ratio.
 
         From ``MANY_HEADS`` times ``step`` on widths are multiples of that, and of the depths
         around that one the best compromise between size and aspect ratio is taken.
         """
 
+        def size(config: TransformerConfig) -> int:
+            found: int = getattr(self.cost(config), name)
+            return found
+
         def at(depth: int, step: int = WIDTH_MULTIPLE) -> TransformerConfig:
             def count(units: int) -> int:
-                return self.cost(shape(depth, step * units)).num_params
+                return size(shape(depth, step * units))
 
             best: TransformerConfig = shape(depth, step * nearest_size(count, target))
             return best
@@ -307,56 +301,23 @@ class Transformer:
             depths = range(math.ceil(0.8 * best.depth), math.floor(1.25 * best.depth) + 1)
 
             def price(config: TransformerConfig) -> float:
-                off = abs(math.log(self.cost(config).num_params / target))
+                off = abs(math.log(size(config) / target))
                 return off + ASPECT_PRICE * math.log(distance(config))
 
             best = min((at(depth, step) for depth in depths), key=price)
-        count = self.cost(best).num_params
+        count = size(best)
         if not 0.5 <= count / target <= 2:
             raise OptionError(
-                f"num_params {target:.4g} is out of reach: the nearest model has {count} "
+                f"{name} {target:.4g} is out of reach: the nearest model has {count} "
                 f"(vocabulary {best.vocab_size}, width in steps of {WIDTH_MULTIPLE})",
-                "num_params",
+                name,
                 "width",
             )
         return best
 
     def cost(self, config: TransformerConfig) -> Cost:
-        """Exact counts per token at full context.
-
-        Forward FLOPs are 2 (block + head) + 4 L T d: attention is counted over the whole T x T
-        square, as the kernels compute it. Norms, rotations and activations are not counted. What
-        pads the vocabulary is trained and computed, so it is counted.
-        """
-        c = config
-        matrices = 3 if c.mlp == "swiglu" else 2
-        block = c.depth * (4 * c.width**2 + matrices * c.width * c.mlp_width)
-        table, tables = c.vocab_rows * c.width, 1 if c.tied else 2
-        padding = table - c.vocab_size * c.width
-        norm = (2 if c.norm == "layernorm" else 1) * c.width
-        norms = (2 * c.depth + 1) * norm
-        attention = 2 * c.depth * c.context * c.width
-        per_block = 6 * c.width + (matrices - 1) * c.mlp_width
-        chinchilla = (
-            2 * table
-            + 2 * block
-            + c.depth * (4 * c.context * c.width + 3 * c.heads * c.context)
-            + 2 * table
-        )
-        num_params, macs = block + norms + tables * table, block + table + attention
-        return Cost(
-            unit="token",
-            num_params=num_params,
-            num_params_block=block,
-            num_params_matmul=block + table,
-            num_params_non_embedding=block + norms,
-            macs_forward=macs,
-            activations=c.depth * per_block + c.vocab_rows,
-            flops_kaplan=3 * (2 * (block + norms) + 2 * c.depth * c.context * c.width),
-            flops_chinchilla=3 * chinchilla,
-            num_params_unpadded=num_params - tables * padding if padding else None,
-            macs_unpadded=macs - padding if padding else None,
-        )
+        """Exact counts per token at full context; see ``transformer_counts``."""
+        return count(config)
 
     def data_options(self, info: Any) -> dict[str, Any]:
         """The vocabulary of the data."""

@@ -8,123 +8,56 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.utils.checkpoint import checkpoint
 
-from scaling.families.loss_module import linear_loss, linear_losses
+from scaling.families.attention_module import Attention, LatentAttention
+from scaling.families.attention_patterns import Pattern
+from scaling.families.experts_module import Experts, Perceptron
+from scaling.families.loss_module import linear_loss, linear_losses, rows_at_once
+from scaling.families.parts_module import linear, norm, rotations, sinusoids
 from scaling.families.transformer import TransformerConfig
-
-ROPE_BASE = 10000.0  # Su et al. 2021, sec. 3.2.2
-
-
-class _LayerNorm(nn.LayerNorm):
-    """Layer normalisation whose weights may lie in another type than what they normalise."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        weight, bias = self.weight.to(x.dtype), self.bias.to(x.dtype)
-        return F.layer_norm(x, self.normalized_shape, weight, bias, self.eps)
-
-
-class _RMSNorm(nn.RMSNorm):
-    """The same without mean and bias."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        return F.rms_norm(x, self.normalized_shape, self.weight.to(x.dtype), self.eps)
-
-
-def _norm(config: TransformerConfig) -> nn.Module:
-    return (_LayerNorm if config.norm == "layernorm" else _RMSNorm)(config.width, eps=1e-6)
-
-
-def _linear(fan_in: int, fan_out: int, std: float) -> nn.Linear:
-    layer = nn.Linear(fan_in, fan_out, bias=False)
-    nn.init.normal_(layer.weight, std=std)
-    return layer
-
-
-def _writing_std(config: TransformerConfig, fan_in: int) -> float:
-    """Of matrices that write to the residual stream: variance 1 / (2 L fan-in).
-
-    L is that of the base model under ``completep``, where the branches themselves shrink.
-    """
-    depth = config.base_depth if config.parametrisation == "completep" else config.depth
-    return float((2 * depth * fan_in) ** -0.5)
-
-
-class Attention(nn.Module):
-    """Causal self-attention with rotary positions."""
-
-    def __init__(self, config: TransformerConfig) -> None:
-        super().__init__()
-        width, self.heads = config.width, config.heads
-        self.head_dim, self.scale = config.head_dim, config.attention_scale
-        self.query_key_value = _linear(width, 3 * width, width**-0.5)
-        self.project = _linear(width, width, _writing_std(config, width))
-
-    def forward(self, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-        """``(batch, time, width)`` to the same."""
-        batch, time, width = x.shape
-        qkv = self.query_key_value(x).view(batch, time, 3, self.heads, self.head_dim)
-        cos, sin = cos.to(qkv.dtype)[:, None], sin.to(qkv.dtype)[:, None]
-        query, key, value = (part.transpose(1, 2) for part in _turned(qkv, cos, sin))
-        y = F.scaled_dot_product_attention(query, key, value, is_causal=True, scale=self.scale)
-        out: Tensor = self.project(y.transpose(1, 2).reshape(batch, time, width))
-        return out
-
-
-def _turned(qkv: Tensor, cos: Tensor, sin: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Queries and keys with their positions, and values, of ``(batch, time, 3, heads, ...)``."""
-    if torch.compiler.is_compiling():  # three gradients become one kernel, as two of these do not
-        query, key, value = qkv.unbind(2)
-        return _rotate(query, cos, sin), _rotate(key, cos, sin), value
-    both, value = qkv.split([2, 1], dim=2)
-    query, key = _rotate(both, cos[:, None], sin[:, None]).unbind(2)
-    return query, key, value.squeeze(2)
-
-
-def _rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    first, second = x.chunk(2, dim=-1)
-    return torch.cat((first * cos - second * sin, first * sin + second * cos), dim=-1)
-
-
-class Perceptron(nn.Module):
-    """GELU, or SwiGLU with its gate."""
-
-    def __init__(self, config: TransformerConfig) -> None:
-        super().__init__()
-        self.gated = config.mlp == "swiglu"
-        hidden = config.mlp_width
-        self.enter = _linear(config.width, (2 if self.gated else 1) * hidden, config.width**-0.5)
-        self.leave = _linear(hidden, config.width, _writing_std(config, hidden))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """``(..., width)`` to the same."""
-        h = self.enter(x)
-        if self.gated:
-            gate, h = h.chunk(2, dim=-1)
-            h = F.silu(gate) * h
-        else:
-            h = F.gelu(h)
-        out: Tensor = self.leave(h)
-        return out
 
 
 class Block(nn.Module):
-    """Pre-norm attention and perceptron, each on a residual branch."""
+    """Attention and perceptron (or experts), each on a residual branch, with its norms."""
 
-    def __init__(self, config: TransformerConfig) -> None:
+    def __init__(self, config: TransformerConfig, pattern: Pattern, dense: bool = True) -> None:
         super().__init__()
-        self.attention_norm = _norm(config)
-        self.attention = Attention(config)
-        self.perceptron_norm = _norm(config)
-        self.perceptron = Perceptron(config)
+        self.attention_norm = norm(config)
+        self.attention = (LatentAttention if config.kv_latent else Attention)(config, pattern)
+        self.perceptron_norm = norm(config)
+        self.perceptron = Perceptron(config) if dense else Experts(config)
+        self.order, self.parallel = config.norm_position, config.parallel
+        if self.order == "sandwich":
+            self.attention_end_norm, self.perceptron_end_norm = norm(config), norm(config)
         self.dropout = nn.Dropout(config.dropout)
         self.scale = config.depth_scale
 
-    def forward(self, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    def forward(
+        self, x: Tensor, cos: Tensor | None, sin: Tensor | None, documents: Tensor | None = None
+    ) -> Tensor:
         """``(batch, time, width)`` to the same."""
-        mixed = self.dropout(self.attention(self.attention_norm(x), cos, sin))
-        x = torch.add(x, mixed, alpha=self.scale)
-        changed = self.dropout(self.perceptron(self.perceptron_norm(x)))
-        return torch.add(x, changed, alpha=self.scale)
+        mixed = self._branch("attention", x, cos, sin, documents)
+        if self.parallel:
+            mixed = mixed + self._branch("perceptron", x)
+            return self._end(torch.add(x, mixed, alpha=self.scale), "attention")
+        x = self._end(torch.add(x, mixed, alpha=self.scale), "attention")
+        changed = self._branch("perceptron", x)
+        return self._end(torch.add(x, changed, alpha=self.scale), "perceptron")
+
+    def _branch(self, name: str, x: Tensor, *args: Tensor | None) -> Tensor:
+        first = getattr(self, f"{name}_norm")
+        y = getattr(self, name)(first(x) if self.order in ("pre", "sandwich") else x, *args)
+        if self.order == "sandwich":
+            y = getattr(self, f"{name}_end_norm")(y)
+        elif self.order == "branch":
+            y = first(y)
+        dropped: Tensor = self.dropout(y)
+        return dropped
+
+    def _end(self, x: Tensor, name: str) -> Tensor:
+        normed: Tensor = getattr(self, f"{name}_norm")(x) if self.order == "post" else x
+        return normed
 
 
 class TransformerModule(nn.Module):
@@ -134,35 +67,58 @@ class TransformerModule(nn.Module):
     1 / (2 L fan-in) (Radford et al. 2019, sec. 2.3). Under muP the output starts with the base
     model's variance and its logits are multiplied by base width / width, tied to the embedding
     or not (Yang et al. 2022, table 8).
+
+    Attributes
+    ----------
+    has_objective : bool
+        Whether the loss that it is trained on is its own matter; then it must be asked for it.
+    can_replay : bool
+        Whether no step differs from another but in its numbers.
     """
 
-    rope_base = ROPE_BASE
     takes_targets = True  # it can be asked for its loss instead of its logits
-    can_replay = True  # no step differs from another but in its numbers
     blocks_in_bfloat16 = True  # blocks whose weights are in it compute what autocast does
 
     def __init__(self, config: TransformerConfig) -> None:
         super().__init__()
-        self.config = config
-        self.embedding = nn.Embedding(config.vocab_rows, config.width)
-        nn.init.normal_(self.embedding.weight, std=config.embedding_std)
-        self.dropout = nn.Dropout(config.dropout)
-        self.blocks = nn.ModuleList(Block(config) for _ in range(config.depth))
-        self.norm = _norm(config)
+        c = self.config = config
+        penalised = c.experts and (c.balance == "aux" or c.router_z_loss)
+        self.has_objective = bool(c.logit_cap or c.z_loss or c.predict_ahead > 1 or penalised)
+        self.can_replay = c.is_plain
+        self.embedding = nn.Embedding(c.vocab_rows, c.width)
+        nn.init.normal_(self.embedding.weight, std=c.embedding_std)
+        if c.positions == "learned":
+            self.positions = nn.Embedding(c.context + c.position_offset, c.width)
+            nn.init.normal_(self.positions.weight, std=c.embedding_std)
+        elif c.positions == "sinusoidal":
+            self.register_buffer("sinusoids", sinusoids(c.context, c.width), persistent=False)
+        self.dropout = nn.Dropout(c.dropout)
+        self.blocks = nn.ModuleList(
+            Block(c, pattern, dense=not c.experts or i < c.dense_layers)
+            for i, pattern in enumerate(c.patterns)
+        )
+        if c.predict_ahead > 1:
+            last = c.patterns[-1]
+            self.ahead = nn.ModuleList(
+                Block(c, last, dense=not c.experts) for _ in range(c.predict_ahead - 1)
+            )
+        self.norm = nn.Identity() if c.norm_position == "post" else norm(c)
         self.head: nn.Linear | None = None
         # The width that decides the variance of the output at the start: muP's is the base model's.
-        fan_in = config.width if config.parametrisation == "standard" else config.base_width
-        self.logit_scale = config.width_scale
-        if config.tied:
+        fan_in = c.width if c.parametrisation == "standard" else c.base_width
+        self.logit_scale = c.width_scale
+        if not c.tied:
+            self.head = linear(c.width, c.vocab_rows, fan_in**-0.5)
+        elif c.scale_tied:
             # Unit variance of the logits at the start, whatever the embeddings' scale.
-            self.logit_scale *= 1 / (config.embedding_std * math.sqrt(fan_in))
-        else:
-            self.head = _linear(config.width, config.vocab_rows, fan_in**-0.5)
-        head_dim = config.head_dim
-        frequency = ROPE_BASE ** (-torch.arange(0, head_dim, 2, dtype=torch.float32) / head_dim)
-        angle = torch.outer(torch.arange(config.context, dtype=torch.float32), frequency)
-        self.register_buffer("cos", angle.cos(), persistent=False)
-        self.register_buffer("sin", angle.sin(), persistent=False)
+            self.logit_scale *= 1 / (c.embedding_std * math.sqrt(fan_in))
+        if c.positions == "rotary":
+            for name, kind in (("", "global"), ("_local", "local")):
+                if kind == "global" or c.rope_base_local:
+                    base = c.rope_base if kind == "global" else c.rope_base_local
+                    cos, sin = rotations(c, base, c.rope_factor if kind == "global" else 1.0)
+                    self.register_buffer(f"cos{name}", cos, persistent=False)
+                    self.register_buffer(f"sin{name}", sin, persistent=False)
 
     def forward(
         self,
@@ -174,22 +130,119 @@ class TransformerModule(nn.Module):
         """Logits of each next token; with ``targets`` its loss, without all logits at once.
 
         That is the mean over all tokens, or, if not ``mean``, each token's ``(batch, time)``,
-        without smoothing and without a gradient.
+        without smoothing and without a gradient. The mean is with what else the model is trained
+        on, where it has an objective of its own.
         """
-        time = tokens.shape[1]
-        x = self.dropout(self.embedding(tokens))
-        cos, sin = self.cos[:time], self.sin[:time]
+        x = self._embedded(tokens)
+        documents = None
+        if self.config.document_separator >= 0:
+            # A separator is the last token of its document.
+            ends = (tokens == self.config.document_separator).long()
+            documents = ends.cumsum(1) - ends
         for block in self.blocks:
-            x = block(x, cos, sin)
-        weight = self.embedding.weight if self.head is None else self.head.weight
+            x = self._through(block, x, documents)
+        if targets is not None and mean and self.has_objective:
+            return self._objective(x, targets, smoothing, documents)
         x = self.norm(x)
+        if targets is not None and self.config.logit_cap:
+            return torch.cat(self._losses(x, targets, smoothing)).view_as(targets)
         if targets is not None:
-            rows = x.flatten(0, 1), weight, targets.flatten(), self.logit_scale
+            rows = x.flatten(0, 1), self._table(), targets.flatten(), self.logit_scale
             if mean:
                 return linear_loss(*rows, smoothing)
             return linear_losses(*rows).view_as(targets)
-        logits = F.linear(x, weight)
-        return logits if self.logit_scale == 1.0 else logits * self.logit_scale
+        return self._logits(x)
+
+    def _embedded(self, tokens: Tensor) -> Tensor:
+        c, time = self.config, tokens.shape[1]
+        x = self.embedding(tokens)
+        if c.scale_embedding:
+            x = x * (c.width if c.parametrisation == "standard" else c.base_width) ** 0.5
+        if c.positions == "learned":
+            x = x + self.positions.weight[c.position_offset : c.position_offset + time]
+        elif c.positions == "sinusoidal":
+            x = x + self.sinusoids[:time]
+        dropped: Tensor = self.dropout(x)
+        return dropped
+
+    def _through(self, block: Any, x: Tensor, documents: Tensor | None) -> Tensor:
+        """A block's output, with the rotations of its kind."""
+        cos = sin = None
+        if self.config.positions == "rotary":
+            local = self.config.rope_base_local and block.attention.pattern.kind == "local"
+            cos, sin = (self.cos_local, self.sin_local) if local else (self.cos, self.sin)
+            cos, sin = cos[: x.shape[1]], sin[: x.shape[1]]
+        out: Tensor = block(x, cos, sin) if documents is None else block(x, cos, sin, documents)
+        return out
+
+    def _table(self) -> Tensor:
+        """The output's weights ``(vocab_rows, width)``."""
+        weight: Tensor = self.embedding.weight if self.head is None else self.head.weight
+        return weight
+
+    def _logits(self, x: Tensor) -> Tensor:
+        logits, cap = F.linear(x, self._table()), self.config.logit_cap
+        logits = logits if self.logit_scale == 1.0 else logits * self.logit_scale
+        return cap * torch.tanh(logits / cap) if cap else logits
+
+    def _objective(
+        self, x: Tensor, targets: Tensor, smoothing: float, documents: Tensor | None
+    ) -> Tensor:
+        """What it is trained on: next tokens, further ones, and what holds logits and experts."""
+        c = self.config
+        total, far = self._loss(self.norm(x), targets, smoothing), []
+        for i, block in enumerate(self.ahead if c.predict_ahead > 1 else (), 1):
+            y = self.norm(self._through(block, x, documents))
+            far.append(self._loss(y[:, :-i], targets[:, i:], smoothing))
+        if far:
+            total = total + c.ahead_weight * torch.stack(far).mean()
+        for experts in self.experts():
+            total = total + experts.penalty
+        return total
+
+    def _loss(self, x: Tensor, targets: Tensor, smoothing: float) -> Tensor:
+        return torch.cat(self._losses(x, targets, smoothing, self.config.z_loss)).mean()
+
+    def _losses(
+        self, x: Tensor, targets: Tensor, smoothing: float, z_loss: float = 0.0
+    ) -> list[Tensor]:
+        """Of each row, chunk by chunk: where there are several, logits are computed twice."""
+
+        def of(h: Tensor, target: Tensor) -> Tensor:
+            logits = self._logits(h).float()
+            loss = F.cross_entropy(logits, target, reduction="none", label_smoothing=smoothing)
+            return loss + z_loss * logits.logsumexp(-1).square() if z_loss else loss
+
+        rows = rows_at_once(self.config.vocab_rows)
+        h, target = x.flatten(0, 1).split(rows), targets.flatten().split(rows)
+        if len(h) == 1 or not torch.is_grad_enabled():
+            return [of(*part) for part in zip(h, target, strict=True)]
+        return [checkpoint(of, *part, use_reentrant=False) for part in zip(h, target, strict=True)]
+
+    def experts(self) -> list[Experts]:
+        """The mixtures of experts of all blocks."""
+        return [module for module in self.modules() if isinstance(module, Experts)]
+
+    def after_step(self) -> None:
+        """Balance the experts whose balance is no loss; to be called after each step."""
+        if self.config.balance == "bias":
+            for experts in self.experts():
+                experts.rebalance()
+
+    def metrics(self) -> dict[str, Tensor]:
+        """Numbers of the last forward pass, for the journal; empty without experts.
+
+        ``expert_load`` is what the fullest expert got over an even share, ``tokens_dropped`` the
+        share of the choices that found no place: both the mean over the layers.
+        """
+        found = [block.perceptron for block in self.blocks]
+        found = [one for one in found if isinstance(one, Experts)]
+        if not found:
+            return {}
+        return {
+            "expert_load": torch.stack([one.load.max() for one in found]).mean(),
+            "tokens_dropped": torch.stack([one.dropped for one in found]).mean(),
+        }
 
     def param_groups(self) -> list[dict[str, Any]]:
         """Multipliers of rates and gradients: 1, but for muP and CompleteP away from their base.
@@ -201,10 +254,14 @@ class TransformerModule(nn.Module):
         """
         config = self.config
         inner, outer = 1 / (config.width_scale * config.depth_scale), 1 / config.width_scale
-        hidden = [p for p in self.blocks.parameters() if p.ndim == 2]
+        blocks = list(self.blocks.parameters())
+        if config.predict_ahead > 1:
+            blocks += self.ahead.parameters()
+        hidden = [p for p in blocks if p.ndim > 1]
         head = [] if self.head is None else [self.head.weight]
         table = [self.embedding.weight]
-        gains = [p for p in self.blocks.parameters() if p.ndim == 1]
+        table += self.positions.parameters() if config.positions == "learned" else ()
+        gains = [p for p in blocks if p.ndim == 1]
         last = list(self.norm.parameters())
         if inner == outer:  # one group, as checkpoints have it
             gains, last = gains + last, []

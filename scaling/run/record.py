@@ -8,11 +8,10 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Callable, Set
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from scaling.base import note, read_json, write_atomic
+from scaling.base import note, read_json, stated, write_atomic
 from scaling.run.host import node_name, oom_kills, slurm_job
 from scaling.run.journal import SPEC, STATE, Journal, SupersededError, first_epoch
 from scaling.run.weights import (
@@ -145,7 +144,7 @@ class Record:
         file = WeightFile(step, self.journal.epoch)
         num_tokens = step * self.spec.units_per_step
         assert isinstance(self.spec, RunSpec)
-        model = json.dumps({"family": self.spec.family, **asdict(self.spec.model)})
+        model = json.dumps({"family": self.spec.family, **stated(self.spec.model)})
         path = file.within(self.run_dir)
         sha256 = write_weights(path, tensors, model=model)
         self.journal.append("kept", step=num_tokens, file=path.name, sha256=sha256)

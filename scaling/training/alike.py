@@ -18,12 +18,13 @@ def ensemble_key(spec: RunSpec) -> str | None:
     They may differ in seed, order of the data, peak rate, decay of weights, schedule, length and
     evaluations. Alone are those whose computation draws random numbers or looks at the whole batch
     (dropout, batch norm, augmentation), bfloat16, which has no tolerance to hold, other optimisers,
-    families of convolutions, and what is plugged in.
+    families of convolutions, transformers with options beyond their shape, and what is plugged in.
     """
     model, train, optim = spec.model, spec.train, spec.optim
     together = (
         spec.family in FAMILIES
         and not spec.plugins
+        and getattr(model, "is_plain", True)
         and not model.dropout
         and model.norm != "batch"
         and train.precision == "float32"

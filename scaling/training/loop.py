@@ -274,6 +274,8 @@ class _Run:
         if spec.optim.grad_clip:
             torch.nn.utils.clip_grad_norm_(self.model.parameters(), spec.optim.grad_clip)
         self.optimizer.step()
+        if hasattr(self.model, "after_step"):
+            self.model.after_step()
         self.optimizer.zero_grad(set_to_none=True)
         self.step += 1
         return float(loss) if self.device.type == "cpu" else loss

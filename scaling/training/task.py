@@ -148,12 +148,12 @@ class NextToken:
         return losses.view(len(tokens), -1)
 
     def _is_fused(self, model: nn.Module) -> bool:
-        return self.fused and getattr(getattr(model, "module", model), "takes_targets", False)
+        return self.fused and getattr(_own(model), "takes_targets", False)
 
     def loss(self, model: nn.Module, step: int, rows: slice = ALL) -> Tensor:
         """The mean training loss of rows of the batch of ``step``."""
         tokens, smoothing = self._ahead.get(step, rows), self.spec.train.label_smoothing
-        if not self._is_fused(model):
+        if not (self._is_fused(model) or getattr(_own(model), "has_objective", False)):
             return self._losses(model, tokens, smoothing).mean()
         with autocast(self.spec, self.device):
             loss: Tensor = model(tokens[:, :-1], tokens[:, 1:], smoothing)
@@ -185,6 +185,8 @@ class NextToken:
         items = max(1, at_once // self.context)
 
         paces: list[float] = []
+        numbers: Any = getattr(_own(model), "metrics", dict)
+        names = list(numbers())
 
         def chunk(i: int) -> NDArray[np.float64]:
             rows = slice(i, i + items)
@@ -198,10 +200,12 @@ class NextToken:
                 losses = self._losses(model, tokens, 0.0)
             means = _kept(losses.double().mean(1).cpu())
             paces.append((time.perf_counter() - began) / losses.numel())
-            return means
+            more = [np.full(len(means), float(number)) for number in numbers().values()]
+            return np.stack([means, *more])
 
-        losses = np.concatenate(share(chunk, range(0, count, items)))
+        losses, *more = np.concatenate(share(chunk, range(0, count, items)), axis=1)
         values = {**_mean(losses), "inference_seconds": median(paces)}
+        values |= {key: float(one.mean()) for key, one in zip(names, more, strict=True)}
         if bytes_per_token:
             values["bits_per_byte"] = values["loss"] / (math.log(2) * bytes_per_token)
         return values
@@ -209,6 +213,12 @@ class NextToken:
     def close(self) -> None:
         """End the thread that makes batches."""
         self._ahead.close()
+
+
+def _own(model: nn.Module) -> nn.Module:
+    """The model itself, not what spreads it over processes."""
+    own: nn.Module = getattr(model, "module", model)
+    return own
 
 
 def batch_threads(device: torch.device, *, changed: bool) -> int:

@@ -28,7 +28,7 @@ def test_model_table_names_the_unit(capsys):
     assert main(["model", "transformer:gpt2-124m"]) == 0
     out = capsys.readouterr().out
     assert "per token" in out
-    assert "123,570,432" in out
+    assert "124,439,808" in out
 
 
 @pytest.mark.parametrize(

@@ -99,6 +99,13 @@ def test_coordinate_check_of_the_others(options, tied):
     assert steepest("width", WIDTHS, **kind, **options) < 0.1
 
 
+@pytest.mark.slow  # muP holds with grouped queries, their norms, biases and positions too
+def test_coordinate_check_with_options_of_todays_models():
+    todays = {"kv_heads": 1, "qk_norm": "head", "norm_position": "sandwich", "biases": "all"}
+    todays |= {"positions": "learned", "scale_embedding": True, "logit_cap": 5.0}
+    assert steepest("width", WIDTHS, parametrisation="mup", base_width=4, **todays) < 0.15
+
+
 @pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
 def test_coordinate_check_sees_the_standard_parametrisation(optimizer):
     assert steepest("width", (64, 256), optimizer=optimizer) > 0.3

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from torch.utils.flop_counter import FlopCounterMode
 
 from scaling.families import get_family
-from scaling.families.transformer import default_heads, default_mlp_width
+from scaling.families.transformer_defaults import default_heads, default_mlp_width
 
 FAMILY = get_family("transformer")
 SHAPES = [
@@ -60,10 +60,11 @@ def test_the_small_gpt_of_the_documentation():
     assert cost.num_params_block == 983_040
 
 
-def test_gpt2_presets_have_the_published_sizes_without_their_position_table():
+def test_rotary_gpt2_presets_have_the_published_sizes_without_their_position_table():
     # Hugging Face's gpt2: 124,439,808 with 1024 positions and 124,440,576-124,439,808 biases;
     # here no positions, no biases: subtract 1024 d and (9 d per block: qkv 3, out 1, mlp 5).
-    for preset, published in {"gpt2-124m": 124_439_808, "gpt2-1558m": 1_557_611_200}.items():
+    sizes = {"gpt2-124m-rotary": 124_439_808, "gpt2-1558m-rotary": 1_557_611_200}
+    for preset, published in sizes.items():
         config = FAMILY.resolve(FAMILY.presets[preset])
         d, depth = config.width, config.depth
         assert FAMILY.cost(config).num_params == published - 1024 * d - 9 * d * depth
@@ -113,7 +114,7 @@ def test_large_models_of_a_target_size_have_heads_of_one_width(target, dials, sw
 
 def test_a_padded_vocabulary_is_counted_with_and_without():
     # nanoGPT's 50,304 rows, 393 x 128, in place of GPT-2's 50,257.
-    plain = FAMILY.presets["gpt2-124m"]
+    plain = FAMILY.presets["gpt2-124m-rotary"]
     cost, padded = (
         FAMILY.cost(FAMILY.resolve({**plain, **more})) for more in ({}, {"vocab_multiple": 128})
     )
@@ -211,7 +212,7 @@ def test_model_sees_no_future_token():
 
 
 def test_rotary_attention_depends_on_relative_position_only():
-    from scaling.families.transformer_module import _rotate
+    from scaling.families.parts_module import rotate
 
     torch.manual_seed(0)
     model = FAMILY.build(FAMILY.resolve({"depth": 1, "width": 32, "context": 64}))
@@ -221,8 +222,8 @@ def test_rotary_attention_depends_on_relative_position_only():
     def score(i, j):
         return float(
             (
-                _rotate(q, cos[i : i + 1], sin[i : i + 1])
-                * _rotate(k, cos[j : j + 1], sin[j : j + 1])
+                rotate(q, cos[i : i + 1], sin[i : i + 1])
+                * rotate(k, cos[j : j + 1], sin[j : j + 1])
             ).sum()
         )
 

@@ -1,0 +1,360 @@
+"""The transformer's options beyond its shape; each left out is what runs had before it existed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from scaling.base import OptionError, read_unless, read_where
+from scaling.families.attention_patterns import kinds_of
+
+ACTIVATIONS = {  # of the perceptron: the function, and whether it gates a second product
+    "gelu": ("gelu", False),
+    "gelu-tanh": ("gelu-tanh", False),
+    "relu": ("relu", False),
+    "relu2": ("relu2", False),
+    "swiglu": ("silu", True),
+    "geglu": ("gelu", True),
+    "geglu-tanh": ("gelu-tanh", True),
+}
+NORMS = ("rmsnorm", "layernorm", "rmsnorm+1")
+CHOICES = {
+    "mlp": tuple(ACTIVATIONS),
+    "norm": NORMS,
+    "qk_norm": ("none", "head", "full"),
+    "positions": ("rotary", "learned", "sinusoidal", "alibi", "none"),
+    "biases": ("none", "qkv", "all"),
+    "norm_position": ("pre", "post", "sandwich", "branch"),
+    "router": ("softmax", "sigmoid"),
+    "balance": ("none", "aux", "bias"),
+}
+ROTARY = read_where(positions=("rotary",))
+LEARNED = read_where(positions=("learned",))
+WITH_EXPERTS = read_unless(experts=0)
+
+
+def added(default: Any, read: dict[str, Any] | None = None) -> Any:
+    """A field that runs from before it existed had at ``default``; so written only if it differs.
+
+    Parameters
+    ----------
+    read : dict, optional
+        Where it is read, as ``read_where`` has it.
+    """
+    return field(default=default, metadata={"before": default, "terse": True, **(read or {})})
+
+
+@dataclass(frozen=True, kw_only=True)
+class TransformerOptions:
+    """How a transformer differs from the plain one.
+
+    Attributes
+    ----------
+    kv_heads : int
+        Heads of keys and values, each for as many of queries: grouped queries (Ainslie et al.
+        2023), with 1 multi-query attention (Shazeer 2019). 0: as many as ``heads``.
+    head_width : int
+        Width of a head by itself; 0: ``width`` / ``heads``.
+    score_width : int
+        Products of queries and keys are over its root; 0: the head's width.
+    qk_norm : {"none", "head", "full"}
+        Queries and keys normalised, each head by itself (Qwen 3) or all heads as one (OLMo 2).
+    kv_latent, query_latent : int
+        Widths that keys and values, and queries, are squeezed through; 0: they are not.
+        Multi-head latent attention (DeepSeek-V2, arXiv 2405.04434, eq. 9 to 19).
+    rope_head_width : int
+        Of such a head the part that is turned, beside ``head_width``; the keys' is one for all
+        heads. 0: half of the head's width.
+    attention_cap, logit_cap : float
+        c: scores and logits are c tanh(x / c) (Gemma 2); 0 for none.
+    attention : str
+        The kinds of the layers; see ``attention_patterns``.
+    window, summary : int
+        Positions, of the kinds that ask for them.
+    document_separator : int
+        The token that ends a document: attention stays within documents. -1: it does not.
+    positions : {"rotary", "learned", "sinusoidal", "alibi", "none"}
+        Su et al. 2021; a table; Vaswani et al. 2017, sec. 3.5; Press et al. 2022.
+    rope_base, rope_fraction : float
+        The longest wavelength over 2 pi, and the share of a head's width that is turned.
+    rope_base_local : float
+        The base in layers with ``local`` attention; 0: the same.
+    rope_factor : float
+        Positions are divided by it, but in ``local`` layers.
+    position_offset : int
+        Rows of the table before that of the first position (OPT has 2).
+    biases : {"none", "qkv", "all"}
+        Of no matrix, of queries, keys and values, or of all but the head's.
+    norm_position : {"pre", "post", "sandwich", "branch"}
+        N is before a branch; after the sum (and not at the end); before and after a branch (Gemma
+        2); after a branch (OLMo 2).
+    norm_eps : float
+    parallel : bool
+        Attention and perceptron side by side, each with its norm (GPT-NeoX).
+    scale_embedding : bool
+        Embeddings times the root of the width (Vaswani et al. 2017, sec. 3.4), under muP of the
+        base model's.
+    scale_tied : bool
+        Whether tied logits are scaled to unit variance at the start.
+    z_loss : float
+        Weight of the mean of ln(Z)^2 in the training loss (Chowdhery et al. 2022, sec. 5).
+    predict_ahead : int
+        Tokens predicted at each position; each after the first has a block of its own over the
+        trunk, and the same head (Gloeckle et al. 2024, arXiv 2404.19737, sec. 2).
+    ahead_weight : float
+        Of their mean loss beside that of the next token (DeepSeek-V3, eq. 25).
+    experts, experts_per_token : int
+        E and k; 0 experts: perceptrons.
+    expert_width : int
+        Hidden width of an expert; 0: ``mlp_width``.
+    shared_experts : int
+        Experts that every token passes.
+    shared_gate : bool
+        Their output times a learned sigmoid (Qwen 1.5 MoE).
+    dense_layers : int
+        First layers with a perceptron.
+    expert_capacity : float
+        c: an expert takes at most ceil(c k T / E) tokens of a sequence, the first ones; what is
+        over passes by it. 0: it takes all.
+    router : {"softmax", "sigmoid"}
+    router_renormalise : bool
+        Whether the weights of the chosen experts sum to 1.
+    routed_scale : float
+        What they are multiplied by then.
+    balance : {"none", "aux", "bias"}
+        ``aux``: ``balance_weight`` x E sum f P in the training loss (Fedus et al. 2022, eq. 4), of
+        each sequence, so that it does not depend on how a batch is taken apart.
+        ``bias``: no loss; what is added to the scores, for the choice alone, moves by
+        ``balance_rate`` a step (Wang et al. 2024, arXiv 2408.15664, alg. 1).
+    balance_weight, balance_rate : float
+    router_z_loss : float
+        Weight of the mean of ln(Z)^2 of the router (Zoph et al. 2022, eq. 5).
+    """
+
+    kv_heads: int = added(0)
+    head_width: int = added(0)
+    score_width: int = added(0)
+    qk_norm: str = added("none")
+    kv_latent: int = added(0)
+    query_latent: int = added(0, read_unless(kv_latent=0))
+    rope_head_width: int = added(0, read_unless(kv_latent=0))
+    attention_cap: float = added(0.0)
+    attention: str = added("global")
+    window: int = added(0)
+    summary: int = added(1)
+    document_separator: int = added(-1)
+    positions: str = added("rotary")
+    rope_base: float = added(10000.0, ROTARY)
+    rope_fraction: float = added(1.0, ROTARY)
+    rope_base_local: float = added(0.0, ROTARY)
+    rope_factor: float = added(1.0, ROTARY)
+    position_offset: int = added(0, LEARNED)
+    biases: str = added("none")
+    norm_position: str = added("pre")
+    norm_eps: float = added(1e-6)
+    parallel: bool = added(False)
+    scale_embedding: bool = added(False)
+    scale_tied: bool = added(True, read_where(tied=(True,)))
+    logit_cap: float = added(0.0)
+    z_loss: float = added(0.0)
+    predict_ahead: int = added(1)
+    ahead_weight: float = added(0.3, read_unless(predict_ahead=1))
+    experts: int = added(0)
+    experts_per_token: int = added(2, WITH_EXPERTS)
+    expert_width: int = added(0, WITH_EXPERTS)
+    shared_experts: int = added(0, WITH_EXPERTS)
+    shared_gate: bool = added(False, read_unless(experts=0, shared_experts=0))
+    dense_layers: int = added(0, WITH_EXPERTS)
+    expert_capacity: float = added(0.0, WITH_EXPERTS)
+    router: str = added("softmax", WITH_EXPERTS)
+    router_renormalise: bool = added(True, WITH_EXPERTS)
+    routed_scale: float = added(1.0, WITH_EXPERTS)
+    balance: str = added("none", WITH_EXPERTS)
+    balance_weight: float = added(0.01, read_where(balance=("aux",)))
+    balance_rate: float = added(0.001, read_where(balance=("bias",)))
+    router_z_loss: float = added(0.0, WITH_EXPERTS)
+
+
+def nearest_divisor(of: int, wanted: int) -> int:
+    """The divisor of ``of`` that is nearest to ``wanted``; the smaller of two."""
+    return min((d for d in range(1, of + 1) if of % d == 0), key=lambda d: (abs(d - wanted), d))
+
+
+def check(c: Any) -> None:
+    """Refuse what does not go together in a ``TransformerConfig``, with the nearest that does.
+
+    Raises
+    ------
+    ValueError
+        One line: value, limit, remedy.
+    """
+    for name, valid in CHOICES.items():
+        if getattr(c, name) not in valid:
+            raise OptionError(f"{name} {getattr(c, name)!r} is none of {', '.join(valid)}", name)
+    if c.parallel and c.norm_position == "post":
+        raise OptionError(
+            "parallel branches have no sum between them to normalise: take norm_position: pre, "
+            "sandwich or branch",
+            "parallel",
+            "norm_position",
+        )
+    _check_ranges(c)
+    _check_heads(c)
+    _check_positions(c)
+    _check_patterns(c)
+    if c.kv_latent:
+        _check_latent(c)
+    if c.experts:
+        _check_experts(c)
+
+
+def _check_ranges(c: Any) -> None:
+    least = {"kv_heads": 0, "head_width": 0, "score_width": 0, "window": 0, "summary": 1}
+    least |= {"position_offset": 0, "predict_ahead": 1, "experts": 0, "experts_per_token": 1}
+    least |= {"kv_latent": 0, "query_latent": 0, "rope_head_width": 0}
+    least |= {"expert_width": 0, "shared_experts": 0, "dense_layers": 0}
+    for name, low in least.items():
+        if getattr(c, name) < low:
+            raise OptionError(f"{name} {getattr(c, name)} is below {low}", name)
+    signed = ("attention_cap", "logit_cap", "z_loss", "rope_base_local", "expert_capacity")
+    for name in (*signed, "ahead_weight", "balance_weight", "balance_rate", "router_z_loss"):
+        if getattr(c, name) < 0:
+            raise OptionError(f"{name} {getattr(c, name)} is below 0", name)
+    for name in ("rope_base", "rope_factor", "norm_eps", "routed_scale"):
+        if getattr(c, name) <= 0:
+            raise OptionError(f"{name} {getattr(c, name)} is not above 0", name)
+    if not -1 <= c.document_separator < c.vocab_size:
+        raise OptionError(
+            f"document_separator {c.document_separator} is no token of {c.vocab_size}: "
+            f"take one in [0, {c.vocab_size - 1}], or -1 for none",
+            "document_separator",
+        )
+    if c.predict_ahead > c.context:
+        raise OptionError(
+            f"predict_ahead {c.predict_ahead} is more than context {c.context}: "
+            f"take {c.context} at most",
+            "predict_ahead",
+            "context",
+        )
+
+
+def _check_heads(c: Any) -> None:
+    if not c.head_width and c.width % c.heads:
+        raise OptionError(
+            f"width {c.width} is no multiple of heads {c.heads}: "
+            f"take {max(1, c.width // c.heads) * c.heads} or other heads",
+            "width",
+            "heads",
+        )
+    if c.kv_heads and c.heads % c.kv_heads:
+        raise OptionError(
+            f"kv_heads {c.kv_heads} does not divide heads {c.heads}: "
+            f"take {nearest_divisor(c.heads, c.kv_heads)}",
+            "kv_heads",
+            "heads",
+        )
+
+
+def _check_positions(c: Any) -> None:
+    if c.positions != "rotary" or c.kv_latent:
+        return
+    if c.rope_fraction == 1 and c.head_dim % 2:
+        shape = f" (width {c.width} / heads {c.heads})" if not c.head_width else ""
+        raise OptionError(
+            f"head width {c.head_dim}{shape} is odd; rotary positions need pairs: "
+            + ("change width or heads" if not c.head_width else f"take {c.head_dim + 1}"),
+            "width",
+            "heads",
+            "head_width",
+            "positions",
+        )
+    turned = c.rope_fraction * c.head_dim
+    if abs(turned - c.rope_width) > 1e-6 or not 0 < turned <= c.head_dim:
+        nearest = min(max(2, c.rope_width), c.head_dim // 2 * 2) / c.head_dim
+        raise OptionError(
+            f"rope_fraction {c.rope_fraction:g} of head width {c.head_dim} is {turned:g}; rotary "
+            f"positions need pairs: take {nearest:g}",
+            "rope_fraction",
+            "head_width",
+        )
+
+
+def _check_latent(c: Any) -> None:
+    plain = {"kv_heads": 0, "qk_norm": "none", "biases": "none", "positions": "rotary"}
+    plain |= {"rope_fraction": 1.0, "score_width": 0, "parametrisation": "standard"}
+    for name, value in plain.items():
+        if getattr(c, name) != value:
+            raise OptionError(
+                f"kv_latent {c.kv_latent} goes with {name} {value} alone, which is "
+                f"{getattr(c, name)}: leave one of them out",
+                "kv_latent",
+                name,
+            )
+    if c.rope_head_width % 2:
+        raise OptionError(
+            f"rope_head_width {c.rope_head_width} is odd; rotary positions need pairs: "
+            f"take {c.rope_head_width + 1}",
+            "rope_head_width",
+        )
+
+
+def _check_patterns(c: Any) -> None:
+    kinds = {*kinds_of(c.attention, c.depth)} - {"global"}
+    if kinds and not c.window:
+        raise OptionError(
+            f"attention {c.attention!r} asks for a window: give window, {c.context} at most",
+            "window",
+            "attention",
+        )
+    if c.window > c.context:
+        raise OptionError(
+            f"window {c.window} is longer than context {c.context}: take {c.context}, "
+            "or attention: global",
+            "window",
+            "context",
+        )
+    if c.window and not kinds:
+        raise OptionError(
+            f"window {c.window} has no effect: attention is global in all {c.depth} layers: "
+            "write attention: local, or leave window out",
+            "window",
+            "attention",
+        )
+    if "summary" in kinds and c.summary > c.window:
+        raise OptionError(
+            f"summary {c.summary} is longer than window {c.window}: take {c.window} at most",
+            "summary",
+            "window",
+        )
+
+
+def _check_experts(c: Any) -> None:
+    if c.experts_per_token > c.experts:
+        raise OptionError(
+            f"experts_per_token {c.experts_per_token} is more than experts {c.experts}: "
+            f"take {c.experts}",
+            "experts_per_token",
+            "experts",
+        )
+    if c.experts_per_token == 1 and c.router_renormalise and c.experts > 1:
+        raise OptionError(
+            "one expert a token has a weight of 1 if weights are renormalised, and its router "
+            "learns nothing: take router_renormalise: false, or experts_per_token 2",
+            "experts_per_token",
+            "router_renormalise",
+        )
+    if c.dense_layers >= c.depth:
+        raise OptionError(
+            f"dense_layers {c.dense_layers} leaves no layer of {c.depth} with experts: "
+            f"take {c.depth - 1}",
+            "dense_layers",
+            "depth",
+        )
+    if c.biases == "all":
+        raise OptionError("experts have no biases: take biases: qkv or none", "biases", "experts")
+    if c.parametrisation != "standard":
+        raise OptionError(
+            f"{c.parametrisation} has no rule for a router: take parametrisation: standard",
+            "parametrisation",
+            "experts",
+        )

@@ -106,6 +106,8 @@ def find_law(law: str | Law, inputs: tuple[str, ...] | None = None) -> Law:
         return formula_law(law, inputs)
     if path := path_of("law", law):
         return _own(law, path)
+    if any(sign in law for sign in "*/+^("):
+        raise ValueError(f"law {law!r}: a formula says what it gives, as in 'loss = {law}'")
     return refuse_unknown(law, (*LAWS, *plugged("law")), "law")
 
 

@@ -24,6 +24,11 @@ _UNITS = re.compile(
     r"|params|parameters|tokens|log10|ln|(nats|bits)/\w+|[0-9.]*e[0-9]+|10\^?[0-9]+)\s*[)\]]?",
     re.IGNORECASE,
 )
+_RULE = re.compile(r"(?m)^[ |:+=-]*(?:\|[ :]*-|\+-|---|===)[ |:+=-]*$|^\(\d+ rows?\)$")
+"""Lines that only draw one, between the names and the rows of Markdown and of databases, and
+what these write below."""
+_BARS = re.compile(r"(?m)^[ \t]*\|(.*)\|[ \t]*$")
+"""Lines that begin and end with a bar."""
 _SAMPLE = 12
 """Rows that say whether a second line has names or numbers."""
 
@@ -43,6 +48,7 @@ def read_text(text: str, as_text: bool) -> pd.DataFrame:
 
     if not text.strip():
         raise pd.errors.EmptyDataError
+    text = _BARS.sub(r"\1", _RULE.sub("", text))
     layout = _layout(text)
     unique, twice = _unique(layout.names)
     frame = pd.read_csv(

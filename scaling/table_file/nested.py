@@ -104,10 +104,10 @@ def _rows(value: Any) -> Iterable[Row]:
         if all(_is_numbered(one) for one in inner):  # pandas, orient="columns"
             return _columns({name: list(one.values()) for name, one in value.items()})
         if set.intersection(*map(set, inner)):
-            return [row for name, one in value.items() for row in _expanded({"name": name, **one})]
+            return [row for name, one in value.items() for row in expanded({"name": name, **one})]
     if all(isinstance(one, list) and not _is_objects(one) for one in inner):
         return _columns(value)
-    return _expanded(value)
+    return expanded(value)
 
 
 def _rows_of_list(values: list[Any]) -> list[Row]:
@@ -118,18 +118,18 @@ def _rows_of_list(values: list[Any]) -> list[Row]:
         if all(len(row) == len(names) for row in rows):
             return [dict(zip(names, row, strict=True)) for row in rows]
     if all(isinstance(one, Mapping) for one in values):
-        return [row for one in values for row in _expanded(one)]
+        return [row for one in values for row in expanded(one)]
     return []
 
 
-def _expanded(row: Mapping[str, Any]) -> list[Row]:
+def expanded(row: Mapping[str, Any]) -> list[Row]:
     """The row as one for each object of the list that it has, if it has one."""
     plain = flat(row)
     lists = [name for name, value in plain.items() if _is_objects(value)]
     if len(lists) != 1:
         return [plain]
     inner = plain.pop(lists[0])
-    return [{**plain, **one} for part in inner for one in _expanded(part)]
+    return [{**plain, **one} for part in inner for one in expanded(part)]
 
 
 def _columns(columns: Mapping[str, list[Any]]) -> list[Row]:

@@ -163,8 +163,8 @@ def _say_names(frame: pd.DataFrame, notes: list[str]) -> None:
         other = f"; {flags(column, columns[1:2])[0]} takes the second" if column else ""
         they = ", ".join(columns)
         notes.append(Note(f"{len(columns)} columns are called {name!r}: they are {they}{other}"))
-    if unread := frame.attrs.get("unread"):
-        notes.append(Note(unread))
+    if said := frame.attrs.get("said"):
+        notes.append(Note(said))
 
 
 def _without_empty(frame: pd.DataFrame, notes: list[str]) -> pd.DataFrame:

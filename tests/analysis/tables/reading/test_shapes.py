@@ -162,7 +162,7 @@ def test_a_workbook_opens(tmp_path):
     matches(load_runs(tmp_path / "titled.xlsx"))
     table = load_runs(tmp_path / "runs.xlsx")
     matches(table)
-    assert "sheet 'runs' is read; not 'old'" in table.attrs["notes"]
+    assert "sheet 'runs' is read, as it is the fullest; not 'old'" in table.attrs["notes"]
 
 
 def test_a_parquet_file_with_suffixes_opens(tmp_path):

@@ -92,8 +92,9 @@ SHOWN = {
                          make=best_settings),
     "step_law_batch": Shown("steplaw_lr_batch", "num_tokens", "num_params", x_col="num_tokens",
                             y_col="batch_size", make=best_settings),
-    "batch_data": Shown("steplaw_lr_batch", "batch_size", "num_params",
-                        only="num_tokens > 1.9e10 and num_tokens < 6e10", make=best_rates),
+    "batch_data": Shown("steplaw_lr_batch", "batch_size", "num_tokens",
+                        only="num_params == 429260800",
+                        make=best_rates),
     "fine_tuning": Shown("sft_flan", "sft_data_size", "group", "group == 'bart-base'"),
     **dict.fromkeys(
         ("annealing", "multi_power"),
@@ -231,8 +232,14 @@ def draw(name: str, shown: Shown) -> None:
                       label=None if hollow and part.train.any() else _named(group))  # fmt: skip
     if shown.x not in ("step", "task_loss"):
         axes.set_xscale("log")
+        if 10 < table[shown.x].max() / table[shown.x].min() < 100:
+            axes.xaxis.set_minor_formatter("")  # they would overlap
     low, high = table[f.y_col].min(), table[f.y_col].max()  # a law may leave the points far behind
-    axes.set_ylim(low - 0.1 * (high - low), high + 0.1 * (high - low))
+    if f.space == "log" and f.law.output not in ("loss", "accuracy"):
+        axes.set_yscale("log")
+        axes.set_ylim(0.7 * low, 1.4 * high)
+    else:
+        axes.set_ylim(low - 0.1 * (high - low), high + 0.1 * (high - low))
     axes.set(xlabel=shown.x, ylabel=f.y_col, title=f"{name}: R² {f.r2:.4f} where fitted")
     axes.title.set_fontsize(9)
     if len(groups) <= 9:

@@ -133,17 +133,24 @@ def _is_title(line: str, below: str) -> bool:
 
 
 def _separator(lines: list[str]) -> str:
-    """What stands between the fields of the line of names, quoted text left out."""
+    """What stands between the fields of the line of names, quoted text left out: of several, what
+    stands as often in each of the rows, else most often."""
     header = lines[0]
     for line in lines[1:]:
         if header.count('"') % 2 == 0:
             break
         header += line
     header = re.sub(r'"[^"]*"', "", header)
-    best = max(SEPARATORS, key=header.count)
-    if best in header:
-        return best
     rows = [line.strip() for line in lines[:_SAMPLE] if line.strip()]
+    plain = [re.sub(r'"[^"]*"', "", row) for row in rows[1:]]
+
+    def fits(separator: str) -> tuple[bool, int]:
+        count = header.count(separator)
+        return bool(plain) and all(row.count(separator) == count for row in plain), count
+
+    there = [separator for separator in SEPARATORS if separator in header]
+    if there:
+        return max(there, key=fits)
     wide = {len(re.split(WIDE, row)) for row in rows}
     white = {len(re.split(WHITE, row)) for row in rows}
     if len(wide) == 1 and max(wide) > 1 and len(white) > 1:

@@ -131,6 +131,21 @@ def test_farseers_best_ratio_of_tokens_to_parameters_rises() -> None:
     assert 5 < best[0] < best[1] < best[2] < 20
 
 
+def test_the_critical_batch_of_step_laws_runs_is_that_of_kaplan() -> None:
+    """Kaplan et al. 2020, eq. 1.4: 2e8 / L^4.76 tokens, 3.8M at a loss of 2.3; here from the
+    least loss over learning rates of each batch from the best on (sequences of 2,048 tokens)."""
+    runs = pd.read_csv(DATA / "steplaw_lr_batch.csv")
+    cells = ["num_params", "num_tokens"]
+    best = runs.loc[runs.groupby([*cells, "batch_size"]).loss.idxmin()]
+    least = best.loc[best.groupby(cells).loss.idxmin(), [*cells, "batch_size"]]
+    best = best.merge(least, on=cells, suffixes=("", "_best"))
+    best = best[best.batch_size >= best.batch_size_best]
+    f = fit("batch_data", best.assign(batch_size=2048.0 * best.batch_size), starts=2)
+    kaplan = published("critical_batch", "kaplan", loss=best.loss.median())[0]
+    assert f.r2 > 0.97
+    assert 0.5 < f.params["B_crit"] / kaplan < 2
+
+
 def test_streams_give_the_losses_that_were_reported() -> None:
     """Chen et al. 2025: losses on Stack-V2-Python of four of its models, to the fit's own error."""
     reported = {

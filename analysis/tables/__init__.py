@@ -14,6 +14,7 @@ from analysis.tables.reading import (
     one_variable,
     place,
     proposal,
+    read_rows,
 )
 from analysis.tables.responses import RESPONSE, stacked
 from analysis.tables.sources import (
@@ -47,6 +48,7 @@ __all__ = [
     "one_variable",
     "place",
     "proposal",
+    "read_rows",
     "records",
     "stacked",
     "structure",

@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 from analysis.tables.reading.doubts import flagged
-from analysis.tables.reading.files import TableReading, read_table, refuse_faults, understood
+from analysis.tables.reading.files import (
+    TableReading,
+    read_rows,
+    read_table,
+    refuse_faults,
+    understood,
+)
 from analysis.tables.reading.folders import tables_in
 from analysis.tables.reading.likely import alike, one_variable, proposal
 from analysis.tables.reading.metrics import NATS
@@ -24,6 +30,7 @@ __all__ = [
     "one_variable",
     "place",
     "proposal",
+    "read_rows",
     "read_table",
     "refuse_faults",
     "tables_in",

@@ -124,7 +124,7 @@ def add_commands(subparsers: Any) -> None:
     following.add_argument("-o", "--output", metavar="FILE.yaml", help="write a sweep file")
 
     backtest = _command(subparsers, "backtest", "fit the small, predict the held-out large")
-    _add_fit(backtest, draws=False, law="auto, the average of several")
+    _add_fit(backtest, law="auto, the average of several")
     backtest.add_argument("--by", metavar="COL,COL", help="one fit for each group")
     backtest.add_argument("--train-col", metavar="COL", help="fit rows where it is true")
     backtest.add_argument(

@@ -255,7 +255,7 @@ def draw_alone(name: str, drawn: Drawn) -> None:
     from matplotlib.figure import Figure
 
     law, own = LAWS[name], drawn.constants
-    params = law.vector(law.published[own] if isinstance(own, str) else own)
+    params = law.vector(dict(law.published[own]) if isinstance(own, str) else own)
     wide = drawn.span[0] > 0 and drawn.span[1] > 20 * drawn.span[0]
     x = np.geomspace(*drawn.span, 200) if wide else np.linspace(*drawn.span, 200)
     figure = Figure(figsize=(5.2, 3.4), dpi=110, layout="constrained")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from analysis.commands.loading import estimand_of, require, response_of, table_of
-from analysis.commands.options import ForecastOptions, Source, read
+from analysis.commands.options import ForecastOptions, Source, changed, read
 from analysis.forecasts import Backtest
 from analysis.forecasts import backtest as run_backtest
 from scaling.base import note, print_json, print_table
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
+_OF_DRAWS = ("bootstrap", "resample", "cluster", "level")
 MOST = 40
 """Predictions that are listed; of more only ``--json`` has all."""
 
@@ -49,6 +50,10 @@ def backtest_of(table: pd.DataFrame, asked: Options) -> Backtest:
 def run(args: argparse.Namespace) -> int:
     """``scaling backtest``."""
     source, asked = read(Source, args), read(Options, args)
+    for name in changed(asked):
+        if name in _OF_DRAWS:
+            note(f"--{name} is of a law's own draws (scaling fit); these intervals are 90 % of the "
+                 "forecast's")  # fmt: skip
     table = table_of(source)
     if asked.law == "auto":
         require(table, "loss")

@@ -72,6 +72,11 @@ def curves_of(source: Source) -> pd.DataFrame | None:
 def fit_of(table: pd.DataFrame, asked: FitOptions) -> Fit:
     """The fit that was asked for."""
     law = asked.law_for(table)
+    if "," in (asked.x_col or "") and asked.x_col not in table.columns:
+        raise ValueError(
+            f"--x-col {asked.x_col}: a fit takes one variable; several are for auto (scaling "
+            "predict, backtest), or for a formula (--law 'loss = ...')"
+        )
     if asked.x_col and asked.is_formula and law.variables != (asked.x_col,):
         raise ValueError(
             f"--x-col {asked.x_col}: the formula is one of {', '.join(law.variables)}; write "

@@ -162,8 +162,8 @@ def _columns(
             elif column not in read:
                 refuse_unknown(given, names, "column")
         elif column == "loss":
-            if name := _loss(usual, names, column in read):
-                columns[column] = name
+            if known := _loss(usual, names, column in read):
+                columns[column] = known
         elif name := find_column(column, usual):
             columns[column] = name
     notes = [f"{c} is the column {name!r}" for c, name in columns.items() if c != name]

@@ -106,8 +106,9 @@ def test_larger_models_deserve_larger_vocabularies() -> None:
     """
     alpha, alpha_2 = 0.44660634152009615, 0.6707374679896795
     law = LAWS["vocabulary"]
-    values = (-5.5327846803337435, 1.8313851559554126 * 1e6**alpha, alpha,
-              0.19584238398665638 * 1e6**alpha_2, alpha_2, 2.1241123120064955 * 1e9**alpha, alpha)  # fmt: skip
+    a, a_2, b = 1.8313851559554126, 0.19584238398665638, 2.1241123120064955
+    values = (-5.5327846803337435, a * 1e6**alpha, alpha, a_2 * 1e6**alpha_2, alpha_2,
+              b * 1e9**alpha, alpha)  # fmt: skip
     params = law.vector(dict(zip(law.names, values, strict=True)))
     words = np.linspace(2e4, 6e5, 5801)
     n, width = 70e9, 8192.0
@@ -251,8 +252,12 @@ def test_width_and_depth_tell_more_of_gemstones_than_their_product() -> None:
         # by hand: e^(-.021 33.22 - .091) + e^(88.01 .12589 - 6.287) (2e10)^-e^(-.124 12.79 + .424)
         ("farseer", "li", {"num_params": 1e9, "num_tokens": 2e10}, 0.5272),
         # by hand: .0598 (2.6e10)^.5068 (2.2e8)^-.3439 e^(-4 / .5907)
-        ("precision_after", "kumar",
-         {"num_params": 2.2e8, "num_tokens": 2.6e10, "weight_bits": 4}, 0.01759),
+        (
+            "precision_after",
+            "kumar",
+            {"num_params": 2.2e8, "num_tokens": 2.6e10, "weight_bits": 4},
+            0.01759,
+        ),
         # by hand: 1.79 (1e9)^-.713 (1e11)^.307
         ("step_law_lr", "li", {"num_params": 1e9, "num_tokens": 1e11}, 1.632e-3),
     ],

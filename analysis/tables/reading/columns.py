@@ -159,7 +159,9 @@ def _numbers(
         parsed_, header = base**parsed_, replace(header, log=base)
     taken.columns[column] = parsed_
     if has_spread(values):
-        taken.notes.append(Note(f"the spreads (± or in brackets) in {found!r} are not used", column))
+        taken.notes.append(
+            Note(f"the spreads (± or in brackets) in {found!r} are not used", column)
+        )
     if column == "loss" and (unit := unit_of(found)):
         taken.units["loss"] = unit
     _say(taken, column, found, header)

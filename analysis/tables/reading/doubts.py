@@ -14,8 +14,18 @@ if TYPE_CHECKING:
 
 _FLAGS = {"excluded", "exclude", "outlier", "isoutlier"}
 _TRUTHS = {"true", "false", "yes", "no", "1", "0", "1.0", "0.0", ""}
-_UNDONE = ("failed", "diverged", "crashed", "killed", "running", "preempted", "preempting",
-           "FAILED", "KILLED", "RUNNING")
+_UNDONE = (
+    "failed",
+    "diverged",
+    "crashed",
+    "killed",
+    "running",
+    "preempted",
+    "preempting",
+    "FAILED",
+    "KILLED",
+    "RUNNING",
+)
 SIZES = ("num_params", "num_tokens", "flops")
 FAR = 2.5
 """Decades beyond which a size is taken to be in another unit."""

@@ -131,7 +131,9 @@ def read_rows(
     import pandas as pd
 
     frame = pd.DataFrame(list(rows)).infer_objects()
-    frame = frame[[c for c in frame if not frame[c].map(lambda v: isinstance(v, list | dict)).any()]]
+    frame = frame[
+        [c for c in frame if not frame[c].map(lambda v: isinstance(v, list | dict)).any()]
+    ]
     if not len(frame.columns):
         return {}, []
     frame = frame.rename(columns=str)
@@ -146,8 +148,11 @@ def read_rows(
     said = [str(n) for n in own]
     if unit and not any(unit in line for line in said):
         said.append(f"the loss is in {unit}")
-    made = any(n.about == "flops" and n.endswith("the table has none") for n in notes
-               if isinstance(n, Note))  # by 6 N D, as whoever reads the runs does
+    made = any(
+        n.about == "flops" and n.endswith("the table has none")
+        for n in notes
+        if isinstance(n, Note)
+    )  # by 6 N D, as whoever reads the runs does
     columns_ = [n for n in (*SIZES, "loss") if n in table and not (made and n == "flops")]
     return {name: table[name].tolist() for name in columns_}, said
 

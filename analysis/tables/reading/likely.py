@@ -30,15 +30,52 @@ _SPARE = {"loss": ("error", "bits_per_byte")}
 _NO_AMOUNT = re.compile(
     r"per|time|rate|/s$|frac|ratio|share|prop|mfu|(?<!non)(?<!non_)vocab|forward|unique|tokenizer|loss"
 )
-_STEPS = ("step", "steps", "numsteps", "nsteps", "trainsteps", "trainingsteps", "totalsteps",
-          "globalstep", "maxsteps", "iter", "iters", "iterations", "numiterations", "updates")
+_STEPS = (
+    "step",
+    "steps",
+    "numsteps",
+    "nsteps",
+    "trainsteps",
+    "trainingsteps",
+    "totalsteps",
+    "globalstep",
+    "maxsteps",
+    "iter",
+    "iters",
+    "iterations",
+    "numiterations",
+    "updates",
+)
 _BATCH = ("batchsize", "globalbatchsize", "bs", "trainbatchsize", "batch")
-_LENGTH = ("seqlen", "sequencelength", "seqlength", "contextlength", "contextlen", "blocksize",
-           "ctx", "ctxlen", "ctxlength", "maxseqlen")
-_PER_STEP = ("tokensperstep", "tokensperbatch", "batchtokens", "batchsizetokens", "tokensperupdate",
-             "batchsizeintokens")
-_RATIO = ("tokensperparam", "tokensperparameter", "tokenperparam", "tpp", "tokenparamratio",
-          "tokensparams", "tokenmultiplier")
+_LENGTH = (
+    "seqlen",
+    "sequencelength",
+    "seqlength",
+    "contextlength",
+    "contextlen",
+    "blocksize",
+    "ctx",
+    "ctxlen",
+    "ctxlength",
+    "maxseqlen",
+)
+_PER_STEP = (
+    "tokensperstep",
+    "tokensperbatch",
+    "batchtokens",
+    "batchsizetokens",
+    "tokensperupdate",
+    "batchsizeintokens",
+)
+_RATIO = (
+    "tokensperparam",
+    "tokensperparameter",
+    "tokenperparam",
+    "tpp",
+    "tokenparamratio",
+    "tokensparams",
+    "tokenmultiplier",
+)
 _HOURS = re.compile(r"([gt]pu|device|accelerator|node|[avh]\d{2,3})s?hours?$")
 _SCORE = re.compile(r"acc|score|miou|top1|f1|bleu|mmlu|arc|hella|wino|gsm|piqa|recall|map$|auc")
 

@@ -149,9 +149,8 @@ def test_inputs_of_other_laws_are_taken_as_they_are_named(tmp_path):
 
 
 def test_two_units_in_one_column_are_told_by_their_gap(tmp_path):
-    (tmp_path / "a.csv").write_text("N,D,loss\n" + "".join(
-        f"{n:g},{d if i % 2 else d / 1e9:g},{4 - i / 9}\n" for i, (n, d) in enumerate(zip(N, D, strict=True))
-    ))  # fmt: skip
+    mixed = np.where(np.arange(6) % 2, D, D / 1e9)
+    pd.DataFrame({"N": N, "D": mixed, "loss": LOSS}).to_csv(tmp_path / "a.csv", index=False)
     (note,) = (x for x in load_runs(tmp_path / "a.csv").attrs["notes"] if "a unit may differ" in x)
     assert "--where 'num_tokens " in note
 

@@ -32,8 +32,8 @@ def read_frame(path: Path, *, as_text: bool = False) -> pd.DataFrame:
 
     ``attrs["lines"]`` has the line of each row where the file has lines, ``attrs["twice"]`` the
     columns of each name that stands there more than once, ``attrs["said"]`` what else a reader
-    should know. Lines at the top that begin with ``#`` are skipped. With ``as_text`` the fields of a
-    text are the text that stands there, an empty field is an empty text.
+    should know. Lines at the top that begin with ``#`` are skipped. With ``as_text`` the fields of
+    a text are the text that stands there, an empty field is an empty text.
 
     Raises
     ------

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from analysis.tables.reading.doubts import SIZES
 from analysis.tables.reading.header import Header, header_of
-from analysis.tables.reading.likely import flags
+from analysis.tables.reading.likely import flags, varies
 from analysis.tables.reading.metrics import advice, loss_by_metric, unit_of
 from analysis.tables.reading.notes import Note, quoted
 from analysis.tables.reading.numbers import Fault, has_spread, parsed
@@ -67,7 +67,7 @@ def take(frame: pd.DataFrame, stated: Stated, source: str) -> Taken:
             continue
         else:
             found, header = one
-            _others(column.name, found, names, taken)
+            _others(frame, column.name, found, taken)
         if column.kind == "str":
             taken.columns[column.name] = frame[found]
             _say(taken, column.name, found, Header(found))
@@ -123,11 +123,12 @@ def _other(
         _say(taken, column, text, Header(text))
 
 
-def _others(column: str, found: str, names: list[str], taken: Taken) -> None:
+def _others(frame: pd.DataFrame, column: str, found: str, taken: Taken) -> None:
     """A note on other columns that are spelled as one of the sizes or the loss, and not taken."""
     if column not in COLUMN_FLAGS:
         return
-    others = [n for n in names if n not in (found, column) and find_column(column, [n])]
+    names = [n for n in map(str, frame.columns) if n not in (found, column)]
+    others = [n for n in names if find_column(column, [n]) and varies(frame[n], n)]
     others = [n for n in others if not n.startswith(f"{found}.")]  # names that are there twice
     if others:
         ways = " or ".join(flags(column, others[:2]))

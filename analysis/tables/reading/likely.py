@@ -96,7 +96,7 @@ def lookalikes(frame: pd.DataFrame, column: str) -> list[str]:
         if (name not in COLUMNS or name in {*_SPARE.get(column, ())} - own)
         and looks.search(normalise(name))
         and (column == "loss" or not _NO_AMOUNT.search(name.lower()))
-        and _varies(frame[name], name)
+        and varies(frame[name], name)
     ]
 
 
@@ -185,7 +185,7 @@ def one_variable(frame: pd.DataFrame) -> str | None:
     there = [name for name in COLUMN_FLAGS if name != "loss" and name in frame.columns]
     own = [name for name in map(str, frame.columns) if name not in (*COLUMNS, *there)]
     rest = [name for name in own if not likely_loss(name)]
-    return next((name for name in (*there, *rest) if _varies(frame[name], name)), None)
+    return next((name for name in (*there, *rest) if varies(frame[name], name)), None)
 
 
 def likely_loss(name: str) -> bool:
@@ -195,7 +195,7 @@ def likely_loss(name: str) -> bool:
 
 def _is_score(frame: pd.DataFrame, name: str) -> bool:
     return (
-        name not in COLUMNS and bool(_SCORE.search(normalise(name))) and _varies(frame[name], name)
+        name not in COLUMNS and bool(_SCORE.search(normalise(name))) and varies(frame[name], name)
     )
 
 
@@ -205,7 +205,7 @@ def _turned(values: pd.Series, name: str) -> str:
     return f"1 - {quoted(name)}" + ("/100" if found.max() > 1 else "")
 
 
-def _varies(values: pd.Series, name: str) -> bool:
+def varies(values: pd.Series, name: str) -> bool:
     """Whether a column holds numbers, and more than one."""
     found, faults = parsed(values, name)
     return 2 * len(faults) < len(values) and found.nunique() > 1

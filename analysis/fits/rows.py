@@ -64,13 +64,13 @@ def observe(
     asked, estimand = estimand.space, estimand.of(law)
     runs = runs if law.derive is None else law.derive(runs)
     x_cols, y_col, weights = estimand.x_cols(law), estimand.y_col or law.output, estimand.weights
-    for name in (*x_cols, y_col, *(c for c in (weights, cluster) if isinstance(c, str))):
-        if name not in runs.columns:
-            raise ValueError(
-                f"the run table has no column {name!r}, which {law.name} needs: say --col "
-                f"{shlex.quote(f'{name}={alike(name, runs)}')}; it has "
-                f"{', '.join(map(str, runs.columns))}"
-            )
+    needed = (*x_cols, y_col, *(c for c in (weights, cluster) if isinstance(c, str)))
+    if missing := [name for name in needed if name not in runs.columns]:
+        ways = [f"--col {shlex.quote(f'{name}={alike(name, runs)}')}" for name in missing]
+        raise ValueError(
+            f"the run table has no column {' and no '.join(map(repr, missing))}, which {law.name} "
+            f"needs: say {' '.join(ways)}; it has {', '.join(map(str, runs.columns))}"
+        )
     in_groups = () if law.groups is None else law.groups.columns
     values = {name: _numbers(runs, name) for name in (*x_cols, y_col) if name not in in_groups}
     if weights is None:

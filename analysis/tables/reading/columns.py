@@ -117,7 +117,8 @@ def _other(
         return
     _, faults = parsed(frame[text], text, stated.decimal)
     if len(faults) < len(frame):
-        _numbers(frame[text], column, text, _unit(text), stated, taken)
+        unit = header_of(text) if re.search(r"[(\[,/]", text) else Header(text)  # top_k is none
+        _numbers(frame[text], column, text, unit, stated, taken)
     else:
         taken.columns[column] = frame[text]
         _say(taken, column, text, Header(text))

@@ -39,7 +39,7 @@ _SPELLINGS = {
         "token", "numexamples", "examples", "datasize", "trainingdatasize",
         "pretrainingdatasize", "pretrainingtokens", "samplesseen", "examplesseen",
         "datasetsize", "totaltokensseen", "consumedtokens", "tokensconsumed", "inputtokensseen",
-        "numinputtokensseen", "tokensprocessed",
+        "numinputtokensseen", "tokensprocessed", "pretraintokens", "imagesseen",
     ),
     "flops": (
         "c", "compute", "trainingflops", "trainflops", "totalflops", "flop", "budget",

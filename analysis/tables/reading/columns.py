@@ -237,6 +237,13 @@ def _off(n: pd.Series, d: pd.Series, c: pd.Series) -> float:
         return float(np.log10(c / (6 * n * d)).abs().median())
 
 
+def has_sizes(frame: pd.DataFrame) -> bool:
+    """Whether the names of models say one size each."""
+    taken = Taken([])
+    _size_in_names(frame, taken)
+    return "num_params" in taken.columns
+
+
 def _size_in_names(frame: pd.DataFrame, taken: Taken) -> None:
     """N from the names of models that say one size each, as in ``pythia-70m``."""
     for name in _labels(frame):

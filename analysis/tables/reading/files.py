@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from analysis.tables.reading.columns import Stated, take
+from analysis.tables.reading.columns import Stated, has_sizes, take
 from analysis.tables.reading.doubts import SIZES
 from analysis.tables.reading.folders import read_folder
 from analysis.tables.reading.likely import flags
@@ -167,6 +167,8 @@ def understood(
     """The run table in the rows of ``frame``, which are of ``source``; else as ``read_table``."""
     own = frame.attrs.get("source", Path(source).name)
     sizes = [name for name in SIZES if find_column(name, list(frame.columns))]
+    if "num_params" not in sizes and has_sizes(frame):
+        sizes.append("num_params")
     frame = long(frame, how.unpivot, sizes, notes)
     for name in frame.columns:
         frame[name] = plain(frame[name], name, how.decimal)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 _POWERS = {
     "k": 1e3, "thousand": 1e3, "thousands": 1e3,
     "m": 1e6, "mm": 1e6, "mn": 1e6, "mio": 1e6, "million": 1e6, "millions": 1e6,
-    "b": 1e9, "bn": 1e9, "g": 1e9, "billion": 1e9, "billions": 1e9,
+    "b": 1e9, "bn": 1e9, "g": 1e9, "billion": 1e9, "billions": 1e9, "mrd": 1e9,
     "t": 1e12, "tn": 1e12, "trillion": 1e12, "trillions": 1e12,
 }  # fmt: skip
 _LETTERS = {"g": 1e9, "t": 1e12, "p": 1e15, "e": 1e18, "z": 1e21, "y": 1e24}
@@ -24,6 +24,8 @@ _BRACKETS = re.compile(r"^(.*?)[\s_]*[(\[]\s*(.+?)\s*[)\]]$")
 _LOG = re.compile(
     r"^(log10|log_10|lg|ln|log2|log)(?:[\s_]+(?:of[\s_]+)?|\s*\()(.+?)\)?$", re.IGNORECASE
 )
+_COUNTED = re.compile(r"#|count|params|parameters|tokens|examples|flops?", re.IGNORECASE)
+"""What is counted, one by one: ``D (tokens)``."""
 _OF_LOSS = re.compile(r"^(.*?)(?:\s*,\s*|[\s_]+in[\s_]+)(\S+)$")
 _DIVIDED = re.compile(r"^(.+?)\s*/\s*(1e\d+|10\^\d+|10\*\*\d+)$", re.IGNORECASE)
 _ENDING = re.compile(
@@ -78,6 +80,8 @@ def header_of(name: str) -> Header:
     """
     if found := _BRACKETS.match(name):
         base, inner = found[1], found[2]
+        if _COUNTED.fullmatch(inner):
+            return Header(base)
         if inner.lower() in LOSS_UNITS:
             return Header(base, unit=LOSS_UNITS[inner.lower()])
         if inner.lower() in _LOGS or inner.lower() == "log":
@@ -99,7 +103,7 @@ def header_of(name: str) -> Header:
 
 def _factor(text: str) -> float:
     """The number that a unit such as ``B``, ``1E21``, ``10^9`` or ``PF-days`` is; 0 if none."""
-    text = re.sub(r"^(in|x|×)\s*", "", text.strip().lower())
+    text = re.sub(r"^(in|x|×)\s*", "", text.strip(" .").lower())
     text = re.sub(r"\s*(of )?\b(params|parameters|tokens|flops?|examples)$", "", text)
     if text in _POWERS:
         return _POWERS[text]

@@ -20,7 +20,7 @@ MOST, SHOWN = 3, 24
 
 _LOOKS = {
     "num_params": r"param|modelsize|^size$|weights",
-    "num_tokens": r"token|sample|example|data(set|size)?$|character|corpus",
+    "num_tokens": r"token|sample|example|images|seen|data(set|size)?$|character|corpus",
     "flops": r"flop|compute|budget|pfday|macs",
     "loss": r"loss|ppl|perplex|bpb|bitsper|nll|crossent|xent|err|brier|"
     r"^(value|val|valid|validation|eval|test|dev)$",
@@ -75,8 +75,10 @@ _RATIO = (
     "tokenparamratio",
     "tokensparams",
     "tokenmultiplier",
+    "dn",
+    "dnratio",
 )
-_HOURS = re.compile(r"([gt]pu|device|accelerator|node|[avh]\d{2,3})s?hours?$")
+_HOURS = re.compile(r"([gt]pu|device|accelerator|node|[avh]\d{2,3})s?hours?")
 _SCORE = re.compile(r"acc|score|miou|top1|f1|bleu|mmlu|arc|hella|wino|gsm|piqa|recall|map$|auc")
 
 
@@ -149,7 +151,10 @@ def proposal(frame: pd.DataFrame, *missing: str) -> str:
     """What a table lacks of N, D, C and the loss, and the options that may say where it is."""
     said = []
     for column in missing:
-        ways = " or ".join(flags(column, likely(frame, column)))
+        found = flags(column, likely(frame, column))
+        if column == "num_tokens" and "num_params" in frame and "flops" not in frame.columns:
+            found += flags("flops", lookalikes(frame, "flops")[:1])  # D is then C / 6 N
+        ways = " or ".join(found[:MOST])
         said.append(f"no {column}: say {ways or COLUMN_FLAGS[column] + ' COL'}")
     hours = next((n for n in map(str, frame.columns) if _HOURS.search(normalise(n))), None)
     if hours and "flops" not in frame.columns and {"num_tokens", "flops"} & {*missing}:

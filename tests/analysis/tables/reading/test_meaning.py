@@ -145,7 +145,7 @@ def test_inputs_of_other_laws_are_taken_as_they_are_named(tmp_path):
     table = read(tmp_path, columns, columns=asked)
     assert set(table["num_experts"]) == {4000.0}
     assert set(table["group"]) == {"a"}
-    np.testing.assert_allclose(table["ratio"], (D / N)[::-1])
+    np.testing.assert_allclose(table["ratio"], D[::-1] / N)
 
 
 def test_two_units_in_one_column_are_told_by_their_gap(tmp_path):
@@ -184,6 +184,11 @@ def test_sizes_in_the_names_of_models_are_taken(tmp_path):
             {"steps": [1, 2], "batch_size": [8, 8], "seq_len": [9, 9]},
             "num_tokens",
             "say --tokens-col 'steps * batch_size * seq_len'",
+        ),
+        (
+            {"num_params": [1, 2], "IsoFLOP budget": [1e18, 2e18]},
+            "num_tokens",
+            "say --flops-col 'IsoFLOP budget'",
         ),
         ({"A100 hours": [1, 2]}, "flops", "'`A100 hours` * 3600 * FLOPS_PER_SECOND' makes it one"),
         ({"train": [3.0, 2.0], "val": [3.1, 2.1]}, "loss", "say --loss-col val;"),

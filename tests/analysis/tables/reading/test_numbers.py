@@ -123,6 +123,7 @@ def test_what_stands_for_nothing(cell):
         ("C (TFLOP/s)", "C (TFLOP/s)", 1), ("Tokens [B tokens]", "Tokens", 1e9),
         ("loss", "loss", 1), ("d_k", "d_k", 1), ("eval (C4)", "eval (C4)", 1),
         ("loss (v2)", "loss (v2)", 1), ("PF-days", "flops", 86400e15), ("gflops", "gflops", 1),
+        ("D (tokens)", "D", 1), ("Token (Mrd.)", "Token", 1e9),
         ("petaflop/s-days", "flops", 86400e15), ("compute in exaFLOPs", "compute flops", 1e18),
         ("train_flops_1e18", "train_flops", 1e18), ("PFLOP/s", "PFLOP/s", 1),
     ],

@@ -237,6 +237,21 @@ def test_a_cross_table_has_n_down_and_d_across(tmp_path, corner):
     assert table["loss"].tolist() == [4.5, 3.6, 4.0, 2.8]
 
 
+def test_curves_in_lists_of_one_length_are_rows(tmp_path):
+    run = {"params": "70M", "betas": [0.9, 0.95], "curve": {"tokens": [1, 2, 4], "loss": [5, 4, 3]}}
+    (tmp_path / "a.json").write_text(json.dumps({"a": run, "b": {**run, "params": "1B"}}))
+    table = load_runs(tmp_path / "a.json")
+    assert table["num_tokens"].tolist() == [1, 2, 4] * 2
+    assert table["num_params"].tolist() == [7e7] * 3 + [1e9] * 3
+
+
+def test_sizes_beside_models_that_say_theirs_are_of_data(tmp_path):
+    (tmp_path / "w.csv").write_text("model,loss@1B,loss@2B\ngpt-70M,4.5,4\ngpt-1.4B,3.6,2.8\n")
+    table = load_runs(tmp_path / "w.csv")
+    assert table["num_params"].tolist() == [70e6, 1.4e9] * 2
+    assert table["num_tokens"].tolist() == [1e9, 1e9, 2e9, 2e9]
+
+
 def test_lists_in_lines_of_json_are_rows(tmp_path):
     run = {"params": 7e7, "history": [{"tokens": 1e9, "loss": 3.5}, {"tokens": 2e9, "loss": 3}]}
     (tmp_path / "a.jsonl").write_text(json.dumps(run) + "\n")

@@ -124,7 +124,7 @@ def add_commands(subparsers: Any) -> None:
     following.add_argument("-o", "--output", metavar="FILE.yaml", help="write a sweep file")
 
     backtest = _command(subparsers, "backtest", "fit the small, predict the held-out large")
-    _add_fit(backtest, draws=False, law="auto, the average of several")
+    _add_fit(backtest, law="auto, the average of several")
     backtest.add_argument("--by", metavar="COL,COL", help="one fit for each group")
     backtest.add_argument("--train-col", metavar="COL", help="fit rows where it is true")
     backtest.add_argument(
@@ -247,6 +247,10 @@ def _add_source(parser: argparse.ArgumentParser, nargs: str | None = None) -> No
             flag, dest="columns", action="append", type=partial(_pair, column), metavar="COL",
             help=f"column of {column}, or a formula as in '1 - accuracy'",
         )  # fmt: skip
+    parser.add_argument(
+        "--col", dest="columns", action="append", type=_named, metavar="NAME=COL",
+        help="column, or formula, of another input of a law, as in 'dense_params=params'",
+    )  # fmt: skip
     parser.add_argument("--last-by", metavar="COL", help="the last row of each value, as of runs")
     parser.add_argument(
         "--frontier", action="store_true", help="only rows that none beats in FLOPs and loss"
@@ -328,6 +332,13 @@ def _add_design(subparsers: Any) -> None:
 
 def _pair(column: str, text: str) -> tuple[str, str]:
     return column, text
+
+
+def _named(text: str) -> tuple[str, str]:
+    name, _, column = (part.strip() for part in text.partition("="))
+    if not name.isidentifier() or not column:
+        raise argparse.ArgumentTypeError(f"{text!r} is not as dense_params=params")
+    return name, column
 
 
 def _start(text: str) -> tuple[str, tuple[float, float]]:

@@ -10,10 +10,15 @@ none, the law alone, at constants that were published for it or that show its sh
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
@@ -37,6 +42,29 @@ class Shown:
     x_col: str | None = None
     y_col: str | None = None
     loss_fn: str = "huber"
+    make: Callable[[pd.DataFrame], pd.DataFrame] = lambda table: table
+
+
+def by_compute(table: pd.DataFrame) -> pd.DataFrame:
+    """Routed models by FLOPs of a forward pass, and by their parameters over the dense model's."""
+    ratio = table.total_params / table.dense_params
+    return table.assign(flops_forward=2 * table.dense_params, parameter_ratio=ratio)
+
+
+def best_settings(table: pd.DataFrame) -> pd.DataFrame:
+    """The run of the least loss of each size and length; batches in tokens (2,048 a sequence)."""
+    best = table.loc[table.groupby(["num_params", "num_tokens"]).loss.idxmin()]
+    return best.assign(batch_size=2048 * best.batch_size)
+
+
+def best_rates(table: pd.DataFrame) -> pd.DataFrame:
+    """The least loss of each size, length and batch, from the best batch up; in tokens."""
+    best = table.loc[table.groupby(["num_params", "num_tokens", "batch_size"]).loss.idxmin()]
+    least = best.loc[best.groupby(["num_params", "num_tokens"]).loss.idxmin()]
+    from_best = best.merge(least[["num_params", "num_tokens", "batch_size"]],
+                           on=["num_params", "num_tokens"], suffixes=("", "_best"))  # fmt: skip
+    kept = from_best[from_best.batch_size >= from_best.batch_size_best]
+    return kept.assign(batch_size=2048 * kept.batch_size)
 
 
 ONE_CURVE = Shown("learning_curves_vision", "num_examples", "task",
@@ -59,6 +87,14 @@ SHOWN = {
                            only="num_params == 429260800 and num_tokens == 50000000000 and "
                            "batch_size in (64, 256, 736)"),
     "moe_routing": Shown("moe_sbase", "num_experts", "dense_params"),
+    "moe_utilisation": Shown("moe_sbase", "parameter_ratio", "dense_params", make=by_compute),
+    "step_law_lr": Shown("steplaw_lr_batch", "num_tokens", "num_params", y_col="lr",
+                         make=best_settings),
+    "step_law_batch": Shown("steplaw_lr_batch", "num_tokens", "num_params", x_col="num_tokens",
+                            y_col="batch_size", make=best_settings),
+    "batch_data": Shown("steplaw_lr_batch", "batch_size", "num_tokens",
+                        only="num_params == 429260800",
+                        make=best_rates),
     "fine_tuning": Shown("sft_flan", "sft_data_size", "group", "group == 'bart-base'"),
     **dict.fromkeys(
         ("annealing", "multi_power"),
@@ -107,22 +143,16 @@ DRAWN = {
     "width_of_depth": Drawn("levine", "depth", (4, 64)),
     "parallel": Drawn("stack_v2_python", "parallel_size", (1, 16), "num_params",
                       (5e8, 1e9, 2e9, 4e9)),
-    "precision": Drawn({**CHINCHILLA, "gamma_w": 2.7, "gamma_a": 2.2, "gamma_kv": 1.0},
-                       "weight_bits", (2, 16), "num_params", SIZES,
-                       {"num_tokens": 2e10, "activation_bits": 16, "kv_bits": 16}),
-    "precision_after": Drawn({"C_T": 0.06, "gamma_D": 0.5, "gamma_N": 0.5, "gamma_w": 0.6},
-                             "num_tokens", (1e9, 1e12), "weight_bits", (3, 4, 5),
+    "precision": Drawn("kumar", "weight_bits", (2, 16), "num_params", SIZES,
+                       {"num_tokens": 2e10, "activation_bits": 13, "kv_bits": 14}),
+    "precision_after": Drawn("kumar", "num_tokens", (1e9, 1e12), "weight_bits", (3, 4, 5),
                              {"num_params": 1e9}),
     "vocabulary": Drawn({"E": -5.5, "A_1": 900.0, "alpha_1": 0.45, "A_2": 2000.0, "alpha_2": 0.67,
                          "B": 28000.0, "beta": 0.46},
                         "vocab_size", (4e3, 1e6), "non_vocab_params", (1e8, 3e8, 1e9),
                         {"embed_dim": 1024, "num_characters": 4e10}),
-    "moe_utilisation": Drawn({"a": -0.082, "b": -0.108, "c": 0.003, "d": 2.54, "E_start": 1.85,
-                              "E_max": 314.0},
-                             "parameter_ratio", (1, 512), "flops_forward", (1e8, 1e9, 1e10)),
-    "moe_sparsity": Drawn({"E": 0.94, "a": 16612.5, "alpha": 0.5962, "b": 5455.67, "beta": 0.3954,
-                           "c": 0.46, "kappa": -0.167, "d": 17.26, "delta": 0.16, "gamma": 0.16},
-                          "sparsity", (0.0, 0.98), "num_params", SIZES, {"num_tokens": 2e10}),
+    "moe_sparsity": Drawn("abnar", "sparsity", (0.0, 0.98), "num_params", SIZES,
+                          {"num_tokens": 2e10}),
     "moe_granularity": Drawn("expansion_64", "granularity", (1, 32), "num_params", SIZES,
                              {"num_tokens": 2e10}),
     "mixture": Drawn({"E": 1.4, "t_1": 0.9, "t_2": -0.4, "t_3": 0.2}, "proportion_1", (0, 0.8),
@@ -131,12 +161,8 @@ DRAWN = {
                                "C_3": 2.5, "gamma_3": 0.6},
                               "proportion_1", (0.01, 0.79), "proportion_2", (0.01, 0.1, 0.2),
                               {"num_params": 1e9, "num_tokens": 2e10}),
-    "batch_data": Drawn({**CHINCHILLA, "B_crit": 5e5}, "batch_size", (1e4, 1e7), "num_params",
-                        SIZES, {"num_tokens": 2e10}),
     "batch_steps": Drawn({"S_min": 3000.0, "B_crit": 2e5}, "batch_size", (1e4, 1e7)),
     "critical_batch": Drawn("kaplan", "loss", (1.8, 5.0)),
-    "step_law_lr": Drawn("li", "num_tokens", (1e9, 1e12), "num_params", SIZES),
-    "step_law_batch": Drawn("li", "num_tokens", (1e9, 1e12)),
 }  # fmt: skip
 
 
@@ -188,7 +214,7 @@ def draw(name: str, shown: Shown) -> None:
     from analysis import Estimand, fit
 
     table = pd.read_csv(DATA / f"{shown.table}.csv", comment="#")
-    table = table.query(shown.where) if shown.where else table
+    table = shown.make(table.query(shown.where) if shown.where else table)
     train = table["is_training"].astype(bool) if "is_training" in table else table["loss"].notna()
     estimand = Estimand(shown.loss_fn, x_col=shown.x_col, y_col=shown.y_col)
     f = fit(name, table[train], estimand, starts=4)
@@ -206,8 +232,14 @@ def draw(name: str, shown: Shown) -> None:
                       label=None if hollow and part.train.any() else _named(group))  # fmt: skip
     if shown.x not in ("step", "task_loss"):
         axes.set_xscale("log")
+        if 10 < table[shown.x].max() / table[shown.x].min() < 100:
+            axes.xaxis.set_minor_formatter("")  # they would overlap
     low, high = table[f.y_col].min(), table[f.y_col].max()  # a law may leave the points far behind
-    axes.set_ylim(low - 0.1 * (high - low), high + 0.1 * (high - low))
+    if f.space == "log" and f.law.output not in ("loss", "accuracy"):
+        axes.set_yscale("log")
+        axes.set_ylim(0.7 * low, 1.4 * high)
+    else:
+        axes.set_ylim(low - 0.1 * (high - low), high + 0.1 * (high - low))
     axes.set(xlabel=shown.x, ylabel=f.y_col, title=f"{name}: R² {f.r2:.4f} where fitted")
     axes.title.set_fontsize(9)
     if len(groups) <= 9:
@@ -223,7 +255,7 @@ def draw_alone(name: str, drawn: Drawn) -> None:
     from matplotlib.figure import Figure
 
     law, own = LAWS[name], drawn.constants
-    params = law.vector(law.published[own] if isinstance(own, str) else own)
+    params = law.vector(dict(law.published[own]) if isinstance(own, str) else own)
     wide = drawn.span[0] > 0 and drawn.span[1] > 20 * drawn.span[0]
     x = np.geomspace(*drawn.span, 200) if wide else np.linspace(*drawn.span, 200)
     figure = Figure(figsize=(5.2, 3.4), dpi=110, layout="constrained")

@@ -31,14 +31,15 @@ _SPELLINGS = {
     "num_params": (
         "n", "params", "parameters", "nparams", "nparameters", "numparameters", "modelsize",
         "totalparams", "paramstotal", "numparamstotal", "totalparameters", "parametercount",
-        "paramcount", "modelparams", "modelparameters", "trainableparams", "param",
+        "paramcount", "modelparams", "modelparameters", "trainableparams", "param", "parameter",
     ),
     "num_tokens": (
         "d", "tokens", "ntokens", "numtoken", "trainingtokens", "traintokens",
         "tokenstrained", "tokensseen", "totaltokens", "numtrainingtokens", "numtraintokens",
         "token", "numexamples", "examples", "datasize", "trainingdatasize",
         "pretrainingdatasize", "pretrainingtokens", "samplesseen", "examplesseen",
-        "datasetsize",
+        "datasetsize", "totaltokensseen", "consumedtokens", "tokensconsumed", "inputtokensseen",
+        "numinputtokensseen", "tokensprocessed", "pretraintokens", "imagesseen",
     ),
     "flops": (
         "c", "compute", "trainingflops", "trainflops", "totalflops", "flop", "budget",

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from analysis.commands.loading import estimand_of, require, table_of
-from analysis.commands.options import ForecastOptions, Source, read
+from analysis.commands.loading import estimand_of, require, response_of, table_of
+from analysis.commands.options import ForecastOptions, Source, changed, read
 from analysis.forecasts import Backtest
 from analysis.forecasts import backtest as run_backtest
 from scaling.base import note, print_json, print_table
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
+_OF_DRAWS = ("bootstrap", "resample", "cluster", "level")
 MOST = 40
 """Predictions that are listed; of more only ``--json`` has all."""
 
@@ -32,9 +33,11 @@ class Options(ForecastOptions):
 
 def backtest_of(table: pd.DataFrame, asked: Options) -> Backtest:
     """The backtest that was asked for."""
+    law = None if asked.is_auto else asked.law_for(table)
     return run_backtest(
         table,
-        law="auto" if asked.is_auto else asked.law_for(table),
+        law=law or "auto",
+        y_col=None if law is None else response_of(law, table),
         by=[name.strip() for name in asked.by.split(",") if name.strip()],
         x_col=asked.x_col,
         train_col=asked.train_col,
@@ -47,6 +50,10 @@ def backtest_of(table: pd.DataFrame, asked: Options) -> Backtest:
 def run(args: argparse.Namespace) -> int:
     """``scaling backtest``."""
     source, asked = read(Source, args), read(Options, args)
+    for name in changed(asked):
+        if name in _OF_DRAWS:
+            note(f"--{name} is of a law's own draws (scaling fit); these intervals are 90 % of the "
+                 "forecast's")  # fmt: skip
     table = table_of(source)
     if asked.law == "auto":
         require(table, "loss")
@@ -58,19 +65,23 @@ def run(args: argparse.Namespace) -> int:
         if line:
             note(line)
     _print_predictions(values["groups"])
+    has_log = values["mean_rmse_log"] == values["mean_rmse_log"]  # not of losses below 0
+    rmse, of = ("rmse_log", "log loss") if has_log else ("rmse", "loss")
     rows = [
         (g["key"] or "all", g["law"] if g["status"] == "ok" else g["status"], g["n_train"],
-         g["n_held_out"], g["n_test"], g["rmse_log"], g["coverage_90"], g["interval_score"],
-         g["crps"])
+         g["n_held_out"], g["n_test"], g[rmse], g["coverage_90"], g["interval_score"], g["crps"])
         for g in values["groups"]
     ]  # fmt: skip
     header = (
-        "group", "law", "fitted", "held out", "predictions", "RMSE of log loss",
+        "group", "law", "fitted", "held out", "predictions", f"RMSE of {of}",
         "in 90 % interval", "interval score", "CRPS",
     )  # fmt: skip
     print_table(f"{source.name}: backtest", header, rows)
+    mean = sum(g[rmse] for g in values["groups"] if g["n_test"]) / sum(
+        g["n_test"] > 0 for g in values["groups"]
+    )
     print(
-        f"mean RMSE of log loss {values['mean_rmse_log']:.4g}; coverage of the 90 % intervals "
+        f"mean RMSE of {of} {mean:.4g}; coverage of the 90 % intervals "
         f"{values['coverage_90']:.3g}; interval score {values['interval_score']:.4g}"
     )
     return 0

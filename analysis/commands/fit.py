@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from analysis.commands.choice import chosen, next_command
 from analysis.commands.fit_text import (
     certificate,
     latex_table,
@@ -62,8 +63,9 @@ def run(args: argparse.Namespace) -> int:
     """``scaling fit``."""
     source, asked = read(Source, args), read(Options, args)
     how = fit_options(source, args)
-    options, level = how.fit, how.fit.level
     table = table_of(source, quiet=asked.plain)
+    options, why = chosen(how.fit, table)
+    level = options.level
     try:
         fitted = fit_of(table, options)
     except ValueError:
@@ -74,6 +76,7 @@ def run(args: argparse.Namespace) -> int:
         note(f"kept for later fits and reports of the sweep: {keep(source, how)}")
     found = fit_values(fitted, level)
     found["notes"] = [*table.attrs["notes"], *fitted.diagnostics["notes"]]
+    found["chosen"] = why
     found["units"] = table.attrs.get("units", {})
     found["out_of_sample"] = list(out_of_sample(fitted, table))
     approaches: list[Approach] = []
@@ -88,12 +91,16 @@ def run(args: argparse.Namespace) -> int:
     if asked.latex:
         print(latex_table(fitted, level))
         return 0
-    print_taken(table)
+    known = not print_taken(table)
+    if why and not known:
+        print(f"law: {why}\n")
     _print_fit(fitted, found, level, table.attrs.get("units", {}).get("loss"))
     print(certificate(fitted))
     print(tested(found["out_of_sample"]))
     print_approaches(approaches, level)
     print_checklist(items)
+    if not known:
+        print(f"next: {next_command(source, options, fitted, found)}")
     for line in (*fitted.diagnostics["notes"], *left_out(fitted, table)):
         note(line)
     return 0
@@ -117,7 +124,7 @@ def _print_fit(fitted: Fit, found: dict[str, Any], level: float, unit: str | Non
     unsure = {*fitted.diagnostics["unsure"]} if fitted.draws is not None else set()
     for p in fitted.law.parameters:
         at = _marked(found["ci"].get(p.name, (None, None)), p.name in unsure)
-        own = p.unit.replace(NATS, unit) if unit else p.unit
+        own = p.unit.replace(NATS, unit).replace("as loss", unit) if unit else p.unit
         rows.append((p.name, found["params"][p.name], *at, own, p.means))
     shape = {p.name for p in fitted.law.parameters if p.role != "floor"}
     for name, what in zip(fitted.exponent_names, "ND", strict=True):

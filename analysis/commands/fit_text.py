@@ -18,12 +18,15 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-def print_taken(table: pd.DataFrame) -> None:
-    """What was taken for N, D, C and the loss of a table that names them its own way."""
+def print_taken(table: pd.DataFrame) -> bool:
+    """What was taken for N, D, C and the loss of a table that names them its own way.
+
+    False where it names them as we do, and nothing is printed.
+    """
     notes = _taken(table)
     said = {line.about: line.removeprefix(f"{line.about} is ") for line in notes}
     if not said:
-        return
+        return False
     units = {"loss": f"{NATS} (assumed)", **table.attrs.get("units", {})}
     rows = []
     for name in COLUMN_FLAGS:
@@ -36,6 +39,7 @@ def print_taken(table: pd.DataFrame) -> None:
     for name, what in said.items():
         if name not in COLUMN_FLAGS:
             note(f"{name} is {what}")
+    return True
 
 
 def say_taken(table: pd.DataFrame) -> None:

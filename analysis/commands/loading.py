@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from analysis.commands.options import FitOptions, Source
@@ -12,7 +12,7 @@ from analysis.compute import Cost, family_cost, size_options
 from analysis.compute import cost_of as run_cost
 from analysis.fits import Estimand, Fit
 from analysis.fits import fit as fit_law
-from analysis.laws import looks_fitted
+from analysis.laws import Law, looks_fitted
 from analysis.tables import (
     RESPONSE,
     Note,
@@ -72,6 +72,11 @@ def curves_of(source: Source) -> pd.DataFrame | None:
 def fit_of(table: pd.DataFrame, asked: FitOptions) -> Fit:
     """The fit that was asked for."""
     law = asked.law_for(table)
+    if "," in (asked.x_col or "") and asked.x_col not in table.columns:
+        raise ValueError(
+            f"--x-col {asked.x_col}: a fit takes one variable; several are for auto (scaling "
+            "predict, backtest), or for a formula (--law 'loss = ...')"
+        )
     if asked.x_col and asked.is_formula and law.variables != (asked.x_col,):
         raise ValueError(
             f"--x-col {asked.x_col}: the formula is one of {', '.join(law.variables)}; write "
@@ -88,7 +93,8 @@ def fit_of(table: pd.DataFrame, asked: FitOptions) -> Fit:
     if missing:
         alone = None if asked.law or missing == ["loss"] else one_variable(table)
         raise ValueError(proposal(table, *missing) + (f"; {_other_laws(alone)}" if alone else ""))
-    fitted = fit_law(law, table, estimand_of(asked), bootstrap=asked.drawn, seed=asked.seed)
+    estimand = replace(estimand_of(asked), y_col=response_of(law, table))
+    fitted = fit_law(law, table, estimand, bootstrap=asked.drawn, seed=asked.seed)
     found = fitted.diagnostics
     if found["together"]:
         note(found["together"])
@@ -98,6 +104,11 @@ def fit_of(table: pd.DataFrame, asked: FitOptions) -> Fit:
     if found["failed_draws"]:
         note(f"{found['failed_draws']} of {asked.bootstrap} draws failed and are left out")
     return fitted
+
+
+def response_of(law: Law, table: pd.DataFrame) -> str | None:
+    """The loss of a table where a law's own response has another name there (``--loss-col``)."""
+    return "loss" if law.output not in table.columns and "loss" in table.columns else None
 
 
 def estimand_of(asked: FitOptions) -> Estimand:

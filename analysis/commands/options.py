@@ -64,7 +64,8 @@ class Source:
     def taken(self) -> dict[str, str]:
         """The run table's columns and what is taken for each, in the order of the flags."""
         given = dict(self.columns)
-        return {name: given[name] for name in COLUMN_FLAGS if given.get(name)}
+        first = {name: given[name] for name in COLUMN_FLAGS if given.get(name)}
+        return first | {name: text for name, text in given.items() if name not in COLUMN_FLAGS}
 
     @property
     def responses(self) -> tuple[str, ...]:
@@ -152,6 +153,19 @@ class FitOptions:
         if column not in table.columns:
             refuse_unknown(column, map(str, table.columns), "column of groups (--pool)")
         return by_group(law, column, table, [n.strip() for n in names.split(",") if n])
+
+
+def words_of(source: Source) -> list[str]:
+    """The words of a command line that say which runs: the source, then what differs."""
+    words = [source.name]
+    for name, column in source.taken.items():
+        flag = COLUMN_FLAGS.get(name)
+        words += [flag, column] if flag else ["--col", f"{name}={column}"]
+    for name, value in changed(source).items():
+        if name not in ("name", "columns"):
+            flag = f"--{name.replace('_', '-')}"
+            words += [flag] if value is True else [flag, str(value)]
+    return words
 
 
 def flags(options: FitOptions) -> list[str]:

@@ -16,15 +16,14 @@ from analysis.commands.options import (
     FitOptions,
     ForecastOptions,
     Source,
-    changed,
     flags,
     read,
+    words_of,
 )
 from analysis.compute import IsoFlop
 from analysis.compute import isoflop as find_minima
 from analysis.forecasts import Forecast, predict_held_out
 from analysis.report import Findings, write_report
-from scaling import COLUMN_FLAGS
 from scaling.base import NoAnswerError, note
 
 if TYPE_CHECKING:
@@ -101,12 +100,8 @@ def _minima(table: pd.DataFrame) -> IsoFlop | None:
 
 def command(source: Source, how: Kept, output: Path, title: str | None) -> str:
     """The command that makes the same report."""
-    words = ["scaling", "report", source.name, "-o", str(output)]
-    given: dict[str, Any] = {COLUMN_FLAGS[name]: col for name, col in source.taken.items()}
-    for name, value in {**changed(source), "title": title}.items():
-        if name not in ("name", "columns") and value is not None:
-            given[f"--{name.replace('_', '-')}"] = value
-    for flag, value in given.items():
-        words += [flag] if value is True else [flag, str(value)]
+    name, *said = words_of(source)
+    words = ["scaling", "report", name, "-o", str(output), *said]
+    words += ["--title", title] if title is not None else []
     words += flags(how.fit)
     return shlex.join(words + (["--hold-out", str(how.hold_out)] if how.hold_out else []))

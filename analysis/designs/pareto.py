@@ -92,10 +92,15 @@ def pareto(
     Raises
     ------
     ValueError
-        If no run has the metric, or none of the costs is known.
+        If no run has the metric above 0, or none of the costs is known.
     """
     metric = metric_of(runs, metric)
     table = usable(with_complexity(runs, watts=watts, pue=pue), metric)
+    if not len(table):
+        raise ValueError(
+            f"no row has a {metric} above 0, as its axis by logarithms needs; name another "
+            "(--metric, --loss-col)"
+        )
     costs = tuple(name for name in COSTS if name in table.columns and bool((table[name] > 0).any()))
     if not costs:
         raise ValueError(

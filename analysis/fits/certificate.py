@@ -248,7 +248,7 @@ def value_warnings(problem: Problem, seen: Observations, theta: Array) -> list[s
         elif value < NEXT_TO_0 * p.start[0]:
             warnings.append(
                 f"{p.name} is {value:.3g}, next to 0: if it is no exponent, say where it may "
-                f"start (--start {name}=LOW,HIGH)"
+                f"start (--start {name}=LOW,HIGH), or --signed {name} if it may be negative"
             )
     return warnings
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from analysis.fits.estimand import Estimand
 from analysis.fits.starts import shape_grid
 from analysis.laws import Array, Law, group_names, scales
-from analysis.tables import numbers, place
+from analysis.tables import alike, numbers, place
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -63,12 +64,13 @@ def observe(
     asked, estimand = estimand.space, estimand.of(law)
     runs = runs if law.derive is None else law.derive(runs)
     x_cols, y_col, weights = estimand.x_cols(law), estimand.y_col or law.output, estimand.weights
-    for name in (*x_cols, y_col, *(c for c in (weights, cluster) if isinstance(c, str))):
-        if name not in runs.columns:
-            raise ValueError(
-                f"the run table has no column {name!r}, which {law.name} needs; "
-                f"it has {', '.join(map(str, runs.columns))}"
-            )
+    needed = (*x_cols, y_col, *(c for c in (weights, cluster) if isinstance(c, str)))
+    if missing := [name for name in needed if name not in runs.columns]:
+        ways = [f"--col {shlex.quote(f'{name}={alike(name, runs)}')}" for name in missing]
+        raise ValueError(
+            f"the run table has no column {' and no '.join(map(repr, missing))}, which {law.name} "
+            f"needs: say {' '.join(ways)}; it has {', '.join(map(str, runs.columns))}"
+        )
     in_groups = () if law.groups is None else law.groups.columns
     values = {name: _numbers(runs, name) for name in (*x_cols, y_col) if name not in in_groups}
     if weights is None:
@@ -108,9 +110,12 @@ def observe(
         {"row": i, "run_id": ids[i], "reason": reason} for i, reason in sorted(reasons.items())
     )
     if len(used) < len(law.parameters):
+        if law.groups is not None:
+            _refuse_single_groups(law, tuple(values[name][used] for name in law.groups.columns))
         raise TooFewRowsError(
             f"{law.name} has {len(law.parameters)} parameters and the table {len(used)} usable "
-            f"rows of {len(runs)}; add runs or choose a law with fewer parameters"
+            f"row{'s' * (len(used) != 1)} of {len(runs)}; add runs or choose a law with fewer "
+            "parameters, such as power, of one variable (2)"
             + (f" ({place(runs, min(reasons))}: {excluded[0]['reason']})" if excluded else "")
         )
     if law.groups is not None:
@@ -160,6 +165,21 @@ def _refuse_small_groups(law: Law, codes: tuple[Array, ...]) -> None:
                     f"({', '.join(own)}); leave it out (--where \"{column} != '{level}'\") or pool "
                     f"them, as in {own[0]}[~{column}]"
                 )
+
+
+def _refuse_single_groups(law: Law, codes: tuple[Array, ...]) -> None:
+    """``TooFewRowsError`` where groups have a row each, which tells nothing of a group."""
+    groups = law.groups
+    assert groups is not None
+    for (column, levels), code in zip(groups.levels, codes, strict=True):
+        rows = np.bincount(code.astype(int), minlength=len(levels))
+        single = [name for name, n in zip(levels, rows.tolist(), strict=True) if n == 1]
+        if single:
+            raise TooFewRowsError(
+                f"{len(single)} of {len(levels)} groups of {column} have one row ({single[0]!r}): "
+                f"there are {len(law.parameters)} parameters for {int(rows.sum())} rows; pool by a "
+                "column with more rows a group, or fewer parameters (--pool COL:NAME)"
+            )
 
 
 def _used(runs: pd.DataFrame, reasons: dict[int, str]) -> NDArray[np.intp]:

@@ -208,6 +208,8 @@ def _draws(
             free=auto, labels=None if rows.labels is None else rows.labels[seen],
         )
     ]  # fmt: skip
+    if not found:
+        raise NoAnswerError(f"no law has slopes at the {int(seen.sum())} runs; look at the values")
     rng = np.random.default_rng(rows.seed)
     counts = rng.multinomial(count, shares(found))
     return tuple(m.draw(int(k), rng) for m, k in zip(found, counts, strict=True) if k)

@@ -24,6 +24,9 @@ LEVELS = ("K", "c")
 RISES = 0.3
 """Correlation of a score with the log of size from which it is taken to rise."""
 
+LOW = 0.1
+"""Share of losses at or below 0 up to which they are taken for runs that went wrong."""
+
 RUNS_A_PARAMETER = 2
 """Half of the runs are to predict the others by, as many as a law of repeats has parameters."""
 
@@ -35,7 +38,8 @@ def candidates(
 
     Of one column they are the laws of learning curves, of several those of
     ``analysis.laws.laws_in``, without any those in ``num_params`` and ``num_tokens``. What is not
-    positive everywhere is no power of anything: it is taken to be linear. A score between 0 and 1
+    positive everywhere is no power of anything: it is taken to be linear; so is a loss in N and D
+    that is often below 0. A score between 0 and 1
     that rises with size is a sigmoid (``analysis.laws.score_laws``). A column of text names groups
     of rows: each has a level of its own, drawn towards that of all.
     """
@@ -47,6 +51,8 @@ def candidates(
             f"auto needs columns num_params and num_tokens (no {missing[0]}), or one variable: "
             "name it with x_col (--x-col)"
         )
+    if y_col in runs and _is_low(runs[y_col]):
+        return _in_columns(runs, ("num_params", "num_tokens"), y_col)
     if "num_unique_tokens" in runs:
         passes = runs["num_tokens"] / runs["num_unique_tokens"]
         laws = tuple(LAWS[name] for name in REPEATS)
@@ -54,6 +60,12 @@ def candidates(
         if (passes > MAX_EPOCHS).any() and passes.notna().sum() >= fewest:
             return laws
     return tuple(LAWS[name] for name in PARAMS_AND_TOKENS)
+
+
+def _is_low(column: pd.Series) -> bool:
+    """Whether more values than ``LOW`` have no logarithm."""
+    y = numbers(column, str(column.name)).dropna()
+    return bool(len(y) and (y <= 0).mean() > LOW)
 
 
 def columns_of(x_col: str | None) -> tuple[str, ...]:

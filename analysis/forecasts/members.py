@@ -181,7 +181,7 @@ def members(
     free: bool,
     labels: NDArray[np.intp] | None = None,
 ) -> list[Member]:
-    """The law at each amplitude that the runs leave possible.
+    """The law at each amplitude that the runs leave possible; none where it has no slopes.
 
     Parameters
     ----------
@@ -232,6 +232,8 @@ def members(
     found = []
     for i, ratio in enumerate(RATIOS):
         curvature = slopes[i] @ slopes[i].T / noise[i] ** 2 + np.diag(prior.width**-2.0)
+        if not np.isfinite(curvature).all():
+            continue
         root, log_det = _inverse_root(curvature)
         square = float(np.sum(shrink[i] * (left[i] @ turn) ** 2)) / noise[i] ** 2
         evidence = 0.5 * (
@@ -248,7 +250,7 @@ def members(
             Member(law, ratio, float(noise[i]), float(evidence), problem, prior, theta[i], root,
                    places, at, turn * np.sqrt(shrink[i]), free, ROUGH * (1 + shared))
         )  # fmt: skip
-    best = max(member.evidence for member in found)
+    best = max((member.evidence for member in found), default=0.0)
     return [member for member in found if member.evidence > best + np.log(LEAST_SHARE)]
 
 

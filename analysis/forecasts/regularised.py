@@ -120,11 +120,11 @@ def prior_of(law: Law, observed: Array) -> Prior:
             centre[i], width[i] = ends.mean(), 0.5 * np.ptp(ends)
         elif p.scale == "linear" and p.low == 0:
             # a floor: from 8 % to all of the lowest loss seen
-            centre[i], width[i] = np.log(observed.min()) - 1.0, 1.5
+            centre[i], width[i] = np.log(max(observed.min(), SMALLEST)) - 1.0, 1.5
         elif p.low < 0 and p.name in law.linear:
             centre[i], width[i] = 0.0, 10 * float(np.abs(observed).max())
         else:
-            centre[i], width[i] = np.log(observed.max()), 5.0
+            centre[i], width[i] = np.log(max(observed.max(), SMALLEST)), 5.0
     return Prior(centre, width)
 
 
@@ -149,7 +149,8 @@ def _starts(problem: Problem, positive: Problem, prior: Prior) -> Array:
 
 def deviations(problem: Problem, theta: Array) -> Array:
     """Prediction minus observation ``(k, n)``; 1e3 where there is no prediction."""
-    return np.minimum(problem.residuals(theta), 1e3)
+    r = problem.residuals(theta)
+    return np.where(np.isfinite(r), np.minimum(r, 1e3), 1e3)
 
 
 def derivatives(problem: Problem, theta: Array, r: Array) -> Array:

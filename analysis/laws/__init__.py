@@ -106,6 +106,13 @@ def find_law(law: str | Law, inputs: tuple[str, ...] | None = None) -> Law:
         return formula_law(law, inputs)
     if path := path_of("law", law):
         return _own(law, path)
+    if law == "auto":
+        raise ValueError(
+            "auto averages laws to forecast (scaling predict, plan, backtest); a fit takes one: "
+            "scaling laws lists them"
+        )
+    if any(sign in law for sign in "*/+^("):
+        raise ValueError(f"law {law!r}: a formula says what it gives, as in 'loss = {law}'")
     return refuse_unknown(law, (*LAWS, *plugged("law")), "law")
 
 

@@ -6,6 +6,7 @@ Each input x_i acts by h_i, its logarithm where it is positive, else itself (a s
     product_floor  L = E + K exp(sum_i a_i h_i)
     sum_floor      L = E + sum_i A_i x_i^a_i, a sum of powers (of A_i x_i, where it is none)
     plane          y = c + sum_i a_i h_i, for what need not be positive
+    sum_offset     y = E + sum_i A_i x_i^a_i with E of any sign, likewise
 
 The first is the joint power law of Hestness et al. 2017, the second and third the product and the
 sum of Rosenfeld et al. 2020 (arXiv 1909.12673, sec. 4) without their crossover.
@@ -14,6 +15,7 @@ sum of Rosenfeld et al. 2020 (arXiv 1909.12673, sec. 4) without their crossover.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -41,7 +43,7 @@ def laws_in(
     positive : bool
         Whether that is positive everywhere, so that errors are of its logarithm.
     """
-    each = (_product, _product_floor, _sum_floor) if positive else (_plane,)
+    each = (_product, _product_floor, _sum_floor) if positive else (_plane, _sum_offset)
     return tuple(make(tuple(inputs), tuple(logs), output) for make in each)
 
 
@@ -172,6 +174,13 @@ def _sum_floor(inputs: tuple[str, ...], logs: tuple[bool, ...], output: str) -> 
         [floor, *sizes, *exponents([inputs[i] for i in powers])], inputs, output, "log",
         (predict, gradient, rescale), ("E", *(p.name for p in sizes)),
     )  # fmt: skip
+
+
+def _sum_offset(inputs: tuple[str, ...], logs: tuple[bool, ...], output: str) -> Law:
+    """The same sum about any level, its errors as they are."""
+    law = _sum_floor(inputs, logs, output)
+    level = Parameter("E", "level", -1e30, 1e30, unit="as loss", scale="linear")
+    return replace(law, name="sum_offset", space="linear", parameters=(level, *law.parameters[1:]))
 
 
 def _plane(inputs: tuple[str, ...], logs: tuple[bool, ...], output: str) -> Law:

@@ -41,7 +41,8 @@ FARSEER = named_law(
     formula="L = exp(a_3 * N^gamma + b_3) + exp(a_2 * N^beta + b_2) / D^exp(a_1 * N^alpha + b_1)",
     latex=r"L = e^{a_3 N^{\gamma} + b_3} + e^{a_2 N^{\beta} + b_2}\,"
     r"D^{-\exp(a_1 N^{\alpha} + b_1)}",
-    source="Li et al. 2025, Farseer (arXiv 2506.10972)",
+    source="Li et al. 2025, Farseer (arXiv 2506.10972), eq. 3; N without embeddings, its constants "
+    "give bits per character",
     inputs={"N": "num_params", "D": "num_tokens"},
     parameters=(
         _signed("a_3", "how the floor changes with N", 1e6),
@@ -57,4 +58,10 @@ FARSEER = named_law(
     rescale=_rescale,
     unscaled=("num_tokens",),
     starts=_starts,
-)
+    published={
+        "li": {
+            "a_3": -0.021, "gamma": 0.169, "b_3": -0.091, "a_2": 88.01, "beta": -0.1,
+            "b_2": -6.287, "a_1": -0.124, "alpha": 0.123, "b_1": 0.424,
+        }
+    },
+)  # fmt: skip

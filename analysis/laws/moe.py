@@ -89,7 +89,7 @@ MOE_UTILISATION = _routing(
 
 A = Parameter("a", "size of the parameter term at N = 1", 1e-10, 1e8, unit="as loss")
 B = Parameter("b", "size of the data term at D = 1", 1e-10, 1e8, unit="as loss")
-ALPHA = Parameter("alpha", "exponent of active parameters", 1e-3, 5.0, (0.03, 2.0))
+ALPHA = Parameter("alpha", "exponent of all parameters", 1e-3, 5.0, (0.03, 2.0))
 BETA = Parameter("beta", "exponent of data", 1e-3, 5.0, (0.03, 2.0))
 
 MOE_SPARSITY = named_law(
@@ -98,13 +98,13 @@ MOE_SPARSITY = named_law(
     "N^gamma)",
     latex=r"L = E + \frac{a}{N^{\alpha}} + \frac{b}{D^{\beta}} + \frac{c}{(1 - S)^{\kappa}}"
     r" + \frac{d}{(1 - S)^{\delta} N^{\gamma}}",
-    source="Abnar et al. 2025 (arXiv 2501.12370), eq. 4; N all parameters, S the share of experts "
-    "that are idle",
+    source="Abnar et al. 2025 (arXiv 2501.12370), eq. 6 and table 3; N all parameters, S the share "
+    "of experts that are idle",
     inputs={"N": "num_params", "D": "num_tokens", "S": "sparsity"},
     parameters=(
         FLOOR,
         A,
-        Parameter("alpha", "exponent of all parameters", 1e-3, 5.0, (0.03, 2.0)),
+        ALPHA,
         B,
         BETA,
         Parameter("c", "size of the term of the active share", 1e-10, 1e8, unit="as loss"),
@@ -115,14 +115,20 @@ MOE_SPARSITY = named_law(
     ),
     units={"a": {"N": "-alpha"}, "b": {"D": "-beta"}, "d": {"N": "-gamma"}},
     linear=("E", "a", "b", "c", "d"),  # (1 - S) is no base of a power everywhere
+    published={
+        "abnar": {
+            "E": 0.94, "a": 16612.5, "alpha": 0.5962, "b": 5455.67, "beta": 0.3954, "c": 0.4598,
+            "kappa": -0.1666, "d": 17.26, "delta": 0.1603, "gamma": 0.1595,
+        }
+    },
 )  # fmt: skip
 
 MOE_GRANULARITY = named_law(
     name="moe_granularity",
     formula="L = c + (g / G^gamma + a) / N^alpha + b / D^beta",
     latex=r"L = c + \frac{g / G^{\gamma} + a}{N^{\alpha}} + \frac{b}{D^{\beta}}",
-    source="Krajewski et al. 2024 (arXiv 2402.07871), eq. 9; N active parameters without "
-    "embeddings, G how many times finer the experts are cut",
+    source="Krajewski et al. 2024 (arXiv 2402.07871), eq. 9 and table 1; N all parameters, those "
+    "of idle experts too, without embeddings, G how many times finer the experts are cut",
     inputs={"N": "num_params", "D": "num_tokens", "G": "granularity"},
     parameters=(
         Parameter("c", "irreducible loss", 0.0, 1e6, unit="as loss", scale="linear", role="floor"),

@@ -18,7 +18,8 @@ PRECISION = named_law(
     latex=r"L = E + \frac{A}{N_e^{\alpha}} + \frac{B}{D^{\beta}},\quad N_e = N"
     r"\,(1 - e^{-W/\gamma_w})(1 - e^{-X/\gamma_a})(1 - e^{-K/\gamma_{\mathrm{kv}}})",
     source="Kumar et al. 2024 (arXiv 2411.04330), eq. 3 and 4; bits of weights W, of activations "
-    "X and of the key-value cache K in training",
+    "X and of the key-value cache K in training; constants of table 2, which with their offsets n "
+    "are for W less 0.81, X less 3.11 and K less 2.32 bits (n gamma)",
     inputs={
         "N": "num_params",
         "D": "num_tokens",
@@ -37,14 +38,20 @@ PRECISION = named_law(
         _bits("gamma_kv", "the key-value cache"),
     ),
     units={"A": {"N": "-alpha"}, "B": {"D": "-beta"}},
-)
+    published={
+        "kumar": {
+            "E": 2.7648, "A": 4299.0, "B": 18060.0, "alpha": 0.4965, "beta": 0.4965,
+            "gamma_w": 2.6745, "gamma_a": 2.2102, "gamma_kv": 0.9578,
+        }
+    },
+)  # fmt: skip
 
 PRECISION_AFTER = named_law(
     name="precision_after",
     formula="log(delta) = log(C_T) + gamma_D*log(D) - gamma_N*log(N) - W / gamma_w",
     latex=r"\delta = C_T \frac{D^{\gamma_D}}{N^{\gamma_N}}\,e^{-W/\gamma_w}",
     source="Kumar et al. 2024 (arXiv 2411.04330), eq. 2: what quantising to W bits after training "
-    "adds to the loss",
+    "adds to the loss; constants of table 2, for W less 0.67 bits (its offset b gamma)",
     inputs={"N": "num_params", "D": "num_tokens", "W": "weight_bits"},
     parameters=(
         Parameter("C_T", "size at N = D = 1", 1e-12, 1e12, unit="nats/token"),
@@ -54,4 +61,5 @@ PRECISION_AFTER = named_law(
     ),
     units={"C_T": {"D": "gamma_D", "N": "-gamma_N"}},
     output="loss_rise",
+    published={"kumar": {"C_T": 0.0598, "gamma_D": 0.5068, "gamma_N": 0.3439, "gamma_w": 0.5907}},
 )

@@ -21,7 +21,8 @@ VOCABULARY = named_law(
     latex=r"L_u = E + \frac{A_1}{N^{\alpha_1}} + \frac{A_2}{(V d)^{\alpha_2}}"
     r" + \frac{B}{D^{\beta}},\quad D = H\,(0.00639 \ln^2 V - 0.158 \ln V + 1.205)",
     source="Tao et al. 2024 (arXiv 2407.13623), approach 3; N without the vocabulary's V d, D "
-    "tokens that their tokenizers make of H characters, loss less that of unigrams",
+    "tokens that their tokenizers make of H characters, loss less that of unigrams; the constants "
+    "in their code are of a D in which V counts thousands, and no constants of this D",
     inputs={
         "N": "non_vocab_params", "V": "vocab_size", "d": "embed_dim", "H": "num_characters"
     },

@@ -8,11 +8,13 @@ from analysis.tables.reading import (
     NATS,
     Note,
     TableReading,
+    alike,
     counted,
     numbers,
     one_variable,
     place,
     proposal,
+    read_rows,
 )
 from analysis.tables.responses import RESPONSE, stacked
 from analysis.tables.sources import (
@@ -33,6 +35,7 @@ __all__ = [
     "Note",
     "Structure",
     "TableReading",
+    "alike",
     "counted",
     "is_file",
     "load_curves",
@@ -45,6 +48,7 @@ __all__ = [
     "one_variable",
     "place",
     "proposal",
+    "read_rows",
     "records",
     "stacked",
     "structure",

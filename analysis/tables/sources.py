@@ -116,7 +116,9 @@ def load_runs(
             if column != name:
                 plainly = column in frame.columns
                 frame[name] = (
-                    frame[column] if plainly else column_of(frame, column, COLUMN_FLAGS[name])
+                    frame[column]
+                    if plainly
+                    else column_of(frame, column, COLUMN_FLAGS.get(name, f"--col {name}="))
                 )
                 said = f"{name} is {f'the column {column!r}' if plainly else column}"
                 frame.attrs["notes"].append(Note(said, name, taken=True))

@@ -161,6 +161,8 @@ def _by_repeated_size(table: pd.DataFrame, columns: Roles) -> Structure | None:
     if labels is None or columns.data is None:
         return None
     told = f"{columns.size or 'all but the data'} repeats with rising {columns.data}"
+    if _has_budgets(table, columns):  # a step is then the last one of a run
+        return None
     if columns.step is not None and not named(columns.own, RUN):
         told = f"{told}, column {columns.step}"
         return _together(labels, None, "checkpoints", "checkpoints", told)
@@ -298,6 +300,8 @@ def _is_grid(table: pd.DataFrame, columns: Roles) -> bool:
     """
     if columns.size is None or columns.data is None:
         return False
+    if _has_budgets(table, columns):
+        return True
     with np.errstate(all="ignore"):
         size, data = (np.log(numbers_of(table[c])) for c in (columns.size, columns.data))
     if columns.data == find_column("flops", list(map(str, table.columns))):
@@ -309,6 +313,23 @@ def _is_grid(table: pd.DataFrame, columns: Roles) -> bool:
     _, amounts = _shared(data, size)
     found = (_shared(x, size) for x in (data + size, data - size))
     return any(share > 0.5 and values < 0.7 * amounts for share, values in found)
+
+
+def _has_budgets(table: pd.DataFrame, columns: Roles) -> bool:
+    """Whether nearly all rows have a budget C, as the table says it, that rows of other sizes have,
+    and budgets are far fewer than amounts of data."""
+    stated = find_column("flops", list(map(str, table.columns)))
+    if stated is None or columns.size is None or columns.data in (None, stated):
+        return False
+    with np.errstate(all="ignore"):
+        budget, size, data = (
+            np.log(numbers_of(table[name])) for name in (stated, columns.size, columns.data)
+        )
+    known = np.isfinite(budget + size + data)
+    if not known.any():
+        return False
+    share, budgets = _shared(budget[known], size[known])
+    return share > 0.9 and 2 * budgets < _shared(data[known], size[known])[1]
 
 
 def _shared(logs: NDArray[np.float64], size: NDArray[np.float64]) -> tuple[float, int]:

@@ -39,7 +39,12 @@ def add_command(subparsers: argparse._SubParsersAction[argparse.ArgumentParser])
     parser.add_argument("--as", dest="sweep", required=True, metavar="SWEEP", help="the sweep")
     parser.add_argument("--experiment", metavar="NAME", help="which experiment of the store")
     for flag, column, meaning in _COLUMNS:
-        parser.add_argument(flag, dest=column, metavar="COL", help=f"the name of its {meaning}")
+        parser.add_argument(
+            flag, dest=column, metavar="COL", help=f"its {meaning}: a name, or a formula of names"
+        )
+    parser.add_argument(
+        "--decimal", choices=(".", ","), help="decimal mark of numbers (as they tell)"
+    )
     parser.add_argument(
         "--counts",
         action="append",
@@ -61,6 +66,9 @@ def add_command(subparsers: argparse._SubParsersAction[argparse.ArgumentParser])
 
 def run(args: argparse.Namespace) -> int:
     """``scaling import``."""
+    from functools import partial
+
+    from analysis.tables import read_rows
     from cluster.launch import adopt
     from scaling.base import note, print_json, print_table
     from scaling.importing import Stated, find_runs, understand
@@ -69,7 +77,7 @@ def run(args: argparse.Namespace) -> int:
     columns = {column: name for column, name in given.items() if name}
     stated = Stated.parse(columns, args.counts)
     found, notes = find_runs(args.source, args.experiment, columns)
-    runs, more = understand(found, stated)
+    runs, more = understand(found, stated, partial(read_rows, decimal=args.decimal))
     for line in (*notes, *more):
         note(line)
     adoption = adopt(args.sweep, runs, root=args.root, dry_run=args.dry_run, anew=args.replace)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from scaling.importing.meaning import Stated, understand
+from scaling.importing.meaning import Reader, Stated, understand
 from scaling.importing.run import ImportedRun, keep
 from scaling.importing.sources import find_runs
 
-__all__ = ["ImportedRun", "Stated", "find_runs", "keep", "understand"]
+__all__ = ["ImportedRun", "Reader", "Stated", "find_runs", "keep", "understand"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -67,10 +67,21 @@ class Stated:
         return cls(columns, formulas)
 
 
+Values = Mapping[str, Sequence[float]]
+"""Columns of the run table, a value for each run; NaN where it is not known."""
+
+Reader = Callable[[Sequence[Mapping[str, Any]], Mapping[str, str]], tuple[Values, list[str]]]
+"""From the last values of each run, and the column or formula that is stated of some of the run
+table's, to those columns as the reader of tables has them, and its notes."""
+
+
 def understand(
-    found: Sequence[FoundRun], stated: Stated | None = None
+    found: Sequence[FoundRun], stated: Stated | None = None, reader: Reader | None = None
 ) -> tuple[list[ImportedRun], list[str]]:
     """The runs in ``found``, each once, and what a reader should know of the reading.
+
+    ``reader`` reads what is not plainly a number under a usual name: units, decimal commas,
+    formulas, perplexities.
 
     Raises
     ------
@@ -78,7 +89,13 @@ def understand(
         If a stated column is not there, or which one is the loss is not clear.
     """
     stated = stated or Stated()
-    columns, notes = _columns(found, stated)
+    last = [
+        {**({"name": run.name} if run.run else {}), **run.options, **_last(run), **run.final}
+        for run in found
+    ]
+    read, said = reader(last, stated.columns) if reader and found else ({}, [])
+    columns, notes = _columns(found, stated, read)
+    notes += [line for line in said if line not in notes]
     states = {run.state for run in found if run.state}
     if states and not any(state.lower() in STATES for state in states):  # it tells other things
         notes.append(f"no state that is known ({_some(sorted(states), 3)}): all runs have ended")
@@ -86,8 +103,9 @@ def understand(
     runs: dict[str, ImportedRun] = {}
     places: dict[str, list[str]] = defaultdict(list)
     lost = 0
-    for one in found:
-        run, dropped = _understood(one, columns, stated)
+    for i, one in enumerate(found):
+        own = {name: values[i] for name, values in read.items() if math.isfinite(values[i])}
+        run, dropped = _understood(one, columns, stated, own)
         lost += dropped
         places[run.spec.run_id].append(one.place)
         runs.setdefault(run.spec.run_id, run)
@@ -117,8 +135,17 @@ def _lacks(spec: ImportedSpec, name: str) -> bool:
     return usable and size is None
 
 
-def _columns(found: Sequence[FoundRun], stated: Stated) -> tuple[dict[str, str], list[str]]:
-    """The source's name for each column that some run has, and notes on those of other names."""
+def _last(run: FoundRun) -> dict[str, Any]:
+    return {name: value for record in run.history for name, value in record.items()}
+
+
+def _columns(
+    found: Sequence[FoundRun], stated: Stated, read: Values
+) -> tuple[dict[str, str], list[str]]:
+    """The source's name for each column that some run has, and notes on those of other names.
+
+    What a reader has ``read`` by another name, or a formula, has none.
+    """
     said = dict.fromkeys(name for run in found for name in (*run.final, *run.options))
     logged = dict.fromkeys(name for run in found for record in run.history for name in record)
     names = list(said | logged)
@@ -130,25 +157,29 @@ def _columns(found: Sequence[FoundRun], stated: Stated) -> tuple[dict[str, str],
         if column in stated.counts:
             continue
         if given := stated.columns.get(column):
-            if given not in names:
+            if given in names:
+                columns[column] = given
+            elif column not in read:
                 refuse_unknown(given, names, "column")
-            columns[column] = given
         elif column == "loss":
-            columns[column] = _loss(usual, names)
+            if known := _loss(usual, names, column in read):
+                columns[column] = known
         elif name := find_column(column, usual):
             columns[column] = name
     notes = [f"{c} is the column {name!r}" for c, name in columns.items() if c != name]
     return columns, notes
 
 
-def _loss(usual: list[str], names: list[str]) -> str:
-    """The name of the held-out loss, where there is no doubt."""
+def _loss(usual: list[str], names: list[str], read: bool) -> str:
+    """The name of the held-out loss, where there is no doubt; none if it was read otherwise."""
     forms = ("loss", *COLUMNS["loss"].spellings)
     known = [name for name in usual if normalise(name) in forms]
     if len(known) == 1:
         return known[0]
     if known:
         raise ValueError(f"{_some(known)} may each be the loss: name one with --loss-col")
+    if read:
+        return ""
     if not names:
         raise ValueError("the runs say nothing: there is no option, no value and no record in them")
     raise ValueError(f"no column is known as the loss: name one of {_some(names)} with --loss-col")
@@ -160,18 +191,22 @@ def _some(names: Sequence[str], most: int = _SHOWN) -> str:
 
 
 def _understood(
-    run: FoundRun, columns: Mapping[str, str], stated: Stated
+    run: FoundRun, columns: Mapping[str, str], stated: Stated, own: Mapping[str, float]
 ) -> tuple[ImportedRun, int]:
-    """A run of ours, and how many records of its curve could not be placed."""
+    """A run of ours, and how many records of its curve could not be placed.
+
+    ``own`` are its values as a reader has them.
+    """
     word = run.state.lower()
     status = STATES.get(word, "done")
     reason = "" if status in ("done", word) else word
-    counts, doubts = _counts(run, columns, stated)
+    counts, doubts = _counts(run, columns, stated, own)
     if word and word not in STATES:
         doubts.append(f"its state {run.state!r} is not known")
     result: dict[str, Any] = {"status": status}
     try:
-        if (value := _value(run, columns.get("loss"))) is None:
+        value = _value(run, columns.get("loss"))
+        if (value := _exact(value, own.get("loss"))) is None:
             doubts.append("loss missing")
         elif math.isfinite(loss := number_of(value)):
             result["loss"] = loss
@@ -185,21 +220,41 @@ def _understood(
         result["seconds"] = run.seconds
     if doubts and result["status"] == "done":  # else its status is why it is not used
         counts["exclude_reason"] = "; ".join(doubts)
-    points, lost = curve(run, columns, result.get("tokens"), ended=result["status"] == "done")
+    plain = {**columns} if _is_plain(run, columns, own, "loss") else {**columns, "loss": ""}
+    if not _is_plain(run, columns, own, "num_tokens"):
+        plain.pop("num_tokens", None)  # points are placed by the run's own steps
+    points, lost = curve(run, plain, result.get("tokens"), ended=result["status"] == "done")
     options, final = _plain(run.options), _plain(run.final)
     spec = ImportedSpec(run.source, run.run, options, final, result, counts)
     return ImportedRun(run.name, spec, points, reason, run.born), lost
 
 
+def _exact(value: Any, read: float | None) -> Any:
+    """What stands there where a reader takes it for the same number, which may be less exact."""
+    if read is None:
+        return value
+    try:
+        return value if value is not None and float(number_of(value)) == read else read
+    except ValueError:
+        return read
+
+
+def _is_plain(
+    run: FoundRun, columns: Mapping[str, str], own: Mapping[str, float], name: str
+) -> bool:
+    """Whether a column's values are what stands there, in the records of a curve too."""
+    return name in columns and _exact(value := _value(run, columns[name]), own.get(name)) is value
+
+
 def _counts(
-    run: FoundRun, columns: Mapping[str, str], stated: Stated
+    run: FoundRun, columns: Mapping[str, str], stated: Stated, own: Mapping[str, float]
 ) -> tuple[dict[str, Any], list[str]]:
     """A run's amounts and other numbers of the run table, and what could not be read of them."""
     counts: dict[str, Any] = {}
     doubts = []
     for column in AMOUNTS:
         try:
-            if (amount := _amount(run, column, columns, stated)) is not None:
+            if (amount := _amount(run, column, columns, stated, own)) is not None:
                 counts[column] = amount
         except ValueError as error:
             doubts.append(f"{column}: {error}")
@@ -222,10 +277,14 @@ def _value(run: FoundRun, name: str | None) -> Any:
 
 
 def _amount(
-    run: FoundRun, column: str, columns: Mapping[str, str], stated: Stated
+    run: FoundRun,
+    column: str,
+    columns: Mapping[str, str],
+    stated: Stated,
+    own: Mapping[str, float],
 ) -> int | float | None:
     if column not in stated.counts:
-        value = _value(run, columns.get(column))
+        value = _exact(_value(run, columns.get(column)), own.get(column))
         return None if value is None else count_of(value)
     values = {}
     for name, value in {**run.options, **run.final}.items():

@@ -112,12 +112,25 @@ def _array(path: Path) -> list[dict[str, Any]]:
         value = json_value(path)
     except (UnicodeDecodeError, OSError) as error:
         raise ValueError(f"{path}: {describe(error)}") from None
+    value = _inside(value) if isinstance(value, dict) else value
     if isinstance(value, dict) and value and all(isinstance(v, dict) for v in value.values()):
         value = [{"name": name, **run} for name, run in value.items()]
     rows = value if isinstance(value, list) else [value]
     if not all(isinstance(row, dict) for row in rows):
         raise ValueError(f"{path}: a file of runs has a list of JSON objects, one a run")
     return rows
+
+
+def _inside(value: Mapping[str, Any]) -> Any:
+    """The one list of objects that an object without a run's own fields has in it, else itself."""
+    if any(normalise(name) in (*_NESTED, *_SAID, "history") for name in value):
+        return value
+    lists = [one for one in value.values() if isinstance(one, list) and one
+             and all(isinstance(run, dict) for run in one)]  # fmt: skip
+    deeper = [found for one in value.values() if isinstance(one, dict)
+              if isinstance(found := _inside(one), list)]  # fmt: skip
+    every = lists + deeper
+    return every[0] if len(every) == 1 else value
 
 
 def _runs(path: Path, rows: Sequence[tuple[str, dict[str, Any]]]) -> list[FoundRun]:

@@ -25,6 +25,11 @@ _UNITS = re.compile(
     r"|params|parameters|tokens|log10|ln|(nats|bits)/\w+|[0-9.]*e[0-9]+|10\^?[0-9]+)\s*[)\]]?",
     re.IGNORECASE,
 )
+_RULE = re.compile(r"(?m)^[ |:+=-]*(?:\|[ :]*-|\+-|---|===)[ |:+=-]*$|^\(\d+ rows?\)$")
+"""Lines that only draw one, between the names and the rows of Markdown and of databases, and
+what these write below."""
+_BARS = re.compile(r"(?m)^[ \t]*\|(.*)\|[ \t]*$")
+"""Lines that begin and end with a bar."""
 _SAMPLE = 12
 """Rows that say whether a second line has names or numbers."""
 
@@ -44,6 +49,7 @@ def read_text(text: str, as_text: bool) -> pd.DataFrame:
 
     if not text.strip():
         raise pd.errors.EmptyDataError
+    text = _BARS.sub(r"\1", _RULE.sub("", text))
     layout = _layout(text)
     unique, twice = _unique(layout.names)
     frame = pd.read_csv(
@@ -128,17 +134,24 @@ def _is_title(line: str, below: str) -> bool:
 
 
 def _separator(lines: list[str]) -> str:
-    """What stands between the fields of the line of names, quoted text left out."""
+    """What stands between the fields of the line of names, quoted text left out: of several, what
+    stands as often in each of the rows, else most often."""
     header = lines[0]
     for line in lines[1:]:
         if header.count('"') % 2 == 0:
             break
         header += line
     header = re.sub(r'"[^"]*"', "", header)
-    best = max(SEPARATORS, key=header.count)
-    if best in header:
-        return best
     rows = [line.strip() for line in lines[:_SAMPLE] if line.strip()]
+    plain = [re.sub(r'"[^"]*"', "", row) for row in rows[1:]]
+
+    def fits(separator: str) -> tuple[bool, int]:
+        count = header.count(separator)
+        return bool(plain) and all(row.count(separator) == count for row in plain), count
+
+    there = [separator for separator in SEPARATORS if separator in header]
+    if there:
+        return max(there, key=fits)
     wide = {len(re.split(WIDE, row)) for row in rows}
     white = {len(re.split(WHITE, row)) for row in rows}
     if len(wide) == 1 and max(wide) > 1 and len(white) > 1:

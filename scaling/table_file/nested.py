@@ -12,6 +12,9 @@ from scaling.table_file.packed import text_of
 
 Row = dict[str, Any]
 
+SERIES = 3
+"""Numbers from which lists of one length are the columns of a curve, not settings."""
+
 _TENSORBOARD = ("Wall time", "Step", "Value")
 """Names of the three numbers of a point in what TensorBoard's page exports as JSON."""
 
@@ -63,8 +66,8 @@ def json_rows(path: Path) -> list[Row]:
 
     A list of objects has one row each; so has an object of objects that share a name, with its
     keys as ``name``, and the one list in an object, whose other values stand in each row. A list
-    within a row (a history) makes a row of each of its objects. An object of lists has them as
-    columns.
+    within a row (a history) makes a row of each of its objects; so do several lists of numbers
+    of one length. An object of lists has them as columns.
 
     Raises
     ------
@@ -104,10 +107,10 @@ def _rows(value: Any) -> Iterable[Row]:
         if all(_is_numbered(one) for one in inner):  # pandas, orient="columns"
             return _columns({name: list(one.values()) for name, one in value.items()})
         if set.intersection(*map(set, inner)):
-            return [row for name, one in value.items() for row in _expanded({"name": name, **one})]
+            return [row for name, one in value.items() for row in expanded({"name": name, **one})]
     if all(isinstance(one, list) and not _is_objects(one) for one in inner):
         return _columns(value)
-    return _expanded(value)
+    return expanded(value)
 
 
 def _rows_of_list(values: list[Any]) -> list[Row]:
@@ -118,18 +121,22 @@ def _rows_of_list(values: list[Any]) -> list[Row]:
         if all(len(row) == len(names) for row in rows):
             return [dict(zip(names, row, strict=True)) for row in rows]
     if all(isinstance(one, Mapping) for one in values):
-        return [row for one in values for row in _expanded(one)]
+        return [row for one in values for row in expanded(one)]
     return []
 
 
-def _expanded(row: Mapping[str, Any]) -> list[Row]:
+def expanded(row: Mapping[str, Any]) -> list[Row]:
     """The row as one for each object of the list that it has, if it has one."""
     plain = flat(row)
+    series = {name: value for name, value in plain.items() if _is_series(value)}
+    if len(series) > 1 and len({len(values) for values in series.values()}) == 1:
+        rest = {name: value for name, value in plain.items() if name not in series}
+        return [{**rest, **one} for one in _columns(series)]
     lists = [name for name, value in plain.items() if _is_objects(value)]
     if len(lists) != 1:
         return [plain]
     inner = plain.pop(lists[0])
-    return [{**plain, **one} for part in inner for one in _expanded(part)]
+    return [{**plain, **one} for part in inner for one in expanded(part)]
 
 
 def _columns(columns: Mapping[str, list[Any]]) -> list[Row]:
@@ -141,6 +148,15 @@ def _columns(columns: Mapping[str, list[Any]]) -> list[Row]:
 
 def _is_objects(value: Any) -> bool:
     return isinstance(value, list) and bool(value) and all(isinstance(v, Mapping) for v in value)
+
+
+def _is_series(value: Any) -> bool:
+    """Whether it is a list of numbers as long as a curve may be."""
+    return (
+        isinstance(value, list)
+        and len(value) >= SERIES
+        and all(isinstance(one, int | float) and not isinstance(one, bool) for one in value)
+    )
 
 
 def _is_numbered(value: Mapping[str, Any]) -> bool:

@@ -6,10 +6,19 @@ import bz2
 import codecs
 import gzip
 import lzma
+import re
 import zlib
 from pathlib import Path
 
 PACKINGS = (".gz", ".zst", ".bz2", ".xz")
+
+_BINARY = re.compile(rb"[\x00-\x08\x0e-\x1f]")
+_NO_TABLE = (
+    (re.compile(rb"\s*<(!doctype\s+html|html)\b", re.IGNORECASE),
+     "it is a web page, not a table: download the file itself (raw)"),
+    (re.compile(rb"version https://git-lfs\."),
+     "it is Git LFS's pointer to the file: git lfs pull gets the file itself"),
+)  # fmt: skip
 
 
 def bare_name(path: Path) -> str:
@@ -59,10 +68,35 @@ def content_of(path: Path) -> bytes:
 
 
 def text_of(path: Path) -> str:
-    """The text of a file: UTF-8, or UTF-16 with a byte order mark as Excel writes it."""
+    """The text of a file (see :func:`decoded`)."""
+    return decoded(path)[0]
+
+
+def decoded(path: Path) -> tuple[str, str]:
+    """The text of a file and its encoding.
+
+    It is UTF-8, or UTF-16 with a byte order mark as Excel writes it, or else Windows' own
+    (cp1252), as Excel writes ``.csv``.
+
+    Raises
+    ------
+    UnicodeDecodeError
+        If it is none of these.
+    ValueError
+        If it is what a download gives in a table's stead.
+    """
     data = content_of(path)
-    wide = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
-    return data.decode("utf-16" if wide else "utf-8-sig")
+    for looks, said in _NO_TABLE:
+        if looks.match(data):
+            raise ValueError(f"{path}: {said}")
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return data.decode("utf-16"), "UTF-16"
+    try:
+        return data.decode("utf-8-sig"), "UTF-8"
+    except UnicodeDecodeError:
+        if _BINARY.search(data):
+            raise
+        return data.decode("cp1252"), "Windows-1252"
 
 
 def _zstd(path: Path, data: bytes) -> bytes:

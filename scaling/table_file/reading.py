@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from scaling.table_file.delimited import read_text, row_lines
-from scaling.table_file.nested import flat, json_objects, json_rows
-from scaling.table_file.packed import PACKINGS, content_of, kind_of, text_of
+from scaling.table_file.nested import expanded, json_objects, json_rows
+from scaling.table_file.packed import PACKINGS, content_of, decoded, kind_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,9 +31,9 @@ def read_frame(path: Path, *, as_text: bool = False) -> pd.DataFrame:
     """The rows of a file; names are unique.
 
     ``attrs["lines"]`` has the line of each row where the file has lines, ``attrs["twice"]`` the
-    columns of each name that stands there more than once. Lines at the top that begin with
-    ``#`` are skipped. With ``as_text`` the fields of a text are the text that stands there, an
-    empty field is an empty text.
+    columns of each name that stands there more than once, ``attrs["said"]`` what else a reader
+    should know. Lines at the top that begin with ``#`` are skipped. With ``as_text`` the fields of
+    a text are the text that stands there, an empty field is an empty text.
 
     Raises
     ------
@@ -58,7 +58,11 @@ def read_frame(path: Path, *, as_text: bool = False) -> pd.DataFrame:
             return pd.DataFrame(json_rows(path))
         if kind in _LINES:
             return _read_lines(path)
-        return read_text(text_of(path), as_text)
+        text, encoding = decoded(path)
+        frame = read_text(text, as_text)
+        if encoding == "Windows-1252":
+            frame.attrs["said"] = f"the text is taken as {encoding}, as it is not UTF-8"
+        return frame
     except PermissionError:
         raise ValueError(f"{path}: you may not read this file; change its permissions") from None
     except UnicodeDecodeError as error:
@@ -78,14 +82,14 @@ def read_frame(path: Path, *, as_text: bool = False) -> pd.DataFrame:
 def _read_lines(path: Path) -> pd.DataFrame:
     import pandas as pd
 
-    numbered = list(json_objects(path))
-    frame = pd.DataFrame([flat(row) for _, row in numbered])
+    numbered = [(line, row) for line, each in json_objects(path) for row in expanded(each)]
+    frame = pd.DataFrame([row for _, row in numbered])
     frame.attrs["lines"] = row_lines([number for number, _ in numbered], 1, len(frame))
     return frame
 
 
 def _read_sheet(path: Path, as_text: bool) -> pd.DataFrame:
-    """The first sheet of a workbook that has rows, read as the text that it would be saved as."""
+    """The fullest sheet of a workbook, read as the text that it would be saved as."""
     import zipfile
 
     import pandas as pd
@@ -100,11 +104,13 @@ def _read_sheet(path: Path, as_text: bool) -> pd.DataFrame:
         ) from None
     except (zipfile.BadZipFile, KeyError):
         raise ValueError(f"{path}: it is no .xlsx workbook; save it again, or as .csv") from None
+    cells = {name: int(sheet.notna().sum().sum()) for name, sheet in sheets.items()}
     filled = [name for name, sheet in sheets.items() if len(sheet) > 1]
     if not filled:
         raise ValueError(f"{path}: no sheet has rows; a table has a line of names")
-    frame = read_text(sheets[filled[0]].to_csv(index=False, header=False), as_text)
+    taken = max(filled, key=lambda name: cells[name])
+    frame = read_text(sheets[taken].to_csv(index=False, header=False), as_text)
     if len(filled) > 1:
-        others = ", ".join(map(repr, filled[1:]))
-        frame.attrs["unread"] = f"sheet {filled[0]!r} is read; not {others}"
+        others = ", ".join(repr(name) for name in filled if name != taken)
+        frame.attrs["said"] = f"sheet {taken!r} is read, as it is the fullest; not {others}"
     return frame

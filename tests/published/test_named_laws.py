@@ -60,6 +60,93 @@ def test_routers_rank_as_their_paper_says() -> None:
     assert (routed < dense).all()
 
 
+def test_routing_by_compute_and_parameters_is_as_good_on_the_same_runs() -> None:
+    """Clark et al. 2022, eq. 2: of FLOPs and parameters, it fits a router as eq. 1 does."""
+    fitted, held_out = (
+        part.assign(
+            flops_forward=2 * part.dense_params,
+            parameter_ratio=part.total_params / part.dense_params,
+        )
+        for part in read("moe_sbase")
+    )
+    f = fit("moe_utilisation", fitted, starts=4)
+    assert f.r2 > 0.99
+    assert rmse(f, held_out) < 0.0209  # a peer's by eq. 1
+    assert f.params["a"] == pytest.approx(-0.082, abs=0.002)  # of dense models, table 3
+
+
+def test_granularity_gives_the_losses_that_were_printed() -> None:
+    """Krajewski et al. 2024, table 2: 64 x N of 4.37B to 7.94T tokens, by the rounded constants of
+    table 1; N = (8 64 + 4) / 12 active parameters, their sec. 6.1."""
+    active = np.array([0.1, 1, 3, 7, 70, 300, 1000]) * 1e9
+    tokens = np.array([4.37, 28.94, 72.9, 137.6, 941.07, 2960, 7940]) * 1e9
+    given = published("moe_granularity", "expansion_64", num_params=active * (8 * 64 + 4) / 12,
+                      num_tokens=tokens, granularity=[8, 16, 16, 32, 32, 64, 64])  # fmt: skip
+    np.testing.assert_allclose(given, [3.133, 2.491, 2.245, 2.076, 1.694, 1.503, 1.367], rtol=0.01)
+
+
+def test_seven_bits_are_the_best_to_train_in() -> None:
+    """Kumar et al. 2024: with cost N D P the best precision is 7 to 8 bits at any compute."""
+    bits = np.linspace(4, 16, 241)
+    per_bit = 1e20 / 6 / bits  # N D for the same cost
+    n = np.exp(np.linspace(np.log(1e7), np.log(1e11), 400))[:, None]
+    less = {"weight_bits": 0.812, "activation_bits": 3.110, "kv_bits": 2.316}
+    at = {name: np.broadcast_to(bits - shift, (400, 241)).ravel() for name, shift in less.items()}
+    given = published("precision", "kumar", num_params=np.broadcast_to(n, (400, 241)).ravel(),
+                      num_tokens=(per_bit / n).ravel(), **at)  # fmt: skip
+    best = bits[given.reshape(400, 241).min(axis=0).argmin()]
+    assert 7.0 <= best <= 8.0
+
+
+def test_larger_models_deserve_larger_vocabularies() -> None:
+    """Tao et al. 2024: at the compute of Llama 2 70B the best vocabulary has at least 216K words.
+
+    The constants are of their ``optimal_Nv_predict.py``, sizes in millions; there D follows from
+    compute, by which the law's H is chosen here.
+    """
+    alpha, alpha_2 = 0.44660634152009615, 0.6707374679896795
+    law = LAWS["vocabulary"]
+    a, a_2, b = 1.8313851559554126, 0.19584238398665638, 2.1241123120064955
+    values = (-5.5327846803337435, a * 1e6**alpha, alpha, a_2 * 1e6**alpha_2, alpha_2,
+              b * 1e9**alpha, alpha)  # fmt: skip
+    params = law.vector(dict(zip(law.names, values, strict=True)))
+    words = np.linspace(2e4, 6e5, 5801)
+    n, width = 70e9, 8192.0
+    compute = (n / np.exp(-2.4846510161625193)) ** 2  # at which N is the best size
+    logs = np.log(words)
+    tokens = compute / (6 * (n + words * width))
+    characters = tokens / (0.00639222 * logs**2 - 0.15811069 * logs + 1.20470122)
+    loss = law.predict(params, np.full_like(words, n), words, np.full_like(words, width),
+                       characters)  # fmt: skip
+    assert 216e3 <= words[loss.argmin()] < 220e3
+
+
+def test_farseers_best_ratio_of_tokens_to_parameters_rises() -> None:
+    """Li et al. 2025: D / N of the best models grows with compute, beyond 1e20 to 1e21 FLOPs."""
+    ratio = np.exp(np.linspace(np.log(2), np.log(400), 600))
+    best = []
+    for compute in (1e20, 1e21, 1e22):
+        n = np.sqrt(compute / 6 / ratio)
+        given = published("farseer", "li", num_params=n, num_tokens=n * ratio)
+        best.append(ratio[given.argmin()])
+    assert 5 < best[0] < best[1] < best[2] < 20
+
+
+def test_the_critical_batch_of_step_laws_runs_is_that_of_kaplan() -> None:
+    """Kaplan et al. 2020, eq. 1.4: 2e8 / L^4.76 tokens, 3.8M at a loss of 2.3; here from the
+    least loss over learning rates of each batch from the best on (sequences of 2,048 tokens)."""
+    runs = pd.read_csv(DATA / "steplaw_lr_batch.csv")
+    cells = ["num_params", "num_tokens"]
+    best = runs.loc[runs.groupby([*cells, "batch_size"]).loss.idxmin()]
+    least = best.loc[best.groupby(cells).loss.idxmin(), [*cells, "batch_size"]]
+    best = best.merge(least, on=cells, suffixes=("", "_best"))
+    best = best[best.batch_size >= best.batch_size_best]
+    f = fit("batch_data", best.assign(batch_size=2048.0 * best.batch_size), starts=2)
+    kaplan = published("critical_batch", "kaplan", loss=best.loss.median())[0]
+    assert f.r2 > 0.97
+    assert 0.5 < f.params["B_crit"] / kaplan < 2
+
+
 def test_streams_give_the_losses_that_were_reported() -> None:
     """Chen et al. 2025: losses on Stack-V2-Python of four of its models, to the fit's own error."""
     reported = {
@@ -160,6 +247,17 @@ def test_width_and_depth_tell_more_of_gemstones_than_their_product() -> None:
         ("critical_batch", "kaplan", {"loss": 2.6}, 2.11e6),
         # by hand: e^(5.039 + 0.0555 48)
         ("width_of_depth", "levine", {"depth": 48}, 2214),
+        # by hand: .94 + 16612.5 / 2.3195e5 + 5455.67 / 11800 + .4598 .1^.1666 + 17.26 1.446 / 27.26
+        ("moe_sparsity", "abnar", {"num_params": 1e9, "num_tokens": 2e10, "sparsity": 0.9}, 2.702),
+        # by hand: e^(-.021 33.22 - .091) + e^(88.01 .12589 - 6.287) (2e10)^-e^(-.124 12.79 + .424)
+        ("farseer", "li", {"num_params": 1e9, "num_tokens": 2e10}, 0.5272),
+        # by hand: .0598 (2.6e10)^.5068 (2.2e8)^-.3439 e^(-4 / .5907)
+        (
+            "precision_after",
+            "kumar",
+            {"num_params": 2.2e8, "num_tokens": 2.6e10, "weight_bits": 4},
+            0.01759,
+        ),
         # by hand: 1.79 (1e9)^-.713 (1e11)^.307
         ("step_law_lr", "li", {"num_params": 1e9, "num_tokens": 1e11}, 1.632e-3),
     ],

@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 from analysis.tables.reading.doubts import flagged
-from analysis.tables.reading.files import TableReading, read_table, refuse_faults, understood
+from analysis.tables.reading.files import (
+    TableReading,
+    read_rows,
+    read_table,
+    refuse_faults,
+    understood,
+)
 from analysis.tables.reading.folders import tables_in
-from analysis.tables.reading.likely import one_variable, proposal
+from analysis.tables.reading.likely import alike, one_variable, proposal
 from analysis.tables.reading.metrics import NATS
 from analysis.tables.reading.notes import Note, counted, place
 from analysis.tables.reading.numbers import NotANumberError, numbers
@@ -16,6 +22,7 @@ __all__ = [
     "NotANumberError",
     "Note",
     "TableReading",
+    "alike",
     "complete",
     "counted",
     "flagged",
@@ -23,6 +30,7 @@ __all__ = [
     "one_variable",
     "place",
     "proposal",
+    "read_rows",
     "read_table",
     "refuse_faults",
     "tables_in",

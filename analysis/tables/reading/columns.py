@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 
 from analysis.tables.reading.doubts import SIZES
 from analysis.tables.reading.header import Header, header_of
+from analysis.tables.reading.likely import flags, varies
 from analysis.tables.reading.metrics import advice, loss_by_metric, unit_of
 from analysis.tables.reading.notes import Note, quoted
 from analysis.tables.reading.numbers import Fault, has_spread, parsed
 from analysis.tables.where import column_of
-from scaling import COLUMN_FLAGS, RUN_COLUMNS, find_column, normalise
+from scaling import COLUMN_FLAGS, COLUMNS, RUN_COLUMNS, find_column, normalise
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -66,11 +67,14 @@ def take(frame: pd.DataFrame, stated: Stated, source: str) -> Taken:
             continue
         else:
             found, header = one
+            _others(frame, column.name, found, taken)
         if column.kind == "str":
             taken.columns[column.name] = frame[found]
             _say(taken, column.name, found, Header(found))
         else:
             _numbers(frame[found], column.name, found, header, stated, taken)
+    for other in (name for name in stated.columns if name not in COLUMNS):
+        _other(frame, other, stated.columns[other], source, stated, taken)
     _logs_by_value(frame, taken, stated)
     if "loss" not in taken.columns and (
         known := loss_by_metric(frame, stated.decimal, taken.notes)
@@ -91,6 +95,8 @@ def _found(column: str, names: list[str]) -> tuple[str, Header] | None:
         return found, Header(found)
     sized = column in SIZES or column == "loss"
     headers = {name: header_of(name) for name in names} if sized else {}
+    if column == "loss":  # loss_1e18 is one at that budget
+        headers = {name: header for name, header in headers.items() if header.factor == 1}
     if by_base := find_column(column, [header.base for header in headers.values()]):
         return next((name, header) for name, header in headers.items() if header.base == by_base)
     parts = {name: re.split(r"[./]", name) for name in names}
@@ -100,6 +106,34 @@ def _found(column: str, names: list[str]) -> tuple[str, Header] | None:
         if len(same) == 1:
             return same[0], Header(same[0])
     return None
+
+
+def _other(
+    frame: pd.DataFrame, column: str, text: str, source: str, stated: Stated, taken: Taken
+) -> None:
+    """Take what is stated of a column that is none of the run table's: numbers, or names."""
+    if text not in map(str, frame.columns):
+        _by_formula(frame, column, text, source, stated, taken)
+        return
+    _, faults = parsed(frame[text], text, stated.decimal)
+    if len(faults) < len(frame):
+        unit = header_of(text) if re.search(r"[(\[,/]", text) else Header(text)  # top_k is none
+        _numbers(frame[text], column, text, unit, stated, taken)
+    else:
+        taken.columns[column] = frame[text]
+        _say(taken, column, text, Header(text))
+
+
+def _others(frame: pd.DataFrame, column: str, found: str, taken: Taken) -> None:
+    """A note on other columns that are spelled as one of the sizes or the loss, and not taken."""
+    if column not in COLUMN_FLAGS:
+        return
+    names = [n for n in map(str, frame.columns) if n not in (found, column)]
+    others = [n for n in names if find_column(column, [n]) and varies(frame[n], n)]
+    others = [n for n in others if not n.startswith(f"{found}.")]  # names that are there twice
+    if others:
+        ways = " or ".join(flags(column, others[:2]))
+        taken.notes.append(Note(f"{column} is {found!r} of several: {ways} takes another", column))
 
 
 def _unit(name: str) -> Header:
@@ -127,7 +161,9 @@ def _numbers(
         parsed_, header = base**parsed_, replace(header, log=base)
     taken.columns[column] = parsed_
     if has_spread(values):
-        taken.notes.append(Note(f"what follows ± in {found!r} is not used", column))
+        taken.notes.append(
+            Note(f"the spreads (± or in brackets) in {found!r} are not used", column)
+        )
     if column == "loss" and (unit := unit_of(found)):
         taken.units["loss"] = unit
     _say(taken, column, found, header)
@@ -160,7 +196,7 @@ def _by_formula(
         read[name], faults = parsed(values, name, stated.decimal)
         taken.faults += faults if re.search(rf"(?<!\w){re.escape(name)}(?!\w)", text) else []
     columns = {**taken.columns, **read}
-    flag = COLUMN_FLAGS.get(column, f"columns {column}:")
+    flag = COLUMN_FLAGS.get(column, f"--col {column}=")
     taken.columns[column] = column_of(frame.assign(**columns), text, f"{source}: {flag}")
     taken.notes.append(Note(f"{column} is {text}", column, taken=True))
     if column == "loss":
@@ -199,6 +235,13 @@ def _off(n: pd.Series, d: pd.Series, c: pd.Series) -> float:
 
     with np.errstate(all="ignore"):
         return float(np.log10(c / (6 * n * d)).abs().median())
+
+
+def has_sizes(frame: pd.DataFrame) -> bool:
+    """Whether the names of models say one size each."""
+    taken = Taken([])
+    _size_in_names(frame, taken)
+    return "num_params" in taken.columns
 
 
 def _size_in_names(frame: pd.DataFrame, taken: Taken) -> None:

@@ -14,7 +14,18 @@ if TYPE_CHECKING:
 
 _FLAGS = {"excluded", "exclude", "outlier", "isoutlier"}
 _TRUTHS = {"true", "false", "yes", "no", "1", "0", "1.0", "0.0", ""}
-_FAILED = ("failed", "diverged", "crashed", "killed", "FAILED", "KILLED")
+_UNDONE = (
+    "failed",
+    "diverged",
+    "crashed",
+    "killed",
+    "running",
+    "preempted",
+    "preempting",
+    "FAILED",
+    "KILLED",
+    "RUNNING",
+)
 SIZES = ("num_params", "num_tokens", "flops")
 FAR = 2.5
 """Decades beyond which a size is taken to be in another unit."""
@@ -36,11 +47,12 @@ def flagged(frame: pd.DataFrame) -> list[str]:
                 f"--where 'not {quoted(name)}' leaves them out"
             )
     if "status" in frame.columns:
-        rows = frame["exclude_reason"].eq("") & frame["status"].isin(_FAILED)
+        rows = frame["exclude_reason"].eq("") & frame["status"].isin(_UNDONE)
         if rows.any():
             words = sorted(set(frame.loc[rows, "status"]))
             found.append(
-                f"status is {' or '.join(words)} in {int(rows.sum())} rows, which are used; "
+                f"status is {' or '.join(words)} in {int(rows.sum())} of {len(frame)} rows, which "
+                "are used; "
                 f'--where "status not in {words}" leaves them out'
             )
     return found
@@ -85,9 +97,12 @@ def doubts(frame: pd.DataFrame) -> list[str]:
     if {"num_params", "num_tokens"} <= set(frame.columns):
         n, d = frame["num_params"].median(), frame["num_tokens"].median()
         if n < 1e3 and d < 1e5:
+            ways = "--params-col 'COL * 1e6'" + (
+                ", or logarithms: --params-col '10**COL'" * bool(n > 3 and d > 3 and max(n, d) < 20)
+            )
             said = (
                 f"num_params {n:.3g} and num_tokens {d:.3g} in the median look like millions or "
-                "billions; plain counts are wanted, as by --params-col 'COL * 1e6'"
+                f"billions; plain counts are wanted, as by {ways}"
             )
             found.append(Note(said, "num_params"))
         elif not 1e-4 < d / n < 1e6:
@@ -130,12 +145,15 @@ def _apart(values: pd.Series, known: set[int]) -> list[str]:
     low, high = logs.iloc[:cut], logs.iloc[cut:]
     few, many = (low, high) if len(low) < len(high) else (high, low)
     rows = sorted({int(i) for i in few.index} - known)
-    if 4 * len(few) > len(logs) or not rows:
+    no_sizes = low.max() < 4 and high.min() > 5
+    if (4 * len(few) > len(logs) and not no_sizes) or not rows:
         return []
     factor = 10 ** (few.median() - many.median())
+    side, between = ">" if few is low else "<", 10 ** ((low.max() + high.min()) / 2)
     said = (
         f"{values.name} is {factor:.0e} times that of the others in {places(values, rows)}: "
-        "a unit may differ there (thousands, millions, billions?)"
+        "a unit may differ there (thousands, millions, billions?); write one, or leave these out: "
+        f"--where '{values.name} {side} {between:.0e}'"
     )
     return [Note(said, str(values.name))]
 

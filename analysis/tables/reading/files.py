@@ -7,19 +7,19 @@ the loss in ``frame.attrs["units"]``.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from analysis.tables.reading.columns import Stated, take
+from analysis.tables.reading.columns import Stated, has_sizes, take
 from analysis.tables.reading.doubts import SIZES
 from analysis.tables.reading.folders import read_folder
 from analysis.tables.reading.likely import flags
 from analysis.tables.reading.notes import Note, counted
 from analysis.tables.reading.numbers import decimal_mark, plain
 from analysis.tables.reading.sizes import complete
-from analysis.tables.reading.unpivot import long
+from analysis.tables.reading.unpivot import NEVER, long
 from scaling import find_column, is_table, read_frame
 from scaling.table_file import Lines
 
@@ -103,6 +103,61 @@ def read_table(
     return understood(frame, columns or {}, replace(how, decimal=mark), str(path), notes)
 
 
+def read_rows(
+    rows: Sequence[Mapping[str, Any]], columns: Mapping[str, str], decimal: str | None = None
+) -> tuple[dict[str, list[float]], list[str]]:
+    """N, D, C and the loss of runs that are not in a file, one row each, and notes on them.
+
+    Parameters
+    ----------
+    rows : sequence of dict
+        Values by name, of any kind.
+    columns : mapping
+        As for :func:`read_table`.
+    decimal : str, optional
+        The decimal mark of numbers in text.
+
+    Returns
+    -------
+    columns : dict
+        Run-table column -> a value for each row, NaN where there is none that can be read.
+    notes : list of str
+        On what was taken by another name or unit.
+
+    Raises
+    ------
+    ValueError
+        If a stated column is neither there nor a formula of those that are.
+    """
+    import pandas as pd
+
+    frame = pd.DataFrame(list(rows)).infer_objects()
+    frame = frame[
+        [c for c in frame if not frame[c].map(lambda v: isinstance(v, list | dict)).any()]
+    ]
+    if not len(frame.columns):
+        return {}, []
+    frame = frame.rename(columns=str)
+    mark = decimal or decimal_mark(_texts(frame))
+    how = TableReading(unpivot=NEVER, decimal=mark)
+    notes: list[str] = []
+    frame.attrs["lines"] = range(1, len(frame) + 1)
+    table = understood(frame, columns, how, "the runs", notes)
+    unit = table.attrs["units"].get("loss")
+    own = [n for n in notes if isinstance(n, Note) and n.taken and n.about in (*SIZES, "loss")]
+    own = [n for n in own if n.about != "flops" or not n.endswith("the table has none")]
+    said = [str(n) for n in own]
+    if unit and not any(unit in line for line in said):
+        said.append(f"the loss is in {unit}")
+    made = any(
+        n.about == "flops" and n.endswith("the table has none")
+        for n in notes
+        if isinstance(n, Note)
+    )  # by 6 N D, as whoever reads the runs does
+    columns_ = [n for n in (*SIZES, "loss") if n in table and not (made and n == "flops")]
+    return {name: table[name].tolist() for name in columns_}, said
+
+
 def understood(
     frame: pd.DataFrame,
     columns: Mapping[str, str],
@@ -113,6 +168,8 @@ def understood(
     """The run table in the rows of ``frame``, which are of ``source``; else as ``read_table``."""
     own = frame.attrs.get("source", Path(source).name)
     sizes = [name for name in SIZES if find_column(name, list(frame.columns))]
+    if "num_params" not in sizes and has_sizes(frame):
+        sizes.append("num_params")
     frame = long(frame, how.unpivot, sizes, notes)
     for name in frame.columns:
         frame[name] = plain(frame[name], name, how.decimal)
@@ -164,8 +221,8 @@ def _say_names(frame: pd.DataFrame, notes: list[str]) -> None:
         other = f"; {flags(column, columns[1:2])[0]} takes the second" if column else ""
         they = ", ".join(columns)
         notes.append(Note(f"{len(columns)} columns are called {name!r}: they are {they}{other}"))
-    if unread := frame.attrs.get("unread"):
-        notes.append(Note(unread))
+    if said := frame.attrs.get("said"):
+        notes.append(Note(said))
 
 
 def _without_empty(frame: pd.DataFrame, notes: list[str]) -> pd.DataFrame:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 _POWERS = {
     "k": 1e3, "thousand": 1e3, "thousands": 1e3,
     "m": 1e6, "mm": 1e6, "mn": 1e6, "mio": 1e6, "million": 1e6, "millions": 1e6,
-    "b": 1e9, "bn": 1e9, "g": 1e9, "billion": 1e9, "billions": 1e9,
+    "b": 1e9, "bn": 1e9, "g": 1e9, "billion": 1e9, "billions": 1e9, "mrd": 1e9,
     "t": 1e12, "tn": 1e12, "trillion": 1e12, "trillions": 1e12,
 }  # fmt: skip
 _LETTERS = {"g": 1e9, "t": 1e12, "p": 1e15, "e": 1e18, "z": 1e21, "y": 1e24}
@@ -24,12 +24,22 @@ _BRACKETS = re.compile(r"^(.*?)[\s_]*[(\[]\s*(.+?)\s*[)\]]$")
 _LOG = re.compile(
     r"^(log10|log_10|lg|ln|log2|log)(?:[\s_]+(?:of[\s_]+)?|\s*\()(.+?)\)?$", re.IGNORECASE
 )
+_COUNTED = re.compile(r"#|count|params|parameters|tokens|examples|flops?", re.IGNORECASE)
+"""What is counted, one by one: ``D (tokens)``."""
+_OF_LOSS = re.compile(r"^(.*?)(?:\s*,\s*|[\s_]+in[\s_]+)(\S+)$")
 _DIVIDED = re.compile(r"^(.+?)\s*/\s*(1e\d+|10\^\d+|10\*\*\d+)$", re.IGNORECASE)
 _ENDING = re.compile(
-    r"^(.{2,}?)[\s_-]+(?:in[\s_-]+)?(k|m|mn|b|bn|t|thousands?|millions?|billions?|trillions?)$",
+    r"^(.{2,}?)[\s_,-]+(?:in[\s_-]+)?(k|m|mn|b|bn|t|thousands?|millions?|billions?|trillions?"
+    r"|1e\d+)$",
     re.IGNORECASE,
 )
-_FLOPS = re.compile(r"^(?:(.*?)[\s_-])?([pez])flops?(?:/s)?([\s_-]*days?)?$", re.IGNORECASE)
+_LETTER = r"(?:giga|tera|peta|exa|zetta|yotta|[gtpezy])"
+_FLOPS = re.compile(
+    r"^(?:(.*?)[\s_-])??(?:in[\s_-]+)?"
+    rf"((?:peta|exa|zetta|[pez])[\s-]?flops?|{_LETTER}[\s-]?f(?:lops?)?(?:/?s)?[\s_-]*days?)$",
+    re.IGNORECASE,
+)
+"""Amounts of compute; GFLOPs and TFLOPs are of a forward pass, or a rate, as a rule."""
 _LOGS = {"log10": 10.0, "log_10": 10.0, "lg": 10.0, "log2": 2.0, "ln": 2.718281828459045}
 
 
@@ -70,33 +80,36 @@ def header_of(name: str) -> Header:
     """
     if found := _BRACKETS.match(name):
         base, inner = found[1], found[2]
+        if _COUNTED.fullmatch(inner):
+            return Header(base)
         if inner.lower() in LOSS_UNITS:
             return Header(base, unit=LOSS_UNITS[inner.lower()])
         if inner.lower() in _LOGS or inner.lower() == "log":
             return Header(base, log=_LOGS.get(inner.lower(), 0.0))
         if base.lower() not in (*_LOGS, "log") and (factor := _factor(inner)):
             return Header(base, factor)
+    if (found := _OF_LOSS.match(name)) and found[2].lower() in LOSS_UNITS:
+        return Header(found[1], unit=LOSS_UNITS[found[2].lower()])
     if found := _LOG.match(name):
         return Header(found[2], log=_LOGS.get(found[1].lower(), 0.0))
     if (found := _DIVIDED.match(name)) and (factor := _factor(found[2])):
         return Header(found[1], factor)
     if found := _ENDING.match(name):
-        return Header(found[1], _POWERS[found[2].lower()])
+        return Header(found[1], _POWERS.get(found[2].lower()) or float(found[2]))
     if found := _FLOPS.match(name):
-        days = DAY if found[3] else 1.0
-        return Header(f"{found[1] or ''} flops".strip(), _LETTERS[found[2].lower()] * days)
+        return Header(f"{found[1] or ''} flops".strip(), _factor(found[2]))
     return Header(name)
 
 
 def _factor(text: str) -> float:
     """The number that a unit such as ``B``, ``1E21``, ``10^9`` or ``PF-days`` is; 0 if none."""
-    text = re.sub(r"^(in|x|×)\s*", "", text.strip().lower())
+    text = re.sub(r"^(in|x|×)\s*", "", text.strip(" .").lower())
     text = re.sub(r"\s*(of )?\b(params|parameters|tokens|flops?|examples)$", "", text)
     if text in _POWERS:
         return _POWERS[text]
-    if found := re.fullmatch(r"([gtpezy])(?:f(?:lops?)?)?(/s)?([\s-]*days?)?", text):
+    if found := re.fullmatch(rf"({_LETTER})(?:[\s-]?f(?:lops?)?)?(/?s)?([\s_-]*days?)?", text):
         is_rate = bool(found[2]) and not found[3]
-        return 0.0 if is_rate else _LETTERS[found[1]] * (DAY if found[3] else 1.0)
+        return 0.0 if is_rate else _LETTERS[found[1][0]] * (DAY if found[3] else 1.0)
     if found := re.fullmatch(r"10\s*(?:\^|\*\*)\s*(\d+)", text):
         return 10.0 ** int(found[1])
     try:

@@ -7,9 +7,10 @@ import shlex
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from analysis.tables.reading.header import header_of
 from analysis.tables.reading.notes import quoted
 from analysis.tables.reading.numbers import parsed
-from scaling import COLUMN_FLAGS, COLUMNS, normalise
+from scaling import COLUMN_FLAGS, COLUMNS, find_column, normalise
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -19,15 +20,65 @@ MOST, SHOWN = 3, 24
 
 _LOOKS = {
     "num_params": r"param|modelsize|^size$|weights",
-    "num_tokens": r"token|sample|example|data(set|size)?$|character|corpus",
+    "num_tokens": r"token|sample|example|images|seen|data(set|size)?$|character|corpus",
     "flops": r"flop|compute|budget|pfday|macs",
-    "loss": r"loss|ppl|perplex|bpb|bitsper|nll|crossent|xent|err|brier|^value$",
+    "loss": r"loss|ppl|perplex|bpb|bitsper|nll|crossent|xent|err|brier|"
+    r"^(value|val|valid|validation|eval|test|dev)$",
 }
 _SPARE = {"loss": ("error", "bits_per_byte")}
 """The run table's columns that may stand for another."""
 _NO_AMOUNT = re.compile(
     r"per|time|rate|/s$|frac|ratio|share|prop|mfu|(?<!non)(?<!non_)vocab|forward|unique|tokenizer|loss"
 )
+_STEPS = (
+    "step",
+    "steps",
+    "numsteps",
+    "nsteps",
+    "trainsteps",
+    "trainingsteps",
+    "totalsteps",
+    "globalstep",
+    "maxsteps",
+    "iter",
+    "iters",
+    "iterations",
+    "numiterations",
+    "updates",
+)
+_BATCH = ("batchsize", "globalbatchsize", "bs", "trainbatchsize", "batch")
+_LENGTH = (
+    "seqlen",
+    "sequencelength",
+    "seqlength",
+    "contextlength",
+    "contextlen",
+    "blocksize",
+    "ctx",
+    "ctxlen",
+    "ctxlength",
+    "maxseqlen",
+)
+_PER_STEP = (
+    "tokensperstep",
+    "tokensperbatch",
+    "batchtokens",
+    "batchsizetokens",
+    "tokensperupdate",
+    "batchsizeintokens",
+)
+_RATIO = (
+    "tokensperparam",
+    "tokensperparameter",
+    "tokenperparam",
+    "tpp",
+    "tokenparamratio",
+    "tokensparams",
+    "tokenmultiplier",
+    "dn",
+    "dnratio",
+)
+_HOURS = re.compile(r"([gt]pu|device|accelerator|node|[avh]\d{2,3})s?hours?")
 _SCORE = re.compile(r"acc|score|miou|top1|f1|bleu|mmlu|arc|hella|wino|gsm|piqa|recall|map$|auc")
 
 
@@ -39,19 +90,47 @@ def lookalikes(frame: pd.DataFrame, column: str) -> list[str]:
     ['num_compute']
     """
     looks = re.compile(_LOOKS[column])
+    names = [str(name) for name in frame.columns]
+    own = {spare for spare in _SPARE.get(column, ()) if find_column(spare, _others(names, spare))}
     return [
         name
-        for name in map(str, frame.columns)
-        if (name not in COLUMNS or name in _SPARE.get(column, ()))
+        for name in names
+        if (name not in COLUMNS or name in {*_SPARE.get(column, ())} - own)
         and looks.search(normalise(name))
         and (column == "loss" or not _NO_AMOUNT.search(name.lower()))
-        and _varies(frame[name], name)
+        and varies(frame[name], name)
     ]
+
+
+def alike(wanted: str, frame: pd.DataFrame) -> str:
+    """The column whose name has most of the words of ``wanted``; ``COL`` where none has any.
+
+    >>> import pandas as pd
+    >>> alike("non_vocab_params", pd.DataFrame(columns=["Vocab", "Non_vocab_parameters", "loss"]))
+    'Non_vocab_parameters'
+    """
+    words = _words(wanted)
+    shared = {name: len(words & _words(name)) / len(words | _words(name))
+              for name in map(str, frame.columns)}  # fmt: skip
+    best = max(shared, key=lambda name: shared[name], default="COL")
+    return best if shared.get(best) else "COL"
+
+
+def _words(name: str) -> set[str]:
+    spaced = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).lower()
+    found = re.findall(r"[a-z]+", spaced.replace("parameters", "params"))
+    return {word for word in found if word not in ("num", "n", "of")}
+
+
+def _others(names: Sequence[str], but: str) -> list[str]:
+    return [header_of(name).base for name in names if name != but]
 
 
 def likely(frame: pd.DataFrame, column: str) -> list[str]:
     """Up to three expressions that may be ``column``: its lookalikes, and scores turned round."""
     found = lookalikes(frame, column)
+    if column == "num_tokens":
+        found += _tokens(frame)
     if column != "loss":
         return found[:MOST]
     scores = [name for name in map(str, frame.columns) if _is_score(frame, name)]
@@ -72,12 +151,38 @@ def proposal(frame: pd.DataFrame, *missing: str) -> str:
     """What a table lacks of N, D, C and the loss, and the options that may say where it is."""
     said = []
     for column in missing:
-        ways = " or ".join(flags(column, likely(frame, column)))
+        found = flags(column, likely(frame, column))
+        if column == "num_tokens" and "num_params" in frame and "flops" not in frame.columns:
+            found += flags("flops", lookalikes(frame, "flops")[:1])  # D is then C / 6 N
+        ways = " or ".join(found[:MOST])
         said.append(f"no {column}: say {ways or COLUMN_FLAGS[column] + ' COL'}")
+    hours = next((n for n in map(str, frame.columns) if _HOURS.search(normalise(n))), None)
+    if hours and "flops" not in frame.columns and {"num_tokens", "flops"} & {*missing}:
+        by = flags("flops", [f"{quoted(hours)} * 3600 * FLOPS_PER_SECOND"])[0]
+        said.append(f"{hours!r} is no count of FLOPs: {by} makes it one")
     own = [name for name in map(str, frame.columns) if name not in COLUMNS]
     names = own or [str(name) for name in frame.columns]
     more = f", ... ({len(names)} in all)" if len(names) > SHOWN else ""
     return f"the table has {'; '.join(said)}; its columns are {', '.join(names[:SHOWN])}{more}"
+
+
+def _tokens(frame: pd.DataFrame) -> list[str]:
+    """D as a product of what the table has: tokens per parameter, or steps and what a step takes.
+
+    Words in capitals are for the reader to fill in.
+    """
+    by_form = {normalise(name): quoted(name) for name in reversed([*map(str, frame.columns)])}
+    ratio, steps, batch, length, step = (
+        next((by_form[form] for form in forms if form in by_form), None)
+        for forms in (_RATIO, _STEPS, _BATCH, _LENGTH, _PER_STEP)
+    )
+    if ratio and "num_params" in frame.columns:
+        return [f"num_params * {ratio}"]
+    if not steps:
+        return []
+    if not step and batch:
+        step = f"{batch} * {length or 'TOKENS_PER_SEQUENCE'}"
+    return [f"{steps} * {step or 'TOKENS_PER_STEP'}"]
 
 
 def one_variable(frame: pd.DataFrame) -> str | None:
@@ -85,7 +190,7 @@ def one_variable(frame: pd.DataFrame) -> str | None:
     there = [name for name in COLUMN_FLAGS if name != "loss" and name in frame.columns]
     own = [name for name in map(str, frame.columns) if name not in (*COLUMNS, *there)]
     rest = [name for name in own if not likely_loss(name)]
-    return next((name for name in (*there, *rest) if _varies(frame[name], name)), None)
+    return next((name for name in (*there, *rest) if varies(frame[name], name)), None)
 
 
 def likely_loss(name: str) -> bool:
@@ -95,7 +200,7 @@ def likely_loss(name: str) -> bool:
 
 def _is_score(frame: pd.DataFrame, name: str) -> bool:
     return (
-        name not in COLUMNS and bool(_SCORE.search(normalise(name))) and _varies(frame[name], name)
+        name not in COLUMNS and bool(_SCORE.search(normalise(name))) and varies(frame[name], name)
     )
 
 
@@ -105,7 +210,7 @@ def _turned(values: pd.Series, name: str) -> str:
     return f"1 - {quoted(name)}" + ("/100" if found.max() > 1 else "")
 
 
-def _varies(values: pd.Series, name: str) -> bool:
+def varies(values: pd.Series, name: str) -> bool:
     """Whether a column holds numbers, and more than one."""
     found, faults = parsed(values, name)
     return 2 * len(faults) < len(values) and found.nunique() > 1

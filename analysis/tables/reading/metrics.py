@@ -34,9 +34,11 @@ class Metric:
 METRICS = (
     Metric("perplexity", re.compile(r"(?<!log)(ppl|perplexity)$"), "perplexity", "log({0})", NATS),
     Metric("log perplexity", re.compile(r"log(ppl|perplexity)$"), NATS),
-    Metric("bits per byte", re.compile(r"bpb$|bitsperbyte$"), "bits/byte"),
-    Metric("bits per character", re.compile(r"bpc$|bitsperchar(acter)?$"), "bits/character"),
-    Metric("bits per dimension", re.compile(r"bpd$|bitsperdim(ension)?$"), "bits/dimension"),
+    Metric("bits per byte", re.compile(r"bpb$|bits(per)?byte$"), "bits/byte"),
+    Metric("bits per character", re.compile(r"bpc$|bits(per)?char(acter)?$"), "bits/character"),
+    Metric("bits per dimension", re.compile(r"bpd$|bits(per)?dim(ension)?$"), "bits/dimension"),
+    Metric("nats per token", re.compile(r"nats(per)?token$"), NATS),
+    Metric("bits per token", re.compile(r"bits(per)?token$"), "bits/token"),
 )
 
 

@@ -33,8 +33,13 @@ _WORDS = {
 }  # fmt: skip
 _AFTER = re.compile(r"\s*(params|parameters|tokens|flops?|examples|nats)$", re.IGNORECASE)
 _FLOPS = {"p": 1e15, "e": 1e18, "z": 1e21}
-_SPREAD = re.compile(r"\s*(?:±|\+/-|\+-).*$")
+_SPREAD = re.compile(r"\s*(?:±|\+/-|\+-).*$|(?<=\d)\(\d+\)$")
 _SCALED = re.compile(r"\s*(?:[x×*·]\s*)?10\s*(?:\^|\*\*)\s*\{?([+-]?\d+)\}?$")
+_RAISED = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻", "0123456789-")
+_TYPESET = re.compile(r"(?<=10)[⁰¹²³⁴⁵⁶⁷⁸⁹⁻]+")
+_BLANKS = str.maketrans(dict.fromkeys("\u00a0\u2009\u202f", " ") | {"−": "-"})
+TEXTS = 4
+"""Texts in a column of numbers that a remedy names."""
 _PLAIN = re.compile(r"[^a-df-z]*\d[^a-df-z]*")
 _MARKED = re.compile(r"[~≈]?\s*([+-]?\d[\d.,]*)")
 
@@ -86,13 +91,16 @@ def parsed(
     column = _Column(values, name, [])
     comma = _is_comma(cells, mark, column)
     found, units = [math.nan] * len(cells), [False] * len(cells)
+    wrong = []
     for row, cell in enumerate(cells):
         try:
             number, units[row] = _value(cell, comma)
         except ValueError:
-            column.fault(row, column.advice(row))
+            wrong.append(row)
         else:
             found[row] = number if units[row] else number * factor
+    for row in wrong:
+        column.fault(row, column.advice(wrong))
     if any(units) and factor == 1:
         with_unit = str(values.iloc[units.index(True)])
         for row, number in enumerate(found):
@@ -114,14 +122,18 @@ class _Column:
         where = f"{place(self.values, row)}, column {self.name!r}"
         self.faults.append(Fault(row, f"{where}: {str(self.values.iloc[row])!r} {why}"))
 
-    def advice(self, row: int) -> str:
-        """What to do about text in a row."""
-        text = str(self.values.iloc[row])
-        condition = f"{quoted(self.name)} != {text!r}"
-        without = "--where" if '"' in condition else f'--where "{condition}"'
+    def advice(self, rows: Sequence[int]) -> str:
+        """What to do about the rows that hold text."""
+        texts = [*dict.fromkeys(str(self.values.iloc[row]) for row in rows)]
+        condition = f"{quoted(self.name)} " + (
+            f"!= {texts[0]!r}" if len(texts) == 1 else f"not in {texts}"
+        )
+        plain = '"' not in condition and len(texts) <= TEXTS
+        without = f'--where "{condition}"' if plain else "--where"
+        those = "the row" if len(rows) == 1 else f"all {len(rows)} such rows"
         return (
             "is not a number; write it plainly, such as 1.2e9, leave unknown values empty, or "
-            f"leave the row out: {without}"
+            f"leave {those} out: {without}"
         )
 
 
@@ -170,7 +182,9 @@ def decimal_mark(columns: Iterable[pd.Series]) -> str | None:
 def _cell(value: Any) -> Any:
     """A cell as lower-case text or as a value; None where it is missing."""
     if isinstance(value, str):
-        text = value.strip().replace("−", "-").replace("\u00a0", " ").lower()
+        text = value.strip().translate(_BLANKS).lower()
+        text = _TYPESET.sub(lambda power: f"^{power[0].translate(_RAISED)}", text)
+        text = text.strip("$*").replace("\\times", "x").replace("\\cdot", "x")
         return None if text in MISSING else text
     return None if value is None or (isinstance(value, Number) and value != value) else value
 

@@ -21,7 +21,11 @@ NEVER = "none"
 LABEL = "name"
 """The column for the names of runs that columns had."""
 
-_SIZE = re.compile(r"(?<![a-z0-9.])(\d+(?:\.\d+)?[kmbt]|\d{6,})(?![a-z0-9])", re.IGNORECASE)
+_SIZE = re.compile(
+    r"(?<![a-z0-9.])(\d+(?:\.\d+)?(?:[kmbt]|e\+?\d+)|\d{6,})(?![a-z0-9])", re.IGNORECASE
+)
+_CORNER = re.compile(r"(.+?)\s*[\\/|]\s*(.+)")
+"""The name above the first column of a cross table: ``N \\ D``."""
 _SUMMARY = ("__MIN", "__MAX")
 
 
@@ -65,8 +69,9 @@ def long(
     if pattern == NEVER:
         return frame
     frame = _upright(frame, notes)
+    frame, sizes, across = _uncornered(frame, sizes)
     names = [str(name) for name in frame.columns]
-    wide = _stated(names, pattern) if pattern else _chart(names) or _by_size(names, sizes)
+    wide = _stated(names, pattern) if pattern else _chart(names) or _by_size(names, sizes, across)
     if wide is None:
         return frame
     found = _melt(frame, wide)
@@ -101,6 +106,23 @@ def _upright(frame: pd.DataFrame, notes: list[str]) -> pd.DataFrame:
     return turned
 
 
+def _uncornered(
+    frame: pd.DataFrame, sizes: Sequence[str]
+) -> tuple[pd.DataFrame, Sequence[str], str | None]:
+    """A cross table with its first column's own name, the sizes then there, and the size that
+    its other columns are; any other table as it is."""
+    first, *others = [str(name) for name in frame.columns]
+    found = _CORNER.fullmatch(first)
+    if found is None or not others or not all(_SIZE.fullmatch(name) for name in others):
+        return frame, sizes, None
+    down, across = (
+        next((size for size in SIZES if find_column(size, [name])), None) for name in found.groups()
+    )
+    if down is None or across is None:
+        return frame, sizes, None
+    return frame.rename(columns={first: found[1]}), [*sizes, down], across
+
+
 def _stated(names: list[str], pattern: str) -> Wide:
     shape, _, value = pattern.partition("->")
     parts = re.fullmatch(r"([^{}]*)\{(\w+)\}([^{}]*)", shape.strip())
@@ -127,11 +149,14 @@ def _chart(names: list[str]) -> Wide | None:
     return Wide(LABEL, {column: (run, metric) for run, metric, column in curves}, beside)
 
 
-def _by_size(names: list[str], sizes: Sequence[str]) -> Wide | None:
-    """Columns whose names differ by a size alone, in a table without a size or without a loss."""
+def _by_size(names: list[str], sizes: Sequence[str], across: str | None) -> Wide | None:
+    """Columns whose names differ by a size alone, in a table without a size or without a loss.
+
+    ``across`` is which size that is, where it is known.
+    """
     if {"num_params", "num_tokens"} <= set(sizes) or find_column("loss", names):
         return None
-    key = "num_tokens" if "num_params" in sizes else "num_params"
+    key = across or ("num_tokens" if "num_params" in sizes else "num_params")
     cells: dict[str, tuple[str, str]] = {}
     by_rest: dict[str, list[str]] = {}
     for name in names:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import math
 
 import pytest
 
@@ -76,6 +77,59 @@ def test_a_table_shows_what_was_taken_for_what_before_the_result(fit, name, text
     assert "irreducible loss" in result
 
 
+def test_the_law_is_said_with_why_and_the_next_command_follows(fit):
+    code, out, _ = fit("nano.csv", NANOCHAT)
+    assert code == 0
+    said = " ".join(out.split())
+    assert "law: chinchilla, as both N and D vary; scaling laws lists all" in said
+    assert said.endswith(("nano.csv", "nano.csv'"))
+    assert "next: scaling " in said
+    one = "Params (M);Tokens (B);loss\n" + "".join(f"70;{d};{2 + d**-0.3}\n" for d in range(1, 9))
+    code, out, _ = fit("one.csv", one)
+    assert code == 0
+    assert "law: power_floor of num_tokens, as num_params is 7e+07 in all rows" in out
+    assert "--x-col num_tokens --at num_tokens=8e+10" in out
+
+
+ROUTED = "params,num_experts,loss\n" + "".join(
+    f"{n:g},{e},{12.3 * n**-0.08 * e ** (-0.09 + 0.0035 * math.log(n)):.6f}\n"
+    for n in (16e6, 57e6, 368e6, 1.3e9)
+    for e in (1, 2, 8, 64, 512)
+)
+BILINEAR = "loss = K*params**a*num_experts**b*num_experts**(c*log(params))"
+
+
+@pytest.mark.parametrize(
+    ("text", "words", "says"),
+    [
+        (ROUTED, ("--law", "moe_routing", "--col", "dense_params=params"), "dense_params is"),
+        (ROUTED, ("--law", BILINEAR, "--signed", "a,b,c"), "R2 1.00000"),
+        (ROUTED, ("--law", BILINEAR), "or --signed a if it may be negative"),
+        (
+            "x,loss\n" + "".join(f"{x},{-math.exp(-x / 3)}\n" for x in range(9)),
+            ("--law", "loss = a*exp(-k*x)", "--signed", "a"),
+            "residuals are linear: loss is negative in 9 of 9 rows",
+        ),
+        (
+            "x,loss\n" + "".join(f"{x},{max(0, x - 6)}\n" for x in range(12)),
+            ("--law", "loss = a/(1+exp(-k*(x-c)))"),
+            "residuals are linear: loss is 0 in 7 of 12 rows",
+        ),
+        (
+            "Step,a - t/avg_loss,a - t/avg_loss__MIN,a - t/avg_loss__MAX\n"
+            + "".join(f"{s},{9 - s},{9 - s},{9 - s}\n" for s in range(1, 7)),
+            ("--loss-col", "t/avg_loss", "--x-col", "Step"),
+            "are not used; --unpivot none leaves them",
+        ),
+    ],
+    ids=["routing", "bilinear", "unsigned", "negative", "zeros", "wandb"],
+)  # fmt: skip
+def test_a_law_of_other_inputs_takes_its_table(fit, text, words, says):
+    code, out, err = fit("a.csv", text, *words)
+    assert code == 0
+    assert says in " ".join((out + err).split())
+
+
 def test_parameters_carry_the_unit_of_the_loss(fit):
     _, out, _ = fit("nano.csv", NANOCHAT)
     assert "bits/byte irreducible loss" in " ".join(out.split())
@@ -92,6 +146,23 @@ def test_parameters_carry_the_unit_of_the_loss(fit):
         (SCORES, (), "no loss: say --loss-col '1 - MMLU' or --loss-col '1 - `ARC-C`'"),
         (OVERFIT, ("--bootstrap", 0), "a law of one variable takes --x-col num_params"),
         (OVERFIT, (), "loss rises with num_params"),
+        (ROUTED, ("--law", "moe_routing"), "say --col dense_params=params"),
+        (ROUTED, ("--law", "K*params**a"), "a formula says what it gives, as in 'loss = K*"),
+        (ROUTED, ("--law", "auto"), "auto averages laws to forecast"),
+        (ROUTED, ("--x-col", "params,num_experts"), "a fit takes one variable"),
+        (ROUTED, ("--law", "loss = a*foo(params)"), "has the function 'foo', which is not known"),
+        (ROUTED, ("--law", "loss = a + b/num_expert"), "has 0 inputs"),
+        (
+            "N,D,loss,who\n" + "".join(f"{n}e7,{n}e9,{5 - n / 9},w{n}\n" for n in range(1, 9)),
+            ("--pool", "who"),
+            "8 of 8 groups of who have one row ('w1')",
+        ),
+        ("N,D,loss\n1e7,1e9,3\n", (), "has 5 parameters and the table 1 usable row of 1; add runs"),
+        (
+            "Model,Params,Tokens,loss\na,4B,64B,3\na,4B,95B,2.9\na,7B,Pile,2.8\n",
+            (),
+            "line 4, column 'Tokens': 'Pile' is not a number",
+        ),
         ("a,b\nx,y\n", (), "the table has no num_params: say --params-col COL; no num_tokens"),
         ("N,D,loss\n70M,2e7,3\n160,3e7,2\n", (), "line 3, column 'N': '160' has no unit"),
         ("N,D,loss\n70M,2e7,3\n", ("--frontier", "--flops-col", "tanh(N)"), "is not allowed"),

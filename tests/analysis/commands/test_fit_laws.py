@@ -85,7 +85,7 @@ def test_negative_responses_are_fitted_and_drawn(scaling_command, tmp_path):
         (["--law", "L = E + A/N^a", "--signed", "N"], "is the column 'num_params', an input"),
         (["--law", "L = E + A/family"], "'a' is not a number"),
         (["--law", "L = E + A/N^a + B/N^b + c/N^d", "--where", "family == 'solo'"],
-         "formula has 7 parameters and the table 1 usable rows"),
+         "formula has 7 parameters and the table 1 usable row"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_fitted_is_said_in_one_line(scaling_command, families, words, says):

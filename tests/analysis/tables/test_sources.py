@@ -141,7 +141,7 @@ def test_flag_columns_are_pointed_out_until_they_are_used(tmp_path):
         ("excluded\n1\n0\n", "column 'excluded' is true in 1 rows"),
         ("excluded\nyes\nno\n", "column 'excluded' is true in 1 rows"),
         ("is outlier\nTrue\n\n", "--where 'not `is outlier`' leaves them out"),
-        ("status\ndone\nfailed\n", "status is failed in 1 rows"),
+        ("status\ndone\nfailed\n", "status is failed in 1 of 2 rows"),
         ("excluded\nmaybe\n1\n", None),
         ("status,exclude_reason\nfailed,bad\ndone,\n", None),
     ],

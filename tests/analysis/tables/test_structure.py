@@ -197,3 +197,15 @@ def test_published_tables_are_what_their_papers_say(name):
     found = structure(load_runs(str(DATA / name)))
     assert found.kind == kind
     assert groups is None or found.groups == groups
+
+
+def test_runs_of_stated_budgets_are_by_themselves_whatever_their_last_steps():
+    """C is not 6 N D where embeddings are left out of it; the table says what was asked for."""
+    budgets, n = (x.ravel() for x in np.meshgrid([1e18, 2e18, 5e18, 1e19], SIZES, indexing="ij"))
+    table = pd.DataFrame(
+        {"flops_budget": budgets, "params_total": n + 2e8, "tokens_trained": budgets / 6 / n,
+         "num_iterations": budgets / n / 1e6, "val_bpb": 0.7 + 1 / np.log(n)}
+    )  # fmt: skip
+    found = structure(table)
+    assert found.kind == "runs"
+    assert found.sure

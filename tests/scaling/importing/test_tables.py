@@ -8,6 +8,7 @@ from datetime import datetime
 import pandas as pd
 import pytest
 
+from analysis.tables import read_rows
 from scaling.importing import Stated, find_runs, understand
 
 # The header and quoting of the table of runs that W&B's page of a project exports.
@@ -153,6 +154,42 @@ def test_records_of_one_run_are_its_curve(write):
 def test_runs_of_one_name_that_differ_in_tokens_are_runs(write):
     runs = find_runs([write("t.csv", "name,params,tokens,loss\nm,1M,1B,3\nm,1M,2B,2.9\n")])[0]
     assert len(understand(runs)[0]) == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "columns", "says"),
+    [
+        ("Params (M);Tokens (B);Val loss\n70;1,4;3,91\n1400;28;2,6\n", {}, "x 1e+06"),
+        ("N,D,val ppl\n70M,1.4B,49.89895\n1.4B,28B,13.463738\n", {}, "log(`val ppl`), in nats"),
+        ("N,D,acc\n7e7,1.4e9,-2.91\n1.4e9,28e9,-1.6\n", {"loss": "1 - acc"}, "loss is 1 - acc"),
+        ("PF-days,N,loss\n6.80555556e-3,7e7,3.91\n2.722222,1.4e9,2.6\n", {}, "x 8.64e+19"),
+    ],
+    ids=["units", "perplexity", "formula", "compute"],
+)
+def test_runs_are_read_as_tables_are(write, text, columns, says):
+    found, _ = find_runs([write("t.csv", text)])
+    runs, notes = understand(found, Stated.parse(columns, ()), read_rows)
+    for run, n, d, loss in zip(runs, (7e7, 1.4e9), (1.4e9, 2.8e10), (3.91, 2.6), strict=True):
+        assert run.spec.counts["num_params"] == n
+        assert run.spec.result["tokens"] == pytest.approx(d, rel=1e-6)
+        assert run.spec.result["loss"] == pytest.approx(loss, rel=1e-6)
+    assert any(says in note for note in notes)
+
+
+def test_a_reader_leaves_exact_numbers_as_they_stand(write):
+    text = "name,n,d,loss\na,123456789012345678901,1e9,3.2718281828459045\n"
+    found, _ = find_runs([write("t.csv", text)])
+    plain, read = (understand(found, None, reader)[0][0].spec for reader in (None, read_rows))
+    assert plain == read
+    assert read.counts["num_params"] == 123456789012345678901
+
+
+def test_runs_may_lie_deep_in_a_document(write):
+    run = {"model": {"params": 7e7}, "tokens": 1e9, "eval": {"loss": 3.5}}
+    text = json.dumps({"paper": {"runs": [run, {**run, "tokens": 2e9}]}})
+    runs, _ = understand(find_runs([write("a.json", text)])[0], None, read_rows)
+    assert [run.spec.result["tokens"] for run in runs] == [1e9, 2e9]
+    assert runs[0].spec.counts["num_params"] == 7e7
 
 
 def test_twins_are_named_and_copies_kept_once(write):

@@ -134,6 +134,27 @@ def test_names_that_are_there_twice_are_noted(tmp_path):
     assert load_runs(tmp_path / "a.csv", columns={"loss": "loss.1"})["loss"].tolist() == [4]
 
 
+def test_other_columns_that_may_be_the_loss_are_noted(tmp_path):
+    table = read(tmp_path, {"loss": LOSS, "val_loss": LOSS + 0.1})
+    assert "loss is 'loss' of several: --loss-col val_loss takes another" in table.attrs["notes"]
+
+
+def test_inputs_of_other_laws_are_taken_as_they_are_named(tmp_path):
+    columns = {"experts": "4 k", "who": "a", "loss": LOSS}
+    asked = {"num_experts": "experts", "group": "who", "ratio": "tokens / params"}
+    table = read(tmp_path, columns, columns=asked)
+    assert set(table["num_experts"]) == {4000.0}
+    assert set(table["group"]) == {"a"}
+    np.testing.assert_allclose(table["ratio"], D[::-1] / N)
+
+
+def test_two_units_in_one_column_are_told_by_their_gap(tmp_path):
+    mixed = np.where(np.arange(6) % 2, D, D / 1e9)
+    pd.DataFrame({"N": N, "D": mixed, "loss": LOSS}).to_csv(tmp_path / "a.csv", index=False)
+    (note,) = (x for x in load_runs(tmp_path / "a.csv").attrs["notes"] if "a unit may differ" in x)
+    assert "--where 'num_tokens " in note
+
+
 def test_negative_and_zero_losses_stay(tmp_path):
     table = read(tmp_path, {"loss": [-1.0, 0, 1, 2, np.nan, np.inf]})
     assert table["exclude_reason"].tolist() == ["", "", "", "", "loss missing", "loss is inf"]
@@ -157,6 +178,20 @@ def test_sizes_in_the_names_of_models_are_taken(tmp_path):
         ({"c4 loss": [3.0, 2.0]}, "loss", "say --loss-col 'c4 loss'"),
         ({"Non_vocab_parameters": [1e6, 2e6]}, "num_params", "--params-col Non_vocab_parameters"),
         ({"num_characters": [1e6, 2e6]}, "num_tokens", "say --tokens-col num_characters"),
+        ({"num_params": [1e6], "tpp": [20]}, "num_tokens", "say --tokens-col 'num_params * tpp'"),
+        ({"Step": [1, 2]}, "num_tokens", "say --tokens-col 'Step * TOKENS_PER_STEP'"),
+        (
+            {"steps": [1, 2], "batch_size": [8, 8], "seq_len": [9, 9]},
+            "num_tokens",
+            "say --tokens-col 'steps * batch_size * seq_len'",
+        ),
+        (
+            {"num_params": [1, 2], "IsoFLOP budget": [1e18, 2e18]},
+            "num_tokens",
+            "say --flops-col 'IsoFLOP budget'",
+        ),
+        ({"A100 hours": [1, 2]}, "flops", "'`A100 hours` * 3600 * FLOPS_PER_SECOND' makes it one"),
+        ({"train": [3.0, 2.0], "val": [3.1, 2.1]}, "loss", "say --loss-col val;"),
         ({"x": [1.0, 2.0]}, "loss", "no loss: say --loss-col COL; its columns are x"),
     ],
 )

@@ -100,6 +100,11 @@ def test_other_ways_to_write_a_number(cell, value):
     assert values[0] == pytest.approx(value, rel=1e-15)
 
 
+def test_all_texts_of_a_column_are_left_out_at_once():
+    _, faults = read("3.1", "diverged", "OOM", "diverged")
+    assert "all 3 such rows out: --where \"x not in ['diverged', 'OOM']\"" in faults[0].message
+
+
 @pytest.mark.parametrize("cell", ["", "-", "n/a", "?", "TBD", None, float("nan"), "—"])
 def test_what_stands_for_nothing(cell):
     values, faults = read(cell, "7")
@@ -117,7 +122,10 @@ def test_what_stands_for_nothing(cell):
         ("compute (PF-days)", "compute", 86400e15), ("C (PFLOP/s-days)", "C", 86400e15),
         ("C (TFLOP/s)", "C (TFLOP/s)", 1), ("Tokens [B tokens]", "Tokens", 1e9),
         ("loss", "loss", 1), ("d_k", "d_k", 1), ("eval (C4)", "eval (C4)", 1),
-        ("loss (v2)", "loss (v2)", 1),
+        ("loss (v2)", "loss (v2)", 1), ("PF-days", "flops", 86400e15), ("gflops", "gflops", 1),
+        ("D (tokens)", "D", 1), ("Token (Mrd.)", "Token", 1e9),
+        ("petaflop/s-days", "flops", 86400e15), ("compute in exaFLOPs", "compute flops", 1e18),
+        ("train_flops_1e18", "train_flops", 1e18), ("PFLOP/s", "PFLOP/s", 1),
     ],
 )  # fmt: skip
 def test_a_header_says_its_unit(name, base, factor):

@@ -101,6 +101,24 @@ TEXTS = {
         [np.log10(N), np.log10(D), np.log10(6 * np.array(N) * D), LOSS],
     ),
     "perplexity.csv": csv(["params", "tokens", "val_ppl"], [N, D, np.exp(LOSS)]),
+    "markdown.txt": "| N | D | loss |\n|---|---:|---|\n"
+    + "".join(f"| {n:g} | {d:g} | {y} |\n" for n, d, y in zip(N, D, LOSS, strict=True)),
+    "database.txt": "    N    |    D    | loss\n---------+---------+------\n"
+    + lines(N, D, LOSS, separator=" | ") + "(8 rows)\n",
+    "raised.csv": csv(
+        ["params", "tokens", "loss"],
+        [[f"{m:g}×10⁶" for m in M], [rf"${b:g} \times 10^{{9}}$" for b in B], LOSS],
+    ),
+    "narrow.csv": csv(
+        ["N", "D", "loss"], [thousands(N, "\u202f"), thousands(D, "\u2009"), LOSS], ";"
+    ),
+    "said.csv": csv(
+        ["Params, M", "Tokens, billions", "Loss, nats"], [M, B, [f"{y}(2)" for y in LOSS]], ";"
+    ),
+    "spans.csv": csv(
+        ["PF-days", "params_m", "final_loss"],
+        [6 * np.array(N) * D / 8.64e19, M, LOSS],
+    ),
     "percent.csv": csv(["params", "tokens", "loss"], [N, D, [f"{100 * v:.12g} %" for v in LOSS]]),
     "rows.jsonl": TABLE.to_json(orient="records", lines=True),
     "rows.ndjson": TABLE.to_json(orient="records", lines=True),
@@ -124,6 +142,7 @@ TEXTS = {
 BYTES = {
     "bom.csv": b"\xef\xbb\xbf" + PLAIN.encode(),
     "utf16.csv": PLAIN.encode("utf-16"),
+    "windows.csv": csv(["Modèle", "N", "D", "loss"], ["é" * 8, N, D, LOSS]).encode("cp1252"),
     "packed.csv.gz": gzip.compress(SUFFIXES.encode()),
     "packed.CSV.GZ": gzip.compress(PLAIN.encode()),
     "packed.jsonl.zst": zstandard.compress(TEXTS["rows.jsonl"].encode()),
@@ -162,7 +181,11 @@ def test_a_workbook_opens(tmp_path):
     matches(load_runs(tmp_path / "titled.xlsx"))
     table = load_runs(tmp_path / "runs.xlsx")
     matches(table)
-    assert "sheet 'runs' is read; not 'old'" in table.attrs["notes"]
+    assert "sheet 'runs' is read, as it is the fullest; not 'old'" in table.attrs["notes"]
+    with pd.ExcelWriter(tmp_path / "about.xlsx") as book:
+        pd.DataFrame({"about": ["our runs", "of May"]}).to_excel(book, sheet_name="About")
+        TABLE.to_excel(book, index=False, sheet_name="runs")
+    matches(load_runs(tmp_path / "about.xlsx"))
 
 
 def test_a_parquet_file_with_suffixes_opens(tmp_path):
@@ -203,6 +226,52 @@ def test_columns_of_sizes_beside_n_are_numbers_of_tokens(tmp_path):
     table = load_runs(tmp_path / "w.csv", where="num_tokens > 1.5e9")
     assert table["num_tokens"].tolist() == [2e9, 4e9, 4e9]
     assert table["num_params"].tolist() == [70e6, 70e6, 1.4e9]
+
+
+@pytest.mark.parametrize("corner", ["N \\ D", "params/tokens", "Params | Tokens"])
+def test_a_cross_table_has_n_down_and_d_across(tmp_path, corner):
+    (tmp_path / "w.csv").write_text(f'"{corner}",1e9,2B\n70M,4.5,4.0\n1.4B,3.6,2.8\n')
+    table = load_runs(tmp_path / "w.csv")
+    assert table["num_params"].tolist() == [70e6, 1.4e9] * 2
+    assert table["num_tokens"].tolist() == [1e9, 1e9, 2e9, 2e9]
+    assert table["loss"].tolist() == [4.5, 3.6, 4.0, 2.8]
+
+
+def test_curves_in_lists_of_one_length_are_rows(tmp_path):
+    run = {"params": "70M", "betas": [0.9, 0.95], "curve": {"tokens": [1, 2, 4], "loss": [5, 4, 3]}}
+    (tmp_path / "a.json").write_text(json.dumps({"a": run, "b": {**run, "params": "1B"}}))
+    table = load_runs(tmp_path / "a.json")
+    assert table["num_tokens"].tolist() == [1, 2, 4] * 2
+    assert table["num_params"].tolist() == [7e7] * 3 + [1e9] * 3
+
+
+def test_sizes_beside_models_that_say_theirs_are_of_data(tmp_path):
+    (tmp_path / "w.csv").write_text("model,loss@1B,loss@2B\ngpt-70M,4.5,4\ngpt-1.4B,3.6,2.8\n")
+    table = load_runs(tmp_path / "w.csv")
+    assert table["num_params"].tolist() == [70e6, 1.4e9] * 2
+    assert table["num_tokens"].tolist() == [1e9, 1e9, 2e9, 2e9]
+
+
+def test_lists_in_lines_of_json_are_rows(tmp_path):
+    run = {"params": 7e7, "history": [{"tokens": 1e9, "loss": 3.5}, {"tokens": 2e9, "loss": 3}]}
+    (tmp_path / "a.jsonl").write_text(json.dumps(run) + "\n")
+    table = load_runs(tmp_path / "a.jsonl")
+    assert table["num_tokens"].tolist() == [1e9, 2e9]
+    assert table["num_params"].tolist() == [7e7, 7e7]
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("<!DOCTYPE html><html><body>404</body></html>", "a web page, not a table"),
+        ("version https://git-lfs.github.com/spec/v1\noid sha256:ab\nsize 12\n", "git lfs pull"),
+        ("N,D,loss\n\x00\x01\x80,2,3\n", "is not UTF-8 text"),
+    ],
+)
+def test_what_a_download_gives_in_a_tables_stead_is_named(tmp_path, text, says):
+    (tmp_path / "a.csv").write_bytes(text.encode("latin-1"))
+    with pytest.raises(ValueError, match=says):
+        load_runs(tmp_path / "a.csv")
 
 
 def test_columns_stay_where_they_are_asked_to(tmp_path):

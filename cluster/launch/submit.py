@@ -19,6 +19,9 @@ from cluster.launch.sweep_file import rewriting
 from cluster.tracking import deliver, prepare_tracking, remember
 from cluster.work import (
     ask_about,
+    cap_reached,
+    caps_of,
+    check_after,
     claim,
     count_ends,
     lease_dir,
@@ -28,7 +31,7 @@ from cluster.work import (
     tidy_up_after,
 )
 from scaling import ProgramSpec, RunSpec, Spec
-from scaling.base import Store, note
+from scaling.base import Store, WorkError, note
 from scaling.data import make_ready
 from scaling.programs import forget, is_copied, snapshot
 from scaling.run import (
@@ -41,7 +44,7 @@ from scaling.run import (
     remove_weights,
     sweep_path,
 )
-from sweeps import ResourceRules, Resources, Sweep, changed_code
+from sweeps import POLICY_KEYS, Policy, ResourceRules, Resources, Sweep, changed_code
 
 On = Literal["local", "slurm", "inline"]
 Rerun = Literal["missing", "failed", "all"]
@@ -124,7 +127,8 @@ def submit(
         What a worker may use (``local``, ``inline``); by default what the sweep says, without
         its ``minutes``.
     settings : dict, optional
-        Fields of :class:`sweeps.resources.Resources` that win over those of the sweep.
+        Fields of :class:`sweeps.resources.Resources` and :class:`sweeps.policy.Policy` that win
+        over those of the sweep.
     only : collection of str, optional
         The runs to look at; all for None.
     canary : bool
@@ -150,13 +154,17 @@ def submit(
         raise ValueError(f"workers {workers} is below 1")
     if canary and on != "slurm":
         raise ValueError(f"canary has no effect on {on!r}: it is for jobs that wait in a queue")
-    rules = ResourceRules.parse(sweep.resources, settings)
+    given = dict(settings or {})
+    asked = {key: given.pop(key) for key in POLICY_KEYS if key in given}
+    policy = Policy.parse({**sweep.policy.to_dict(), **asked})
+    rules = ResourceRules.parse(sweep.resources, given)
     if not sweep.entries and sweep.imported:
         raise ValueError(
             f"the {len(sweep.imported)} runs of sweep {sweep.name!r} were imported: they were "
             "trained elsewhere and cannot be trained here"
         )
     store = Store.at(root)
+    check_after(store, sweep.name, policy.after)
     place = PLACES[on]
     ends = _runs_to_do(store, sweep, rerun, only)
     taken = place.taken(store, sweep.name, release=not dry_run).intersection(ends)
@@ -176,6 +184,7 @@ def submit(
         rules=rules,
         resources=resources or replace(rules.of(0), minutes=None),
         canary=canary,
+        policy=policy,
     )
     submission = Submission(
         sweep.name,
@@ -183,6 +192,7 @@ def submit(
         skipped=tuple(entry.run_id for entry in sweep if entry.run_id not in ends),
     )
     _check_writable(store, sweep.name, ends)
+    _check_caps(store, sweep.name, policy, ends)
     _say_who_works_already(store, sweep.name, ends)
     _say_what_is_not_kept(store, sweep, submission.skipped)
     planned = place.plan(order)
@@ -267,6 +277,21 @@ def _check_writable(store: Store, name: str, run_ids: Iterable[str]) -> None:
             )
 
 
+def _check_caps(store: Store, name: str, policy: Policy, run_ids: Collection[str]) -> None:
+    """Refuse to begin anything where a cap is reached.
+
+    Raises
+    ------
+    ValueError
+        If the root's caps cannot be read.
+    WorkError
+        If one is reached; the message says which, and how to go on.
+    """
+    caps_of(store)
+    if run_ids and (why := cap_reached(store, name, policy)):
+        raise WorkError(why)
+
+
 def _say_who_works_already(store: Store, name: str, run_ids: Collection[str]) -> None:
     """Say it where living workers do the same runs already: more of them come now."""
     queues = read_queues(store.sweep_dir(name)) if run_ids else []
@@ -320,7 +345,7 @@ def _write_sweep(store: Store, sweep: Sweep) -> None:
                 taken.add(name)
         there = {run.run_id for run in before.imported}
         imported = *before.imported, *(i for i in sweep.imported if i.run_id not in there)
-        now = Sweep(sweep.name, tuple(merged), resources, sweep.keep, imported)
+        now = Sweep(sweep.name, tuple(merged), resources, sweep.keep, imported, sweep.policy)
         if now != before:
             now.write(sweep_path(store, sweep.name))
 

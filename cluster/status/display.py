@@ -102,6 +102,8 @@ def next_command(status: SweepStatus) -> str:
     name = shlex.quote(status.name)
     if status.is_live:
         return f"`scaling status {name} --watch` follows it, `scaling cancel {name}` stops it"
+    if status.cap:
+        return ""
     if all(run.imported or run.state in ("done", "diverged") for run in status.runs):
         return f"all done: `scaling report {name} -o report.html`"
     return f"nobody works on it: `scaling retry {name}` does what is left"
@@ -114,6 +116,8 @@ def _head(status: SweepStatus, *, bar: bool = True) -> list[RenderableType]:
     parts: list[RenderableType] = [Text(summary(status), style="bold")]
     if status.problem:
         parts.append(Text(status.problem, style="yellow"))
+    if status.cap:
+        parts.append(Text(status.cap, style="bold red"))
     if damaged := [run for run in status.runs if run.damaged]:
         parts.append(Text(_damage(damaged), style="yellow"))
     if bar:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +15,12 @@ from cluster.slurm import Answer
 from cluster.status.failures import Failure, group_failures
 from cluster.status.run import Work, judge
 from cluster.status.run_status import STATES, RunStatus
-from cluster.work import ask_about, read_queues
+from cluster.work import Queue, ask_about, cap_reached, read_queues
 from scaling.base import Store, read_json
 from scaling.run import STATE, damaged_lines, read_rows
+from sweeps import Policy
+
+CAPPED = "a cap is reached"
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,8 @@ class SweepStatus:
     gpu_hours_used : float or None
         What its jobs had allocated, all attempts, waste too; without SLURM's accounting what its
         runs trained. None where nobody says.
+    cap : str
+        Which cap is reached, with the numbers and what goes on from there; empty for none.
     """
 
     name: str
@@ -48,6 +53,7 @@ class SweepStatus:
     is_on_slurm: bool = False
     problem: str = ""
     gpu_hours_used: float | None = None
+    cap: str = ""
 
     @property
     def counts(self) -> dict[str, int]:
@@ -90,6 +96,7 @@ class SweepStatus:
             "gpu_hours_used": self.gpu_hours_used,
             "gpu_hours_left": self.gpu_hours_left,
             "problem": self.problem,
+            "cap": self.cap,
             "failures": [failure.to_dict() for failure in self.failures],
             "runs": [
                 {
@@ -147,6 +154,12 @@ def sweep_status(
         known.get(row["run_id"]) or _run_status(store, row, work, row["run_id"] in begun)
         for row in rows
     )
+    cap = _cap(store, name, rows, queues)
+    if cap:
+        runs = tuple(
+            replace(run, reason=CAPPED) if run.state in ("stopped", "planned") else run
+            for run in runs
+        )
     broken = [run for run in runs if run.cause]
     batches = {row["run_id"]: row.get("batch_size", 0) for row in rows} if broken else {}
     resources = {
@@ -160,7 +173,16 @@ def sweep_status(
         is_on_slurm=work.is_on_slurm,
         problem=answer.problem,
         gpu_hours_used=_gpu_hours(runs, answer if work.is_on_slurm else None),
+        cap=cap,
     )
+
+
+def _cap(
+    store: Store, name: str, rows: Sequence[Mapping[str, Any]], queues: Sequence[Queue]
+) -> str:
+    """The cap that is reached, by what was asked for last."""
+    told = queues[-1].policy if queues else rows[0].get("policy", {})
+    return cap_reached(store, name, Policy.parse(told))
 
 
 def _resources(work: Work, run: RunStatus) -> dict[str, Any]:

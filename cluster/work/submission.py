@@ -46,6 +46,8 @@ class Queue:
     waiting : tuple of int or None
         Jobs that are not sent yet, as the site lets no more of them wait: the task that each is
         for, or None for any. ``processes`` then has who sends them.
+    policy : dict
+        What holds of the sweep as a whole; see :class:`sweeps.policy.Policy`.
     """
 
     path: Path
@@ -59,6 +61,7 @@ class Queue:
     workers: int = 0
     keep: Keep = NOTHING
     waiting: tuple[int | None, ...] = ()
+    policy: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
     def new(
@@ -97,6 +100,7 @@ class Queue:
             value.get("workers", 0),
             Keep.parse(value.get("keep")),
             tuple(value.get("waiting", ())),
+            value.get("policy", {}),
         )
 
     def write(self) -> None:
@@ -112,6 +116,7 @@ class Queue:
             "workers": self.workers,
             "keep": self.keep.marks,
             "waiting": self.waiting,
+            "policy": self.policy,
         }
         write_atomic(self.path, json.dumps(value))
 

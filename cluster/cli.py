@@ -82,6 +82,12 @@ def add_commands(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]
     status.add_argument("--json", action="store_true", help="one JSON document on stdout")
     status.set_defaults(run=_status)
 
+    usage = subparsers.add_parser("usage", help="hours by sweep and user, and what was in vain")
+    usage.add_argument("sweeps", metavar="SWEEP", nargs="*", help="by default all of the root")
+    usage.add_argument("--root", metavar="DIR", help="root folder (default: SCALING_HOME)")
+    usage.add_argument("--json", action="store_true", help="one JSON document on stdout")
+    usage.set_defaults(run=_usage)
+
     cancel = subparsers.add_parser(
         "cancel", help="stop a sweep, or one run of it; what runs is checkpointed"
     )
@@ -307,6 +313,24 @@ def _status(args: argparse.Namespace) -> int:
         print_json(status.to_dict())
     else:
         print_status(status)
+    return 0
+
+
+def _usage(args: argparse.Namespace) -> int:
+    from cluster.status import usage, usage_lines
+    from scaling.base import Store, print_json, print_table
+    from scaling.run import known_sweeps
+
+    store = Store.at(args.root)
+    names = [_name(sweep) for sweep in args.sweeps] or known_sweeps(store)
+    if not names:
+        raise ValueError(f"no sweep under {store.root}: submit one first, or give its --root")
+    found = [usage(store, name) for name in names]
+    if args.json:
+        print_json({"sweeps": [one.to_dict() for one in found]})
+        return 0
+    header = ("sweep", "user", "GPU-hours", "core-hours", "cost", "results", "in vain")
+    print_table(f"usage in {store.root}", header, usage_lines(found))
     return 0
 
 

@@ -16,7 +16,7 @@ from cluster.launch.place import Order, Place
 from cluster.launch.preview import Preview
 from cluster.launch.slurm import Slurm
 from cluster.launch.sweep_file import rewriting
-from cluster.tracking import deliver, prepare_tracking, remember
+from cluster.tracking import check_notify, deliver, prepare_tracking, remember
 from cluster.work import (
     ask_about,
     cap_reached,
@@ -165,6 +165,7 @@ def submit(
         )
     store = Store.at(root)
     check_after(store, sweep.name, policy.after)
+    check_notify(policy.notify)
     place = PLACES[on]
     ends = _runs_to_do(store, sweep, rerun, only)
     taken = place.taken(store, sweep.name, release=not dry_run).intersection(ends)

@@ -118,6 +118,7 @@ def _head(status: SweepStatus, *, bar: bool = True) -> list[RenderableType]:
         parts.append(Text(status.problem, style="yellow"))
     if status.cap:
         parts.append(Text(status.cap, style="bold red"))
+    parts.extend(Text(line, style="yellow") for line in status.undelivered)
     if damaged := [run for run in status.runs if run.damaged]:
         parts.append(Text(_damage(damaged), style="yellow"))
     if bar:

@@ -47,6 +47,8 @@ class RunStatus:
         Whether it was trained elsewhere: nothing is to do of it here.
     damaged : int
         Lines of its journal that cannot be read, so that points of its curve may be missing.
+    spent : int
+        Tokens (examples) that were computed for it, by all attempts.
     """
 
     run_id: str
@@ -63,6 +65,7 @@ class RunStatus:
     fault: Fault = NOTHING
     imported: bool = False
     damaged: int = 0
+    spent: int = 0
 
     @property
     def cause(self) -> str:

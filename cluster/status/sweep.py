@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +15,13 @@ from cluster.slurm import Answer
 from cluster.status.failures import Failure, group_failures
 from cluster.status.run import Work, judge
 from cluster.status.run_status import STATES, RunStatus
-from cluster.work import Queue, ask_about, cap_reached, read_queues
+from cluster.work import ask_about, cap_reached, read_queues
 from scaling.base import Store, read_json
 from scaling.run import STATE, damaged_lines, read_rows
 from sweeps import Policy
 
 CAPPED = "a cap is reached"
+NOTICES_FILE = "notices.json"  # what was told of a sweep, and what did not arrive
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,12 @@ class SweepStatus:
         runs trained. None where nobody says.
     cap : str
         Which cap is reached, with the numbers and what goes on from there; empty for none.
+    policy : Policy
+        Of the newest submission, whose name is ``submission``.
+    is_stopped : bool
+        Whether that was cancelled.
+    undelivered : tuple of str
+        Why somebody who was to be told of it could not be.
     """
 
     name: str
@@ -54,6 +61,10 @@ class SweepStatus:
     problem: str = ""
     gpu_hours_used: float | None = None
     cap: str = ""
+    policy: Policy = field(default_factory=Policy)
+    submission: str = ""
+    is_stopped: bool = False
+    undelivered: tuple[str, ...] = ()
 
     @property
     def counts(self) -> dict[str, int]:
@@ -97,6 +108,7 @@ class SweepStatus:
             "gpu_hours_left": self.gpu_hours_left,
             "problem": self.problem,
             "cap": self.cap,
+            "undelivered": list(self.undelivered),
             "failures": [failure.to_dict() for failure in self.failures],
             "runs": [
                 {
@@ -154,7 +166,8 @@ def sweep_status(
         known.get(row["run_id"]) or _run_status(store, row, work, row["run_id"] in begun)
         for row in rows
     )
-    cap = _cap(store, name, rows, queues)
+    policy = Policy.parse(queues[-1].policy if queues else rows[0].get("policy", {}))
+    cap = cap_reached(store, name, policy)
     if cap:
         runs = tuple(
             replace(run, reason=CAPPED) if run.state in ("stopped", "planned") else run
@@ -174,15 +187,17 @@ def sweep_status(
         problem=answer.problem,
         gpu_hours_used=_gpu_hours(runs, answer if work.is_on_slurm else None),
         cap=cap,
+        policy=policy,
+        submission=queues[-1].path.stem if queues else "",
+        is_stopped=bool(queues) and queues[-1].is_stopped,
+        undelivered=_undelivered(store.sweep_dir(name)) if policy.notify else (),
     )
 
 
-def _cap(
-    store: Store, name: str, rows: Sequence[Mapping[str, Any]], queues: Sequence[Queue]
-) -> str:
-    """The cap that is reached, by what was asked for last."""
-    told = queues[-1].policy if queues else rows[0].get("policy", {})
-    return cap_reached(store, name, Policy.parse(told))
+def _undelivered(folder: Path) -> tuple[str, ...]:
+    """Why notices did not arrive."""
+    told = (read_json(folder / NOTICES_FILE) or {}).items()
+    return tuple(f"notice {key.split()[0]!r}: {n['why']}" for key, n in told if "why" in n)
 
 
 def _resources(work: Work, run: RunStatus) -> dict[str, Any]:
@@ -220,6 +235,7 @@ def _run_status(store: Store, row: Mapping[str, Any], work: Work, begun: bool) -
         fault=verdict.fault,
         imported=bool(record.get("imported")),
         damaged=damaged_lines(run_dir) if run_dir else 0,
+        spent=int(record.get("spent_tokens") or 0),
     )
 
 

@@ -16,6 +16,7 @@ from typing import Any
 
 from cluster.status import SweepStatus, sweep_status
 from cluster.tracking.address import address
+from cluster.tracking.notices import tell
 from cluster.work import claim, holder
 from scaling.base import Store, WorkError, describe, write_atomic
 from scaling.run import read_rows
@@ -182,6 +183,7 @@ def follow(
         began = time.process_time()
         rows = read_rows(store, name)
         status = sweep_status(name, root, rows=rows, before=status)
+        tell(store, status)
         shipped = _ship(store, tracker, rows, status, complete)
         if not status.is_live:
             return shipped

@@ -72,7 +72,7 @@ def test_one_cannot_come_after_itself_or_nothing(make_sweep, home):
     queue_of(store, "b", after=("a",))
     with pytest.raises(ValueError, match="'a' would wait for itself \\(through 'b'\\)"):
         check_after(store, "a", ["b"])
-    with pytest.raises(ValueError, match="no sweep 'x' under .* \\(there are b\\): submit that"):
+    with pytest.raises(ValueError, match=r"no sweep 'x' under .* \(there are b\): submit that"):
         submit(replace(make_sweep(), policy=Policy(after=("x",))), on="inline")
 
 

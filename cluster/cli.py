@@ -106,9 +106,25 @@ def add_commands(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]
         help="only what broke for this cause, as `scaling status` groups it: oom, disk, time, "
         "node, import, data, killed, non-finite, other; repeatable",
     )
+    retry.add_argument(
+        "--stopped-early",
+        action="store_true",
+        help="go on with the runs that stopped early, and judge none",
+    )
     retry.add_argument("--dry-run", action="store_true", help="say what would be done")
     _add_where(retry)
     retry.set_defaults(run=_retry, on=None)  # where it was done the last time
+
+    stop = subparsers.add_parser("stop", help="end runs early that a rule calls hopeless")
+    _add_sweep(stop)
+    stop.add_argument(
+        "file",
+        metavar="FILE",
+        help="what `scaling hopeless SWEEP --json` says, or your rule: a JSON list of objects with "
+        "run_id and reason; - is the standard input",
+    )
+    stop.add_argument("--json", action="store_true", help="one JSON document on stdout")
+    stop.set_defaults(run=_stop)
 
     logs = subparsers.add_parser("logs", help="the log of one run")
     _add_sweep(logs)
@@ -218,6 +234,11 @@ def _retry(args: argparse.Namespace) -> int:
     if asked.workers is None and last:
         asked = replace(asked, workers=last.workers or None)
     asked = replace(asked, tracking_uri=address(store, name, asked.tracking_uri))
+    if args.stopped_early:
+        if args.cause:
+            raise ValueError("--stopped-early and --cause ask for other runs: give one")
+        asked = replace(asked, settings=(*asked.settings, "stop_early=''"))
+        return _launch(asked, load_sweep(sweep_path(store, name)), "early")
     runs = sweep_status(name, asked.root).runs if args.cause else ()
     only = broken_by(name, runs, args.cause) if args.cause else None
     return _launch(asked, load_sweep(sweep_path(store, name)), "failed", only=only)
@@ -350,6 +371,27 @@ def _cancel(args: argparse.Namespace) -> int:
     name = _name(args.sweep)
     run_id = _run_id(Store.at(args.root), name, args.run_id) if args.run_id else ""
     return cancel(name, args.root, run_id=run_id)
+
+
+def _stop(args: argparse.Namespace) -> int:
+    import sys
+    from pathlib import Path
+
+    from cluster.work import read_reasons, stop_early
+    from scaling.base import Store, print_json
+
+    name = _name(args.sweep)
+    try:
+        text = sys.stdin.read() if args.file == "-" else Path(args.file).read_text("utf-8")
+        reasons = read_reasons(text)
+    except ValueError as error:
+        raise ValueError(f"{args.file}: {error}") from None
+    ended = stop_early(Store.at(args.root), name, reasons)
+    if args.json:
+        print_json({"sweep": name, "stopped": ended})
+    else:
+        print(f"{len(ended)} of {len(reasons)} runs stop early; the others had ended")
+    return 0
 
 
 def _logs(args: argparse.Namespace) -> int:

@@ -11,7 +11,6 @@ from scaling.base import convert, refuse_unknown, typed
 
 CAPS = ("max_gpu_hours", "max_cpu_hours", "max_cost")
 PRICES = ("price_per_gpu_hour", "price_per_cpu_hour")
-RULES = ("median", "forecast")
 LOWEST, HIGHEST = -1000, 1000  # priorities
 _MAIL = re.compile(r"[^@\s,]+@[^@\s,]+")
 

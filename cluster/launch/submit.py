@@ -18,6 +18,7 @@ from cluster.launch.slurm import Slurm
 from cluster.launch.sweep_file import rewriting
 from cluster.tracking import check_notify, deliver, prepare_tracking, remember
 from cluster.work import (
+    EARLY,
     ask_about,
     cap_reached,
     caps_of,
@@ -47,9 +48,10 @@ from scaling.run import (
 from sweeps import POLICY_KEYS, Policy, ResourceRules, Resources, Sweep, changed_code
 
 On = Literal["local", "slurm", "inline"]
-Rerun = Literal["missing", "failed", "all"]
+Rerun = Literal["missing", "failed", "early", "all"]
 PLACES: Mapping[str, type[Place]] = {"local": Local, "slurm": Slurm, "inline": Inline}
-RERUNS = ("missing", "failed", "all")
+RERUNS = ("missing", "failed", "early", "all")
+ENDED_AS: Mapping[str, str] = {"failed": "failed", "early": EARLY}
 
 
 @dataclass(frozen=True)
@@ -116,9 +118,10 @@ def submit(
         Worker processes (``local``), or jobs at a time of a class that does not say (``slurm``).
     root, tracking_uri : optional
         Where runs are kept and tracked; see :class:`scaling.base.store.Store`.
-    rerun : {"missing", "failed", "all"}
-        ``missing``: runs that never ended; ``failed``: those that failed too; ``all``: every
-        run from its beginning, what it had is thrown away.
+    rerun : {"missing", "failed", "early", "all"}
+        ``missing``: runs that never ended; ``failed``: those that failed too; ``early``: just
+        those that stopped early; ``all``: every run from its beginning, what it had is thrown
+        away.
     dry_run : bool
         Only say what would be done; nothing is written.
     wait : bool
@@ -255,7 +258,8 @@ def _runs_to_do(
             continue
         events = read_journal(store.run_dir(entry.run_id))
         last = end(events)
-        if rerun == "all" or last is None or (rerun == "failed" and last["status"] == "failed"):
+        again = last is not None and ENDED_AS.get(rerun) == last["status"]
+        if rerun == "all" or again or (last is None and rerun != "early"):
             chosen[entry.run_id] = 0 if rerun == "all" else count_ends(events)
     return chosen
 

@@ -5,18 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from cluster.status.run import NOTHING
-from cluster.work import Fault
+from cluster.work import EARLY, Fault
 
 STATES = (
     *("done", "running", "queued", "planned", "pre-empted", "stopped"),
-    *("stalled", "failed", "diverged", "unknown"),
+    *("stalled", "failed", "diverged", EARLY, "unknown"),
 )
 """``planned``: nobody was asked to do it; ``queued``: a live worker or a job in SLURM's queue
 will; ``pre-empted``: its job had to make room and goes on later; ``stopped``: it was asked to
-stop and is checkpointed; ``stalled``: its worker died or gives no sign of life, or SLURM holds
-its job; ``unknown``: SLURM has a word for its job that is not known here."""
+stop and is checkpointed; ``stopped early``: a rule called it hopeless; ``stalled``: its worker
+died or gives no sign of life, or SLURM holds its job; ``unknown``: SLURM has a word for its job
+that is not known here."""
 
-ENDED = ("done", "diverged", "failed")
+ENDED = ("done", "diverged", "failed", EARLY)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from cluster.slurm import Answer
 from cluster.status.failures import Failure, group_failures
 from cluster.status.run import Work, judge
 from cluster.status.run_status import STATES, RunStatus
-from cluster.work import ask_about, cap_reached, read_queues
+from cluster.work import EARLY, ask_about, cap_reached, read_queues
 from scaling.base import Store, read_json
 from scaling.run import STATE, damaged_lines, read_rows
 from sweeps import Policy
@@ -86,12 +86,18 @@ class SweepStatus:
         return sum(run.flops * run.progress for run in self.runs)
 
     @property
+    def flops_saved(self) -> float:
+        """FLOPs that runs which stopped early did not take."""
+        return sum(run.flops * (1.0 - run.trained) for run in self.in_state(EARLY))
+
+    @property
     def gpu_hours_left(self) -> float | None:
         """What the rest takes at the pace so far; None as long as nothing is known of it."""
         computed = sum(run.flops * run.trained for run in self.runs)
         if not computed or self.gpu_hours_used is None:
             return None
-        return self.gpu_hours_used / computed * (self.flops_total - self.flops_done)
+        left = self.flops_total - self.flops_done - self.flops_saved
+        return self.gpu_hours_used / computed * left
 
     def in_state(self, *states: str) -> list[RunStatus]:
         """The runs in one of ``states``."""
@@ -104,6 +110,7 @@ class SweepStatus:
             "counts": self.counts,
             "flops_done": self.flops_done,
             "flops_total": self.flops_total,
+            "flops_saved": self.flops_saved,
             "gpu_hours_used": self.gpu_hours_used,
             "gpu_hours_left": self.gpu_hours_left,
             "problem": self.problem,

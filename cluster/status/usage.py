@@ -11,7 +11,7 @@ from cluster.slurm import Answer
 from cluster.status.run import Work
 from cluster.status.run_status import RunStatus
 from cluster.status.sweep import sweep_status
-from cluster.work import entries, read_queues
+from cluster.work import EARLY, entries, read_queues
 from scaling.base import Store
 from scaling.run import read_rows
 from sweeps import Policy, Resources
@@ -126,7 +126,7 @@ def _purpose(run: RunStatus) -> str:
     """What a run's hours were for: results, what goes on, or the cause of their loss."""
     if run.state == "done":
         return "results"
-    if run.state == "stopped early":
+    if run.state == EARLY:
         return run.state
     return run.cause or "open"
 

@@ -17,14 +17,14 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from cluster.status import NOTICES_FILE, SweepStatus, summary
-from cluster.work import claim, is_starting
+from cluster.work import EARLY, claim, is_starting
 from scaling.base import Store, note, read_json, write_atomic
 from scaling.world import os, subprocess, time
 
 SECONDS = 10.0  # for a web address to answer
 COMMAND_SECONDS = 60.0
 ATTEMPTS = 5  # where nobody can be reached
-OVER = ("done", "diverged", "failed", "stopped early")
+OVER = ("done", "diverged", "failed", EARLY)
 UNSENT = (ConnectionRefusedError, socket.gaierror, FileNotFoundError)
 
 

@@ -17,6 +17,7 @@ from typing import Any
 from cluster.status import SweepStatus, sweep_status
 from cluster.tracking.address import address
 from cluster.tracking.notices import tell
+from cluster.tracking.rule import Rule
 from cluster.work import claim, holder
 from scaling.base import Store, WorkError, describe, write_atomic
 from scaling.run import read_rows
@@ -178,12 +179,13 @@ def follow(
 ) -> Shipped:
     """Ship a sweep while somebody works on it, and once more after the last has ended."""
     store, tracker, complete = Store.at(root), connect(tracking_uri, name), set[str]()
-    status = None
+    status, rule = None, Rule(store)
     while True:
         began = time.process_time()
         rows = read_rows(store, name)
         status = sweep_status(name, root, rows=rows, before=status)
         tell(store, status)
+        rule.look(status)
         shipped = _ship(store, tracker, rows, status, complete)
         if not status.is_live:
             return shipped

@@ -5,6 +5,7 @@ from __future__ import annotations
 from cluster.work.array_task import BEGAN, work_in_slurm
 from cluster.work.canary import canary_failures, choose, try_out
 from cluster.work.causes import NAMES, Fault, fault_of_end, fault_of_job
+from cluster.work.early import EARLY, read_reasons, stop_early
 from cluster.work.lease import Holder, claim, holder, now_of
 from cluster.work.ledger import cap_reached, caps_of, entries, user_name
 from cluster.work.logs import job_log, last_words
@@ -19,6 +20,7 @@ from cluster.work.worker import run_queue, stop_on_signals, take_turns, work
 
 __all__ = [
     "BEGAN",
+    "EARLY",
     "NAMES",
     "Fault",
     "Holder",
@@ -46,8 +48,10 @@ __all__ = [
     "make_tasks",
     "now_of",
     "read_queues",
+    "read_reasons",
     "run_queue",
     "starting",
+    "stop_early",
     "stop_on_signals",
     "take_turns",
     "tidy_up_after",

@@ -138,9 +138,19 @@ class Queue:
         """Whether :meth:`stop` was called."""
         return self.stop_path.exists()
 
-    def stop_run(self, run_id: str) -> None:
-        """Ask whoever does a run for this submission to checkpoint it and go on with others."""
-        write_atomic(self._stopped_dir / run_id, "")
+    def stop_run(self, run_id: str, reason: str = "") -> None:
+        """Ask whoever does a run for this submission to checkpoint it and go on with others.
+
+        With a ``reason`` the run ends with that (:mod:`cluster.work.early`).
+        """
+        write_atomic(self._stopped_dir / run_id, reason)
+
+    def stop_reason(self, run_id: str) -> str:
+        """Why a run is to end early; empty if it is not."""
+        try:
+            return (self._stopped_dir / run_id).read_text(encoding="utf-8")
+        except (FileNotFoundError, NotADirectoryError):
+            return ""
 
     def is_run_stopped(self, run_id: str) -> bool:
         """Whether :meth:`stop_run` was called for a run."""

@@ -12,6 +12,7 @@ from types import FrameType
 from typing import Any, TextIO
 
 from cluster.work.causes import out_of_memory
+from cluster.work.early import settle
 from cluster.work.lease import Lease, claim, is_silent
 from cluster.work.ledger import Account
 from cluster.work.logs import job_log
@@ -253,6 +254,8 @@ def run_queue(
                         stop_of = partial(_stop_of, queue, stop=stopping)
                         done, alone = company.train(group, stop_of, stopping)
                         count += done
+                        for own, its_lease in group:
+                            settle(store, queue, own, its_lease)
                 for own, its_lease in alone:
                     train_one = partial(
                         run_one,
@@ -368,6 +371,7 @@ def _run_task(
             if spec.trunk_id and lease.held():
                 tidy(store, spec.trunk_id)
         count += status != "stopped"
+    settle(store, queue, task, lease)
     return count
 
 

@@ -132,6 +132,14 @@ def add_commands(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]
     logs.add_argument("--tail", type=_lines, metavar="LINES", help="only the last lines")
     logs.set_defaults(run=_logs)
 
+    attach = subparsers.add_parser("attach", help="a shell beside a run, in its job")
+    attach.add_argument("run_id", metavar="RUN", help=RUN)
+    attach.add_argument(
+        "command", metavar="COMMAND", nargs="*", help="in place of a shell (after --)"
+    )
+    attach.add_argument("--root", metavar="DIR", help="root folder (default: SCALING_HOME)")
+    attach.set_defaults(run=_attach)
+
     sync = subparsers.add_parser("sync", help="ship to the tracking store what is not there")
     _add_sweep(sync)
     sync.add_argument("--tracking-uri", metavar="URI")
@@ -371,6 +379,13 @@ def _cancel(args: argparse.Namespace) -> int:
     name = _name(args.sweep)
     run_id = _run_id(Store.at(args.root), name, args.run_id) if args.run_id else ""
     return cancel(name, args.root, run_id=run_id)
+
+
+def _attach(args: argparse.Namespace) -> int:
+    from cluster.launch import attach, beside
+    from scaling.base import Store
+
+    return attach(beside(Store.at(args.root), args.run_id, args.command))
 
 
 def _stop(args: argparse.Namespace) -> int:

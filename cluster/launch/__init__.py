@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from cluster.launch.adopt import Adoption, adopt
+from cluster.launch.attach import attach, beside
 from cluster.launch.cancel import cancel
 from cluster.launch.remove import Removal, plan_removal, remove
 from cluster.launch.submit import On, Rerun, Submission, submit
@@ -14,6 +15,8 @@ __all__ = [
     "Rerun",
     "Submission",
     "adopt",
+    "attach",
+    "beside",
     "cancel",
     "plan_removal",
     "remove",

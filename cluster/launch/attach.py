@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from cluster.status import sweep_status
-from scaling.base import Store, note, read_json
-from scaling.run import STATE, known_sweeps, node_name, read_rows
+from scaling.base import Store, note
+from scaling.run import known_sweeps, node_name, read_rows, state_of
 from scaling.world import os, subprocess
 
 
@@ -46,7 +46,7 @@ def beside(store: Store, run: str, words: Sequence[str] = ()) -> Beside:
     name, row = find_run(store, run)
     (status,) = sweep_status(name, store.root, rows=[row]).runs
     folder = store.run_dir(status.run_id)
-    state = read_json(folder / STATE) or {}
+    state = state_of(folder)
     if not folder.is_dir():
         raise ValueError(f"run {status.run_id} was never begun: there is nothing to look at yet")
     host, pid = str(state.get("host", "")), str(state.get("pid", ""))

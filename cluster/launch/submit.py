@@ -44,6 +44,7 @@ from scaling.run import (
     read_journal,
     remove_weights,
     sweep_path,
+    unfold,
 )
 from sweeps import POLICY_KEYS, Policy, ResourceRules, Resources, Sweep, changed_code
 
@@ -363,6 +364,7 @@ def _begin_anew(store: Store, run_id: str, held: Path) -> None:
         return
     with lease:
         run_dir = store.run_dir(run_id)
+        unfold(run_dir)
         for folder in (run_dir, held):
             for path in folder.glob("*.pt"):
                 path.unlink()

@@ -17,7 +17,7 @@ from cluster.status.run import Work, judge
 from cluster.status.run_status import STATES, RunStatus
 from cluster.work import EARLY, ask_about, cap_reached, read_queues
 from scaling.base import Store, read_json
-from scaling.run import STATE, damaged_lines, read_rows
+from scaling.run import damaged_lines, read_rows, state_of
 from sweeps import Policy
 
 CAPPED = "a cap is reached"
@@ -225,7 +225,7 @@ def _folders(folder: Path) -> set[str]:
 def _run_status(store: Store, row: Mapping[str, Any], work: Work, begun: bool) -> RunStatus:
     run_id = row["run_id"]
     run_dir = store.run_dir(run_id) if begun else None
-    record = (run_dir and read_json(run_dir / STATE)) or {}
+    record = state_of(run_dir) if run_dir else {}
     verdict = judge(run_dir, record, run_id, work)
     return RunStatus(
         run_id=run_id,

@@ -1,4 +1,8 @@
 from . import checkpoint as checkpoint
+from .folded import fold as fold
+from .folded import note_of as note_of
+from .folded import state_of as state_of
+from .folded import unfold as unfold
 from .host import node_name as node_name
 from .host import oom_kills as oom_kills
 from .host import slurm_job as slurm_job

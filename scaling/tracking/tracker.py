@@ -34,8 +34,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from scaling.base import read_json, write_atomic
-from scaling.run import JOURNAL, PROGRAM_METRIC, end, points, read_journal, trained_columns
+from scaling.base import write_atomic
+from scaling.run import (
+    JOURNAL,
+    PROGRAM_METRIC,
+    end,
+    note_of,
+    points,
+    read_journal,
+    trained_columns,
+    unfold,
+)
 from scaling.schema import EVAL_PREFIX
 from scaling.tracking.address import masked, without_password
 from scaling.tracking.errors import DeletedError, TrackingError
@@ -149,7 +158,7 @@ class Tracker:
             size = (run_dir / JOURNAL).stat().st_size
         except (FileNotFoundError, NotADirectoryError):
             return None
-        noted = read_json(run_dir / self._position) or {}
+        noted = note_of(run_dir, self._position)
         position = noted if self._is_there(noted) else {}
         if position.get("size") == size and (position["ended"] or position["alive"] == alive):
             return bool(position["ended"])
@@ -201,11 +210,12 @@ class Tracker:
             size = (run_dir / JOURNAL).stat().st_size
         except (FileNotFoundError, NotADirectoryError):
             return True
-        position = read_json(run_dir / self._position) or {}
+        position = note_of(run_dir, self._position)
         return position.get("size") == size and bool(position["ended"])
 
     def forget(self, run_dir: Path) -> None:
         """Drop the note of what a run's journal has shipped; the next time all of it goes."""
+        unfold(run_dir)
         (run_dir / self._position).unlink(missing_ok=True)
 
     def delete_experiment(self) -> bool:

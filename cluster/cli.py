@@ -162,6 +162,15 @@ def add_commands(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]
     remove.add_argument("--json", action="store_true", help="one JSON document on stdout")
     remove.set_defaults(run=_remove)
 
+    archive = subparsers.add_parser(
+        "archive", help="put the runs of a sweep that are over into one file, or take them out"
+    )
+    _add_sweep(archive)
+    archive.add_argument("--restore", action="store_true", help="make the runs' folders again")
+    archive.add_argument("--dry-run", action="store_true", help="say what would be done")
+    archive.add_argument("--json", action="store_true", help="one JSON document on stdout")
+    archive.set_defaults(run=_archive)
+
     ui = subparsers.add_parser("ui", help="the MLflow UI on the right store")
     ui.add_argument("sweep", metavar="SWEEP", nargs="?", help="open at this one (default: last)")
     ui.add_argument("--port", type=int, default=5000, metavar="P", help="port on 127.0.0.1 (5000)")
@@ -411,14 +420,15 @@ def _stop(args: argparse.Namespace) -> int:
 
 def _logs(args: argparse.Namespace) -> int:
     from scaling.base import Store
-    from scaling.run import LOG
+    from scaling.run import LOG, archived
 
     store = Store.at(args.root)
     run_id = _run_id(store, _name(args.sweep), args.run_id)
     path = store.run_dir(run_id) / LOG
-    if not path.exists():
+    text = path.read_bytes() if path.exists() else archived(path.parent, LOG)
+    if text is None:
         raise ValueError(f"run {run_id} has no log here: it was never begun, or imported")
-    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    lines = text.decode(errors="replace").splitlines()
     print("\n".join(lines[-args.tail :] if args.tail else lines))
     return 0
 
@@ -478,6 +488,20 @@ def _remove(args: argparse.Namespace) -> int:
         print_json({**removal.to_dict(), "experiment": experiment, "dry_run": args.dry_run})
     elif not args.dry_run:
         print(f"removed; {EXPERIMENT[experiment]}")
+    return 0
+
+
+def _archive(args: argparse.Namespace) -> int:
+    from cluster.launch import archive, restore
+    from scaling.base import Store, print_json
+
+    store, name = Store.at(args.root), _name(args.sweep)
+    done = (restore if args.restore else archive)(store, name, dry_run=args.dry_run)
+    if args.json:
+        print_json({**done.to_dict(), "dry_run": args.dry_run})
+    else:
+        for line in done.lines:
+            print(line)
     return 0
 
 

@@ -37,6 +37,7 @@ from scaling.data import make_ready
 from scaling.programs import forget, is_copied, snapshot
 from scaling.run import (
     STATE,
+    archived_runs,
     begin_anew,
     end,
     lacks_weights,
@@ -253,6 +254,12 @@ def _runs_to_do(
     store: Store, sweep: Sweep, rerun: Rerun, only: Collection[str] | None
 ) -> dict[str, int]:
     """The runs to do, with how often each has ended so far; those begun anew never have."""
+    packed = archived_runs(store) if rerun == "all" else frozenset()
+    if taken := [entry.run_id for entry in sweep if entry.run_id in packed]:
+        raise ValueError(
+            f"{len(taken)} runs to begin anew are in an archive, such as {taken[0]}: `scaling "
+            f"archive {shlex.quote(sweep.name)} --restore` takes them out"
+        )
     chosen = {}
     for entry in sweep:
         if only is not None and entry.run_id not in only:

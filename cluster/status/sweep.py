@@ -17,7 +17,7 @@ from cluster.status.run import Work, judge
 from cluster.status.run_status import STATES, RunStatus
 from cluster.work import EARLY, ask_about, cap_reached, read_queues
 from scaling.base import Store, read_json
-from scaling.run import damaged_lines, read_rows, state_of
+from scaling.run import archived_runs, damaged_lines, read_rows, state_of
 from sweeps import Policy
 
 CAPPED = "a cap is reached"
@@ -168,7 +168,7 @@ def sweep_status(
     answer = ask_about(queues) if answer is None else answer
     work = Work(queues, answer)
     known = {run.run_id: run for run in before.in_state("done", "diverged")} if before else {}
-    begun = _folders(store.root / "runs")
+    begun = _folders(store.root / "runs") | archived_runs(store)
     runs = tuple(
         known.get(row["run_id"]) or _run_status(store, row, work, row["run_id"] in begun)
         for row in rows

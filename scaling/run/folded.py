@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from scaling.base import read_json, write_atomic
-from scaling.run.journal import JOURNAL, STATE, Journal
+from scaling.run.archive import archived
+from scaling.run.journal import JOURNAL, STATE, Journal, journal_bytes
 
 NOTES = "shipped-*.json"  # what each tracking store has of a run
 _LINE = b'{"event": "state"'
@@ -54,8 +55,10 @@ def state_of(run_dir: Path) -> dict[str, Any]:
     state = read_json(run_dir / STATE)
     if state is not None:
         return state
-    found = _found(run_dir)
-    return dict(found[0]["values"]) if found else {}
+    if found := _found(run_dir):
+        return dict(found[0]["values"])
+    told = archived(run_dir, STATE)
+    return dict(json.loads(told)) if told else {}
 
 
 def note_of(run_dir: Path, name: str) -> Mapping[str, Any]:
@@ -76,10 +79,7 @@ def note_of(run_dir: Path, name: str) -> Mapping[str, Any]:
 
 def _found(run_dir: Path) -> tuple[dict[str, Any], int, int, bytes] | None:
     """The newest folded line: its event, where it begins and ends, and the whole journal."""
-    try:
-        data = (run_dir / JOURNAL).read_bytes()
-    except (FileNotFoundError, NotADirectoryError):
-        return None
+    data = journal_bytes(run_dir)
     start = data.rfind(b"\n" + _LINE) + 1
     end = data.find(b"\n", start) + 1
     if not start or not end:

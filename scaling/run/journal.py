@@ -31,6 +31,7 @@ from pathlib import Path
 from typing import Any
 
 from scaling.base import write_atomic
+from scaling.run.archive import archived
 from scaling.schema import EVAL_PREFIX
 from scaling.world import os
 
@@ -113,15 +114,20 @@ def write_journal(run_dir: Path, events: Iterable[Mapping[str, Any]]) -> None:
     write_atomic(run_dir / JOURNAL, "".join(lines))
 
 
+def journal_bytes(run_dir: Path) -> bytes:
+    """A run's journal as it is written, in its folder or in an archive; empty without any."""
+    try:
+        return (run_dir / JOURNAL).read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
+        return archived(run_dir, JOURNAL) or b""
+
+
 _POINT = b'{"event": "point"'
 
 
 def _read(run_dir: Path, skip: bytes | None = None) -> Iterator[tuple[int, dict[str, Any]]]:
     """Epoch and event of every line that counts and does not begin with ``skip``."""
-    try:
-        data = (run_dir / JOURNAL).read_bytes()
-    except (FileNotFoundError, NotADirectoryError):
-        return
+    data = journal_bytes(run_dir)
     newest = 0
     for line in data.split(b"\n"):
         if skip is not None and line.startswith(skip):

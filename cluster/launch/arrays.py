@@ -204,6 +204,9 @@ def class_executor(
     count = math.ceil(jobs / site.max_array)
     parallel = max(1, at_a_time(order, kind) // max(1, count))
     teardown = go_on(queue.stop_path, kind.resources.margin)
+    if kind.resources.stage:  # what was killed could not
+        python = kind.resources.python or shlex.quote(sys.executable)
+        teardown.insert(1, f"{python} -m cluster.work.stage || :")
     options: dict[str, Any] = {"array_parallelism": parallel, "teardown": teardown}
     policy, conditions = Policy.parse(queue.policy), []
     if queue.canary:

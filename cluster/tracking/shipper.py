@@ -18,7 +18,7 @@ from cluster.status import SweepStatus, sweep_status
 from cluster.tracking.address import address
 from cluster.tracking.notices import tell
 from cluster.tracking.rule import Rule
-from cluster.work import claim, holder, lease_dir
+from cluster.work import claim, clean_up, holder, lease_dir
 from scaling import read_any_spec
 from scaling.base import Store, WorkError, describe, write_atomic
 from scaling.run import (
@@ -297,6 +297,7 @@ def main(argv: list[str] | None = None) -> int:
         problem = shipped.problem if shipped else ""
     except (ValueError, OSError, DeletedError) as error:
         problem = describe(error)
+    clean_up()  # what killed workers of this machine could not
     if problem:
         print(problem, file=sys.stderr)
     return 1 if problem else 0

@@ -10,6 +10,7 @@ from cluster.work.lease import Holder, claim, holder, now_of
 from cluster.work.ledger import cap_reached, caps_of, entries, user_name
 from cluster.work.logs import job_log, last_words
 from cluster.work.process import ProcessId
+from cluster.work.stage import clean_up
 from cluster.work.stalled import last_stall
 from cluster.work.starting import is_starting, starting
 from cluster.work.submission import Queue, ask_about, count_ends, read_queues
@@ -34,6 +35,7 @@ __all__ = [
     "check_after",
     "choose",
     "claim",
+    "clean_up",
     "count_ends",
     "entries",
     "fault_of_end",

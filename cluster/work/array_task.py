@@ -16,7 +16,7 @@ from cluster.work.foreman import Foreman, end_if_short
 from cluster.work.ledger import Account
 from cluster.work.memory import require_device
 from cluster.work.submission import Queue
-from cluster.work.worker import Shift, run_queue, stop_on_signals
+from cluster.work.worker import Shift, run_queue, staging, stop_on_signals
 from scaling.base import Store, WorkError, note
 from scaling.world import os, path_at, signal, threading, time
 from sweeps import Resources
@@ -47,6 +47,7 @@ def work_in_slurm(root: str, sweep: str, queue_path: str, task: int | None) -> i
         with (
             stop_on_signals(signal.SIGTERM, signal.SIGINT) as stop,
             _account(store, queue, resources) as account,
+            staging(store, sweep, resources),
         ):
             foreman = Foreman(
                 store,

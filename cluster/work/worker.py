@@ -16,6 +16,7 @@ from cluster.work.early import settle
 from cluster.work.lease import Lease, claim, is_silent
 from cluster.work.ledger import Account
 from cluster.work.logs import job_log
+from cluster.work.stage import staged
 from cluster.work.stalled import last_stall, stalled_here
 from cluster.work.submission import Queue
 from cluster.work.tasks import lease_dir
@@ -174,7 +175,7 @@ def take_turns(
 ) -> Turn:
     """:func:`run_queue` as the sweep's policy has it: after others, within caps, giving way."""
     wait_for_others(store, queue, stop)
-    with Account.of(store, queue, resources) as account:
+    with Account.of(store, queue, resources) as account, staging(store, sweep, resources):
         return run_queue(
             store,
             sweep,
@@ -184,6 +185,15 @@ def take_turns(
             capture=capture,
             hold=Precedence(store, queue).waits,
         )
+
+
+def staging(
+    store: Store, sweep: str, resources: Resources
+) -> contextlib.AbstractContextManager[object]:
+    """The sweep's data on this node's own disk meanwhile, if that is asked for."""
+    if not resources.stage:
+        return contextlib.nullcontext()
+    return staged(store, [row["spec"] for row in read_rows(store, sweep)])
 
 
 def run_queue(

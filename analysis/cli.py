@@ -96,6 +96,14 @@ def add_commands(subparsers: Any) -> None:
     given.add_argument("--num-tokens", type=_positive, metavar="D", help="D is given")
     plan.add_argument("-o", "--output", metavar="FILE", help="write .csv or .jsonl")
 
+    hopeless = _command(
+        subparsers, "hopeless", "runs in progress that will not be the best of their size"
+    )
+    hopeless.add_argument(
+        "--rule", choices=("median", "forecast"), help="of finished peers, or of the curve (median)"
+    )
+    hopeless.add_argument("--level", type=_share, help="of the forecast's interval (0.9)")
+
     following = _command(subparsers, "next", "the runs that make a number most certain")
     _add_fit(following, draws=False)
     following.add_argument(

@@ -82,6 +82,12 @@ def add_commands(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]
     status.add_argument("--json", action="store_true", help="one JSON document on stdout")
     status.set_defaults(run=_status)
 
+    usage = subparsers.add_parser("usage", help="hours by sweep and user, and what was in vain")
+    usage.add_argument("sweeps", metavar="SWEEP", nargs="*", help="by default all of the root")
+    usage.add_argument("--root", metavar="DIR", help="root folder (default: SCALING_HOME)")
+    usage.add_argument("--json", action="store_true", help="one JSON document on stdout")
+    usage.set_defaults(run=_usage)
+
     cancel = subparsers.add_parser(
         "cancel", help="stop a sweep, or one run of it; what runs is checkpointed"
     )
@@ -100,15 +106,39 @@ def add_commands(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]
         help="only what broke for this cause, as `scaling status` groups it: oom, disk, time, "
         "node, import, data, killed, non-finite, other; repeatable",
     )
+    retry.add_argument(
+        "--stopped-early",
+        action="store_true",
+        help="go on with the runs that stopped early, and judge none",
+    )
     retry.add_argument("--dry-run", action="store_true", help="say what would be done")
     _add_where(retry)
     retry.set_defaults(run=_retry, on=None)  # where it was done the last time
+
+    stop = subparsers.add_parser("stop", help="end runs early that a rule calls hopeless")
+    _add_sweep(stop)
+    stop.add_argument(
+        "file",
+        metavar="FILE",
+        help="what `scaling hopeless SWEEP --json` says, or your rule: a JSON list of objects with "
+        "run_id and reason; - is the standard input",
+    )
+    stop.add_argument("--json", action="store_true", help="one JSON document on stdout")
+    stop.set_defaults(run=_stop)
 
     logs = subparsers.add_parser("logs", help="the log of one run")
     _add_sweep(logs)
     logs.add_argument("run_id", metavar="RUN_ID", help=RUN)
     logs.add_argument("--tail", type=_lines, metavar="LINES", help="only the last lines")
     logs.set_defaults(run=_logs)
+
+    attach = subparsers.add_parser("attach", help="a shell beside a run, in its job")
+    attach.add_argument("run_id", metavar="RUN", help=RUN)
+    attach.add_argument(
+        "command", metavar="COMMAND", nargs="*", help="in place of a shell (after --)"
+    )
+    attach.add_argument("--root", metavar="DIR", help="root folder (default: SCALING_HOME)")
+    attach.set_defaults(run=_attach)
 
     sync = subparsers.add_parser("sync", help="ship to the tracking store what is not there")
     _add_sweep(sync)
@@ -131,6 +161,15 @@ def add_commands(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]
     remove.add_argument("--tracking-uri", metavar="URI", help="where the experiment is")
     remove.add_argument("--json", action="store_true", help="one JSON document on stdout")
     remove.set_defaults(run=_remove)
+
+    archive = subparsers.add_parser(
+        "archive", help="put the runs of a sweep that are over into one file, or take them out"
+    )
+    _add_sweep(archive)
+    archive.add_argument("--restore", action="store_true", help="make the runs' folders again")
+    archive.add_argument("--dry-run", action="store_true", help="say what would be done")
+    archive.add_argument("--json", action="store_true", help="one JSON document on stdout")
+    archive.set_defaults(run=_archive)
 
     ui = subparsers.add_parser("ui", help="the MLflow UI on the right store")
     ui.add_argument("sweep", metavar="SWEEP", nargs="?", help="open at this one (default: last)")
@@ -212,6 +251,11 @@ def _retry(args: argparse.Namespace) -> int:
     if asked.workers is None and last:
         asked = replace(asked, workers=last.workers or None)
     asked = replace(asked, tracking_uri=address(store, name, asked.tracking_uri))
+    if args.stopped_early:
+        if args.cause:
+            raise ValueError("--stopped-early and --cause ask for other runs: give one")
+        asked = replace(asked, settings=(*asked.settings, "stop_early=''"))
+        return _launch(asked, load_sweep(sweep_path(store, name)), "early")
     runs = sweep_status(name, asked.root).runs if args.cause else ()
     only = broken_by(name, runs, args.cause) if args.cause else None
     return _launch(asked, load_sweep(sweep_path(store, name)), "failed", only=only)
@@ -310,6 +354,24 @@ def _status(args: argparse.Namespace) -> int:
     return 0
 
 
+def _usage(args: argparse.Namespace) -> int:
+    from cluster.status import usage, usage_lines
+    from scaling.base import Store, print_json, print_table
+    from scaling.run import known_sweeps
+
+    store = Store.at(args.root)
+    names = [_name(sweep) for sweep in args.sweeps] or known_sweeps(store)
+    if not names:
+        raise ValueError(f"no sweep under {store.root}: submit one first, or give its --root")
+    found = [usage(store, name) for name in names]
+    if args.json:
+        print_json({"sweeps": [one.to_dict() for one in found]})
+        return 0
+    header = ("sweep", "user", "GPU-hours", "core-hours", "cost", "results", "in vain")
+    print_table(f"usage in {store.root}", header, usage_lines(found))
+    return 0
+
+
 def _watch(name: str, root: str | None) -> SweepStatus:
     import threading
 
@@ -328,16 +390,45 @@ def _cancel(args: argparse.Namespace) -> int:
     return cancel(name, args.root, run_id=run_id)
 
 
+def _attach(args: argparse.Namespace) -> int:
+    from cluster.launch import attach, beside
+    from scaling.base import Store
+
+    return attach(beside(Store.at(args.root), args.run_id, args.command))
+
+
+def _stop(args: argparse.Namespace) -> int:
+    import sys
+    from pathlib import Path
+
+    from cluster.work import read_reasons, stop_early
+    from scaling.base import Store, print_json
+
+    name = _name(args.sweep)
+    try:
+        text = sys.stdin.read() if args.file == "-" else Path(args.file).read_text("utf-8")
+        reasons = read_reasons(text)
+    except ValueError as error:
+        raise ValueError(f"{args.file}: {error}") from None
+    ended = stop_early(Store.at(args.root), name, reasons)
+    if args.json:
+        print_json({"sweep": name, "stopped": ended})
+    else:
+        print(f"{len(ended)} of {len(reasons)} runs stop early; the others had ended")
+    return 0
+
+
 def _logs(args: argparse.Namespace) -> int:
     from scaling.base import Store
-    from scaling.run import LOG
+    from scaling.run import LOG, archived
 
     store = Store.at(args.root)
     run_id = _run_id(store, _name(args.sweep), args.run_id)
     path = store.run_dir(run_id) / LOG
-    if not path.exists():
+    text = path.read_bytes() if path.exists() else archived(path.parent, LOG)
+    if text is None:
         raise ValueError(f"run {run_id} has no log here: it was never begun, or imported")
-    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    lines = text.decode(errors="replace").splitlines()
     print("\n".join(lines[-args.tail :] if args.tail else lines))
     return 0
 
@@ -397,6 +488,20 @@ def _remove(args: argparse.Namespace) -> int:
         print_json({**removal.to_dict(), "experiment": experiment, "dry_run": args.dry_run})
     elif not args.dry_run:
         print(f"removed; {EXPERIMENT[experiment]}")
+    return 0
+
+
+def _archive(args: argparse.Namespace) -> int:
+    from cluster.launch import archive, restore
+    from scaling.base import Store, print_json
+
+    store, name = Store.at(args.root), _name(args.sweep)
+    done = (restore if args.restore else archive)(store, name, dry_run=args.dry_run)
+    if args.json:
+        print_json({**done.to_dict(), "dry_run": args.dry_run})
+    else:
+        for line in done.lines:
+            print(line)
     return 0
 
 

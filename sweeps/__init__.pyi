@@ -5,6 +5,9 @@ from .expansion import expand as expand
 from .kinds import GENERATORS as GENERATORS
 from .load import load_sweep as load_sweep
 from .load import preview as preview
+from .policy import POLICY_KEYS as POLICY_KEYS
+from .policy import Cap as Cap
+from .policy import Policy as Policy
 from .programs import changed_code as changed_code
 from .resources import SHORTEST_MINUTES as SHORTEST_MINUTES
 from .resources import ResourceRules as ResourceRules

@@ -17,6 +17,7 @@ from sweeps.derive import Derivation, find_rule
 from sweeps.document import Document, Where, kind, read_document
 from sweeps.estimate import Prices
 from sweeps.kinds import generators
+from sweeps.policy import NONE, POLICY_KEYS, Policy
 from sweeps.programs import PROGRAM_KEYS, ProgramBlock, read_program, refuse_outside
 from sweeps.resources import ResourceRules, Resources
 from sweeps.sweep import check_name
@@ -26,7 +27,7 @@ TOP_KEYS = (
     *("name", "data", "family", "preset", *PROGRAM_KEYS),
     *("seeds", "fixed", "derive", "constraints"),
 )
-LAST_KEYS = ("estimate", "resources", "keep")  # no part of what the runs are
+LAST_KEYS = ("estimate", "resources", "keep", "policy")  # no part of what the runs are
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,8 @@ class Design:
         What the launcher will read; not looked at here.
     keep : Keep
         Which weights last.
+    policy : Policy
+        What the sweep as a whole may use, and who is told.
     document : Document
         Where errors point to.
     program : ProgramBlock or None
@@ -70,6 +73,7 @@ class Design:
     prices: Prices = field(default_factory=Prices)
     resources: Mapping[str, Any] = field(default_factory=dict)
     keep: Keep = NOTHING
+    policy: Policy = NONE
     document: Document = field(default_factory=lambda: Document(None))
     program: ProgramBlock | None = None
 
@@ -142,6 +146,7 @@ def design(document: Document, default_name: str | None = None) -> Design:
         prices=_prices(document, content.get("estimate", {})),
         resources=resources,
         keep=_keep(document, content.get("keep"), program),
+        policy=_policy(document, content.get("policy", {})),
         document=document,
         program=program,
     )
@@ -307,6 +312,15 @@ def _resources(document: Document, block: Any) -> dict[str, Any]:
     except ValueError as error:
         document.refuse(at, str(error))
     return found
+
+
+def _policy(document: Document, block: Any) -> Policy:
+    document.mapping(block, ("policy",), POLICY_KEYS)
+    try:
+        return Policy.parse(block)
+    except ValueError as error:
+        found = next((key for key in block if str(error).startswith(f"{key} ")), None)
+        document.refuse(("policy", found) if found else ("policy",), str(error))
 
 
 def _keep(document: Document, value: Any, program: ProgramBlock | None) -> Keep:

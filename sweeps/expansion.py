@@ -169,7 +169,12 @@ def expand(
             f"no run has a step {design.keep.last_step} to keep: the longest has {longest}",
         )
     resources = {**design.resources, **_code({path for spec in specs for path in spec.plugins})}
-    sweep = replace(Sweep.of(design.name, specs, labels), resources=resources, keep=design.keep)
+    sweep = replace(
+        Sweep.of(design.name, specs, labels),
+        resources=resources,
+        keep=design.keep,
+        policy=design.policy,
+    )
     collapsed = Collapse()
     if any(wanted.in_vain for wanted in asked.values()):
         collapsed = readers.collapse([(spec.run_id, asked[id(spec)].in_vain) for spec in specs])

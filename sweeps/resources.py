@@ -13,6 +13,7 @@ from scaling.base import parse_settings as pairs
 
 SHORTEST_MINUTES = 2.0
 SHARDS = ("auto", "ddp", "fsdp")
+STAGES = ("local",)
 COMPILE = ("auto", "always", "never")
 STOP_SIGNALS = ("SIGTERM", "SIGINT", "SIGUSR1", "SIGUSR2", "SIGHUP")
 DEVICES = r"auto|cpu|cuda(:\d+)?|mps"
@@ -104,6 +105,8 @@ class Resources:
     silent_minutes : float
         Without a step for so long, and for twenty times its longest pause between two, a run is
         stalled and its worker killed (SLURM); a program without a report or a line of output.
+    stage : {"", "local"}
+        ``local``: data sets are copied to the node's own disk and read there.
     code : str
         For programs: where their code lay when the sweep was expanded.
     """
@@ -136,6 +139,7 @@ class Resources:
     stop_signal: str = "SIGTERM"
     stop_seconds: float = 60.0
     silent_minutes: float = 30.0
+    stage: str = ""
     code: str = ""
     fallback: tuple[Mapping[str, Any], ...] = ()
 
@@ -152,6 +156,8 @@ class Resources:
                 raise ValueError(f"{name} {getattr(self, name)} is not above 0")
         if self.stop_signal not in STOP_SIGNALS:
             refuse_unknown(self.stop_signal, STOP_SIGNALS, "stop_signal")
+        if self.stage and self.stage not in STAGES:
+            refuse_unknown(self.stage, STAGES, "stage")
         if self.gpu_type and not self.gpus:
             raise ValueError(
                 f"gpu_type {self.gpu_type!r} without gpus: write gpus: {self.gpu_type}:1"

@@ -14,6 +14,8 @@ from scaling import LABELS, ImportedSpec, Spec, read_any_spec
 from scaling.base import Display, Store, format_value, write_atomic
 from scaling.run import NOTHING, Keep, LineError, has_result, numbered_rows
 from sweeps.naming import run_names
+from sweeps.policy import NONE as NO_POLICY
+from sweeps.policy import Policy
 from sweeps.resources import ResourceRules
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+=-]{0,99}")
@@ -70,6 +72,8 @@ class Sweep:
         Which weights of its runs last; no part of their identity either.
     imported : tuple of Imported
         Runs that were trained elsewhere; who goes through the sweep does not meet them.
+    policy : Policy
+        What it may use as a whole, and who is told of it.
 
     Raises
     ------
@@ -82,6 +86,7 @@ class Sweep:
     resources: Mapping[str, Any] = field(default_factory=dict, hash=False)
     keep: Keep = NOTHING
     imported: tuple[Imported, ...] = ()
+    policy: Policy = NO_POLICY
 
     def __post_init__(self) -> None:
         check_name(self.name)
@@ -150,7 +155,7 @@ class Sweep:
     def to_jsonl(self) -> str:
         """One JSON object a line: ``run_id``, ``name``, ``sweep``, ``spec`` and the columns.
 
-        The first line has the sweep's ``resources`` and its ``keep`` too.
+        The first line has the sweep's ``resources``, its ``keep`` and its ``policy`` too.
         """
         runs: list[Entry | Imported] = [*self.entries, *self.imported]
         rows = [{**e.columns, "sweep": self.name, "spec": e.spec.to_dict()} for e in runs]
@@ -158,6 +163,8 @@ class Sweep:
             rows[0]["resources"] = self.resources
         if self.keep:
             rows[0]["keep"] = self.keep.marks
+        if policy := self.policy.to_dict():
+            rows[0]["policy"] = policy
         return "".join(json.dumps(row) + "\n" for row in rows)
 
     def write(self, path: Path) -> None:
@@ -178,6 +185,7 @@ class Sweep:
         names: dict[str, int] = {}
         resources: Mapping[str, Any] = {}
         marks = None
+        policy: Mapping[str, Any] = NONE
         try:
             for number, row in numbered_rows(path):
                 entry, name = _entry(row, f"{path}:{number}")
@@ -188,6 +196,7 @@ class Sweep:
                 names.setdefault(name, number)
                 resources = resources or row.get("resources", NONE)
                 marks = marks or row.get("keep")
+                policy = policy or row.get("policy", NONE)
         except LineError as error:
             what = "not a run of a sweep: a line is one JSON object"
             if error.syntax:
@@ -204,9 +213,10 @@ class Sweep:
         try:
             ResourceRules.parse(resources)
             keep = Keep.parse(marks)
+            told = Policy.parse(policy)
         except ValueError as error:
             raise ValueError(f"{path}: {error}") from None
-        return cls(next(iter(names)), tuple(entries), resources, keep, tuple(imported))
+        return cls(next(iter(names)), tuple(entries), resources, keep, tuple(imported), told)
 
 
 def unfinished(sweep: Sweep, root: str | None = None) -> Sweep:

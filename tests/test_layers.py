@@ -77,20 +77,21 @@ SWEEPS = {
     "sweeps.data_size": "scaling.base",
     "sweeps.derive": "scaling.base",
     "sweeps.resources": "scaling.base",
+    "sweeps.policy": "scaling.base",
     "sweeps.constraints": "scaling.base scaling.spec scaling.specs",
     "sweeps.unread": "scaling.base scaling.spec scaling.specs",
     "sweeps.naming": "scaling.specs",
     "sweeps.values": "scaling.base sweeps.document",
     "sweeps.kinds": f"{MODELS} scaling.schema sweeps.document sweeps.values",
-    "sweeps.sweep": f"{RUNS} sweeps.naming sweeps.resources",
+    "sweeps.sweep": f"{RUNS} sweeps.naming sweeps.policy sweeps.resources",
     "sweeps.programs": f"{MODELS} scaling.schema scaling.program_spec scaling.run scaling.programs "
     "sweeps.document sweeps.data_size sweeps.derive sweeps.resources sweeps.values sweeps.sweep",
     "sweeps.warnings": "scaling.base scaling.spec scaling.program_spec scaling.specs "
     "sweeps.resources sweeps.sweep",
     "sweeps.estimate": f"{MODELS} {RUNS} scaling.training sweeps.sweep",
     "sweeps.design": f"{MODELS} scaling.run sweeps.document sweeps.data_size sweeps.derive "
-    "sweeps.resources sweeps.constraints sweeps.values sweeps.kinds sweeps.programs sweeps.sweep "
-    "sweeps.estimate",
+    "sweeps.policy sweeps.resources sweeps.constraints sweeps.values sweeps.kinds sweeps.programs "
+    "sweeps.sweep sweeps.estimate",
     "sweeps.expansion": f"{MODELS} scaling.program_spec scaling.specs sweeps.document "
     "sweeps.data_size sweeps.derive sweeps.constraints sweeps.values sweeps.programs sweeps.sweep "
     "sweeps.unread sweeps.design",
@@ -99,7 +100,7 @@ SWEEPS = {
     "sweeps.cli": "scaling.base sweeps.programs sweeps.sweep sweeps.warnings sweeps.estimate "
     "sweeps.load",
 }
-SWEEP = "sweeps.sweep sweeps.resources sweeps.load"
+SWEEP = "sweeps.sweep sweeps.policy sweeps.resources sweeps.load"
 CLUSTER = {
     "cluster.slurm": f"{WORLD} scaling.base {SWEEP}",
     "cluster.work": f"{WORLD} {RUNS} scaling.programs scaling.training scaling.trainers {SWEEP} "

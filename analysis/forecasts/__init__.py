@@ -8,6 +8,7 @@ from analysis.forecasts.chain import Chain, chain
 from analysis.forecasts.field import Field, fields
 from analysis.forecasts.forecast import Forecast
 from analysis.forecasts.holdout import predict_held_out
+from analysis.forecasts.hopeless import Hopeless, hopeless
 from analysis.forecasts.show import missed
 
 __all__ = [
@@ -15,11 +16,13 @@ __all__ = [
     "Chain",
     "Field",
     "Forecast",
+    "Hopeless",
     "backtest",
     "chain",
     "fields",
     "forecast",
     "forecast_of",
+    "hopeless",
     "missed",
     "out_of_sample",
     "predict_held_out",

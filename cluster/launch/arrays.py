@@ -21,9 +21,9 @@ from typing import Any
 
 from cluster.launch.place import Order
 from cluster.slurm import GO_ON, NO_SETUP, Site, number, output, run
-from cluster.work import BEGAN, Queue, Task, try_out, work_in_slurm
+from cluster.work import BEGAN, Queue, Task, jobs_before, try_out, work_in_slurm
 from scaling.base import WorkError, note
-from sweeps import ResourceRules, Resources
+from sweeps import Policy, ResourceRules, Resources
 
 REQUEUE_PAUSE_SECONDS = 2  # between tries to put a job back into the queue
 MOST_TRIES = 1800  # where the controller is away: SLURM itself ends the job before
@@ -204,11 +204,28 @@ def class_executor(
     count = math.ceil(jobs / site.max_array)
     parallel = max(1, at_a_time(order, kind) // max(1, count))
     teardown = go_on(queue.stop_path, kind.resources.margin)
+    if kind.resources.stage:  # what was killed could not
+        python = kind.resources.python or shlex.quote(sys.executable)
+        teardown.insert(1, f"{python} -m cluster.work.stage || :")
     options: dict[str, Any] = {"array_parallelism": parallel, "teardown": teardown}
+    policy, conditions = Policy.parse(queue.policy), []
     if queue.canary:
-        options["dependency"] = f"afterok:{':'.join(queue.canary)}"
+        conditions.append(f"afterok:{':'.join(queue.canary)}")
+    if before := jobs_before(order.store, policy.after):
+        conditions.append(f"afterany:{':'.join(before)}")
+    if conditions:
+        options["dependency"] = ",".join(conditions)
     where = _logs(order) if folder is None else folder
-    return _executor(where, order.sweep.name, kind.resources, code, **options)
+    resources = replace(kind.resources, sbatch={**_asked_by(policy), **kind.resources.sbatch})
+    return _executor(where, order.sweep.name, resources, code, **options)
+
+
+def _asked_by(policy: Policy) -> dict[str, Any]:
+    """Options of sbatch that a sweep's policy asks for."""
+    options: dict[str, Any] = {"nice": -policy.priority} if policy.priority < 0 else {}
+    if policy.mail:
+        options |= {"mail-user": policy.mail, "mail-type": "END,FAIL"}
+    return options
 
 
 def jobs_of(order: Order, kind: JobClass, queue: Queue) -> list[int | None]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from cluster.launch.place import Order, Started
 from cluster.status import watching
 from cluster.tracking import deliver, deliver_in_time
-from cluster.work import ProcessId, Queue, run_queue, stop_on_signals
+from cluster.work import ProcessId, Queue, stop_on_signals, take_turns
 from scaling.base import Store
 
 
@@ -55,7 +55,7 @@ class Inline:
         with stop_on_signals(signal.SIGINT, signal.SIGTERM) as stop:
             try:
                 with watching(store, name):
-                    run_queue(store, name, queue, self.order.resources, stop)
+                    take_turns(store, name, queue, self.order.resources, stop)
             finally:
                 queue.with_processes([]).write()
             if stop():

@@ -16,7 +16,7 @@ from cluster.launch.place import Order, Started
 from cluster.launch.snapshot import snapshot
 from cluster.status import watching
 from cluster.tracking import start_shipper, take_over
-from cluster.work import ProcessId, Queue, last_words, work
+from cluster.work import ProcessId, Queue, cap_reached, last_words, work
 from scaling.base import Store, WorkError, note
 
 WORKERS_LOG = "workers.log"  # what is no worker's own: submitit's words on starting and ending one
@@ -103,6 +103,8 @@ class Local:
         store, (queue,) = self.order.store, started.queues
         run_ids = list(queue.run_ids)
         left = [run_id for run_id in run_ids if queue.is_open(store, run_id)]
+        if left and (why := cap_reached(store, self.order.sweep.name, self.order.policy)):
+            raise WorkError(why)
         if left:
             logs = store.sweep_dir(self.order.sweep.name) / "logs"
             words = {last_words(logs, job_id) for job_id in started.job_ids}

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from cluster.work import Queue, Task
 from scaling.base import Store, note
-from sweeps import ResourceRules, Resources
+from sweeps import Policy, ResourceRules, Resources
 
 if TYPE_CHECKING:
     from sweeps import Sweep
@@ -36,6 +36,8 @@ class Order:
         What a worker may use where all are alike.
     canary : bool
         Whether the smallest and the largest run are tried first.
+    policy : Policy
+        What holds of the sweep as a whole.
     """
 
     store: Store
@@ -47,6 +49,7 @@ class Order:
     rules: ResourceRules
     resources: Resources
     canary: bool = False
+    policy: Policy = field(default_factory=Policy)
 
     @property
     def plugins(self) -> set[str]:
@@ -57,7 +60,9 @@ class Order:
         """The queue for workers that are all alike; not written yet."""
         folder = self.store.sweep_dir(self.sweep.name)
         queue = Queue.new(folder, [task.run_ids for task in self.tasks], self.ends)
-        return replace(queue, workers=self.workers, keep=self.sweep.keep)
+        return replace(
+            queue, workers=self.workers, keep=self.sweep.keep, policy=self.policy.to_dict()
+        )
 
     def say_how_to_go_on(self) -> None:
         """Say after Ctrl-C that nothing is lost."""

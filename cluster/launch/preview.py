@@ -64,7 +64,8 @@ def preview(order: Order, site: Site, kind: JobClass) -> Preview:
 def _script(order: Order, site: Site, kind: JobClass, jobs: int) -> str:
     folder = order.store.sweep_dir(order.sweep.name)
     canary = ("CANARY",) if order.canary else ()
-    queue = Queue(folder / "submissions" / "SUBMISSION.json", (), {}, canary=canary)
+    path = folder / "submissions" / "SUBMISSION.json"
+    queue = Queue(path, (), {}, canary=canary, policy=order.policy.to_dict())
     with tempfile.TemporaryDirectory() as empty:
         executor = class_executor(
             order, site, kind, queue, folder / "code" / "CODE", jobs, folder=Path(empty)

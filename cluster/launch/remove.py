@@ -15,6 +15,7 @@ from scaling import read_any_spec
 from scaling.base import Store, WorkError
 from scaling.run import (
     SWEEP_FILE,
+    archive_path,
     has_result,
     known_sweeps,
     numbered_rows,
@@ -88,6 +89,11 @@ def plan_removal(store: Store, name: str, *, keep_runs: bool = False) -> Removal
     rows = read_rows(store, name)
     if name not in known_sweeps(store):
         raise ValueError(f"{name!r} is no sweep's name: give one of {known_sweeps(store)}")
+    if archive_path(store, name).exists():
+        raise ValueError(
+            f"runs of {name!r} are in {archive_path(store, name)}: `scaling archive "
+            f"{shlex.quote(name)} --restore` takes them out, then remove it"
+        )
     _refuse_if_live(store, name, [row["run_id"] for row in rows])
     others, shared = _others(store, name), _shared(store, name)
     leases, kept = {}, {}

@@ -16,8 +16,16 @@ from cluster.launch.snapshot import snapshot
 from cluster.slurm import Site, ask_queue, output
 from cluster.status import watching
 from cluster.tracking import start_shipper, take_over
-from cluster.work import Queue, canary_failures, choose, read_queues
+from cluster.work import (
+    Queue,
+    canary_failures,
+    cap_reached,
+    choose,
+    jobs_before,
+    read_queues,
+)
 from scaling.base import Store, WorkError, note
+from sweeps import Policy
 
 LOOK_SECONDS = 5.0  # between questions to the controller
 ATTEMPTS = 5  # to send jobs again, or to let SLURM launch what it could not
@@ -69,6 +77,12 @@ class Slurm:
         WorkError
             If there is no SLURM, or it does not answer.
         """
+        if order.policy.priority > 0:
+            note(
+                f"priority {order.policy.priority} has no effect on SLURM, which raises nobody's "
+                "jobs: give the less urgent sweeps one below 0"
+            )
+        jobs_before(order.store, order.policy.after)  # refuses what SLURM cannot wait for
         site = Site.ask()
         sizes = {entry.run_id: float(entry.spec.cost.num_params) for entry in order.sweep}
         kinds = classes(order.tasks, sizes, order.rules)
@@ -125,6 +139,7 @@ class Slurm:
                 resources=kind.resources.to_dict(),
                 workers=order.workers,
                 keep=order.sweep.keep,
+                policy=order.policy.to_dict(),
             )
             queue.write()
             queues.append(queue)
@@ -213,6 +228,8 @@ def _left(store: Store, queue: Queue) -> list[str]:
 def _check(store: Store, name: str, queues: Sequence[Queue], left: int) -> None:
     """Say why nobody should go on."""
     for queue in queues:
+        if why := cap_reached(store, name, Policy.parse(queue.policy)):
+            raise WorkError(why)
         failed = canary_failures(store, name, queue.path.stem)
         if failed:
             why = "; ".join(f"{run_id}: {reason}" for run_id, reason in failed.items())

@@ -16,9 +16,13 @@ from cluster.launch.place import Order, Place
 from cluster.launch.preview import Preview
 from cluster.launch.slurm import Slurm
 from cluster.launch.sweep_file import rewriting
-from cluster.tracking import deliver, prepare_tracking, remember
+from cluster.tracking import check_notify, deliver, prepare_tracking, remember
 from cluster.work import (
+    EARLY,
     ask_about,
+    cap_reached,
+    caps_of,
+    check_after,
     claim,
     count_ends,
     lease_dir,
@@ -28,11 +32,12 @@ from cluster.work import (
     tidy_up_after,
 )
 from scaling import ProgramSpec, RunSpec, Spec
-from scaling.base import Store, note
+from scaling.base import Store, WorkError, note
 from scaling.data import make_ready
 from scaling.programs import forget, is_copied, snapshot
 from scaling.run import (
     STATE,
+    archived_runs,
     begin_anew,
     end,
     lacks_weights,
@@ -40,13 +45,15 @@ from scaling.run import (
     read_journal,
     remove_weights,
     sweep_path,
+    unfold,
 )
-from sweeps import ResourceRules, Resources, Sweep, changed_code
+from sweeps import POLICY_KEYS, Policy, ResourceRules, Resources, Sweep, changed_code
 
 On = Literal["local", "slurm", "inline"]
-Rerun = Literal["missing", "failed", "all"]
+Rerun = Literal["missing", "failed", "early", "all"]
 PLACES: Mapping[str, type[Place]] = {"local": Local, "slurm": Slurm, "inline": Inline}
-RERUNS = ("missing", "failed", "all")
+RERUNS = ("missing", "failed", "early", "all")
+ENDED_AS: Mapping[str, str] = {"failed": "failed", "early": EARLY}
 
 
 @dataclass(frozen=True)
@@ -113,9 +120,10 @@ def submit(
         Worker processes (``local``), or jobs at a time of a class that does not say (``slurm``).
     root, tracking_uri : optional
         Where runs are kept and tracked; see :class:`scaling.base.store.Store`.
-    rerun : {"missing", "failed", "all"}
-        ``missing``: runs that never ended; ``failed``: those that failed too; ``all``: every
-        run from its beginning, what it had is thrown away.
+    rerun : {"missing", "failed", "early", "all"}
+        ``missing``: runs that never ended; ``failed``: those that failed too; ``early``: just
+        those that stopped early; ``all``: every run from its beginning, what it had is thrown
+        away.
     dry_run : bool
         Only say what would be done; nothing is written.
     wait : bool
@@ -124,7 +132,8 @@ def submit(
         What a worker may use (``local``, ``inline``); by default what the sweep says, without
         its ``minutes``.
     settings : dict, optional
-        Fields of :class:`sweeps.resources.Resources` that win over those of the sweep.
+        Fields of :class:`sweeps.resources.Resources` and :class:`sweeps.policy.Policy` that win
+        over those of the sweep.
     only : collection of str, optional
         The runs to look at; all for None.
     canary : bool
@@ -150,13 +159,18 @@ def submit(
         raise ValueError(f"workers {workers} is below 1")
     if canary and on != "slurm":
         raise ValueError(f"canary has no effect on {on!r}: it is for jobs that wait in a queue")
-    rules = ResourceRules.parse(sweep.resources, settings)
+    given = dict(settings or {})
+    asked = {key: given.pop(key) for key in POLICY_KEYS if key in given}
+    policy = Policy.parse({**sweep.policy.to_dict(), **asked})
+    rules = ResourceRules.parse(sweep.resources, given)
     if not sweep.entries and sweep.imported:
         raise ValueError(
             f"the {len(sweep.imported)} runs of sweep {sweep.name!r} were imported: they were "
             "trained elsewhere and cannot be trained here"
         )
     store = Store.at(root)
+    check_after(store, sweep.name, policy.after)
+    check_notify(policy.notify)
     place = PLACES[on]
     ends = _runs_to_do(store, sweep, rerun, only)
     taken = place.taken(store, sweep.name, release=not dry_run).intersection(ends)
@@ -176,6 +190,7 @@ def submit(
         rules=rules,
         resources=resources or replace(rules.of(0), minutes=None),
         canary=canary,
+        policy=policy,
     )
     submission = Submission(
         sweep.name,
@@ -183,6 +198,7 @@ def submit(
         skipped=tuple(entry.run_id for entry in sweep if entry.run_id not in ends),
     )
     _check_writable(store, sweep.name, ends)
+    _check_caps(store, sweep.name, policy, ends)
     _say_who_works_already(store, sweep.name, ends)
     _say_what_is_not_kept(store, sweep, submission.skipped)
     planned = place.plan(order)
@@ -238,13 +254,20 @@ def _runs_to_do(
     store: Store, sweep: Sweep, rerun: Rerun, only: Collection[str] | None
 ) -> dict[str, int]:
     """The runs to do, with how often each has ended so far; those begun anew never have."""
+    packed = archived_runs(store) if rerun == "all" else frozenset()
+    if taken := [entry.run_id for entry in sweep if entry.run_id in packed]:
+        raise ValueError(
+            f"{len(taken)} runs to begin anew are in an archive, such as {taken[0]}: `scaling "
+            f"archive {shlex.quote(sweep.name)} --restore` takes them out"
+        )
     chosen = {}
     for entry in sweep:
         if only is not None and entry.run_id not in only:
             continue
         events = read_journal(store.run_dir(entry.run_id))
         last = end(events)
-        if rerun == "all" or last is None or (rerun == "failed" and last["status"] == "failed"):
+        again = last is not None and ENDED_AS.get(rerun) == last["status"]
+        if rerun == "all" or again or (last is None and rerun != "early"):
             chosen[entry.run_id] = 0 if rerun == "all" else count_ends(events)
     return chosen
 
@@ -265,6 +288,21 @@ def _check_writable(store: Store, name: str, run_ids: Iterable[str]) -> None:
                 f"`chmod -R g+w {shlex.quote(str(store.root))}` (folders of a group that both are "
                 "in) and work under `umask 002`"
             )
+
+
+def _check_caps(store: Store, name: str, policy: Policy, run_ids: Collection[str]) -> None:
+    """Refuse to begin anything where a cap is reached.
+
+    Raises
+    ------
+    ValueError
+        If the root's caps cannot be read.
+    WorkError
+        If one is reached; the message says which, and how to go on.
+    """
+    caps_of(store)
+    if run_ids and (why := cap_reached(store, name, policy)):
+        raise WorkError(why)
 
 
 def _say_who_works_already(store: Store, name: str, run_ids: Collection[str]) -> None:
@@ -320,7 +358,7 @@ def _write_sweep(store: Store, sweep: Sweep) -> None:
                 taken.add(name)
         there = {run.run_id for run in before.imported}
         imported = *before.imported, *(i for i in sweep.imported if i.run_id not in there)
-        now = Sweep(sweep.name, tuple(merged), resources, sweep.keep, imported)
+        now = Sweep(sweep.name, tuple(merged), resources, sweep.keep, imported, sweep.policy)
         if now != before:
             now.write(sweep_path(store, sweep.name))
 
@@ -333,6 +371,7 @@ def _begin_anew(store: Store, run_id: str, held: Path) -> None:
         return
     with lease:
         run_dir = store.run_dir(run_id)
+        unfold(run_dir)
         for folder in (run_dir, held):
             for path in folder.glob("*.pt"):
                 path.unlink()

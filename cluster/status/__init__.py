@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from cluster.status.display import print_status, summary
 from cluster.status.failures import broken_by
-from cluster.status.sweep import SweepStatus, sweep_status
+from cluster.status.sweep import NOTICES_FILE, SweepStatus, sweep_status
+from cluster.status.usage import Usage, usage, usage_lines
 from cluster.status.watcher import watch, watching
 
 __all__ = [
+    "NOTICES_FILE",
     "SweepStatus",
+    "Usage",
     "broken_by",
     "print_status",
     "summary",
     "sweep_status",
+    "usage",
+    "usage_lines",
     "watch",
     "watching",
 ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING
 
+from cluster.work import EARLY
 from scaling.base import console, format_value
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ STYLES = {
 }
 ORDER = (
     *("running", "stalled", "failed", "diverged", "unknown", "pre-empted", "stopped"),
-    *("queued", "done", "planned"),
+    *("queued", "done", EARLY, "planned"),
 )
 
 
@@ -102,7 +103,9 @@ def next_command(status: SweepStatus) -> str:
     name = shlex.quote(status.name)
     if status.is_live:
         return f"`scaling status {name} --watch` follows it, `scaling cancel {name}` stops it"
-    if all(run.imported or run.state in ("done", "diverged") for run in status.runs):
+    if status.cap:
+        return ""
+    if all(run.imported or run.state in ("done", "diverged", EARLY) for run in status.runs):
         return f"all done: `scaling report {name} -o report.html`"
     return f"nobody works on it: `scaling retry {name}` does what is left"
 
@@ -114,6 +117,11 @@ def _head(status: SweepStatus, *, bar: bool = True) -> list[RenderableType]:
     parts: list[RenderableType] = [Text(summary(status), style="bold")]
     if status.problem:
         parts.append(Text(status.problem, style="yellow"))
+    if status.cap:
+        parts.append(Text(status.cap, style="bold red"))
+    parts.extend(Text(line, style="yellow") for line in status.undelivered)
+    if early := status.in_state(EARLY):
+        parts.append(Text(_saved(status, len(early))))
     if damaged := [run for run in status.runs if run.damaged]:
         parts.append(Text(_damage(damaged), style="yellow"))
     if bar:
@@ -121,6 +129,18 @@ def _head(status: SweepStatus, *, bar: bool = True) -> list[RenderableType]:
         line = ProgressBar(total=total, completed=status.flops_done, width=60)
         parts.append(_padded(line))
     return parts
+
+
+def _saved(status: SweepStatus, runs: int) -> str:
+    """What was saved by ending runs early, and how to go on with them."""
+    hours_ = ""
+    if status.gpu_hours_used and (computed := sum(r.flops * r.trained for r in status.runs)):
+        saved = status.gpu_hours_used / computed * status.flops_saved
+        hours_ = f" (about {hours(saved)} GPU-hours)"
+    return (
+        f"{runs} stopped early saved {status.flops_saved:.3g} FLOPs{hours_}: `scaling retry "
+        f"{shlex.quote(status.name)} --stopped-early` goes on with them"
+    )
 
 
 def _damage(runs: list[RunStatus]) -> str:

@@ -23,6 +23,7 @@ from cluster.work import (
     job_log,
     last_stall,
     now_of,
+    read_queues,
 )
 from scaling.base import Store
 from scaling.run import STATE, end, node_name, oom_kills, read_turns
@@ -90,7 +91,23 @@ class Work:
         reason, trial = self._reason(queue, run_id), ", ".join(queue.canary)
         if trial and reason == "Dependency":
             return f"waits for its canary, jobs {trial}"
+        if queue.policy.get("after") and (reason == "Dependency" or self._comes_later(queue)):
+            return f"after sweep {', '.join(queue.policy['after'])}"
         return f"SLURM says {reason}" if reason else ""
+
+    def _comes_later(self, queue: Queue) -> bool:
+        """Whether local workers of another sweep have to end before a submission's begin."""
+        if queue.slurm_jobs:
+            return False
+        if queue.path not in self._later:
+            sweeps = queue.path.parents[2]
+            others = [q for name in queue.policy["after"] for q in read_queues(sweeps / name)]
+            self._later[queue.path] = any(other.live_processes for other in others)
+        return self._later[queue.path]
+
+    @cached_property
+    def _later(self) -> dict[Path, bool]:
+        return {}
 
     def held(self, queue: Queue, run_id: str) -> Job | None:
         """A job of a submission that SLURM holds, where it holds all that could do a run."""

@@ -5,18 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from cluster.status.run import NOTHING
-from cluster.work import Fault
+from cluster.work import EARLY, Fault
 
 STATES = (
     *("done", "running", "queued", "planned", "pre-empted", "stopped"),
-    *("stalled", "failed", "diverged", "unknown"),
+    *("stalled", "failed", "diverged", EARLY, "unknown"),
 )
 """``planned``: nobody was asked to do it; ``queued``: a live worker or a job in SLURM's queue
 will; ``pre-empted``: its job had to make room and goes on later; ``stopped``: it was asked to
-stop and is checkpointed; ``stalled``: its worker died or gives no sign of life, or SLURM holds
-its job; ``unknown``: SLURM has a word for its job that is not known here."""
+stop and is checkpointed; ``stopped early``: a rule called it hopeless; ``stalled``: its worker
+died or gives no sign of life, or SLURM holds its job; ``unknown``: SLURM has a word for its job
+that is not known here."""
 
-ENDED = ("done", "diverged", "failed")
+ENDED = ("done", "diverged", "failed", EARLY)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +48,8 @@ class RunStatus:
         Whether it was trained elsewhere: nothing is to do of it here.
     damaged : int
         Lines of its journal that cannot be read, so that points of its curve may be missing.
+    spent : int
+        Tokens (examples) that were computed for it, by all attempts.
     """
 
     run_id: str
@@ -63,6 +66,7 @@ class RunStatus:
     fault: Fault = NOTHING
     imported: bool = False
     damaged: int = 0
+    spent: int = 0
 
     @property
     def cause(self) -> str:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +15,13 @@ from cluster.slurm import Answer
 from cluster.status.failures import Failure, group_failures
 from cluster.status.run import Work, judge
 from cluster.status.run_status import STATES, RunStatus
-from cluster.work import ask_about, read_queues
+from cluster.work import EARLY, ask_about, cap_reached, read_queues
 from scaling.base import Store, read_json
-from scaling.run import STATE, damaged_lines, read_rows
+from scaling.run import archived_runs, damaged_lines, read_rows, state_of
+from sweeps import Policy
+
+CAPPED = "a cap is reached"
+NOTICES_FILE = "notices.json"  # what was told of a sweep, and what did not arrive
 
 
 @dataclass(frozen=True)
@@ -39,6 +43,14 @@ class SweepStatus:
     gpu_hours_used : float or None
         What its jobs had allocated, all attempts, waste too; without SLURM's accounting what its
         runs trained. None where nobody says.
+    cap : str
+        Which cap is reached, with the numbers and what goes on from there; empty for none.
+    policy : Policy
+        Of the newest submission, whose name is ``submission``.
+    is_stopped : bool
+        Whether that was cancelled.
+    undelivered : tuple of str
+        Why somebody who was to be told of it could not be.
     """
 
     name: str
@@ -48,6 +60,11 @@ class SweepStatus:
     is_on_slurm: bool = False
     problem: str = ""
     gpu_hours_used: float | None = None
+    cap: str = ""
+    policy: Policy = field(default_factory=Policy)
+    submission: str = ""
+    is_stopped: bool = False
+    undelivered: tuple[str, ...] = ()
 
     @property
     def counts(self) -> dict[str, int]:
@@ -69,12 +86,18 @@ class SweepStatus:
         return sum(run.flops * run.progress for run in self.runs)
 
     @property
+    def flops_saved(self) -> float:
+        """FLOPs that runs which stopped early did not take."""
+        return sum(run.flops * (1.0 - run.trained) for run in self.in_state(EARLY))
+
+    @property
     def gpu_hours_left(self) -> float | None:
         """What the rest takes at the pace so far; None as long as nothing is known of it."""
         computed = sum(run.flops * run.trained for run in self.runs)
         if not computed or self.gpu_hours_used is None:
             return None
-        return self.gpu_hours_used / computed * (self.flops_total - self.flops_done)
+        left = self.flops_total - self.flops_done - self.flops_saved
+        return self.gpu_hours_used / computed * left
 
     def in_state(self, *states: str) -> list[RunStatus]:
         """The runs in one of ``states``."""
@@ -87,9 +110,12 @@ class SweepStatus:
             "counts": self.counts,
             "flops_done": self.flops_done,
             "flops_total": self.flops_total,
+            "flops_saved": self.flops_saved,
             "gpu_hours_used": self.gpu_hours_used,
             "gpu_hours_left": self.gpu_hours_left,
             "problem": self.problem,
+            "cap": self.cap,
+            "undelivered": list(self.undelivered),
             "failures": [failure.to_dict() for failure in self.failures],
             "runs": [
                 {
@@ -142,11 +168,18 @@ def sweep_status(
     answer = ask_about(queues) if answer is None else answer
     work = Work(queues, answer)
     known = {run.run_id: run for run in before.in_state("done", "diverged")} if before else {}
-    begun = _folders(store.root / "runs")
+    begun = _folders(store.root / "runs") | archived_runs(store)
     runs = tuple(
         known.get(row["run_id"]) or _run_status(store, row, work, row["run_id"] in begun)
         for row in rows
     )
+    policy = Policy.parse(queues[-1].policy if queues else rows[0].get("policy", {}))
+    cap = cap_reached(store, name, policy)
+    if cap:
+        runs = tuple(
+            replace(run, reason=CAPPED) if run.state in ("stopped", "planned") else run
+            for run in runs
+        )
     broken = [run for run in runs if run.cause]
     batches = {row["run_id"]: row.get("batch_size", 0) for row in rows} if broken else {}
     resources = {
@@ -160,7 +193,18 @@ def sweep_status(
         is_on_slurm=work.is_on_slurm,
         problem=answer.problem,
         gpu_hours_used=_gpu_hours(runs, answer if work.is_on_slurm else None),
+        cap=cap,
+        policy=policy,
+        submission=queues[-1].path.stem if queues else "",
+        is_stopped=bool(queues) and queues[-1].is_stopped,
+        undelivered=_undelivered(store.sweep_dir(name)) if policy.notify else (),
     )
+
+
+def _undelivered(folder: Path) -> tuple[str, ...]:
+    """Why notices did not arrive."""
+    told = (read_json(folder / NOTICES_FILE) or {}).items()
+    return tuple(f"notice {key.split()[0]!r}: {n['why']}" for key, n in told if "why" in n)
 
 
 def _resources(work: Work, run: RunStatus) -> dict[str, Any]:
@@ -181,7 +225,7 @@ def _folders(folder: Path) -> set[str]:
 def _run_status(store: Store, row: Mapping[str, Any], work: Work, begun: bool) -> RunStatus:
     run_id = row["run_id"]
     run_dir = store.run_dir(run_id) if begun else None
-    record = (run_dir and read_json(run_dir / STATE)) or {}
+    record = state_of(run_dir) if run_dir else {}
     verdict = judge(run_dir, record, run_id, work)
     return RunStatus(
         run_id=run_id,
@@ -198,6 +242,7 @@ def _run_status(store: Store, row: Mapping[str, Any], work: Work, begun: bool) -
         fault=verdict.fault,
         imported=bool(record.get("imported")),
         damaged=damaged_lines(run_dir) if run_dir else 0,
+        spent=int(record.get("spent_tokens") or 0),
     )
 
 

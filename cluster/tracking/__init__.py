@@ -10,11 +10,13 @@ from cluster.tracking.delivery import (
     prepare_tracking,
     take_over,
 )
+from cluster.tracking.notices import check_notify
 from cluster.tracking.server import serve
 from cluster.tracking.shipper import ship_sweep, start_shipper, without_shippers
 
 __all__ = [
     "address",
+    "check_notify",
     "delete_experiment",
     "deliver",
     "deliver_in_time",

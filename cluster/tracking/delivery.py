@@ -11,7 +11,9 @@ import subprocess
 from typing import TYPE_CHECKING
 
 from cluster.status import sweep_status
+from cluster.tracking.notices import tell
 from cluster.tracking.shipper import LONGEST_SECONDS, Shipped, ship_sweep, start_shipper
+from cluster.work import read_queues
 from scaling.base import Store, note
 from scaling.tracking import DeletedError, Tracker, TrackingError, masked, prepare
 
@@ -85,10 +87,13 @@ def deliver_in_time(store: Store, sweep: Sweep, uri: str) -> None:
 
 
 def deliver(store: Store, sweep: Sweep, uri: str) -> Shipped | None:
-    """Ship in this process whatever is not shipped yet.
+    """Ship in this process whatever is not shipped yet, and tell who is to be told.
 
     None if there was nothing, or the experiment was deleted.
     """
+    queues = read_queues(store.sweep_dir(sweep.name))
+    if queues and queues[-1].policy.get("notify"):
+        tell(store, sweep_status(sweep.name, store.root))
     tracker = Tracker(uri, sweep.name)
     if all(tracker.is_delivered(store.run_dir(entry.run_id)) for entry in sweep):
         return None

@@ -9,16 +9,27 @@ from __future__ import annotations
 import argparse
 import contextlib
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from cluster.status import SweepStatus, sweep_status
 from cluster.tracking.address import address
-from cluster.work import claim, holder
+from cluster.tracking.notices import tell
+from cluster.tracking.rule import Rule
+from cluster.work import claim, clean_up, holder, lease_dir
+from scaling import read_any_spec
 from scaling.base import Store, WorkError, describe, write_atomic
-from scaling.run import read_rows
+from scaling.run import (
+    STATE,
+    SupersededError,
+    end,
+    fold,
+    last_epoch,
+    read_rows,
+    read_turns,
+)
 from scaling.tracking import DeletedError, Tracker, TrackingError
 from scaling.world import os, subprocess, time
 
@@ -102,6 +113,7 @@ def ship_sweep(
             if problem
             else _ship(store, tracker, rows, sweep_status(name, root, rows=rows), set())
         )
+        make_compact(store, tracker, rows)
     if (folder / WISH).exists():  # a shipper came meanwhile, and ended because this one was here
         start_shipper(store, name, tracker.uri)
     return shipped
@@ -177,13 +189,16 @@ def follow(
 ) -> Shipped:
     """Ship a sweep while somebody works on it, and once more after the last has ended."""
     store, tracker, complete = Store.at(root), connect(tracking_uri, name), set[str]()
-    status = None
+    status, rule = None, Rule(store)
     while True:
         began = time.process_time()
         rows = read_rows(store, name)
         status = sweep_status(name, root, rows=rows, before=status)
+        tell(store, status)
+        rule.look(status)
         shipped = _ship(store, tracker, rows, status, complete)
         if not status.is_live:
+            make_compact(store, tracker, rows)
             return shipped
         if status.problem and len(status.in_state("done", "diverged")) == len(rows):
             return shipped  # who works on it is not known, and there is nothing left to do
@@ -250,6 +265,25 @@ def _ship(
     return Shipped(len(complete), unfinished, problem, tracker.again, len(tracker.deleted))
 
 
+def make_compact(store: Store, tracker: Tracker, rows: Iterable[Mapping[str, Any]]) -> None:
+    """Leave three files of each run that is done and was shipped, where nobody works on it."""
+    for row in rows:
+        run_dir = store.run_dir(row["run_id"])
+        if not (run_dir / STATE).exists() or not tracker.is_delivered(run_dir):
+            continue
+        last = end(read_turns(run_dir))
+        if last is None or last["status"] not in ("done", "diverged"):
+            continue
+        held = lease_dir(store, read_any_spec(row["spec"]), row["run_id"])
+        with contextlib.suppress(OSError, SupersededError):
+            lease = claim(held, "compact", after=last_epoch(run_dir))
+            if lease is not None:
+                try:
+                    fold(run_dir, lease.epoch, lease.held)
+                finally:
+                    lease.release(remove=held == run_dir)
+
+
 def main(argv: list[str] | None = None) -> int:
     """``python -m cluster.tracking.shipper``: follow one sweep; 1 if not all was delivered."""
     parser = argparse.ArgumentParser()
@@ -263,6 +297,7 @@ def main(argv: list[str] | None = None) -> int:
         problem = shipped.problem if shipped else ""
     except (ValueError, OSError, DeletedError) as error:
         problem = describe(error)
+    clean_up()  # what killed workers of this machine could not
     if problem:
         print(problem, file=sys.stderr)
     return 1 if problem else 0

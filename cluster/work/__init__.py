@@ -5,18 +5,23 @@ from __future__ import annotations
 from cluster.work.array_task import BEGAN, work_in_slurm
 from cluster.work.canary import canary_failures, choose, try_out
 from cluster.work.causes import NAMES, Fault, fault_of_end, fault_of_job
+from cluster.work.early import EARLY, read_reasons, stop_early
 from cluster.work.lease import Holder, claim, holder, now_of
+from cluster.work.ledger import cap_reached, caps_of, entries, user_name
 from cluster.work.logs import job_log, last_words
 from cluster.work.process import ProcessId
+from cluster.work.stage import clean_up
 from cluster.work.stalled import last_stall
 from cluster.work.starting import is_starting, starting
 from cluster.work.submission import Queue, ask_about, count_ends, read_queues
 from cluster.work.tasks import Task, lease_dir, make_tasks
 from cluster.work.trunks import tidy_up_after, trunks_of
-from cluster.work.worker import run_queue, stop_on_signals, work
+from cluster.work.turns import check_after, jobs_before
+from cluster.work.worker import run_queue, stop_on_signals, take_turns, work
 
 __all__ = [
     "BEGAN",
+    "EARLY",
     "NAMES",
     "Fault",
     "Holder",
@@ -25,26 +30,36 @@ __all__ = [
     "Task",
     "ask_about",
     "canary_failures",
+    "cap_reached",
+    "caps_of",
+    "check_after",
     "choose",
     "claim",
+    "clean_up",
     "count_ends",
+    "entries",
     "fault_of_end",
     "fault_of_job",
     "holder",
     "is_starting",
     "job_log",
+    "jobs_before",
     "last_stall",
     "last_words",
     "lease_dir",
     "make_tasks",
     "now_of",
     "read_queues",
+    "read_reasons",
     "run_queue",
     "starting",
+    "stop_early",
     "stop_on_signals",
+    "take_turns",
     "tidy_up_after",
     "trunks_of",
     "try_out",
+    "user_name",
     "work",
     "work_in_slurm",
 ]

@@ -7,14 +7,16 @@ runs are of several processes has no foreman and trains with those that SLURM st
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import replace
 from functools import partial
 
 from cluster.slurm import GO_ON
 from cluster.work.foreman import Foreman, end_if_short
+from cluster.work.ledger import Account
 from cluster.work.memory import require_device
 from cluster.work.submission import Queue
-from cluster.work.worker import Shift, run_queue, stop_on_signals
+from cluster.work.worker import Shift, run_queue, staging, stop_on_signals
 from scaling.base import Store, WorkError, note
 from scaling.world import os, path_at, signal, threading, time
 from sweeps import Resources
@@ -42,9 +44,18 @@ def work_in_slurm(root: str, sweep: str, queue_path: str, task: int | None) -> i
     preempted = threading.Event()
     before = signal.signal(signal.SIGUSR2, lambda *_: preempted.set())
     try:
-        with stop_on_signals(signal.SIGTERM, signal.SIGINT) as stop:
+        with (
+            stop_on_signals(signal.SIGTERM, signal.SIGINT) as stop,
+            _account(store, queue, resources) as account,
+            staging(store, sweep, resources),
+        ):
             foreman = Foreman(
-                store, sweep, queue, resources, shift, lambda: stop() or preempted.is_set()
+                store,
+                sweep,
+                queue,
+                resources,
+                shift,
+                lambda: stop() or preempted.is_set() or (account is not None and account.over()),
             )
             if resources.processes > 1:
                 leads = _work_together(foreman)
@@ -61,6 +72,15 @@ def work_in_slurm(root: str, sweep: str, queue_path: str, task: int | None) -> i
     finally:
         signal.signal(signal.SIGUSR2, before)
     return foreman.started
+
+
+def _account(
+    store: Store, queue: Queue, resources: Resources
+) -> contextlib.AbstractContextManager[Account | None]:
+    """What this job holds; one of several processes keeps it."""
+    if int(os.environ.get("SLURM_PROCID") or 0):
+        return contextlib.nullcontext()
+    return Account.of_job(store, queue, resources)
 
 
 def _work_together(foreman: Foreman) -> bool:

@@ -80,11 +80,17 @@ class Lease:
             self._look()
         return not self.lost
 
-    def release(self, *, died: bool = False) -> None:
-        """Let others claim the folder; with ``died`` this counts as one more death."""
+    def release(self, *, died: bool = False, remove: bool = False) -> None:
+        """Let others claim the folder; with ``died`` this counts as one more death.
+
+        With ``remove`` nothing is left of it: for a folder whose journal tells its epoch.
+        """
         self._ended.set()
         self._thread.join()
         if _newest(self.folder) == self.epoch and self._is_own():
+            if remove:
+                self.path.unlink(missing_ok=True)
+                return
             deaths = self.after_death + 1 if died else 0
             record = {"released": time.time(), "purpose": self.purpose, "after_death": deaths}
             write_atomic(self.path, json.dumps(record))

@@ -46,6 +46,8 @@ class Queue:
     waiting : tuple of int or None
         Jobs that are not sent yet, as the site lets no more of them wait: the task that each is
         for, or None for any. ``processes`` then has who sends them.
+    policy : dict
+        What holds of the sweep as a whole; see :class:`sweeps.policy.Policy`.
     """
 
     path: Path
@@ -59,6 +61,7 @@ class Queue:
     workers: int = 0
     keep: Keep = NOTHING
     waiting: tuple[int | None, ...] = ()
+    policy: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
     def new(
@@ -97,6 +100,7 @@ class Queue:
             value.get("workers", 0),
             Keep.parse(value.get("keep")),
             tuple(value.get("waiting", ())),
+            value.get("policy", {}),
         )
 
     def write(self) -> None:
@@ -112,6 +116,7 @@ class Queue:
             "workers": self.workers,
             "keep": self.keep.marks,
             "waiting": self.waiting,
+            "policy": self.policy,
         }
         write_atomic(self.path, json.dumps(value))
 
@@ -133,9 +138,19 @@ class Queue:
         """Whether :meth:`stop` was called."""
         return self.stop_path.exists()
 
-    def stop_run(self, run_id: str) -> None:
-        """Ask whoever does a run for this submission to checkpoint it and go on with others."""
-        write_atomic(self._stopped_dir / run_id, "")
+    def stop_run(self, run_id: str, reason: str = "") -> None:
+        """Ask whoever does a run for this submission to checkpoint it and go on with others.
+
+        With a ``reason`` the run ends with that (:mod:`cluster.work.early`).
+        """
+        write_atomic(self._stopped_dir / run_id, reason)
+
+    def stop_reason(self, run_id: str) -> str:
+        """Why a run is to end early; empty if it is not."""
+        try:
+            return (self._stopped_dir / run_id).read_text(encoding="utf-8")
+        except (FileNotFoundError, NotADirectoryError):
+            return ""
 
     def is_run_stopped(self, run_id: str) -> bool:
         """Whether :meth:`stop_run` was called for a run."""

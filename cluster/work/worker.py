@@ -12,13 +12,17 @@ from types import FrameType
 from typing import Any, TextIO
 
 from cluster.work.causes import out_of_memory
+from cluster.work.early import settle
 from cluster.work.lease import Lease, claim, is_silent
+from cluster.work.ledger import Account
 from cluster.work.logs import job_log
+from cluster.work.stage import staged
 from cluster.work.stalled import last_stall, stalled_here
 from cluster.work.submission import Queue
 from cluster.work.tasks import lease_dir
 from cluster.work.together import Company
 from cluster.work.trunks import tidy
+from cluster.work.turns import Precedence, wait_for_others
 from scaling import ProgramSpec, Spec, read_spec
 from scaling import train as train_alone
 from scaling.base import Store, is_full, read_json
@@ -125,9 +129,11 @@ def work(
             os.environ.pop(name, None)
         else:
             os.environ[name] = value
-    with stop_on_signals(signal.SIGTERM, signal.SIGINT, signal.SIGUSR2) as stop:
-        queue = Queue.read(path_at(queue_path))
-        return run_queue(Store.at(root), sweep, queue, resources, stop, capture=True).done
+    store, queue = Store.at(root), Queue.read(path_at(queue_path))
+    with (
+        stop_on_signals(signal.SIGTERM, signal.SIGINT, signal.SIGUSR2) as stop,
+    ):
+        return take_turns(store, sweep, queue, resources, stop, capture=True).done
 
 
 @contextlib.contextmanager
@@ -158,6 +164,38 @@ def stop_on_signals(*signals: signal.Signals) -> Iterator[Stop]:
             signal.signal(number, handler)
 
 
+def take_turns(
+    store: Store,
+    sweep: str,
+    queue: Queue,
+    resources: Resources,
+    stop: Stop,
+    *,
+    capture: bool = False,
+) -> Turn:
+    """:func:`run_queue` as the sweep's policy has it: after others, within caps, giving way."""
+    wait_for_others(store, queue, stop)
+    with Account.of(store, queue, resources) as account, staging(store, sweep, resources):
+        return run_queue(
+            store,
+            sweep,
+            queue,
+            resources,
+            lambda: stop() or account.over(),
+            capture=capture,
+            hold=Precedence(store, queue).waits,
+        )
+
+
+def staging(
+    store: Store, sweep: str, resources: Resources
+) -> contextlib.AbstractContextManager[object]:
+    """The sweep's data on this node's own disk meanwhile, if that is asked for."""
+    if not resources.stage:
+        return contextlib.nullcontext()
+    return staged(store, [row["spec"] for row in read_rows(store, sweep)])
+
+
 def run_queue(
     store: Store,
     sweep: str,
@@ -168,12 +206,13 @@ def run_queue(
     capture: bool = False,
     shift: Shift | None = None,
     train: Train | None = None,
+    hold: Stop = lambda: False,
 ) -> Turn:
     """Do what is open in ``queue``, the longest first of what the time allows.
 
     Tasks that another worker holds are looked at again until they are done, so that a worker
     that dies loses nothing. With ``capture``, what runs print goes to their logs; ``train``
-    takes the place of :func:`scaling.train`.
+    takes the place of :func:`scaling.train`. As long as ``hold`` says so no run is begun.
 
     Raises
     ------
@@ -195,6 +234,9 @@ def run_queue(
         held, too_long, hanging = [], False, 0
         for i, task in enumerate(tasks):
             if stopping():
+                break
+            if hold():
+                held += tasks[i:]
                 break
             ready = [run_id for run_id in task if queue.is_open(store, run_id)]
             if not ready:
@@ -222,6 +264,8 @@ def run_queue(
                         stop_of = partial(_stop_of, queue, stop=stopping)
                         done, alone = company.train(group, stop_of, stopping)
                         count += done
+                        for own, its_lease in group:
+                            settle(store, queue, own, its_lease)
                 for own, its_lease in alone:
                     train_one = partial(
                         run_one,
@@ -337,6 +381,7 @@ def _run_task(
             if spec.trunk_id and lease.held():
                 tidy(store, spec.trunk_id)
         count += status != "stopped"
+    settle(store, queue, task, lease)
     return count
 
 

@@ -1,4 +1,13 @@
 from . import checkpoint as checkpoint
+from .archive import archive_path as archive_path
+from .archive import archived as archived
+from .archive import archived_runs as archived_runs
+from .archive import restore_archive as restore_archive
+from .archive import write_archive as write_archive
+from .folded import fold as fold
+from .folded import note_of as note_of
+from .folded import state_of as state_of
+from .folded import unfold as unfold
 from .host import node_name as node_name
 from .host import oom_kills as oom_kills
 from .host import slurm_job as slurm_job

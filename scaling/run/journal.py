@@ -8,6 +8,7 @@ Each line is one JSON object with an ``event``:
 ``end``     status (done, diverged, failed), final values, reason
 ``kept``    step, file and its SHA-256: weights that last
 ``stalled`` reason, host, attempt_of: its worker made no step any more and was killed
+``state``   the last state and what was shipped, folded in (:mod:`scaling.run.folded`)
 ``eval``    step, task, and numbers by column: what kept weights are worth elsewhere
 
 A line that a crash left unfinished is ended and ignored; a resumed run appends only points that
@@ -30,6 +31,7 @@ from pathlib import Path
 from typing import Any
 
 from scaling.base import write_atomic
+from scaling.run.archive import archived
 from scaling.schema import EVAL_PREFIX
 from scaling.world import os
 
@@ -112,15 +114,20 @@ def write_journal(run_dir: Path, events: Iterable[Mapping[str, Any]]) -> None:
     write_atomic(run_dir / JOURNAL, "".join(lines))
 
 
+def journal_bytes(run_dir: Path) -> bytes:
+    """A run's journal as it is written, in its folder or in an archive; empty without any."""
+    try:
+        return (run_dir / JOURNAL).read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
+        return archived(run_dir, JOURNAL) or b""
+
+
 _POINT = b'{"event": "point"'
 
 
 def _read(run_dir: Path, skip: bytes | None = None) -> Iterator[tuple[int, dict[str, Any]]]:
     """Epoch and event of every line that counts and does not begin with ``skip``."""
-    try:
-        data = (run_dir / JOURNAL).read_bytes()
-    except (FileNotFoundError, NotADirectoryError):
-        return
+    data = journal_bytes(run_dir)
     newest = 0
     for line in data.split(b"\n"):
         if skip is not None and line.startswith(skip):

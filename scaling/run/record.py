@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from scaling.base import note, read_json, stated, write_atomic
+from scaling.run.folded import state_of
 from scaling.run.host import node_name, oom_kills, slurm_job
 from scaling.run.journal import SPEC, STATE, Journal, SupersededError, first_epoch
 from scaling.run.weights import (
@@ -66,7 +67,7 @@ class Record:
         self.spec, self.run_dir, self.trunk_dir = spec, run_dir, trunk_dir
         self.journal = Journal(run_dir, epoch, held)
         write_atomic(run_dir / SPEC, _json(spec.to_dict()))
-        before = read_json(run_dir / STATE) or {}
+        before = state_of(run_dir)
         self.attempt = int(before.get("attempt", 0)) + 1
         self.spent_tokens = int(before.get("spent_tokens", 0))
         self.spent_seconds = float(before.get("seconds") or 0.0)

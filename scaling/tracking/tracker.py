@@ -31,8 +31,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from scaling.base import read_json, write_atomic
-from scaling.run import JOURNAL, end, points, read_journal
+from scaling.base import write_atomic
+from scaling.run import JOURNAL, end, note_of, points, read_journal, unfold
 from scaling.tracking.address import masked, without_password
 from scaling.tracking.errors import DeletedError, TrackingError
 from scaling.tracking.experiments import OURS
@@ -136,7 +136,7 @@ class Tracker:
             size = (run_dir / JOURNAL).stat().st_size
         except (FileNotFoundError, NotADirectoryError):
             return None
-        noted = read_json(run_dir / self._position) or {}
+        noted = note_of(run_dir, self._position)
         position = noted if self._is_there(noted) else {}
         if position.get("size") == size and (position["ended"] or position["alive"] == alive):
             return bool(position["ended"])
@@ -187,11 +187,12 @@ class Tracker:
             size = (run_dir / JOURNAL).stat().st_size
         except (FileNotFoundError, NotADirectoryError):
             return True
-        position = read_json(run_dir / self._position) or {}
+        position = note_of(run_dir, self._position)
         return position.get("size") == size and bool(position["ended"])
 
     def forget(self, run_dir: Path) -> None:
         """Drop the note of what a run's journal has shipped; the next time all of it goes."""
+        unfold(run_dir)
         (run_dir / self._position).unlink(missing_ok=True)
 
     def delete_experiment(self) -> bool:

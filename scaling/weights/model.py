@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from scaling.base import read_json
 from scaling.families import get_family
-from scaling.run import SPEC, Kept, end, kept, read_journal
+from scaling.run import JOURNAL, SPEC, Kept, archived, end, kept, read_journal
 from scaling.spec import RunSpec
 
 if TYPE_CHECKING:
@@ -97,6 +97,10 @@ def choose(run_dir: Path, spec: RunSpec, step: int | None = None) -> Kept:
         return wanted[0]
     last = end(events)
     status = str(last["status"]) if last else "not finished"
+    if not run_dir.is_dir() and archived(run_dir, JOURNAL):
+        raise ValueError(
+            f"run {run_dir.name} is in an archive: `scaling archive SWEEP --restore` takes it out"
+        )
     if not found:
         remedy = REMEDY if status == "done" else "they are kept when it is done, if asked for"
         raise ValueError(f"run {run_dir.name} ({status}) kept no weights: {remedy}")

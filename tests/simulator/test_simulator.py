@@ -112,7 +112,7 @@ KILLS = ("kill", "killed in a write", "process stopped")
 ANEW = ("run's folder removed", "submitted twice", "kill")
 PUT_BACK = {  # the faults that bring it out, what is then found, and a seed shortly before
     by_the_nodes_clock: (KILLS, "to nobody|trains run|no result", 25),
-    written_where_nobody_reads: (ANEW, "no result", 0),
+    written_where_nobody_reads: (ANEW, "no result", 91),
     torn_line_is_the_end: ((*KILLS, "disk full"), "planned|curve|no result", 0),
     shipped_again: (("kill", "store's answers lost"), "\\d times", 2),
     limit_by_the_nodes_clock: (("node's clock set", "pre-empted"), "not all is done", 66),

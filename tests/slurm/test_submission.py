@@ -13,7 +13,7 @@ from cluster.launch import feeder
 from cluster.work import ProcessId
 from scaling.base import read_json
 from scaling.base.errors import WorkError
-from scaling.run import LOG, STATE
+from scaling.run import LOG, state_of
 
 pytestmark = [pytest.mark.slurm, pytest.mark.xdist_group("slurm-1")]
 
@@ -74,8 +74,8 @@ def test_large_runs_have_jobs_of_their_own_in_arrays_that_the_site_allows(site):
     assert [len(alone["slurm_jobs"]), len(packed["slurm_jobs"])] == [2, 1]
     assert set(submission.job_ids) == {*alone["slurm_jobs"], *packed["slurm_jobs"]}
     assert alone["resources"]["memory"] == "1GB"
-    trained = {e.run_id: site.store.run_dir(e.run_id) / STATE for e in large}
-    assert alone["own_jobs"] == {r: read_json(path)["job"] for r, path in trained.items()}
+    trained = [e.run_id for e in large]
+    assert alone["own_jobs"] == {r: state_of(site.store.run_dir(r))["job"] for r in trained}
     assert not packed["own_jobs"]
 
 

@@ -16,7 +16,7 @@ from cluster.work.submission import Queue, count_ends
 from cluster.work.worker import run_queue
 from scaling.base import Store, read_json
 from scaling.cli import main
-from scaling.run import LOG, STATE, end, points, read_journal
+from scaling.run import LOG, STATE, end, points, read_journal, state_of
 from sweeps.resources import Resources
 from sweeps.sweep import Sweep
 from tests.scaling.processes import exit_status, in_child
@@ -88,7 +88,7 @@ def test_a_plain_script_killed_five_times_at_random_ends_as_if_it_had_not_been(h
     curve = {p["step"]: p["loss"] for p in points(read_journal(whole.run_dir(spec.run_id)))}
     assert {p["step"]: p["loss"] for p in points(read_journal(run_dir))}.items() <= curve.items()
     assert ended["flops_spent"] >= expected["flops_spent"] > 0
-    assert read_json(run_dir / STATE)["attempt"] >= 3
+    assert state_of(run_dir)["attempt"] >= 3
 
 
 @pytest.mark.slow  # the program of a real worker dies with it, and another goes on

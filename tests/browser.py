@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 CHROMIUM = next((p for p in map(shutil.which, ("chromium", "chromium-browser")) if p), None)
-FLAGS = (
-    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run "
-    "--disable-background-networking --disable-component-update --disable-sync "
-    "--remote-debugging-pipe --force-device-scale-factor=1 --hide-scrollbars"
-).split()
+FLAGS = """
+--headless --no-sandbox --disable-gpu --disable-quic --no-first-run
+--disable-background-networking --disable-component-update --disable-sync
+--remote-debugging-pipe --force-device-scale-factor=1 --hide-scrollbars
+"""
 
 
 class Browser:
@@ -38,7 +38,7 @@ class Browser:
             os.dup2(ends[1], 4)
 
         self._process = subprocess.Popen(
-            [str(CHROMIUM), *FLAGS, f"--user-data-dir={profile}", "about:blank"],
+            [str(CHROMIUM), *FLAGS.split(), f"--user-data-dir={profile}", "about:blank"],
             preexec_fn=pipes,
             close_fds=False,
             stdout=subprocess.DEVNULL,
@@ -121,12 +121,15 @@ class Browser:
         """Wait until what was changed is drawn."""
         self.js("new Promise(r => requestAnimationFrame(() => requestAnimationFrame(r)))")
 
-    def mouse(self, x: float, y: float, *kinds: str, modifiers: int = 0) -> None:
+    def mouse(
+        self, x: float, y: float, *kinds: str, modifiers: int = 0, held: bool = False
+    ) -> None:
         """Move there, or press and release there: ``mouseMoved``, ``mousePressed``, ..."""
         for kind in kinds or ("mouseMoved",):
+            idle = kind == "mouseMoved" and not held
             self.call(
                 "Input.dispatchMouseEvent", type=kind, x=x, y=y, modifiers=modifiers,
-                button="none" if kind == "mouseMoved" else "left", clickCount=1,
+                button="none" if idle else "left", buttons=int(held), clickCount=1,
             )  # fmt: skip
 
     def click(self, x: float, y: float) -> None:

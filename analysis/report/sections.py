@@ -356,7 +356,7 @@ def run_table(runs: pd.DataFrame) -> Table:
         ("bits_per_byte", "bits/byte", lambda v: number(float(v), ".4f")),
         ("seed", "seed", lambda v: number(float(v), ".0f")),
         ("seconds", "seconds", lambda v: number(float(v), ".1f")),
-        ("status", "status", str),
+        ("status", "status", lambda v: cut(str(v))),
     ]
     own = [name for name in runs.columns if name not in COLUMNS and runs[name].nunique() > 1]
     columns += [(name, name, _plainly) for name in own]

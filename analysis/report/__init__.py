@@ -8,17 +8,16 @@ from __future__ import annotations
 from analysis.report.figures import figures
 from analysis.report.findings import Findings
 from analysis.report.headline import headline, weaknesses
-from analysis.report.page import part, values, write_report
-from analysis.report.pictures import embedded, script_data, shades
+from analysis.report.live import State, live_page, live_values
+from analysis.report.page import values, write_report
 
 __all__ = [
     "Findings",
-    "embedded",
+    "State",
     "figures",
     "headline",
-    "part",
-    "script_data",
-    "shades",
+    "live_page",
+    "live_values",
     "values",
     "weaknesses",
     "write_report",

@@ -25,7 +25,7 @@ def figures(found: Findings) -> dict[str, Picture]:
     """The figures of a report by name, as many as the runs and the headline law allow."""
     runs, fit, holdout = found.runs, found.headline, found.holdout
     held = pd.DataFrame(list(holdout)).rename(columns={"actual": "loss"}) if holdout else None
-    curves = None if found.curves is None else _trimmed(found.curves)
+    curves = None if found.curves is None else trimmed(found.curves)
     drawn: dict[str, Picture] = {}
     plane = {"num_params", "num_tokens", "flops", "loss"} <= set(runs.columns)
     plane = plane and bool(used(runs)[["num_params", "num_tokens", "flops"]].notna().all().all())
@@ -78,7 +78,7 @@ def side_by_side(all_found: Sequence[Findings]) -> Picture:
     return Picture([Panel(layers, log_x("Training compute (FLOPs)", "powers"), loss_y(label))])
 
 
-def _trimmed(curves: pd.DataFrame) -> pd.DataFrame:
+def trimmed(curves: pd.DataFrame) -> pd.DataFrame:
     """At most ``TRIMMED`` points of each curve: its first, its last, and evenly between."""
     if not len(curves):
         return curves

@@ -23,14 +23,14 @@ from analysis.report.beside import beside
 from analysis.report.figures import figures, side_by_side
 from analysis.report.findings import Findings
 from analysis.report.headline import headline, weaknesses
-from analysis.report.pictures import script_data, shades
+from analysis.report.pictures import embedded, numbers, shades
 from analysis.tables import records
 from scaling.base import NoAnswerError, jsonable, template, write_atomic
 
 if TYPE_CHECKING:
     from analysis.plotting import Picture
 
-_SCRIPTS = ("uPlot.iife.min.js", "report.js")
+SCRIPTS = ("uPlot.iife.min.js", "report.js")
 _STYLES = ("uPlot.min.css", "report.css")
 
 
@@ -83,18 +83,31 @@ def write_report(
             if together.panel.layers
             else None,
         }
-    page = template("analysis.report", "report.html").render(
+    page = rendered(
+        "report.html",
+        SCRIPTS,
+        pictures,
         title=title,
         compared=compared,
         parts=parts,
         how_to_run=how_to_run,
-        style=Markup("\n".join([shades(), *map(_data, _STYLES)])),
-        scripts=[Markup(_data(name)) for name in _SCRIPTS],
-        hashes=" ".join(_hash(_data(name)) for name in _SCRIPTS),
-        data=script_data(pictures),
     )
     write_atomic(path, page)
     return path
+
+
+def rendered(
+    name: str, scripts: Sequence[str], pictures: Mapping[str, Picture], **told: Any
+) -> str:
+    """A page by its template, with its styles, its scripts and no others, and its pictures."""
+    texts = [_data(script) for script in scripts]
+    return template("analysis.report", name).render(
+        style=Markup("\n".join([shades(), *map(_data, _STYLES)])),
+        scripts=[Markup(text) for text in texts],
+        hashes=" ".join(map(_hash, texts)),
+        data=embedded(numbers(pictures)),
+        **told,
+    )
 
 
 def part(found: Findings, drawn: Mapping[str, Picture], prefix: str = "") -> dict[str, Any]:

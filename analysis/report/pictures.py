@@ -50,11 +50,8 @@ def shades() -> str:
     return f":root{{{light}}}\n@media screen and (prefers-color-scheme: dark){{:root{{{dark}}}}}\n"
 
 
-def script_data(pictures: Mapping[str, Picture]) -> Markup:
-    """The pictures for the page's script, as JSON that cannot end its element.
-
-    A run is the place of its id in ``runs``.
-    """
+def numbers(pictures: Mapping[str, Picture]) -> dict[str, Any]:
+    """The pictures for the page's script; a run is the place of its id in ``runs``."""
     ids: dict[str, int] = {}
     drawn = {name: as_json(picture) for name, picture in pictures.items()}
     for picture in drawn.values():
@@ -62,7 +59,7 @@ def script_data(pictures: Mapping[str, Picture]) -> Markup:
             for layer in panel["layers"]:
                 if "runs" in layer:
                     layer["runs"] = [ids.setdefault(run, len(ids)) for run in layer["runs"]]
-    return embedded({"runs": list(ids), "pictures": drawn})
+    return {"runs": list(ids), "pictures": drawn}
 
 
 def embedded(value: Any) -> Markup:

@@ -2,7 +2,7 @@
 // the tables; tables sorted and filtered. Text from runs only ever becomes text, never markup.
 "use strict";
 (() => {
-const data = JSON.parse(document.getElementById("pictures").textContent);
+let data = JSON.parse(document.getElementById("pictures").textContent);
 const html = document.documentElement, tip = document.getElementById("tip");
 const said = document.getElementById("said");
 const make = (tag, attrs = {}, ...inside) => {
@@ -114,6 +114,12 @@ class Plot {
       if (found !== null) toggle(found); else clear();
     });
     this.place.addEventListener("keydown", event => this.key(event));
+  }
+  take(panel) {
+    const same = JSON.stringify(this.view) === JSON.stringify(this.whole);
+    this.panel = panel;
+    this.whole = { x: extent(panel, "x"), y: extent(panel, "y") };
+    if (same) this.reset(); else this.u.redraw(false, true);
   }
   resize() { this.u.setSize(this.size()); }
   zoom(view) {
@@ -256,7 +262,10 @@ function mark(c, kind, x, y, r, ratio) {
 
 // --- runs: which is near, which are marked
 const rows = new Map();
-for (const row of document.querySelectorAll("tr[data-run]")) rows.set(row.dataset.run, [...(rows.get(row.dataset.run) || []), row]);
+function index() {
+  rows.clear();
+  for (const row of document.querySelectorAll("tr[data-run]")) rows.set(row.dataset.run, [...(rows.get(row.dataset.run) || []), row]);
+}
 const rowsOf = run => run === null ? [] : rows.get(data.runs[run]) || [];
 function told(run) {
   const row = rowsOf(run)[0];
@@ -282,10 +291,10 @@ function near(run, place = null, extra = "", speak = false) {
 }
 function toggle(run) { if (!state.marked.delete(run)) state.marked.add(run); changed(); }
 function clear() { if (state.marked.size) { state.marked.clear(); changed(); } }
-function changed() {
+function changed(speak = true) {
   const ids = new Set([...state.marked].map(run => data.runs[run]));
   for (const [id, own] of rows) own.forEach(row => { row.classList.toggle("marked", ids.has(id)); row.setAttribute("aria-selected", ids.has(id)); });
-  said.textContent = ids.size === 1 ? "1 run marked" : `${ids.size} runs marked`;
+  if (speak) said.textContent = ids.size === 1 ? "1 run marked" : `${ids.size} runs marked`;
   document.querySelectorAll(".tools").forEach(count);
   redraw();
 }
@@ -350,6 +359,7 @@ function shading(told) {
 function live(figure) {
   const name = figure.dataset.picture, picture = data.pictures[name];
   if (!picture) return;
+  figure.hidden = false;
   const panels = make("div", { class: `panels n${picture.panels.length}` });
   const plot = make("div", { class: "plot" }, panels, legend(picture, name), shading(picture.shading));
   const buttons = [
@@ -368,6 +378,34 @@ function live(figure) {
     state.plots.push(new Plot(panel, name, place, Math.min(0.8, picture.height)));
   });
 }
+
+// --- new numbers for the figures of a page that goes on
+function renew(figure) {
+  const name = figure.dataset.picture, picture = data.pictures[name];
+  const own = state.plots.filter(plot => plot.name === name);
+  if (!picture) { figure.hidden = true; return; }
+  figure.hidden = false;
+  if (own.length !== picture.panels.length) {
+    figure.querySelector(".plot")?.remove();
+    state.plots = state.plots.filter(plot => plot.name !== name);
+    live(figure);
+    return;
+  }
+  own.forEach((plot, i) => plot.take(picture.panels[i]));
+  const labels = new Set(picture.panels.flatMap(p => p.layers.map(l => l.label).filter(Boolean)));
+  const shown = [...figure.querySelectorAll(".legend button")].map(b => b.textContent);
+  if (labels.size !== shown.length) { figure.querySelector(".legend")?.remove(); figure.querySelector(".panels").after(legend(picture, name)); }
+  figure.querySelector(".bar")?.replaceWith(shading(picture.shading));
+}
+document.addEventListener("pictures", event => {
+  const ids = [...state.marked].map(run => data.runs[run]);
+  near(null);
+  data = event.detail;
+  state.marked = new Set(ids.map(id => data.runs.indexOf(id)).filter(run => run >= 0));
+  index();
+  document.querySelectorAll("figure[data-picture]").forEach(renew);
+  changed(false);
+});
 
 // --- tables
 const number = cell => cell && cell.dataset.v !== undefined ? Number(cell.dataset.v) : NaN;
@@ -416,6 +454,7 @@ function count(tools) {
   tools.querySelector(".shown").textContent = (shown.length === all.length ? `${all.length} runs` : `${shown.length} of ${all.length} runs`) + (marked ? `, ${marked} marked` : "");
 }
 function start() {
+  index();
   document.querySelectorAll("[hidden].filter, [hidden].hint").forEach(element => { element.hidden = false; });
   document.querySelectorAll("table.sortable").forEach(sortable);
   document.querySelectorAll(".tools").forEach(tools => {

@@ -66,7 +66,8 @@ def live_values(found: Findings, states: Sequence[State]) -> dict[str, Any]:
         "law": law,
         "expected": why,
         "rows": [
-            {"id": one.run_id, "cells": _cells(one, sizes, ends.get(one.run_id))} for one in states
+            {"id": one.run_id, "cells": _cells(one, sizes, ends.get(one.run_id))}
+            for one in sorted(states, key=lambda one: one.state != "running")
         ],
         "figures": numbers(_pictures(found)),
     }

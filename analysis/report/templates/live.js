@@ -33,7 +33,8 @@ function show(now) {
   const body = at("runs").tBodies[0], order = [...body.rows].map(r => r.dataset.run);
   const place = new Map(order.map((id, i) => [id, i]));
   const rows = now.rows.map(row);
-  if (order.length) rows.sort((a, b) => (place.get(a.dataset.run) ?? 1e9) - (place.get(b.dataset.run) ?? 1e9));
+  const sorted = document.querySelector("#runs th[aria-sort]");
+  if (sorted) rows.sort((a, b) => (place.get(a.dataset.run) ?? 1e9) - (place.get(b.dataset.run) ?? 1e9));
   body.replaceChildren(...rows);
   document.dispatchEvent(new CustomEvent("pictures", { detail: now.figures }));
   const filter = document.querySelector(".filter input");

@@ -193,6 +193,14 @@ class Picture:
             for p in self.panels
         ]
 
+    def _repr_html_(self) -> str:
+        """The picture itself, in a notebook."""
+        from analysis.plotting.save import svg
+
+        return (
+            f'<div style="max-width:{96 * self.width:.0f}px;background:#fff">{svg(self, "p")}</div>'
+        )
+
     def data(self) -> pd.DataFrame:
         """The numbers: a row each point, with panel, series and run; ``to`` is a range's end."""
         import pandas as pd

@@ -169,6 +169,13 @@ def add_commands(subparsers: Any) -> None:
         "answered with all of them",
     )
     plot.add_argument("-o", "--output", required=True, metavar="FILE", help=".png, .pdf or .svg")
+    plot.add_argument("--style", metavar="NAME", help="paper or slides (paper)")
+    plot.add_argument(
+        "--width", metavar="W",
+        help="89mm, 8.9cm, 3.5in, or a journal's column: single, double, icml, neurips, acl, ...",
+    )  # fmt: skip
+    plot.add_argument("--font-size", type=_positive, metavar="PT", help="of the text, in points")
+    plot.add_argument("--data", action="store_true", help="its numbers too, as .csv beside it")
     plot.add_argument("--method", choices=("parabola", "akima", "powers"))
     plot.add_argument("--by", metavar="COL", help="scaling, funnel: a law for each value")
     plot.add_argument("--train-col", metavar="COL", help="funnel: fit rows where it is true")
@@ -177,6 +184,7 @@ def add_commands(subparsers: Any) -> None:
     plot.add_argument("--metric", metavar="COL", help="compound, edf, pareto: error, else loss")
 
     report = _command(subparsers, "report", "one self-contained HTML file", json=False)
+    report.add_argument("others", metavar="SOURCE2", nargs="*", help="others, side by side with it")
     report.add_argument("-o", "--output", required=True, metavar="FILE.html")
     report.add_argument("--title", help="the heading (the source's name)")
     report.add_argument(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from analysis.commands.kept import Kept, keep
+from analysis.commands.kept import Kept, fit_options, keep
+from analysis.commands.loading import fit_of
 from analysis.commands.options import FitOptions, Source
 
-__all__ = ["FitOptions", "Kept", "Source", "keep"]
+__all__ = ["FitOptions", "Kept", "Source", "fit_of", "fit_options", "keep"]

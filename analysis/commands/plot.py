@@ -17,7 +17,8 @@ from analysis.commands.options import FIGURE, FitOptions, ForecastOptions, Sourc
 from analysis.compute import check_law, cost_of, crossings, next_budgets
 from analysis.compute import isoflop as find_minima
 from analysis.compute import plan as make_plan
-from analysis.tables import usable
+from analysis.plotting import Look, Picture
+from analysis.tables import usable, write_table
 from analysis.wording import count
 from scaling.base import note, refuse_unknown
 
@@ -48,25 +49,59 @@ class Groups(FitOptions):
             raise ValueError("--by needs a law in one variable: name its column with --x-col")
 
 
+@dataclass(frozen=True)
+class Options:
+    """How the figure is drawn, and whether its numbers are written beside it.
+
+    Raises
+    ------
+    ValueError
+        If a style, width or size of text is not one.
+    """
+
+    style: str = "paper"
+    width: str | None = None
+    font_size: float | None = None
+    data: bool = False
+
+    def __post_init__(self) -> None:
+        self.look  # noqa: B018  (checks them before anything is computed)
+
+    @property
+    def look(self) -> Look:
+        """Style, width and size of text."""
+        width = None if self.width is None else plotting.width_of(self.width)
+        return Look(self.style, width, self.font_size)
+
+
 def run(args: argparse.Namespace) -> int:
     """``scaling plot``."""
     source, output = read(Source, args), FIGURE.path(args.output)
     if args.kind not in KINDS:
         refuse_unknown(args.kind, KINDS, "kind of figure")
+    asked = read(Options, args)
     options, draw = KINDS[args.kind]
     drawn = draw(source, read(options, args))
     figures = drawn if isinstance(drawn, dict) else {args.kind: drawn}
-    for path in plotting.save_all(figures, output):
+    written = plotting.save_all(figures, output, asked.look)
+    for path, figure in zip(written, figures.values(), strict=True):
         note(f"written to {path}")
+        if not isinstance(figure, Picture):
+            if asked != Options():
+                note(f"{args.kind}: drawn in its own size; its numbers: scaling {args.kind} --json")
+        elif asked.data:
+            numbers = path.with_suffix(".csv")
+            write_table(figure.data(), numbers)
+            note(f"its numbers: {numbers}")
     return 0
 
 
-def _frontier(source: Source, asked: FitOptions) -> Figure:
+def _frontier(source: Source, asked: FitOptions) -> Picture:
     table = table_of(source)
     return plotting.frontier(table, curves_of(source), _fit_or_none(table, asked))
 
 
-def _curves(source: Source, asked: FitOptions) -> Figure:
+def _curves(source: Source, asked: FitOptions) -> Picture:
     table, curves = table_of(source), curves_of(source)
     if curves is None or not len(curves):
         raise ValueError(
@@ -84,7 +119,7 @@ def _fit_or_none(table: pd.DataFrame, asked: FitOptions) -> Fit | None:
         return None
 
 
-def _scaling(source: Source, asked: Groups) -> Figure:
+def _scaling(source: Source, asked: Groups) -> Picture:
     table = table_of(source)
     if asked.by:
         return plotting.compared(_groups(table, asked, asked.by))
@@ -107,17 +142,17 @@ def _groups(table: pd.DataFrame, asked: Groups, by: str) -> dict[str, tuple[pd.D
     return found
 
 
-def _isoflop(source: Source, asked: isoflop.Options) -> Figure:
+def _isoflop(source: Source, asked: isoflop.Options) -> Picture:
     table = table_of(source)
     return plotting.isoflop(table, find_minima(table, method=asked.method))
 
 
-def _residuals(source: Source, asked: FitOptions) -> Figure:
+def _residuals(source: Source, asked: FitOptions) -> Picture:
     table = table_of(source)
     return plotting.residuals(table, fit_of(table, asked))
 
 
-def _plan(source: Source, asked: ForecastOptions) -> Figure:
+def _plan(source: Source, asked: ForecastOptions) -> Picture:
     table = table_of(source)
     if not asked.is_auto:
         law = asked.law_for(table)
@@ -136,19 +171,19 @@ def plan_range(table: pd.DataFrame) -> list[float]:
     return [float(c) for c in np.geomspace(low, high, 30)]
 
 
-def _profile(source: Source, asked: FitOptions) -> Figure:
+def _profile(source: Source, asked: FitOptions) -> Picture:
     return plotting.profile(fit_of(table_of(source), asked), asked.level)
 
 
-def _cloud(source: Source, asked: FitOptions) -> Figure:
+def _cloud(source: Source, asked: FitOptions) -> Picture:
     return plotting.cloud(fit_of(table_of(source), asked), asked.level)
 
 
-def _funnel(source: Source, asked: backtest.Options) -> Figure:
+def _funnel(source: Source, asked: backtest.Options) -> Picture:
     return plotting.funnel(backtest.backtest_of(table_of(source), asked))
 
 
-KINDS: dict[str, tuple[type[Any], Callable[[Source, Any], Figure | dict[str, Figure]]]] = {
+KINDS: dict[str, tuple[type[Any], Callable[[Source, Any], Picture | dict[str, Figure]]]] = {
     "frontier": (FitOptions, _frontier),
     "curves": (FitOptions, _curves),
     "scaling": (Groups, _scaling),

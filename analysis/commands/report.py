@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -34,34 +34,58 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Options:
-    """The heading, where it is not to name the source."""
+    """The heading, where it is not to name the source, and other sources beside it."""
 
     title: str | None = None
+    others: tuple[str, ...] = ()
 
 
 def run(args: argparse.Namespace) -> int:
     """``scaling report``."""
     source, asked = read(Source, args), read(Options, args)
-    how = fit_options(source, args)
-    options, output = how.fit, REPORT.path(args.output)
-    table = table_of(source)
-    found = Findings(
-        table,
-        fits=[fit_of(table, options)],
-        curves=curves_of(source),
-        expected=_expected(table, options),
-        isoflop=_minima(table),
-        holdout=_held_out(table, options, how.hold_out),
-        level=options.level,
-    )
+    output = REPORT.path(args.output)
+    sources = [source, *(replace(source, name=name) for name in asked.others)]
+    if len({one.name for one in sources}) < len(sources):
+        raise ValueError("a source is given twice: each has a part of its own")
+    how = [fit_options(one, args) for one in sources]
+    found = [_found(one, told, args) for one, told in zip(sources, how, strict=True)]
+    names = ", ".join(_name(one) for one in sources)
     path = write_report(
         output,
-        found,
-        title=asked.title or f"Scaling laws of {Path(source.name).stem}",
-        how_to_run=command(source, how, output, asked.title),
+        found[0] if len(found) == 1 else found,
+        title=asked.title or f"Scaling laws of {names}",
+        how_to_run=command(source, how[0], output, asked.title, asked.others),
     )
     note(f"written to {path}")
     return 0
+
+
+def _name(source: Source) -> str:
+    return Path(source.name).stem
+
+
+def _found(source: Source, how: Kept, args: argparse.Namespace) -> Findings:
+    """What a report says of one source; runs that allow no law yet have a report, too."""
+    options, table = how.fit, table_of(source)
+    fits, why = [], ""
+    try:
+        fits = [fit_of(table, options)]
+    except ValueError as error:
+        if hasattr(args, "law") or hasattr(args, "x_col"):
+            raise
+        why = str(error)
+        note(f"a report without a law: {why}")
+    return Findings(
+        table,
+        fits=fits,
+        curves=curves_of(source),
+        expected=_expected(table, options) if fits else None,
+        isoflop=_minima(table),
+        holdout=_held_out(table, options, how.hold_out) if fits else (),
+        level=options.level,
+        name=_name(source),
+        no_law=why,
+    )
 
 
 def _expected(table: pd.DataFrame, options: FitOptions) -> Forecast | None:
@@ -98,10 +122,12 @@ def _minima(table: pd.DataFrame) -> IsoFlop | None:
         return None
 
 
-def command(source: Source, how: Kept, output: Path, title: str | None) -> str:
+def command(
+    source: Source, how: Kept, output: Path, title: str | None, others: Sequence[str] = ()
+) -> str:
     """The command that makes the same report."""
     name, *said = words_of(source)
-    words = ["scaling", "report", name, "-o", str(output), *said]
+    words = ["scaling", "report", name, *others, "-o", str(output), *said]
     words += ["--title", title] if title is not None else []
     words += flags(how.fit)
     return shlex.join(words + (["--hold-out", str(how.hold_out)] if how.hold_out else []))

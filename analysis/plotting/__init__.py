@@ -1,4 +1,7 @@
-"""Figures for a paper: each function takes tables and fits and returns a matplotlib ``Figure``."""
+"""Figures: each function takes tables and fits and returns a ``Picture``, the numbers to draw.
+
+Those of design spaces return a matplotlib ``Figure``.
+"""
 
 from __future__ import annotations
 
@@ -6,39 +9,72 @@ from analysis.plotting.allocation import isoflop, plan, predictions
 from analysis.plotting.certainty import cloud, funnel, profile
 from analysis.plotting.compound import axes_at_equal_flops, coefficient_surface
 from analysis.plotting.curves import curves
+from analysis.plotting.draw import COLUMNS, Look, draw, width_of
 from analysis.plotting.edf import edf, parameters
+from analysis.plotting.export import as_json
 from analysis.plotting.pareto import pareto
-from analysis.plotting.runs import compared, data_label, frontier, residuals, scaling, used
-from analysis.plotting.style import FORMATS, GRID, INK, MUTED, PAPER, save, save_all, svg
+from analysis.plotting.picture import Axis, Layer, Panel, Picture, Shading, log_x, loss_y
+from analysis.plotting.runs import (
+    compared,
+    data_label,
+    frontier,
+    loss_label,
+    residuals,
+    run_ids,
+    scaling,
+    used,
+)
+from analysis.plotting.save import FORMATS, save, save_all, svg
+from analysis.plotting.settle import overlaps
+from analysis.plotting.style import GRID, INK, MUTED, ON_BLACK, ON_WHITE, PAPER, SERIES, THEME
 from analysis.plotting.zipf import Spread, zipf
 
 __all__ = [
+    "COLUMNS",
     "FORMATS",
     "GRID",
     "INK",
     "MUTED",
+    "ON_BLACK",
+    "ON_WHITE",
     "PAPER",
+    "SERIES",
+    "THEME",
+    "Axis",
+    "Layer",
+    "Look",
+    "Panel",
+    "Picture",
+    "Shading",
     "Spread",
+    "as_json",
     "axes_at_equal_flops",
     "cloud",
     "coefficient_surface",
     "compared",
     "curves",
     "data_label",
+    "draw",
     "edf",
     "frontier",
     "funnel",
     "isoflop",
+    "log_x",
+    "loss_label",
+    "loss_y",
+    "overlaps",
     "parameters",
     "pareto",
     "plan",
     "predictions",
     "profile",
     "residuals",
+    "run_ids",
     "save",
     "save_all",
     "scaling",
     "svg",
     "used",
+    "width_of",
     "zipf",
 ]

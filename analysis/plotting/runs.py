@@ -8,22 +8,10 @@ from itertools import cycle
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
 
 from analysis.compute import AsFitted, cost_of, curve_points, lower_envelope, plan
-from analysis.plotting.style import (
-    BLUE,
-    INK,
-    MUTED,
-    SERIES,
-    VERMILION,
-    Shades,
-    log_axis,
-    loss_axis,
-    new_figure,
-    styled,
-)
+from analysis.plotting.picture import Axis, Layer, Panel, Picture, Shading, log_x, loss_y
+from analysis.plotting.style import BLUE, INK, MUTED, SERIES, VERMILION
 from analysis.wording import count
 
 if TYPE_CHECKING:
@@ -33,14 +21,33 @@ if TYPE_CHECKING:
 
 MANY = 300
 """Points from which on they are drawn small and without an outline, which would hide the others."""
-_HELD_OUT = {"s": 46, "marker": "D", "facecolors": "none", "linewidths": 1.3, "zorder": 4}
+HELD_OUT = "held out, not fitted"
 
 
-def _points(runs: pd.DataFrame) -> dict[str, Any]:
-    """How the points of ``runs`` are drawn."""
-    if len(runs) < MANY:
-        return {"s": 18, "linewidths": 0.4, "edgecolors": "white", "zorder": 3}
-    return {"s": 9, "linewidths": 0, "zorder": 3}
+def run_ids(runs: pd.DataFrame) -> list[str]:
+    """What tells the runs apart: their ids, else names, else numbers of rows."""
+    for name in ("run_id", "name"):
+        if name in runs.columns and runs[name].notna().all() and (runs[name] != "").all():
+            return [str(value) for value in runs[name]]
+    return [str(value) for value in runs.index]
+
+
+def points(
+    runs: pd.DataFrame, x: str, y: Any = "loss", /, *, of: int | None = None, **told: Any
+) -> Layer:
+    """The points of ``runs`` over column ``x``; small if there are many (``of``, else theirs)."""
+    size = 18.0 if (of or len(runs)) < MANY else 9.0
+    values = runs[y] if isinstance(y, str) else y
+    made = {"size": size, "order": 3.0, "label": "runs", "runs": run_ids(runs)}
+    return Layer("points", runs[x].to_numpy(float), np.asarray(values, float), **{**made, **told})
+
+
+def held_out(runs: pd.DataFrame | None, x: str, y: Any = "loss", **told: Any) -> list[Layer]:
+    """Runs that the law has not seen, as hollow diamonds; nothing without any."""
+    if runs is None or not len(runs):
+        return []
+    look = {"marker": "D", "size": 46.0, "order": 4.0, "colour": VERMILION, "label": HELD_OUT}
+    return [points(runs, x, y, **{**look, **told})]
 
 
 def used(runs: pd.DataFrame) -> pd.DataFrame:
@@ -87,51 +94,47 @@ def frontier(
     curves: pd.DataFrame | None = None,
     fit: Fit | None = None,
     holdout: pd.DataFrame | None = None,
-) -> Figure:
+) -> Picture:
     """Loss against training FLOPs: learning curves, final losses and the efficient frontier."""
     need(runs, "num_params", "num_tokens", "flops", "loss")
     table = used(runs)
-    with styled():
-        figure, axes = new_figure()
-        shades = Shades(runs["num_params"])
-        if curves is not None and len(curves):
-            points = curve_points(runs, curves)
-            for _, curve in points.groupby("run_id"):
-                size = float(curve["num_params"].iloc[0])
-                axes.plot(curve["flops"], curve["loss"], color=shades(size), lw=0.7, alpha=0.45)
-        colours = shades(table["num_params"])
-        axes.scatter(table["flops"], table["loss"], c=colours, **_points(table), label="runs")
-        everything = table if holdout is None else _join(table, holdout)
+    layers: list[Layer] = []
+    if curves is not None and len(curves):
+        for run, curve in curve_points(runs, curves).groupby("run_id"):
+            size = float(curve["num_params"].iloc[0])
+            layers.append(
+                Layer("line", curve["flops"], curve["loss"], shade=size, runs=[str(run)],
+                      width=0.7, alpha=0.45)
+            )  # fmt: skip
+    layers.append(points(table, "flops", shade=table["num_params"].to_numpy(float)))
+    everything = table if holdout is None else _join(table, holdout)
+    if fit is None:
         envelope = lower_envelope(everything["flops"], everything["loss"])
         at = everything.iloc[envelope].sort_values("flops")
-        if fit is None:
-            axes.plot(at["flops"], at["loss"], color=INK, lw=1.6, label="lowest loss measured")
-        else:
-            flops = np.geomspace(float(table["flops"].min()), 10 * float(table["flops"].max()), 60)
-            best = plan(AsFitted(replace(fit, draws=None)), list(flops), cost=cost_of(table))
-            axes.plot(
-                flops,
-                [b.loss for b in best],
-                color=VERMILION,
-                lw=1.8,
-                ls=(0, (5, 2)),
-                label="compute-efficient frontier of the fit",
-            )
-        _mark_holdout(axes, holdout, "flops")
-        axes.set_xlabel("Training compute (FLOPs)")
-        losses = everything["loss"]
-        axes.set_ylim(None, float(losses.max()) * 1.12)
-        axes.set_xlim(float(everything["flops"].min()) / 3, None)
-        log_axis(axes.xaxis, counts=False)
-        loss_axis(axes, loss_label(runs))
-        axes.legend(loc="lower left")
-        shades.bar(figure, axes, "Parameters N")
-    return figure
+        layers.append(
+            Layer("line", at["flops"], at["loss"], colour=INK, width=1.6,
+                  label="lowest loss measured")
+        )  # fmt: skip
+    else:
+        flops = np.geomspace(float(table["flops"].min()), 10 * float(table["flops"].max()), 60)
+        best = plan(AsFitted(replace(fit, draws=None)), list(flops), cost=cost_of(table))
+        layers.append(
+            Layer("line", flops, np.array([b.loss for b in best]), colour=VERMILION, width=1.8,
+                  dash=(5, 2), label="compute-efficient frontier of the fit")
+        )  # fmt: skip
+    layers += held_out(holdout, "flops")
+    losses = everything["loss"]
+    panel = Panel(
+        layers,
+        log_x("Training compute (FLOPs)", "powers", low=float(everything["flops"].min()) / 3),
+        loss_y(loss_label(runs), high=float(losses.max()) * 1.12),
+    )
+    return Picture([panel], Shading.of(runs["num_params"], "Parameters N"), legend="lower left")
 
 
 def scaling(
     runs: pd.DataFrame, fit: Fit | None = None, holdout: pd.DataFrame | None = None
-) -> Figure:
+) -> Picture:
     """Loss against N, coloured by D, with the fitted law at several D and its 90 % intervals.
 
     For a law in one variable, loss against that variable; for another, measured against fitted.
@@ -141,53 +144,40 @@ def scaling(
         return _one_variable(runs, fit, holdout) if one else _measured(runs, fit, holdout)
     need(runs, "num_params", "num_tokens", "loss")
     table = used(runs)
-    with styled():
-        figure, axes = new_figure()
-        tokens = table["num_tokens"] if holdout is None else _join(table, holdout)["num_tokens"]
-        shades = Shades(tokens)
-        colours = shades(table["num_tokens"])
-        axes.scatter(table["num_params"], table["loss"], c=colours, **_points(table))
-        if holdout is not None and len(holdout):
-            axes.scatter(
-                holdout["num_params"],
-                holdout["loss"],
-                edgecolors=shades(holdout["num_tokens"]),
-                **_HELD_OUT,
-                label="held out, not fitted",
-            )
-        if fit is not None:
-            import pandas as pd
+    everything = table if holdout is None else _join(table, holdout)
+    tokens = everything["num_tokens"]
+    layers = [points(table, "num_params", shade=table["num_tokens"].to_numpy(float))]
+    if holdout is not None and len(holdout):
+        shade = holdout["num_tokens"].to_numpy(float)
+        layers += held_out(holdout, "num_params", shade=shade)
+    low = high = None
+    if fit is not None:
+        sizes = everything["num_params"]
+        n = np.geomspace(float(sizes.min()) / 1.3, float(sizes.max()) * 1.3, 80)
+        for i, d in enumerate(levels(tokens)):
+            layers += _law_at(fit, table, n, d, first=i == 0)
+        low, high = n[0], n[-1] * (n[-1] / n[0]) ** 0.13
+    unit = f"{data_label(runs).capitalize()} D"
+    panel = Panel(layers, log_x("Parameters N", low=low, high=high), loss_y(loss_label(runs)))
+    return Picture([panel], Shading.of(tokens, unit), legend="upper right")
 
-            sizes = table["num_params"] if holdout is None else _join(table, holdout)["num_params"]
-            n = np.geomspace(float(sizes.min()) / 1.3, float(sizes.max()) * 1.3, 80)
-            for i, d in enumerate(levels(tokens)):
-                grid = pd.DataFrame({"num_params": n, "num_tokens": np.full_like(n, d)})
-                if "num_unique_tokens" in fit.x_cols:  # as runs of that D with the most data
-                    grid["num_unique_tokens"] = min(d, float(table["num_unique_tokens"].max()))
-                loss = np.asarray(fit.predict(grid))
-                label = {"label": "fitted law"} if i == 0 else {}
-                if fit.draws is not None:
-                    band = {"label": "90 % interval of a run"} if i == 0 else {}
-                    low, high = fit.predict_ci(grid)
-                    axes.fill_between(n, low, high, color=shades(d), alpha=0.15, lw=0, **band)
-                axes.plot(n, loss, color=shades(d), lw=1.3, **label)
-                axes.annotate(
-                    f"D = {count(d)}",
-                    (n[-1], loss[-1]),
-                    xytext=(3, 0),
-                    textcoords="offset points",
-                    va="center",
-                    fontsize=7,
-                    color=MUTED,
-                )
-            axes.set_xlim(n[0], n[-1] * (n[-1] / n[0]) ** 0.13)
-            axes.legend(loc="upper right")
-        axes.set_xlabel("Parameters N")
-        log_axis(axes.xaxis, counts=True)
-        loss_axis(axes, loss_label(runs))
-        unit = data_label(runs)
-        shades.bar(figure, axes, f"{unit.capitalize()} D")
-    return figure
+
+def _law_at(fit: Fit, table: pd.DataFrame, n: Any, d: float, *, first: bool) -> list[Layer]:
+    """The law over N at one D, with the interval of a run if there are draws."""
+    import pandas as pd
+
+    grid = pd.DataFrame({"num_params": n, "num_tokens": np.full_like(n, d)})
+    if "num_unique_tokens" in fit.x_cols:  # as runs of that D with the most data
+        grid["num_unique_tokens"] = min(d, float(table["num_unique_tokens"].max()))
+    layers = []
+    if fit.draws is not None:
+        below, above = fit.predict_ci(grid)
+        label = "90 % interval of a run" if first else ""
+        layers.append(Layer("band", n, below, above, label=label, shade=d, alpha=0.15, order=1))
+    label = "fitted law" if first else ""
+    loss = np.asarray(fit.predict(grid))
+    says = f"D = {count(d)}"
+    return [*layers, Layer("line", n, loss, label=label, shade=d, width=1.3, says=says)]
 
 
 def levels(values: Any, most: int = 6) -> list[float]:
@@ -204,118 +194,117 @@ def levels(values: Any, most: int = 6) -> list[float]:
     return [float(v) for v in np.geomspace(low, high, most)]
 
 
-def _one_variable(runs: pd.DataFrame, fit: Fit, holdout: pd.DataFrame | None) -> Figure:
+def _one_variable(runs: pd.DataFrame, fit: Fit, holdout: pd.DataFrame | None) -> Picture:
     table, name = used(runs), fit.x_cols[0]
-    with styled():
-        figure, axes = new_figure()
-        everything = table if holdout is None else _join(table, holdout)
-        _curve(axes, everything[name], fit, BLUE, "fitted law")
-        axes.scatter(table[name], table[fit.y_col], color=INK, **_points(table), label="runs")
-        _mark_holdout(axes, holdout, name)
-        _finish_one_variable(axes, runs, name, fit.y_col)
-        axes.legend(loc="best")
-    return figure
+    everything = table if holdout is None else _join(table, holdout)
+    layers = [
+        *_curve(everything[name], fit, BLUE, "fitted law"),
+        points(table, name, fit.y_col, colour=INK),
+        *held_out(holdout, name),
+    ]
+    return Picture([_against(runs, layers, name, fit.y_col)])
 
 
-def _measured(runs: pd.DataFrame, fit: Fit, holdout: pd.DataFrame | None) -> Figure:
+def _measured(runs: pd.DataFrame, fit: Fit, holdout: pd.DataFrame | None) -> Picture:
     """What was measured against what a law of several variables says."""
-    with styled():
-        figure, axes = new_figure()
-        both = [f([fit.fitted, fit.observed]) for f in (np.min, np.max)]
-        axes.plot(both, both, color=MUTED, lw=0.8, label="measured as fitted")
-        axes.scatter(fit.fitted, fit.observed, color=BLUE, **_points(runs), label="runs")
-        if holdout is not None and len(holdout):
-            axes.scatter(fit.predict(holdout), holdout[fit.y_col], edgecolors=VERMILION,
-                         **_HELD_OUT, label="held out, not fitted")  # fmt: skip
-        label = loss_label(runs) if fit.y_col == "loss" else fit.y_col
-        axes.set_xlabel(f"{label}, by {', '.join(fit.x_cols)}")
-        loss_axis(axes, label)
-        if axes.get_yscale() == "log":
-            axes.set_xscale("log")
-            axes.xaxis.set_major_locator(MaxNLocator(7, steps=[1, 2, 5, 10]))
-            axes.xaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:.4g}"))
-            axes.xaxis.set_minor_locator(NullLocator())
-        axes.legend(loc="best")
-    return figure
+    import pandas as pd
+
+    ends = [f([fit.fitted, fit.observed]) for f in (np.min, np.max)]
+    fitted = pd.DataFrame({"by law": fit.fitted})
+    left = {line["row"] for line in fit.excluded}
+    runs_of = [run for row, run in enumerate(run_ids(runs)) if row not in left]
+    layers = [
+        Layer("line", ends, ends, colour=MUTED, width=0.8, label="measured as fitted"),
+        points(fitted, "by law", fit.observed, of=len(runs), colour=BLUE, runs=runs_of),
+    ]
+    if holdout is not None and len(holdout):
+        seen = holdout.assign(**{"by law": fit.predict(holdout)})
+        layers += held_out(seen, "by law", fit.y_col)
+    label = loss_label(runs) if fit.y_col == "loss" else fit.y_col
+    across = loss_y(f"{label}, by {', '.join(fit.x_cols)}")
+    return Picture([Panel(layers, across, loss_y(label))])
 
 
-def compared(groups: Mapping[str, tuple[pd.DataFrame, Fit]]) -> Figure:
+def compared(groups: Mapping[str, tuple[pd.DataFrame, Fit]]) -> Picture:
     """Loss against one variable for several groups of runs, each with its own law.
 
     Bands are 90 % intervals of a prediction.
     """
     import pandas as pd
 
-    with styled():
-        figure, axes = new_figure()
-        whole = pd.concat([runs for runs, _ in groups.values()])
-        for colour, (label, (runs, fit)) in zip(cycle(SERIES), groups.items(), strict=False):
-            table, name = used(runs), fit.x_cols[0]
-            _curve(axes, table[name], fit, colour, f"{label}: {fit.formula()}", band=False)
-            axes.scatter(table[name], table[fit.y_col], color=colour, **_points(whole))
-        _finish_one_variable(axes, whole, name, fit.y_col)
-        figure.legend(loc="outside upper left")
-    return figure
+    whole = pd.concat([runs for runs, _ in groups.values()])
+    layers: list[Layer] = []
+    for colour, (label, (runs, fit)) in zip(cycle(SERIES), groups.items(), strict=False):
+        table, name = used(runs), fit.x_cols[0]
+        says = f"{label}: {fit.formula()}"
+        layers += _curve(table[name], fit, colour, says, band="")
+        layers.append(points(table, name, fit.y_col, of=len(whole), colour=colour, label=""))
+    return Picture([_against(whole, layers, name, fit.y_col)], legend="above")
 
 
-def _curve(axes: Any, values: Any, fit: Fit, colour: str, label: str, *, band: bool = True) -> None:
+def _curve(
+    values: Any, fit: Fit, colour: str, label: str, *, band: str = "90 % interval"
+) -> list[Layer]:
     """A law from the least of ``values`` to three times the largest, with its interval."""
     import pandas as pd
 
     low, high = float(values.min()), float(values.max())
     x = np.geomspace(low, 3 * high, 120) if low > 0 else np.linspace(low, high, 120)
     grid = pd.DataFrame({fit.x_cols[0]: x})
+    layers = []
     if fit.draws is not None:
         below, above = fit.predict_ci(grid)
-        named = {"label": "90 % interval"} if band else {}
-        axes.fill_between(x, below, above, color=colour, alpha=0.15, lw=0, **named)
-    axes.plot(x, fit.predict(grid), color=colour, label=label)
+        layers.append(
+            Layer("band", x, below, above, label=band, colour=colour, alpha=0.15, order=1)
+        )
+    return [*layers, Layer("line", x, np.asarray(fit.predict(grid)), colour=colour, label=label)]
 
 
-def _finish_one_variable(axes: Any, runs: pd.DataFrame, name: str, y_col: str) -> None:
+def _against(runs: pd.DataFrame, layers: list[Layer], name: str, y_col: str) -> Panel:
+    """The panel of a law in one variable."""
     known = {"num_params": "Parameters N", "num_tokens": f"{data_label(runs).capitalize()} D"}
-    axes.set_xlabel(known.get(name, name))
-    log_axis(axes.xaxis, counts=name != "flops")
-    loss_axis(axes, loss_label(runs) if y_col == "loss" else y_col)
+    across = log_x(known.get(name, name), "powers" if name == "flops" else "counts")
+    return Panel(layers, across, loss_y(loss_label(runs) if y_col == "loss" else y_col))
 
 
-def residuals(runs: pd.DataFrame, fit: Fit, holdout: pd.DataFrame | None = None) -> Figure:
+def residuals(runs: pd.DataFrame, fit: Fit, holdout: pd.DataFrame | None = None) -> Picture:
     """ln(measured / predicted) in percent against N, D and C, with the band of two sigma.
 
     Of a fit of linear residuals, measured - predicted.
     """
     table = used(runs)
     names = [
-        (name, label, counts)
-        for name, label, counts in (
-            ("num_params", "Parameters N", True),
-            ("num_tokens", f"{data_label(runs).capitalize()} D", True),
-            ("flops", "Compute C (FLOPs)", False),
+        (name, label, numbers)
+        for name, label, numbers in (
+            ("num_params", "Parameters N", "counts"),
+            ("num_tokens", f"{data_label(runs).capitalize()} D", "counts"),
+            ("flops", "Compute C (FLOPs)", "powers"),
         )
         if name in table.columns and table[name].notna().any()
     ]
     if not names:
-        names = [(name, name, True) for name in fit.x_cols]
+        names = [(name, name, "counts") for name in fit.x_cols]
     left = _left(table, fit)
     unit = "%" if fit.space == "log" else ""
-    sigma = float(np.std(left))
-    with styled():
-        figure, panels = new_figure(8.4, 2.9, len(names), sharey=True, squeeze=False)
-        for axes, (name, label, counts) in zip(panels[0], names, strict=True):
-            axes.axhspan(-2 * sigma, 2 * sigma, color=BLUE, alpha=0.10, lw=0)
-            axes.axhline(0, color=MUTED, lw=0.8)
-            axes.scatter(table[name], left, color=BLUE, **_points(table))
-            if holdout is not None and len(holdout):
-                axes.scatter(holdout[name], _left(holdout, fit), edgecolors=VERMILION, **_HELD_OUT)
-            axes.set_xlabel(label)
-            log_axis(axes.xaxis, counts, most=4)
-        panels[0][0].set_ylabel(f"ln(measured / law)  ({unit})" if unit else "measured - law")
-        panels[0][0].set_title(
-            f"band: two standard deviations, {2 * sigma:.2g} {unit}".rstrip(),
-            fontsize=8,
-            fontweight="normal",
+    sigma = float(np.nanstd(left))
+    beyond = _left(holdout, fit) if holdout is not None and len(holdout) else ()
+    said = f"band: two standard deviations, {2 * sigma:.2g} {unit}".rstrip()
+    up = Axis(f"ln(measured / law)  ({unit})" if unit else "measured - law")
+    panels = [
+        Panel(
+            [
+                Layer("hspan", y=[-2 * sigma], to=[2 * sigma], colour=BLUE, alpha=0.10, order=1),
+                Layer("hrule", y=[0.0], colour=MUTED, width=0.8),
+                points(table, name, left, colour=BLUE),
+                *held_out(holdout, name, beyond),
+            ],
+            Axis(label, log=True, numbers=numbers, most=4),  # type: ignore[arg-type]
+            up,
+            said if i == 0 else "",
         )
-    return figure
+        for i, (name, label, numbers) in enumerate(names)
+    ]
+    return Picture(panels, width=8.4, height=2.9, legend="", share_y=True)
 
 
 def _left(table: pd.DataFrame, fit: Fit) -> Any:
@@ -330,14 +319,3 @@ def _join(one: pd.DataFrame, other: pd.DataFrame) -> pd.DataFrame:
 
     names = [name for name in one.columns if name in other.columns]
     return pd.concat([one[names], other[names]], ignore_index=True) if len(other) else one
-
-
-def _mark_holdout(axes: Any, holdout: pd.DataFrame | None, name: str) -> None:
-    if holdout is not None and len(holdout):
-        axes.scatter(
-            holdout[name],
-            holdout["loss"],
-            edgecolors=VERMILION,
-            **_HELD_OUT,
-            label="held out, not fitted",
-        )

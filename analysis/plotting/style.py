@@ -1,35 +1,43 @@
 """One look for every figure: sizes, colours, number formats, and how a figure is written.
 
 Figures are made without pyplot, so no global state and no window. Series are coloured by a
-quantity along viridis without its lightest end (readable on paper, in grey and by people with
-any colour vision); single lines take the palette of Okabe and Ito (2008).
+quantity along the part of viridis that stands out from the ground (readable on paper, in grey and
+by people with any colour vision); single lines take the palette of Okabe and Ito (2008), its orange
+darker. Every colour has a contrast of 3 or more with white (WCAG 2.2, 1.4.11).
 """
 
 from __future__ import annotations
 
-import io
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
-from matplotlib.colors import LinearSegmentedColormap, LogNorm
+from matplotlib.colors import ListedColormap, LogNorm, to_hex
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
 
+from analysis.plotting.picture import Shading
 from analysis.wording import count
 
 INK, MUTED, GRID, PAPER = "#24292f", "#6e7781", "#d8dee4", "#ffffff"
-BLUE, ORANGE, GREEN, VERMILION, PURPLE = "#0072b2", "#e69f00", "#009e73", "#d55e00", "#aa4499"
+BLUE, ORANGE, GREEN, VERMILION, PURPLE = "#0072b2", "#b07800", "#009e73", "#d55e00", "#aa4499"
+THEME = {
+    INK: "ink", MUTED: "muted", GRID: "line", PAPER: "card", BLUE: "blue", ORANGE: "orange",
+    GREEN: "green", VERMILION: "vermilion", PURPLE: "purple",
+}  # fmt: skip
+"""Names of the colours, by which a page has others in the dark."""
 SERIES = (BLUE, VERMILION, GREEN, ORANGE, PURPLE, INK)
-COLOURS = LinearSegmentedColormap.from_list(
-    "depth", matplotlib.colormaps["viridis"](np.linspace(0.18, 0.87, 256))
+SHADES = 24
+_LIGHT, _DARK = (0.0, 0.58), (0.44, 1.0)  # of viridis: contrast of 3 with white, with near black
+ON_WHITE, ON_BLACK = (
+    tuple(to_hex(c) for c in matplotlib.colormaps["viridis"](np.linspace(*ends, SHADES)))
+    for ends in (_LIGHT, _DARK)
 )
-FORMATS = ("png", "pdf", "svg")
+COLOURS = ListedColormap(list(ON_WHITE), "depth")
 _STYLE = {
     "font.family": "DejaVu Sans",
     "font.size": 9.0,
@@ -71,9 +79,14 @@ _STYLE = {
 
 
 @contextmanager
-def styled() -> Iterator[None]:
-    """The style, for the time of the ``with`` block."""
-    with matplotlib.rc_context(_STYLE):
+def styled(factor: float = 1.0) -> Iterator[None]:
+    """The style, for the time of the ``with`` block; text and lines ``factor`` times as large."""
+    sized = {
+        name: factor * value
+        for name, value in _STYLE.items()
+        if isinstance(value, float) and name.endswith(("size", "width"))
+    }
+    with matplotlib.rc_context(_STYLE | sized):
         yield
 
 
@@ -83,46 +96,6 @@ def new_figure(
     """A figure of ``width`` x ``height`` inches and its axes (an array when ``columns`` > 1)."""
     figure = Figure(figsize=(width, height))
     return figure, figure.subplots(1, columns, **options)
-
-
-def save(figure: Figure, path: Path) -> Path:
-    """Write ``figure`` to ``path``; the suffix chooses PNG (200 dpi), PDF or SVG.
-
-    Raises
-    ------
-    ValueError
-        If the suffix is another.
-    """
-    kind = path.suffix.lower().removeprefix(".")
-    if kind not in FORMATS:
-        raise ValueError(f"{path}: a figure is written as .{', .'.join(FORMATS)}")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with styled():
-        figure.savefig(path, format=kind, metadata=_undated(kind))
-    return path
-
-
-def save_all(figures: Mapping[str, Figure], path: Path) -> list[Path]:
-    """Write one figure to ``path``; of several, each to its name put before the suffix."""
-    several = len(figures) > 1
-    return [
-        save(figure, path.with_stem(f"{path.stem}-{name}") if several else path)
-        for name, figure in figures.items()
-    ]
-
-
-def svg(figure: Figure, name: str) -> str:
-    """``figure`` as an ``<svg>`` element whose ids start from ``name``, equal for equal input."""
-    buffer = io.StringIO()
-    with styled(), matplotlib.rc_context({"svg.hashsalt": name}):
-        figure.savefig(buffer, format="svg", transparent=True, metadata=_undated("svg"))
-    text = buffer.getvalue()
-    return text[text.index("<svg") :]
-
-
-def _undated(kind: str) -> dict[str, None]:
-    """No date inside, so that equal figures are equal files."""
-    return {"png": {}, "pdf": {"CreationDate": None}, "svg": {"Date": None}}[kind]
 
 
 def power(value: float, digits: int = 1) -> str:
@@ -171,26 +144,13 @@ def loss_axis(axes: Axes, label: str) -> None:
 
 
 class Shades:
-    """Colours for the values of one quantity on a log scale, and its colour bar."""
+    """The colours of a shading: one of ``SHADES`` for each value."""
 
-    def __init__(self, values: Any) -> None:
-        values = np.asarray(values, dtype=float)
-        values = values[np.isfinite(values) & (values > 0)]
-        low, high = (values.min(), values.max()) if len(values) else (1.0, 10.0)
-        if high / low < 1.01:
-            low, high = low / 2, high * 2
-        self.norm = LogNorm(low, high)
+    def __init__(self, shading: Shading | None) -> None:
+        self.shading = shading or Shading("", 1.0, 10.0)
+        self.mappable = ScalarMappable(LogNorm(self.shading.low, self.shading.high), COLOURS)
 
-    def __call__(self, value: Any) -> Any:
-        """The colour of ``value``."""
-        return COLOURS(self.norm(value))
-
-    def bar(self, figure: Figure, axes: Any, label: str, counts: bool = True) -> None:
-        """Draw the colour bar beside ``axes``."""
-        bar = figure.colorbar(
-            ScalarMappable(self.norm, COLOURS), ax=axes, pad=0.015, aspect=32, fraction=0.06
-        )
-        bar.set_label(label)
-        bar.outline.set_visible(False)
-        log_axis(bar.ax.yaxis, counts)
-        bar.ax.minorticks_off()
+    def __call__(self, values: Any) -> Any:
+        """The colour of a value, or of each."""
+        places = (self.shading.at(values) * (SHADES - 1)).round().astype(int)
+        return ON_WHITE[int(places)] if places.ndim == 0 else [ON_WHITE[i] for i in places]

@@ -7,7 +7,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from analysis.compute import cost_of, plan
 from analysis.forecasts import forecast_of
+from analysis.plotting import used
+from scaling.base import NoAnswerError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -41,6 +44,10 @@ class Findings:
         Minima by budget.
     level : float
         Coverage of the intervals.
+    name : str
+        What tells it from others on one page.
+    no_law : str
+        Why there is no law, where one was to be fitted.
     """
 
     runs: pd.DataFrame
@@ -51,6 +58,8 @@ class Findings:
     plan: Sequence[Allocation] | None = None
     isoflop: IsoFlop | None = None
     level: float = 0.9
+    name: str = ""
+    no_law: str = ""
 
     @cached_property
     def beyond(self) -> Forecast | None:
@@ -58,6 +67,17 @@ class Findings:
         if self.expected is None and self.headline is not None and self.headline.in_plane:
             return forecast_of(self.headline, self.runs)
         return self.expected
+
+    @cached_property
+    def next(self) -> tuple[Sequence[Allocation], str]:
+        """The plan, and why there is none."""
+        if self.plan is not None or self.beyond is None or "flops" not in self.runs.columns:
+            return self.plan or (), ""
+        budgets = [float(used(self.runs)["flops"].max()) * k for k in (10.0, 100.0, 1000.0)]
+        try:
+            return plan(self.beyond, budgets, cost=cost_of(self.runs), level=self.level), ""
+        except (NoAnswerError, ValueError) as error:
+            return (), str(error)
 
     @property
     def headline(self) -> Fit | None:

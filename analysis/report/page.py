@@ -1,66 +1,44 @@
-"""``write_report``: the page, and the figures on it."""
+"""``write_report``: one page of one sweep, or of several side by side."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import base64
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 from markupsafe import Markup
 
-from analysis import plotting
-from analysis.compute import compare, cost_of, method_bias
-from analysis.compute import plan as make_plan
+from analysis.compute import compare, method_bias
+from analysis.fits import checklist
 from analysis.forecasts import out_of_sample
 from analysis.plotting import used
 from analysis.report import sections
+from analysis.report.beside import beside
+from analysis.report.figures import figures, side_by_side
 from analysis.report.findings import Findings
-from analysis.report.pictures import inline
-from scaling.base import NoAnswerError, template, write_atomic
+from analysis.report.headline import headline, weaknesses
+from analysis.report.pictures import embedded, numbers, shades
+from analysis.tables import records
+from scaling.base import NoAnswerError, jsonable, template, write_atomic
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    from analysis.plotting import Picture
 
-
-def figures(found: Findings) -> dict[str, Figure]:
-    """The figures of a report by name, as many as the runs and the headline law allow."""
-    runs, fit, holdout = found.runs, found.headline, found.holdout
-    held = pd.DataFrame(list(holdout)).rename(columns={"actual": "loss"}) if holdout else None
-    drawn: dict[str, Figure] = {}
-    plane = {"num_params", "num_tokens", "flops"} <= set(runs.columns)
-    if holdout:
-        drawn["predictions"] = plotting.predictions(
-            [sections.run_label(row) for row in holdout],
-            [row["predicted"] for row in holdout],
-            [tuple(row["ci"]) for row in holdout],
-            [row["actual"] for row in holdout],
-        )
-    law = fit if fit is not None and fit.in_plane else None
-    if plane:
-        drawn["frontier"] = plotting.frontier(runs, found.curves, law, held)
-    if fit is not None:
-        drawn["scaling"] = plotting.scaling(runs, fit, held)
-        drawn["residuals"] = plotting.residuals(runs, fit, held)
-    if found.isoflop is not None:
-        drawn["isoflop"] = plotting.isoflop(runs, found.isoflop)
-    if found.beyond is not None and law is not None and plane:
-        largest = float(used(runs)["flops"].max())
-        budgets = np.geomspace(float(used(runs)["flops"].min()), 1000 * largest, 16)
-        with suppress(NoAnswerError):  # the page says so where the plan would be
-            allocations = make_plan(found.beyond, list(budgets), cost=cost_of(runs))
-            drawn["plan"] = plotting.plan(allocations, runs)
-    return drawn
+SCRIPTS = ("uPlot.iife.min.js", "report.js")
+_STYLES = ("uPlot.min.css", "report.css")
 
 
 def write_report(
     path: Path,
-    found: Findings,
+    found: Findings | Sequence[Findings],
     *,
-    drawn: Mapping[str, Figure] | None = None,
+    drawn: Mapping[str, Picture] | None = None,
     title: str = "Scaling laws",
     how_to_run: str = "",
 ) -> Path:
@@ -70,50 +48,137 @@ def write_report(
     ----------
     path : Path
         An ``.html`` file; its folder is made.
-    found : Findings
+    found : Findings, or a sequence of them
+        Several are compared first, and then each has its part.
     drawn : mapping, optional
-        Figures to show; left out: :func:`figures`.
+        Pictures to show, of a single one; left out: :func:`figures`.
     title, how_to_run : str
         The heading, and the commands that make the report again.
 
     Raises
     ------
     ValueError
-        If ``path`` has another suffix.
+        If ``path`` has another suffix, or there is nothing found.
     """
     if path.suffix.lower() not in (".html", ".htm"):
         raise ValueError(f"{path}: a report is written as .html")
-    runs, fit, level = found.runs, found.headline, found.level
-    drawn = figures(found) if drawn is None else drawn
-    plan, trouble = found.plan, ""
-    if plan is None and found.beyond is not None and "flops" in runs.columns:
-        budgets = [float(used(runs)["flops"].max()) * k for k in (10.0, 100.0, 1000.0)]
-        try:
-            plan = make_plan(found.beyond, budgets, cost=cost_of(runs), level=level)
-        except (NoAnswerError, ValueError) as error:
-            trouble = str(error)
-    curves = found.curves is not None and len(found.curves) > 0
-    page = template("analysis.report", "report.html").render(
+    several = [found] if isinstance(found, Findings) else list(found)
+    if not several:
+        raise ValueError("a report needs findings of at least one sweep")
+    pictures: dict[str, Picture] = {}
+    parts = []
+    for i, one in enumerate(several):
+        own = figures(one) if drawn is None or len(several) > 1 else drawn
+        prefix = f"{i}-" if len(several) > 1 else ""
+        pictures |= {f"{prefix}{name}": picture for name, picture in own.items()}
+        parts.append({"name": one.name, "id": prefix, **part(one, own, prefix)})
+    compared = None
+    if len(several) > 1:
+        together = side_by_side(several)
+        if together.panel.layers:
+            pictures = {"together": together, **pictures}
+        compared = {
+            "table": beside(several),
+            "shown": sections.show("together", together, "Each sweep's runs and lowest losses.")
+            if together.panel.layers
+            else None,
+        }
+    page = rendered(
+        "report.html",
+        SCRIPTS,
+        pictures,
         title=title,
-        style=Markup((files("analysis.report") / "templates/report.css").read_text("utf-8")),
-        subject=sections.subject(runs),
-        tiles=sections.tiles(runs, fit, found.holdout, plan, level),
-        laws=[sections.law(one, level, one is fit, out_of_sample(one, runs)) for one in found.fits],
-        held_out=sections.held_out(found.holdout, level) if found.holdout else None,
-        predictions=inline(drawn["predictions"], "predictions") if "predictions" in drawn else "",
-        plan=sections.next_runs(plan, runs, level) if plan else None,
-        expected=found.beyond.says if found.beyond is not None else "",
-        no_plan=trouble,
-        gallery=sections.gallery(drawn, sections.captions(fit, curves)),
-        minima=sections.minima(found.isoflop, level) if found.isoflop is not None else None,
-        approaches=_approaches(found),
-        care=sections.care(runs, found.fits),
-        excluded=sections.excluded(runs, found.fits),
-        run_table=sections.run_table(runs),
+        compared=compared,
+        parts=parts,
         how_to_run=how_to_run,
     )
     write_atomic(path, page)
     return path
+
+
+def rendered(
+    name: str, scripts: Sequence[str], pictures: Mapping[str, Picture], **told: Any
+) -> str:
+    """A page by its template, with its styles, its scripts and no others, and its pictures."""
+    texts = [_data(script) for script in scripts]
+    return template("analysis.report", name).render(
+        style=Markup("\n".join([shades(), *map(_data, _STYLES)])),
+        scripts=[Markup(text) for text in texts],
+        hashes=" ".join(map(_hash, texts)),
+        data=embedded(numbers(pictures)),
+        **told,
+    )
+
+
+def part(found: Findings, drawn: Mapping[str, Picture], prefix: str = "") -> dict[str, Any]:
+    """What the page says of one sweep, as the template ``part.html`` takes it."""
+    runs, fit, level = found.runs, found.headline, found.level
+    plan, trouble = found.next
+    curves = found.curves is not None and len(found.curves) > 0
+    captions = sections.captions(fit, curves)
+    shown = {f"{prefix}{shown.name}": shown for shown in sections.gallery(drawn, captions)}
+    return {
+        "headline": headline(found),
+        "subject": sections.subject(runs),
+        "tiles": sections.tiles(runs, fit, found.holdout, plan, level),
+        "laws": [
+            sections.law(one, level, one is fit, out_of_sample(one, runs)) for one in found.fits
+        ],
+        "no_law": found.no_law,
+        "held_out": sections.held_out(found.holdout, level) if found.holdout else None,
+        "predictions": sections.show("predictions", drawn["predictions"], "")
+        if "predictions" in drawn
+        else None,
+        "plan": sections.next_runs(plan, runs, level) if plan else None,
+        "expected": found.beyond.says if found.beyond is not None else "",
+        "no_plan": trouble,
+        "gallery": shown,
+        "minima": sections.minima(found.isoflop, level) if found.isoflop is not None else None,
+        "approaches": _approaches(found),
+        "weak": weaknesses(runs),
+        "care": sections.care(runs, found.fits),
+        "checklist": checklist(fit, runs, level) if fit is not None else [],
+        "excluded": sections.excluded(runs, found.fits),
+        "run_table": sections.run_table(runs),
+        "csv": _link(runs.to_csv(index=False), "text/csv"),
+        "json": _link(json.dumps(values(found), indent=1), "application/json"),
+    }
+
+
+def values(found: Findings) -> dict[str, Any]:
+    """What a report holds as plain values, for whoever goes on from it."""
+    plan, _ = found.next
+    laws = []
+    for fit in found.fits:
+        told = fit.to_dict()
+        laws.append({name: told[name] for name in told if name not in _NOT_TOLD})
+    held: Any = list(found.holdout)
+    whole = {
+        "headline": headline(found),
+        "laws": laws,
+        "plan": [a.to_dict() for a in plan],
+        "held_out": held,
+        "runs": records(found.runs),
+    }
+    told = jsonable(whole)
+    return dict(told)
+
+
+_NOT_TOLD = ("draws", "inputs", "observed", "weights", "excluded")
+
+
+def _data(name: str) -> str:
+    return (files("analysis.report") / "templates" / name).read_text("utf-8").strip()
+
+
+def _hash(text: str) -> str:
+    """What allows a script of the page, and no other, to run."""
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
+
+
+def _link(text: str, kind: str) -> str:
+    """A file inside its own address."""
+    return f"data:{kind};base64,{base64.b64encode(text.encode()).decode()}"
 
 
 def _approaches(found: Findings) -> sections.Told | None:

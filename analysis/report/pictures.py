@@ -3,24 +3,71 @@
 from __future__ import annotations
 
 import io
+import json
 import re
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import matplotlib
 from markupsafe import Markup, escape
 from matplotlib.figure import Figure
 
-from analysis.plotting import GRID, INK, MUTED, PAPER, svg
+from analysis.plotting import INK, ON_BLACK, ON_WHITE, THEME, Picture, as_json, svg
 
 if TYPE_CHECKING:
     from analysis.fits import Fit
 
-_THEME = {INK: "var(--ink)", MUTED: "var(--muted)", GRID: "var(--line)", PAPER: "var(--card)"}
+_NAMED = THEME | {colour: f"s{i}" for i, colour in enumerate(ON_WHITE)}
+_PLACES = re.compile(r'\b(?:d|x|y)="[^"]*"')
+_LONG = re.compile(r"(\.\d\d)\d+")  # hundredths of a point are not seen
+_HEX = re.compile("|".join(_NAMED))
 
 
-def inline(figure: Figure, name: str) -> Markup:
-    """``figure`` as an SVG element that takes the page's colours, light or dark."""
-    return _themed(svg(figure, name), name)
+def still(picture: Picture, name: str) -> list[Markup]:
+    """Each panel as an SVG element that takes the page's colours, light or dark."""
+    return [
+        _themed(svg(part, f"{name}-{i}"), f"{name}: {part.panel.y.label} over {part.panel.x.label}")
+        for i, part in enumerate(picture.apart())
+    ]
+
+
+def legend(picture: Picture) -> list[tuple[str, str]]:
+    """Each label and the name of its colour; ink where it has several."""
+    found: dict[str, set[str]] = {}
+    for panel in picture.panels:
+        for layer in panel.layers:
+            if layer.label:
+                found.setdefault(layer.label, set()).add(THEME.get(layer.colour, "ink"))
+    return [(label, of.pop() if len(of) == 1 else "ink") for label, of in found.items()]
+
+
+def shades() -> str:
+    """The shades as CSS: those for a white ground, and in the dark those for a black one."""
+    light, dark = (
+        "".join(f"--s{i}:{colour};" for i, colour in enumerate(colours))
+        for colours in (ON_WHITE, ON_BLACK)
+    )
+    return f":root{{{light}}}\n@media screen and (prefers-color-scheme: dark){{:root{{{dark}}}}}\n"
+
+
+def numbers(pictures: Mapping[str, Picture]) -> dict[str, Any]:
+    """The pictures for the page's script; a run is the place of its id in ``runs``."""
+    ids: dict[str, int] = {}
+    drawn = {name: as_json(picture) for name, picture in pictures.items()}
+    for picture in drawn.values():
+        for panel in picture["panels"]:
+            for layer in panel["layers"]:
+                if "runs" in layer:
+                    layer["runs"] = [ids.setdefault(run, len(ids)) for run in layer["runs"]]
+    return {"runs": list(ids), "pictures": drawn}
+
+
+def embedded(value: Any) -> Markup:
+    """JSON inside a script element: no letter of it is read as a tag."""
+    text = json.dumps(value, separators=(",", ":"), allow_nan=False)
+    for letter in "<>&":
+        text = text.replace(letter, f"\\u{ord(letter):04x}")
+    return Markup(text)
 
 
 def typeset(fit: Fit) -> Markup:
@@ -46,8 +93,8 @@ def typeset(fit: Fit) -> Markup:
 
 
 def _themed(text: str, label: str) -> Markup:
-    for colour, variable in _THEME.items():
-        text = text.replace(colour, variable)
+    text = _PLACES.sub(lambda found: _LONG.sub(r"\1", found[0]), text)
+    text = _HEX.sub(lambda found: f"var(--{_NAMED[found[0]]})", text)
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
     opening, rest = text.split(">", 1)
     opening = re.sub(r' (?:width|height)="[^"]*"', "", opening)

@@ -12,24 +12,26 @@ from markupsafe import Markup
 
 from analysis.fits import IDENTIFIED
 from analysis.forecasts import missed
-from analysis.plotting import data_label, used
+from analysis.plotting import data_label, run_ids, used
 from analysis.report.findings import Held
-from analysis.report.pictures import inline, typeset
-from analysis.report.table import Cell, Row, Table, number, right
+from analysis.report.pictures import legend, still, typeset
+from analysis.report.table import MOST, Cell, Row, Table, cut, number, right
 from analysis.wording import count, counts, scientific, share, span
 from scaling import COLUMNS
 from scaling.base import NoAnswerError
 
 if TYPE_CHECKING:
     import pandas as pd
-    from matplotlib.figure import Figure
 
     from analysis.compute import Allocation, Approach, Bias, IsoFlop
     from analysis.fits import Fit
+    from analysis.plotting import Picture
 
 
 _CAPTIONS = {
     "predictions": "Held-out runs: prediction and interval, from what was measured.",
+    "curves": "Loss against what was seen, a line each run.",
+    "compute": "Loss against training compute.",
     "isoflop": "Loss against parameters at equal compute; a star marks the best size of a budget, "
     "a bar where the true one may lie.",
     "residuals": "What the law leaves unexplained. A slope here is a law that does not fit.",
@@ -58,10 +60,12 @@ class Told:
 
 
 @dataclass(frozen=True)
-class Picture:
-    """A figure, its caption, and whether it takes the page's whole width."""
+class Shown:
+    """A figure of the page: its name and panels, its caption, and whether it takes a whole row."""
 
-    svg: Markup
+    name: str
+    stills: Sequence[Markup]
+    legend: Sequence[tuple[str, str]]
     caption: str
     whole: bool
 
@@ -73,7 +77,8 @@ def run_label(row: Mapping[str, Any]) -> str:
         for letter, name in (("N", "num_params"), ("D", "num_tokens"))
         if row.get(name)
     ]
-    return ", ".join(sizes) or str(row.get("name") or row.get("run_id") or "run")
+    label = ", ".join(sizes) or str(row.get("name") or row.get("run_id") or "run")
+    return label if len(label) <= MOST else f"{label[: MOST - 1]}…"
 
 
 def subject(runs: pd.DataFrame) -> str:
@@ -230,13 +235,21 @@ def captions(fit: Fit | None, curves: bool) -> dict[str, str]:
     return found
 
 
-def gallery(drawn: Mapping[str, Figure], captions: Mapping[str, str]) -> list[Picture]:
+def gallery(drawn: Mapping[str, Picture], captions: Mapping[str, str]) -> list[Shown]:
     """The figures with their captions, those of the whole width last."""
     shown = [name for name in drawn if name != "predictions"]
     return [
-        Picture(inline(drawn[name], name), captions.get(name, name), name in _WHOLE)
+        show(name, drawn[name], captions.get(name, name))
         for name in sorted(shown, key=lambda name: (name in _WHOLE, shown.index(name)))
     ]
+
+
+def show(name: str, picture: Picture, caption: str) -> Shown:
+    """A figure of the page: each panel still, and the legend of what has several panels."""
+    several = len(picture.panels) > 1
+    return Shown(
+        name, still(picture, name), legend(picture) if several else (), caption, name in _WHOLE
+    )
 
 
 def minima(found: IsoFlop, level: float) -> Told:
@@ -327,7 +340,7 @@ def excluded(runs: pd.DataFrame, fits: Sequence[Fit]) -> Table:
     for line in fits[0].excluded if fits else ():
         record = runs.iloc[line["row"]].to_dict() if line["row"] < len(runs) else {}
         label = str(record.get("name") or line.get("run_id") or f"row {line['row']}")
-        rows.append([label, run_label(record), Cell(line["reason"], "wide")])
+        rows.append([cut(label), run_label(record), Cell(line["reason"], "wide")])
     return Table(("run", "sizes", "why"), rows)
 
 
@@ -335,16 +348,16 @@ def run_table(runs: pd.DataFrame) -> Table:
     """Every run, with what differs among them beyond the usual columns: options, metrics."""
     columns: list[tuple[str, str, Any]] = [
         ("run_id", "run", lambda v: Cell(str(v)[:8], tone="code")),
-        ("name", "name", str),
-        ("num_params", "N", lambda v: right(count(float(v)))),
-        ("num_tokens", "D", lambda v: right(count(float(v)))),
-        ("flops", "C", lambda v: right(scientific(float(v)))),
+        ("name", "name", lambda v: cut(str(v))),
+        ("num_params", "N", lambda v: right(count(float(v)), float(v))),
+        ("num_tokens", "D", lambda v: right(count(float(v)), float(v))),
+        ("flops", "C", lambda v: right(scientific(float(v)), float(v))),
         ("loss", "loss", lambda v: number(float(v), ".4f")),
         ("perplexity", "perplexity", lambda v: number(float(v), ".2f")),
         ("bits_per_byte", "bits/byte", lambda v: number(float(v), ".4f")),
         ("seed", "seed", lambda v: number(float(v), ".0f")),
         ("seconds", "seconds", lambda v: number(float(v), ".1f")),
-        ("status", "status", str),
+        ("status", "status", lambda v: cut(str(v))),
     ]
     own = [name for name in runs.columns if name not in COLUMNS and runs[name].nunique() > 1]
     columns += [(name, name, _plainly) for name in own]
@@ -355,11 +368,11 @@ def run_table(runs: pd.DataFrame) -> Table:
         [cell(value) for (_, _, cell), value in zip(shown, record, strict=True)]
         for record in order[[name for name, _, _ in shown]].itertuples(index=False, name=None)
     ]
-    return Table([title for _, title, _ in shown], rows)
+    return Table([title for _, title, _ in shown], rows, run_ids(order))
 
 
 def _plainly(value: Any) -> Cell | str:
     """A value of a column that is not ours; empty where there is none."""
     if isinstance(value, int | float) and not isinstance(value, bool):
         return number(float(value))
-    return "" if value is None else str(value)
+    return "" if value is None else cut(str(value))

@@ -20,12 +20,18 @@ class Cell:
         ``good``, ``warn`` or ``code``.
     raised : str
         An exponent after the text.
+    value : float, optional
+        What a column is sorted by, where that is a number.
+    whole : str
+        All of a text that is cut.
     """
 
     text: str
     kind: str = ""
     tone: str = ""
     raised: str = ""
+    value: float | None = None
+    whole: str = ""
 
 
 Row = Sequence[Cell | str]
@@ -37,6 +43,8 @@ class Table:
 
     header: Sequence[str]
     body: Sequence[Row]
+    ids: Sequence[str] = ()
+    """Of each row, where it is a run."""
 
     @property
     def rows(self) -> list[list[Cell]]:
@@ -54,11 +62,20 @@ class Table:
         ]
 
 
-def right(text: str) -> Cell:
-    """``text`` aligned to the right."""
-    return Cell(text, "number")
+MOST = 48
+"""Letters of a name that a table shows; the whole is told on hover."""
+
+
+def right(text: str, value: float | None = None) -> Cell:
+    """``text`` aligned to the right, and the number that it stands for."""
+    return Cell(text, "number", value=value if value is not None and math.isfinite(value) else None)
+
+
+def cut(text: str) -> Cell:
+    """``text``, cut if it is long."""
+    return Cell(text) if len(text) <= MOST else Cell(f"{text[: MOST - 1]}…", whole=text)
 
 
 def number(value: float, form: str = ".4g") -> Cell:
     """A right-aligned number; empty if it is not finite."""
-    return right(f"{value:{form}}" if math.isfinite(value) else "")
+    return right(f"{value:{form}}" if math.isfinite(value) else "", value)

@@ -16,7 +16,7 @@ from cluster.status.failures import Failure, group_failures
 from cluster.status.run import Work, judge
 from cluster.status.run_status import STATES, RunStatus
 from cluster.work import EARLY, ask_about, cap_reached, read_queues
-from scaling.base import Store, read_json
+from scaling.base import Display, Store, read_json
 from scaling.run import archived_runs, damaged_lines, read_rows, state_of
 from sweeps import Policy
 
@@ -98,6 +98,20 @@ class SweepStatus:
             return None
         left = self.flops_total - self.flops_done - self.flops_saved
         return self.gpu_hours_used / computed * left
+
+    def __repr__(self) -> str:
+        return self._display().text
+
+    def _repr_html_(self) -> str:
+        return self._display().html
+
+    def _display(self) -> Display:
+        """How many runs are in which state, what was done of the FLOPs, what broke."""
+        title = f"Sweep {self.name}: {len(self.runs)} runs"
+        if self.flops_total:
+            title += f", {self.flops_done / self.flops_total:.1%} of {self.flops_total:.3g} FLOPs"
+        notes = [f"{len(failure.runs)} {failure.cause}" for failure in self.failures]
+        return Display(title, ("state", "runs"), list(self.counts.items()), notes)
 
     def in_state(self, *states: str) -> list[RunStatus]:
         """The runs in one of ``states``."""

@@ -32,6 +32,10 @@ def add_commands(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]
 
     add_import(subparsers)
 
+    from scaling.cli.watch import add_command as add_watch
+
+    add_watch(subparsers)
+
     doctor = subparsers.add_parser("doctor", help="what works here")
     doctor.add_argument("--json", action="store_true", help="one JSON document on stdout")
     doctor.set_defaults(run=_doctor)

@@ -146,15 +146,8 @@ def _report(
     from scaling.tracking import TrackingError, log_report
 
     # The law in the report is fitted to all runs, so its figures mark none as held out.
-    drawn = {
-        "predictions": plotting.predictions(
-            [row["name"] for row in found.holdout],
-            [row["predicted"] for row in found.holdout],
-            [tuple(row["ci"]) for row in found.holdout],
-            [row["actual"] for row in found.holdout],
-        ),
-        **figures(replace(found, holdout=())),
-    }
+    held = figures(found)["predictions"]
+    drawn = {"predictions": held, **figures(replace(found, holdout=()))}
     write_report(
         path,
         found,
@@ -163,7 +156,8 @@ def _report(
         how_to_run="scaling quickstart",
     )
     try:
-        log_report(store.tracking_uri, name, path, drawn, {"runs": found.runs})
+        pictures = {name: plotting.draw(picture) for name, picture in drawn.items()}
+        log_report(store.tracking_uri, name, path, pictures, {"runs": found.runs})
     except TrackingError as error:
         note(f"warning: the report is not in the tracking store: {error}")
 

@@ -62,7 +62,7 @@ def _mark(frame: pd.DataFrame, notes: list[str]) -> None:
     import numpy as np
 
     reasons = (
-        frame["exclude_reason"].fillna("").astype(str).tolist()
+        frame["exclude_reason"].astype(object).fillna("").astype(str).tolist()
         if "exclude_reason" in frame.columns
         else [""] * len(frame)
     )

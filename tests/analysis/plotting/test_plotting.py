@@ -14,6 +14,7 @@ from analysis import Estimand, fit, plotting
 from analysis.compute.approach2 import isoflop
 from analysis.compute.plan import plan
 from analysis.forecasts.backtest import backtest
+from analysis.plotting import draw
 from analysis.plotting.runs import levels
 from analysis.plotting.style import power
 from analysis.wording import count
@@ -62,7 +63,7 @@ def iso_runs(budgets):
 
 def test_two_sizes_are_no_profile():
     runs = iso_runs([1e18, 1e19, 1e20])
-    (axes, *_) = plotting.isoflop(runs, isoflop(runs)).axes
+    (axes, *_) = draw(plotting.isoflop(runs, isoflop(runs))).axes
     curves = [line for line in axes.lines if len(line.get_xdata()) > 3]
     assert len(curves) == 3
     grey = axes.collections[-3].get_offsets()
@@ -71,7 +72,7 @@ def test_two_sizes_are_no_profile():
 
 def test_a_figure_of_two_minima_has_no_exponent():
     runs = iso_runs([1e18, 1e19])
-    words = " ".join(texts(plotting.isoflop(runs, isoflop(runs))))
+    words = " ".join(texts(draw(plotting.isoflop(runs, isoflop(runs)))))
     assert "No exponent: 2 budgets have a minimum, and it needs 3" in words
     assert "propto" not in words
 
@@ -90,7 +91,7 @@ def test_another_suffix_is_refused(planted_runs, tmp_path):
 
 
 def test_the_scaling_figure_has_a_curve_of_the_law_for_each_d(planted_runs, law):
-    figure = plotting.scaling(planted_runs, law)
+    figure = draw(plotting.scaling(planted_runs, law))
     axes = figure.axes[0]
     curves = [line for line in axes.get_lines() if len(line.get_xdata()) == 80]
     assert len(curves) == 5
@@ -107,7 +108,7 @@ def test_the_scaling_figure_of_repeated_data_is_of_the_data_that_the_runs_had(pl
     unique = np.minimum(planted_runs["num_tokens"], most)
     runs = planted_runs.assign(num_unique_tokens=unique)
     law = fit("repeated_data", runs, bootstrap=0)
-    figure = plotting.scaling(runs, law)
+    figure = draw(plotting.scaling(runs, law))
     curves = [line for line in figure.axes[0].get_lines() if len(line.get_xdata()) == 80]
     for curve, tokens in zip(curves, sorted(set(runs["num_tokens"])), strict=True):
         x, y = curve.get_data()
@@ -116,7 +117,7 @@ def test_the_scaling_figure_of_repeated_data_is_of_the_data_that_the_runs_had(pl
 
 
 def test_the_frontier_of_a_fit_lies_below_all_that_it_explains(planted_runs, law):
-    figure = plotting.frontier(planted_runs, None, law)
+    figure = draw(plotting.frontier(planted_runs, None, law))
     [line] = [li for li in figure.axes[0].get_lines() if "frontier" in str(li.get_label())]
     flops, best = line.get_data()
     fitted = np.asarray(law.predict(planted_runs))
@@ -131,7 +132,7 @@ def test_learning_curves_are_drawn_by_run(planted_runs):
     curves = pd.DataFrame(
         {"run_id": ["0" * 16] * 3, "step": [1e5, 2e5, 5e5], "loss": [6.0, 5.0, 4.0]}
     )
-    figure = plotting.frontier(planted_runs, curves)
+    figure = draw(plotting.frontier(planted_runs, curves))
     drawn = [li.get_ydata() for li in figure.axes[0].get_lines()]
     assert any(list(y) == [6.0, 5.0, 4.0] for y in drawn)
 
@@ -139,19 +140,19 @@ def test_learning_curves_are_drawn_by_run(planted_runs):
 def test_excluded_rows_are_not_drawn(planted_runs):
     table = planted_runs.copy()
     table.loc[:9, "exclude_reason"] = "diverged"
-    points = plotting.scaling(table).axes[0].collections[0].get_offsets()
+    points = draw(plotting.scaling(table)).axes[0].collections[0].get_offsets()
     assert len(points) == 20
 
 
 def test_residuals_are_in_percent_of_the_measured_loss(planted_runs, law):
-    figure = plotting.residuals(planted_runs, law)
+    figure = draw(plotting.residuals(planted_runs, law))
     offsets = figure.axes[0].collections[-1].get_offsets()
     expected = 100 * np.log(planted_runs["loss"] / law.predict(planted_runs))
     np.testing.assert_allclose(offsets[:, 1], expected)
 
 
 def test_the_band_of_the_law_holds_new_runs(planted_runs, law):
-    figure = plotting.scaling(planted_runs, law)
+    figure = draw(plotting.scaling(planted_runs, law))
     bands = [c for c in figure.axes[0].collections if isinstance(c, FillBetweenPolyCollection)]
     assert len(bands) == 5
     tokens = planted_runs["num_tokens"].min()
@@ -163,7 +164,7 @@ def test_the_band_of_the_law_holds_new_runs(planted_runs, law):
 
 
 def test_profiles_reach_their_limit_at_the_ends_of_the_interval(law):
-    figure = plotting.profile(law)
+    figure = draw(plotting.profile(law))
     assert [axes.get_xlabel() for axes in figure.axes] == [r"$\alpha$", r"$\beta$"]
     for axes, name in zip(figure.axes, ("alpha", "beta"), strict=True):
         limit = next(line for line in axes.get_lines() if len(set(line.get_ydata())) == 1)
@@ -174,13 +175,13 @@ def test_profiles_reach_their_limit_at_the_ends_of_the_interval(law):
 
 
 def test_the_cloud_is_one_of_the_draws(planted_runs, law):
-    figure = plotting.cloud(law)
+    figure = draw(plotting.cloud(law))
     points = figure.axes[0].collections[0].get_offsets()
     alpha, beta = law.draws[:, 3], law.draws[:, 4]
     np.testing.assert_allclose(points[:, 0], beta / (alpha + beta))
     np.testing.assert_allclose(points[:, 1], law.draws[:, 0])
     one = fit("power_floor", planted_runs, Estimand(x_col="num_params"), bootstrap=20)
-    drawn = plotting.cloud(one).axes[0].collections[0].get_offsets()
+    drawn = draw(plotting.cloud(one)).axes[0].collections[0].get_offsets()
     np.testing.assert_allclose(drawn[:, 0], one.draws[:, one.law.names.index("alpha")])
     with pytest.raises(NoAnswerError, match="law kaplan has no floor"):
         plotting.cloud(fit("kaplan", planted_runs, bootstrap=2, starts=0))
@@ -190,7 +191,7 @@ def test_the_cloud_is_one_of_the_draws(planted_runs, law):
 
 def test_the_funnel_counts_what_is_inside(planted_runs):
     found = backtest(planted_runs, law="chinchilla")
-    axes = plotting.funnel(found).axes[0]
+    axes = draw(plotting.funnel(found)).axes[0]
     inside, outside = (c.get_offsets() for c in axes.collections[1:])
     total = sum(split.n_test for split in found.groups[0].splits)
     assert len(inside) + len(outside) == total
@@ -204,7 +205,7 @@ def test_a_law_in_one_variable_is_drawn_against_it(planted_runs):
     runs = planted_runs.rename(columns={"num_params": "width"})
     runs = runs[runs["num_tokens"] == runs["num_tokens"].max()]
     law = fit("power_floor", runs, Estimand(x_col="width"), bootstrap=30)
-    assert plotting.scaling(runs, law).axes[0].get_xlabel() == "width"
+    assert draw(plotting.scaling(runs, law)).axes[0].get_xlabel() == "width"
 
 
 def test_the_legend_of_several_laws_stands_outside_and_many_points_have_no_outline(planted_runs):
@@ -213,7 +214,7 @@ def test_the_legend_of_several_laws_stands_outside_and_many_points_have_no_outli
             name: (runs, fit("power_floor", runs, Estimand(x_col="num_params"), starts=0))
             for name in "ab"
         }
-        return plotting.compared(groups)
+        return draw(plotting.compared(groups))
 
     few, many = drawn(planted_runs), drawn(planted_runs.loc[list(range(30)) * 10])
     for figure in (few, many):
@@ -224,7 +225,7 @@ def test_the_legend_of_several_laws_stands_outside_and_many_points_have_no_outli
 
 
 def test_axes_read_well(planted_runs, law):
-    words = texts(plotting.plan(plan(law, list(np.geomspace(1e12, 1e18, 9))), planted_runs))
+    words = texts(draw(plotting.plan(plan(law, list(np.geomspace(1e12, 1e18, 9))), planted_runs)))
     assert "Parameters N*" in words
     assert "Held-out loss (nats/token)" in words
     assert {"100K", "1M"} <= set(words)
@@ -256,5 +257,5 @@ def test_levels_are_the_distinct_values_or_a_few_of_them():
 
 def test_every_group_is_drawn_however_many(planted_runs):
     law = fit("power", planted_runs, Estimand(x_col="num_params"), starts=0)
-    figure = plotting.compared({str(i): (planted_runs, law) for i in range(9)})
+    figure = draw(plotting.compared({str(i): (planted_runs, law) for i in range(9)}))
     assert len(figure.axes[0].collections) == len(figure.axes[0].lines) == 9

@@ -147,3 +147,39 @@ def test_a_compiled_run_with_its_loss_in_chunks_is_the_run(spec, tmp_path, monke
     assert len(traced) == 1  # evaluation, of other shapes, is not compiled
     (start,) = (e for e in read_journal(tmp_path / "compiled") if e["event"] == "start")
     assert start["compiled"] is True
+
+
+def test_a_pass_has_no_more_rows_than_keep_a_gpu_busy(spec):
+    long = replace(spec, train=replace(spec.train, batch_size=6000))
+    found = fit_in(long, 6000, 1000 * GIB)
+    assert found == Fit(2000)  # of 32 tokens: 64,000, in three equal passes
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # torch's compiler has its own
+def test_a_worker_compiles_its_ninth_shape_as_its_first(spec, monkeypatch):
+    """torch compiles one function for eight shapes, and then runs it as it is.
+
+    Protects the speed of a sweep's later runs, of which no result would tell.
+    """
+    compiled = []
+
+    def backend(graph, inputs):
+        compiled.append(graph)
+        return graph.forward
+
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend=backend))
+
+    class Layer(nn.Module):
+        def __init__(self, width):
+            super().__init__()
+            self.weight = nn.Parameter(torch.ones(width))
+
+        def forward(self, x):
+            return self.weight * x
+
+    for width in range(2, 11):
+        model = partial(Layer, width)
+        spread = Spread(model, spec, Team(), CPU, Layout(compile="always"))
+        spread.forward(torch.zeros(width))
+    assert len(compiled) == 9

@@ -12,6 +12,7 @@ from torch import nn
 from scaling.families import get_family
 from scaling.run.journal import end, points, read_journal
 from scaling.spec import RunSpec
+from scaling.training import replay
 from scaling.training.blocks import blocks_of, can_recompute, recompute
 from scaling.training.fitting import Fit, Footprint, fit_in, footprint, largest, saved_bytes
 from scaling.training.loop import train
@@ -116,6 +117,24 @@ def test_too_little_memory_after_all_halves_the_pass(spec, tmp_path, monkeypatch
     assert loss == pytest.approx(plain.backward(real, 0), rel=1e-6)
     for one, other in zip(spread.model.parameters(), plain.model.parameters(), strict=True):
         torch.testing.assert_close(one.grad, other.grad, rtol=1e-4, atol=1e-6)
+
+
+def test_a_replayed_step_is_the_step(spec, monkeypatch):
+    """As on a GPU, but that what is recorded there is computed each time."""
+    monkeypatch.setattr(replay, "Recorded", lambda compute, inputs: compute)
+    for name in ("get_rng_state", "set_rng_state"):
+        monkeypatch.setattr(torch.cuda, name, lambda *_: None)
+    monkeypatch.setattr(NextToken, "_is_fused", lambda self, model: True)
+    found = []
+    for replayed in (False, True):
+        monkeypatch.setattr(Spread, "_can_replay", lambda *_, replayed=replayed: replayed)
+        torch.manual_seed(spec.seed)
+        build = partial(get_family(spec.family).build, spec.model)
+        spread = Spread(build, spec, Team(), CPU, Layout())
+        assert spread.told().get("replayed", False) is replayed
+        loss = spread.backward(make_task(spec, None, CPU), 0)
+        found.append([loss, *(p.grad for p in spread.model.parameters())])
+    assert all(torch.equal(one, other) for one, other in zip(*found, strict=True))
 
 
 def same_run(one, other, rel):

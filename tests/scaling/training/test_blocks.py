@@ -12,6 +12,7 @@ from torch import nn
 from scaling.families import get_family
 from scaling.run.journal import end, points, read_journal
 from scaling.spec import RunSpec
+from scaling.training import replay
 from scaling.training.blocks import blocks_of, can_recompute, recompute
 from scaling.training.fitting import Fit, Footprint, fit_in, footprint, largest, saved_bytes
 from scaling.training.loop import train
@@ -118,6 +119,24 @@ def test_too_little_memory_after_all_halves_the_pass(spec, tmp_path, monkeypatch
         torch.testing.assert_close(one.grad, other.grad, rtol=1e-4, atol=1e-6)
 
 
+def test_a_replayed_step_is_the_step(spec, monkeypatch):
+    """As on a GPU, but that what is recorded there is computed each time."""
+    monkeypatch.setattr(replay, "Recorded", lambda compute, inputs: compute)
+    for name in ("get_rng_state", "set_rng_state"):
+        monkeypatch.setattr(torch.cuda, name, lambda *_: None)
+    monkeypatch.setattr(NextToken, "_is_fused", lambda self, model: True)
+    found = []
+    for replayed in (False, True):
+        monkeypatch.setattr(Spread, "_can_replay", lambda *_, replayed=replayed: replayed)
+        torch.manual_seed(spec.seed)
+        build = partial(get_family(spec.family).build, spec.model)
+        spread = Spread(build, spec, Team(), CPU, Layout())
+        assert spread.told().get("replayed", False) is replayed
+        loss = spread.backward(make_task(spec, None, CPU), 0)
+        found.append([loss, *(p.grad for p in spread.model.parameters())])
+    assert all(torch.equal(one, other) for one, other in zip(*found, strict=True))
+
+
 def same_run(one, other, rel):
     curves = [[p["loss"] for p in points(read_journal(folder))] for folder in (one, other)]
     assert curves[0] == pytest.approx(curves[1], rel=rel)
@@ -147,3 +166,39 @@ def test_a_compiled_run_with_its_loss_in_chunks_is_the_run(spec, tmp_path, monke
     assert len(traced) == 1  # evaluation, of other shapes, is not compiled
     (start,) = (e for e in read_journal(tmp_path / "compiled") if e["event"] == "start")
     assert start["compiled"] is True
+
+
+def test_a_pass_has_no_more_rows_than_keep_a_gpu_busy(spec):
+    long = replace(spec, train=replace(spec.train, batch_size=6000))
+    found = fit_in(long, 6000, 1000 * GIB)
+    assert found == Fit(2000)  # of 32 tokens: 64,000, in three equal passes
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # torch's compiler has its own
+def test_a_worker_compiles_its_ninth_shape_as_its_first(spec, monkeypatch):
+    """torch compiles one function for eight shapes, and then runs it as it is.
+
+    Protects the speed of a sweep's later runs, of which no result would tell.
+    """
+    compiled = []
+
+    def backend(graph, inputs):
+        compiled.append(graph)
+        return graph.forward
+
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend=backend))
+
+    class Layer(nn.Module):
+        def __init__(self, width):
+            super().__init__()
+            self.weight = nn.Parameter(torch.ones(width))
+
+        def forward(self, x):
+            return self.weight * x
+
+    for width in range(2, 11):
+        model = partial(Layer, width)
+        spread = Spread(model, spec, Team(), CPU, Layout(compile="always"))
+        spread.forward(torch.zeros(width))
+    assert len(compiled) == 9

@@ -89,7 +89,7 @@ def test_what_is_counted_is_what_a_row_gives_in_vain(expanded):
     ],
 )
 def test_an_option_that_no_run_reads_is_refused_at_its_line(expanded, text, place):
-    with pytest.raises(ValueError, match="read where optimizer is sgd or rmsprop") as refused:
+    with pytest.raises(ValueError, match="read where optimizer is sgd, rmsprop or muon") as refused:
         expanded(text + "    grid: {product: {optimizer: [adam, adamw]}}\n")
     assert place in str(refused.value)
 

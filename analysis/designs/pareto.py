@@ -98,7 +98,7 @@ def pareto(
     table = usable(with_complexity(runs, watts=watts, pue=pue), metric)
     if not len(table):
         raise ValueError(
-            f"no row has a {metric} above 0, as its axis by logarithms needs; name another "
+            f"{metric} is above 0 in no row, as its axis by logarithms needs; name another "
             "(--metric, --loss-col)"
         )
     costs = tuple(name for name in COSTS if name in table.columns and bool((table[name] > 0).any()))

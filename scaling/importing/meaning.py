@@ -89,11 +89,7 @@ def understand(
         If a stated column is not there, or which one is the loss is not clear.
     """
     stated = stated or Stated()
-    last = [
-        {**({"name": run.name} if run.run else {}), **run.options, **_last(run), **run.final}
-        for run in found
-    ]
-    read, said = reader(last, stated.columns) if reader and found else ({}, [])
+    read, said = reader(_last(found, stated), stated.columns) if reader and found else ({}, [])
     columns, notes = _columns(found, stated, read)
     notes += [line for line in said if line not in notes]
     states = {run.state for run in found if run.state}
@@ -135,8 +131,21 @@ def _lacks(spec: ImportedSpec, name: str) -> bool:
     return usable and size is None
 
 
-def _last(run: FoundRun) -> dict[str, Any]:
-    return {name: value for record in run.history for name, value in record.items()}
+def _last(found: Sequence[FoundRun], stated: Stated) -> list[dict[str, Any]]:
+    """The last value of each name of each run, and what the run is called."""
+    asked, short = {*stated.columns.values()}, _has_letters(found)
+    rows = []
+    for run in found:
+        row = {"name": run.name} if run.run else {}
+        for part in (run.options, *run.history, run.final):
+            row |= {n: v for n, v in part.items() if short or len(n) > 1 or n in asked}
+        rows.append(row)
+    return rows
+
+
+def _has_letters(found: Sequence[FoundRun]) -> bool:
+    """Whether N and D may be called n and d: a table's may, a configuration's n seldom is N."""
+    return any(run.source == "table" for run in found)
 
 
 def _columns(
@@ -149,9 +158,7 @@ def _columns(
     said = dict.fromkeys(name for run in found for name in (*run.final, *run.options))
     logged = dict.fromkeys(name for run in found for record in run.history for name in record)
     names = list(said | logged)
-    # A configuration's n or d is seldom N or D; a table's is.
-    table = any(run.source == "table" for run in found)
-    usual = [name for name in names if table or len(name) > 1]
+    usual = [name for name in names if _has_letters(found) or len(name) > 1]
     columns: dict[str, str] = {}
     for column in (*AMOUNTS, "loss", *_NUMBERS):
         if column in stated.counts:

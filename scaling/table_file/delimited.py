@@ -25,7 +25,7 @@ _UNITS = re.compile(
     r"|params|parameters|tokens|log10|ln|(nats|bits)/\w+|[0-9.]*e[0-9]+|10\^?[0-9]+)\s*[)\]]?",
     re.IGNORECASE,
 )
-_RULE = re.compile(r"(?m)^[ |:+=-]*(?:\|[ :]*-|\+-|---|===)[ |:+=-]*$|^\(\d+ rows?\)$")
+_RULE = re.compile(r"(?m)^(?=.*(?:---|===|:--))[ |:+=-]*$|^\(\d+ rows?\)$")
 """Lines that only draw one, between the names and the rows of Markdown and of databases, and
 what these write below."""
 _BARS = re.compile(r"(?m)^[ \t]*\|(.*)\|[ \t]*$")
@@ -49,7 +49,9 @@ def read_text(text: str, as_text: bool) -> pd.DataFrame:
 
     if not text.strip():
         raise pd.errors.EmptyDataError
-    text = _BARS.sub(r"\1", _RULE.sub("", text))
+    text = _RULE.sub("", text)
+    if all(_BARS.fullmatch(line) for line in text.splitlines() if line.strip()):
+        text = _BARS.sub(r"\1", text)
     layout = _layout(text)
     unique, twice = _unique(layout.names)
     frame = pd.read_csv(

@@ -132,9 +132,7 @@ def read_rows(
     import pandas as pd
 
     frame = pd.DataFrame(list(rows)).infer_objects()
-    frame = frame[
-        [c for c in frame if not frame[c].map(lambda v: isinstance(v, list | dict)).any()]
-    ]
+    frame = frame[[c for c in frame if frame[c].map(pd.api.types.is_scalar).all()]]
     if not len(frame.columns):
         return {}, []
     frame = frame.rename(columns=str)

@@ -101,8 +101,13 @@ def _low(frame: pd.DataFrame, values: NDArray[np.float64], notes: list[str]) -> 
 
     rows = np.flatnonzero(values <= 0).tolist()
     if rows:
+        way = (
+            "--space linear fits them"
+            if 2 * len(rows) <= len(values)
+            else "a level of any sign fits them, as --law 'loss = E + A / x**a' --signed E"
+        )
         said = (
             f"loss is zero or below in {counted(frame, rows)}: laws on its logarithm leave these "
-            "out, --space linear fits them"
+            f"out, {way}"
         )
         notes.append(Note(said, "loss"))

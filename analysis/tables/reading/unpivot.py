@@ -21,6 +21,9 @@ NEVER = "none"
 LABEL = "name"
 """The column for the names of runs that columns had."""
 
+BUDGET = 1e15
+"""Sizes from which columns are budgets C."""
+
 _SIZE = re.compile(
     r"(?<![a-z0-9.])(\d+(?:\.\d+)?(?:[kmbt]|e\+?\d+)|\d{6,})(?![a-z0-9])", re.IGNORECASE
 )
@@ -169,7 +172,8 @@ def _by_size(names: list[str], sizes: Sequence[str], across: str | None) -> Wide
     shapes = [{cells[name][0] for name in group} for group in by_rest.values()]
     if not shapes or len(shapes[0]) < 2 or any(shape != shapes[0] for shape in shapes):
         return None
-    number_of(next(iter(shapes[0])))  # what the pattern finds is a number
+    if across is None and min(map(number_of, shapes[0])) >= BUDGET:
+        key = "flops"
     return Wide(key, cells)
 
 

@@ -243,3 +243,9 @@ def test_they_are_kinds_of_plot_too(planted, capsys):
     assert (planted / "two-edf.png").is_file()
     out, err = capsys.readouterr()
     assert out == "" and err.count("written to") == 4
+
+
+def test_losses_below_zero_have_no_place_on_a_log_axis():
+    runs = runs_of([(1e6, 0.1), (2e6, 0.2)]).assign(error=[-0.1, -0.2])
+    with pytest.raises(ValueError, match="error is above 0 in no row"):
+        pareto(runs)

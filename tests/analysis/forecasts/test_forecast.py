@@ -34,6 +34,21 @@ def best(flops: float) -> tuple[float, float]:
     return n, 1.69 + 406.4 / n**0.34 + 410.7 / (flops / 6 / n) ** 0.28
 
 
+def test_losses_below_zero_are_forecast_by_a_sum_about_any_level():
+    runs = planted(0.0, 0)
+    runs["loss"] += 0.005 * np.random.default_rng(1).standard_normal(len(runs)) - 10
+    expected = forecast(runs)
+    at = {"num_params": np.array([1e10]), "num_tokens": np.array([2e11])}
+    low, high = expected.predict_ci(at)
+    true = 1.69 + 406.4 / 1e10**0.34 + 410.7 / 2e11**0.28 - 10
+    assert low[0] < true < high[0]
+    assert high[0] - low[0] < 0.2
+    [found] = plan(expected, [1e21])
+    n, loss = best(1e21)
+    assert found.loss == pytest.approx(loss - 10, abs=0.05)
+    assert 0.5 < found.num_params / n < 2
+
+
 def test_where_the_law_is_true_a_plan_is_right_and_at_most_twice_as_wide():
     ratios = []
     for seed in range(3):

@@ -184,6 +184,13 @@ def test_a_reader_leaves_exact_numbers_as_they_stand(write):
     assert read.counts["num_params"] == 123456789012345678901
 
 
+def test_a_configurations_letters_are_no_sizes(write):
+    run = {"name": "a", "config": {"n": 4, "d": 128, "shape": [1, 2]}, "summary": {"loss": 3.0}}
+    runs, _ = understand(find_runs([write("a.json", json.dumps([run]))])[0], None, read_rows)
+    assert "num_params" not in runs[0].spec.counts
+    assert "tokens" not in runs[0].spec.result
+
+
 def test_runs_may_lie_deep_in_a_document(write):
     run = {"model": {"params": 7e7}, "tokens": 1e9, "eval": {"loss": 3.5}}
     text = json.dumps({"paper": {"runs": [run, {**run, "tokens": 2e9}]}})

@@ -237,6 +237,13 @@ def test_a_cross_table_has_n_down_and_d_across(tmp_path, corner):
     assert table["loss"].tolist() == [4.5, 3.6, 4.0, 2.8]
 
 
+def test_columns_of_budgets_are_compute(tmp_path):
+    (tmp_path / "w.csv").write_text("params,loss_1e18,loss_3e18\n70M,4.5,4\n1.4B,3.6,2.8\n")
+    table = load_runs(tmp_path / "w.csv")
+    assert table["flops"].tolist() == [1e18, 1e18, 3e18, 3e18]
+    assert table["num_params"].tolist() == [70e6, 1.4e9] * 2
+
+
 def test_curves_in_lists_of_one_length_are_rows(tmp_path):
     run = {"params": "70M", "betas": [0.9, 0.95], "curve": {"tokens": [1, 2, 4], "loss": [5, 4, 3]}}
     (tmp_path / "a.json").write_text(json.dumps({"a": run, "b": {**run, "params": "1B"}}))

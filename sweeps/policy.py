@@ -49,14 +49,11 @@ class Cap:
                 "price_per_cpu_hour or both"
             )
 
-    def reached(self, gpu_hours: float, cpu_hours: float) -> tuple[str, float, float] | None:
-        """The cap that is reached, what was used and what may be; None if there is none."""
+    def used(self, gpu_hours: float, cpu_hours: float) -> dict[str, tuple[float, float]]:
+        """By cap, what was used of it and what may be."""
         cost = self.price_per_gpu_hour * gpu_hours + self.price_per_cpu_hour * cpu_hours
-        for name, used in zip(CAPS, (gpu_hours, cpu_hours, cost), strict=True):
-            limit = getattr(self, name)
-            if limit is not None and used >= limit:
-                return name, used, limit
-        return None
+        amounts = zip(CAPS, (gpu_hours, cpu_hours, cost), strict=True)
+        return {name: (used, limit) for name, used in amounts if (limit := getattr(self, name))}
 
     def __bool__(self) -> bool:
         return any(getattr(self, name) is not None for name in CAPS)

@@ -7,7 +7,7 @@ from cluster.work.canary import canary_failures, choose, try_out
 from cluster.work.causes import NAMES, Fault, fault_of_end, fault_of_job
 from cluster.work.early import EARLY, read_reasons, stop_early
 from cluster.work.lease import Holder, claim, holder, now_of
-from cluster.work.ledger import cap_reached, caps_of, entries, user_name
+from cluster.work.ledger import cap_reached, caps_of, entries, used_of_caps, user_name
 from cluster.work.logs import job_log, last_words
 from cluster.work.process import ProcessId
 from cluster.work.stage import clean_up
@@ -59,6 +59,7 @@ __all__ = [
     "tidy_up_after",
     "trunks_of",
     "try_out",
+    "used_of_caps",
     "user_name",
     "work",
     "work_in_slurm",

@@ -78,6 +78,9 @@ def test_what_nobody_trains_ends_at_once(make_sweep, home, tmp_path, capsys):
     assert read_journal(Store.at(home).run_dir(first))[-1]["reason"] == "no better"
     assert stop_early(Store.at(home), "tiny", {first: "again"}) == []
     assert sweep_status("tiny").counts == {"planned": 1, "stopped early": 1}
+    assert sweep_status("tiny").flops_saved == sweep.entries[0].spec.flops
+    reasons = load_runs("tiny").set_index("run_id")["exclude_reason"]
+    assert reasons[first] == "stopped early: no better"
 
 
 @pytest.mark.parametrize(

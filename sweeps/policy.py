@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from scaling.base import convert, refuse_unknown, typed
@@ -96,7 +96,7 @@ class Policy(Cap):
 
     priority: int = 0
     after: tuple[str, ...] = ()
-    notify: str = ""
+    notify: str = field(default="", repr=False)  # which may hold a secret
     mail: str = ""
     stop_early: str = ""
     look_minutes: float = 10.0

@@ -7,6 +7,9 @@ import shlex
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from cluster.commands.housekeeping import add_housekeeping
+from cluster.commands.naming import RUN, add_sweep, sweep_name
+
 if TYPE_CHECKING:
     from collections.abc import Collection
 
@@ -22,7 +25,6 @@ EXPERIMENT = {
     "none": "it had no MLflow experiment",
     "stays": "its MLflow experiment stays as it is (--tracking marks it as deleted)",
 }
-RUN = "a run's id, its beginning, or its name"
 
 
 @dataclass(frozen=True)
@@ -77,28 +79,22 @@ def add_commands(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]
     submit.set_defaults(run=_submit)
 
     status = subparsers.add_parser("status", help="how far a sweep is")
-    _add_sweep(status)
+    add_sweep(status)
     status.add_argument("--watch", action="store_true", help="refresh until all is done")
     status.add_argument("--json", action="store_true", help="one JSON document on stdout")
     status.set_defaults(run=_status)
 
-    usage = subparsers.add_parser("usage", help="hours by sweep and user, and what was in vain")
-    usage.add_argument("sweeps", metavar="SWEEP", nargs="*", help="by default all of the root")
-    usage.add_argument("--root", metavar="DIR", help="root folder (default: SCALING_HOME)")
-    usage.add_argument("--json", action="store_true", help="one JSON document on stdout")
-    usage.set_defaults(run=_usage)
-
     cancel = subparsers.add_parser(
         "cancel", help="stop a sweep, or one run of it; what runs is checkpointed"
     )
-    _add_sweep(cancel)
+    add_sweep(cancel)
     cancel.add_argument(
         "run_id", metavar="RUN", nargs="?", help=f"{RUN}; its worker goes on with others"
     )
     cancel.set_defaults(run=_cancel)
 
     retry = subparsers.add_parser("retry", help="run a sweep's missing and failed runs")
-    _add_sweep(retry, root=False)
+    add_sweep(retry, root=False)
     retry.add_argument(
         "--cause",
         action="append",
@@ -115,33 +111,14 @@ def add_commands(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]
     _add_where(retry)
     retry.set_defaults(run=_retry, on=None)  # where it was done the last time
 
-    stop = subparsers.add_parser("stop", help="end runs early that a rule calls hopeless")
-    _add_sweep(stop)
-    stop.add_argument(
-        "file",
-        metavar="FILE",
-        help="what `scaling hopeless SWEEP --json` says, or your rule: a JSON list of objects with "
-        "run_id and reason; - is the standard input",
-    )
-    stop.add_argument("--json", action="store_true", help="one JSON document on stdout")
-    stop.set_defaults(run=_stop)
-
     logs = subparsers.add_parser("logs", help="the log of one run")
-    _add_sweep(logs)
+    add_sweep(logs)
     logs.add_argument("run_id", metavar="RUN_ID", help=RUN)
     logs.add_argument("--tail", type=_lines, metavar="LINES", help="only the last lines")
     logs.set_defaults(run=_logs)
 
-    attach = subparsers.add_parser("attach", help="a shell beside a run, in its job")
-    attach.add_argument("run_id", metavar="RUN", help=RUN)
-    attach.add_argument(
-        "command", metavar="COMMAND", nargs="*", help="in place of a shell (after --)"
-    )
-    attach.add_argument("--root", metavar="DIR", help="root folder (default: SCALING_HOME)")
-    attach.set_defaults(run=_attach)
-
     sync = subparsers.add_parser("sync", help="ship to the tracking store what is not there")
-    _add_sweep(sync)
+    add_sweep(sync)
     sync.add_argument("--tracking-uri", metavar="URI")
     sync.add_argument(
         "--restore", action="store_true", help="bring back what somebody deleted there"
@@ -152,7 +129,7 @@ def add_commands(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]
     remove = subparsers.add_parser(
         "remove", help="remove a sweep, and the runs that no other sweep has"
     )
-    _add_sweep(remove)
+    add_sweep(remove)
     remove.add_argument("--dry-run", action="store_true", help="say what would be removed")
     remove.add_argument("--keep-runs", action="store_true", help="remove only the sweep's folder")
     remove.add_argument(
@@ -162,14 +139,7 @@ def add_commands(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]
     remove.add_argument("--json", action="store_true", help="one JSON document on stdout")
     remove.set_defaults(run=_remove)
 
-    archive = subparsers.add_parser(
-        "archive", help="put the runs of a sweep that are over into one file, or take them out"
-    )
-    _add_sweep(archive)
-    archive.add_argument("--restore", action="store_true", help="make the runs' folders again")
-    archive.add_argument("--dry-run", action="store_true", help="say what would be done")
-    archive.add_argument("--json", action="store_true", help="one JSON document on stdout")
-    archive.set_defaults(run=_archive)
+    add_housekeeping(subparsers)
 
     ui = subparsers.add_parser("ui", help="the MLflow UI on the right store")
     ui.add_argument("sweep", metavar="SWEEP", nargs="?", help="open at this one (default: last)")
@@ -185,12 +155,6 @@ def _lines(text: str) -> int:
             f"{text!r} is not a whole number from 1: leave it out for all lines"
         )
     return int(text)
-
-
-def _add_sweep(parser: argparse.ArgumentParser, *, root: bool = True) -> None:
-    parser.add_argument("sweep", metavar="SWEEP", help="a submitted sweep's name, folder or file")
-    if root:
-        parser.add_argument("--root", metavar="DIR", help="root folder (default: SCALING_HOME)")
 
 
 def _add_where(parser: argparse.ArgumentParser) -> None:
@@ -242,7 +206,7 @@ def _retry(args: argparse.Namespace) -> int:
     from scaling.run import read_rows, sweep_path
     from sweeps import load_sweep
 
-    asked, name, store = Asked.of(args), _name(args.sweep), Store.at(args.root)
+    asked, name, store = Asked.of(args), sweep_name(args.sweep), Store.at(args.root)
     read_rows(store, name)  # says which sweeps there are if this is none of them
     queues = read_queues(store.sweep_dir(name))
     last = next((q for q in reversed(queues) if q.slurm_jobs or q.processes), None)
@@ -338,7 +302,7 @@ def _status(args: argparse.Namespace) -> int:
     from cluster.status import print_status, sweep_status
     from scaling.base import note, print_json
 
-    name = _name(args.sweep)
+    name = sweep_name(args.sweep)
     if args.watch:
         try:
             status = _watch(name, args.root)
@@ -351,24 +315,6 @@ def _status(args: argparse.Namespace) -> int:
         print_json(status.to_dict())
     else:
         print_status(status)
-    return 0
-
-
-def _usage(args: argparse.Namespace) -> int:
-    from cluster.status import usage, usage_lines
-    from scaling.base import Store, print_json, print_table
-    from scaling.run import known_sweeps
-
-    store = Store.at(args.root)
-    names = [_name(sweep) for sweep in args.sweeps] or known_sweeps(store)
-    if not names:
-        raise ValueError(f"no sweep under {store.root}: submit one first, or give its --root")
-    found = [usage(store, name) for name in names]
-    if args.json:
-        print_json({"sweeps": [one.to_dict() for one in found]})
-        return 0
-    header = ("sweep", "user", "GPU-hours", "core-hours", "cost", "results", "in vain")
-    print_table(f"usage in {store.root}", header, usage_lines(found))
     return 0
 
 
@@ -385,37 +331,9 @@ def _cancel(args: argparse.Namespace) -> int:
     from cluster.launch import cancel
     from scaling.base import Store
 
-    name = _name(args.sweep)
+    name = sweep_name(args.sweep)
     run_id = _run_id(Store.at(args.root), name, args.run_id) if args.run_id else ""
     return cancel(name, args.root, run_id=run_id)
-
-
-def _attach(args: argparse.Namespace) -> int:
-    from cluster.launch import attach, beside
-    from scaling.base import Store
-
-    return attach(beside(Store.at(args.root), args.run_id, args.command))
-
-
-def _stop(args: argparse.Namespace) -> int:
-    import sys
-    from pathlib import Path
-
-    from cluster.work import read_reasons, stop_early
-    from scaling.base import Store, print_json
-
-    name = _name(args.sweep)
-    try:
-        text = sys.stdin.read() if args.file == "-" else Path(args.file).read_text("utf-8")
-        reasons = read_reasons(text)
-    except ValueError as error:
-        raise ValueError(f"{args.file}: {error}") from None
-    ended = stop_early(Store.at(args.root), name, reasons)
-    if args.json:
-        print_json({"sweep": name, "stopped": ended})
-    else:
-        print(f"{len(ended)} of {len(reasons)} runs stop early; the others had ended")
-    return 0
 
 
 def _logs(args: argparse.Namespace) -> int:
@@ -423,7 +341,7 @@ def _logs(args: argparse.Namespace) -> int:
     from scaling.run import LOG, archived
 
     store = Store.at(args.root)
-    run_id = _run_id(store, _name(args.sweep), args.run_id)
+    run_id = _run_id(store, sweep_name(args.sweep), args.run_id)
     path = store.run_dir(run_id) / LOG
     text = path.read_bytes() if path.exists() else archived(path.parent, LOG)
     if text is None:
@@ -451,7 +369,7 @@ def _sync(args: argparse.Namespace) -> int:
     from cluster.tracking import ship_sweep
     from scaling.base import WorkError, print_json
 
-    name = _name(args.sweep)
+    name = sweep_name(args.sweep)
     where = {"root": args.root, "tracking_uri": args.tracking_uri}
     shipped = ship_sweep(name, **where, compare=True, restore=args.restore)
     if shipped.problem:
@@ -473,7 +391,7 @@ def _remove(args: argparse.Namespace) -> int:
     from cluster.tracking import address
     from scaling.base import Store, print_json
 
-    store, name = Store.at(args.root), _name(args.sweep)
+    store, name = Store.at(args.root), sweep_name(args.sweep)
     removal = plan_removal(store, name, keep_runs=args.keep_runs)
     if not args.json:
         for line in removal.lines:
@@ -491,35 +409,7 @@ def _remove(args: argparse.Namespace) -> int:
     return 0
 
 
-def _archive(args: argparse.Namespace) -> int:
-    from cluster.launch import archive, restore
-    from scaling.base import Store, print_json
-
-    store, name = Store.at(args.root), _name(args.sweep)
-    done = (restore if args.restore else archive)(store, name, dry_run=args.dry_run)
-    if args.json:
-        print_json({**done.to_dict(), "dry_run": args.dry_run})
-    else:
-        for line in done.lines:
-            print(line)
-    return 0
-
-
 def _ui(args: argparse.Namespace) -> int:
     from cluster.tracking import serve
 
-    return serve(args.port, args.root, args.tracking_uri, args.sweep and _name(args.sweep))
-
-
-def _name(sweep: str) -> str:
-    """A sweep's name from its name, its folder or its file."""
-    from pathlib import Path
-
-    from scaling.run import find_sweep_file
-    from sweeps import load_sweep
-
-    path = Path(sweep)
-    if path.is_file():
-        return load_sweep(path).name
-    found = find_sweep_file(path)
-    return path.resolve().name if found and found.parent == path else sweep
+    return serve(args.port, args.root, args.tracking_uri, args.sweep and sweep_name(args.sweep))

@@ -223,7 +223,9 @@ RUN_COLUMNS: tuple[Column, ...] = (
         "",
         "most runs that it trained with as one computation: its last bits are not a run's alone",
     ),
-    Column("status", "str", "", "planned, running, done, diverged, failed", ("state",)),
+    Column(
+        "status", "str", "", "planned, running, done, diverged, failed, stopped early", ("state",)
+    ),
     Column("exclude_reason", "str", "", "why the row is not used; empty if it is"),
 )
 

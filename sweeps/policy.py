@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from scaling.base import convert, refuse_unknown, typed
@@ -49,14 +49,11 @@ class Cap:
                 "price_per_cpu_hour or both"
             )
 
-    def reached(self, gpu_hours: float, cpu_hours: float) -> tuple[str, float, float] | None:
-        """The cap that is reached, what was used and what may be; None if there is none."""
+    def used(self, gpu_hours: float, cpu_hours: float) -> dict[str, tuple[float, float]]:
+        """By cap, what was used of it and what may be."""
         cost = self.price_per_gpu_hour * gpu_hours + self.price_per_cpu_hour * cpu_hours
-        for name, used in zip(CAPS, (gpu_hours, cpu_hours, cost), strict=True):
-            limit = getattr(self, name)
-            if limit is not None and used >= limit:
-                return name, used, limit
-        return None
+        amounts = zip(CAPS, (gpu_hours, cpu_hours, cost), strict=True)
+        return {name: (used, limit) for name, used in amounts if (limit := getattr(self, name))}
 
     def __bool__(self) -> bool:
         return any(getattr(self, name) is not None for name in CAPS)
@@ -99,7 +96,7 @@ class Policy(Cap):
 
     priority: int = 0
     after: tuple[str, ...] = ()
-    notify: str = ""
+    notify: str = field(default="", repr=False)  # which may hold a secret
     mail: str = ""
     stop_early: str = ""
     look_minutes: float = 10.0

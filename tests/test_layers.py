@@ -110,8 +110,9 @@ CLUSTER = {
     "cluster.status",
     "cluster.launch": f"{RUNS} scaling.data scaling.importing scaling.programs {SWEEP} "
     "sweeps.programs cluster.slurm cluster.work cluster.status cluster.tracking",
+    "cluster.commands": f"{RUNS} {SWEEP} cluster.work cluster.status cluster.launch",
     "cluster.cli": f"{RUNS} {SWEEP} cluster.slurm cluster.work cluster.status cluster.tracking "
-    "cluster.launch",
+    "cluster.launch cluster.commands",
 }
 QUESTION = "analysis.intervals analysis.wording analysis.laws analysis.tables"
 ANSWERS = f"{QUESTION} analysis.fits analysis.forecasts analysis.compute"

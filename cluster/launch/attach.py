@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shlex
+import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +13,6 @@ from typing import Any
 from cluster.status import sweep_status
 from scaling.base import Store, note
 from scaling.run import known_sweeps, node_name, read_rows, state_of
-from scaling.world import os, subprocess
 
 
 @dataclass(frozen=True)

@@ -121,7 +121,7 @@ def main(argv: list[str]) -> int:
                 except FileNotFoundError:  # the sweep was removed
                     left.remove(path)
                     continue
-                except WorkError as error:
+                except (WorkError, ValueError) as error:  # of another sweep that goes before
                     note(f"{error}; trying again")
                     continue
                 most[path] = max(most[path], live)

@@ -119,6 +119,9 @@ def _head(status: SweepStatus, *, bar: bool = True) -> list[RenderableType]:
         parts.append(Text(status.problem, style="yellow"))
     if status.cap:
         parts.append(Text(status.cap, style="bold red"))
+    elif status.caps:
+        said = (f"{used:.3g} of {key} {most:g}" for key, (used, most) in status.caps.items())
+        parts.append(Text(f"used {', '.join(said)}"))
     parts.extend(Text(line, style="yellow") for line in status.undelivered)
     if early := status.in_state(EARLY):
         parts.append(Text(_saved(status, len(early))))

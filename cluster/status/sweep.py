@@ -15,7 +15,7 @@ from cluster.slurm import Answer
 from cluster.status.failures import Failure, group_failures
 from cluster.status.run import Work, judge
 from cluster.status.run_status import STATES, RunStatus
-from cluster.work import EARLY, ask_about, cap_reached, read_queues
+from cluster.work import EARLY, ask_about, cap_reached, read_queues, used_of_caps
 from scaling.base import Display, Store, read_json
 from scaling.run import archived_runs, damaged_lines, read_rows, state_of
 from sweeps import Policy
@@ -45,6 +45,8 @@ class SweepStatus:
         runs trained. None where nobody says.
     cap : str
         Which cap is reached, with the numbers and what goes on from there; empty for none.
+    caps : dict
+        By cap of the sweep, what was used of it and what may be.
     policy : Policy
         Of the newest submission, whose name is ``submission``.
     is_stopped : bool
@@ -61,6 +63,7 @@ class SweepStatus:
     problem: str = ""
     gpu_hours_used: float | None = None
     cap: str = ""
+    caps: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     policy: Policy = field(default_factory=Policy)
     submission: str = ""
     is_stopped: bool = False
@@ -129,6 +132,7 @@ class SweepStatus:
             "gpu_hours_left": self.gpu_hours_left,
             "problem": self.problem,
             "cap": self.cap,
+            "caps": {name: {"used": u, "limit": most} for name, (u, most) in self.caps.items()},
             "undelivered": list(self.undelivered),
             "failures": [failure.to_dict() for failure in self.failures],
             "runs": [
@@ -208,6 +212,7 @@ def sweep_status(
         problem=answer.problem,
         gpu_hours_used=_gpu_hours(runs, answer if work.is_on_slurm else None),
         cap=cap,
+        caps=used_of_caps(store, name, policy),
         policy=policy,
         submission=queues[-1].path.stem if queues else "",
         is_stopped=bool(queues) and queues[-1].is_stopped,

@@ -7,8 +7,9 @@ from cluster.work.canary import canary_failures, choose, try_out
 from cluster.work.causes import NAMES, Fault, fault_of_end, fault_of_job
 from cluster.work.early import EARLY, read_reasons, stop_early
 from cluster.work.lease import Holder, claim, holder, now_of
-from cluster.work.ledger import cap_reached, caps_of, entries, user_name
+from cluster.work.ledger import cap_reached, caps_of, entries, used_of_caps, user_name
 from cluster.work.logs import job_log, last_words
+from cluster.work.policed import take_turns, work
 from cluster.work.process import ProcessId
 from cluster.work.stage import clean_up
 from cluster.work.stalled import last_stall
@@ -17,7 +18,7 @@ from cluster.work.submission import Queue, ask_about, count_ends, read_queues
 from cluster.work.tasks import Task, lease_dir, make_tasks
 from cluster.work.trunks import tidy_up_after, trunks_of
 from cluster.work.turns import check_after, jobs_before
-from cluster.work.worker import run_queue, stop_on_signals, take_turns, work
+from cluster.work.worker import run_queue, stop_on_signals
 
 __all__ = [
     "BEGAN",
@@ -59,6 +60,7 @@ __all__ = [
     "tidy_up_after",
     "trunks_of",
     "try_out",
+    "used_of_caps",
     "user_name",
     "work",
     "work_in_slurm",

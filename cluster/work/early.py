@@ -91,16 +91,16 @@ def _has_ended(run_dir: Path) -> bool:
 def _end(run_dir: Path, lease: Lease, reason: str) -> None:
     """Say in a run's journal that it ends here."""
     state = read_json(run_dir / STATE) or {}
-    spent = {"seconds": state["seconds"]} if state.get("seconds") else {}
+    spent = {"tokens": state.get("step"), "seconds": state.get("seconds")}
+    known = {key: value for key, value in spent.items() if value}  # nothing of one never begun
     journal = Journal(run_dir, max(lease.epoch, last_epoch(run_dir)), lease.held)
     try:
         journal.append(
             "end",
             status=EARLY,
             reason=reason,
-            tokens=int(state.get("step") or 0),
             time=time.time(),
-            **spent,
+            **known,
         )
     finally:
         journal.close()

@@ -60,7 +60,8 @@ class Account:
     Attributes
     ----------
     gpus, cpus : float
-        What is held; without ``gpus`` one is, where torch sees one and the device is not the CPU.
+        What is held; without ``gpus`` a worker's part of those that torch sees, one at most,
+        unless the device is the CPU.
     policy : Policy
         Of the submission.
     is_over : bool
@@ -125,7 +126,9 @@ class Account:
     def _write(self, *, closed: bool = False) -> None:
         now = time.monotonic()
         seconds, self._at = now - self._at, now
-        gpus = self.gpus or float(self.device != "cpu" and _torch_sees_a_gpu())
+        gpus = self.gpus
+        if not gpus and self.device != "cpu":  # several workers may share what there is
+            gpus = min(1.0, _gpus_seen() / max(1, self.queue.workers))
         before = self._entry
         self._entry = Entry(
             before.user,
@@ -147,9 +150,10 @@ def user_name() -> str:
         return str(os.getuid())
 
 
-def _torch_sees_a_gpu() -> bool:
+def _gpus_seen() -> int:
+    """GPUs that torch sees, where it is loaded already."""
     torch = sys.modules.get("torch")
-    return torch is not None and bool(torch.cuda.is_available())
+    return 0 if torch is None else int(torch.cuda.device_count())
 
 
 _CLOSED: dict[str, Entry] = {}
@@ -174,22 +178,29 @@ def entries(store: Store, sweep: str = "") -> Iterator[tuple[str, Entry]]:
 def cap_reached(store: Store, sweep: str, policy: Cap, user: str = "") -> str:
     """Which cap is reached, with the numbers and what goes on from there; empty for none."""
     name = shlex.quote(sweep)
-    if policy and (found := policy.reached(*_hours(store, sweep))):
-        key, used, limit = found
+    for key, (used, limit) in _reached(used_of_caps(store, sweep, policy)):
         return (
             f"sweep {sweep!r} has used {used:.4g} of {key} {limit:g}: nothing new starts, and what "
             f"ran is checkpointed; `scaling retry {name} --set {key}={2 * limit:g}` goes on"
         )
     user = user or user_name()
     cap = _cap_of(store, user)
-    if cap and (found := cap.reached(*_hours(store, "", user))):
-        key, used, limit = found
+    for key, (used, limit) in _reached(cap.used(*_hours(store, "", user)) if cap else {}):
         return (
             f"{user} has used {used:.4g} of {key} {limit:g} in {store.root}: nothing new starts, "
             f"and what ran is checkpointed; raise it in {store.root / CAPS_FILE}, then `scaling "
             f"retry {name}` goes on"
         )
     return ""
+
+
+def used_of_caps(store: Store, sweep: str, policy: Cap) -> dict[str, tuple[float, float]]:
+    """By cap of a sweep, what was used of it and what may be; empty without any."""
+    return policy.used(*_hours(store, sweep)) if policy else {}
+
+
+def _reached(caps: dict[str, tuple[float, float]]) -> list[tuple[str, tuple[float, float]]]:
+    return [(key, (used, limit)) for key, (used, limit) in caps.items() if used >= limit]
 
 
 def caps_of(store: Store) -> dict[str, Cap]:

@@ -141,7 +141,7 @@ class Queue:
     def stop_run(self, run_id: str, reason: str = "") -> None:
         """Ask whoever does a run for this submission to checkpoint it and go on with others.
 
-        With a ``reason`` the run ends with that (:mod:`cluster.work.early`).
+        With a ``reason`` the run ends with that, as ``stopped early``.
         """
         write_atomic(self._stopped_dir / run_id, reason)
 

@@ -14,15 +14,12 @@ from typing import Any, TextIO
 from cluster.work.causes import out_of_memory
 from cluster.work.early import settle
 from cluster.work.lease import Lease, claim, is_silent
-from cluster.work.ledger import Account
 from cluster.work.logs import job_log
-from cluster.work.stage import staged
 from cluster.work.stalled import last_stall, stalled_here
 from cluster.work.submission import Queue
 from cluster.work.tasks import lease_dir
 from cluster.work.together import Company
 from cluster.work.trunks import tidy
-from cluster.work.turns import Precedence, wait_for_others
 from scaling import ProgramSpec, Spec, read_spec
 from scaling import train as train_alone
 from scaling.base import Store, is_full, read_json
@@ -41,7 +38,7 @@ from scaling.run import (
     read_turns,
     slurm_job,
 )
-from scaling.world import os, path_at, signal, threading, time
+from scaling.world import os, signal, threading, time
 from sweeps import Resources
 
 LOOK_SECONDS = 2.0  # between looks at tasks that other workers hold
@@ -107,35 +104,6 @@ class Pace:
         return flops / self.flops_per_second
 
 
-def work(
-    root: str,
-    sweep: str,
-    queue_path: str,
-    resources: Resources,
-    environment: Mapping[str, str | None],
-) -> int:
-    """Work on a submission as a process of its own; the number of runs done here.
-
-    Parameters
-    ----------
-    root, sweep, queue_path : str
-        The store, the sweep's name and the submission's file.
-    resources : Resources
-    environment : dict
-        Variables to set, or to unset where None, before torch is loaded.
-    """
-    for name, value in environment.items():
-        if value is None:
-            os.environ.pop(name, None)
-        else:
-            os.environ[name] = value
-    store, queue = Store.at(root), Queue.read(path_at(queue_path))
-    with (
-        stop_on_signals(signal.SIGTERM, signal.SIGINT, signal.SIGUSR2) as stop,
-    ):
-        return take_turns(store, sweep, queue, resources, stop, capture=True).done
-
-
 @contextlib.contextmanager
 def stop_on_signals(*signals: signal.Signals) -> Iterator[Stop]:
     """Turn the first of ``signals`` into a wish to stop; a second SIGINT interrupts at once.
@@ -162,38 +130,6 @@ def stop_on_signals(*signals: signal.Signals) -> Iterator[Stop]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def take_turns(
-    store: Store,
-    sweep: str,
-    queue: Queue,
-    resources: Resources,
-    stop: Stop,
-    *,
-    capture: bool = False,
-) -> Turn:
-    """:func:`run_queue` as the sweep's policy has it: after others, within caps, giving way."""
-    wait_for_others(store, queue, stop)
-    with Account.of(store, queue, resources) as account, staging(store, sweep, resources):
-        return run_queue(
-            store,
-            sweep,
-            queue,
-            resources,
-            lambda: stop() or account.over(),
-            capture=capture,
-            hold=Precedence(store, queue).waits,
-        )
-
-
-def staging(
-    store: Store, sweep: str, resources: Resources
-) -> contextlib.AbstractContextManager[object]:
-    """The sweep's data on this node's own disk meanwhile, if that is asked for."""
-    if not resources.stage:
-        return contextlib.nullcontext()
-    return staged(store, [row["spec"] for row in read_rows(store, sweep)])
 
 
 def run_queue(

@@ -55,10 +55,10 @@ def state_of(run_dir: Path) -> dict[str, Any]:
     state = read_json(run_dir / STATE)
     if state is not None:
         return state
-    if found := _found(run_dir):
-        return dict(found[0]["values"])
-    told = archived(run_dir, STATE)
-    return dict(json.loads(told)) if told else {}
+    if told := archived(run_dir, STATE):
+        return dict(json.loads(told))
+    found = _found(run_dir)
+    return dict(found[0]["values"]) if found else {}
 
 
 def note_of(run_dir: Path, name: str) -> Mapping[str, Any]:

@@ -8,7 +8,7 @@ Each line is one JSON object with an ``event``:
 ``end``     status (done, diverged, failed), final values, reason
 ``kept``    step, file and its SHA-256: weights that last
 ``stalled`` reason, host, attempt_of: its worker made no step any more and was killed
-``state``   the last state and what was shipped, folded in (:mod:`scaling.run.folded`)
+``state``   the last state and what was shipped, folded in (``folded.py``)
 ``eval``    step, task, and numbers by column: what kept weights are worth elsewhere
 
 A line that a crash left unfinished is ended and ignored; a resumed run appends only points that

@@ -32,6 +32,7 @@ def test_a_policy_is_no_part_of_the_runs_and_goes_with_the_sweep(tmp_path, home)
     sweep.write(tmp_path / "s.jsonl")
     assert Sweep.read(tmp_path / "s.jsonl").policy == sweep.policy
     assert "policy" not in plain.to_jsonl()
+    assert "cat > x" not in f"{sweep} {sweep.policy}"
 
 
 @pytest.mark.parametrize(

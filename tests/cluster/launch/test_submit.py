@@ -125,7 +125,7 @@ def test_runs_of_an_earlier_sweep_of_that_name_stay_in_it(make_sweep, capsys):
     ("options", "message"),
     [
         ({"on": "moon"}, "'moon' is not known: choose one of local, slurm, inline"),
-        ({"rerun": "some"}, "choose one of missing, failed, all"),
+        ({"rerun": "some"}, "choose one of missing, failed, early, all"),
         ({"workers": 0}, "workers 0 is below 1"),
         ({"tracking_uri": "foo://bar"}, "is of no known kind"),
     ],

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from analysis import load_runs
 from cluster import submit, sweep_status
 from cluster.status.sweep import SweepStatus
 from cluster.tracking import rule as rules
@@ -15,7 +16,7 @@ from cluster.work.submission import Queue
 from cluster.work.worker import run_queue
 from scaling.base import Store
 from scaling.cli import main
-from scaling.run import read_journal
+from scaling.run import read_journal, write_journal
 from sweeps.policy import Policy
 from sweeps.resources import Resources
 from tests.cluster.launch.test_submit import results
@@ -77,6 +78,9 @@ def test_what_nobody_trains_ends_at_once(make_sweep, home, tmp_path, capsys):
     assert read_journal(Store.at(home).run_dir(first))[-1]["reason"] == "no better"
     assert stop_early(Store.at(home), "tiny", {first: "again"}) == []
     assert sweep_status("tiny").counts == {"planned": 1, "stopped early": 1}
+    assert sweep_status("tiny").flops_saved == sweep.entries[0].spec.flops
+    reasons = load_runs("tiny").set_index("run_id")["exclude_reason"]
+    assert reasons[first] == "stopped early: no better"
 
 
 @pytest.mark.parametrize(
@@ -113,3 +117,25 @@ def test_a_rule_is_asked_now_and_then_and_its_mistakes_are_said(place, home, mon
         (home / "f").write_text(text)
         rules.Rule(Store.at(home)).look(status)
         assert f"stop_early of sweep 's': {words}" in capsys.readouterr().err
+
+
+def test_what_hopeless_says_is_what_stop_takes(make_sweep, home, tmp_path, capsys):
+    """Three runs of a size are done, the fourth is far above them."""
+    sweep = make_sweep(schedule="cosine", seed=[0, 1, 2, 3])
+    sweep.write(Store.at(home).sweep_dir("tiny") / "sweep.jsonl")
+    for entry in sweep:
+        worst = entry is sweep.entries[-1]
+        curve = [(1024 * i, 3.0 + 5.0 * worst - 0.1 * i) for i in range(1, 5 if worst else 9)]
+        points = [{"event": "point", "step": step, "loss": loss} for step, loss in curve]
+        end = {"event": "end", "status": "done", "loss": 2.2, "tokens": 8192}
+        events = [{"event": "start", "time": 1.0}, *points, *([] if worst else [end])]
+        write_journal(Store.at(home).run_dir(entry.run_id), events)
+    assert main(["hopeless", "tiny", "--json"]) == 0
+    told = capsys.readouterr().out
+    (found,) = json.loads(told)
+    assert found["run_id"] == sweep.entries[-1].run_id
+    (tmp_path / "f.json").write_text(told)
+    assert main(["stop", "tiny", str(tmp_path / "f.json")]) == 0
+    assert sweep_status("tiny").counts == {"done": 3, "stopped early": 1}
+    table = load_runs("tiny").set_index("run_id")
+    assert table.loc[found["run_id"], "exclude_reason"] == f"stopped early: {found['reason']}"

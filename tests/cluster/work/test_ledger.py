@@ -39,6 +39,8 @@ def test_at_the_cap_a_sweep_stops_and_goes_on_to_the_same_bits(make_sweep, home,
     with pytest.raises(WorkError, match="sweep 'tiny' has used"):
         submit(capped, on="inline")
     submit(capped, on="inline", settings={"max_cpu_hours": 1})
+    used = sweep_status("tiny").to_dict()["caps"]["max_cpu_hours"]
+    assert used["limit"] == 1 and 1e-7 < used["used"] < 0.1
     assert sweep_status("tiny").counts == {"done": 1}
     capped_results = results(store, sweep)
     submit(sweep, on="inline", rerun="all")

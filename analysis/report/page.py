@@ -140,8 +140,8 @@ def part(found: Findings, drawn: Mapping[str, Picture], prefix: str = "") -> dic
         "checklist": checklist(fit, runs, level) if fit is not None else [],
         "excluded": sections.excluded(runs, found.fits),
         "run_table": sections.run_table(runs),
-        "csv": _link(runs.to_csv(index=False), "text/csv"),
-        "json": _link(json.dumps(values(found), indent=1), "application/json"),
+        "csv": _link(runs.to_csv(index=False, float_format="%.12g"), "text/csv"),
+        "json": _link(json.dumps(values(found), separators=(",", ":")), "application/json"),
     }
 
 

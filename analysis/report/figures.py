@@ -15,6 +15,7 @@ from analysis.compute import plan as make_plan
 from analysis.plotting import Layer, Panel, Picture, log_x, loss_y, used
 from analysis.report import sections
 from analysis.report.findings import Findings
+from analysis.wording import cut
 from scaling.base import NoAnswerError
 
 TRIMMED = 40
@@ -70,7 +71,7 @@ def side_by_side(all_found: Sequence[Findings]) -> Picture:
         table = table[table["flops"].notna() & table["loss"].notna()].sort_values("flops")
         layers.append(
             Layer("points", table["flops"], table["loss"], colour=colour, order=3,
-                  label=found.name or "runs", runs=plotting.run_ids(table))
+                  label=cut(found.name) or "runs", runs=plotting.run_ids(table))
         )  # fmt: skip
         best = table[table["loss"] <= table["loss"].cummin()]
         layers.append(Layer("line", best["flops"], best["loss"], colour=colour, width=1.2))

@@ -44,7 +44,7 @@ function steps(low, high, most) {
 function splits(axis, low, high, room) {
   const most = Math.max(2, Math.floor(room));
   if (axis.names) return axis.names.map((_, i) => i).filter(i => i >= low && i <= high);
-  if (!axis.log || high / low < 4) return steps(low, high, most);
+  if (!axis.log || high / low < 12) return steps(low, high, most);
   const decades = Math.log10(high / low), stride = Math.max(1, Math.ceil(decades / most));
   const subs = stride > 1 || decades * 2 > most ? [1] : decades * 3 > most ? [1, 3] : [1, 2, 5];
   const found = [];

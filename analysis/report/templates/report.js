@@ -157,7 +157,7 @@ class Plot {
     this.spots = [];
     c.save();
     c.beginPath(); c.rect(box.left, box.top, box.width, box.height); c.clip();
-    const dim = state.marked.size > 0;
+    const dim = state.marked.size > 0, says = [];
     for (const layer of this.panel.layers) {
       if (layer.label && this.off?.has(layer.label)) continue;
       const n = Math.max(layer.x?.length || 0, layer.y?.length || 0), runs = layer.runs || [], alpha = layer.alpha ?? 1;
@@ -182,7 +182,7 @@ class Plot {
           if (runs.length) spot(x, y, i);
         }
         c.stroke();
-        if (layer.says) { c.globalAlpha = 1; c.fillStyle = colour("muted"); c.font = `${11 * ratio}px system-ui, sans-serif`; c.textBaseline = "middle"; c.textAlign = "left"; c.fillText(layer.says, X(layer.x[n - 1]) + 4 * ratio, Y(layer.y[n - 1])); }
+        if (layer.says) says.push([layer.says, X(layer.x[n - 1]), Y(layer.y[n - 1])]);
       } else if (layer.kind === "band") {
         const good = [...Array(n).keys()].filter(i => layer.y[i] !== null && layer.to[i] !== null && (!this.panel.y.log || layer.y[i] > 0));
         c.beginPath();
@@ -211,6 +211,20 @@ class Plot {
           else line(X(layer.x[i]), Y(layer.y[i]), X(layer.x[i]), Y(layer.to[i]));
         }
       }
+    }
+    c.restore();
+    this.write(c, says.sort((a, b) => a[2] - b[2]), ratio);
+  }
+  write(c, says, ratio) { // at the ends of lines, none over another
+    let last = -Infinity;
+    c.save();
+    c.fillStyle = colour("muted"); c.font = `${11 * ratio}px system-ui, sans-serif`;
+    for (const [text, x, y] of says) {
+      const beyond = x + 4 * ratio + c.measureText(text).width > c.canvas.width, at = beyond ? y - 9 * ratio : y;
+      if (at - last < 12 * ratio || at < 0) continue;
+      c.textBaseline = "middle"; c.textAlign = beyond ? "right" : "left";
+      c.fillText(text, x + (beyond ? 0 : 4 * ratio), at);
+      last = at;
     }
     c.restore();
   }

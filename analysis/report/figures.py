@@ -32,13 +32,7 @@ def figures(found: Findings) -> dict[str, Picture]:
     plane = plane and bool(used(runs)[["num_params", "num_tokens", "flops"]].notna().all().all())
     plane = plane and len(used(runs)) > 0
     if holdout:
-        drawn["predictions"] = plotting.predictions(
-            [sections.run_label(row) for row in holdout],
-            [row["predicted"] for row in holdout],
-            [tuple(row["ci"]) for row in holdout],
-            [row["actual"] for row in holdout],
-            [str(row.get("run_id") or row.get("name") or "") for row in holdout],
-        )
+        drawn["predictions"] = predictions(found)
     law = fit if fit is not None and fit.in_plane else None
     if plane:
         drawn["frontier"] = plotting.frontier(runs, curves, law, held)
@@ -59,6 +53,18 @@ def figures(found: Findings) -> dict[str, Picture]:
             allocations = make_plan(found.beyond, list(budgets), cost=cost_of(runs))
             drawn["plan"] = plotting.plan(allocations, runs)
     return drawn
+
+
+def predictions(found: Findings) -> Picture:
+    """Held-out runs, predicted and measured."""
+    rows = found.holdout
+    return plotting.predictions(
+        [sections.run_label(row) for row in rows],
+        [row["predicted"] for row in rows],
+        [tuple(row["ci"]) for row in rows],
+        [row["actual"] for row in rows],
+        [str(row.get("run_id") or row.get("name") or "") for row in rows],
+    )
 
 
 def side_by_side(all_found: Sequence[Findings]) -> Picture:

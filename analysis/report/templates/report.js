@@ -307,7 +307,7 @@ function toggle(run) { if (!state.marked.delete(run)) state.marked.add(run); cha
 function clear() { if (state.marked.size) { state.marked.clear(); changed(); } }
 function changed(speak = true) {
   const ids = new Set([...state.marked].map(run => data.runs[run]));
-  for (const [id, own] of rows) own.forEach(row => { row.classList.toggle("marked", ids.has(id)); row.setAttribute("aria-selected", ids.has(id)); });
+  for (const [id, own] of rows) own.forEach(row => row.classList.toggle("marked", ids.has(id)));
   if (speak) said.textContent = ids.size === 1 ? "1 run marked" : `${ids.size} runs marked`;
   document.querySelectorAll(".tools").forEach(count);
   redraw();
@@ -449,6 +449,17 @@ function sortable(table) {
     near(run >= 0 ? run : null);
   });
   body.addEventListener("mouseleave", () => near(null));
+  body.addEventListener("keydown", event => { // one row is a stop of Tab, arrows go to others
+    const row = event.target.closest("tr"), step = { ArrowDown: "nextElementSibling", ArrowUp: "previousElementSibling" }[event.key];
+    if (event.key === "Enter" || event.key === " ") row.click();
+    else if (step) {
+      let next = row[step];
+      while (next && next.style.display === "none") next = next[step];
+      if (next) { row.tabIndex = -1; next.tabIndex = 0; next.focus(); }
+    } else return;
+    event.preventDefault();
+  });
+  if (body.rows[0]) body.rows[0].tabIndex = 0;
 }
 const COMPARED = { "<": (a, b) => a < b, ">": (a, b) => a > b, "<=": (a, b) => a <= b, ">=": (a, b) => a >= b, "=": (a, b) => a === b };
 const SIZES = { K: 1e3, M: 1e6, B: 1e9, T: 1e12 };

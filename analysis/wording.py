@@ -61,3 +61,12 @@ def share(value: float) -> str:
     '-1.23 %'
     """
     return f"{100 * value:+.2f} %" if math.isfinite(value) else ""
+
+
+def cut(text: str, most: int = 48) -> str:
+    """A text of at most ``most`` letters.
+
+    >>> cut("a long name", 7)
+    'a long…'
+    """
+    return text if len(text) <= most else f"{text[: most - 1]}…"

@@ -48,7 +48,8 @@ def run(args: argparse.Namespace) -> int:
     if len({one.name for one in sources}) < len(sources):
         raise ValueError("a source is given twice: each has a part of its own")
     how = [fit_options(one, args) for one in sources]
-    found = [_found(one, told, args) for one, told in zip(sources, how, strict=True)]
+    named = hasattr(args, "law") or hasattr(args, "x_col")
+    found = [_found(one, told, named) for one, told in zip(sources, how, strict=True)]
     names = ", ".join(_name(one) for one in sources)
     path = write_report(
         output,
@@ -64,14 +65,14 @@ def _name(source: Source) -> str:
     return Path(source.name).stem
 
 
-def _found(source: Source, how: Kept, args: argparse.Namespace) -> Findings:
-    """What a report says of one source; runs that allow no law yet have a report, too."""
+def _found(source: Source, how: Kept, named: bool) -> Findings:
+    """What a report says of one source; runs that allow no law have a report if none was named."""
     options, table = how.fit, table_of(source)
     fits, why = [], ""
     try:
         fits = [fit_of(table, options)]
     except ValueError as error:
-        if hasattr(args, "law") or hasattr(args, "x_col"):
+        if named:
             raise
         why = str(error)
         note(f"a report without a law: {why}")

@@ -16,12 +16,14 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocato
 from analysis.plotting.picture import Axis, Layer, Panel, Picture, Shading
 from analysis.plotting.settle import settle
 from analysis.plotting.style import INK, MUTED, Shades, log_axis, styled
+from analysis.wording import cut
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 BASE = 9.0  # points, of the text of a figure as it is designed
 ROOM = 0.6  # inches of width a point of text; with less a legend would cover what is drawn
+LETTERS = 60  # of a label in a legend
 NARROW = 2.2  # inches a panel: narrower ones stand below each other
 COLUMNS = {
     "single": 89 / 25.4, "double": 183 / 25.4, "icml": 3.25, "icml-double": 6.75,
@@ -267,14 +269,15 @@ def _legend(figure: Figure, grid: Sequence[Axes], picture: Picture) -> None:
     if not found:
         return
     several = len(picture.panels) > 1
+    labels = [cut(label, LETTERS) for label in found]
     handles = [_in_ink(of[0]) if several and len(of) > 1 else of[0] for of in found.values()]
     size = float(matplotlib.rcParams["legend.fontsize"])
     small = figure.get_figwidth() / size < ROOM
     if small or picture.legend in ("above", "below"):
         where = f"outside {'lower center' if picture.legend == 'below' else 'upper left'}"
-        figure.legend(handles, list(found), loc=where, ncols=_columns(figure, list(found)))
+        figure.legend(handles, labels, loc=where, ncols=_columns(figure, labels))
     else:
-        grid[0].legend(handles, list(found), loc=picture.legend)
+        grid[0].legend(handles, labels, loc=picture.legend)
 
 
 def _columns(figure: Figure, labels: Sequence[str]) -> int:

@@ -5,7 +5,7 @@ Its figures are those of :mod:`analysis.plotting`, still, and drawn anew by uPlo
 
 from __future__ import annotations
 
-from analysis.report.figures import figures
+from analysis.report.figures import figures, predictions
 from analysis.report.findings import Findings
 from analysis.report.headline import headline, weaknesses
 from analysis.report.live import State, live_page, live_values
@@ -18,6 +18,7 @@ __all__ = [
     "headline",
     "live_page",
     "live_values",
+    "predictions",
     "values",
     "weaknesses",
     "write_report",

@@ -8,13 +8,13 @@ import numpy as np
 
 from analysis.plotting import data_label, used
 from analysis.report.findings import Findings
-from analysis.report.table import Cell, Row, Table, cut
-from analysis.wording import count, counts, span
+from analysis.report.table import Cell, Row, Table
+from analysis.wording import count, counts, cut, scientific, span
 
 
 def beside(several: Sequence[Findings]) -> Table:
     """What is known of each sweep, a row a fact."""
-    header = ["", *(cut(found.name or str(i)).text for i, found in enumerate(several, 1))]
+    header = ["", *(cut(found.name or str(i)) for i, found in enumerate(several, 1))]
     rows: list[Row] = []
     for name, told in _FACTS.items():
         cells = [told(found) for found in several]
@@ -33,6 +33,8 @@ def _range(column: str) -> Callable[[Findings], str]:
         if column not in table.columns or not table[column].notna().any():
             return ""
         low, high = float(table[column].min()), float(table[column].max())
+        if column == "flops":
+            return f"{scientific(low)} to {scientific(high)}"
         unit = f" {data_label(found.runs)}" if column == "num_tokens" else ""
         return (count(low) if low == high else counts((low, high))) + unit
 

@@ -15,6 +15,7 @@ from analysis.compute import plan as make_plan
 from analysis.plotting import Layer, Panel, Picture, log_x, loss_y, used
 from analysis.report import sections
 from analysis.report.findings import Findings
+from analysis.wording import cut
 from scaling.base import NoAnswerError
 
 TRIMMED = 40
@@ -31,13 +32,7 @@ def figures(found: Findings) -> dict[str, Picture]:
     plane = plane and bool(used(runs)[["num_params", "num_tokens", "flops"]].notna().all().all())
     plane = plane and len(used(runs)) > 0
     if holdout:
-        drawn["predictions"] = plotting.predictions(
-            [sections.run_label(row) for row in holdout],
-            [row["predicted"] for row in holdout],
-            [tuple(row["ci"]) for row in holdout],
-            [row["actual"] for row in holdout],
-            [str(row.get("run_id") or row.get("name") or "") for row in holdout],
-        )
+        drawn["predictions"] = predictions(found)
     law = fit if fit is not None and fit.in_plane else None
     if plane:
         drawn["frontier"] = plotting.frontier(runs, curves, law, held)
@@ -60,6 +55,18 @@ def figures(found: Findings) -> dict[str, Picture]:
     return drawn
 
 
+def predictions(found: Findings) -> Picture:
+    """Held-out runs, predicted and measured."""
+    rows = found.holdout
+    return plotting.predictions(
+        [sections.run_label(row) for row in rows],
+        [row["predicted"] for row in rows],
+        [tuple(row["ci"]) for row in rows],
+        [row["actual"] for row in rows],
+        [str(row.get("run_id") or row.get("name") or "") for row in rows],
+    )
+
+
 def side_by_side(all_found: Sequence[Findings]) -> Picture:
     """Loss against compute of several sweeps, each with the line of its lowest losses."""
     layers: list[Layer] = []
@@ -70,7 +77,7 @@ def side_by_side(all_found: Sequence[Findings]) -> Picture:
         table = table[table["flops"].notna() & table["loss"].notna()].sort_values("flops")
         layers.append(
             Layer("points", table["flops"], table["loss"], colour=colour, order=3,
-                  label=found.name or "runs", runs=plotting.run_ids(table))
+                  label=cut(found.name) or "runs", runs=plotting.run_ids(table))
         )  # fmt: skip
         best = table[table["loss"] <= table["loss"].cummin()]
         layers.append(Layer("line", best["flops"], best["loss"], colour=colour, width=1.2))

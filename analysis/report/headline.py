@@ -10,7 +10,7 @@ import numpy as np
 from analysis.forecasts import missed, out_of_sample
 from analysis.plotting import data_label, loss_label, used
 from analysis.report.findings import Findings
-from analysis.wording import count, counts, span
+from analysis.wording import count, counts, cut, span
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -39,7 +39,8 @@ def _learned(found: Findings) -> str:
             return f"None of {len(found.runs)} runs has a result yet."
         best = runs.sort_values("loss").iloc[0]
         label = str(best.get("name") or best.get("run_id") or f"row {best.name}")
-        return f"Of {len(runs)} finished runs the best is {_cut(label)}, with {best['loss']:.4g}."
+        loss = f"{best['loss']:.4g}"
+        return f"Of {len(runs)} finished runs the best is {cut(label)}, with a loss of {loss}."
     off = 100 * float(np.sqrt(np.mean(fit.residuals**2)))
     near = f"the fitted law is typically within {off:.2g} %" if fit.space == "log" else ""
     across = f"Across {fit.n_runs} runs"
@@ -108,10 +109,6 @@ def _caveat(found: Findings) -> str:
     if out > 0.1 * len(runs):
         return f"{out} of {len(runs)} runs could not be used."
     return "Nothing larger than the largest run was measured: what lies beyond it is a forecast."
-
-
-def _cut(text: str) -> str:
-    return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 def weaknesses(runs: pd.DataFrame) -> list[str]:

@@ -15,8 +15,7 @@ from analysis.report.figures import side_by_side, trimmed
 from analysis.report.findings import Findings
 from analysis.report.page import SCRIPTS, rendered
 from analysis.report.pictures import numbers
-from analysis.report.table import MOST
-from analysis.wording import count
+from analysis.wording import count, cut
 from scaling.base import NoAnswerError
 
 if TYPE_CHECKING:
@@ -100,7 +99,7 @@ def _cells(one: State, sizes: Mapping[str, Any], end: Any) -> list[tuple[str, An
         return (count(value), value if np.isfinite(value) else None, "")
 
     def words(text: str) -> tuple[str, Any, str]:
-        return (text, None, "") if len(text) <= MOST else (f"{text[: MOST - 1]}…", None, text)
+        return (cut(text), None, text if cut(text) != text else "")
 
     has = one.loss is not None and np.isfinite(one.loss)
     loss = (f"{one.loss:.4f}", one.loss, "") if has else ("", None, "")

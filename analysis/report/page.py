@@ -25,6 +25,7 @@ from analysis.report.findings import Findings
 from analysis.report.headline import headline, weaknesses
 from analysis.report.pictures import embedded, numbers, shades
 from analysis.tables import records
+from analysis.wording import cut
 from scaling.base import NoAnswerError, jsonable, template, write_atomic
 
 if TYPE_CHECKING:
@@ -71,7 +72,9 @@ def write_report(
         own = figures(one) if drawn is None or len(several) > 1 else drawn
         prefix = f"{i}-" if len(several) > 1 else ""
         pictures |= {f"{prefix}{name}": picture for name, picture in own.items()}
-        parts.append({"name": one.name, "id": prefix, **part(one, own, prefix)})
+        parts.append(
+            {"name": one.name, "short": cut(one.name), "id": prefix, **part(one, own, prefix)}
+        )
     compared = None
     if len(several) > 1:
         together = side_by_side(several)
@@ -140,8 +143,8 @@ def part(found: Findings, drawn: Mapping[str, Picture], prefix: str = "") -> dic
         "checklist": checklist(fit, runs, level) if fit is not None else [],
         "excluded": sections.excluded(runs, found.fits),
         "run_table": sections.run_table(runs),
-        "csv": _link(runs.to_csv(index=False), "text/csv"),
-        "json": _link(json.dumps(values(found), indent=1), "application/json"),
+        "csv": _link(runs.to_csv(index=False, float_format="%.12g"), "text/csv"),
+        "json": _link(json.dumps(values(found), separators=(",", ":")), "application/json"),
     }
 
 

@@ -15,8 +15,8 @@ from analysis.forecasts import missed
 from analysis.plotting import data_label, run_ids, used
 from analysis.report.findings import Held
 from analysis.report.pictures import legend, still, typeset
-from analysis.report.table import MOST, Cell, Row, Table, cut, number, right
-from analysis.wording import count, counts, scientific, share, span
+from analysis.report.table import Cell, Row, Table, number, right, short
+from analysis.wording import count, counts, cut, scientific, share, span
 from scaling import COLUMNS
 from scaling.base import NoAnswerError
 
@@ -77,8 +77,7 @@ def run_label(row: Mapping[str, Any]) -> str:
         for letter, name in (("N", "num_params"), ("D", "num_tokens"))
         if row.get(name)
     ]
-    label = ", ".join(sizes) or str(row.get("name") or row.get("run_id") or "run")
-    return label if len(label) <= MOST else f"{label[: MOST - 1]}…"
+    return cut(", ".join(sizes) or str(row.get("name") or row.get("run_id") or "run"))
 
 
 def subject(runs: pd.DataFrame) -> str:
@@ -335,12 +334,16 @@ def care(runs: pd.DataFrame, fits: Sequence[Fit]) -> list[str]:
 
 
 def excluded(runs: pd.DataFrame, fits: Sequence[Fit]) -> Table:
-    """Each run that the headline law did not use, and why."""
+    """Each run that the headline law did not use, and why; without a law, that could not be."""
+    left = list(fits[0].excluded) if fits else []
+    if not fits and "exclude_reason" in runs.columns:
+        reasons = enumerate(runs["exclude_reason"])
+        left = [{"row": row, "reason": str(reason)} for row, reason in reasons if reason]
     rows: list[Row] = []
-    for line in fits[0].excluded if fits else ():
+    for line in left:
         record = runs.iloc[line["row"]].to_dict() if line["row"] < len(runs) else {}
         label = str(record.get("name") or line.get("run_id") or f"row {line['row']}")
-        rows.append([cut(label), run_label(record), Cell(line["reason"], "wide")])
+        rows.append([short(label), run_label(record), Cell(line["reason"], "wide")])
     return Table(("run", "sizes", "why"), rows)
 
 
@@ -348,7 +351,7 @@ def run_table(runs: pd.DataFrame) -> Table:
     """Every run, with what differs among them beyond the usual columns: options, metrics."""
     columns: list[tuple[str, str, Any]] = [
         ("run_id", "run", lambda v: Cell(str(v)[:8], tone="code")),
-        ("name", "name", lambda v: cut(str(v))),
+        ("name", "name", lambda v: short(str(v))),
         ("num_params", "N", lambda v: right(count(float(v)), float(v))),
         ("num_tokens", "D", lambda v: right(count(float(v)), float(v))),
         ("flops", "C", lambda v: right(scientific(float(v)), float(v))),
@@ -357,7 +360,7 @@ def run_table(runs: pd.DataFrame) -> Table:
         ("bits_per_byte", "bits/byte", lambda v: number(float(v), ".4f")),
         ("seed", "seed", lambda v: number(float(v), ".0f")),
         ("seconds", "seconds", lambda v: number(float(v), ".1f")),
-        ("status", "status", lambda v: cut(str(v))),
+        ("status", "status", lambda v: short(str(v))),
     ]
     own = [name for name in runs.columns if name not in COLUMNS and runs[name].nunique() > 1]
     columns += [(name, name, _plainly) for name in own]
@@ -375,4 +378,4 @@ def _plainly(value: Any) -> Cell | str:
     """A value of a column that is not ours; empty where there is none."""
     if isinstance(value, int | float) and not isinstance(value, bool):
         return number(float(value))
-    return "" if value is None else cut(str(value))
+    return "" if value is None else short(str(value))

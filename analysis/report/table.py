@@ -6,6 +6,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from analysis.wording import cut
+
 
 @dataclass(frozen=True)
 class Cell:
@@ -62,18 +64,15 @@ class Table:
         ]
 
 
-MOST = 48
-"""Letters of a name that a table shows; the whole is told on hover."""
-
-
 def right(text: str, value: float | None = None) -> Cell:
     """``text`` aligned to the right, and the number that it stands for."""
     return Cell(text, "number", value=value if value is not None and math.isfinite(value) else None)
 
 
-def cut(text: str) -> Cell:
-    """``text``, cut if it is long."""
-    return Cell(text) if len(text) <= MOST else Cell(f"{text[: MOST - 1]}…", whole=text)
+def short(text: str) -> Cell:
+    """``text``, cut if it is long; the whole of it is told on hover."""
+    less = cut(text)
+    return Cell(less, whole=text if less != text else "")
 
 
 def number(value: float, form: str = ".4g") -> Cell:

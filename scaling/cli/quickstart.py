@@ -142,12 +142,11 @@ def _report(
 ) -> None:
     """Write the report; its figures go to the tracking store too."""
     from analysis import plotting
-    from analysis.report import figures, write_report
+    from analysis.report import figures, predictions, write_report
     from scaling.tracking import TrackingError, log_report
 
     # The law in the report is fitted to all runs, so its figures mark none as held out.
-    held = figures(found)["predictions"]
-    drawn = {"predictions": held, **figures(replace(found, holdout=()))}
+    drawn = {"predictions": predictions(found), **figures(replace(found, holdout=()))}
     write_report(
         path,
         found,

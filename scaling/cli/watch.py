@@ -81,7 +81,7 @@ class Watched:
             began = time.monotonic()
             try:
                 self.look()
-            except (ValueError, OSError) as error:
+            except (ValueError, OSError, NoAnswerError) as error:
                 told = {**json.loads(self.now), "summary": f"cannot be read: {error}"}
                 self.now = json.dumps(told).encode()
             took = time.monotonic() - began

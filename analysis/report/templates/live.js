@@ -35,7 +35,11 @@ function show(now) {
   const rows = now.rows.map(row);
   const sorted = document.querySelector("#runs th[aria-sort]");
   if (sorted) rows.sort((a, b) => (place.get(a.dataset.run) ?? 1e9) - (place.get(b.dataset.run) ?? 1e9));
+  const focus = document.activeElement.closest?.("#runs tr[data-run]")?.dataset.run;
   body.replaceChildren(...rows);
+  const stop = rows.find(r => r.dataset.run === focus) || rows[0];
+  if (stop) stop.tabIndex = 0;
+  if (focus) stop.focus();
   document.dispatchEvent(new CustomEvent("pictures", { detail: now.figures }));
   const filter = document.querySelector(".filter input");
   filter.dispatchEvent(new Event("input"));

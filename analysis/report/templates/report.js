@@ -44,7 +44,7 @@ function steps(low, high, most) {
 function splits(axis, low, high, room) {
   const most = Math.max(2, Math.floor(room));
   if (axis.names) return axis.names.map((_, i) => i).filter(i => i >= low && i <= high);
-  if (!axis.log || high / low < 4) return steps(low, high, most);
+  if (!axis.log || high / low < 12) return steps(low, high, most);
   const decades = Math.log10(high / low), stride = Math.max(1, Math.ceil(decades / most));
   const subs = stride > 1 || decades * 2 > most ? [1] : decades * 3 > most ? [1, 3] : [1, 2, 5];
   const found = [];
@@ -157,7 +157,7 @@ class Plot {
     this.spots = [];
     c.save();
     c.beginPath(); c.rect(box.left, box.top, box.width, box.height); c.clip();
-    const dim = state.marked.size > 0;
+    const dim = state.marked.size > 0, says = [];
     for (const layer of this.panel.layers) {
       if (layer.label && this.off?.has(layer.label)) continue;
       const n = Math.max(layer.x?.length || 0, layer.y?.length || 0), runs = layer.runs || [], alpha = layer.alpha ?? 1;
@@ -182,7 +182,7 @@ class Plot {
           if (runs.length) spot(x, y, i);
         }
         c.stroke();
-        if (layer.says) { c.globalAlpha = 1; c.fillStyle = colour("muted"); c.font = `${11 * ratio}px system-ui, sans-serif`; c.textBaseline = "middle"; c.textAlign = "left"; c.fillText(layer.says, X(layer.x[n - 1]) + 4 * ratio, Y(layer.y[n - 1])); }
+        if (layer.says) says.push([layer.says, X(layer.x[n - 1]), Y(layer.y[n - 1])]);
       } else if (layer.kind === "band") {
         const good = [...Array(n).keys()].filter(i => layer.y[i] !== null && layer.to[i] !== null && (!this.panel.y.log || layer.y[i] > 0));
         c.beginPath();
@@ -211,6 +211,20 @@ class Plot {
           else line(X(layer.x[i]), Y(layer.y[i]), X(layer.x[i]), Y(layer.to[i]));
         }
       }
+    }
+    c.restore();
+    this.write(c, says.sort((a, b) => a[2] - b[2]), ratio);
+  }
+  write(c, says, ratio) { // at the ends of lines, none over another
+    let last = -Infinity;
+    c.save();
+    c.fillStyle = colour("muted"); c.font = `${11 * ratio}px system-ui, sans-serif`;
+    for (const [text, x, y] of says) {
+      const beyond = x + 4 * ratio + c.measureText(text).width > c.canvas.width, at = beyond ? y - 9 * ratio : y;
+      if (at - last < 12 * ratio || at < 0) continue;
+      c.textBaseline = "middle"; c.textAlign = beyond ? "right" : "left";
+      c.fillText(text, x + (beyond ? 0 : 4 * ratio), at);
+      last = at;
     }
     c.restore();
   }
@@ -293,7 +307,7 @@ function toggle(run) { if (!state.marked.delete(run)) state.marked.add(run); cha
 function clear() { if (state.marked.size) { state.marked.clear(); changed(); } }
 function changed(speak = true) {
   const ids = new Set([...state.marked].map(run => data.runs[run]));
-  for (const [id, own] of rows) own.forEach(row => { row.classList.toggle("marked", ids.has(id)); row.setAttribute("aria-selected", ids.has(id)); });
+  for (const [id, own] of rows) own.forEach(row => row.classList.toggle("marked", ids.has(id)));
   if (speak) said.textContent = ids.size === 1 ? "1 run marked" : `${ids.size} runs marked`;
   document.querySelectorAll(".tools").forEach(count);
   redraw();
@@ -435,6 +449,17 @@ function sortable(table) {
     near(run >= 0 ? run : null);
   });
   body.addEventListener("mouseleave", () => near(null));
+  body.addEventListener("keydown", event => { // one row is a stop of Tab, arrows go to others
+    const row = event.target.closest("tr"), step = { ArrowDown: "nextElementSibling", ArrowUp: "previousElementSibling" }[event.key];
+    if (event.key === "Enter" || event.key === " ") row.click();
+    else if (step) {
+      let next = row[step];
+      while (next && next.style.display === "none") next = next[step];
+      if (next) { row.tabIndex = -1; next.tabIndex = 0; next.focus(); }
+    } else return;
+    event.preventDefault();
+  });
+  if (body.rows[0]) body.rows[0].tabIndex = 0;
 }
 const COMPARED = { "<": (a, b) => a < b, ">": (a, b) => a > b, "<=": (a, b) => a <= b, ">=": (a, b) => a >= b, "=": (a, b) => a === b };
 const SIZES = { K: 1e3, M: 1e6, B: 1e9, T: 1e12 };

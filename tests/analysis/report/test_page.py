@@ -136,6 +136,14 @@ def test_keys_go_through_the_runs_and_speak(opened):
     assert marked(opened) == []
 
 
+def test_rows_are_marked_by_keys_too(opened):
+    opened.js("document.querySelector('.sortable tbody tr[tabindex=\"0\"]').focus()")
+    opened.key("ArrowDown")
+    opened.key("Enter")
+    second = opened.js("document.querySelectorAll('.sortable tbody tr')[1].dataset.run")
+    assert marked(opened) == [second]
+
+
 def test_the_legend_takes_a_series_away(opened):
     button = "document.querySelector('[data-picture=scaling] .legend button')"
     canvas = "document.querySelector('[data-picture=scaling] canvas').toDataURL()"

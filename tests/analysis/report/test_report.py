@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import json
 import re
 from dataclasses import replace
@@ -252,3 +254,41 @@ def test_a_formula_that_cannot_be_typeset_is_escaped(planted_runs, tmp_path):
 def test_another_suffix_is_refused(planted_runs, tmp_path):
     with pytest.raises(ValueError, match=r"written as .html"):
         write_report(tmp_path / "r.pdf", Findings(planted_runs))
+
+
+def test_what_is_downloaded_is_what_was_found(made, planted_runs):
+    path, law, rows = made
+    links = re.findall(
+        r'download="(\S+)" href="data:[\w/]+;base64,([^"]+)"', path.read_text("utf-8")
+    )
+    files = {name: base64.b64decode(text).decode() for name, text in links}
+    table = pd.read_csv(io.StringIO(files["runs.csv"]))
+    np.testing.assert_allclose(table["loss"], planted_runs["loss"], rtol=1e-11)
+    told = json.loads(files["report.json"])
+    assert told["laws"][0]["params"] == law.params
+    assert [row["predicted"] for row in told["held_out"]] == [row["predicted"] for row in rows]
+    assert len(told["runs"]) == 30 and 4 <= len(told["headline"]) <= 5
+    assert path.stat().st_size < 1e6  # of 30 runs
+
+
+@pytest.mark.slow
+def test_a_report_of_500_runs_with_curves_is_under_3_megabytes(tmp_path):
+    """It protects the size of what people send around."""
+    rng = np.random.default_rng(0)
+    n = np.exp(rng.uniform(np.log(1e6), np.log(1e9), 500))
+    d = n * np.exp(rng.uniform(np.log(5), np.log(100), 500))
+    loss = 1.7 + 400 / n**0.34 + 400 / d**0.28
+    ids = [f"{i:016x}" for i in range(500)]
+    known = {"run_id": ids, "name": [f"N={a:.4g} D={b:.4g}" for a, b in zip(n, d, strict=True)]}
+    runs = pd.DataFrame({**known, "num_params": n, "num_tokens": d, "flops": 6 * n * d,
+                         "loss": loss * np.exp(0.003 * rng.standard_normal(500)), "seed": 0,
+                         "data_unit": "token", "status": "done", "exclude_reason": ""})  # fmt: skip
+    points = [
+        (run, tokens * share, last * (1.4 - 0.4 * share))
+        for run, tokens, last in zip(ids, d, loss, strict=True)
+        for share in np.geomspace(0.01, 1, 100)
+    ]
+    curves = pd.DataFrame(points, columns=["run_id", "step", "loss"])
+    law = fit("chinchilla", runs, starts=0)
+    path = write_report(tmp_path / "r.html", Findings(runs, fits=[law], curves=curves))
+    assert path.stat().st_size < 3e6

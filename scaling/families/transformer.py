@@ -235,7 +235,7 @@ class Transformer:
         head_dim = convert("int", "head_dim", chosen.pop("head_dim", 32))
         asked = chosen.pop("mlp_ratio", None)
         ratio = None if asked is None else convert("float", "mlp_ratio", asked)
-        gated = ACTIVATIONS.get(chosen.get("mlp", "gelu"), ("", False))[1]
+        gated = ACTIVATIONS.get(str(chosen.get("mlp", "gelu")), ("", False))[1]
 
         def shape(depth: int, width: int) -> TransformerConfig:
             mlp_width = default_mlp_width(width, gated, ratio)

@@ -309,14 +309,14 @@ def _check_patterns(c: Any) -> None:
     if c.window > c.context:
         raise OptionError(
             f"window {c.window} is longer than context {c.context}: take {c.context}, "
-            "or attention: global",
+            "or attention: global with window: 0",
             "window",
             "context",
         )
     if c.window and not kinds:
         raise OptionError(
             f"window {c.window} has no effect: attention is global in all {c.depth} layers: "
-            "write attention: local, or leave window out",
+            "write attention: local, or window: 0",
             "window",
             "attention",
         )

@@ -44,13 +44,13 @@ function steps(low, high, most) {
 function splits(axis, low, high, room) {
   const most = Math.max(2, Math.floor(room));
   if (axis.names) return axis.names.map((_, i) => i).filter(i => i >= low && i <= high);
-  if (!axis.log || high / low < 12) return steps(low, high, most);
+  if (!axis.log || high / low < 4) return steps(low, high, most);
   const decades = Math.log10(high / low), stride = Math.max(1, Math.ceil(decades / most));
   const subs = stride > 1 || decades * 2 > most ? [1] : decades * 3 > most ? [1, 3] : [1, 2, 5];
   const found = [];
   for (let e = Math.floor(Math.log10(low)); e <= Math.ceil(Math.log10(high)); e++)
     if (e % stride === 0) for (const k of subs) if (k * 10 ** e >= low * 0.9999 && k * 10 ** e <= high * 1.0001) found.push(k * 10 ** e);
-  return found.length > 1 ? found : steps(low, high, most);
+  return found.length > (high / low < 12 ? 2 : 1) ? found : steps(low, high, most);
 }
 
 // --- the whole of what is drawn, with a margin
@@ -80,7 +80,7 @@ class Plot {
   axis(which) {
     const told = this.panel[which], text = form(told);
     const font = "12px system-ui, sans-serif";
-    const long = which === "y" && told.names ? Math.min(150, 8 + 6.5 * Math.max(...told.names.map(n => n.length))) : 0;
+    const long = which === "y" && told.names ? Math.min(190, 20 + 7 * Math.max(...told.names.map(n => n.length))) : 0;
     return {
       scale: which, stroke: () => colour("ink"), font, label: told.label || undefined, labelFont: font, labelSize: 20, labelGap: 0,
       grid: { stroke: () => colour("line"), width: 1, show: !(told.names) }, ticks: { stroke: () => colour("line"), width: 1, size: 5 },

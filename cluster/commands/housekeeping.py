@@ -45,7 +45,7 @@ def add_housekeeping(subparsers: argparse._SubParsersAction[argparse.ArgumentPar
 
 
 def _usage(args: argparse.Namespace) -> int:
-    from cluster.status import usage, usage_lines
+    from cluster.status import by_user, usage, usage_lines
     from scaling.base import Store, print_json, print_table
     from scaling.run import known_sweeps
 
@@ -55,7 +55,7 @@ def _usage(args: argparse.Namespace) -> int:
         raise ValueError(f"no sweep under {store.root}: submit one first, or give its --root")
     found = [usage(store, name) for name in names]
     if args.json:
-        print_json({"sweeps": [one.to_dict() for one in found]})
+        print_json({"sweeps": [one.to_dict() for one in found], "users": by_user(found)})
         return 0
     header = ("sweep", "user", "GPU-hours", "core-hours", "cost", "results", "in vain")
     print_table(f"usage in {store.root}", header, usage_lines(found))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from cluster.status.display import print_status, summary
 from cluster.status.failures import broken_by
 from cluster.status.sweep import NOTICES_FILE, SweepStatus, sweep_status
-from cluster.status.usage import Usage, usage, usage_lines
+from cluster.status.usage import Usage, by_user, usage, usage_lines
 from cluster.status.watcher import watch, watching
 
 __all__ = [
@@ -13,6 +13,7 @@ __all__ = [
     "SweepStatus",
     "Usage",
     "broken_by",
+    "by_user",
     "print_status",
     "summary",
     "sweep_status",

@@ -140,6 +140,18 @@ def _hours(run: RunStatus, given: Mapping[str, Any]) -> tuple[Hours, Hours]:
     return Hours(gpus * hours, cpus * hours), Hours(gpus * more, cpus * more)
 
 
+def by_user(found: Sequence[Usage]) -> dict[str, dict[str, float]]:
+    """Hours and cost of each user on some sweeps together, each sweep at its own prices."""
+    totals: dict[str, dict[str, float]] = {}
+    for one in found:
+        for user, hours in one.users.items():
+            before = totals.setdefault(user, {"gpu_hours": 0.0, "cpu_hours": 0.0, "cost": 0.0})
+            before["gpu_hours"] += hours.gpu
+            before["cpu_hours"] += hours.cpu
+            before["cost"] += one.cost(hours)
+    return totals
+
+
 def usage_lines(found: Sequence[Usage]) -> list[tuple[Any, ...]]:
     """Rows of the table: sweep, user, hours, cost, share of results, waste by cause."""
     rows: list[tuple[Any, ...]] = []
@@ -160,4 +172,7 @@ def usage_lines(found: Sequence[Usage]) -> list[tuple[Any, ...]]:
             )
         if not one.users:
             rows.append((one.sweep, "", "0", "0", "", "", waste))
+    for user, sums in sorted(by_user(found).items()) if len(found) > 1 else ():
+        amounts = (f"{sums[key]:.4g}" for key in ("gpu_hours", "cpu_hours", "cost"))
+        rows.append(("all", user, *amounts, "", ""))
     return rows

@@ -6,6 +6,7 @@ its checkpoint and is done by no submission until somebody asks for just that.
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,7 +16,15 @@ from cluster.work.submission import Queue, ask_about, read_queues
 from cluster.work.tasks import lease_dir
 from scaling import read_spec
 from scaling.base import Store, read_json
-from scaling.run import STATE, Journal, end, last_epoch, read_rows, read_turns
+from scaling.run import (
+    STATE,
+    Journal,
+    SupersededError,
+    end,
+    last_epoch,
+    read_rows,
+    read_turns,
+)
 from scaling.world import time
 
 EARLY = "stopped early"  # how such a run ends
@@ -80,7 +89,8 @@ def settle(store: Store, queue: Queue, task: tuple[str, ...], lease: Lease) -> N
     for run_id in task:
         reason = queue.stop_reason(run_id)
         if reason and lease.held() and not _has_ended(store.run_dir(run_id)):
-            _end(store.run_dir(run_id), lease, reason)
+            with contextlib.suppress(SupersededError):  # another took it over at this moment
+                _end(store.run_dir(run_id), lease, reason)
 
 
 def _has_ended(run_dir: Path) -> bool:

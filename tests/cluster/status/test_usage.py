@@ -46,11 +46,15 @@ def test_hours_add_up(sweep, home):
 
 def test_usage_as_a_table_and_as_json(sweep, home, capsys):
     assert main(["usage", "--json"]) == 0
-    (told,) = json.loads(capsys.readouterr().out)["sweeps"]
+    document = json.loads(capsys.readouterr().out)
+    (told,) = document["sweeps"]
+    assert document["users"]["ann"] == {"gpu_hours": 7.0, "cpu_hours": 14.0, "cost": 21.0}
     assert told["users"]["bob"] == {"gpu_hours": 3.5, "cpu_hours": 7.0, "cost": 10.5}
     assert told["waste"]["oom"]["gpu_hours"] == 4.0
     rows = usage_lines([usage(Store.at(home), "s")])
     assert rows[0] == ("s", "ann", "7", "14", "21", "19%", "oom 38%, idle 19%, computed again 5%")
     assert rows[1][:3] == ("", "bob", "3.5")
+    twice = usage_lines(2 * [usage(Store.at(home), "s")])
+    assert twice[-1] == ("all", "bob", "7", "14", "21", "", "")
     assert main(["usage", "nothing"]) == 2
     assert "no sweep 'nothing'" in capsys.readouterr().err

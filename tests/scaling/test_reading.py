@@ -191,6 +191,6 @@ def test_the_refusal_says_what_would_read_it():
     with pytest.raises(ValueError) as refused:
         resolve(momentum=0.8)
     assert str(refused.value) == (
-        "momentum 0.8 has no effect: it is read where optimizer is sgd, rmsprop or muon, and optimizer "
-        "is adamw: leave momentum out, or change optimizer"
+        "momentum 0.8 has no effect: it is read where optimizer is sgd, rmsprop or muon, and "
+        "optimizer is adamw: leave momentum out, or change optimizer"
     )

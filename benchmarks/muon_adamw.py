@@ -1,6 +1,6 @@
 """How much of AdamW's data (and FLOPs) Muon needs for AdamW's loss, at three sizes.
 
-    scaling submit examples/muon_adamw.yaml --on inline
+    scaling submit benchmarks/muon_adamw.yaml --on inline
     python benchmarks/muon_adamw.py
 
 Each optimiser has the rate that is best for it at a size, over the seeds, on the most data. Muon's

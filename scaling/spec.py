@@ -29,7 +29,7 @@ from scaling.base import (
     typed,
     unread,
 )
-from scaling.data import describe_data, lane_steps, own_data
+from scaling.data import describe_data, own_data
 from scaling.families import cached_cost, get_family, option_names, refuse_both, with_preset
 from scaling.spec_parts import (
     BY_EXAMPLES,
@@ -94,7 +94,7 @@ def _check_context(spec: RunSpec, info: Any) -> None:
             "data",
         )
     lanes = spec.train.batch_size
-    if windows == "carried" and lane_steps(info.train_size, context, lanes) < 1:
+    if windows == "carried" and (lanes + 1) * context > info.train_size:
         raise OptionError(
             f"{lanes} lanes (batch_size) of windows of {context} need {(lanes + 1) * context} "
             f"tokens; {info.name} has {info.train_size} to train on: lower batch_size or context",

@@ -1,6 +1,5 @@
 from .batches import ExampleData as ExampleData
 from .batches import TokenData as TokenData
-from .batches import lane_steps as lane_steps
 from .info import DataInfo as DataInfo
 from .own import own_data as own_data
 from .registry import DATASETS as DATASETS

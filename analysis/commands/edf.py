@@ -9,16 +9,14 @@ from typing import TYPE_CHECKING
 from analysis.commands.loading import table_of
 from analysis.commands.options import FIGURE, Source, output_of, read
 from analysis.designs import SpaceReport, describe_spaces
+from analysis.plotting import Picture, parameters, save_all
 from analysis.plotting import edf as distributions
-from analysis.plotting import parameters, save_all
 from analysis.tables import PARAMETERS, load_designs, numbers, unusable, with_design
 from analysis.wording import span
 from scaling.base import note, print_json, print_table
 
 if TYPE_CHECKING:
     import argparse
-
-    from matplotlib.figure import Figure
 
 
 @dataclass(frozen=True)
@@ -48,12 +46,12 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def figures(source: Source, asked: Options) -> dict[str, Figure]:
+def figures(source: Source, asked: Options) -> dict[str, Picture]:
     """The figures by name."""
     return _drawn(_report(source, asked))
 
 
-def _drawn(found: SpaceReport) -> dict[str, Figure]:
+def _drawn(found: SpaceReport) -> dict[str, Picture]:
     drawn = {"edf": distributions(found)}
     if found.parameters:
         drawn["parameters"] = parameters(found)

@@ -9,15 +9,13 @@ from analysis.commands.loading import table_of
 from analysis.commands.options import FIGURE, Source, output_of, read
 from analysis.designs import HEADERS, Pareto, table_rows
 from analysis.designs import pareto as find_frontier
+from analysis.plotting import Picture, save_all
 from analysis.plotting import pareto as draw
-from analysis.plotting import save_all
 from analysis.tables import unusable
 from scaling.base import PUE, note, print_json, print_table
 
 if TYPE_CHECKING:
     import argparse
-
-    from matplotlib.figure import Figure
 
 
 @dataclass(frozen=True)
@@ -59,7 +57,7 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def figures(source: Source, asked: Options) -> dict[str, Figure]:
+def figures(source: Source, asked: Options) -> dict[str, Picture]:
     """The figure by its name."""
     return {"pareto": draw(_frontier(source, asked))}
 

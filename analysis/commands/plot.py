@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     import argparse
 
     import pandas as pd
-    from matplotlib.figure import Figure
 
     from analysis.fits import Fit
 
@@ -183,7 +182,7 @@ def _funnel(source: Source, asked: backtest.Options) -> Picture:
     return plotting.funnel(backtest.backtest_of(table_of(source), asked))
 
 
-KINDS: dict[str, tuple[type[Any], Callable[[Source, Any], Picture | dict[str, Figure]]]] = {
+KINDS: dict[str, tuple[type[Any], Callable[[Source, Any], Picture | dict[str, Any]]]] = {
     "frontier": (FitOptions, _frontier),
     "curves": (FitOptions, _curves),
     "scaling": (Groups, _scaling),

@@ -1,6 +1,6 @@
 """Figures: each function takes tables and fits and returns a ``Picture``, the numbers to draw.
 
-Those of design spaces return a matplotlib ``Figure``.
+Those of compound scaling return a matplotlib ``Figure``.
 """
 
 from __future__ import annotations

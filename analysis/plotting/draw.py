@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
 import matplotlib
 import numpy as np
+from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 
 BASE = 9.0  # points, of the text of a figure as it is designed
 ROOM = 0.6  # inches of width a point of text; with less a legend would cover what is drawn
+EVEN = 4.0  # times from end to end of a log axis, below which ticks are better spaced evenly
 LETTERS = 60  # of a label in a legend
 NARROW = 2.2  # inches a panel: narrower ones stand below each other
 COLUMNS = {
@@ -69,13 +72,13 @@ class Look:
         width = self.width or (10.0 if slides else picture.width)
         usual = 18.0 if slides else BASE if width >= min(picture.width, 5.2) else 7.0
         factor = (self.font_size or usual) / BASE
-        rows = len(picture.panels) if is_stacked(picture, width) else 1
+        across = 1 if is_stacked(picture, width) else picture.in_a_row
+        rows = -(-len(picture.panels) // across)
         if any(panel.y.names for panel in picture.panels):
             return width, picture.height * factor, factor
-        each = width * rows / len(picture.panels)
-        designed = picture.width / len(picture.panels)
-        share = picture.height / designed if rows == 1 else 0.66
-        return width, rows * max(each * share, 2.2 * factor), factor
+        share = picture.height / (picture.width / picture.in_a_row)
+        each = width / across * (min(share, 0.66) if across < picture.in_a_row else share)
+        return width, rows * max(each, 2.2 * factor), factor
 
 
 def width_of(text: str) -> float:
@@ -107,7 +110,7 @@ def width_of(text: str) -> float:
 
 def is_stacked(picture: Picture, width: float) -> bool:
     """Whether the panels are too narrow beside each other."""
-    return len(picture.panels) > 1 and width / len(picture.panels) < NARROW
+    return picture.in_a_row > 1 and width / picture.in_a_row < NARROW
 
 
 def draw(picture: Picture, look: Look | None = None) -> Figure:
@@ -117,23 +120,30 @@ def draw(picture: Picture, look: Look | None = None) -> Figure:
     stacked = is_stacked(picture, width)
     with styled(factor):
         figure = Figure(figsize=(width, height))
-        count = len(picture.panels)
-        shape = (count, 1) if stacked else (1, count)
+        across = 1 if stacked else picture.in_a_row
+        shape = -(-len(picture.panels) // across), across
         grid = figure.subplots(*shape, sharey=picture.share_y, squeeze=False).ravel()
+        for axes in grid[len(picture.panels) :]:
+            axes.set_visible(False)
+        grid = grid[: len(picture.panels)]
         shades = Shades(picture.shading)
         for i, (axes, panel) in enumerate(zip(grid, picture.panels, strict=True)):
             for layer in panel.layers:
                 _DRAW[layer.kind](axes, layer, shades, factor)
-            shown = panel.y.label if stacked or not picture.share_y or i == 0 else ""
+            shown = panel.y.label if not picture.share_y or i % across == 0 else ""
             _set_axis(axes.xaxis, panel, panel.x, factor)
             _set_axis(axes.yaxis, panel, panel.y, factor)
-            axes.set_ylabel(shown or (panel.y.label if stacked else ""))
+            axes.set_ylabel(shown)
             if panel.title:
                 weight = "bold" if panel.bold else "normal"
                 axes.set_title(panel.title, fontsize=8.5 * factor, fontweight=weight)
         if picture.shading is not None:
             _bar(figure, list(grid), picture.shading, shades)
         _legend(figure, list(grid), picture)
+        if picture.note:
+            most = int(130 * width / (7 * factor))
+            text = "\n".join(wrap(picture.note, most))
+            figure.supxlabel(text, fontsize=7 * factor, color=MUTED)
         settle(figure)
     return figure
 
@@ -145,12 +155,19 @@ def _points(axes: Axes, layer: Layer, shades: Shades, factor: float) -> None:
         options |= {"marker": "D", "facecolors": "none", "edgecolors": colour, "linewidths": 1.3}
     elif layer.marker == "|":
         options |= {"marker": "|", "color": colour, "linewidths": 2 * factor}
+    elif layer.marker == "O":
+        options |= {"facecolors": "none", "edgecolors": colour, "linewidths": 0.9}
     elif layer.marker in "*P":
         options |= {"marker": layer.marker, "color": colour, "edgecolors": "white"}
         options["linewidths"] = 0.6
     else:
         edge = 0.4 if layer.size >= 15 else 0
-        options |= {"color": colour, "edgecolors": "white" if edge else "none", "linewidths": edge}
+        options |= {
+            "marker": layer.marker,
+            "color": colour,
+            "edgecolors": "white" if edge else "none",
+            "linewidths": edge,
+        }
     axes.scatter(layer.x, layer.y, alpha=_alpha(layer), label=layer.label or None, **options)
 
 
@@ -237,9 +254,13 @@ def _set_axis(axis: Any, panel: Panel, told: Axis, factor: float) -> None:
         return
     if told.numbers != "few":
         log_axis(axis, told.numbers == "counts", most)
+        low, high = sorted(axis.get_view_interval())
+        if high / low < EVEN:
+            axis.set_major_locator(MaxNLocator(min(most, 4)))
+            axis.set_minor_locator(NullLocator())
         return
     low, high = sorted(axis.get_view_interval())
-    wide = high / low > 4
+    wide = high / low > EVEN
     axis.set_major_locator(
         LogLocator(subs=(1.0, 2.0, 3.0, 5.0), numticks=20)
         if wide
@@ -268,9 +289,8 @@ def _legend(figure: Figure, grid: Sequence[Axes], picture: Picture) -> None:
             found.setdefault(label, []).append(handle)
     if not found:
         return
-    several = len(picture.panels) > 1
     labels = [cut(label, LETTERS) for label in found]
-    handles = [_in_ink(of[0]) if several and len(of) > 1 else of[0] for of in found.values()]
+    handles = [_in_ink(of[0]) if len(set(map(_hue, of))) > 1 else of[0] for of in found.values()]
     size = float(matplotlib.rcParams["legend.fontsize"])
     small = figure.get_figwidth() / size < ROOM
     if small or picture.legend in ("above", "below"):
@@ -285,6 +305,14 @@ def _columns(figure: Figure, labels: Sequence[str]) -> int:
     size = float(matplotlib.rcParams["legend.fontsize"])
     each = (0.56 * max(map(len, labels)) + 4.5) * size / 72
     return max(1, min(len(labels), int(figure.get_figwidth() / each)))
+
+
+def _hue(handle: Any) -> str:
+    """The colour of a line, of points or of a band."""
+    if isinstance(handle, Line2D):
+        return to_hex(handle.get_color())
+    colours = [*np.atleast_2d(handle.get_facecolor()), *np.atleast_2d(handle.get_edgecolor())]
+    return next((to_hex(colour) for colour in colours if len(colour)), "")
 
 
 def _in_ink(handle: Any) -> Any:

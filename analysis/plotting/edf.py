@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+import numpy as np
 
-from analysis.plotting.runs import loss_label
-from analysis.plotting.style import MUTED, SERIES, log_axis, new_figure, styled
+from analysis.plotting.picture import Axis, Layer, Panel, Picture
+from analysis.plotting.runs import loss_label, run_ids
+from analysis.plotting.style import SERIES
 
 if TYPE_CHECKING:
     from analysis.designs import SpaceReport
@@ -26,33 +26,33 @@ LABELS = {
 _LOG = ("width", "group_width", "w0", "wa")
 
 
-def edf(report: SpaceReport) -> Figure:
+def edf(report: SpaceReport) -> Picture:
     """The share of models below each error, with bootstrap bands."""
     percent = 100 if report.metric == "error" else 1
-    with styled():
-        figure, axes = new_figure()
-        for i, space in enumerate(report.spaces):
-            colour = SERIES[i % len(SERIES)]
-            x = percent * space.at
-            axes.fill_between(x, space.low, space.high, step="post", color=colour, alpha=0.15, lw=0)
-            median, best = percent * space.median, percent * space.best
-            label = f"{space.name}: median {median:.3g}, best {best:.3g} (n={space.n_models})"
-            axes.step(x, space.share, where="post", color=colour, label=label)
-        axes.set_ylim(0, 1.02)
-        axes.set_ylabel("Share of models below")
-        axes.set_xlabel("Held-out error (%)" if percent == 100 else loss_label(report.table))
-        axes.legend(loc="lower right", title="band: bootstrap interval")
-        if len(report.comparisons) == 1:
-            test = report.comparisons[0]
-            axes.set_title(
-                f"Kolmogorov-Smirnov distance {test.statistic:.2f}, p = {test.p_value:.2g}",
-                fontweight="normal",
-                fontsize=8.5,
-            )
-    return figure
+    layers = []
+    for i, space in enumerate(report.spaces):
+        colour = SERIES[i % len(SERIES)]
+        x = np.repeat(percent * space.at, 2)[1:]  # steps: each share holds until the next error
+        low, high, share = (
+            np.repeat(values, 2)[:-1] for values in (space.low, space.high, space.share)
+        )
+        median, best = percent * space.median, percent * space.best
+        label = f"{space.name}: median {median:.3g}, best {best:.3g} (n={space.n_models})"
+        layers += [
+            Layer("band", x, low, high, colour=colour, alpha=0.15, order=1),
+            Layer("line", x, share, colour=colour, label=label),
+        ]
+    title = ""
+    if len(report.comparisons) == 1:
+        test = report.comparisons[0]
+        title = f"Kolmogorov-Smirnov distance {test.statistic:.2f}, p = {test.p_value:.2g}"
+    across = Axis("Held-out error (%)" if percent == 100 else loss_label(report.table))
+    up = Axis("Share of models below", low=0.0, high=1.02)
+    return Picture([Panel(layers, across, up, title)], legend="lower right",
+                   note="band: bootstrap interval")  # fmt: skip
 
 
-def parameters(report: SpaceReport) -> Figure:
+def parameters(report: SpaceReport) -> Picture:
     """Error against each design parameter; the band holds the best models' values.
 
     Raises
@@ -64,38 +64,34 @@ def parameters(report: SpaceReport) -> Figure:
     if not names:
         raise ValueError("no design parameter is known: the source has no models, only numbers")
     percent = 100 if report.metric == "error" else 1
+    up = Axis("Held-out error (%)" if percent == 100 else "Held-out loss")
+    panels = []
+    for name in names:
+        layers: list[Layer] = []
+        for i, space in enumerate(report.spaces):
+            colour = SERIES[i % len(SERIES)]
+            mine = report.table[report.table["space"] == space.name]
+            if name not in mine.columns:
+                continue
+            layers.append(
+                Layer("points", mine[name], percent * mine[report.metric], size=9.0, alpha=0.7,
+                      colour=colour, order=3, label=space.name, runs=run_ids(mine))
+            )  # fmt: skip
+            for best in report.parameters:
+                if best.parameter == name and best.space == space.name:
+                    layers += [
+                        Layer("vspan", [best.low], to=[best.high], colour=colour, alpha=0.10),
+                        Layer("vrule", [best.middle], colour=colour, width=1.1, dash=(3, 2)),
+                    ]
+        across = Axis(LABELS.get(name, name), log=name in _LOG, numbers="counts", most=4)
+        panels.append(Panel(layers, across, up))
     columns = min(4, len(names))
-    rows = -(-len(names) // columns)
-    with styled():
-        figure = Figure(figsize=(2.5 * columns, 2.4 * rows))
-        panels = figure.subplots(rows, columns, sharey=True, squeeze=False)
-        for axes in panels.ravel()[len(names) :]:
-            axes.set_visible(False)
-        for axes, name in zip(panels.ravel(), names, strict=False):
-            for i, space in enumerate(report.spaces):
-                colour = SERIES[i % len(SERIES)]
-                mine = report.table[report.table["space"] == space.name]
-                if name not in mine.columns:
-                    continue
-                axes.scatter(
-                    mine[name], percent * mine[report.metric], s=9, color=colour, lw=0, alpha=0.7,
-                    label=space.name,
-                )  # fmt: skip
-                for best in report.parameters:
-                    if best.parameter == name and best.space == space.name:
-                        axes.axvspan(best.low, best.high, color=colour, alpha=0.10, lw=0)
-                        axes.axvline(best.middle, color=colour, lw=1.1, ls=(0, (3, 2)))
-            axes.set_xlabel(LABELS.get(name, name))
-            if name in _LOG:
-                log_axis(axes.xaxis, counts=True, most=4)
-            else:
-                axes.xaxis.set_major_locator(MaxNLocator(5))
-        unit = "Held-out error (%)" if percent == 100 else "Held-out loss"
-        for axes in panels[:, 0]:
-            axes.set_ylabel(unit)
-        handles, labels = panels[0][0].get_legend_handles_labels()
-        wide = columns > 1
-        figure.legend(handles, labels, loc="outside upper left", ncols=len(labels) if wide else 1)
-        said = ("band: 95 % of the best of a random quarter", "line: its median")
-        figure.supxlabel(("; " if wide else "\n").join(said), fontsize=7, color=MUTED)
-    return figure
+    return Picture(
+        panels,
+        width=2.5 * columns,
+        height=2.4,
+        legend="above",
+        share_y=True,
+        columns=columns,
+        note="band: 95 % of the best of a random quarter; line: its median",
+    )

@@ -44,7 +44,7 @@ class Layer:
     runs : sequence of str
         The run of each point; of a line the one that it is of.
     marker : str
-        ``o``, ``D`` (hollow), ``*``, ``P``, ``|``.
+        ``o``, ``D`` (hollow), ``O`` (a ring), ``*``, ``P``, ``|``, ``s``, ``^``, ``v``.
     size, width, alpha : float
         Area of a marker and width of a line, in points; opacity.
     dash : tuple of float
@@ -157,7 +157,7 @@ class Picture:
     Attributes
     ----------
     panels : sequence of Panel
-        Side by side.
+        Side by side, ``columns`` in a row (0: all).
     shading : Shading, optional
     width, height : float
         Inches, as it is drawn unless asked otherwise.
@@ -165,6 +165,8 @@ class Picture:
         Where it stands: a place in the panel, or ``above`` or ``below``; empty: none.
     share_y : bool
         Whether the panels have one y axis.
+    note : str
+        Written below the panels.
     """
 
     panels: Sequence[Panel]
@@ -173,6 +175,13 @@ class Picture:
     height: float = 3.7
     legend: str = "best"
     share_y: bool = False
+    columns: int = 0
+    note: str = ""
+
+    @property
+    def in_a_row(self) -> int:
+        """How many panels stand side by side."""
+        return self.columns or len(self.panels)
 
     @property
     def panel(self) -> Panel:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from analysis.designs.edf import best_values, compare, describe_spaces, edf
-from analysis.plotting.edf import parameters
+from analysis.plotting import draw, parameters
 from analysis.tables.designs import block_widths, fit_line, quantised_line, with_design
 from scaling.families import get_family
 from scaling.families.vision.regnet import quantised_widths
@@ -94,7 +94,7 @@ def test_the_words_of_a_figure_are_whole(names):
     rng = np.random.default_rng(0)
     runs = pd.DataFrame(rng.random((20, 3)), columns=["error", "depth", "width"])
     found = describe_spaces({"wide": runs, "narrow": runs}, names, draws=0)
-    figure = parameters(found)
+    figure = draw(parameters(found))
     figure.draw_without_rendering()
     [said] = figure.texts
     assert "the best of a random quarter" in said.get_text()

@@ -29,6 +29,7 @@ REQUEUE_PAUSE_SECONDS = 2  # between tries to put a job back into the queue
 MOST_TRIES = 1800  # where the controller is away: SLURM itself ends the job before
 FULL_QUEUE = re.compile(r"Submit\w*Limit")  # SLURM's words where no more jobs may wait
 MANY = 10**6  # array tasks at a time where nobody set a limit
+CLEAN_UP = "from cluster.work import clean_up; clean_up()"
 # An ignored signal stays ignored until our handler is there; else one that comes while Python
 # starts would end the job.
 CALM = 'sh -c \'trap "" USR2; exec "$@"\' sh'
@@ -206,7 +207,7 @@ def class_executor(
     teardown = go_on(queue.stop_path, kind.resources.margin)
     if kind.resources.stage:  # what was killed could not
         python = kind.resources.python or shlex.quote(sys.executable)
-        teardown.insert(1, f"{python} -m cluster.work.stage || :")
+        teardown.insert(1, f"{python} -c {shlex.quote(CLEAN_UP)} || :")
     options: dict[str, Any] = {"array_parallelism": parallel, "teardown": teardown}
     policy, conditions = Policy.parse(queue.policy), []
     if queue.canary:

@@ -16,7 +16,7 @@ from cluster.launch.place import Order, Place
 from cluster.launch.preview import Preview
 from cluster.launch.slurm import Slurm
 from cluster.launch.sweep_file import rewriting
-from cluster.tracking import check_notify, deliver, prepare_tracking, remember
+from cluster.tracking import check_notify, check_rule, deliver, prepare_tracking, remember
 from cluster.work import (
     EARLY,
     ask_about,
@@ -171,6 +171,7 @@ def submit(
     store = Store.at(root)
     check_after(store, sweep.name, policy.after)
     check_notify(policy.notify)
+    check_rule(policy.stop_early)
     place = PLACES[on]
     ends = _runs_to_do(store, sweep, rerun, only)
     taken = place.taken(store, sweep.name, release=not dry_run).intersection(ends)

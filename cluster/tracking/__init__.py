@@ -11,12 +11,14 @@ from cluster.tracking.delivery import (
     take_over,
 )
 from cluster.tracking.notices import check_notify
+from cluster.tracking.rule import check_rule
 from cluster.tracking.server import serve
 from cluster.tracking.shipper import ship_sweep, start_shipper, without_shippers
 
 __all__ = [
     "address",
     "check_notify",
+    "check_rule",
     "delete_experiment",
     "deliver",
     "deliver_in_time",

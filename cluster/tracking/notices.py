@@ -108,13 +108,15 @@ def _summary(status: SweepStatus, event: str, cause: str = "") -> dict[str, Any]
 
 
 def check_notify(notify: str) -> None:
-    """Refuse an address that names variables which are not set here.
+    """Refuse an address that names variables which are not set here, or that has no host.
 
     Raises
     ------
     ValueError
-        If one is not.
+        If it does; the message does not say the address.
     """
+    if is_address(_expanded(notify)) and not urlsplit(_expanded(notify)).hostname:
+        raise ValueError("notify has no host: write it as https://HOST/PATH")
     if notify.startswith("$") and " " not in notify and not is_address(_expanded(notify)):
         raise ValueError(f"notify {notify!r}: the environment has no web address of that name")
 

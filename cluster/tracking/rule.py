@@ -7,16 +7,29 @@ that what the runs say comes here as a value.
 from __future__ import annotations
 
 import shlex
+import shutil
 import sys
 from dataclasses import dataclass
 
 from cluster.status import SweepStatus
 from cluster.work import read_reasons, stop_early
-from scaling.base import Store, note
+from scaling.base import Store, note, refuse_unknown
 from scaling.world import os, subprocess, time
 
 RULES = ("median", "forecast")  # of `scaling hopeless`
 SECONDS = 600.0  # that a rule may take
+
+
+def check_rule(rule: str) -> None:
+    """Refuse a word that is neither a rule nor a command.
+
+    Raises
+    ------
+    ValueError
+        If it is neither.
+    """
+    if rule and rule not in RULES and rule.isidentifier() and shutil.which(rule) is None:
+        refuse_unknown(rule, RULES, "stop_early")
 
 
 @dataclass

@@ -143,7 +143,3 @@ def _locked(base: Path) -> Iterator[None]:
     with (base / ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
-
-
-if __name__ == "__main__":
-    clean_up()

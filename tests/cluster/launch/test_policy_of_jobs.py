@@ -46,13 +46,14 @@ def test_dependencies_join_and_the_users_options_win(home, tmp_path, monkeypatch
     assert "#SBATCH --nice=3\n" in text
     assert "#SBATCH --mail-user=ann@lab.org\n" in text and "#SBATCH --mail-type=ALL\n" in text
     plain = script(home, tmp_path, Resources(minutes=5), Policy(priority=4))
-    assert not any(word in plain for word in ("dependency", "nice", "mail", "cluster.work.stage"))
+    assert not any(word in plain for word in ("dependency", "nice", "mail", "clean_up"))
 
 
 def test_a_job_cleans_up_what_it_staged_whatever_became_of_it(home, tmp_path):
     text = script(home, tmp_path, Resources(minutes=5, stage="local"), Policy())
     lines = text.splitlines()
-    assert lines.index("status=$?") < lines.index(f"{sys.executable} -m cluster.work.stage || :")
+    line = f"{sys.executable} -c 'from cluster.work import clean_up; clean_up()' || :"
+    assert lines.index("status=$?") < lines.index(line)
 
 
 def test_the_jobs_that_go_before_are_those_that_still_are(home, monkeypatch):

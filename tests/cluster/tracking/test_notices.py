@@ -138,6 +138,10 @@ def test_an_address_from_the_environment(place, home, hook, monkeypatch, make_sw
     assert len(hook.got) == 1
     with pytest.raises(ValueError, match="the environment has no web address of that name"):
         submit(replace(make_sweep(), policy=Policy(notify="$NO_HOOK")), on="inline")
+    with pytest.raises(ValueError, match="notify has no host: write it as https://HOST/PATH"):
+        submit(replace(make_sweep(), policy=Policy(notify="https:///secret")), on="inline")
+    with pytest.raises(ValueError, match="stop_early 'medain': did you mean 'median'"):
+        submit(replace(make_sweep(), policy=Policy(stop_early="medain")), on="inline")
 
 
 def test_what_is_cancelled_or_goes_on_is_no_news(place):

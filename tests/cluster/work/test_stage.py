@@ -12,6 +12,7 @@ from dataclasses import replace
 import pytest
 
 from cluster import submit, sweep_status
+from cluster.launch.arrays import CLEAN_UP
 from cluster.work import stage
 from cluster.work.stage import clean_up, scratch, staged
 from scaling.base import Store
@@ -63,7 +64,7 @@ def test_who_comes_after_a_kill_cleans_up(home):
         killed.send_signal(signal.SIGKILL)
     assert folder.startswith(str(scratch())) and len(there) == 1
     assert len(copies()) == 1
-    subprocess.run([sys.executable, "-m", "cluster.work.stage"], check=True)
+    subprocess.run([sys.executable, "-c", CLEAN_UP], check=True)
     assert copies() == []
 
 

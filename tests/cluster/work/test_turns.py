@@ -10,7 +10,7 @@ from dataclasses import replace
 import pytest
 
 from cluster import submit, sweep_status
-from cluster.work import turns
+from cluster.work import turns, worker
 from cluster.work.process import ProcessId
 from cluster.work.submission import Queue
 from cluster.work.turns import Precedence, check_after, wait_for_others
@@ -94,7 +94,8 @@ def test_a_higher_priority_that_has_more_than_its_workers_goes_first(
 def test_a_sweep_that_gives_way_goes_on_when_the_other_has_ended(
     make_sweep, home, sleeper, monkeypatch
 ):
-    monkeypatch.setattr(turns, "LOOK_SECONDS", 0.1)
+    for module in (turns, worker):
+        monkeypatch.setattr(module, "LOOK_SECONDS", 0.1)
     store = Store.at(home)
     queue_of(store, "urgent", "abc", process=sleeper, priority=3)
     looks = []

@@ -140,7 +140,7 @@ def _unit(name: str) -> Header:
     """What a stated column's name says of its unit, if that is of an amount that we know."""
     header = header_of(name)
     known = any(find_column(column, [header.base]) for column in (*SIZES, "loss"))
-    return header if known else Header(name)
+    return header if known or name.endswith((")", "]")) else Header(name)
 
 
 def _numbers(

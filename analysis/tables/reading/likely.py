@@ -131,6 +131,8 @@ def likely(frame: pd.DataFrame, column: str) -> list[str]:
     found = lookalikes(frame, column)
     if column == "num_tokens":
         found += _tokens(frame)
+    if column == "num_params" and not found:
+        found = _sized(frame)
     if column != "loss":
         return found[:MOST]
     scores = [name for name in map(str, frame.columns) if _is_score(frame, name)]
@@ -183,6 +185,19 @@ def _tokens(frame: pd.DataFrame) -> list[str]:
     if not step and batch:
         step = f"{batch} * {length or 'TOKENS_PER_SEQUENCE'}"
     return [f"{steps} * {step or 'TOKENS_PER_STEP'}"]
+
+
+def _sized(frame: pd.DataFrame) -> list[str]:
+    """Columns whose names have a unit such as ``(M)`` in brackets, and look like no other."""
+    others = re.compile("|".join(looks for of, looks in _LOOKS.items() if of != "num_params"))
+    return [
+        name
+        for name in map(str, frame.columns)
+        if name.endswith((")", "]"))
+        and header_of(name).factor in (1e6, 1e9)
+        and not others.search(normalise(name))
+        and varies(frame[name], name)
+    ]
 
 
 def one_variable(frame: pd.DataFrame) -> str | None:

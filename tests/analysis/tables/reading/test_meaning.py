@@ -203,3 +203,12 @@ def test_the_variable_of_a_law_of_one_is_proposed():
     assert one_variable(pd.DataFrame({"loss": [1, 2], "Step": [1, 2]})) == "Step"
     assert one_variable(pd.DataFrame({"a": [1, 2], "flops": [1, 2]})) == "flops"
     assert one_variable(pd.DataFrame({"name": ["a", "b"]})) is None
+
+
+def test_a_size_in_another_language_is_proposed_and_has_its_unit(tmp_path):
+    own = {"Größe (M)": N / 1e6, "Tokens (B)": D[::-1] / 1e9, "loss": LOSS}
+    frame = pd.DataFrame(own)
+    assert "no num_params: say --params-col 'Größe (M)';" in proposal(frame, "num_params")
+    frame.to_csv(tmp_path / "a.csv", index=False)
+    table = load_runs(tmp_path / "a.csv", columns={"num_params": "Größe (M)"})
+    np.testing.assert_allclose(table["num_params"], N)

@@ -22,7 +22,7 @@ from scaling.base import (
     typed,
 )
 from scaling.families.attention_patterns import Pattern, kinds_of
-from scaling.families.base import DEEPEST, ModelConfig, Options, check_options
+from scaling.families.base import DEEPEST, ModelConfig, Options, check_options, vocabulary
 from scaling.families.parametrisation import (
     BASE_WIDTH,
     PARAMETRISATIONS,
@@ -321,7 +321,7 @@ class Transformer:
 
     def data_options(self, info: Any) -> dict[str, Any]:
         """The vocabulary of the data."""
-        return {"vocab_size": info.vocab_size}
+        return vocabulary(self, info)
 
     def units_per_item(self, config: TransformerConfig) -> int:
         """Tokens of one sequence."""

@@ -85,7 +85,7 @@ def test_a_table_without_such_runs_has_no_planned_columns(home):
 
 @pytest.mark.parametrize("shipped", ["now", "before a tracker said so"])
 def test_mlflow_says_the_same(home, store_ready, stopped, shipped, monkeypatch):
-    from scaling.tracking import tracker as module
+    from scaling.tracking import values as module
     from scaling.tracking.tracker import Tracker, connect
 
     if shipped != "now":

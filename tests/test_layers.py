@@ -37,7 +37,9 @@ SCALING = {
     "scaling.data": "scaling.base scaling.data.batches scaling.data.text scaling.data.text.sources "
     "scaling.data.images",
     "scaling.spec_parts": "scaling.base",
-    "scaling.spec": "scaling.base scaling.families scaling.data scaling.spec_parts",
+    "scaling.spec_checks": "scaling.base scaling.families",
+    "scaling.spec": "scaling.base scaling.families scaling.data scaling.spec_parts "
+    "scaling.spec_checks",
     "scaling.program_spec": "scaling.base",
     "scaling.imported_spec": "scaling.base scaling.schema",
     "scaling.specs": "scaling.spec scaling.program_spec scaling.imported_spec",

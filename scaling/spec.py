@@ -225,7 +225,7 @@ class RunSpec:
             **parts,
         )
         spec.check()
-        check_data(spec, info)
+        check_data(family, model, spec.train, info)
         if alone:
             spec.check_num_tokens(asked)
             for option in spec.unread(everything):
@@ -306,7 +306,7 @@ class RunSpec:
             if not 0 <= value <= LARGEST_SEED:
                 raise OptionError(f"{name} {value} is not in [0, {LARGEST_SEED}]", name)
         check_parts(self.optim, self.schedule, self.train)
-        check_model(self)
+        check_model(self.model, self.cost, self.optim, self.train)
 
     @property
     def cost(self) -> Cost:

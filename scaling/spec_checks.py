@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from scaling.base import OptionError
-from scaling.families import get_family
-
-if TYPE_CHECKING:
-    from scaling.spec import RunSpec
+from scaling.base import Cost, OptionError
+from scaling.families import Family
+from scaling.spec_parts import OptimSpec, TrainSpec
 
 
-def check_model(spec: RunSpec) -> None:
+def check_model(model: Any, cost: Cost, optim: OptimSpec, train: TrainSpec) -> None:
     """Refuse options of training that the model has no rule for.
 
     Raises
@@ -19,25 +17,25 @@ def check_model(spec: RunSpec) -> None:
     ValueError
         With the value and the remedy.
     """
-    if spec.train.label_smoothing and spec.cost.num_params_unpadded is not None:
+    if train.label_smoothing and cost.num_params_unpadded is not None:
         raise OptionError(
             "label_smoothing gives classes that pad the vocabulary a share of every label: "
             "leave vocab_multiple out, or label_smoothing",
             "label_smoothing",
             "vocab_multiple",
         )
-    o, parametrisation = spec.optim, getattr(spec.model, "parametrisation", "standard")
-    if o.optimizer == "adafactor" and parametrisation != "standard":
+    parametrisation = getattr(model, "parametrisation", "standard")
+    if optim.optimizer == "adafactor" and parametrisation != "standard":
         raise OptionError(
             f"{parametrisation} has no rule for adafactor, whose rates are shares of the "
             "weights: take adamw, lion or muon, or parametrisation: standard",
             "optimizer",
             "parametrisation",
         )
-    adaptive = o.optimizer != "sgd" and o.weight_decay != 0
-    if o.decay == "coupled" and adaptive and parametrisation != "standard":
+    adaptive = optim.optimizer != "sgd" and optim.weight_decay != 0
+    if optim.decay == "coupled" and adaptive and parametrisation != "standard":
         raise OptionError(
-            f"{parametrisation} has no rule for coupled decay with {o.optimizer}: "
+            f"{parametrisation} has no rule for coupled decay with {optim.optimizer}: "
             "take decay: decoupled, or sgd",
             "decay",
             "optimizer",
@@ -45,7 +43,7 @@ def check_model(spec: RunSpec) -> None:
         )
 
 
-def check_data(spec: RunSpec, info: Any) -> None:
+def check_data(family: Family, model: Any, train: TrainSpec, info: Any) -> None:
     """Refuse what the data set has none, or too little, of.
 
     Raises
@@ -53,7 +51,6 @@ def check_data(spec: RunSpec, info: Any) -> None:
     ValueError
         With the value, the limit and the remedy.
     """
-    train = spec.train
     if train.augmented and len(info.input_shape) != 3:
         raise OptionError(
             "crop_padding, crop_scale, flip, colour_jitter and mixup are for images; "
@@ -71,36 +68,36 @@ def check_data(spec: RunSpec, info: Any) -> None:
             "standardise",
             "data",
         )
-    _check_windows(spec, info)
+    _check_windows(family, model, train, info)
 
 
-def _check_windows(spec: RunSpec, info: Any) -> None:
+def _check_windows(family: Family, model: Any, train: TrainSpec, info: Any) -> None:
     """Refuse a context that is longer than the data to train on, or than those held out."""
-    if spec.train.windows != "fixed" and (info.unit != "token" or spec.train.task):
+    if train.windows != "fixed" and (info.unit != "token" or train.task):
         raise OptionError(
-            f"windows: {spec.train.windows} is for next tokens: leave it out", "windows", "data"
+            f"windows: {train.windows} is for next tokens: leave it out", "windows", "data"
         )
-    if info.unit != "token" or spec.train.task:
+    if info.unit != "token" or train.task:
         return
-    family = get_family(spec.family)
-    context, windows = family.units_per_item(spec.model), spec.train.windows
+    context, windows = family.units_per_item(model), train.windows
     if windows == "carried" and not getattr(family, "carries_state", False):
         raise OptionError(
-            f"windows: carried is for models with a state, as recurrent has; {spec.family} has "
+            f"windows: carried is for models with a state, as recurrent has; {family.name} has "
             "none: take fixed or offset, or another family",
             "windows",
             "family",
         )
     one_pass = (info.train_size - 1) // context * context
-    if spec.is_counted and spec.num_tokens > one_pass:
-        whole = one_pass // spec.units_per_step * spec.units_per_step
+    if getattr(family, "counted", False) and train.num_tokens > one_pass:
+        step = train.batch_size * context
+        whole = one_pass // step * step
         raise OptionError(
-            f"num_tokens {spec.num_tokens:,} is more than one pass over {info.name} "
+            f"num_tokens {train.num_tokens:,} is more than one pass over {info.name} "
             f"({one_pass:,}), and to count it again says nothing new: ask for {whole:,} or less",
             "num_tokens",
             "data",
         )
-    lanes = spec.train.batch_size
+    lanes = train.batch_size
     if windows == "carried" and (lanes + 1) * context > info.train_size:
         raise OptionError(
             f"{lanes} lanes (batch_size) of windows of {context} need {(lanes + 1) * context} "

@@ -37,7 +37,7 @@ SCALING = {
     "scaling.data": "scaling.base scaling.data.batches scaling.data.text scaling.data.text.sources "
     "scaling.data.images",
     "scaling.spec_parts": "scaling.base",
-    "scaling.spec_checks": "scaling.base scaling.families",
+    "scaling.spec_checks": "scaling.base scaling.families scaling.spec_parts",
     "scaling.spec": "scaling.base scaling.families scaling.data scaling.spec_parts "
     "scaling.spec_checks",
     "scaling.program_spec": "scaling.base",

@@ -14,6 +14,7 @@ from cluster.work import lease as leases
 from scaling.run import journal as journals
 from scaling.run.journal import Journal
 from scaling.tracking import Tracker
+from scaling.tracking.values import born_of, known_before
 from scaling.world import time
 
 pytest.importorskip("greenlet")
@@ -97,8 +98,9 @@ def shipped_again(monkeypatch):
     def find(self, row, events, position):
         known = position.get("mlflow_run_id")
         if known:
-            return known, int(position["step"])
-        return self._create(row, events), -1
+            return known, int(position["step"]), ([], {})
+        born = born_of(events)
+        return self._create(row, born), -1, known_before(row, born)
 
     monkeypatch.setattr(Tracker, "_find_or_create", find)
 

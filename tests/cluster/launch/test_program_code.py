@@ -47,7 +47,7 @@ def seen(monkeypatch):
             found.append((folder / "train.py").read_text())
 
     current = []
-    monkeypatch.setattr("cluster.launch.inline.run_queue", work)
+    monkeypatch.setattr("cluster.launch.inline.take_turns", work)
 
     def submitted(sweep, **options):
         found.clear()

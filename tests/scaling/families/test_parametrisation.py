@@ -97,7 +97,8 @@ def test_what_activations_change_does_not_depend_on_width(optimizer, tied):
 )
 def test_coordinate_check_of_the_others(options, tied):
     kind = {"parametrisation": "mup", "base_width": 4, "tied": tied}
-    assert steepest("width", WIDTHS, **kind, **options) < 0.1
+    costly = tied and options.get("optimizer") == "muon"  # a minute at width 1024
+    assert steepest("width", (64, 256, 512) if costly else WIDTHS, **kind, **options) < 0.1
 
 
 @pytest.mark.slow  # muP holds with grouped queries, their norms, biases and positions too

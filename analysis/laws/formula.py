@@ -62,6 +62,11 @@ def formula_law(
                 f"{name} of the formula {text!r} is the column {formula.sources[name]!r}, an "
                 "input; give the parameter another name"
             )
+    if formula.output in formula.columns:
+        raise ValueError(
+            f"{text!r} has {formula.output} on both sides: what is predicted is no input, so take "
+            "it out of the right one"
+        )
     if formula.of_log:
         signed = (*signed, *(name for name in formula.linear if name not in signed))
     parameters = free_parameters(formula.parameters, signed, start)

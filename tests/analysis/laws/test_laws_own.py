@@ -68,6 +68,7 @@ def test_derivatives_of_formulas(a: float, b: float, x: list[float]) -> None:
         ("L = E + A /", "cannot be read"),
         ("L = E + A", "0 inputs"),
         ("L = 1 / N", "0 parameters"),
+        ("L = loss + A / N", "has loss on both sides"),
         ("a b = E + A / N", "one name left"),
         ("L = " + "+".join(["A/N"] * 101), "nested too deep: at most 100 terms"),
         ("L = " + "+".join(["A/N"] * 5000), "nested too deep"),

@@ -68,7 +68,9 @@ class Queue:
         cls, sweep_dir: Path, tasks: Iterable[tuple[str, ...]], ends: Mapping[str, int]
     ) -> Queue:
         """A queue under a fresh name; not written yet."""
-        name = f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(3)}.json"
+        now = time.time()
+        second = time.strftime("%Y%m%d-%H%M%S", time.localtime(now))  # names are in order of time
+        name = f"{second}-{int(now % 1 * 1e6):06d}-{secrets.token_hex(3)}.json"
         return cls(sweep_dir / "submissions" / name, tuple(tasks), dict(ends))
 
     @property

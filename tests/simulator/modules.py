@@ -83,8 +83,11 @@ class Time:
     def sleep(self, seconds: float) -> None:
         self._kernel.sleep(seconds)
 
-    def strftime(self, form: str) -> str:
-        return time.strftime(form, time.gmtime(self.time()))
+    def localtime(self, seconds: float) -> time.struct_time:
+        return time.gmtime(seconds)
+
+    def strftime(self, form: str, moment: time.struct_time | None = None) -> str:
+        return time.strftime(form, moment or time.gmtime(self.time()))
 
 
 class Event:

@@ -103,3 +103,11 @@ def test_damaged_caps_are_refused_before_anything_starts(text, words, make_sweep
     (home / "caps.yaml").write_text(text)
     with pytest.raises(ValueError, match=words):
         submit(make_sweep(), on="inline")
+
+
+def test_the_newest_submission_of_a_second_counts(home):
+    """Its policy is the sweep's: names of submissions are in the order in which they were made."""
+    folder = Store.at(home).sweep_dir("s")
+    made = [Queue.new(folder, [], {}).path.name for _ in range(20)]
+    assert [name[:22] for name in made] == sorted(name[:22] for name in made)
+    assert len({name[:22] for name in made}) > 1

@@ -329,7 +329,8 @@ class _Run:
                 self._record(values)
         if self.keep:
             self._keep_weights()
-        return self._end("done", **values, **timed)
+        told = task.found(self.model) if hasattr(task, "found") else {}
+        return self._end("done", **values, **timed, **told)
 
     def _diverged(self, reason: str) -> Outcome:
         return self._end("diverged", loss=None, reason=reason)

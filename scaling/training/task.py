@@ -21,7 +21,7 @@ from scaling.families import get_family
 from scaling.schema import eval_column
 from scaling.spec import RunSpec
 from scaling.training.ahead import Ahead
-from scaling.training.loader import Loader
+from scaling.training.loader import Batch, Loader
 from scaling.training.precision import autocast, send
 
 # Held-out tokens and examples per forward pass: they fit a core's cache. The sums' order is part of
@@ -94,13 +94,14 @@ def task_on(spec: RunSpec, data: Any, device: torch.device) -> Task:
     ValueError
         If they do not suit the family.
     """
+    family = get_family(spec.family)
     if spec.train.task:
         own: Task = load(spec.train.task)(spec, data, device)
         missing = [name for name in OWN if not hasattr(own, name)]
         if missing:
             raise ValueError(f"task {spec.train.task} has no {', '.join(missing)}")
         return own
-    unit = get_family(spec.family).unit
+    unit = family.unit
     if data.info.unit != unit:
         raise ValueError(
             f"family {spec.family} sees {unit}s, data set {data.info.name!r} has "
@@ -110,6 +111,9 @@ def task_on(spec: RunSpec, data: Any, device: torch.device) -> Task:
         from scaling.training.carried import CarriedTokens
 
         return CarriedTokens(spec, data, device)
+    if trained_by := getattr(family, "task", ""):
+        task: Task = load(trained_by)(spec, data, device)
+        return task
     return (NextToken if unit == "token" else Classify)(spec, data, device)
 
 
@@ -251,7 +255,10 @@ class Classify:
 
     def loss(self, model: nn.Module, step: int, rows: slice = ALL) -> Tensor:
         """The mean training loss of rows of the batch of ``step``."""
-        batch = self.loader.batch(step, rows)
+        return self.batch_loss(model, self.loader.batch(step, rows))
+
+    def batch_loss(self, model: nn.Module, batch: Batch) -> Tensor:
+        """The mean training loss of ``batch``."""
         logits = self._forward(model, batch.inputs)
         smoothing = self.spec.train.label_smoothing
         if batch.other is None or batch.weight is None:

@@ -12,6 +12,7 @@ from scaling.families.vision.regnet import REGNETX, REGNETY, RULE, quantised_wid
 from scaling.families.vision.resnet import RESNET, RESNEXT
 from scaling.families.vision.vgg import VGG_FAMILY
 from scaling.families.vision.vit import VIT
+from scaling.families.vision.wired import WIRED
 
 VISION = (  # in this order they are listed
     MLP_FAMILY,
@@ -25,6 +26,7 @@ VISION = (  # in this order they are listed
     EFFICIENTNET,
     CONVNEXT,
     VIT,
+    *WIRED,
 )
 
 __all__ = [

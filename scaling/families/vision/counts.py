@@ -34,6 +34,8 @@ class Tally:
         Parameters: entries of kernels and matrices, and all others.
     asks : bool
         Whether the signal asks for a gradient: once a parameter came in.
+    learns : bool
+        Whether parameters ask for one; else only the numbers of mixtures do.
     macs_without_input_gradient : int
         See :class:`scaling.base.Cost`.
     """
@@ -48,6 +50,7 @@ class Tally:
     macs_without_input_gradient: int = 0
     activations: int = 0
     side: int = 0
+    learns: bool = True
 
     @property
     def params(self) -> int:
@@ -80,7 +83,7 @@ class Tally:
         """Add a product with ``weights`` entries, done ``times`` times, for ``outputs`` outputs."""
         if not self.asks:
             self.macs_without_input_gradient += weights * times
-        self.asks = True
+        self.asks = self.asks or self.learns
         self.kernels += weights
         self.others += bias
         self.macs += weights * times + (outputs if bias else 0)
@@ -90,7 +93,12 @@ class Tally:
 
 def padding_of(layer: L.Conv | L.Pool) -> int:
     """The padding on each side."""
-    return (layer.kernel - 1) // 2 if layer.padding is None else layer.padding
+    return (span_of(layer) - 1) // 2 if layer.padding is None else layer.padding
+
+
+def span_of(layer: L.Conv | L.Pool) -> int:
+    """Pixels along a side that a window spans."""
+    return (layer.kernel - 1) * getattr(layer, "dilation", 1) + 1
 
 
 @singledispatch
@@ -106,7 +114,7 @@ def _(layer: L.Conv, t: Tally) -> None:
         raise OptionError(
             f"{groups} groups divide not both {channels} and {layer.out} channels", "groups"
         )
-    h, w = t.window(layer.kernel, layer.stride, padding_of(layer))
+    h, w = t.window(span_of(layer), layer.stride, padding_of(layer))
     weights = layer.kernel**2 * channels * layer.out // groups
     t.product(weights, layer.out if layer.bias else 0, layer.out * h * w, h * w)
     if layer.standardised:
@@ -116,8 +124,9 @@ def _(layer: L.Conv, t: Tally) -> None:
 
 @_count.register
 def _(layer: L.Norm, t: Tally) -> None:
-    t.others += 2 * _channels(t.shape)
-    t.asks = True
+    if layer.affine:
+        t.others += 2 * _channels(t.shape)
+        t.asks = t.asks or t.learns
 
 
 @_count.register
@@ -170,6 +179,46 @@ def _(layer: L.Residual, t: Tally) -> None:
     t.field = max(t.field, field_shortcut)
     if layer.scale is not None:
         t.others += 1 if layer.scalar else _channels(t.shape)
+
+
+@_count.register
+def _(layer: L.Graph, t: Tally) -> None:
+    values = [(t.shape, t.field, t.jump, t.asks)]
+    for node in layer.nodes:
+        _join([values[i] for i in node.inputs], node.join, t)
+        walk(node.layers, t)
+        values.append((t.shape, t.field, t.jump, t.asks))
+
+
+def _join(values: list[tuple[Shape, int, int, bool]], how: str, t: Tally) -> None:
+    """Go on from what a node makes of the values that it sees."""
+    shapes, fields, jumps, asks = zip(*values, strict=True)
+    alike = shapes if how != "concat" else [shape[1:] for shape in shapes]
+    if len(set(alike)) > 1:
+        raise OptionError(
+            f"a node of a graph sees images of {' and '.join(map(str, sorted(set(shapes))))}: "
+            "take a resolution that the strides divide",
+            "resolution",
+        )
+    t.shape, t.field, t.jump, t.asks = shapes[0], max(fields), max(jumps), any(asks)
+    if how == "concat":
+        t.shape = (sum(shape[0] for shape in shapes), *shapes[0][1:])
+    if how == "weighted":
+        t.others += len(values)
+        t.asks = t.asks or t.learns
+
+
+@_count.register
+def _(layer: L.Mixed, t: Tally) -> None:
+    before = (t.shape, t.field, t.jump, t.asks)
+    ends = []
+    for option in layer.options:
+        if option is not None:
+            t.shape, t.field, t.jump, t.asks = before
+            walk(option, t)
+            ends.append((t.shape, t.field, t.jump, t.asks))
+    _join(ends, "sum", t)
+    t.asks = t.asks or not t.learns
 
 
 @_count.register

@@ -32,6 +32,8 @@ class Conv:
     standardised : bool
         Scaled weight standardisation (Brock et al. 2021, arXiv 2101.08692, eq. 2), with a
         learned gain per output channel.
+    dilation : int
+        Distance of the kernel's neighbouring entries (Yu and Koltun 2016).
     """
 
     out: int
@@ -41,6 +43,7 @@ class Conv:
     bias: bool = False
     padding: int | None = None
     standardised: bool = False
+    dilation: int = 1
 
 
 @dataclass(frozen=True)
@@ -55,12 +58,15 @@ class Norm:
         Gain 0 at the start: the last norm of a residual branch (Goyal et al. 2017, sec. 5.1).
     groups : int
         Of ``group``: at most, for they are equal and have two channels or more.
+    affine : bool
+        Whether gain and bias are learned; for ``batch`` alone they may be left out.
     """
 
     kind: str = "batch"
     zero: bool = False
     groups: int = 32
     eps: float = 1e-5
+    affine: bool = True
 
     def __post_init__(self) -> None:
         if self.kind not in NORMS:
@@ -161,6 +167,52 @@ class Residual:
 
 
 @dataclass(frozen=True)
+class Shift:
+    """The image moved by one pixel, up and to the left; zeros come in."""
+
+
+@dataclass(frozen=True)
+class Node:
+    """``layers`` on what ``join`` makes of the values ``inputs`` of a graph.
+
+    Attributes
+    ----------
+    inputs : tuple of int
+        0 is what comes into the graph, i the value of its i-th node; all before this one.
+    join : str
+        ``sum``, ``mean``, ``concat`` along the channels, or ``weighted``: a sum with the
+        sigmoid of a learned number for each input (Xie et al. 2019, sec. 3.2), 0 at the start.
+    """
+
+    inputs: tuple[int, ...]
+    layers: Layers = ()
+    join: str = "sum"
+
+
+@dataclass(frozen=True)
+class Graph:
+    """Nodes wired as a directed acyclic graph, in an order that follows it; the last is its value.
+
+    All values that a node sums are of one shape.
+    """
+
+    nodes: tuple[Node, ...]
+
+
+@dataclass(frozen=True)
+class Mixed:
+    """The sum of ``options`` of one shape, each times a number that is given from outside.
+
+    ``weights`` of the module is set before each pass: see ``wired.search_module``. An option of
+    None is 0 times its number.
+    """
+
+    options: tuple[Layers | None, ...]
+    kind: int
+    edge: int
+
+
+@dataclass(frozen=True)
 class ToTokens:
     """Positions of an image as tokens: (c, h, w) to (h w, c), and what belongs to a ViT's input.
 
@@ -207,6 +259,9 @@ Layer: TypeAlias = (
     | Scale
     | SqueezeExcite
     | Residual
+    | Shift
+    | Graph
+    | Mixed
     | ToTokens
     | Attention
     | TakeToken

@@ -13,6 +13,7 @@ from torch.nn import functional as F
 
 from scaling.families.vision import layers as L
 from scaling.families.vision.counts import Shape, Tally, padding_of, walk
+from scaling.families.vision.graph_module import GraphModule, MixedModule
 
 FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
     name: getattr(F, name) for name in L.ACTIVATIONS if name != "identity"
@@ -252,6 +253,7 @@ def _(layer: L.Conv, shape: Shape) -> Any:
         layer.kernel,
         layer.stride,
         padding_of(layer),
+        layer.dilation,
         groups=layer.groups or shape[0],
         bias=layer.bias,
     )
@@ -263,7 +265,8 @@ def _(layer: L.Norm, shape: Shape) -> Any:
     channels = shape[0] if image else shape[-1]
     module: nn.Module
     if layer.kind == "batch":
-        module = (nn.BatchNorm2d if image else nn.BatchNorm1d)(channels, eps=layer.eps)
+        kind = nn.BatchNorm2d if image else nn.BatchNorm1d
+        module = kind(channels, eps=layer.eps, affine=layer.affine)
     elif layer.kind == "group":
         module = nn.GroupNorm(_num_groups(channels, layer.groups), channels, eps=layer.eps)
     else:
@@ -304,6 +307,9 @@ for _kind, _make in _SHAPELESS.items():
 _module.register(L.SqueezeExcite, lambda layer, shape: SqueezeExciteModule(layer, shape[0]))
 _module.register(L.Residual, ResidualModule)
 _module.register(L.ToTokens, Tokens)
+_module.register(L.Shift, lambda layer, shape: nn.ZeroPad2d((-1, 1, -1, 1)))
+_module.register(L.Graph, lambda layer, shape: GraphModule(layer, shape, sequence))
+_module.register(L.Mixed, lambda layer, shape: MixedModule(layer, shape, sequence))
 _module.register(L.Attention, lambda layer, shape: AttentionModule(layer, shape[-1]))
 
 

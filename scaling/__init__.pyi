@@ -13,6 +13,7 @@ from .schema import COLUMN_FLAGS as COLUMN_FLAGS
 from .schema import COLUMNS as COLUMNS
 from .schema import CURVE_COLUMNS as CURVE_COLUMNS
 from .schema import EVAL_PREFIX as EVAL_PREFIX
+from .schema import FOUND_PREFIX as FOUND_PREFIX
 from .schema import LABELS as LABELS
 from .schema import RUN_COLUMNS as RUN_COLUMNS
 from .schema import find_column as find_column

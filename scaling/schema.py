@@ -250,6 +250,8 @@ LABELS = (
 EVAL_PREFIX = "eval/"
 """Of columns of other data than that which a run holds out: ``eval/NAME/METRIC``, as
 ``eval/noise/loss``. They come from further sets of its own data, or from its kept weights."""
+FOUND_PREFIX = "found/"
+"""Of columns of text that a run ends with, such as the cell that a search found."""
 
 
 def eval_column(name: str, quantity: str) -> str:

@@ -27,6 +27,7 @@ from analysis.plotting.runs import (
 from analysis.plotting.save import FORMATS, save, save_all, svg
 from analysis.plotting.settle import overlaps
 from analysis.plotting.style import GRID, INK, MUTED, ON_BLACK, ON_WHITE, PAPER, SERIES, THEME
+from analysis.plotting.wiring import Wiring, wiring
 from analysis.plotting.zipf import Spread, zipf
 
 __all__ = [
@@ -47,6 +48,7 @@ __all__ = [
     "Picture",
     "Shading",
     "Spread",
+    "Wiring",
     "as_json",
     "axes_at_equal_flops",
     "cloud",
@@ -76,5 +78,6 @@ __all__ = [
     "svg",
     "used",
     "width_of",
+    "wiring",
     "zipf",
 ]

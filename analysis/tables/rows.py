@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from analysis.tables.reading import complete
-from scaling import CURVE_COLUMNS, PLANNED_COLUMNS, RUN_COLUMNS
+from scaling import CURVE_COLUMNS, FOUND_PREFIX, PLANNED_COLUMNS, RUN_COLUMNS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -19,7 +19,12 @@ KEPT_APART = ("time", "tokens", "step")  # of a journal's line: no columns
 
 
 def is_extra(name: str, value: Any) -> bool:
-    """Whether a value of a run's end is a column that the schema does not know."""
+    """Whether a value of a run's end is a column that the schema does not know.
+
+    Numbers are, and texts that are called ``found/...``.
+    """
+    if isinstance(value, str):
+        return name.startswith(FOUND_PREFIX)
     return name not in KEPT_APART and isinstance(value, int | float)
 
 

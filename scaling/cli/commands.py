@@ -20,6 +20,9 @@ def add_commands(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]
     model.add_argument("model", metavar="FAMILY[:PRESET]")
     model.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="settings")
     model.add_argument("--json", action="store_true", help="one JSON document on stdout")
+    model.add_argument(
+        "--draw", metavar="FILE", help="a figure of its graph (randwire, darts): .png, .pdf, .svg"
+    )
     model.set_defaults(run=_model)
 
     from scaling.cli.describing import add_command as add_describe
@@ -113,6 +116,10 @@ def _model(args: argparse.Namespace) -> int:
     refuse_both(family.either, given)
     config = family.resolve({**options, **given})
     cost = family.cost(config)
+    if args.draw:
+        from scaling.cli.describing import draw_wiring
+
+        draw_wiring(args.model, family, config, args.draw)
     result = {
         "family": name,
         **cost.to_dict(),

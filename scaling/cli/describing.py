@@ -1,4 +1,4 @@
-"""``scaling data describe``: the runs of one, two and three tokens of a data set."""
+"""``scaling data describe``: runs of tokens of a data set; ``scaling model --draw``: a graph."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def run(args: argparse.Namespace) -> int:
     for name, value, least in (("limit", args.limit, 0), ("top", args.top, 1)):
         if value < least:
             raise ValueError(f"--{name} {value} is below {least}")
-    path = _figure_path(args.output)
+    path = _figure_path(args.output, "-o")
     data = open_data(args.name)
     if not isinstance(data, TokenData):
         raise ValueError(
@@ -69,14 +69,14 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _figure_path(output: str | None) -> Path | None:
+def _figure_path(output: str | None, option: str) -> Path | None:
     from analysis.plotting import FORMATS
 
     if output is None:
         return None
     path = Path(output)
     if path.suffix.lstrip(".") not in FORMATS:
-        raise ValueError(f"-o {output}: a figure is written as .png, .pdf, .svg")
+        raise ValueError(f"{option} {output}: a figure is written as .png, .pdf, .svg")
     return path
 
 
@@ -96,6 +96,19 @@ def _draw(name: str, found: list[OrderFacts], text: bool, path: Path) -> None:
         for one in found
     ]
     note(f"written to {save(zipf(spreads, name), path)}")
+
+
+def draw_wiring(name: str, family: Any, config: Any, output: str) -> None:
+    """The graphs of a model, as ``family.wiring(config)`` has them, in the file ``output``."""
+    path = _figure_path(output, "--draw")
+    if not hasattr(family, "wiring"):
+        raise ValueError(f"--draw: {name} has no graph to draw: randwire and darts have one")
+    from analysis.plotting import Wiring, save, wiring
+    from scaling.base import note
+
+    assert path is not None
+    graphs = [Wiring(*graph) for graph in family.wiring(config)]
+    note(f"written to {save(wiring(graphs, name), path)}")
 
 
 def label(run: tuple[int, ...], text: bool) -> str:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from scaling.schedule import lr_factor
-from scaling.schema import eval_column
+from scaling.schema import FOUND_PREFIX, eval_column
 from scaling.spec import RunSpec
 from scaling.training.loader import Batch
 from scaling.training.task import ALL, Classify, Share, alone
@@ -85,8 +85,7 @@ class Search(Classify):
 
     def found(self, model: nn.Module) -> dict[str, str]:
         """What the end of the run says: the cell, as options of the family ``darts``."""
-        cells: dict[str, str] = model.cells()
-        return cells
+        return {f"{FOUND_PREFIX}{kind}": cell for kind, cell in model.cells().items()}
 
     def close(self) -> None:
         """End the threads that make batches."""
@@ -94,7 +93,7 @@ class Search(Classify):
         self.validation.close()
 
 
-@torch.no_grad()  # type: ignore[misc]
+@torch.no_grad()  # type: ignore[untyped-decorator]
 def _move(weights: list[Tensor], start: list[Tensor], along: Any, length: float) -> None:
     """Put the weights at ``start + length * along``."""
     for weight, at, direction in zip(weights, start, along, strict=True):

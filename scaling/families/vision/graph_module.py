@@ -1,4 +1,4 @@
-"""Graphs of layers and mixed operations (:mod:`scaling.families.vision.layers`) as torch modules."""
+"""Graphs and mixtures of layers (:mod:`scaling.families.vision.layers`) as torch modules."""
 
 from __future__ import annotations
 

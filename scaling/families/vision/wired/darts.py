@@ -12,6 +12,7 @@ from scaling.families.base import Options
 from scaling.families.vision.family import VisionFamily, round_depth, scaled_widths
 from scaling.families.vision.layers import Network
 from scaling.families.vision.wired.cells import (
+    KINDS,
     OPERATIONS,
     Cell,
     CellConfig,
@@ -22,10 +23,8 @@ from scaling.families.vision.wired.cells import (
     operation_layers,
     random_cells,
     read_cell,
-
 )
-
-
+from scaling.families.vision.wired.graphs import Drawn
 
 # genotypes.py of the authors' code: found by the first- and by the second-order search on CIFAR-10.
 V1 = {
@@ -118,6 +117,25 @@ class Darts(VisionFamily):
         """Stem, cells, head."""
         normal, reduction = map(_wiring, config.genotype())
         return cell_network(config, normal, reduction)
+
+    def wiring(self, config: DartsConfig) -> tuple[Drawn, ...]:
+        """The normal and the reduction cell, to be drawn."""
+        return tuple(_drawn(*both) for both in zip(KINDS, config.genotype(), strict=True))
+
+
+def _drawn(kind: str, cell: Cell) -> Drawn:
+    last = len(cell) + 2
+    edges = [(v, i + 2, name) for i, node in enumerate(cell) for name, v in node]
+    ends = [(i + 2, last, "") for i in range(len(cell))]
+    names = ("cell before last", "last cell", *map(str, range(2, last)), "output")
+    # What no node sees is not drawn.
+    seen = sorted({n for start, end, _ in (*edges, *ends) for n in (start, end)})
+    place = {n: i for i, n in enumerate(seen)}
+    return (
+        kind,
+        tuple(names[n] for n in seen),
+        tuple((place[start], place[end], name) for start, end, name in (*edges, *ends)),
+    )
 
 
 def _wiring(cell: Cell) -> Wiring:

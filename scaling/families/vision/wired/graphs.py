@@ -11,6 +11,8 @@ from scaling.base import OptionError
 GRAPHS = ("er", "ba", "ws")
 TRIES = 100  # graphs of Erdős and Rényi that are drawn until one is connected
 Edges = tuple[tuple[int, int], ...]
+Drawn = tuple[str, tuple[str, ...], tuple[tuple[int, int, str], ...]]
+"""A graph to draw: its title, its nodes' names, and edges (from, to, label)."""
 
 
 @lru_cache(maxsize=4096)
@@ -93,7 +95,9 @@ def given_edges(text: str) -> Edges:
     if not before:
         raise OptionError("edges has none: write 0>1 0>2 1>2", "edges")
     try:
-        order = tuple(TopologicalSorter({n: sorted(before[n]) for n in sorted(before)}).static_order())
+        order = tuple(
+            TopologicalSorter({n: sorted(before[n]) for n in sorted(before)}).static_order()
+        )
     except CycleError as error:
         cycle = ">".join(map(str, error.args[1]))
         raise OptionError(

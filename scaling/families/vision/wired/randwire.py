@@ -28,11 +28,17 @@ from scaling.families.vision.layers import (
     Node,
     Norm,
 )
-from scaling.families.vision.wired.graphs import GRAPHS, Edges, given_edges, inputs_of, random_edges
+from scaling.families.vision.wired.graphs import (
+    GRAPHS,
+    Drawn,
+    Edges,
+    given_edges,
+    inputs_of,
+    random_edges,
+)
 
 STAGE_SEEDS = 1000  # a stage's graph has the seed graph_seed * 1000 + its number
 REGIMES = {"small": (1, 1, 2, 4), "regular": (1, 2, 4, 8)}  # channels of conv2 to conv5, over width
-DRAWN = {"graph": (*GRAPHS,)}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,7 +103,7 @@ class RandWireConfig(VisionConfig):
 
     def stages(self) -> dict[str, tuple[int, Edges]]:
         """Nodes and edges of the random stages, by their names in table 1 of the paper."""
-        names = ("conv3", "conv4", "conv5")
+        names: tuple[str, ...] = ("conv3", "conv4", "conv5")
         if self.regime == "regular":
             names = ("conv2", *names)
         if self.graph == "given":
@@ -165,6 +171,19 @@ class RandWire(VisionFamily):
             *(GlobalPool(), Dropout(c.dropout), Linear(c.num_classes)),
         )
         return Network(c.input_shape, stem, tuple(body), head, c.init)
+
+    def wiring(self, config: RandWireConfig) -> tuple[Drawn, ...]:
+        """The random stages, to be drawn."""
+        return tuple(_drawn(name, *stage) for name, stage in config.stages().items())
+
+
+def _drawn(name: str, nodes: int, edges: Edges) -> Drawn:
+    inputs = inputs_of(nodes, edges)
+    first = [n for n in range(nodes) if not inputs[n]]
+    last = sorted(set(range(nodes)) - {start for start, _ in edges})
+    between = [(start + 1, end + 1, "") for start, end in edges]
+    ends = [*((0, n + 1, "") for n in first), *((n + 1, nodes + 1, "") for n in last)]
+    return f"{name}: {nodes} nodes", ("input", *[""] * nodes, "output"), (*between, *ends)
 
 
 def unit(before: int, width: int, stride: int) -> Layers:

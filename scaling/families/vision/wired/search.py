@@ -135,11 +135,13 @@ class DartsSearch(VisionFamily):
         network = self.network(config)
         alone = Tally(network.input_shape, side=config.resolution, learns=False)
         walk((*network.stem, *network.body, *network.head), alone)
-        return SearchCost(
+        cost = SearchCost(
             **vars(count(network)),
             order=config.order,
             macs_before_alphas=alone.macs_without_input_gradient,
         )
+        by_convention = cost.flops_train
+        return replace(cost, flops_kaplan=by_convention, flops_chinchilla=by_convention)
 
     def build(self, config: SearchConfig) -> nn.Module:
         """The torch module."""
@@ -159,9 +161,7 @@ def _wiring(config: SearchConfig, kind: int) -> Wiring:
     return tuple(cell)
 
 
-def _mixed(
-    operations: tuple[str, ...], kind: int, edge: int, width: int, stride: int
-) -> Layers:
+def _mixed(operations: tuple[str, ...], kind: int, edge: int, width: int, stride: int) -> Layers:
     options = (
         None if name == NONE else operation_layers(name, width, stride, search=True)
         for name in operations

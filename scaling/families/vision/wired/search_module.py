@@ -38,7 +38,7 @@ class SearchModule(NetworkModule):
         self.register_buffer("updates", torch.zeros((), dtype=torch.int64))
         self.mixtures = [m for m in self.modules() if isinstance(m, MixedModule)]
 
-    @torch.compiler.disable  # type: ignore[misc]
+    @torch.compiler.disable  # type: ignore[untyped-decorator]
     def forward(self, x: Tensor) -> Tensor:
         """The logits."""
         weights = self.alphas.softmax(-1)
@@ -47,7 +47,7 @@ class SearchModule(NetworkModule):
         out: Tensor = super().forward(x)
         return out
 
-    @torch.no_grad()  # type: ignore[misc]
+    @torch.no_grad()  # type: ignore[untyped-decorator]
     def update_alphas(self, gradient: Tensor) -> None:
         """A step of Adam with coupled decay (Kingma and Ba 2015, alg. 1)."""
         gradient = gradient + self.config.alpha_decay * self.alphas
@@ -68,7 +68,7 @@ class SearchModule(NetworkModule):
         return float(-(weights * weights.log()).sum(-1).mean())
 
     def cells(self) -> dict[str, str]:
-        """The cells that the alphas say, as options of the family ``darts``."""
+        """The cells that the alphas say, by kind: options of the family ``darts``."""
         weights: Sequence[list[list[float]]] = self.alphas.softmax(-1).tolist()
         nodes, operations = self.config.nodes, self.config.operations
         return {

@@ -1,0 +1,108 @@
+"""Networks of cells and their search space: published sizes, genotypes, counts, bad input."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from scaling.cli import main
+from scaling.families import get_family
+from scaling.families.vision.wired.cells import random_cells, read_cell, write_cell
+from scaling.families.vision.wired.search import found_cell
+from tests.scaling.built import assert_counted_exactly, built
+
+DARTS, SEARCH = get_family("darts"), get_family("darts_search")
+SMALL = {"resolution": 27, "in_channels": 1, "num_classes": 10, "cells": 3, "width": 4}
+OPERATIONS = ("none", "max_pool_3x3", "skip_connect", "sep_conv_3x3", "dil_conv_5x5")
+
+
+@pytest.mark.parametrize(
+    ("preset", "params"), [("v1", 3_169_414), ("v2", 3_349_342), ("v2-imagenet", 4_718_752)]
+)
+def test_published_cells_have_the_parameters_of_the_authors_code(preset, params):
+    """Which prints them as "param size", without the auxiliary classifier."""
+    assert DARTS.cost(DARTS.resolve(DARTS.presets[preset])).num_params == params
+
+
+def test_the_search_network_of_cifar_has_the_size_of_the_authors_code():
+    """1.930618 M parameters, as ``train_search.py`` prints it: alphas are no part of it."""
+    assert SEARCH.cost(SEARCH.resolve(SEARCH.presets["cifar"])).num_params == 1_930_618
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_counts_equal_those_of_the_built_module(seed):
+    assert_counted_exactly(DARTS, {**SMALL, "cell": "random", "cell_seed": seed})
+    assert_counted_exactly(DARTS, {**SMALL, "resolution": 32, "stem": "imagenet"})
+
+
+def test_forward_counts_of_the_search_equal_those_of_the_built_module():
+    config = SEARCH.resolve({**SMALL, "operations": list(OPERATIONS), "nodes": 2})
+    cost, found = SEARCH.cost(config), built(SEARCH, config)
+    assert cost.num_params == found.num_params
+    assert cost.macs_forward == found.macs + found.biases
+    assert cost.activations == found.activations
+
+
+def test_a_cell_is_read_as_it_is_written():
+    for seed in range(5):
+        normal, reduction = random_cells(4, OPERATIONS, seed)
+        assert read_cell("normal", write_cell(normal)) == normal != reduction
+        assert all(len({value for _, value in node}) == 2 for node in normal)
+
+
+def test_the_two_strongest_edges_of_a_node_are_kept_and_never_none():
+    table = [
+        [0.9, 0.02, 0.03, 0.04, 0.01],  # of node 0: none is the strongest, its others are weak
+        [0.1, 0.2, 0.5, 0.1, 0.1],
+        [0.5, 0.1, 0.1, 0.1, 0.2],  # of node 1, which sees three values
+        [0.2, 0.1, 0.1, 0.1, 0.5],
+        [0.1, 0.3, 0.2, 0.2, 0.2],
+    ]
+    assert write_cell(found_cell(table, 2, OPERATIONS)) == (
+        "sep_conv_3x3:0 skip_connect:1 | dil_conv_5x5:1 max_pool_3x3:2"
+    )
+
+
+def test_a_mixture_that_is_sure_is_the_network_of_the_found_cell():
+    """With one alpha of each edge far above the others, the search's logits are those of one."""
+    options = {**SMALL, "nodes": 1, "operations": ["none", "skip_connect", "sep_conv_3x3"]}
+    config = SEARCH.resolve(options)
+    torch.manual_seed(0)
+    model = SEARCH.build(config).eval()
+    model.alphas[:, :, 2] = 100.0
+    cells = model.cells()
+    assert cells == dict.fromkeys(("normal", "reduce"), "sep_conv_3x3:0 sep_conv_3x3:1")
+    fixed = DARTS.build(DARTS.resolve({**SMALL, **cells})).eval()
+    kernels = {k: v for k, v in model.named_parameters() if v.ndim > 1 and ".options.0." not in k}
+    theirs = [v for v in fixed.parameters() if v.ndim > 1]
+    assert [v.shape for v in kernels.values()] == [v.shape for v in theirs]
+    with torch.no_grad():
+        for mine, its in zip(kernels.values(), theirs, strict=True):
+            its.copy_(mine)
+        images = torch.randn(2, 1, 27, 27)
+        assert torch.allclose(model(images), fixed(images), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        (["normal=sep_conv_7x7:0"], "unknown operation 'sep_conv_7x7'"),
+        (["normal=none:0"], "unknown operation 'none'"),
+        (["normal=sep_conv_3x3:2"], "must see one of the values 0 to 1"),
+        (["normal=sep_conv_3x3:0 |"], "node 1 sees nothing"),
+        (["width=5"], "no even number"),
+        (["cells=0"], "cells 0 is below 1"),
+        (["cell=random", "nodes=99"], "nodes 99 is not in [1, 12]"),
+    ],
+)
+def test_a_cell_that_cannot_be_is_refused_in_one_line(settings, words, capsys):
+    sets = [word for setting in settings for word in ("--set", setting)]
+    assert main(["model", "darts", *sets]) == 2
+    told = capsys.readouterr().err
+    assert words in told
+    assert told.count("\n") == 1
+
+
+def test_a_search_over_nothing_is_refused(capsys):
+    assert main(["model", "darts_search", "--set", "operations=[none]"]) == 2
+    assert "none but 'none'" in capsys.readouterr().err

@@ -36,7 +36,7 @@ class Search(Classify):
     def loss(self, model: nn.Module, step: int, rows: slice = ALL) -> Tensor:
         """The mean training loss of the batch of ``step``, after a step of the alphas."""
         if rows != ALL:
-            raise ValueError("a search trains whole batches in one process: leave micro_batch out")
+            raise ValueError("a search is of whole batches: use one GPU a run, and no micro_batch")
         batch = self.loader.batch(step)
         other = self.validation.loader.batch(step)
         spec = self.spec

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from scaling.base import OptionError, refuse_unknown
 from scaling.families.vision.family import VisionConfig
@@ -203,4 +203,17 @@ def cell_network(
             values.append(add(tuple(add((values[v],), layers) for v, layers in made)))
         before, last, halved = last, add(tuple(values[2:]), (), "concat"), reduces
     head: tuple[Layer, ...] = (GlobalPool(), Dropout(c.dropout), Linear(c.num_classes))
-    return Network(c.input_shape, stem, (Graph(tuple(nodes)),), head, c.init)
+    return Network(c.input_shape, stem, (Graph(_alive(nodes)),), head, c.init)
+
+
+def _alive(nodes: list[Node]) -> tuple[Node, ...]:
+    """The nodes that the last one depends on: a cell may see only one of the two before it."""
+    seen = {len(nodes)}
+    for i in range(len(nodes), 0, -1):
+        if i in seen:
+            seen.update(nodes[i - 1].inputs)
+    kept = sorted(seen - {0})
+    place = {0: 0, **{old: new for new, old in enumerate(kept, 1)}}
+    return tuple(
+        replace(nodes[i - 1], inputs=tuple(place[j] for j in nodes[i - 1].inputs)) for i in kept
+    )

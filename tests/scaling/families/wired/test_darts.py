@@ -29,10 +29,17 @@ def test_the_search_network_of_cifar_has_the_size_of_the_authors_code():
     assert SEARCH.cost(SEARCH.resolve(SEARCH.presets["cifar"])).num_params == 1_930_618
 
 
-@pytest.mark.parametrize("seed", [0, 1])
-def test_counts_equal_those_of_the_built_module(seed):
-    assert_counted_exactly(DARTS, {**SMALL, "cell": "random", "cell_seed": seed})
-    assert_counted_exactly(DARTS, {**SMALL, "resolution": 32, "stem": "imagenet"})
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"cell": "random", "cell_seed": 1},
+        {"resolution": 64, "stem": "imagenet"},
+        {"normal": "sep_conv_3x3:0", "reduce": "sep_conv_5x5:0 skip_connect:0 | dil_conv_3x3:0"},
+    ],
+    ids=["random", "imagenet", "every second cell is seen by none"],
+)
+def test_counts_equal_those_of_the_built_module(options):
+    assert_counted_exactly(DARTS, {**SMALL, **options})
 
 
 def test_forward_counts_of_the_search_equal_those_of_the_built_module():

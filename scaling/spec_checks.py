@@ -62,9 +62,9 @@ def check_data(family: Family, model: Any, train: TrainSpec, info: Any) -> None:
             "mixup",
             "data",
         )
-    if train.standardise and info.unit == "token":
+    if train.standardise and (info.unit == "token" or info.vocab_size):
         raise OptionError(
-            f"standardise is for examples; data set {info.name!r} has tokens",
+            f"standardise is for examples of numbers; data set {info.name!r} has tokens",
             "standardise",
             "data",
         )

@@ -77,6 +77,13 @@ def _check_windows(family: Family, model: Any, train: TrainSpec, info: Any) -> N
         raise OptionError(
             f"windows: {train.windows} is for next tokens: leave it out", "windows", "data"
         )
+    if train.by_position and (info.unit != "token" or train.task or train.windows == "carried"):
+        raise OptionError(
+            "by_position is for next tokens in windows that begin anew: leave it out",
+            "by_position",
+            "data",
+            "windows",
+        )
     if info.unit != "token" or train.task:
         return
     context, windows = family.units_per_item(model), train.windows

@@ -141,6 +141,9 @@ class TrainSpec:
         ``carried``: each row of a batch reads a lane of the stream in order, and a recurrent
         model goes on from the state in which the window before left it (truncated
         back-propagation).
+    by_position : bool
+        Tokens: held-out losses by place in the context too, ``loss_at_1``, ``loss_at_2`` (places 2
+        and 3), ``loss_at_4`` (4 to 7), ...
     standardise : bool
         Inputs less the mean of their channel (feature), over its standard deviation.
     early_stopping : int
@@ -172,6 +175,7 @@ class TrainSpec:
     )
     task: str = field(default="", metadata={"before": ""})
     windows: str = field(default="fixed", metadata={"before": "fixed"})
+    by_position: bool = field(default=False, metadata={"before": False})
 
     @property
     def augmented(self) -> bool:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-# The class (torch's, of scaling.training.optimizers, or of the package schedulefree), and the fields
-# of OptimSpec that it takes, besides lr and weight_decay.
+# The class (of torch, scaling.training.optimizers or the package schedulefree) and the fields of
+# OptimSpec that it takes, besides lr and weight_decay.
 OPTIMIZERS: dict[str, tuple[str, tuple[str, ...]]] = {
     "adamw": ("AdamW", ("betas", "eps")),
     "adam": ("Adam", ("betas", "eps")),

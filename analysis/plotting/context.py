@@ -51,8 +51,8 @@ def context(runs: pd.DataFrame) -> Picture:
     layers = []
     for family, dash in zip(families, DASHES * len(families), strict=False):
         of_family = table[table["family"] == family] if family else table
-        for size, rows in of_family.groupby("num_params"):
-            best = rows.loc[rows["loss"].idxmin()]
+        for _, rows in of_family.groupby("num_params"):
+            best = rows.sort_values("loss").iloc[0]
             same = [c for c in ("lr", "num_tokens") if c in rows]
             alike = rows[(rows[same] == best[same]).all(axis=1)]
             layers.append(
@@ -60,7 +60,7 @@ def context(runs: pd.DataFrame) -> Picture:
                     "line",
                     x,
                     alike[list(places)].mean().to_numpy(float),
-                    shade=float(size),
+                    shade=float(best["num_params"]),
                     colour=BLUE,
                     dash=dash,
                     label=str(family) if len(families) > 1 else "",

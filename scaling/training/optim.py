@@ -70,7 +70,7 @@ def make_optimizer(spec: RunSpec, model: torch.nn.Module) -> torch.optim.Optimiz
         kwargs["fused"] = True
     optimizer: torch.optim.Optimizer = getattr(home, class_name)(groups, lr=o.lr, **kwargs)
     if o.optimizer == "schedulefree":
-        optimizer.train()  # type: ignore[attr-defined]
+        optimizer.train()
     if scaled:
         optimizer.register_step_pre_hook(_scale_gradients)
     if ours:

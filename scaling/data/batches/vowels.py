@@ -7,6 +7,7 @@ No file, any size: the data set's name carries its options, ``vowels`` or, say,
 from __future__ import annotations
 
 import hashlib
+import math
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from typing import Any
@@ -142,8 +143,8 @@ def _spectra(
 ) -> NDArray[np.float32]:
     """Log energies ``(n, frames, bands)`` of words ``(n, length)``, each by a voice of its own."""
     n, length = words.shape
-    voice = np.exp(0.1 * random.standard_normal(n))[:, None, None]
-    loud = random.standard_normal(n)[:, None, None]
+    voice = np.exp(0.1 * random.standard_normal((n, 1, 1)))
+    loud = random.standard_normal((n, 1, 1))
     start = random.uniform(0, 1 / 8, n)[:, None]
     ends = np.cumsum(random.uniform(0.5, 1.5, (n, length)), axis=1)
     ends = start + (1 - start) * ends / ends[:, -1:]
@@ -155,7 +156,8 @@ def _spectra(
         for i in range(3):
             tracks[row, :, i] = np.interp(time, middles[row], log_formants[row, :, i])
     formants = voice * np.exp(tracks)  # n, frames, 3
-    mel = np.linspace(*(2595 * np.log10(1 + np.array([100, 4000]) / 700)), vowels.bands)
+    low, high = (2595 * math.log10(1 + hertz / 700) for hertz in (100, 4000))
+    mel = np.linspace(low, high, vowels.bands)
     centres = 700 * (10 ** (mel / 2595) - 1)
     off = (centres - formants[..., None]) / BANDWIDTHS[:, None]
     energy = -np.log1p(off**2).sum(axis=2) - 2 * np.log(centres / 500)
@@ -163,7 +165,8 @@ def _spectra(
     quiet = -20.0
     energy = np.where(sounds, np.logaddexp(energy + loud, quiet), quiet)
     energy += vowels.noise * random.standard_normal(energy.shape)
-    return (np.rint(energy * STEPS) / STEPS).astype(np.float32)
+    rounded: NDArray[np.float32] = (np.rint(energy * STEPS) / STEPS).astype(np.float32)
+    return rounded
 
 
 def _random(seed: int, stream: int) -> np.random.Generator:

@@ -40,7 +40,7 @@ class LabelledTexts:
                 else _of_table(path, text, label, context)
             )
         if {part for part, *_ in rows} != {TRAINING, HELD}:
-            rows = [(OPEN, *rest) for _, *rest in rows]
+            rows = [(OPEN, *row[1:]) for row in rows]
         names = {label for *_, label, _ in rows if label is not None}
         if len(names) < 2:
             raise ValueError(
@@ -96,7 +96,7 @@ def _of_folder(root: Path, context: int) -> Iterator[Row]:
     sides = {folder: _part(folder.name) for folder in folders}
     if OPEN not in sides.values() and set(sides.values()) == {TRAINING, HELD}:
         for folder, side in sides.items():
-            yield from ((side, *rest) for _, *rest in _of_folder(folder, context))
+            yield from ((side, *row[1:]) for row in _of_folder(folder, context))
         return
     for folder in folders:
         for path in sorted(p for p in folder.rglob("*") if p.is_file()):

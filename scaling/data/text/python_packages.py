@@ -36,8 +36,8 @@ def _arrays() -> dict[str, NDArray[Any]]:
             for start in range(0, len(content) - CONTEXT + 1, CONTEXT):
                 window = content[start : start + CONTEXT]
                 windows[side][hashlib.sha256(window).digest()] = window
-        for side, found in windows.items():
-            chosen = [found[key] for key in sorted(found)[: MOST[side]]]
+        for side, distinct in windows.items():
+            chosen = [distinct[key] for key in sorted(distinct)[: MOST[side]]]
             sides[side].append(np.frombuffer(b"".join(chosen), np.uint8).reshape(-1, CONTEXT))
     arrays: dict[str, NDArray[Any]] = {}
     for side, found in sides.items():

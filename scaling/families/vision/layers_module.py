@@ -217,7 +217,8 @@ class Tokens(nn.Module):
             nn.init.trunc_normal_(self.positions, std=0.02)
         elif layer.positions == "sincos":
             del self.positions
-            places = sincos(*sides, channels) if self.image else sinusoids(*sides, channels)
+            make: Any = sincos if self.image else sinusoids
+            places = make(*sides, channels)
             fixed = F.pad(places, (0, 0, first, 0))
             self.register_buffer("positions", fixed, persistent=False)
 

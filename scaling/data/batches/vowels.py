@@ -145,7 +145,7 @@ def _spectra(
     n, length = words.shape
     voice = np.exp(0.1 * random.standard_normal((n, 1, 1)))
     loud = random.standard_normal((n, 1, 1))
-    start = random.uniform(0, 1 / 8, n)[:, None]
+    start = random.uniform(0, 1 / 8, (n, 1))
     ends = np.cumsum(random.uniform(0.5, 1.5, (n, length)), axis=1)
     ends = start + (1 - start) * ends / ends[:, -1:]
     time = (np.arange(vowels.frames) + 0.5) / vowels.frames

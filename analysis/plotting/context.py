@@ -47,7 +47,7 @@ def context(runs: pd.DataFrame) -> Picture:
     need(runs, "num_params", "loss")
     table = used(runs).dropna(subset=[*places, "num_params", "loss"])
     families = list(dict.fromkeys(table["family"])) if "family" in table else [""]
-    x = np.array([1.5 * start - 0.5 for start in places.values()])  # middles of the bins
+    x = np.array(list(places.values()), float)
     layers = []
     for family, dash in zip(families, DASHES * len(families), strict=False):
         of_family = table[table["family"] == family] if family else table
@@ -69,7 +69,7 @@ def context(runs: pd.DataFrame) -> Picture:
             )
     if not layers:
         raise ValueError("no run with losses by place in the context ended")
-    across = Axis("Place in the context (tokens)", log=True, numbers="counts")
+    across = Axis("Place in the context, from (tokens)", log=True, numbers="counts")
     return Picture(
         [Panel(layers, across, loss_y(loss_label(table)))],
         Shading.of(table["num_params"], "Parameters N"),

@@ -28,7 +28,7 @@ def test_a_line_of_the_best_rate_for_each_size_and_family():
         ("recurrent", ["c"]),
         ("recurrent", ["d"]),
     ]
-    assert layers[0].x.tolist() == [1.0, 2.5] and layers[0].y.tolist() == [3.9, 2.9]
+    assert layers[0].x.tolist() == [1.0, 2.0] and layers[0].y.tolist() == [3.9, 2.9]
     assert layers[0].dash != layers[1].dash
     assert draw(context(RUNS)).axes[0].get_xscale() == "log"
 

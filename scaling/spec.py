@@ -156,7 +156,7 @@ class RunSpec:
         elif given or preset:
             raise ValueError(f"the model is given, so {preset or ', '.join(given)} has no effect")
         vocab_size = getattr(model, "vocab_size", None)
-        if vocab_size is not None and vocab_size < info.vocab_size:
+        if vocab_size and info.vocab_size and vocab_size < info.vocab_size:
             raise OptionError(
                 f"vocab_size {vocab_size} is below the data's {info.vocab_size}", "vocab_size"
             )

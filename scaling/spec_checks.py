@@ -62,9 +62,9 @@ def check_data(family: Family, model: Any, train: TrainSpec, info: Any) -> None:
             "mixup",
             "data",
         )
-    if train.standardise and info.unit == "token":
+    if train.standardise and (info.unit == "token" or info.vocab_size):
         raise OptionError(
-            f"standardise is for examples; data set {info.name!r} has tokens",
+            f"standardise is for examples of numbers; data set {info.name!r} has tokens",
             "standardise",
             "data",
         )
@@ -76,6 +76,13 @@ def _check_windows(family: Family, model: Any, train: TrainSpec, info: Any) -> N
     if train.windows != "fixed" and (info.unit != "token" or train.task):
         raise OptionError(
             f"windows: {train.windows} is for next tokens: leave it out", "windows", "data"
+        )
+    if train.by_position and (info.unit != "token" or train.task or train.windows == "carried"):
+        raise OptionError(
+            "by_position is for next tokens in windows that begin anew: leave it out",
+            "by_position",
+            "data",
+            "windows",
         )
     if info.unit != "token" or train.task:
         return

@@ -36,7 +36,8 @@ class OptimSpec:
     Attributes
     ----------
     optimizer : str
-        A name of ``scaling.base.OPTIMIZERS`` (torch's in lower case, ``lion``, ``muon``).
+        A name of ``scaling.base.OPTIMIZERS`` (torch's in lower case, ``lion``, ``muon``,
+        ``ademamix``, ``schedulefree``).
     lr : float
         Peak learning rate.
     weight_decay : float
@@ -48,6 +49,9 @@ class OptimSpec:
         runs of other optimisers from before there was a choice are of this kind.
     beta1, beta2, eps, momentum : float
         Where the optimiser has them.
+    beta3, alpha : float
+        Of ``ademamix``: decay of the slow average of gradients, and its weight; both rise to these
+        over the run.
     grad_clip : float
         Largest global gradient norm; 0 for no clipping.
     adaptive_clip : float
@@ -66,6 +70,12 @@ class OptimSpec:
     adaptive_clip: float = field(default=0.0, metadata={"before": 0.0})
     decay: str = field(
         default="decoupled", metadata={"before": _decay_before, **read_unless(weight_decay=0.0)}
+    )
+    beta3: float = field(
+        default=0.9999, metadata={"before": 0.9999, **read_where(optimizer=("ademamix",))}
+    )
+    alpha: float = field(
+        default=8.0, metadata={"before": 8.0, **read_where(optimizer=("ademamix",))}
     )
 
 
@@ -131,6 +141,9 @@ class TrainSpec:
         ``carried``: each row of a batch reads a lane of the stream in order, and a recurrent
         model goes on from the state in which the window before left it (truncated
         back-propagation).
+    by_position : bool
+        Tokens: held-out losses by place in the context too, ``loss_at_1``, ``loss_at_2`` (places 2
+        and 3), ``loss_at_4`` (4 to 7), ...
     standardise : bool
         Inputs less the mean of their channel (feature), over its standard deviation.
     early_stopping : int
@@ -162,6 +175,7 @@ class TrainSpec:
     )
     task: str = field(default="", metadata={"before": ""})
     windows: str = field(default="fixed", metadata={"before": "fixed"})
+    by_position: bool = field(default=False, metadata={"before": False})
 
     @property
     def augmented(self) -> bool:
@@ -249,6 +263,8 @@ def check_parts(o: OptimSpec, s: ScheduleSpec, t: TrainSpec) -> None:
         ("adaptive_clip", o.adaptive_clip, 0, math.inf),
         ("beta1", o.beta1, 0, 1),
         ("beta2", o.beta2, 0, 1),
+        ("beta3", o.beta3, 0, 1),
+        ("alpha", o.alpha, 0, math.inf),
         ("warmup_tokens", s.warmup_tokens, 0, math.inf),
         ("cooldown_fraction", s.cooldown_fraction, 0, 1),
         ("final_lr_fraction", s.final_lr_fraction, 0, 1),
@@ -273,6 +289,20 @@ def check_parts(o: OptimSpec, s: ScheduleSpec, t: TrainSpec) -> None:
             f"{o.optimizer} has no coupled decay: choose adam, or leave decay out",
             "decay",
             "optimizer",
+        )
+    if o.optimizer == "schedulefree" and (s.schedule != "constant" or o.beta1 == 0):
+        raise OptionError(
+            f"schedulefree averages its weights in place of a schedule: take schedule: constant "
+            f"(with warm-up), not {s.schedule}, and a beta1 above 0",
+            "optimizer",
+            "schedule",
+            "beta1",
+        )
+    if o.optimizer == "ademamix" and not 0 < o.beta1 < o.beta3 < 1:
+        raise OptionError(
+            f"ademamix needs 0 < beta1 < beta3 < 1, not beta1 {o.beta1} and beta3 {o.beta3}",
+            "beta3",
+            "beta1",
         )
     if not 0 <= o.momentum < 1:
         raise OptionError(f"momentum {o.momentum} is not in [0, 1)", "momentum")

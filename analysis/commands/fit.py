@@ -94,7 +94,7 @@ def run(args: argparse.Namespace) -> int:
     known = not print_taken(table)
     if why and not known:
         print(f"law: {why}\n")
-    _print_fit(fitted, found, level, table.attrs.get("units", {}).get("loss"))
+    _print_fit(fitted, found, level, _loss_unit(table))
     print(certificate(fitted))
     print(tested(found["out_of_sample"]))
     print_approaches(approaches, level)
@@ -113,6 +113,13 @@ def _approaches(
     seen = compare(table, curves=curves, fit=fitted, level=options.level, seed=options.seed)
     answers = sum(approach.a == approach.a for approach in seen)
     return seen if answers > 1 or (curves is not None and len(curves)) else []
+
+
+def _loss_unit(table: pd.DataFrame) -> str | None:
+    """As the table says it; nats an example where our runs are of examples."""
+    stated: str | None = table.attrs.get("units", {}).get("loss")
+    of_examples = "data_unit" in table and {*table["data_unit"]} == {"example"}
+    return stated or ("nats/example" if of_examples else None)
 
 
 def _print_fit(fitted: Fit, found: dict[str, Any], level: float, unit: str | None = None) -> None:

@@ -109,6 +109,10 @@ def _curves(source: Source, asked: FitOptions) -> Picture:
     return plotting.curves(table, curves)
 
 
+def _context(source: Source, asked: FitOptions) -> Picture:
+    return plotting.context(table_of(source))
+
+
 def _fit_or_none(table: pd.DataFrame, asked: FitOptions) -> Fit | None:
     """The fit that was asked for, where the table allows it."""
     try:
@@ -185,6 +189,7 @@ def _funnel(source: Source, asked: backtest.Options) -> Picture:
 KINDS: dict[str, tuple[type[Any], Callable[[Source, Any], Picture | dict[str, Any]]]] = {
     "frontier": (FitOptions, _frontier),
     "curves": (FitOptions, _curves),
+    "context": (FitOptions, _context),
     "scaling": (Groups, _scaling),
     "isoflop": (isoflop.Options, _isoflop),
     "residuals": (FitOptions, _residuals),

@@ -8,6 +8,7 @@ from __future__ import annotations
 from analysis.plotting.allocation import isoflop, plan, predictions
 from analysis.plotting.certainty import cloud, funnel, profile
 from analysis.plotting.compound import axes_at_equal_flops, coefficient_surface
+from analysis.plotting.context import context
 from analysis.plotting.curves import curves
 from analysis.plotting.draw import COLUMNS, Look, draw, width_of
 from analysis.plotting.edf import edf, parameters
@@ -54,6 +55,7 @@ __all__ = [
     "cloud",
     "coefficient_surface",
     "compared",
+    "context",
     "curves",
     "data_label",
     "draw",

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-# The class, torch's or of scaling.training.optimizers, and the fields of OptimSpec that it takes,
-# besides lr and weight_decay.
+# The class (of torch, scaling.training.optimizers or the package schedulefree) and the fields of
+# OptimSpec that it takes, besides lr and weight_decay.
 OPTIMIZERS: dict[str, tuple[str, tuple[str, ...]]] = {
     "adamw": ("AdamW", ("betas", "eps")),
     "adam": ("Adam", ("betas", "eps")),
@@ -16,14 +16,17 @@ OPTIMIZERS: dict[str, tuple[str, tuple[str, ...]]] = {
     "adafactor": ("Adafactor", ()),
     "lion": ("Lion", ("betas",)),
     "muon": ("Muon", ("betas", "eps", "momentum")),
+    "ademamix": ("AdEMAMix", ("betas", "eps", "beta3", "alpha", "num_steps")),
+    "schedulefree": ("AdamWScheduleFree", ("betas", "eps")),
 }
-OWN_OPTIMIZERS = ("lion", "muon")  # classes of scaling.training.optimizers
-ONLY_DECOUPLED = ("adamw", "adafactor", "lion", "muon")
+OWN_OPTIMIZERS = ("lion", "muon", "ademamix")  # classes of scaling.training.optimizers
+ONLY_DECOUPLED = ("adamw", "adafactor", "lion", "muon", "ademamix", "schedulefree")
 """Optimisers whose weights never decay as part of the gradient."""
 
 OPTIMIZER_DEFAULTS: dict[str, dict[str, float]] = {
     "lion": {"beta2": 0.99},  # Chen et al. 2023, sec. 5
     "muon": {"momentum": 0.95},  # Jordan et al. 2024
+    "ademamix": {"beta2": 0.999},  # Pagliardini et al. 2024, sec. 3
 }
 """What a field is where it is not given, for optimisers that want another value than most."""
 

@@ -70,14 +70,15 @@ def add_commands(subparsers: Any) -> Any:
         nargs="+",
         metavar="PATH",
         help="labelled examples: a folder with a folder of images per class (or with train/ and "
-        "val/ of such), or .npz, .npy, IDX or .parquet files",
+        "val/ of such), or .npz, .npy, IDX or .parquet files; with --context texts: such folders "
+        "of text files, or .csv, .tsv, .jsonl or .parquet files",
     )
     prepare.add_argument(
         "--field", default="text", help="JSON field with the text, data.text for one inside (text)"
     )
     prepare.add_argument(
         "--column",
-        help="Parquet column with the text or lists of tokens (text), or with the images (image)",
+        help="column with the text or lists of tokens (text), or with the images (image)",
     )
     prepare.add_argument("--dtype", choices=DTYPES, help="type of raw tokens, little end first")
     prepare.add_argument(
@@ -125,7 +126,7 @@ def add_commands(subparsers: Any) -> Any:
         action="store_true",
         help="go on without rows, files and images that cannot be read; they are counted by reason",
     )
-    images = prepare.add_argument_group("images (--from)")
+    images = prepare.add_argument_group("labelled examples (--from)")
     images.add_argument(
         "--resolution", metavar="PIXELS", help="a side, or HxW, to resize to (all are of one size)"
     )
@@ -138,7 +139,18 @@ def add_commands(subparsers: Any) -> Any:
     images.add_argument(
         "--channels", type=int, choices=(1, 3), default=3, help="of encoded images: grey, RGB (3)"
     )
-    images.add_argument("--label-column", default="label", help="Parquet column (label)")
+    images.add_argument("--label-column", default="label", help="column of the labels (label)")
+    images.add_argument(
+        "--context",
+        type=int,
+        metavar="BYTES",
+        help="the examples are texts: bytes that are kept of each; shorter ones are filled up",
+    )
+    images.add_argument(
+        "--frames",
+        action="store_true",
+        help="arrays of floats (n, time, features) are sequences, such as spectra of speech",
+    )
     prepare.add_argument("--json", action="store_true", help="one JSON document")
     prepare.set_defaults(run=run_prepare, default=prepare.get_default)
     return verbs

@@ -19,7 +19,7 @@ LONG_FILE = 16 << 20  # bytes; a longer text is cut, for it would be read at onc
 DTYPES = ("uint8", "uint16", "int16", "uint32", "int32", "uint64", "int64")
 TEXTS = ("text", "jsonl", "parquet")
 SOURCES = {**{name: name for name in (*TEXTS, "shards")}, "examples": "from"}
-IMAGES = ("resolution", "fit", "channels", "label_column")
+IMAGES = ("resolution", "fit", "channels", "label_column", "context", "frames")
 BELONGS: dict[str, tuple[str, ...]] = {
     "field": ("jsonl",),
     "column": ("parquet", "examples"),
@@ -194,8 +194,10 @@ def _prepare_examples(args: argparse.Namespace, share: float | None) -> int:
         )
     source = source_of(
         _files(args.examples),
-        image_column=args.column or "image",
+        column=args.column,
         label_column=args.label_column,
+        context=args.context,
+        frames=args.frames,
     )
     info = prepare_labelled(
         args.name,

@@ -51,11 +51,12 @@ class DataInfo:
     train_size, heldout_size : int
         Tokens or examples to train on, and held out.
     vocab_size : int or None
-        Number of distinct tokens; None for examples.
+        Number of distinct tokens; None for examples that are no texts.
     num_classes : int or None
         Number of distinct labels; None for tokens.
     input_shape : tuple of int
-        Shape of one example, channels first; empty for tokens.
+        Shape of one example: channels first for images, ``(time,)`` for texts, ``(time,
+        features)`` for frames; empty for tokens.
     train_documents, heldout_documents : int
         Documents on either side; no document is on both. Examples count as documents.
     bytes_per_token : float or None

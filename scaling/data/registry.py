@@ -107,10 +107,20 @@ DATASETS: dict[str, Dataset] = {
             "6aa5bbd1e024faff58196aae7a773da7a0958db7d2241c6e9b42a6966d3c7baa",
         ),
     ),
+    "python-packages": Dataset(
+        "labelled texts: 256 bytes of Python, and which of six packages they are from",
+        "text.python_packages:prepare",
+        changes="text.python_source:changes",
+    ),
     "digits": Dataset("1,797 images of handwritten digits, 8 x 8", "images.digits:prepare"),
     "teacher": Dataset(
         "examples labelled by a random network; teacher:features=16,noise=0.1,...",
         "batches.teacher:generate",
+        generated=True,
+    ),
+    "vowels": Dataset(
+        "speech-like sequences: words of vowels by many voices; vowels:words=10,noise=1,...",
+        "batches.vowels:generate",
         generated=True,
     ),
 }

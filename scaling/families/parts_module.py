@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import torch
@@ -76,9 +77,23 @@ def rotations(config: TransformerConfig, base: float, factor: float = 1.0) -> tu
     """Cosines and sines ``(context, rope_width / 2)`` of rotary positions."""
     width = config.rope_width
     frequency = base ** (-torch.arange(0, width, 2, dtype=torch.float32) / width)
-    frequency = frequency if factor == 1 else frequency / factor
+    if factor != 1 and config.rope_original:
+        frequency = stretched(frequency, factor, config.rope_original)
+    elif factor != 1:
+        frequency = frequency / factor
     angle = torch.outer(torch.arange(config.context, dtype=torch.float32), frequency)
     return angle.cos(), angle.sin()
+
+
+def stretched(frequency: Tensor, factor: float, original: int) -> Tensor:
+    """Frequencies of a longer context than the ``original`` one, as Llama 3.1 has them.
+
+    Those that turn four times within the original context stay, those that turn less than once
+    are divided by ``factor``, and between them the two are mixed by the number of turns.
+    """
+    turns = original * frequency / (2 * math.pi)
+    kept = ((turns - 1) / (4 - 1)).clamp(0, 1)
+    return (1 - kept) * frequency / factor + kept * frequency
 
 
 def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:

@@ -81,6 +81,9 @@ class TransformerOptions:
         The base in layers with ``local`` attention; 0: the same.
     rope_factor : float
         Positions are divided by it, but in ``local`` layers.
+    rope_original : int
+        The context before it was stretched: only wavelengths above a quarter of it are divided, and
+        those above all of it wholly (Llama 3.1: Grattafiori et al. 2024, and its code). 0: all.
     position_offset : int
         Rows of the table before that of the first position (OPT has 2).
     biases : {"none", "qkv", "all"}
@@ -148,6 +151,7 @@ class TransformerOptions:
     rope_fraction: float = added(1.0, ROTARY)
     rope_base_local: float = added(0.0, ROTARY)
     rope_factor: float = added(1.0, ROTARY)
+    rope_original: int = added(0, read_unless(rope_factor=1.0))
     position_offset: int = added(0, LEARNED)
     biases: str = added("none")
     norm_position: str = added("pre")
@@ -216,7 +220,14 @@ def _check_ranges(c: Any) -> None:
     for name, low in least.items():
         if getattr(c, name) < low:
             raise OptionError(f"{name} {getattr(c, name)} is below {low}", name)
-    signed = ("attention_cap", "logit_cap", "z_loss", "rope_base_local", "expert_capacity")
+    signed = (
+        "attention_cap",
+        "logit_cap",
+        "z_loss",
+        "rope_base_local",
+        "rope_original",
+        "expert_capacity",
+    )
     for name in (*signed, "ahead_weight", "balance_weight", "balance_rate", "router_z_loss"):
         if getattr(c, name) < 0:
             raise OptionError(f"{name} {getattr(c, name)} is below 0", name)

@@ -128,6 +128,8 @@ _LLAMA2 = {
 _LLAMA3 = {
     "llama3-8b": (32, 4096, 32, 8, 14336),
     "llama3-70b": (80, 8192, 64, 8, 28672),
+    "llama3.1-8b": (32, 4096, 32, 8, 14336),
+    "llama3.1-70b": (80, 8192, 64, 8, 28672),
     "llama3.1-405b": (126, 16384, 128, 8, 53248),
     "llama3.2-1b": (16, 2048, 32, 8, 8192),
     "llama3.2-3b": (28, 3072, 24, 8, 8192),
@@ -141,7 +143,11 @@ _OF_LLAMA3 = {
     "rope_base": 500000.0,
     **_LLAMA,
 }
-_LLAMA3_MORE = {"llama3.2-1b": _TIED, "llama3.2-3b": _TIED}
+_LONG = {"context": 131072, "rope_factor": 8.0, "rope_original": 8192}
+_LLAMA3_MORE = {
+    **{name: _LONG for name in _LLAMA3 if name.startswith("llama3.1")},
+    **{f"llama3.2-{size}": {**_LONG, **_TIED, "rope_factor": 32.0} for size in ("1b", "3b")},
+}
 
 # Jiang et al. 2023, table 1, and 2024, table 1.
 _MISTRAL = {

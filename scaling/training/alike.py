@@ -31,6 +31,7 @@ def ensemble_key(spec: RunSpec) -> str | None:
         and not train.augmented
         and not train.task
         and train.windows == "fixed"
+        and not train.by_position
         and optim.optimizer in OPTIMIZERS
         and not optim.adaptive_clip
         and (optim.decay == "decoupled" or optim.weight_decay == 0)

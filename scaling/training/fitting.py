@@ -87,7 +87,8 @@ def saved_bytes(model: nn.Module, spec: RunSpec, rows: int) -> int:
         autocast(spec, device),
     ):
         if family.unit != "token":
-            logits = model(torch.zeros(shape, device=device))
+            kind = torch.long if getattr(spec.model, "vocab_size", 0) else torch.float32
+            logits = model(torch.zeros(shape, dtype=kind, device=device))
             loss = nn.functional.cross_entropy(
                 logits.float(), torch.zeros(rows, dtype=torch.long, device=device)
             )

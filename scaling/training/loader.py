@@ -131,6 +131,8 @@ class Loader:
 
     def _shown(self, inputs: Tensor) -> Tensor:
         """Stored or augmented inputs as the model sees them."""
+        if self.data.info.vocab_size:  # tokens of texts
+            return inputs.long()
         x = to_float(inputs)
         if self.size is not None:
             x = F.interpolate(x, self.size, mode="bilinear", antialias=True, align_corners=False)

@@ -29,7 +29,7 @@ from scaling.run import (
 from scaling.schedule import cooldown_start, curve_size, curve_steps, ends_apart, lr_factor
 from scaling.spec import RunSpec
 from scaling.training.meter import Meter, Watch
-from scaling.training.optim import clip_adaptively, make_optimizer, set_lr
+from scaling.training.optim import averaged, clip_adaptively, make_optimizer, set_lr
 from scaling.training.precision import computed_in, set_arithmetic
 from scaling.training.spread import Layout, Spread
 from scaling.training.task import Task, make_task
@@ -282,7 +282,8 @@ class _Run:
 
     def _evaluate(self, task: Task, limit: int) -> dict[str, float]:
         self.model.eval()
-        with torch.no_grad(), self.meter.paused(), self.spread.not_compiled():
+        calm = self.meter.paused(), self.spread.not_compiled(), averaged(self.optimizer)
+        with torch.no_grad(), calm[0], calm[1], calm[2]:
             values = task.evaluate(self.model, limit, self.team.share)
         self.model.train()
         self.inference_seconds = values.pop("inference_seconds", None)
@@ -398,7 +399,8 @@ class _Run:
         return state
 
     def _keep_weights(self) -> None:
-        weights = self.spread.weights()
+        with averaged(self.optimizer):
+            weights = self.spread.weights()
         if self.record is not None:
             self.record.keep(self.step, weights)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from scaling.base import OPTIMIZERS, OWN_OPTIMIZERS
@@ -32,8 +34,12 @@ def make_optimizer(spec: RunSpec, model: torch.nn.Module) -> torch.optim.Optimiz
         "betas": (o.beta1, o.beta2),
         "eps": o.eps,
         "momentum": o.momentum,
+        "beta3": o.beta3,
+        "alpha": o.alpha,
+        "num_steps": spec.num_steps,
     }
-    ours = o.decay == "decoupled" and o.optimizer != "adamw" and o.weight_decay != 0
+    itself = o.optimizer in ("adamw", "schedulefree")
+    ours = o.decay == "decoupled" and not itself and o.weight_decay != 0
     found = [group for group in param_groups(model) if group["params"]]
     home: Any = torch.optim
     if o.optimizer in OWN_OPTIMIZERS:
@@ -42,6 +48,8 @@ def make_optimizer(spec: RunSpec, model: torch.nn.Module) -> torch.optim.Optimiz
         home = optimizers
         if o.optimizer == "muon":
             found = optimizers.split_for_muon(model, found)
+    elif o.optimizer == "schedulefree":
+        home = _schedulefree()
     scaled = any(group.get("gradient_scale", 1) != 1 for group in found)
     groups = []
     for group in found:
@@ -61,11 +69,45 @@ def make_optimizer(spec: RunSpec, model: torch.nn.Module) -> torch.optim.Optimiz
     if class_name in ("AdamW", "Adam", "SGD", "Adagrad"):
         kwargs["fused"] = True
     optimizer: torch.optim.Optimizer = getattr(home, class_name)(groups, lr=o.lr, **kwargs)
+    if o.optimizer == "schedulefree":
+        optimizer.train()
     if scaled:
         optimizer.register_step_pre_hook(_scale_gradients)
     if ours:
         optimizer.register_step_pre_hook(_decay)
     return optimizer
+
+
+def _schedulefree() -> Any:
+    try:
+        import schedulefree
+    except ImportError:
+        raise ValueError(
+            "optimizer schedulefree needs its package: pip install 'scaling-lab[optimizers]'"
+        ) from None
+    return schedulefree
+
+
+@contextmanager
+def averaged(optimizer: torch.optim.Optimizer) -> Iterator[None]:
+    """Weights are those to evaluate and to keep meanwhile, and then what they were, to the bit.
+
+    They differ for an optimiser without a schedule (Defazio et al. 2024, arXiv 2405.15682), whose
+    result is an average of its steps.
+    """
+    if not hasattr(optimizer, "eval"):
+        yield
+        return
+    params = [p for group in optimizer.param_groups for p in group["params"]]
+    kept = [p.detach().clone() for p in params]
+    optimizer.eval()
+    try:
+        yield
+    finally:
+        for p, value in zip(params, kept, strict=True):
+            p.detach().copy_(value)
+        for group in optimizer.param_groups:
+            group["train_mode"] = True
 
 
 def _scale_gradients(optimizer: torch.optim.Optimizer, *_: Any) -> None:

@@ -1,10 +1,11 @@
-"""Optimisers that torch has not, or not so: Muon with its AdamW, and Lion.
+"""Optimisers that torch has not, or not so: Muon with its AdamW, Lion, and AdEMAMix.
 
 Neither decays weights: that is done before a step, alike for all (``optim.py``).
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -140,6 +141,67 @@ class Lion(torch.optim.Optimizer):
         torch._foreach_sign_(signs)
         torch._foreach_add_(params, signs, alpha=-group["lr"])
         torch._foreach_lerp_(momenta, gradients, 1 - beta2)
+
+
+class AdEMAMix(torch.optim.Optimizer):
+    """Adam with a second, slow average of gradients (Pagliardini et al. 2024, arXiv 2409.03137).
+
+    w <- w - lr (m1 / (1 - beta1^t) + alpha_t m2) / (sqrt(v / (1 - beta2^t)) + eps), algorithm 1.
+    Over the ``num_steps`` of the run alpha_t rises linearly, and beta3_t so that the half-life
+    of m2 does, from beta1's (eqs. 4 and 5).
+    """
+
+    def __init__(
+        self,
+        groups: Iterable[dict[str, Any]],
+        lr: float,
+        betas: tuple[float, float],
+        eps: float,
+        beta3: float,
+        alpha: float,
+        num_steps: int,
+    ) -> None:
+        self.beta3, self.alpha, self.num_steps = beta3, alpha, num_steps
+        super().__init__(groups, {"lr": lr, "betas": betas, "eps": eps, "done": 0})
+
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+        """One step of all groups."""
+        loss = None if closure is None else closure()
+        with torch.no_grad():
+            for group in self.param_groups:
+                group["done"] += 1
+                self._step(group, [p for p in group["params"] if p.grad is not None])
+        return loss
+
+    def mixing(self, t: int, beta1: float) -> tuple[float, float]:
+        """alpha and beta3 at step ``t`` (from 1)."""
+        share = min(1.0, t / self.num_steps)
+        first, last = math.log(beta1), math.log(self.beta3)
+        return self.alpha * share, math.exp(first * last / ((1 - share) * last + share * first))
+
+    def _step(self, group: dict[str, Any], params: list[Tensor]) -> None:
+        if not params:
+            return
+        for p in params:
+            if not self.state[p]:
+                self.state[p] |= {name: torch.zeros_like(p) for name in ("fast", "slow", "square")}
+        (beta1, beta2), t = group["betas"], group["done"]
+        alpha, beta3 = self.mixing(t, beta1)
+        gradients = [p.grad for p in params]
+        fast, slow, square = (
+            [self.state[p][name] for p in params] for name in ("fast", "slow", "square")
+        )
+        torch._foreach_lerp_(fast, gradients, 1 - beta1)
+        torch._foreach_lerp_(slow, gradients, 1 - beta3)
+        torch._foreach_mul_(square, beta2)
+        torch._foreach_addcmul_(square, gradients, gradients, 1 - beta2)
+        size = torch._foreach_sqrt(square)
+        torch._foreach_div_(size, math.sqrt(1 - beta2**t))
+        torch._foreach_add_(size, group["eps"])
+        update = torch._foreach_div(fast, 1 - beta1**t)
+        torch._foreach_add_(update, slow, alpha=alpha)
+        torch._foreach_div_(update, size)
+        torch._foreach_add_(params, update, alpha=-group["lr"])
 
 
 def hidden_matrices(model: torch.nn.Module) -> set[int]:

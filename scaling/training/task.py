@@ -191,6 +191,7 @@ class NextToken:
         paces: list[float] = []
         numbers: Any = getattr(_own(model), "metrics", dict)
         names = list(numbers())
+        places = position_bins(self.context) if self.spec.train.by_position else {}
 
         def chunk(i: int) -> NDArray[np.float64]:
             rows = slice(i, i + items)
@@ -205,10 +206,12 @@ class NextToken:
             means = _kept(losses.double().mean(1).cpu())
             paces.append((time.perf_counter() - began) / losses.numel())
             more = [np.full(len(means), float(number)) for number in numbers().values()]
-            return np.stack([means, *more])
+            parts = [_kept(losses[:, part].double().mean(1).cpu()) for part in places.values()]
+            return np.stack([means, *more, *parts])
 
         losses, *more = np.concatenate(share(chunk, range(0, count, items)), axis=1)
         values = {**_mean(losses), "inference_seconds": median(paces)}
+        names += places
         values |= {key: float(one.mean()) for key, one in zip(names, more, strict=True)}
         if bytes_per_token:
             values["bits_per_byte"] = values["loss"] / (math.log(2) * bytes_per_token)
@@ -217,6 +220,12 @@ class NextToken:
     def close(self) -> None:
         """End the thread that makes batches."""
         self._ahead.close()
+
+
+def position_bins(context: int) -> dict[str, slice]:
+    """Places in the context, doubling: ``loss_at_4`` is of the fourth to the seventh token."""
+    starts = [2**k for k in range(context.bit_length())]
+    return {f"loss_at_{start}": slice(start - 1, min(2 * start - 1, context)) for start in starts}
 
 
 def _own(model: nn.Module) -> nn.Module:

@@ -70,7 +70,14 @@ _ALL = {"biases": "all", "positions": "learned"}
 _DENSE = ("gelu", "gelu-tanh", "relu")
 
 KINDS = (
-    Kind("LlamaForCausalLM", "llama", "rmsnorm", ("swiglu",), takes=_HEADS, names=_RMS),
+    Kind(
+        "LlamaForCausalLM",
+        "llama",
+        "rmsnorm",
+        ("swiglu",),
+        takes=(*_HEADS, "rope_factor", "rope_original"),
+        names=_RMS,
+    ),
     Kind("ArceeForCausalLM", "arcee", "rmsnorm", ("gelu",), takes=("kv_heads",), names=_RMS),
     Kind(
         "Starcoder2ForCausalLM",
@@ -262,6 +269,15 @@ def _llama(c: Any, kind: Kind) -> dict[str, Any]:
     rope: dict[str, Any] = {"rope_type": "default", "rope_theta": c.rope_base}
     if "rope_fraction" in kind.takes:
         rope["partial_rotary_factor"] = c.rope_fraction
+    if kind.model_type == "llama" and c.rope_factor != 1:
+        rope |= {"rope_type": "linear", "factor": c.rope_factor}
+        if c.rope_original:
+            rope |= {
+                "rope_type": "llama3",
+                "low_freq_factor": 1.0,
+                "high_freq_factor": 4.0,
+                "original_max_position_embeddings": c.rope_original,
+            }
     act = "hidden_activation" if kind.model_type.startswith("gemma") else "hidden_act"
     found: dict[str, Any] = {
         "hidden_size": c.width,
@@ -275,6 +291,7 @@ def _llama(c: Any, kind: Kind) -> dict[str, Any]:
         kind.names["eps"]: c.norm_eps,
         "rope_theta": c.rope_base,  # read by transformers 4
         "rope_parameters": rope,  # and by 5
+        **({"rope_scaling": rope} if rope["rope_type"] != "default" else {}),
         "attention_bias": c.biases != "none",
         "mlp_bias": False,
     }

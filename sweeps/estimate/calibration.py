@@ -304,10 +304,12 @@ def measure(spec: RunSpec, seconds: float = 0.06) -> tuple[float, float]:
         shape = tuple(family.input_shape(spec.model))
 
         def batch(size: int) -> tuple[Any, Any]:
+            if words := getattr(spec.model, "vocab_size", 0):
+                inputs = torch.randint(0, words, (size, *shape), generator=random)
+            else:
+                inputs = torch.rand(size, *shape, generator=random)
             if family.unit == "token":
-                tokens = torch.randint(0, spec.model.vocab_size, (size, *shape), generator=random)
-                return tokens.to(device), tokens.to(device)
-            inputs = torch.rand(size, *shape, generator=random)
+                return inputs.to(device), inputs.to(device)
             return inputs.to(device), torch.zeros(size, dtype=torch.long, device=device)
 
         def losses(inputs: Any, targets: Any) -> Any:

@@ -66,7 +66,8 @@ def built(family: Any, config: Any) -> Built:
     """Build ``config`` on the meta device, run it forward and back on an example, and count."""
     with torch.device("meta"):
         module = family.build(config).eval()
-        example = torch.zeros(1, *family.input_shape(config))
+        kind = torch.long if getattr(config, "vocab_size", 0) else torch.float32
+        example = torch.zeros(1, *family.input_shape(config), dtype=kind)
     with FlopCounterMode(display=False) as flops, _Products() as products:
         output = module(example)
     with FlopCounterMode(display=False) as back, _Backward() as convolutions:

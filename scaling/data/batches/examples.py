@@ -21,8 +21,9 @@ ARRAYS = ("train_inputs", "train_labels", "heldout_inputs", "heldout_labels")
 class ExampleData:
     """Examples to train on and examples held out.
 
-    Images are uint8, ``(n, channels, height, width)``, 0 to 255; other inputs are float32,
-    ``(n, features)``. Labels are int64, ``(n,)``, from 0.
+    Images are uint8, ``(n, channels, height, width)``, 0 to 255; texts uint8, ``(n, time)``;
+    other inputs are float32, ``(n, features)``, or ``(n, time, features)`` for sequences of
+    frames. Labels are int64, ``(n,)``, from 0.
     """
 
     info: DataInfo
@@ -77,17 +78,20 @@ def prepare_examples(
 def describe_examples(name: str, arrays: dict[str, NDArray[Any]], digest: str) -> DataInfo:
     """The info of four arrays whose fingerprint is ``digest``."""
     train, heldout = arrays["train_labels"], arrays["heldout_labels"]
+    inputs = arrays["train_inputs"]
+    is_text = inputs.ndim == 2 and inputs.dtype == np.uint8
     return DataInfo(
         name=name,
         fingerprint=digest,
         unit="example",
         train_size=len(train),
         heldout_size=len(heldout),
+        vocab_size=256 if is_text else None,
         num_classes=int(max(train.max(), heldout.max())) + 1,
-        input_shape=tuple(arrays["train_inputs"].shape[1:]),
+        input_shape=tuple(inputs.shape[1:]),
         train_documents=len(train),
         heldout_documents=len(heldout),
-        dtype=str(arrays["train_inputs"].dtype),
+        dtype=str(inputs.dtype),
     )
 
 

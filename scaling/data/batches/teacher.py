@@ -7,7 +7,7 @@ The data set's name carries its options: ``teacher`` or, say,
 from __future__ import annotations
 
 import hashlib
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scaling.data.batches.examples import ARRAYS, ExampleData, describe_examples
+from scaling.data.batches.options import parse_options, with_options
 
 STEPS = 64  # inputs and weights are whole multiples of 1/64
 
@@ -66,36 +67,10 @@ class Teacher:
                     f"teacher: {name}={getattr(self, name)} must be between {low} and {high}"
                 )
 
-    @classmethod
-    def parse(cls, options: str) -> Teacher:
-        """The teacher of ``features=8,noise=0.1``; what is not said has its default."""
-        names = [f.name for f in fields(cls)]
-        values: dict[str, Any] = {}
-        for part in filter(None, options.split(",")):
-            key, _, text = part.partition("=")
-            if key not in names:
-                raise ValueError(f"teacher: no option {key!r}; there are {', '.join(names)}")
-            try:
-                values[key] = float(text) if key == "noise" else int(text)
-            except ValueError:
-                kind = "number" if key == "noise" else "whole number"
-                raise ValueError(f"teacher: {key}={text!r} is no {kind}") from None
-        return cls(**values)
-
-    @property
-    def name(self) -> str:
-        """The data set's name, with what differs from the defaults."""
-        options = [
-            f"{f.name}={getattr(self, f.name)}"
-            for f in fields(self)
-            if getattr(self, f.name) != f.default
-        ]
-        return ":".join(["teacher", ",".join(options)]) if options else "teacher"
-
 
 def generate(options: str) -> ExampleData:
     """The examples of the teacher with these options."""
-    return _generate(Teacher.parse(options))
+    return _generate(parse_options("teacher", Teacher, options))
 
 
 @lru_cache(maxsize=2)
@@ -127,7 +102,7 @@ def _generate(teacher: Teacher) -> ExampleData:
     for key in ARRAYS:
         arrays[key].flags.writeable = False
         whole.update(arrays[key].tobytes())
-    info = describe_examples(teacher.name, arrays, whole.hexdigest()[:16])
+    info = describe_examples(with_options("teacher", teacher), arrays, whole.hexdigest()[:16])
     return ExampleData(info, **arrays)
 
 

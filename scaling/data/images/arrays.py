@@ -28,10 +28,11 @@ class ArrayFiles:
     Names are an archive's keys or the files' own. ``x`` and ``images`` are inputs too, ``y``
     and ``targets`` labels; ``train`` and ``test``, ``val``, ``heldout`` or ``t10k`` tell the
     parts. Inputs are images of bytes, ``(n, height, width)`` with channels second or last, or
-    numbers.
+    numbers; with ``frames`` sequences of numbers ``(n, time, features)``.
     """
 
-    def __init__(self, paths: tuple[Path, ...]) -> None:
+    def __init__(self, paths: tuple[Path, ...], frames: bool = False) -> None:
+        self.frames = frames
         named: dict[str, NDArray[Any]] = {}
         for path in paths:
             for key, values in read_arrays(path).items():
@@ -39,7 +40,8 @@ class ArrayFiles:
                     raise ValueError(f"two arrays are called {key!r}: name one of the files alone")
                 named[key] = values
         self.parts = [
-            (side, *_checked(names, named)) for side, names in sorted(_parts(list(named)).items())
+            (side, *_checked(names, named, frames))
+            for side, names in sorted(_parts(list(named)).items())
         ]
         shapes = {inputs.shape[1:] for _, inputs, _ in self.parts}
         if len(shapes) > 1 or len({inputs.dtype for _, inputs, _ in self.parts}) > 1:
@@ -47,7 +49,7 @@ class ArrayFiles:
 
     def facts(self) -> dict[str, Any]:
         """How the files are read, without their names."""
-        return {"kind": "arrays"}
+        return {"kind": "arrays", **({"frames": True} if self.frames else {})}
 
     def index(self) -> Index:
         """Digests, labels and parts of all rows."""
@@ -93,7 +95,7 @@ def _parts(keys: list[str]) -> dict[int, dict[str, str]]:
 
 
 def _checked(
-    names: dict[str, str], named: dict[str, NDArray[Any]]
+    names: dict[str, str], named: dict[str, NDArray[Any]], frames: bool
 ) -> tuple[NDArray[Any], NDArray[np.int64]]:
     """Inputs with channels second, and labels; an error where they are not what they should be."""
     key, inputs, labels = names["inputs"], named[names["inputs"]], named[names["labels"]]
@@ -114,6 +116,13 @@ def _checked(
             bad = ~np.isfinite(inputs[start : start + 4096]).reshape(-1, inputs[0].size).all(1)
             if bad.any():
                 raise ValueError(f"{key}: row {start + int(bad.argmax())} is not finite: mend it")
+    if frames:
+        if inputs.ndim != 3 or inputs.dtype.kind != "f":
+            raise ValueError(
+                f"{key} holds {inputs.dtype} of shape {inputs.shape}: --frames is for floats (n, "
+                "time, features); reshape or convert them, or leave it out"
+            )
+        return inputs, whole_labels(names["labels"], labels)
     if inputs.ndim == 3:
         inputs = inputs[:, None]
     elif inputs.ndim == 4 and inputs.shape[1] not in CHANNELS and inputs.shape[3] in CHANNELS:

@@ -7,7 +7,7 @@ permissive licences, the same for everyone with the same versions of these packa
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 
@@ -23,17 +23,17 @@ GENERATED = re.compile(
 )
 
 
-def python_files() -> tuple[Path, ...]:
-    """The ``*.py`` files that the installed packages list as theirs, generated ones left out."""
+def python_files(packages: Sequence[str] = PACKAGES) -> tuple[Path, ...]:
+    """The ``*.py`` files that installed packages list as theirs, generated ones left out."""
     found = []
-    for package in PACKAGES:
+    for package in packages:
         try:
             files = metadata.distribution(package).files
         except metadata.PackageNotFoundError:
             files = None
         if not files:
             raise FileNotFoundError(
-                f"the data set python-source needs {package} as installed by pip: "
+                f"the Python sources of this data set need {package} as installed by pip: "
                 "pip install -c constraints.txt scaling-lab"
             )
         found += [

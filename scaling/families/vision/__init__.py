@@ -5,6 +5,7 @@ from __future__ import annotations
 from scaling.families.vision.anynet import ANYNET, AnyNetConfig, compatible
 from scaling.families.vision.convnext import CONVNEXT
 from scaling.families.vision.efficientnet import EFFICIENTNET
+from scaling.families.vision.encoder import ENCODER
 from scaling.families.vision.family import MULTIPLIERS, bracket
 from scaling.families.vision.lenet import LENET
 from scaling.families.vision.mlp import MLP_FAMILY
@@ -27,6 +28,7 @@ VISION = (  # in this order they are listed
     CONVNEXT,
     VIT,
     *WIRED,
+    ENCODER,
 )
 
 __all__ = [

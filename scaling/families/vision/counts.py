@@ -32,6 +32,8 @@ class Tally:
         (Araujo et al. 2019, eqs. 1 and 2; the largest over all paths).
     kernels, others : int
         Parameters: entries of kernels and matrices, and all others.
+    embedding : int
+        Of the others, those of tables of tokens.
     asks : bool
         Whether the signal asks for a gradient: once a parameter came in.
     learns : bool
@@ -45,6 +47,7 @@ class Tally:
     jump: int = 1
     kernels: int = 0
     others: int = 0
+    embedding: int = 0
     macs: int = 0
     asks: bool = False
     macs_without_input_gradient: int = 0
@@ -222,14 +225,31 @@ def _(layer: L.Mixed, t: Tally) -> None:
 
 
 @_count.register
+def _(layer: L.Embed, t: Tally) -> None:
+    t.others += layer.vocab_size * layer.width
+    t.embedding += layer.vocab_size * layer.width
+    t.asks = t.asks or t.learns
+    t.shape = (*t.shape, layer.width)
+
+
+@_count.register
+def _(layer: L.Stack, t: Tally) -> None:
+    time, channels = t.shape
+    t.shape = (time // layer.times, channels * layer.times)
+
+
+@_count.register
 def _(layer: L.ToTokens, t: Tally) -> None:
-    channels, h, w = t.shape
-    tokens = h * w + layer.class_token
+    channels, places = _channels(t.shape), math.prod(t.shape) // _channels(t.shape)
+    tokens = places + layer.class_token
     t.others += channels * layer.class_token
     t.asks = t.asks or layer.class_token or layer.positions == "learned"
-    if layer.positions == "sincos" and channels % 4:
+    parts = 4 if len(t.shape) == 3 else 2  # sines and cosines, along each side
+    if layer.positions == "sincos" and channels % parts:
         raise OptionError(
-            f"sincos positions need a width that 4 divides, not {channels}", "positions", "width"
+            f"sincos positions need a width that {parts} divides, not {channels}",
+            "positions",
+            "width",
         )
     if layer.positions == "learned":
         t.others += tokens * channels
@@ -292,7 +312,7 @@ def count(network: L.Network) -> Cost:
         num_params=t.params,
         num_params_block=block,
         num_params_matmul=t.kernels,
-        num_params_non_embedding=t.params,
+        num_params_non_embedding=t.params - t.embedding,
         macs_forward=t.macs,
         activations=t.activations,
         flops_kaplan=train,

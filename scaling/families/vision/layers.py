@@ -213,16 +213,33 @@ class Mixed:
 
 
 @dataclass(frozen=True)
+class Embed:
+    """Tokens to vectors: whole numbers (t,) to (t, width)."""
+
+    vocab_size: int
+    width: int
+
+
+@dataclass(frozen=True)
+class Stack:
+    """Neighbours along time side by side: (t, c) to (t // times, times c); a rest is not seen."""
+
+    times: int
+
+
+@dataclass(frozen=True)
 class ToTokens:
-    """Positions of an image as tokens: (c, h, w) to (h w, c), and what belongs to a ViT's input.
+    """Positions of an image as tokens, (c, h, w) to (h w, c); a sequence (t, c) has them already.
+
+    And what belongs to a transformer encoder's input.
 
     Attributes
     ----------
     class_token : bool
         A learned token is put first.
     positions : {"learned", "sincos", "none"}
-        Learned (Dosovitskiy et al. 2021) or fixed 2-d sine-cosine (Beyer et al. 2022) position
-        embeddings, added to all tokens.
+        Learned (Dosovitskiy et al. 2021) or fixed sine-cosine position embeddings, 2-d for
+        images (Beyer et al. 2022), 1-d for sequences (Vaswani et al. 2017), added to all tokens.
     """
 
     class_token: bool = True
@@ -262,6 +279,8 @@ Layer: TypeAlias = (
     | Shift
     | Graph
     | Mixed
+    | Embed
+    | Stack
     | ToTokens
     | Attention
     | TakeToken

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from scaling.families.parts_module import sinusoids
 from scaling.families.vision import layers as L
 from scaling.families.vision.counts import Shape, Tally, padding_of, walk
 from scaling.families.vision.graph_module import GraphModule, MixedModule
@@ -179,28 +180,53 @@ class ResidualModule(nn.Module):
         return out
 
 
+class Embedding(nn.Embedding):
+    """Vectors of tokens, which start with standard deviation 0.02 (Devlin et al. 2019's code)."""
+
+    def reset_parameters(self) -> None:
+        """Start anew."""
+        nn.init.trunc_normal_(self.weight, std=0.02)
+
+
+class Stacked(nn.Module):
+    """Neighbours along time side by side."""
+
+    def __init__(self, times: int) -> None:
+        super().__init__()
+        self.times = times
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``(batch, t, c)`` to ``(batch, t // times, times c)``."""
+        whole = x.shape[1] // self.times * self.times
+        return x[:, :whole].reshape(len(x), -1, self.times * x.shape[2])
+
+
 class Tokens(nn.Module):
-    """Positions of an image as tokens, with their embeddings, after a class token."""
+    """Positions of an image or a sequence as tokens, with embeddings, after a class token."""
 
     def __init__(self, layer: L.ToTokens, shape: Shape) -> None:
         super().__init__()
-        channels, h, w = shape
+        self.image = len(shape) == 3
+        channels, *sides = shape if self.image else shape[::-1]
         first = int(layer.class_token)
         self.class_token: nn.Parameter | None = None
         if first:
             self.class_token = nn.Parameter(torch.zeros(1, 1, channels))
         self.positions: Any = None
         if layer.positions == "learned":
-            self.positions = nn.Parameter(torch.empty(first + h * w, channels))
+            self.positions = nn.Parameter(torch.empty(first + math.prod(sides), channels))
             nn.init.trunc_normal_(self.positions, std=0.02)
         elif layer.positions == "sincos":
             del self.positions
-            fixed = F.pad(sincos(h, w, channels), (0, 0, first, 0))
+            make: Any = sincos if self.image else sinusoids
+            places = make(*sides, channels)
+            fixed = F.pad(places, (0, 0, first, 0))
             self.register_buffer("positions", fixed, persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        """``(batch, c, h, w)`` to ``(batch, tokens, c)``."""
-        x = x.flatten(2).transpose(1, 2)
+        """``(batch, c, h, w)`` or ``(batch, t, c)`` to ``(batch, tokens, c)``."""
+        if self.image:
+            x = x.flatten(2).transpose(1, 2)
         if self.class_token is not None:
             x = torch.cat([self.class_token.expand(len(x), -1, -1).to(x.dtype), x], dim=1)
         return x if self.positions is None else x + self.positions
@@ -310,6 +336,8 @@ _module.register(L.ToTokens, Tokens)
 _module.register(L.Shift, lambda layer, shape: nn.ZeroPad2d((-1, 1, -1, 1)))
 _module.register(L.Graph, lambda layer, shape: GraphModule(layer, shape, sequence))
 _module.register(L.Mixed, lambda layer, shape: MixedModule(layer, shape, sequence))
+_module.register(L.Embed, lambda layer, shape: Embedding(layer.vocab_size, layer.width))
+_module.register(L.Stack, lambda layer, shape: Stacked(layer.times))
 _module.register(L.Attention, lambda layer, shape: AttentionModule(layer, shape[-1]))
 
 

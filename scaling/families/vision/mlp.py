@@ -79,6 +79,13 @@ class MLP(VisionFamily):
 
     def data_options(self, info: Any) -> dict[str, Any]:
         """Classes and shape of the data."""
+        if info.vocab_size:
+            raise OptionError(
+                f"family {self.name} sees numbers, data set {info.name!r} has tokens: choose "
+                "another of the two, such as family encoder for labelled texts",
+                "family",
+                "data",
+            )
         return {"num_classes": info.num_classes, "input_shape": tuple(info.input_shape)}
 
     def scaled(self, config: MLPConfig, depth: float, width: float) -> MLPConfig:

@@ -212,28 +212,31 @@ class ViT(VisionFamily):
     def network(self, config: ViTConfig) -> Network:
         """Patches, blocks, norm and head."""
         c = config
-        norm = Norm("layer", eps=EPS)
-        attention: Layers = (norm, Attention(c.heads))
-        perceptron: Layers = (norm, Linear(c.mlp_width), Act("gelu"), Linear(c.width))
-        branches = c.depth * [attention, perceptron]
-        last = max(1, len(branches) - 1)
         return Network(
             input_shape=c.input_shape,
             stem=(
                 Conv(c.width, c.patch, stride=c.patch, bias=True, padding=0),
                 ToTokens(class_token=c.pool == "token", positions=c.positions),
             ),
-            body=tuple(
-                Residual(branch, drop=c.drop_path * i / last) for i, branch in enumerate(branches)
-            ),
+            body=blocks(c.depth, c.width, c.mlp_width, c.heads, c.drop_path),
             head=(
-                norm,
+                Norm("layer", eps=EPS),
                 TakeToken() if c.pool == "token" else MeanTokens(),
                 Dropout(c.dropout),
                 Linear(c.num_classes),
             ),
             init=c.init,
         )
+
+
+def blocks(depth: int, width: int, mlp_width: int, heads: int, drop_path: float) -> Layers:
+    """Pre-norm blocks of attention over all tokens and a GELU perceptron."""
+    norm = Norm("layer", eps=EPS)
+    attention: Layers = (norm, Attention(heads))
+    perceptron: Layers = (norm, Linear(mlp_width), Act("gelu"), Linear(width))
+    branches = depth * [attention, perceptron]
+    last = max(1, len(branches) - 1)
+    return tuple(Residual(branch, drop=drop_path * i / last) for i, branch in enumerate(branches))
 
 
 def nearest_heads(width: int, wanted: float) -> int:

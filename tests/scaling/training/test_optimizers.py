@@ -1,4 +1,4 @@
-"""Muon and Lion against torch's and the published formulas; their rates, decay and resumption."""
+"""Optimisers against torch's and the published formulas; their rates, decay and resumption."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from scaling.families import get_family
 from scaling.spec import RunSpec
 from scaling.training import optimizers
 from scaling.training.loop import train
-from scaling.training.optim import make_optimizer
+from scaling.training.optim import averaged, make_optimizer
 from scaling.training.optimizers import Muon, orthogonalised
 from tests.scaling.test_spec import BASE, INFO
 from tests.scaling.training.test_loop import bits, stop_after
@@ -90,6 +90,54 @@ def test_lion_by_its_algorithm():
         assert float(model.weight.detach()) == pytest.approx(w, abs=1e-6)
 
 
+def test_ademamix_by_its_algorithm():
+    # Pagliardini et al. 2024, algorithm 1 with eqs. 4 and 5, in floats, over 5 steps
+    w, m1, m2, v, lr, decay, alpha = 0.5, 0.0, 0.0, 0.0, 0.1, 0.3, 8.0
+    b1, b2, b3, eps, steps = 0.9, 0.999, 0.99, 1e-8, 5
+    model = torch.nn.Linear(1, 1, bias=False)
+    torch.nn.init.constant_(model.weight, w)
+    step = spec_of().units_per_step
+    spec = spec_of(
+        optimizer="ademamix", lr=lr, weight_decay=decay, beta3=b3, num_tokens=steps * step
+    )
+    assert (spec.optim.beta2, spec.optim.alpha, spec.num_steps) == (b2, alpha, steps)
+    optimizer = make_optimizer(spec, model)
+    half_lives = [math.log(0.5) / math.log(b) for b in (b1, b3)]
+    for t, g in enumerate((1.0, -0.2, -3.0, 0.1, 0.4), 1):
+        model.weight.grad = torch.tensor([[g]])
+        optimizer.step()
+        # Linear in the half-life is what eq. 5 says: ln b3(t) = ln .5 / half-life.
+        half_life = half_lives[0] + t / steps * (half_lives[1] - half_lives[0])
+        slow = 0.5 ** (1 / half_life)
+        m1, m2 = b1 * m1 + (1 - b1) * g, slow * m2 + (1 - slow) * g
+        v = b2 * v + (1 - b2) * g * g
+        update = m1 / (1 - b1**t) + alpha * t / steps * m2
+        w -= lr * (update / (math.sqrt(v / (1 - b2**t)) + eps) + decay * w)
+        assert float(model.weight.detach()) == pytest.approx(w, abs=1e-5)
+
+
+def test_schedulefree_by_its_algorithm():
+    # Defazio et al. 2024, algorithm 1 (without warm-up), in floats: x is what is kept
+    z = x = 0.5
+    v, lr, decay, b1, b2, eps = 0.0, 0.1, 0.3, 0.9, 0.95, 1e-8
+    model = torch.nn.Linear(1, 1, bias=False)
+    torch.nn.init.constant_(model.weight, z)
+    spec = spec_of(optimizer="schedulefree", schedule="constant", lr=lr, weight_decay=decay)
+    optimizer = make_optimizer(spec, model)
+    for t, g in enumerate((1.0, -0.2, -3.0, 0.1), 1):
+        y = (1 - b1) * z + b1 * x
+        assert float(model.weight.detach()) == pytest.approx(y, abs=1e-6)
+        model.weight.grad = torch.tensor([[g]])
+        optimizer.step()
+        v = b2 * v + (1 - b2) * g * g
+        z -= lr * (g / (math.sqrt(v / (1 - b2**t)) + eps) + decay * y)
+        x += (z - x) / t
+        before = model.weight.detach().clone()
+        with averaged(optimizer):
+            assert float(model.weight.detach()) == pytest.approx(x, abs=1e-6)
+        assert torch.equal(model.weight.detach(), before)
+
+
 def test_muon_takes_hidden_matrices_alone():
     spec = spec_of(optimizer="muon")
     assert spec.optim.momentum == 0.95
@@ -138,6 +186,8 @@ def test_rates_and_decay_under_mup():
         {"optimizer": "muon", "parametrisation": "mup", "base_width": 4},
         {"optimizer": "lion"},
         {"optimizer": "adafactor"},
+        {"optimizer": "ademamix"},
+        {"optimizer": "schedulefree", "schedule": "constant"},
     ],
     ids=str,
 )
@@ -155,6 +205,8 @@ def test_stopping_and_resuming_gives_the_same_bits(tiny, tmp_path, options):
     [
         ({"optimizer": "muon", "decay": "coupled"}, "muon has no coupled decay"),
         ({"optimizer": "lion", "momentum": 0.5}, "momentum 0.5 has no effect"),
+        ({"optimizer": "ademamix", "beta3": 0.5}, "ademamix needs 0 < beta1 < beta3 < 1"),
+        ({"optimizer": "schedulefree"}, "take schedule: constant"),
         ({"optimizer": "muon", "momentum": 1}, r"momentum 1.0 is not in \[0, 1\)"),
         (
             {"optimizer": "adafactor", "parametrisation": "mup", "base_width": 16},

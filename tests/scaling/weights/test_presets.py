@@ -115,6 +115,7 @@ SMALL = {
     "pythia-14m": {"rope_fraction": 1 / 3},
     "opt-125m": {},
     "llama3-8b": {},
+    "llama3.1-8b": {"rope_original": 8},
     "mistral-7b": {},
     "mixtral-8x7b": {},
     "qwen2.5-0.5b": {},

@@ -1,0 +1,148 @@
+"""Texts with a label: tables with a column of each, or a folder of text files per class."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scaling.data.images.labelled import HELD, OPEN, TRAINING, Content, Index, Unusable, digest
+
+TABLES = (".csv", ".tsv", ".jsonl", ".ndjson")
+MOST = 65_536  # bytes of a text
+_TRAIN, _HELD = re.compile(r"train"), re.compile(r"(test|dev|val|valid|validation)\b")
+Row = tuple[int, str, str | None, bytes | None]  # part, what to call it, label, text
+
+
+class LabelledTexts:
+    """The first ``context`` bytes of each text (UTF-8), filled up with zeros.
+
+    Tables are ``.csv``, ``.tsv``, ``.jsonl`` and ``.parquet`` with a column of texts and one of
+    labels; a folder has a folder of files for each class. Files whose names begin with ``train``
+    and with ``test``, ``dev``, ``val`` or ``validation`` are the parts to train on and held out,
+    and so are folders of these names. Labels are numbered in the order of their names, whole
+    numbers by themselves.
+    """
+
+    def __init__(self, paths: tuple[Path, ...], text: str, label: str, context: int) -> None:
+        if not 1 <= context <= MOST:
+            raise ValueError(f"--context {context} is not in [1, {MOST}]")
+        self.context = context
+        rows: list[Row] = []
+        for path in paths:
+            rows += (
+                _of_folder(path, context)
+                if path.is_dir()
+                else _of_table(path, text, label, context)
+            )
+        if {part for part, *_ in rows} != {TRAINING, HELD}:
+            rows = [(OPEN, *row[1:]) for row in rows]
+        names = {label for *_, label, _ in rows if label is not None}
+        if len(names) < 2:
+            raise ValueError(
+                f"{paths[0]}: {len(names)} labels in {len(rows)} texts; give two classes or more"
+            )
+        numbers = all(name.isdecimal() for name in names)
+        self.classes = () if numbers else tuple(sorted(names))
+        number = {name: int(name) if numbers else i for i, name in enumerate(sorted(names))}
+        if max(number.values()) >= max(len(rows), 2):
+            raise ValueError(
+                f"labels go up to {max(number.values())} over {len(rows)} texts: they are numbers "
+                "of classes, from 0; number them anew"
+            )
+        found = [
+            (part, digest(content or b""), number.get(label or "", 0), called, label, content)
+            for part, called, label, content in rows
+        ]
+        self._rows = sorted(found, key=lambda row: row[:3])  # whatever the files' order
+
+    def facts(self) -> dict[str, Any]:
+        """How the files are read, without their names."""
+        return {"kind": "texts", "context": self.context}
+
+    def index(self) -> Index:
+        """Digests of the texts, labels and parts."""
+        parts, digests, labels = zip(*(row[:3] for row in self._rows), strict=True)
+        return Index(
+            np.array(digests, np.uint64),
+            np.array(labels, np.int64),
+            np.array(parts, np.uint8),
+            self.classes,
+        )
+
+    def read(self, position: int) -> Iterator[tuple[str, Content]]:
+        """The texts as bytes ``(context,)``."""
+        for *_, called, label, content in self._rows[position:]:
+            if label is None or not content:
+                yield called, Unusable("its label is missing" if content else "it has no text")
+            else:
+                yield called, as_tokens(content, self.context)
+
+
+def as_tokens(content: bytes, context: int) -> NDArray[np.uint8]:
+    """The first ``context`` bytes, filled up with zeros."""
+    tokens = np.zeros(context, np.uint8)
+    kept = np.frombuffer(content[:context], np.uint8)
+    tokens[: len(kept)] = kept
+    return tokens
+
+
+def _of_folder(root: Path, context: int) -> Iterator[Row]:
+    folders = sorted(p for p in root.iterdir() if p.is_dir() and not p.name.startswith("."))
+    sides = {folder: _part(folder.name) for folder in folders}
+    if OPEN not in sides.values() and set(sides.values()) == {TRAINING, HELD}:
+        for folder, side in sides.items():
+            yield from ((side, *row[1:]) for row in _of_folder(folder, context))
+        return
+    for folder in folders:
+        for path in sorted(p for p in folder.rglob("*") if p.is_file()):
+            with path.open("rb") as file:  # a digest of the part that is seen: copies of it are one
+                yield OPEN, str(path.relative_to(root)), folder.name, file.read(context)
+
+
+def _of_table(path: Path, text: str, label: str, context: int) -> Iterator[Row]:
+    import pandas as pd
+
+    bare = path.name.removesuffix(".gz")
+    try:
+        if bare.endswith(".parquet"):
+            table = pd.read_parquet(path)
+        elif bare.endswith((".jsonl", ".ndjson")):
+            table = pd.read_json(path, lines=True, dtype=False)
+        elif bare.endswith((".csv", ".tsv")):
+            separator = "\t" if bare.endswith(".tsv") else ","
+            table = pd.read_csv(path, sep=separator, dtype=str, keep_default_na=False)
+            table = table.replace("", None)
+        else:
+            raise ValueError(f"it ends in none of {', '.join(TABLES)}, .parquet")
+    except (ValueError, OSError) as error:  # pandas' and pyarrow's own are of these
+        raise ValueError(f"{path} cannot be read as a table of texts: {error}") from None
+    for column, option in ((text, "--column"), (label, "--label-column")):
+        if column not in table:
+            raise ValueError(
+                f"{path}: no column {column!r}; it has {', '.join(map(str, table.columns))}: "
+                f"choose one with {option}"
+            )
+    for row, (content, name) in enumerate(zip(table[text], table[label], strict=True)):
+        missing = name is None or name != name or name == ""
+        yield (
+            _part(path.name),
+            f"{path.name}, row {row}",
+            None if missing else _name(name),
+            content.encode()[:context] if isinstance(content, str) else None,
+        )
+
+
+def _name(label: Any) -> str:
+    """A label as text; whole numbers that pandas made floats, as a column with gaps has them."""
+    return str(int(label)) if isinstance(label, float) and label.is_integer() else str(label)
+
+
+def _part(name: str) -> int:
+    if _TRAIN.match(name):
+        return TRAINING
+    return HELD if _HELD.match(name.replace("_", "-")) else OPEN

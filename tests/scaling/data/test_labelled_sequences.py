@@ -1,0 +1,116 @@
+"""Texts and frames with labels: files of every kind become the same bytes; the made set is even."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from scaling.data import describe_data, open_data
+from scaling.data.images import prepare_labelled, source_of
+
+TEXTS = [f"{word} {i} café" for i in range(20) for word in ("good", "bad")]
+LABELS = ["pos", "neg"] * 20
+
+
+def _prepared(name, home, *paths, **options):
+    given = {"column": None, "context": 12} | options
+    prepare_labelled(name, source_of(paths, **given), home, heldout=0.2)
+    return open_data(name, home)
+
+
+def test_every_kind_of_file_gives_the_same_examples(tmp_path):
+    table = pd.DataFrame({"text": TEXTS, "label": LABELS})
+    table.to_csv(tmp_path / "a.csv", index=False)
+    table.sample(frac=1, random_state=0).to_csv(tmp_path / "b.tsv", index=False, sep="\t")
+    table.to_json(tmp_path / "c.jsonl", orient="records", lines=True)
+    table.to_parquet(tmp_path / "d.parquet")
+    for i, (text, label) in enumerate(zip(TEXTS, LABELS, strict=True)):
+        (tmp_path / "e" / label).mkdir(parents=True, exist_ok=True)
+        (tmp_path / "e" / label / f"{i}.txt").write_text(text)
+    found = [
+        _prepared(path.name[0], tmp_path / "home", path)
+        for path in sorted(tmp_path.iterdir())
+        if path.name != "home"
+    ]
+    first = found[0]
+    assert (first.info.vocab_size, first.info.num_classes) == (256, 2)
+    assert first.info.input_shape == (12,)
+    assert {data.info.fingerprint for data in found} == {first.info.fingerprint}
+    whole = {
+        (bytes(row).rstrip(b"\0"), int(label))
+        for inputs, labels in (
+            (first.train_inputs, first.train_labels),
+            (first.heldout_inputs, first.heldout_labels),
+        )
+        for row, label in zip(inputs, labels, strict=True)
+    }
+    assert whole == {
+        (text.encode()[:12], int(label == "pos")) for text, label in zip(TEXTS, LABELS, strict=True)
+    }
+
+
+def test_a_text_without_a_label_is_counted(tmp_path):
+    rows = [{"text": text, "label": i % 2} for i, text in enumerate(TEXTS)]
+    rows[3]["label"] = None
+    path = tmp_path / "a.jsonl"
+    path.write_text("\n".join(map(json.dumps, rows)))
+    with pytest.raises(ValueError, match="row 3"):
+        _prepared("a", tmp_path / "home", path)
+    source = source_of((path,), context=12)
+    info = prepare_labelled("a", source, tmp_path / "home", heldout=0.2, skip_bad=True)
+    assert info.train_size + info.heldout_size == len(TEXTS) - 1
+
+
+@pytest.mark.parametrize(
+    ("header", "options", "message"),
+    [
+        ("review,label", {}, "no column 'text'; it has review, label: choose one with --column"),
+        ("text,stars", {}, "choose one with --label-column"),
+        ("text,label", {"context": 0}, "--context 0 is not in"),
+        ("text,label", {"context": None}, "add --context BYTES"),
+        ("text,label", {"frames": True}, "leave one out"),
+    ],
+)
+def test_bad_requests_are_refused_in_a_line(tmp_path, header, options, message):
+    path = tmp_path / "a.csv"
+    path.write_text(f"{header}\na,1\nb,0\n")
+    with pytest.raises(ValueError, match=message):
+        _prepared("a", tmp_path / "home", path, **options)
+
+
+def test_arrays_of_frames(tmp_path):
+    rng = np.random.default_rng(0)
+    inputs, labels = rng.normal(size=(30, 7, 4)).astype("float32"), np.arange(30) % 3
+    np.savez(tmp_path / "a.npz", inputs=inputs, labels=labels)
+    data = _prepared("a", tmp_path / "home", tmp_path / "a.npz", context=None, frames=True)
+    assert (data.info.input_shape, data.info.vocab_size) == ((7, 4), None)
+    kept = {row.tobytes() for row in (*data.train_inputs, *data.heldout_inputs)}
+    assert kept == {row.tobytes() for row in inputs}
+
+
+def test_vowels_are_pinned_and_even():
+    options = "vowels:words=5,length=2,examples=1000,heldout=500,noise=0"
+    info, data = describe_data(options), open_data(options)
+    assert info == data.info
+    assert (info.input_shape, info.num_classes) == ((48, 20), 5)
+    assert np.bincount(data.train_labels).min() > 150
+    more = open_data(options.replace("1000", "1100"))
+    np.testing.assert_array_equal(more.heldout_inputs, data.heldout_inputs)
+
+    # Nearest class means in the middle of each half tell words apart; by chance .8 is wrong.
+    def features(inputs):
+        return inputs.reshape(len(inputs), 4, 12, 20).mean(2).reshape(len(inputs), -1)
+
+    seen, held = features(data.train_inputs), features(data.heldout_inputs)
+    means = np.stack([seen[data.train_labels == i].mean(0) for i in range(5)])
+    found = ((held[:, None] - means) ** 2).sum(2).argmin(1)
+    assert (found != data.heldout_labels).mean() < 0.2
+
+
+@pytest.mark.parametrize("options", ["words=1", "words=200,length=1", "loud=3", "noise=x"])
+def test_bad_options_of_vowels_are_refused(options):
+    with pytest.raises(ValueError, match="vowels: "):
+        describe_data(f"vowels:{options}")

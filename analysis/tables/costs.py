@@ -10,7 +10,7 @@ import math
 from typing import TYPE_CHECKING
 
 from analysis.tables.reading import numbers
-from scaling.base import PUE, WATTS
+from scaling.base import PUE, WATTS, kwh_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -101,7 +101,7 @@ def with_complexity(
     if {"seconds", "num_tokens"} <= set(runs.columns):
         found["seconds_per_example"] = runs["seconds"] / runs["num_tokens"]
         power = watts if watts is not None else _rated(runs)
-        found["kwh_estimated"] = runs["seconds"] * power * pue / 3.6e6
+        found["kwh_estimated"] = kwh_of(runs["seconds"], power, pue)
     found.attrs = dict(runs.attrs)
     return found
 

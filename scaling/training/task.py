@@ -75,6 +75,19 @@ class Task(Protocol):
         """End what runs beside the steps."""
 
 
+def seen_last(steps: int, per_epoch: int, count: int) -> list[int]:
+    """``count`` training steps, or as many as there are, spread evenly over the last pass.
+
+    All of them were trained on, and no two have an example in common.
+
+    >>> seen_last(1000, 100, 4)
+    [912, 937, 962, 987]
+    """
+    passed = min(steps, max(1, per_epoch))
+    count = min(count, passed)
+    return [steps - passed + (2 * i + 1) * passed // (2 * count) for i in range(count)]
+
+
 def make_task(spec: RunSpec, data_dir: Path | None, device: torch.device) -> Task:
     """The task that the spec names, or that the data ask for.
 
@@ -96,7 +109,8 @@ def task_on(spec: RunSpec, data: Any, device: torch.device) -> Task:
     """
     if spec.train.task:
         own: Task = load(spec.train.task)(spec, data, device)
-        missing = [name for name in OWN if not hasattr(own, name)]
+        wanted = (*OWN, "evaluate_training") if spec.train.train_eval else OWN
+        missing = [name for name in wanted if not hasattr(own, name)]
         if missing:
             raise ValueError(f"task {spec.train.task} has no {', '.join(missing)}")
         return own
@@ -210,6 +224,22 @@ class NextToken:
             values["bits_per_byte"] = values["loss"] / (math.log(2) * bytes_per_token)
         return values
 
+    def evaluate_training(
+        self, model: nn.Module, limit: int, steps: int, share: Share = alone
+    ) -> dict[str, float]:
+        """The same on as many windows of the last pass over the data, of ``steps`` trained."""
+        most = max(1, limit // self.context) if 0 < limit < self.heldout_size else None
+        left = self.data.num_heldout_windows(self.context, most)
+        size = self.spec.train.batch_size
+        rows = slice(0, min(size, left))
+
+        def chunk(step: int) -> NDArray[np.float64]:
+            losses = self._losses(model, self._batch(step, rows), 0.0)
+            return _kept(losses.double().mean(1).cpu()[None])
+
+        chosen = seen_last(steps, self.epoch_size // self.spec.units_per_step, -(-left // size))
+        return _mean(np.concatenate(share(chunk, chosen), axis=1)[0])
+
     def close(self) -> None:
         """End the thread that makes batches."""
         self._ahead.close()
@@ -276,17 +306,41 @@ class Classify:
             began = time.perf_counter()
             logits = self._forward(model, inputs).cpu()
             paces.append((time.perf_counter() - began) / len(target))
-            losses = F.cross_entropy(logits, target, reduction="none").double()
-            wrong = (logits.argmax(1) != target).double()
-            return _kept(torch.stack([losses, wrong]))
+            return _judged(logits, target)
 
         losses, wrong = np.concatenate(share(chunk, range(0, count, items)), axis=1)
         error = int(wrong.sum()) / count
         return {**_mean(losses), "error": error, "inference_seconds": median(paces)}
 
+    def evaluate_training(
+        self, model: nn.Module, limit: int, steps: int, share: Share = alone
+    ) -> dict[str, float]:
+        """The same on as many examples of the last pass, of ``steps`` trained, not augmented."""
+        count = min(limit or self.heldout_size, self.heldout_size)
+        size, seed = self.spec.train.batch_size, self.spec.order_seed
+
+        def chunk(step: int) -> NDArray[np.float64]:
+            inputs, labels = self.data.batch(
+                step, batch_size=size, seed=seed, rows=slice(0, min(size, count))
+            )
+            target = torch.from_numpy(labels.astype(np.int64))
+            logits = self._forward(model, self.loader.shown(inputs)).cpu()
+            return _judged(logits, target)
+
+        chosen = seen_last(steps, self.epoch_size // size, -(-count // size))
+        losses, wrong = np.concatenate(share(chunk, chosen), axis=1)
+        return {**_mean(losses), "error": float(wrong.mean())}
+
     def close(self) -> None:
         """End the threads that make batches."""
         self.loader.close()
+
+
+def _judged(logits: Tensor, target: Tensor) -> NDArray[np.float64]:
+    """Losses and whether they are wrong, ``(2, n)``."""
+    losses = F.cross_entropy(logits, target, reduction="none").double()
+    wrong = (logits.argmax(1) != target).double()
+    return _kept(torch.stack([losses, wrong]))
 
 
 def _kept(values: Tensor) -> NDArray[np.float64]:

@@ -11,8 +11,10 @@ from analysis.plotting.compound import axes_at_equal_flops, coefficient_surface
 from analysis.plotting.curves import curves
 from analysis.plotting.draw import COLUMNS, Look, draw, width_of
 from analysis.plotting.edf import edf, parameters
+from analysis.plotting.efficiency import efficiency, emissions
 from analysis.plotting.export import as_json
 from analysis.plotting.pareto import pareto
+from analysis.plotting.parts import parts
 from analysis.plotting.picture import Axis, Layer, Panel, Picture, Shading, log_x, loss_y
 from analysis.plotting.runs import (
     compared,
@@ -56,6 +58,8 @@ __all__ = [
     "data_label",
     "draw",
     "edf",
+    "efficiency",
+    "emissions",
     "frontier",
     "funnel",
     "isoflop",
@@ -65,6 +69,7 @@ __all__ = [
     "overlaps",
     "parameters",
     "pareto",
+    "parts",
     "plan",
     "predictions",
     "profile",

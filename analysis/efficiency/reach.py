@@ -222,4 +222,4 @@ def decimal_years(dates: pd.Series) -> Array:
             f"{dates[parsed.isna()].iloc[0]!r} is no date: write dates as 2019-05-28 or 2019.4"
         )
     days = np.where(parsed.dt.is_leap_year, 366, 365)
-    return np.asarray(parsed.dt.year + (parsed.dt.dayofyear - 1) / days, dtype=float)
+    return np.asarray(parsed.dt.year + (parsed.dt.day_of_year - 1) / days, dtype=float)

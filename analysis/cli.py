@@ -337,7 +337,9 @@ def _add_diagnose(subparsers: Any) -> None:
     _add_point(diagnose)
     diagnose.add_argument("--factor", type=_positive, metavar="X", help="how much more (2)")
     diagnose.add_argument("--level", type=_share, metavar="P", help="of intervals (0.9)")
-    diagnose.add_argument("-o", "--output", metavar="FILE", help="figure: .png, .pdf or .svg")
+    diagnose.add_argument(
+        "-o", "--output", metavar="FILE", help="figure, or the runs with their parts as .csv, ..."
+    )
 
 
 def _start(text: str) -> tuple[str, tuple[float, float]]:

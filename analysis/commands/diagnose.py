@@ -10,7 +10,7 @@ import numpy as np
 
 from analysis.commands.forecasting import forecast_for
 from analysis.commands.loading import table_of
-from analysis.commands.options import FIGURE, ForecastOptions, Source, output_of, read
+from analysis.commands.options import FIGURE, TABLE, ForecastOptions, Form, Source, output_of, read
 from analysis.diagnosis import (
     TRAINING,
     Lever,
@@ -26,7 +26,7 @@ from analysis.diagnosis import (
 )
 from analysis.plotting import parts as draw
 from analysis.plotting import save_all
-from analysis.tables import records, usable
+from analysis.tables import records, usable, write_table
 from analysis.wording import count, span
 from scaling.base import abridged, note, print_json, print_table
 
@@ -35,8 +35,10 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from analysis.forecasts import Forecast
-
+EITHER = Form(
+    (*FIGURE.suffixes, *TABLE.suffixes),
+    "-o {path}: the parts are drawn as .png, .pdf, .svg and written as .csv, .jsonl, .parquet",
+)
 NEAR = 1.05  # a run is at a point if its N and D are within this factor
 ADVICE = {
     "bias": "a larger model, longer training or another architecture",
@@ -92,17 +94,20 @@ class Options:
 
 def run(args: argparse.Namespace) -> int:
     """``scaling diagnose``."""
-    asked, output = read(Options, args), output_of(args, FIGURE)
+    asked, output = read(Options, args), output_of(args, EITHER)
     if asked.name is None:
         if output:
-            raise ValueError("-o draws the parts of runs over their sizes: give a SOURCE of runs")
+            raise ValueError("-o is of the parts of runs: give a SOURCE of runs")
         return _by_numbers(asked)
     found = diagnosis(read(Source, args), asked, read(ForecastOptions, args))
     if output:
         if found.cells is None:
-            raise ValueError(f"nothing to draw: {_no_training(found.metric)}")
-        for path in save_all({"parts": draw(found.cells, found.metric)}, output):
-            note(f"written to {path}")
+            raise ValueError(f"nothing to write: {_no_training(found.metric)}")
+        if output.suffix.lower() in TABLE.suffixes:
+            write_table(found.rows, output)
+        else:
+            save_all({"parts": draw(found.cells, found.metric)}, output)
+        note(f"written to {output}")
     if asked.json:
         print_json(found.to_dict())
     else:
@@ -157,7 +162,11 @@ def _of_parts(parts: Parts, half: tuple[float, float] | None = None) -> dict[str
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """What the runs say: the parts at a point, and the levers; ``cells`` are means over seeds."""
+    """What the runs say: the parts at a point, and the levers.
+
+    ``rows`` are the runs with columns ``irreducible``, ``bias`` and ``variance``, ``cells`` their
+    means over seeds; None where nothing is known of training data.
+    """
 
     metric: str
     point: dict[str, float]
@@ -165,8 +174,8 @@ class Diagnosis:
     irreducible_range: tuple[float, float] | None
     parts: Parts | None
     levers: Sequence[Lever]
+    rows: pd.DataFrame | None
     cells: pd.DataFrame | None
-    forecast: Forecast
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values."""
@@ -207,13 +216,14 @@ def diagnosis(source: Source, asked: Options, law: ForecastOptions) -> Diagnosis
     irreducible, between = asked.irreducible, None
     if irreducible is None and (found := irreducible_of(expected)) is not None:
         irreducible, between = found[0], (found[1], found[2])
-    cells = parts = None
+    rows = cells = parts = None
     if irreducible is not None and training_column(base, metric) is not None:
+        rows = with_parts(runs, metric, irreducible)
         cells = means(with_parts(base, metric, irreducible), metric)
         parts = _at(cells, metric, point)
     gains = regularisers(runs, metric, point)
     helps = levers(expected, point, gains, factor=asked.factor, level=asked.level, seed=asked.seed)
-    return Diagnosis(metric, point, irreducible, between, parts, helps, cells, expected)
+    return Diagnosis(metric, point, irreducible, between, parts, helps, rows, cells)
 
 
 def _point(x_cols: Sequence[str], best: Any, asked: Options) -> dict[str, float]:
@@ -273,11 +283,11 @@ def _print(found: Diagnosis, asked: Options) -> None:
     ]  # fmt: skip
     header = ("lever", "change", f"{found.metric} less by", percent, "best in", "FLOPs", "says")
     print_table("what would help", header, rows)
-    most = most_helpful(found.levers)
-    print(f"most: {most.name}, best in {100 * most.best:.0f} % of the draws")
+    best = most_helpful(found.levers)
+    print(f"most: {best.name}, best in {100 * best.best:.0f} % of the draws")
     if not any(lever.name.startswith("regularisation") for lever in found.levers):
-        at_most = "" if found.parts is None else f", at most {max(0.0, found.parts.variance):.4g}"
-        print(f"regularisation: no two runs differ in it alone; what it could give{at_most}")
+        most = "" if found.parts is None else f"; the variance is {found.parts.variance:.4g}"
+        print(f"regularisation: not tried, no two runs differ in it alone{most}")
 
 
 def _print_cells(cells: pd.DataFrame, metric: str) -> None:

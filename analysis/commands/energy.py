@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from analysis.commands.loading import table_of
@@ -32,7 +33,7 @@ def run(args: argparse.Namespace) -> int:
     table = table_of(source)
     found = emissions(table, watts=asked.watts, pue=asked.pue, kg_co2e_per_kwh=asked.grid)
     if output:
-        for path in save_all({"emissions": draw(found, source.name)}, output):
+        for path in save_all({"emissions": draw(found, Path(source.name).name)}, output):
             note(f"written to {path}")
     if asked.json:
         print_json(found.to_dict())

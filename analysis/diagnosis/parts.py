@@ -98,10 +98,15 @@ def with_parts(runs: pd.DataFrame, metric: str, irreducible: float) -> pd.DataFr
     """``runs`` that have ``metric`` on both, with columns ``irreducible``, ``bias``, ``variance``.
 
     Nothing is smoothed: each run has its own numbers.
+
+    Raises
+    ------
+    ValueError
+        If no run has it on training data.
     """
     train = training_column(runs, metric)
     if train is None:
-        return runs.iloc[:0].assign(irreducible=irreducible, bias=0.0, variance=0.0, train=0.0)
+        raise ValueError(f"no {metric} on training data: there is no column {TRAINING.get(metric)}")
     both = runs[runs[train].notna() & runs[metric].notna()]
     return both.assign(
         irreducible=irreducible,

@@ -21,9 +21,9 @@ STRUBELL = {
     "an American life, one year": 36_156,
     "a car and its fuel, a lifetime": 126_000,
     "training an NLP pipeline": 39,
-    "tuning it, with experiments": 78_468,
+    "tuning an NLP pipeline, with experiments": 78_468,
     "training a Transformer (big)": 192,
-    "searching its architecture": 626_155,
+    "an architecture search for a Transformer": 626_155,
 }
 FLIGHT = KG_PER_POUND * STRUBELL["a flight New York - San Francisco and back"]
 

@@ -132,7 +132,11 @@ def test_runs_say_their_parts_and_what_helps_most(scaling_command, runs, tmp_pat
     }  # fmt: skip
     assert found["helps_most"] == "more parameters"
     assert len(found["runs"]) == 20
-    code, out, _ = scaling_command(*words, "--human", "0.05", "-N", "1e6", "-D", "1e8")
+    parts = tmp_path / "parts.csv"
+    code, out, _ = scaling_command(*words, "--human", "0.05", "-N", "1e6", "-D", "1e8", "-o", parts)
+    rows = pd.read_csv(parts)
+    assert len(rows) == 40
+    assert np.allclose(rows["bias"] + rows["variance"] + 0.05, rows["loss"])
     assert "irreducible 0.05 (stated)" in out
     assert "most: " in out
 

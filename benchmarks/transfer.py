@@ -1,7 +1,7 @@
 """What pre-training is worth in examples: the transfer law on clothes of Fashion-MNIST.
 
     scaling data fetch fashion-mnist
-    python benchmarks/transfer.py [--figure transfer.png]
+    python -m benchmarks.transfer [--figure transfer.png]
 
 Multilayer perceptrons learn the first five classes (30,000 images of 14 x 14) as ordinary runs that
 keep their weights. From these, and from scratch, others learn D of the images of the last five. The

@@ -183,8 +183,8 @@ RUN_COLUMNS: tuple[Column, ...] = (
         "loss_train",
         "float",
         "as loss",
-        "loss at the end on training data of the last pass, as many and as seen as the held-out "
-        "ones (option train_eval)",
+        "loss at the end on data of the last pass, as many and as they are evaluated as those held "
+        "out (option train_eval)",
     ),
     Column("loss_train_se", "float", "as loss", "sampling error of loss_train"),
     Column("error_train", "float", "fraction", "error on the data of loss_train"),

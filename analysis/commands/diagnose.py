@@ -101,7 +101,7 @@ def run(args: argparse.Namespace) -> int:
         return _by_numbers(asked)
     found = diagnosis(read(Source, args), asked, read(ForecastOptions, args))
     if output:
-        if found.cells is None:
+        if found.rows is None or found.cells is None:
             raise ValueError(f"nothing to write: {_no_training(found.metric)}")
         if output.suffix.lower() in TABLE.suffixes:
             write_table(found.rows, output)

@@ -113,16 +113,6 @@ def _print_plan(allocations: Sequence[Allocation], expected: Forecast, level: fl
         for a in allocations
     ]  # fmt: skip
     percent = f"{100 * level:g} %"
-    header = (
-        "flops",
-        "pfs-days",
-        "N*",
-        percent,
-        "D*",
-        percent,
-        "loss",
-        percent,
-        "N within 0.1 %",
-        "status",
-    )
+    header = ("flops", "pfs-days", "N*", percent, "D*", percent, "loss", percent,
+              "N within 0.1 %", "status")  # fmt: skip
     print_table(f"plan by {expected.name}", header, rows)

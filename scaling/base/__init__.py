@@ -16,7 +16,6 @@ from scaling.base.cost import (
 )
 from scaling.base.display import Display
 from scaling.base.energy import (
-    FLIGHT,
     KG_CO2E_PER_KWH,
     KG_PER_POUND,
     PUE,
@@ -73,10 +72,9 @@ from scaling.base.terminal import (
     progress,
 )
 from scaling.base.typed import convert, finite_number, typed
-from scaling.base.units import PFS_DAY, flops_text, pfs_days
+from scaling.base.units import flops_text, pfs_days
 
 __all__ = [
-    "FLIGHT",
     "GROUPS",
     "KG_CO2E_PER_KWH",
     "KG_PER_POUND",
@@ -86,7 +84,6 @@ __all__ = [
     "OPTIMIZER_DEFAULTS",
     "OWN_OPTIMIZERS",
     "PEAKS",
-    "PFS_DAY",
     "PUE",
     "SCHEDULES",
     "STRUBELL",

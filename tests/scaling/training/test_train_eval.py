@@ -20,10 +20,12 @@ TEXT = {
 
 
 @pytest.mark.parametrize(("steps", "per_epoch"), [(10, 44), (500, 44), (44, 44), (3, 0)])
-def test_the_steps_are_of_the_last_pass_and_differ(steps, per_epoch):
-    found = seen_last(steps, per_epoch, 12)
-    assert len(set(found)) == len(found) == min(12, steps, max(1, per_epoch))
-    assert all(max(0, steps - max(1, per_epoch)) <= step < steps for step in found)
+def test_rows_are_of_the_last_pass_and_none_comes_twice(steps, per_epoch):
+    found = seen_last(steps, per_epoch, 32, 370, 20)
+    rows = [(step, row) for step, some in found for row in range(some.start, some.stop)]
+    assert len(set(rows)) == len(rows) == min(370, 32 * min(steps, max(1, per_epoch)))
+    assert all(max(0, steps - max(1, per_epoch)) <= step < steps for step, _ in rows)
+    assert all(some.stop - some.start <= 20 for _, some in found)
 
 
 @pytest.mark.parametrize("options", [{**MLP, "num_examples": 20 * 32}, TEXT])
@@ -50,11 +52,12 @@ def test_what_is_evaluated_was_trained_on_and_is_as_it_is_stored():
     with torch.no_grad():
         found = task.evaluate_training(model, 0, 20)
         data = open_data("digits")
-        rows = [data.batch(step, batch_size=32, seed=0) for step in seen_last(20, 44, 12)]
+        seen = seen_last(20, 44, 32, 360, 360)
+        rows = [data.batch(step, batch_size=32, seed=0, rows=some) for step, some in seen]
         x = torch.from_numpy(np.concatenate([x for x, _ in rows])).float() / 255
         y = torch.from_numpy(np.concatenate([y for _, y in rows]))
         logits = model(x)
     task.close()
-    assert len(y) == 384  # 360 held out, to a whole batch
+    assert len(y) == 360  # as many as are held out
     assert found["loss"] == pytest.approx(float(F.cross_entropy(logits, y)), rel=1e-6)
     assert found["error"] == pytest.approx(float((logits.argmax(1) != y).float().mean()))

@@ -37,7 +37,7 @@ from scaling.training.task import make_task
 from scaling.weights import load_model
 
 SHARES = (50, 150, 500, 1500, 5000, 15000)
-WIDTHS, SEEDS = (16, 64, 256), (0, 1)
+WIDTHS, SEEDS = (16, 48, 144), (0, 1)
 COMMON = {"family": "mlp", "depth": 2, "batch_size": 50, "schedule": "cosine", "lr": 0.002}
 
 
@@ -90,7 +90,7 @@ def losses(root: Path) -> pd.DataFrame:
     for width in WIDTHS:
         for seed in SEEDS:
             before = RunSpec.resolve(
-                **COMMON, width=width, seed=seed, data="clothes-first", num_examples=90_000
+                **COMMON, width=width, seed=seed, data="clothes-first", num_examples=60_000
             )
             folder = root / before.run_id
             train(before, folder, keep=Keep(("final",)))
@@ -98,7 +98,7 @@ def losses(root: Path) -> pd.DataFrame:
             for share in SHARES:
                 spec = RunSpec.resolve(
                     **COMMON, width=width, seed=seed, data=f"clothes-last-{share}",
-                    num_examples=min(max(4000, 20 * share), 120_000),
+                    num_examples=min(max(4000, 20 * share), 40_000),
                 )  # fmt: skip
                 scratch, tuned = least_loss(spec, None), least_loss(spec, start)
                 rows.append((spec.num_params, width, share, seed, scratch, tuned))

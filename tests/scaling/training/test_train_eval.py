@@ -9,6 +9,7 @@ from torch.nn import functional as F
 
 from scaling.data import open_data
 from scaling.spec import RunSpec
+from scaling.training.alike import ensemble_key
 from scaling.training.loop import train
 from scaling.training.task import Classify, seen_last
 
@@ -33,6 +34,7 @@ def test_the_run_is_the_same_bits_and_has_columns_more(tmp_path, options):
     without, asked = (RunSpec.resolve(**options, train_eval=on) for on in (False, True))
     assert without.run_id == RunSpec.resolve(**options).run_id != asked.run_id
     assert without.trunk_id == asked.trunk_id
+    assert ensemble_key(asked) is None
     found = [train(spec, tmp_path / spec.run_id).values for spec in (without, asked)]
     assert found[0]["loss"] == found[1]["loss"]
     more = set(found[1]) - set(found[0])

@@ -122,15 +122,21 @@ def _print(
     found: Sequence[Reached], line: Trend | None, asked: Options, by: str, *, dated: bool
 ) -> None:
     percent = f"{100 * asked.level:g} %"
-    rows = [
-        (one.group, *((f"{one.date:.1f}",) if dated else ()), _number(one.flops),
-         _number(pfs_days(one.flops)), span(one.flops_ci), _number(one.factor), one.status)
-        for one in found
-    ]  # fmt: skip
-    header = (by, *(("date",) if dated else ()), "FLOPs", "pfs-days", percent, "efficiency",
-              "status")  # fmt: skip
+    columns = {
+        by: [one.group for one in found],
+        **({"date": [f"{one.date:.1f}" for one in found]} if dated else {}),
+        "FLOPs": [_number(one.flops) for one in found],
+        "pfs-days": [_number(pfs_days(one.flops)) for one in found],
+        percent: [span(one.flops_ci) for one in found],
+        "efficiency": [_number(one.factor) for one in found],
+        "status": [one.status for one in found],
+    }
+    if not any(columns[percent]):  # of one seed
+        del columns[percent]
     to = "the same" if asked.target is None else f"{asked.metric} {asked.target:g}"
-    print_table(f"training compute to reach {to}", header, rows)
+    print_table(
+        f"training compute to reach {to}", tuple(columns), list(zip(*columns.values(), strict=True))
+    )
     if line is not None:
         low, high = line.doubling_months_ci
         ends = f"{low:.3g} to {high:.3g}" if np.isfinite(high) else f"{low:.3g} or more"

@@ -131,7 +131,7 @@ ANALYSIS = {
     "analysis.forecasts",
     "analysis.designs": f"scaling.base {ANSWERS}",
     "analysis.efficiency": f"scaling.base {QUESTION}",
-    "analysis.diagnosis": f"{QUESTION} analysis.forecasts",
+    "analysis.diagnosis": f"scaling.schema {QUESTION} analysis.forecasts",
     "analysis.plotting": f"scaling.base {ANSWERS} analysis.designs analysis.efficiency",
     "analysis.report": f"scaling.base scaling.schema {ANSWERS} analysis.designs analysis.plotting",
     "analysis.commands": f"{RUNS} scaling.families {ANSWERS} "

@@ -26,7 +26,7 @@ from analysis.diagnosis import (
 )
 from analysis.plotting import parts as draw
 from analysis.plotting import save_all
-from analysis.tables import records, usable, write_table
+from analysis.tables import records, unusable, usable, write_table
 from analysis.wording import count, span
 from scaling.base import abridged, note, print_json, print_table
 
@@ -203,6 +203,8 @@ def diagnosis(source: Source, asked: Options, law: ForecastOptions) -> Diagnosis
     stated = asked.irreducible is not None
     metric = asked.metric or ("error" if stated and "error" in table.columns else "loss")
     runs = usable(table, metric)
+    for line in unusable(table, metric):
+        note(line)
     if not len(runs):
         raise ValueError(f"no run has a finite {metric} above 0: wait for a finished run")
     base = runs[plain(runs)]

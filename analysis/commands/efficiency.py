@@ -13,7 +13,7 @@ from analysis.commands.options import FIGURE, Source, output_of, read
 from analysis.efficiency import Reached, Trend, compute_to_reach, published, trend
 from analysis.plotting import efficiency as draw
 from analysis.plotting import save_all
-from analysis.tables import usable
+from analysis.tables import unusable, usable
 from analysis.wording import span
 from scaling.base import format_value, note, pfs_days, print_json, print_table, refuse_unknown
 
@@ -84,6 +84,9 @@ def _read(source: Source, asked: Options) -> tuple[pd.DataFrame, pd.DataFrame | 
         table = table_of(one)
         require(table, *(name for name in needed if name in ("flops", "loss")))
         tables.append(usable(table, *needed).assign(**{SOURCE: one.name}))
+        for name in needed:
+            for line in unusable(table, name):
+                note(line)
         if asked.target is not None and (curve := curves_of(one)) is not None:
             curves.append(curve)
     found = pd.concat(tables, ignore_index=True)

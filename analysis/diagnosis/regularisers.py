@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.stats import t as student
 
+from scaling import COLUMNS
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -18,6 +20,9 @@ OFF = {
     "crop_scale": 1, "flip": 0, "colour_jitter": 0, "stochastic_depth": 0, "drop_path": 0,
 }  # fmt: skip
 """Options that regularise, and the value at which each does nothing."""
+SAME = ("family", "seed", "data_seed", "lr", "batch_size")
+NEAR, ENOUGH = 0.05, 3
+"""Distance in log N and log D up to which a pair is at a point; and how many are enough there."""
 
 
 @dataclass(frozen=True)
@@ -82,13 +87,16 @@ def plain(runs: pd.DataFrame) -> pd.Series:
 def regularisers(runs: pd.DataFrame, metric: str, point: dict[str, float]) -> list[Gain]:
     """The change of ``metric`` at ``point`` by each value of each option that regularises.
 
-    A pair is a plain run and one that differs in the option alone (and in ``run_id``, what follows
-    from it). The change is a plane over log N and log D where pairs are enough to tell, so that an
-    option that helps small models and hurts large ones is seen to; otherwise their mean.
+    A pair is a plain run and one that differs in the option alone: sizes, seed, rates and options
+    that are words, such as the data, are the same. The change is the mean of the pairs at the point
+    where these are three or more, else a plane over log N and log D, so that an option that helps
+    large models and hurts small ones is seen to; the mean of all where they are too few for that.
     """
     options, base = _options(runs), plain(runs)
     sizes = [name for name in ("num_params", "num_tokens") if name in runs.columns]
-    keys = [*sizes, *(name for name in ("seed", "lr") if name in runs.columns)]
+    told = [c for c in runs.columns if c not in COLUMNS and c not in OFF]
+    words = [c for c in told if runs[c].dtype.kind not in "biuf"]
+    keys = [*sizes, *(name for name in SAME if name in runs.columns), *words]
     found = []
     for name, values in options.items():
         others = [other for other in options if other != name]
@@ -108,7 +116,12 @@ def regularisers(runs: pd.DataFrame, metric: str, point: dict[str, float]) -> li
 
 def _gain(name: str, change: Array, at: list[Array], here: list[float]) -> Gain:
     """Least squares of the change on the sizes that vary, at a point."""
-    varied = [(x - h) for x, h in zip(at, here, strict=True) if len(set(x)) > 1]
+    near = np.ones(len(change), dtype=bool)
+    for x, h in zip(at, here, strict=True):
+        near &= np.abs(x - h) < NEAR
+    if near.sum() >= ENOUGH:
+        change, at = change[near], [x[near] for x in at]
+    varied = [x - h for x, h in zip(at, here, strict=True) if len(set(x)) > 1]
     columns = [np.ones(len(change)), *varied]
     if len(change) < len(columns) + 2:
         columns = columns[:1]

@@ -83,6 +83,17 @@ def test_dropout_that_helps_large_models_and_hurts_small_ones_is_seen_to():
     assert 0.8 < np.mean(held) < 0.98
 
 
+def test_three_pairs_at_a_point_speak_for_themselves():
+    base = pd.DataFrame({"num_params": np.repeat([1e5, 1e6], 3), "seed": [0, 1, 2] * 2})
+    base = base.assign(num_tokens=1e9, dropout=0.0, loss=2.0)
+    change = np.array([9.0, 5, 7, -0.1, -0.2, -0.3])  # of small models, wildly
+    table = pd.concat([base, base.assign(dropout=0.1, loss=2 + change)], ignore_index=True)
+    (gain,) = regularisers(table, "loss", {"num_params": 1e6, "num_tokens": 1e9})
+    assert gain.pairs == 3
+    half = 2.91999 * 0.1 / np.sqrt(3)  # t of 2 at 95 %
+    assert gain.ci(0.9) == pytest.approx((-0.2 - half, -0.2 + half), rel=1e-4)
+
+
 def test_a_single_pair_has_no_interval_and_never_wins():
     table = pd.DataFrame(
         {"num_params": 1e6, "num_tokens": 1e9, "seed": 0, "dropout": [0.0, 0.1], "loss": [3, 2.0]}

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from analysis.forecasts import Forecast
 
 UNIQUE = "num_unique_tokens"
+REGULARISATION = "regularisation"
+"""What is changed by an option that regularises."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +28,7 @@ class Lever:
     name : str
         ``more data``, ``more parameters``, ``longer training`` or an option that regularises.
     change : str
-        What is changed to what.
+        What is changed to what; ``regularisation`` by an option.
     gain : float
         By how much the loss (or error) is expected to fall.
     gain_ci : (float, float)
@@ -108,7 +110,7 @@ def levers(
         low, high = gain.ci(level)
         source = f"{gain.pairs} pair{'s' if gain.pairs > 1 else ''} of runs"
         found.append(
-            Lever(f"regularisation: {gain.name}", gain.name, -gain.change, (-high, -low),
+            Lever(gain.name, REGULARISATION, -gain.change, (-high, -low),
                   float(share), 1.0, source)
         )  # fmt: skip
     return sorted(found, key=lambda lever: -lever.gain)

@@ -128,7 +128,7 @@ def test_runs_say_their_parts_and_what_helps_most(scaling_command, runs, tmp_pat
     )
     names = {lever["name"] for lever in found["levers"]}
     assert names == {
-        "more parameters", "more data, longer training", "regularisation: dropout 0.2"
+        "more parameters", "more data, longer training", "dropout 0.2"
     }  # fmt: skip
     assert found["helps_most"] == "more parameters"
     assert len(found["runs"]) == 20

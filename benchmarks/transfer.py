@@ -1,13 +1,15 @@
-"""What pre-training is worth in examples: the transfer law on clothes of Fashion-MNIST.
+"""What pre-training is worth in examples: the transfer law on Fashion-MNIST at 14 x 14.
 
     scaling data fetch fashion-mnist
-    python -m benchmarks.transfer [--figure transfer.png]
+    python -m benchmarks.transfer labels [--figure transfer.png]
 
-Multilayer perceptrons learn the first five classes (30,000 images of 14 x 14) as ordinary runs that
-keep their weights. From these, and from scratch, others learn D of the images of the last five. The
-effective data transferred are D_T = D' - D, where training from scratch needs D' for the loss that
-fine-tuning has on D (Hernandez et al. 2021, Scaling Laws for Transfer, arXiv 2102.01293, sec. 2);
-their law is D_T = k D^alpha N^beta (eq. 1.1). Each loss is the least of ten points of training.
+Multilayer perceptrons are pre-trained as ordinary runs that keep their weights: on the first five
+classes (``classes``; they then learn the last five, with a new last layer), or on 30,000 images of
+which 40 % have a label at random (``labels``; they then learn others with the right ones). From
+these weights and from scratch they learn D images. The effective data transferred are D_T = D' - D,
+where training from scratch needs D' for the loss that fine-tuning has on D (Hernandez et al. 2021,
+Scaling Laws for Transfer, arXiv 2102.01293, sec. 2); their law is D_T = k D^alpha N^beta (eq. 1.1).
+Each loss is the least of ten points of training, for both.
 """
 
 from __future__ import annotations
@@ -39,33 +41,53 @@ from scaling.weights import load_model
 SHARES = (50, 150, 500, 1500, 5000, 15000)
 WIDTHS, SEEDS = (16, 48, 144), (0, 1)
 COMMON = {"family": "mlp", "depth": 2, "batch_size": 50, "schedule": "cosine", "lr": 0.002}
+WRONG = 0.4
+ENOUGH = 12
 
 
-def prepare(name: str, classes: range, size: int | None) -> None:
-    """A data set of the first ``size`` images of some classes, numbered from 0."""
-    data, arrays = open_data("fashion-mnist"), {}
-    for part, inputs, labels, most in (
-        ("train", data.train_inputs, data.train_labels, size),
-        ("test", data.heldout_inputs, data.heldout_labels, None),
-    ):
-        rows = np.flatnonzero(np.isin(labels, classes))[:most]
-        arrays[f"{part}_inputs"] = halved(inputs[rows])[:, 0]
-        arrays[f"{part}_labels"] = labels[rows] - classes.start
+def prepare(
+    name: str, train_rows: np.ndarray, test_rows: np.ndarray, wrong: float, first: int
+) -> None:
+    """A data set of these images, their classes numbered from ``first`` on, some labels wrong."""
+    data, rng = open_data("fashion-mnist"), np.random.default_rng(0)
+    labels = data.train_labels[train_rows] - first
+    noise = rng.random(len(labels)) < wrong
+    labels = np.where(noise, rng.integers(0, labels.max() + 1, len(labels)), labels)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "part.npz"
-        np.savez(path, **arrays)
+        np.savez(
+            path, train_inputs=halved(data.train_inputs[train_rows])[:, 0], train_labels=labels,
+            test_inputs=halved(data.heldout_inputs[test_rows])[:, 0],
+            test_labels=data.heldout_labels[test_rows] - first,
+        )  # fmt: skip
         scaling(["data", "prepare", name, "--from", str(path), "--json"])
 
 
-def least_loss(spec: RunSpec, start: dict[str, torch.Tensor] | None) -> float:
-    """The least held-out loss of ten points of training from ``start``, with a new last layer."""
+def prepare_all(kind: str) -> None:
+    """The data of pre-training, ``KIND-first``, and ``KIND-last-D``."""
+    data = open_data("fashion-mnist")
+    train, test = data.train_labels, data.heldout_labels
+    if kind == "classes":
+        first, last = np.flatnonzero(train < 5), np.flatnonzero(train >= 5)
+        prepare("classes-first", first, np.flatnonzero(test < 5), 0.0, 0)
+        held, start = np.flatnonzero(test >= 5), 5
+    else:
+        last, first = np.split(np.arange(60_000), 2)
+        held, start = np.arange(5000), 0
+        prepare("labels-first", first, held, WRONG, 0)
+    for share in SHARES:
+        prepare(f"{kind}-last-{share}", last[:share], held, 0.0, start)
+
+
+def least_loss(spec: RunSpec, start: dict[str, torch.Tensor] | None, new_head: bool) -> float:
+    """The least held-out loss of ten points of training from ``start``, or from scratch."""
     task = make_task(spec, None, torch.device("cpu"))
     torch.manual_seed(spec.seed)
     model = get_family(spec.family).build(spec.model)
     if start is not None:
-        last = list(model.state_dict())[-2:]
-        kept = {name: value for name, value in start.items() if name not in last}
-        model.load_state_dict(kept, strict=False)
+        fresh = model.state_dict()
+        last = list(fresh)[-2:] if new_head else []
+        model.load_state_dict({**start, **{name: fresh[name] for name in last}})
     optimizer = make_optimizer(spec, model)
     points = set(np.linspace(0, spec.num_steps, 11)[1:] // 1)
     found = []
@@ -84,23 +106,25 @@ def least_loss(spec: RunSpec, start: dict[str, torch.Tensor] | None) -> float:
     return min(found)
 
 
-def losses(root: Path) -> pd.DataFrame:
+def losses(kind: str, root: Path) -> pd.DataFrame:
     """A row for each width, share and seed: the loss from scratch, and fine-tuned."""
     rows = []
     for width in WIDTHS:
         for seed in SEEDS:
             before = RunSpec.resolve(
-                **COMMON, width=width, seed=seed, data="clothes-first", num_examples=60_000
+                **COMMON, width=width, seed=seed, data=f"{kind}-first", num_examples=60_000
             )
             folder = root / before.run_id
             train(before, folder, keep=Keep(("final",)))
             start = load_model(folder).model.state_dict()
             for share in SHARES:
                 spec = RunSpec.resolve(
-                    **COMMON, width=width, seed=seed, data=f"clothes-last-{share}",
+                    **COMMON, width=width, seed=seed, data=f"{kind}-last-{share}",
                     num_examples=min(max(4000, 20 * share), 40_000),
                 )  # fmt: skip
-                scratch, tuned = least_loss(spec, None), least_loss(spec, start)
+                new_head = kind == "classes"
+                scratch = least_loss(spec, None, new_head)
+                tuned = least_loss(spec, start, new_head)
                 rows.append((spec.num_params, width, share, seed, scratch, tuned))
                 print(
                     f"width {width} seed {seed} D {share}: {scratch:.4f}, {tuned:.4f}", flush=True
@@ -152,19 +176,23 @@ def picture(table: pd.DataFrame) -> Picture:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("kind", choices=("labels", "classes"))
     parser.add_argument("--figure", type=Path, default=Path("docs/images/transfer.png"))
-    parser.add_argument("--table", type=Path, default=Path("transfer.csv"))
+    parser.add_argument("--table", type=Path, help="read, or written")
     asked = parser.parse_args()
+    asked.table = asked.table or Path(f"transfer-{asked.kind}.csv")
     if not asked.table.exists():
-        prepare("clothes-first", range(5), None)
-        for share in SHARES:
-            prepare(f"clothes-last-{share}", range(5, 10), share)
-        losses(Store.at(None).root / "transfer").to_csv(asked.table, index=False)
+        prepare_all(asked.kind)
+        root = Store.at(None).root / "transfer"
+        losses(asked.kind, root).to_csv(asked.table, index=False)
     table = effective(pd.read_csv(asked.table))
     save_all({"transfer": picture(table)}, asked.figure)
     print(table.groupby(["width", "examples"])[["scratch", "tuned", "transferred"]].mean().round(4))
     usable = table[table["transferred"] > 0]
     print(f"{len(usable)} of {len(table)} with D_T above 0 and within reach")
+    if len(usable) < ENOUGH:
+        print(f"a law of three parameters needs {ENOUGH}: nothing was transferred")
+        return
     formula = "log(transferred) = logk + alpha*log(examples) + beta*log(num_params)"
     found = fit(law_for(formula, usable), usable, bootstrap=Bootstrap(500))
     print(found.summary())

@@ -4,10 +4,8 @@
     python benchmarks/bias_variance.py
     scaling submit benchmarks/bias_variance.yaml --on inline
     scaling submit benchmarks/regularisation.yaml --on inline
-    scaling submit benchmarks/optimiser_efficiency.yaml --on inline
-    scaling diagnose bias-variance --human 7% -o parts.png
-    scaling diagnose regularisation --metric error --human 7%
-    scaling efficiency optimiser-efficiency --by optimizer --target 0.5
+    scaling diagnose bias-variance --where "data == 'fashion-500'" --human 7% -o parts.png
+    scaling efficiency bias-variance --by data --metric error --target 23%
 
 A set of n images is the first n of a fixed order, so smaller ones are parts of larger ones; all
 hold out the same 4,000 images.

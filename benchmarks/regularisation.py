@@ -38,17 +38,17 @@ def changes(runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def panel(found: pd.DataFrame, title: str) -> Panel:
-    """The change of the held-out error over size, a colour a kind."""
+    """The change of the held-out loss over size, a colour a kind."""
     layers = [Layer("hrule", y=0.0, colour="#6e7781", width=1.0)]
-    for i, (kind, rows) in enumerate(found[found["of"] == "error"].groupby("kind", sort=False)):
+    for i, (kind, rows) in enumerate(found[found["of"] == "loss"].groupby("kind", sort=False)):
         x, look = rows["num_params"] * 1.04 ** (i - 2.5), {"colour": SERIES[i % len(SERIES)]}
-        y, half = 100 * rows["change"], 100 * rows["half"]
+        y, half = rows["change"], rows["half"]
         layers += [
             Layer("vbars", x, y - half, y + half, **look),
             Layer("points", x, y, label=str(kind), order=3, **look),
         ]
     return Panel(layers, Axis("parameters N", log=True, numbers="counts"),
-                 Axis("change of the held-out error (points)"), title)  # fmt: skip
+                 Axis("change of the held-out loss (nats)"), title)  # fmt: skip
 
 
 def main() -> None:

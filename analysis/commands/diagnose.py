@@ -27,7 +27,7 @@ from analysis.diagnosis import (
 )
 from analysis.plotting import parts as draw
 from analysis.plotting import save_all
-from analysis.tables import records, unusable, usable, write_table
+from analysis.tables import metric_of, records, unusable, usable, write_table
 from analysis.wording import count, span
 from scaling.base import abridged, note, print_json, print_table
 
@@ -202,7 +202,8 @@ def diagnosis(source: Source, asked: Options, law: ForecastOptions) -> Diagnosis
     """
     table = table_of(source)
     stated = asked.irreducible is not None
-    metric = asked.metric or ("error" if stated and "error" in table.columns else "loss")
+    usual = "error" if stated and "error" in table.columns else "loss"
+    metric = asked.metric or (usual if usual in table.columns else metric_of(table))
     runs = usable(table, metric)
     for line in unusable(table, metric):
         note(line)

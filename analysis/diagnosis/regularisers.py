@@ -74,14 +74,17 @@ def _options(runs: pd.DataFrame) -> dict[str, pd.Series]:
 
 
 def plain(runs: pd.DataFrame) -> pd.Series:
-    """Which runs have the least regularisation among these, ``(n_runs,)``: the base of pairs."""
+    """Which runs have the least regularisation among these, ``(n_runs,)``: the base of pairs.
+
+    All of them where none has the least of every option.
+    """
     import pandas as pd
 
     mine = pd.Series(True, index=runs.index)
     for name, values in _options(runs).items():
         distance = (values - OFF[name]).abs()
         mine &= distance == distance.min()
-    return mine
+    return mine if mine.any() else ~mine
 
 
 def regularisers(runs: pd.DataFrame, metric: str, point: dict[str, float]) -> list[Gain]:

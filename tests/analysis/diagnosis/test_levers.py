@@ -83,6 +83,13 @@ def test_dropout_that_helps_large_models_and_hurts_small_ones_is_seen_to():
     assert 0.8 < np.mean(held) < 0.98
 
 
+def test_without_a_plain_run_there_are_no_pairs():
+    table = pd.DataFrame({"dropout": [0.0, 0.1], "mixup": [0.2, 0.0], "num_params": 1e6})
+    table = table.assign(num_tokens=1e9, loss=[2.0, 2.1])
+    assert plain(table).all()
+    assert regularisers(table, "loss", {"num_params": 1e6, "num_tokens": 1e9}) == []
+
+
 def test_three_pairs_at_a_point_speak_for_themselves():
     base = pd.DataFrame({"num_params": np.repeat([1e5, 1e6], 3), "seed": [0, 1, 2] * 2})
     base = base.assign(num_tokens=1e9, dropout=0.0, loss=2.0)

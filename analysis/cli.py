@@ -7,13 +7,17 @@ name in :mod:`analysis.commands`, which is opened when the command is run.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
-from functools import partial
-from importlib import import_module
 from typing import Any
 
-from scaling import COLUMN_FLAGS
-from scaling.base import PUE
+from analysis.arguments import add_source as _add_source
+from analysis.arguments import command as _command
+from analysis.arguments import count as _count
+from analysis.arguments import parser_of as _parser
+from analysis.arguments import positive as _positive
+from analysis.arguments import positives as _positives
+from analysis.arguments import rate as _rate
+from analysis.arguments import share as _share
+from scaling.base import KG_CO2E_PER_KWH, PUE
 
 
 def add_commands(subparsers: Any) -> None:
@@ -194,6 +198,8 @@ def add_commands(subparsers: Any) -> None:
     _add_fit(report)
 
     _add_design(subparsers)
+    _add_effective(subparsers)
+    _add_diagnose(subparsers)
 
 
 def _add_laws(subparsers: Any) -> None:
@@ -218,64 +224,6 @@ def _add_laws(subparsers: Any) -> None:
 def _add_point(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-N", "--num-params", type=_positive, metavar="N", help="parameters")
     parser.add_argument("-D", "--num-tokens", type=_positive, metavar="D", help="tokens")
-
-
-def _parser(subparsers: Any, name: str, help: str, json: bool = True) -> argparse.ArgumentParser:
-    """A command of that name, which the file of its name does."""
-    parser: argparse.ArgumentParser = subparsers.add_parser(
-        name,
-        help=help,
-        description=help[0].upper() + help[1:] + ".",
-        argument_default=argparse.SUPPRESS,
-    )
-    if json:
-        parser.add_argument("--json", action="store_true", help="one JSON document on stdout")
-
-    def run(args: argparse.Namespace) -> int:
-        return int(import_module(f"analysis.commands.{name}").run(args))
-
-    parser.set_defaults(run=run)
-    return parser
-
-
-def _command(subparsers: Any, name: str, help: str, json: bool = True) -> argparse.ArgumentParser:
-    """A command on a SOURCE, with the arguments that all of them share."""
-    parser = _parser(subparsers, name, help, json)
-    _add_source(parser)
-    return parser
-
-
-def _add_source(parser: argparse.ArgumentParser, nargs: str | None = None) -> None:
-    """Which runs, where they are kept, and which of their rows and columns are meant."""
-    parser.add_argument(
-        "name",
-        metavar="SOURCE",
-        nargs=nargs,
-        help="a sweep's name or folder, an MLflow experiment, or a table: .csv, .jsonl, .xlsx, ...",
-    )
-    parser.add_argument("--root", metavar="DIR", help="where sweeps are kept ($SCALING_HOME)")
-    parser.add_argument("--tracking-uri", metavar="URI", help="read SOURCE from this MLflow store")
-    parser.add_argument(
-        "--where", metavar="EXPR", help="keep these rows, as in 'num_params > 1e6 and seed == 0'"
-    )
-    for column, flag in COLUMN_FLAGS.items():
-        parser.add_argument(
-            flag, dest="columns", action="append", type=partial(_pair, column), metavar="COL",
-            help=f"column of {column}, or a formula as in '1 - accuracy'",
-        )  # fmt: skip
-    parser.add_argument(
-        "--col", dest="columns", action="append", type=_named, metavar="NAME=COL",
-        help="column, or formula, of another input of a law, as in 'dense_params=params'",
-    )  # fmt: skip
-    parser.add_argument("--last-by", metavar="COL", help="the last row of each value, as of runs")
-    parser.add_argument(
-        "--frontier", action="store_true", help="only rows that none beats in FLOPs and loss"
-    )
-    parser.add_argument(
-        "--unpivot", metavar="PATTERN",
-        help="columns that are a run each, as in 'loss_{num_params}'; none leaves all as they are",
-    )  # fmt: skip
-    parser.add_argument("--decimal", metavar="MARK", help="decimal mark of the file: . or ,")
 
 
 def _add_fit(
@@ -346,15 +294,52 @@ def _add_design(subparsers: Any) -> None:
         parser.add_argument("--seed", type=_count, help="of the draws (0)")
 
 
-def _pair(column: str, text: str) -> tuple[str, str]:
-    return column, text
+def _add_effective(subparsers: Any) -> None:
+    """The commands on what compute is worth, and what it emits."""
+    efficiency = _command(
+        subparsers, "efficiency", "compute to reach a loss, by date, recipe, family or optimiser"
+    )
+    efficiency.add_argument("others", metavar="SOURCE2", nargs="*", help="others, each a group")
+    efficiency.add_argument(
+        "--target", type=_rate, metavar="X",
+        help="the loss or error to reach; without it FLOPs are what each row took to reach it",
+    )  # fmt: skip
+    efficiency.add_argument("--by", metavar="COL", help="the groups (sources, families, names)")
+    efficiency.add_argument("--date-col", metavar="COL", help="dates of the groups (date)")
+    efficiency.add_argument("--baseline", metavar="GROUP", help="what factors are over (earliest)")
+    efficiency.add_argument("--metric", metavar="COL", help="of the target (loss)")
+    efficiency.add_argument("--level", type=_share, metavar="P", help="of intervals (0.9)")
+    energy = _command(subparsers, "energy", "energy and CO2e of all runs, against what is known")
+    energy.add_argument("--watts", type=_positive, metavar="W", help="of what one run holds")
+    energy.add_argument("--pue", type=_positive, metavar="X", help=f"of the data centre ({PUE})")
+    energy.add_argument(
+        "--grid", type=_positive, metavar="KG",
+        help=f"kg CO2e per kWh (the U.S. grid of 2018: {KG_CO2E_PER_KWH:.3f})",
+    )  # fmt: skip
+    for parser in (efficiency, energy):
+        parser.add_argument("-o", "--output", metavar="FILE", help="figure: .png, .pdf or .svg")
 
 
-def _named(text: str) -> tuple[str, str]:
-    name, _, column = (part.strip() for part in text.partition("="))
-    if not name.isidentifier() or not column:
-        raise argparse.ArgumentTypeError(f"{text!r} is not as dense_params=params")
-    return name, column
+def _add_diagnose(subparsers: Any) -> None:
+    diagnose = _parser(subparsers, "diagnose", "bias and variance, and what would help most")
+    _add_source(diagnose, nargs="?")
+    _add_fit(diagnose, draws=False, law="auto, the average of several")
+    diagnose.add_argument(
+        "--human", "--human-error", "--bayes-error", "--irreducible", type=_rate, metavar="X",
+        dest="irreducible", help="what nobody can be below, as in 1%% (E of the law)",
+    )  # fmt: skip
+    diagnose.add_argument("--train", type=_rate, metavar="X", help="error on training data")
+    diagnose.add_argument("--dev", type=_rate, metavar="X", help="error on held-out data")
+    diagnose.add_argument(
+        "--examples", type=_positive, metavar="K", help="that --train and --dev are of: intervals"
+    )
+    diagnose.add_argument("--metric", metavar="COL", help="loss, or error where --human is given")
+    _add_point(diagnose)
+    diagnose.add_argument("--factor", type=_positive, metavar="X", help="how much more (2)")
+    diagnose.add_argument("--level", type=_share, metavar="P", help="of intervals (0.9)")
+    diagnose.add_argument(
+        "-o", "--output", metavar="FILE", help="figure, or the runs with their parts as .csv, ..."
+    )
 
 
 def _start(text: str) -> tuple[str, tuple[float, float]]:
@@ -364,37 +349,3 @@ def _start(text: str) -> tuple[str, tuple[float, float]]:
     except ValueError:
         raise argparse.ArgumentTypeError(f"{text!r} is not as N0=1e6,1e9") from None
     return name.strip(), (low, high)
-
-
-def _positive(text: str) -> float:
-    value = _number(text)
-    if not 0 < value < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text} is not a positive number")
-    return value
-
-
-def _count(text: str) -> int:
-    value = _number(text, int)
-    if value < 0:
-        raise argparse.ArgumentTypeError(f"{text} is below 0")
-    return int(value)
-
-
-def _positives(text: str) -> tuple[float, ...]:
-    return tuple(_positive(one) for one in text.split(","))
-
-
-def _share(text: str) -> float:
-    value = _number(text)
-    if not 0 < value < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not between 0 and 1")
-    return value
-
-
-def _number(text: str, kind: Callable[[str], float] = float) -> float:
-    """``text`` as a number of a kind, or a message that argparse shows as it is."""
-    try:
-        return kind(text)
-    except ValueError:
-        wanted = "a whole number" if kind is int else "a number"
-        raise argparse.ArgumentTypeError(f"{text!r} is not {wanted}") from None

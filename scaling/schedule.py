@@ -68,14 +68,14 @@ def ends_apart(train: TrainSpec, heldout: int, units_per_step: int) -> bool:
 
 
 def evaluated(train: TrainSpec, heldout: int, units_per_step: int, first_step: int) -> int:
-    """Held-out tokens (examples) that a run sees from ``first_step`` to its end.
+    """Tokens (examples) that a run is evaluated on from ``first_step`` to its end.
 
     ``heldout`` is how many there are: those of each point of the curve, and the final ones.
     """
     points = sum(step > first_step for step in curve_steps(train.num_tokens // units_per_step))
     points += ends_apart(train, heldout, units_per_step)
     of_point, at_end = _seen(train, heldout, units_per_step)
-    return points * of_point + at_end
+    return points * of_point + at_end * (1 + train.train_eval)
 
 
 def _seen(train: TrainSpec, heldout: int, units_per_step: int) -> tuple[int, int]:

@@ -180,6 +180,15 @@ RUN_COLUMNS: tuple[Column, ...] = (
     ),
     Column("error", "float", "fraction", "held-out classification error (top 1)", ("errorrate",)),
     Column(
+        "loss_train",
+        "float",
+        "as loss",
+        "loss at the end on data of the last pass, as many and as they are evaluated as those held "
+        "out (option train_eval)",
+    ),
+    Column("loss_train_se", "float", "as loss", "sampling error of loss_train"),
+    Column("error_train", "float", "fraction", "error on the data of loss_train"),
+    Column(
         "macs_forward", "int", "MACs", "multiply-accumulates of a forward pass, per unit of data"
     ),
     Column("activations", "int", "elements", "outputs of all products of a forward pass, per unit"),

@@ -364,6 +364,7 @@ class RunSpec:
         shared = hashed(self)
         del shared["train"]["num_tokens"], shared["schedule"]["cooldown_fraction"]
         del shared["train"]["final_tokens"]
+        shared["train"].pop("train_eval", None)
         if self.train.curve_share is not None:  # its checkpoints hold the curve so far
             shared["train"]["curve_share"] = self.train.curve_share
         return digest(shared)

@@ -155,6 +155,9 @@ class TrainSpec:
         What the curve may cost over the training; its points see fewer than ``curve_tokens`` for
         it. ``CURVE_SHARE`` where neither is given; None, which is no bound, where ``curve_tokens``
         is, and in runs from before.
+    train_eval : bool
+        At the end the loss is taken on training data too, as on the held-out data and on as much:
+        columns ``loss_train``, ``loss_train_se`` and, where there are classes, ``error_train``.
     """
 
     num_tokens: int
@@ -176,6 +179,7 @@ class TrainSpec:
     task: str = field(default="", metadata={"before": ""})
     windows: str = field(default="fixed", metadata={"before": "fixed"})
     by_position: bool = field(default=False, metadata={"before": False})
+    train_eval: bool = field(default=False, metadata={"before": False})
 
     @property
     def augmented(self) -> bool:

@@ -131,6 +131,8 @@ def _counts(kept: int, asked: int, repeated: int) -> str:
 
 def _done(runs: int, left: int, rest: Estimate) -> str:
     """What is done already, and what that leaves."""
+    from scaling.base import flops_text
+
     if not left:
         return f"done      all {runs} runs are done already: submitting starts nothing"
     time = ""
@@ -138,17 +140,22 @@ def _done(runs: int, left: int, rest: Estimate) -> str:
         time = duration(rest.hours) + (f", {rest.cost:.4g}" if rest.price_per_hour else "")
     return (
         f"done      {runs - left} of {runs} runs are done already; the rest takes "
-        f"{f'{time} and ' if time else ''}{rest.flops_spent:.4g} FLOPs"
+        f"{f'{time} and ' if time else ''}{flops_text(rest.flops_spent)}"
     )
 
 
 def _print_estimate(e: Estimate) -> None:
+    from scaling.base import of_a_flight, pfs_days
+
     saved = 1 - e.flops_spent / e.flops
     shared = f"; {e.flops_spent:.4g} really spent, {saved:.0%} saved by shared trunks"
     evaluation = ""
     if e.flops_evaluation is not None:
         evaluation = f"; {e.flops_evaluation:.3g} more for held-out evaluation"
-    print(f"FLOPs     {e.flops:.4g}{shared if e.flops_spent < e.flops else ''}{evaluation}")
+    in_days = f" ({pfs_days(e.flops):.3g} petaflop/s-days)"
+    print(
+        f"FLOPs     {e.flops:.4g}{in_days}{shared if e.flops_spent < e.flops else ''}{evaluation}"
+    )
     if e.hours is None or e.longest_hours is None:
         print(f"time      unknown: {e.measured}")
         return
@@ -164,6 +171,8 @@ def _print_estimate(e: Estimate) -> None:
         f"energy    {e.kwh:.3g} kWh, {e.kg_co2e:.3g} kg CO2e ({devices} at {e.watts:g} W, "
         f"PUE {e.pue:g}, {e.kg_co2e_per_kwh:.3f} kg/kWh)"
     )
+    if e.kg_co2e:
+        print(f"          the CO2e of {of_a_flight(e.kg_co2e)}")
 
 
 def _print_kept(kept: KeptWeights) -> None:

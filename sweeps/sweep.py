@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from scaling import LABELS, ImportedSpec, Spec, read_any_spec
-from scaling.base import Display, Store, format_value, write_atomic
+from scaling.base import Display, Store, flops_text, format_value, write_atomic
 from scaling.run import NOTHING, Keep, LineError, has_result, numbered_rows
 from sweeps.naming import run_names
 from sweeps.policy import NONE as NO_POLICY
@@ -119,7 +119,7 @@ class Sweep:
                 values = [entry.columns[key] for entry in self]
                 low, high = format_value(min(values)), format_value(max(values))
                 title += f", {letter} {low}" + f" to {high}" * (low != high)
-            title += f", {format_value(float(self.flops))} FLOPs"
+            title += f", {flops_text(float(self.flops))}"
         keys = ("num_params", "num_tokens", "flops")
         rows = [
             (e.run_id[:8], e.name, *(e.columns[key] for key in keys)) for e in self.entries[:SHOWN]

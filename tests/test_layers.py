@@ -131,11 +131,14 @@ ANALYSIS = {
     "analysis.compute": f"scaling.base scaling.families scaling.spec {QUESTION} analysis.fits "
     "analysis.forecasts",
     "analysis.designs": f"scaling.base {ANSWERS}",
-    "analysis.plotting": f"scaling.base {ANSWERS} analysis.designs",
+    "analysis.efficiency": f"scaling.base {QUESTION}",
+    "analysis.diagnosis": f"scaling.schema {QUESTION} analysis.forecasts",
+    "analysis.plotting": f"scaling.base {ANSWERS} analysis.designs analysis.efficiency",
     "analysis.report": f"scaling.base scaling.schema {ANSWERS} analysis.designs analysis.plotting",
     "analysis.commands": f"{RUNS} scaling.families {ANSWERS} "
-    "analysis.designs analysis.plotting analysis.report",
-    "analysis.cli": "scaling.base scaling.schema analysis.commands",
+    "analysis.designs analysis.efficiency analysis.diagnosis analysis.plotting analysis.report",
+    "analysis.arguments": "scaling.schema analysis.commands",
+    "analysis.cli": "scaling.base analysis.arguments",
 }
 MAY_IMPORT = {
     room: set(row.split()) for room, row in (SCALING | SWEEPS | CLUSTER | ANALYSIS).items()

@@ -16,7 +16,7 @@ from analysis.compute import plan as make_plan
 from analysis.forecasts import Forecast
 from analysis.tables import write_table
 from analysis.wording import count, counts, span
-from scaling.base import NoAnswerError, note, print_json, print_table
+from scaling.base import NoAnswerError, note, pfs_days, print_json, print_table
 
 if TYPE_CHECKING:
     import argparse
@@ -107,11 +107,12 @@ def _print_architectures(allocations: Sequence[Allocation], real: list[list[Arch
 def _print_plan(allocations: Sequence[Allocation], expected: Forecast, level: float) -> None:
     """The plan as a table on stdout."""
     rows = [
-        (a.flops, count(a.num_params), counts(a.num_params_ci), count(a.num_tokens),
-         counts(a.num_tokens_ci), f"{a.loss:.4f}", span(a.loss_ci), counts(a.num_params_range),
-         a.status)
+        (a.flops, pfs_days(a.flops), count(a.num_params), counts(a.num_params_ci),
+         count(a.num_tokens), counts(a.num_tokens_ci), f"{a.loss:.4f}", span(a.loss_ci),
+         counts(a.num_params_range), a.status)
         for a in allocations
     ]  # fmt: skip
     percent = f"{100 * level:g} %"
-    header = ("flops", "N*", percent, "D*", percent, "loss", percent, "N within 0.1 %", "status")
+    header = ("flops", "pfs-days", "N*", percent, "D*", percent, "loss", percent,
+              "N within 0.1 %", "status")  # fmt: skip
     print_table(f"plan by {expected.name}", header, rows)

@@ -12,8 +12,10 @@ from analysis.plotting.context import context
 from analysis.plotting.curves import curves
 from analysis.plotting.draw import COLUMNS, Look, draw, width_of
 from analysis.plotting.edf import edf, parameters
+from analysis.plotting.efficiency import efficiency, emissions
 from analysis.plotting.export import as_json
 from analysis.plotting.pareto import pareto
+from analysis.plotting.parts import parts
 from analysis.plotting.picture import Axis, Layer, Panel, Picture, Shading, log_x, loss_y
 from analysis.plotting.runs import (
     compared,
@@ -60,6 +62,8 @@ __all__ = [
     "data_label",
     "draw",
     "edf",
+    "efficiency",
+    "emissions",
     "frontier",
     "funnel",
     "isoflop",
@@ -69,6 +73,7 @@ __all__ = [
     "overlaps",
     "parameters",
     "pareto",
+    "parts",
     "plan",
     "predictions",
     "profile",

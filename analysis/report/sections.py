@@ -18,7 +18,7 @@ from analysis.report.pictures import legend, still, typeset
 from analysis.report.table import Cell, Row, Table, number, right, short
 from analysis.wording import count, counts, cut, scientific, share, span
 from scaling import COLUMNS
-from scaling.base import NoAnswerError
+from scaling.base import NoAnswerError, pfs_days
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -89,7 +89,9 @@ def subject(runs: pd.DataFrame) -> str:
             words.append(f"{count(table[name].min())} to {count(table[name].max())} {what}")
     if "flops" in table.columns and table["flops"].notna().any():
         words.append(
-            f"{scientific(table['flops'].min())} to {scientific(table['flops'].max())} FLOPs each"
+            f"{scientific(table['flops'].min())} to {scientific(table['flops'].max())} FLOPs each, "
+            f"together {scientific(table['flops'].sum())} "
+            f"({pfs_days(table['flops'].sum()):.2g} petaflop/s-days)"
         )
     return ", ".join(words) + "."
 

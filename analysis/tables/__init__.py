@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from analysis.tables.costs import metric_of, unusable, usable, with_complexity
+from analysis.tables.costs import metric_of, rated_watts, unusable, usable, with_complexity
 from analysis.tables.designs import PARAMETERS, with_design
 from analysis.tables.reading import (
     NATS,
@@ -48,6 +48,7 @@ __all__ = [
     "one_variable",
     "place",
     "proposal",
+    "rated_watts",
     "read_rows",
     "records",
     "stacked",

@@ -10,7 +10,7 @@ import math
 from typing import TYPE_CHECKING
 
 from analysis.tables.reading import numbers
-from scaling.base import PUE, WATTS
+from scaling.base import PUE, WATTS, kwh_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -100,13 +100,13 @@ def with_complexity(
         found["flops_forward"] = runs["flops"] / (3 * runs["num_tokens"])
     if {"seconds", "num_tokens"} <= set(runs.columns):
         found["seconds_per_example"] = runs["seconds"] / runs["num_tokens"]
-        power = watts if watts is not None else _rated(runs)
-        found["kwh_estimated"] = runs["seconds"] * power * pue / 3.6e6
+        power = watts if watts is not None else rated_watts(runs)
+        found["kwh_estimated"] = kwh_of(runs["seconds"], power, pue)
     found.attrs = dict(runs.attrs)
     return found
 
 
-def _rated(runs: pd.DataFrame) -> pd.Series | float:
+def rated_watts(runs: pd.DataFrame) -> pd.Series | float:
     """The rated power of each run's kind of device; a processor's where it is not known."""
     if "device" not in runs.columns:
         return WATTS["cpu"]

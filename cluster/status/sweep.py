@@ -16,7 +16,7 @@ from cluster.status.failures import Failure, group_failures
 from cluster.status.run import Work, judge
 from cluster.status.run_status import STATES, RunStatus
 from cluster.work import EARLY, ask_about, cap_reached, read_queues, used_of_caps
-from scaling.base import Display, Store, read_json
+from scaling.base import Display, Store, flops_text, read_json
 from scaling.run import archived_runs, damaged_lines, read_rows, state_of
 from sweeps import Policy
 
@@ -112,7 +112,7 @@ class SweepStatus:
         """How many runs are in which state, what was done of the FLOPs, what broke."""
         title = f"Sweep {self.name}: {len(self.runs)} runs"
         if self.flops_total:
-            title += f", {self.flops_done / self.flops_total:.1%} of {self.flops_total:.3g} FLOPs"
+            title += f", {self.flops_done / self.flops_total:.1%} of {flops_text(self.flops_total)}"
         notes = [f"{len(failure.runs)} {failure.cause}" for failure in self.failures]
         return Display(title, ("state", "runs"), list(self.counts.items()), notes)
 

@@ -14,7 +14,7 @@ from cluster.status import sweep_status
 from cluster.tracking.notices import tell
 from cluster.tracking.shipper import LONGEST_SECONDS, Shipped, ship_sweep, start_shipper
 from cluster.work import read_queues
-from scaling.base import Store, note
+from scaling.base import Store, flops_text, note
 from scaling.tracking import DeletedError, Tracker, TrackingError, masked, prepare
 
 if TYPE_CHECKING:
@@ -49,6 +49,7 @@ def describe_sweep(sweep: Sweep) -> str:
     families = ", ".join(sorted({str(row["family"]) for row in columns}))
     unit = columns[0]["data_unit"]
     name = shlex.quote(sweep.name)
+    total = sum(float(row["flops"]) for row in columns)
     return f"""### {sweep.name}: {len(sweep)} runs of {families}
 
 | | |
@@ -56,7 +57,7 @@ def describe_sweep(sweep: Sweep) -> str:
 | parameters N | {span("num_params")} |
 | {unit}s D | {span("num_tokens")} |
 | training FLOPs C | {span("flops")} |
-| all runs together | {sum(float(row["flops"]) for row in columns):.3g} FLOPs |
+| all runs together | {flops_text(total)} |
 
 `heldout/*` and `train/*` are learning curves over {unit}s seen, `final/*` the results, `scale/*`
 N, D, C and their log10. A run's truth is its journal; this is the index.

@@ -15,7 +15,15 @@ from scaling.base.cost import (
     training_memory,
 )
 from scaling.base.display import Display
-from scaling.base.energy import KG_CO2E_PER_KWH, PUE, WATTS
+from scaling.base.energy import (
+    KG_CO2E_PER_KWH,
+    KG_PER_POUND,
+    PUE,
+    STRUBELL,
+    WATTS,
+    kwh_of,
+    of_a_flight,
+)
 from scaling.base.errors import (
     NoAnswerError,
     OptionError,
@@ -64,10 +72,12 @@ from scaling.base.terminal import (
     progress,
 )
 from scaling.base.typed import convert, finite_number, typed
+from scaling.base.units import flops_text, pfs_days
 
 __all__ = [
     "GROUPS",
     "KG_CO2E_PER_KWH",
+    "KG_PER_POUND",
     "MAX_EPOCHS",
     "ONLY_DECOUPLED",
     "OPTIMIZERS",
@@ -76,6 +86,7 @@ __all__ = [
     "PEAKS",
     "PUE",
     "SCHEDULES",
+    "STRUBELL",
     "WATTS",
     "Arithmetic",
     "Cost",
@@ -100,20 +111,24 @@ __all__ = [
     "digest",
     "fill",
     "finite_number",
+    "flops_text",
     "format_value",
     "hashed",
     "is_full",
     "is_import_path",
     "jsonable",
+    "kwh_of",
     "load",
     "nearest_size",
     "note",
     "note_once",
+    "of_a_flight",
     "optimizers_with",
     "own_folders",
     "parse_settings",
     "path_of",
     "peak_flops",
+    "pfs_days",
     "placeholders",
     "plugged",
     "print_json",

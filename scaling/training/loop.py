@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -36,6 +36,7 @@ from scaling.training.task import Task, make_task
 from scaling.training.team import Team
 
 HEARTBEAT_SECONDS = 2.0
+TRAINED = {"loss_se": "loss_train_se"}  # others have _train at their end
 CHECKPOINT_COST = 0.01  # checkpoints take at most this share of the time
 
 
@@ -281,13 +282,26 @@ class _Run:
         return float(loss) if self.device.type == "cpu" else loss
 
     def _evaluate(self, task: Task, limit: int) -> dict[str, float]:
-        self.model.eval()
-        calm = self.meter.paused(), self.spread.not_compiled(), averaged(self.optimizer)
-        with torch.no_grad(), calm[0], calm[1], calm[2]:
+        with self._judged():
             values = task.evaluate(self.model, limit, self.team.share)
-        self.model.train()
         self.inference_seconds = values.pop("inference_seconds", None)
         return values
+
+    def _evaluate_training(self, task: Any) -> dict[str, float]:
+        """The loss, and what else there is, on training data: columns of their own."""
+        limit = self.spec.train.final_tokens
+        with self._judged():
+            values = task.evaluate_training(self.model, limit, self.step, self.team.share)
+        return {TRAINED.get(name, f"{name}_train"): value for name, value in values.items()}
+
+    @contextmanager
+    def _judged(self) -> Iterator[None]:
+        """The model as it is evaluated: nothing dropped, no gradients, no time of training."""
+        self.model.eval()
+        weights = averaged(self.optimizer)
+        with torch.no_grad(), self.meter.paused(), self.spread.not_compiled(), weights:
+            yield
+        self.model.train()
 
     def _point(self, task: Task) -> bool:
         """Add a point to the curve; False when early stopping says that it was the last."""
@@ -323,6 +337,7 @@ class _Run:
             return self._diverged(f"held-out loss {values['loss']} at the end")
         pace = self.inference_seconds
         timed = {} if pace is None else {"inference_seconds": pace}
+        values |= self._evaluate_training(task) if self.spec.train.train_eval else {}
         if not self.curve or self.curve[-1]["step"] < self.step * self.spec.units_per_step:
             if ends_apart(self.spec.train, task.heldout_size, self.spec.units_per_step):
                 self._point(task)

@@ -75,6 +75,27 @@ class Task(Protocol):
         """End what runs beside the steps."""
 
 
+def seen_last(
+    steps: int, per_epoch: int, size: int, count: int, items: int
+) -> list[tuple[int, slice]]:
+    """``count`` rows of batches of ``size``, or as many as there are, in parts of ``items``.
+
+    They are of training steps spread evenly over the last of ``steps``, a pass of ``per_epoch``:
+    all were trained on, and none comes twice.
+
+    >>> seen_last(1000, 100, 8, 12, 8)
+    [(925, slice(0, 8, None)), (975, slice(0, 4, None))]
+    """
+    passed = min(steps, max(1, per_epoch))
+    needed = min(-(-count // size), passed)
+    found = []
+    for i in range(needed):
+        step = steps - passed + (2 * i + 1) * passed // (2 * needed)
+        most = min(size, count - i * size)
+        found += [(step, slice(low, min(low + items, most))) for low in range(0, most, items)]
+    return found
+
+
 def make_task(spec: RunSpec, data_dir: Path | None, device: torch.device) -> Task:
     """The task that the spec names, or that the data ask for.
 
@@ -97,7 +118,8 @@ def task_on(spec: RunSpec, data: Any, device: torch.device) -> Task:
     family = get_family(spec.family)
     if spec.train.task:
         own: Task = load(spec.train.task)(spec, data, device)
-        missing = [name for name in OWN if not hasattr(own, name)]
+        wanted = (*OWN, "evaluate_training") if spec.train.train_eval else OWN
+        missing = [name for name in wanted if not hasattr(own, name)]
         if missing:
             raise ValueError(f"task {spec.train.task} has no {', '.join(missing)}")
         return own
@@ -185,9 +207,7 @@ class NextToken:
     ) -> dict[str, float]:
         """The same for the held-out data, or for the further set of that name."""
         count = self.data.num_heldout_windows(self.context, most, name)
-        at_once = EVAL_TOKENS * (ON_CUDA if self.device.type == "cuda" else 1)
-        items = max(1, at_once // self.context)
-
+        items = self._at_once
         paces: list[float] = []
         numbers: Any = getattr(_own(model), "metrics", dict)
         names = list(numbers())
@@ -197,12 +217,7 @@ class NextToken:
             rows = slice(i, i + items)
             windows = self.data.heldout_windows(self.context, most, rows, name)
             began = time.perf_counter()
-            tokens = send(torch.from_numpy(windows), self.device)
-            if self._is_fused(model):
-                with autocast(self.spec, self.device):
-                    losses = model(tokens[:, :-1], tokens[:, 1:], mean=False)
-            else:
-                losses = self._losses(model, tokens, 0.0)
+            losses = self._judged(model, send(torch.from_numpy(windows), self.device))
             means = _kept(losses.double().mean(1).cpu())
             paces.append((time.perf_counter() - began) / losses.numel())
             more = [np.full(len(means), float(number)) for number in numbers().values()]
@@ -216,6 +231,35 @@ class NextToken:
         if bytes_per_token:
             values["bits_per_byte"] = values["loss"] / (math.log(2) * bytes_per_token)
         return values
+
+    def evaluate_training(
+        self, model: nn.Module, limit: int, steps: int, share: Share = alone
+    ) -> dict[str, float]:
+        """The same on as many windows of the last pass over the data, of ``steps`` trained."""
+        most = max(1, limit // self.context) if 0 < limit < self.heldout_size else None
+        count, size = self.data.num_heldout_windows(self.context, most), self.spec.train.batch_size
+        per_epoch = self.epoch_size // self.spec.units_per_step
+        seen = seen_last(steps, per_epoch, size, count, self._at_once)
+
+        def chunk(i: int) -> NDArray[np.float64]:
+            losses = self._judged(model, self._batch(*seen[i]))
+            return _kept(losses.double().mean(1).cpu()[None])
+
+        return _mean(np.concatenate(share(chunk, range(len(seen))), axis=1)[0])
+
+    def _judged(self, model: nn.Module, tokens: Tensor) -> Tensor:
+        """The loss of each token of windows, as it is evaluated."""
+        if not self._is_fused(model):
+            return self._losses(model, tokens, 0.0)
+        with autocast(self.spec, self.device):
+            losses: Tensor = model(tokens[:, :-1], tokens[:, 1:], mean=False)
+        return losses
+
+    @property
+    def _at_once(self) -> int:
+        """Windows that are evaluated in one pass."""
+        at_once = EVAL_TOKENS * (ON_CUDA if self.device.type == "cuda" else 1)
+        return max(1, at_once // self.context)
 
     def close(self) -> None:
         """End the thread that makes batches."""
@@ -282,7 +326,7 @@ class Classify:
         """Mean loss and error over the first ``limit`` held-out examples (all for 0)."""
         labels = self.data.heldout_labels
         count = min(limit or len(labels), len(labels))
-        items = EVAL_EXAMPLES * (ON_CUDA if self.device.type == "cuda" else 1)
+        items = self._at_once
         paces: list[float] = []
 
         def chunk(i: int) -> NDArray[np.float64]:
@@ -292,17 +336,45 @@ class Classify:
             began = time.perf_counter()
             logits = self._forward(model, inputs).cpu()
             paces.append((time.perf_counter() - began) / len(target))
-            losses = F.cross_entropy(logits, target, reduction="none").double()
-            wrong = (logits.argmax(1) != target).double()
-            return _kept(torch.stack([losses, wrong]))
+            return _scores(logits, target)
 
         losses, wrong = np.concatenate(share(chunk, range(0, count, items)), axis=1)
         error = int(wrong.sum()) / count
         return {**_mean(losses), "error": error, "inference_seconds": median(paces)}
 
+    def evaluate_training(
+        self, model: nn.Module, limit: int, steps: int, share: Share = alone
+    ) -> dict[str, float]:
+        """The same on as many examples of the last pass, of ``steps`` trained, not augmented."""
+        count = min(limit or self.heldout_size, self.heldout_size)
+        size, seed = self.spec.train.batch_size, self.spec.order_seed
+        seen = seen_last(steps, self.epoch_size // size, size, count, self._at_once)
+
+        def chunk(i: int) -> NDArray[np.float64]:
+            step, rows = seen[i]
+            inputs, labels = self.data.batch(step, batch_size=size, seed=seed, rows=rows)
+            target = torch.from_numpy(labels.astype(np.int64))
+            logits = self._forward(model, self.loader.shown(inputs)).cpu()
+            return _scores(logits, target)
+
+        losses, wrong = np.concatenate(share(chunk, range(len(seen))), axis=1)
+        return {**_mean(losses), "error": float(wrong.mean())}
+
+    @property
+    def _at_once(self) -> int:
+        """Examples that are evaluated in one pass."""
+        return EVAL_EXAMPLES * (ON_CUDA if self.device.type == "cuda" else 1)
+
     def close(self) -> None:
         """End the threads that make batches."""
         self.loader.close()
+
+
+def _scores(logits: Tensor, target: Tensor) -> NDArray[np.float64]:
+    """Losses and whether they are wrong, ``(2, n)``."""
+    losses = F.cross_entropy(logits, target, reduction="none").double()
+    wrong = (logits.argmax(1) != target).double()
+    return _kept(torch.stack([losses, wrong]))
 
 
 def _kept(values: Tensor) -> NDArray[np.float64]:

@@ -230,7 +230,7 @@ def make_folder_anew(sim: Any, fault: Fault) -> None:
         name = runs[int(fault.who * len(runs))]
         said(sim, fault, name)
         sim.removed.add(name)
-        del folders[name]
+        sim.disk.drop(folders, name)
 
 
 def journal_of(folder: Any) -> bytes:

@@ -56,6 +56,7 @@ class Disk:
         self.files: dict[int, Handle] = {}
         self.next_file = 1000
         self.overwritten: set[str] = set()
+        self.folders: dict[str, Inode] = {}  # those found before; none of them has gone since
         self.damaged = False
 
     @property
@@ -65,19 +66,36 @@ class Disk:
     # --- the server's own view --------------------------------------------------------------
 
     def find(self, path: str) -> Inode | None:
-        inode = self.root
-        for name in path.split("/")[1:]:
-            if inode.names is None or name not in inode.names:
-                return None
-            inode = inode.names[name]
-        return inode
-
-    def folder(self, path: str) -> tuple[Inode, str]:
         parent, _, name = path.rpartition("/")
-        inode = self.find(parent) if parent else self.root
-        if inode is None or inode.names is None:
+        folder = self._folder(parent)
+        return None if folder is None else folder.get(name)
+
+    def folder(self, path: str) -> tuple[dict[str, Inode], str]:
+        """What is in the folder that a path is in, and the path's name there."""
+        parent, _, name = path.rpartition("/")
+        folder = self._folder(parent)
+        if folder is None:
             raise missing(path)
-        return inode, name
+        return folder, name
+
+    def _folder(self, path: str) -> dict[str, Inode] | None:
+        inode = self.folders.get(path)
+        if inode is None:
+            inode = self.root
+            for name in path.split("/")[1:]:
+                inode = None if inode.names is None else inode.names.get(name)
+                if inode is None:
+                    return None
+            if inode.names is not None:
+                self.folders[path] = inode
+        return inode.names
+
+    def drop(self, names: dict[str, Inode], name: str) -> Inode:
+        """Take a name out of a folder."""
+        inode = names.pop(name)
+        if inode.names is not None:
+            self.folders.clear()
+        return inode
 
     # --- what a process asks ----------------------------------------------------------------
 
@@ -98,26 +116,23 @@ class Disk:
         known = node.attributes.get(path)
         if known is None or known[0] < self.kernel.now:
             inode = self.find(path)
-            known = (self.kernel.now + node.cached * self.kernel.fraction(), self._stat(inode))
+            seen = None if inode is None else self._stat(inode)
+            known = (self.kernel.now + node.cached * self.kernel.fraction(), seen)
             node.attributes[path] = known
         if known[1] is None:
             raise missing(path)
         return known[1]
 
-    def _stat(self, inode: Inode | None) -> Stat | None:
-        if inode is None:
-            return None
+    def _stat(self, inode: Inode, links: int = 1) -> Stat:
         kind = stats.S_IFREG if inode.names is None else stats.S_IFDIR
-        return Stat(len(inode.data), inode.changed, kind | 0o755, self.number)
+        return Stat(len(inode.data), inode.changed, kind | 0o755, self.number, links)
 
     def stat_open(self, file: int) -> Stat:
         """What is known of an open file, on the server."""
         self.ask()
         handle = self.files[file]
         there = self.find(handle.path) is handle.inode
-        known = self._stat(handle.inode)
-        assert known is not None
-        return known._replace(st_nlink=int(there))
+        return self._stat(handle.inode, int(there))
 
     def listed(self, path: str) -> list[str]:
         node = self.ask().node
@@ -142,8 +157,7 @@ class Disk:
         if not flags & os.O_CREAT and known and known[1] is None and known[0] > self.kernel.now:
             raise missing(path)  # a name that was not there a moment ago is not asked for again
         folder, name = self.folder(path)
-        assert folder.names is not None
-        inode = folder.names.get(name)
+        inode = folder.get(name)
         if inode is not None and flags & os.O_EXCL:
             raise FileExistsError(errno.EEXIST, "File exists", path)
         if inode is None:
@@ -155,7 +169,7 @@ class Disk:
                 raise missing(path)
             if self.full > self.kernel.now:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), path)
-            inode = folder.names[name] = Inode(changed=self.clock)
+            inode = folder[name] = Inode(changed=self.clock)
             self._knows(node, path)
         if inode.names is not None:
             raise IsADirectoryError(errno.EISDIR, "Is a directory", path)
@@ -223,24 +237,22 @@ class Disk:
     def remove(self, path: str) -> None:
         node = self.ask().node
         folder, name = self.folder(path)
-        assert folder.names is not None
         self._knows(node, path)
-        if name not in folder.names:
+        if name not in folder:
             raise missing(path)
-        del folder.names[name]
+        self.drop(folder, name)
 
     def rename(self, path: str, other: str) -> None:
         node = self.ask().node
         folder, name = self.folder(path)
         target, new = self.folder(other)
-        assert folder.names is not None and target.names is not None
         self._knows(node, path)
         self._knows(node, other)
-        if name not in folder.names:
+        if name not in folder:
             raise missing(path)
-        inode = folder.names.pop(name)
-        if target.names.get(new) is not inode:
-            target.names[new] = inode
+        inode = self.drop(folder, name)
+        if target.get(new) is not inode:
+            target[new] = inode
 
     def link(self, path: str, other: str) -> None:
         node = self.ask(write=True).node
@@ -248,10 +260,9 @@ class Disk:
         if inode is None:
             raise missing(path)
         folder, name = self.folder(other)
-        assert folder.names is not None
-        if name in folder.names:
+        if name in folder:
             raise FileExistsError(errno.EEXIST, "File exists", other)
-        folder.names[name] = inode
+        folder[name] = inode
         self._knows(node, other)
 
     def touch(self, path: str) -> None:
@@ -336,31 +347,42 @@ MODES = {
     "x": os.O_WRONLY | os.O_CREAT | os.O_EXCL,
 }
 
-JOINED: dict[str, dict[Any, Any]] = {}
 ACTIVE: list[Disk] = []  # the one disk of the simulation that runs
 
 
 class SimPath(PosixPath):
-    """A path on the simulated disk; those below it are of its class too."""
+    """A path on the simulated disk; those made from it are of its class too.
 
-    __slots__ = ()
+    Each is made once: what the real ones do for Windows took half of all the time.
+    """
+
+    __slots__ = ("made", "text")
+
+    def __getattr__(self, name: str) -> Any:
+        """Slots are filled at their first use, as paths come about in many ways."""
+        value: Any = str(self) if name == "text" else {} if name == "made" else None
+        if value is None:
+            raise AttributeError(name)
+        setattr(self, name, value)
+        return value
 
     def __truediv__(self, key: Any) -> Any:
-        """Below this one, without what the real thing does for Windows: half of all the time."""
-        below = self.joined.get(key)
+        below = self.made.get(key)
         if below is None:
-            below = self.joined[key] = super().__truediv__(key)
+            below = self.made[key] = super().__truediv__(key)
         return below
 
-    @property
-    def joined(self) -> dict[Any, Any]:
-        return JOINED.setdefault(str(self), {})
+    def with_suffix(self, suffix: str) -> Any:
+        key = ("suffix", suffix)
+        if key not in self.made:
+            self.made[key] = super().with_suffix(suffix)
+        return self.made[key]
 
     def stat(self, *, follow_symlinks: bool = True) -> Any:
-        return ACTIVE[-1].stat(str(self))
+        return ACTIVE[-1].stat(self.text)
 
     def exists(self, **_: Any) -> bool:
-        text = str(self)
+        text = self.text
         if text.startswith("/proc"):
             return True
         try:
@@ -374,13 +396,13 @@ class SimPath(PosixPath):
         flags = MODES[mode[0]]
         if "+" in mode:
             flags = (flags & ~os.O_WRONLY) | os.O_RDWR
-        return File(disk, disk.opened(str(self), flags), "b" not in mode)
+        return File(disk, disk.opened(self.text, flags), "b" not in mode)
 
     def read_bytes(self) -> bytes:
-        return ACTIVE[-1].read(str(self))
+        return ACTIVE[-1].read(self.text)
 
     def read_text(self, *_: Any, **__: Any) -> str:
-        text = str(self)
+        text = self.text
         if text.startswith("/proc"):
             return proc(ACTIVE[-1].kernel, text)
         return ACTIVE[-1].read(text).decode()
@@ -391,12 +413,12 @@ class SimPath(PosixPath):
         return f"pid:[{kernel.current.process.node.boot}]"
 
     def iterdir(self) -> Iterator[Any]:
-        return iter([self / name for name in sorted(ACTIVE[-1].listed(str(self)))])
+        return iter([self / name for name in sorted(ACTIVE[-1].listed(self.text))])
 
     def glob(self, pattern: str) -> Iterator[Any]:
         head, _, rest = pattern.partition("/")
         try:
-            names = sorted(ACTIVE[-1].listed(str(self)))
+            names = sorted(ACTIVE[-1].listed(self.text))
         except FileNotFoundError:
             return iter(())
         found = [self / name for name in names if fnmatch.fnmatchcase(name, head)]
@@ -407,21 +429,21 @@ class SimPath(PosixPath):
         return iter(found)
 
     def mkdir(self, mode: int = 0o777, parents: bool = False, exist_ok: bool = False) -> None:
-        ACTIVE[-1].make_folder(str(self), parents, exist_ok)
+        ACTIVE[-1].make_folder(self.text, parents, exist_ok)
 
     def touch(self, *_: Any, **__: Any) -> None:
         disk = ACTIVE[-1]
-        disk.files.pop(disk.opened(str(self), os.O_WRONLY | os.O_CREAT))
+        disk.files.pop(disk.opened(self.text, os.O_WRONLY | os.O_CREAT))
 
     def unlink(self, missing_ok: bool = False) -> None:
         try:
-            ACTIVE[-1].remove(str(self))
+            ACTIVE[-1].remove(self.text)
         except FileNotFoundError:
             if not missing_ok:
                 raise
 
     def replace(self, target: Any) -> Any:
-        ACTIVE[-1].rename(str(self), str(target))
+        ACTIVE[-1].rename(self.text, str(target))
         return target
 
     def resolve(self, strict: bool = False) -> Any:

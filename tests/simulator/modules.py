@@ -200,7 +200,13 @@ def make_world(kernel: Kernel, disk: Callable[[], Disk], command: Command) -> Wo
         kernel.op()
         return command(list(arguments), options.get("env") or {})
 
-    main = object()
+    main, paths = object(), dict[str, SimPath]()
+
+    def path(text: Any) -> SimPath:
+        if text not in paths:
+            paths[text] = SimPath(text)
+        return paths[text]
+
     return World(
         os=Os(kernel, disk),
         platform=SimpleNamespace(node=lambda: here(kernel).node.name),
@@ -220,5 +226,5 @@ def make_world(kernel: Kernel, disk: Callable[[], Disk], command: Command) -> Wo
             main_thread=lambda: main,
         ),
         time=Time(kernel),
-        path=SimPath,
+        path=path,
     )

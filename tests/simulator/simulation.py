@@ -32,6 +32,7 @@ from tests.simulator.faults import FAULTS, Fault, journal_of, plan
 from tests.simulator.files import ROOT, Disk, SimPath
 from tests.simulator.kernel import Kernel, Node
 from tests.simulator.modules import Popen, make_world
+from tests.simulator.pure import remembering
 from tests.simulator.slurm import Slurm
 from tests.simulator.tracking import SimTracker, StoreServer
 from tests.simulator.trainer import Holders, make_trainer, undisturbed
@@ -386,11 +387,10 @@ class Simulation:
         kernel = self.kernel
         leases._OFFSETS.clear()
         files.ACTIVE.append(self.disk)
-        files.JOINED.clear()
         said = io.StringIO()
         gc.disable()  # which would look at all that torch has, again and again
         try:
-            with contextlib.redirect_stderr(said), warnings.catch_warnings():
+            with contextlib.redirect_stderr(said), warnings.catch_warnings(), remembering():
                 warnings.simplefilter("ignore")
                 kernel.start(self.login, self._user, {}, "user")
                 for fault in self.schedule.faults:

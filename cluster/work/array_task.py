@@ -17,8 +17,9 @@ from cluster.work.ledger import Account
 from cluster.work.memory import require_device
 from cluster.work.policed import staging
 from cluster.work.progress import Watch
+from cluster.work.shift import Shift
 from cluster.work.submission import Queue
-from cluster.work.worker import Shift, run_queue, stop_on_signals
+from cluster.work.worker import run_queue, stop_on_signals
 from scaling.base import Store, WorkError, note
 from scaling.world import os, path_at, signal, threading, time
 from sweeps import Resources

@@ -28,9 +28,10 @@ from cluster.work.causes import SLURM_DAEMON, out_of_memory
 from cluster.work.logs import job_log
 from cluster.work.memory import Meter
 from cluster.work.progress import Progress
+from cluster.work.shift import Shift
 from cluster.work.stalled import say_stalled
 from cluster.work.submission import Queue
-from cluster.work.worker import MAX_DEATHS, Shift, Stop, Train, run_queue, stop_on_signals
+from cluster.work.worker import MAX_DEATHS, Stop, Train, run_queue, stop_on_signals
 from scaling.base import Store, WorkError, is_full, note, read_json
 from scaling.run import STATE, node_name, oom_kills, slurm_job
 from scaling.world import os, path_at, signal, subprocess, threading, time

@@ -8,7 +8,7 @@ import signal
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from tests.simulator.files import ROOT, TEAR
+from tests.simulator.disk import ROOT, TEAR
 from tests.simulator.kernel import Node, Process
 
 

@@ -12,7 +12,8 @@ from types import SimpleNamespace
 from typing import Any
 
 from scaling.world import World
-from tests.simulator.files import Disk, SimPath
+from tests.simulator.disk import Disk
+from tests.simulator.files import SimPath
 from tests.simulator.kernel import EPOCH, Exited, Fiber, Kernel, Process
 
 Command = Callable[[list[str], Mapping[str, str]], Any]

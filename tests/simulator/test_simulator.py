@@ -35,7 +35,7 @@ def broken(schedules, what=""):
     return None, None, struck
 
 
-@pytest.mark.slow  # 10,000 schedules, 100,000 faults: that no order of faults loses or doubles anything
+@pytest.mark.slow  # 100,000 faults: that no order of them loses or doubles anything
 @pytest.mark.parametrize("part", range(PARTS))
 def test_no_schedule_of_faults_breaks_a_sweep(part):
     count = SCHEDULES // PARTS

@@ -13,8 +13,9 @@ import pytest
 
 from cluster import submit, sweep_status
 from cluster.work.lease import claim
+from cluster.work.shift import Shift
 from cluster.work.submission import Queue
-from cluster.work.worker import Shift, _fits, run_queue, stop_on_signals
+from cluster.work.worker import run_queue, stop_on_signals
 from scaling.base import Store, read_json
 from sweeps.resources import Resources
 from tests.cluster.launch.test_submit import results
@@ -115,7 +116,7 @@ def test_a_worker_anywhere_heeds_a_queue_that_was_stopped(make_sweep, home):
     ],
 )
 def test_a_worker_begins_what_ends_in_time_or_what_needs_more_than_one(seconds, left, fits):
-    assert _fits(seconds, Shift(until=time.time() + left, full_seconds=100)) == fits
+    assert fits(seconds, Shift(until=time.time() + left, full_seconds=100)) == fits
 
 
 def test_near_its_end_a_worker_takes_the_short_runs_and_leaves_the_long(make_sweep, home):

@@ -105,7 +105,7 @@ def test_a_worker_anywhere_heeds_a_queue_that_was_stopped(make_sweep, home):
 
 
 @pytest.mark.parametrize(
-    ("seconds", "left", "fits"),
+    ("seconds", "left", "begun"),
     [
         (0, 10, True),  # nothing is known yet
         (50, 60, True),
@@ -115,8 +115,8 @@ def test_a_worker_anywhere_heeds_a_queue_that_was_stopped(make_sweep, home):
         (150, 40, False),
     ],
 )
-def test_a_worker_begins_what_ends_in_time_or_what_needs_more_than_one(seconds, left, fits):
-    assert fits(seconds, Shift(until=time.time() + left, full_seconds=100)) == fits
+def test_a_worker_begins_what_ends_in_time_or_what_needs_more_than_one(seconds, left, begun):
+    assert fits(seconds, Shift(until=time.time() + left, full_seconds=100)) == begun
 
 
 def test_near_its_end_a_worker_takes_the_short_runs_and_leaves_the_long(make_sweep, home):

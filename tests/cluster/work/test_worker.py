@@ -13,7 +13,7 @@ import pytest
 
 from cluster import submit, sweep_status
 from cluster.work.lease import claim
-from cluster.work.shift import Shift
+from cluster.work.shift import Shift, fits
 from cluster.work.submission import Queue
 from cluster.work.worker import run_queue, stop_on_signals
 from scaling.base import Store, read_json

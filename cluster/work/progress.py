@@ -44,9 +44,9 @@ class Progress:
     is_fresh: bool = True
 
     def begin(self, run_id: str) -> None:
-        """It begins a run."""
-        self.run_id, self.since, self.pause, self.is_fresh = run_id, time.time(), 0.0, True
-        self.heard = time.monotonic()
+        """It begins a run: the name last, for who looks meanwhile from another thread."""
+        self.heard, self.since, self.pause, self.is_fresh = time.monotonic(), time.time(), 0.0, True
+        self.run_id = run_id
 
     def step(self) -> None:
         """It gets on."""
@@ -95,8 +95,8 @@ class Watch:
             self.progress.step()
             return bool(stop())
 
-        self.progress.begin(spec.run_id)
         self.run_dir = run_dir
+        self.progress.begin(spec.run_id)
         try:
             return train(spec, run_dir, should_stop=asked, **options)
         finally:
@@ -104,8 +104,9 @@ class Watch:
 
     def _look(self, over: Any) -> None:
         while not over.wait(LOOK_SECONDS):
+            trains = bool(self.progress.run_id)  # asked first: what was before a run is no silence
             silence = self.progress.silence(self.silent_minutes)
-            if silence and self.progress.run_id:
+            if silence and trains:
                 say = threading.Thread(target=self._say, args=(silence,), daemon=True)
                 say.start()
                 say.join(SAY_SECONDS)  # what hangs may be the disk

@@ -23,7 +23,8 @@ def check_status(sim: Simulation, status: Any) -> None:
         folder = sim.disk.find(f"{ROOT}/runs/{run.run_id}")  # which it may not know yet
         seen = sim.login.cached + 1
         begun = folder is not None and folder.since < sim.kernel.now - seen
-        begun = begun and bool(journal_of(folder) or "state.json" in folder.names)
+        # Whose first line was cut off has never begun.
+        begun = begun and (b"\n" in journal_of(folder) or "state.json" in folder.names)
         said = run.state in ("done", "planned") and not (run.state == "planned" and begun)
         said = said or run.state == "running"  # whose last sign of life is fresh
         if not said and (run.state in ("queued", "unknown") or not run.reason):

@@ -145,9 +145,7 @@ def test_a_worker_waits_only_so_long_for_what_another_holds(make_sweep, home):
     store, sweep = Store.at(home), make_sweep(schedule="cosine")
     queue = queue_of(store, sweep)
     with claim(store.run_dir(sweep.entries[0].run_id)):
-        began = time.monotonic()
-        turn = run_queue(
+        turn = run_queue(  # which comes to an end
             store, "tiny", queue, Resources(), lambda: False, shift=Shift(linger_seconds=0.5)
         )
     assert (turn.done, turn.short_of_time) == (0, False)
-    assert time.monotonic() - began < 30

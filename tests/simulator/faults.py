@@ -126,12 +126,14 @@ def freeze(sim: Any, fault: Fault) -> None:
 
 def suspend(sim: Any, fault: Fault) -> None:
     """A whole node stands still, its monotonic clock too."""
-    node, seconds = node_of(sim, fault), 5 + 300 * fault.amount**2
+    node, now = node_of(sim, fault), sim.kernel.now
     said(sim, fault, node.name)
-    node.slept += seconds
+    until = max(node.suspended, now + 5 + 300 * fault.amount**2)
+    node.slept += until - max(node.suspended, now)
+    node.suspended = until
     for process in sim.kernel.processes:
         if process.node is node:
-            sim.kernel.freeze(process, seconds)
+            sim.kernel.freeze(process, until - now)
 
 
 def lose_node(sim: Any, fault: Fault) -> None:

@@ -39,7 +39,7 @@ def check_left(sim: Simulation, path: Any) -> None:
     ended = kernel.now > job.attempts[-1].began + job.limit - 25
     others = any(p.kind == "worker" for p in kernel.processes) or any(
         j.state in ("PENDING", "RUNNING")  # or its leases are fresh
-        or any(attempt.ended > kernel.now - 25 for attempt in j.attempts)  # its leases are fresh
+        or any(attempt.ended > kernel.now - 25 for attempt in j.attempts)
         for j in slurm.jobs
         if j is not job
     )

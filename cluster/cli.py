@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from cluster.commands.housekeeping import add_housekeeping
 from cluster.commands.naming import RUN, add_sweep, sweep_name
+from cluster.commands.sync import add_sync
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -117,14 +118,7 @@ def add_commands(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]
     logs.add_argument("--tail", type=_lines, metavar="LINES", help="only the last lines")
     logs.set_defaults(run=_logs)
 
-    sync = subparsers.add_parser("sync", help="ship to the tracking store what is not there")
-    add_sweep(sync)
-    sync.add_argument("--tracking-uri", metavar="URI")
-    sync.add_argument(
-        "--restore", action="store_true", help="bring back what somebody deleted there"
-    )
-    sync.add_argument("--json", action="store_true", help="one JSON document on stdout")
-    sync.set_defaults(run=_sync)
+    add_sync(subparsers)
 
     remove = subparsers.add_parser(
         "remove", help="remove a sweep, and the runs that no other sweep has"
@@ -363,27 +357,6 @@ def _run_id(store: Store, name: str, word: str) -> str:
             f"`scaling status {name}` lists"
         )
     return str(found[0]["run_id"])
-
-
-def _sync(args: argparse.Namespace) -> int:
-    from cluster.tracking import ship_sweep
-    from scaling.base import WorkError, print_json
-
-    name = sweep_name(args.sweep)
-    where = {"root": args.root, "tracking_uri": args.tracking_uri}
-    shipped = ship_sweep(name, **where, compare=True, restore=args.restore)
-    if shipped.problem:
-        raise WorkError(f"{shipped.problem}; run `scaling sync` again later")
-    if args.json:
-        print_json(shipped.to_dict())
-        return 0
-    print(f"{shipped.complete} runs are complete in the tracking store, {shipped.open} unfinished")
-    if shipped.again:
-        print(f"{shipped.again} of them had been shipped, were not there any more and are again")
-    if shipped.deleted:
-        how = f"`scaling sync {shlex.quote(name)} --restore` brings them back"
-        print(f"{shipped.deleted} were deleted there and stay so: {how}")
-    return 0
 
 
 def _remove(args: argparse.Namespace) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from scaling.base import convert, refuse_unknown, typed
@@ -230,9 +230,8 @@ class Resources:
 
     def to_dict(self) -> dict[str, Any]:
         """The settings that are not the default's, as plain values."""
-        default = asdict(Resources())
-        values = {name: v for name, v in asdict(self).items() if v != default[name]}
-        plain: dict[str, Any] = json.loads(json.dumps(values))
+        values = {name: v for name, v in vars(self).items() if v != getattr(_DEFAULT, name)}
+        plain: dict[str, Any] = json.loads(json.dumps(values, default=dict))
         return plain
 
     @classmethod
@@ -245,6 +244,9 @@ class Resources:
             For an unknown name or a value out of range.
         """
         return typed(cls, _checked(values))
+
+
+_DEFAULT = Resources()
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from cluster.status.failures import Failure, group_failures
 from cluster.status.run import Work, judge
 from cluster.status.run_status import STATES, RunStatus
 from cluster.work import EARLY, ask_about, cap_reached, read_queues, used_of_caps
-from scaling.base import Display, Store, flops_text, read_json
+from scaling.base import Display, Store, flops_text, read_json, uncollected
 from scaling.run import archived_runs, damaged_lines, read_rows, state_of
 from sweeps import Policy
 
@@ -154,6 +154,7 @@ class SweepStatus:
         }
 
 
+@uncollected()
 def sweep_status(
     name: str,
     root: str | Path | None = None,

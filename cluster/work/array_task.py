@@ -16,8 +16,10 @@ from cluster.work.foreman import Foreman, end_if_short
 from cluster.work.ledger import Account
 from cluster.work.memory import require_device
 from cluster.work.policed import staging
+from cluster.work.progress import Watch
+from cluster.work.shift import Shift
 from cluster.work.submission import Queue
-from cluster.work.worker import Shift, run_queue, stop_on_signals
+from cluster.work.worker import run_queue, stop_on_signals
 from scaling.base import Store, WorkError, note
 from scaling.world import os, path_at, signal, threading, time
 from sweeps import Resources
@@ -94,16 +96,18 @@ def _work_together(foreman: Foreman) -> bool:
         if not team.leads:
             follow(team, foreman.stop)
             return False
-        turn = run_queue(
-            foreman.store,
-            foreman.sweep,
-            foreman.queue,
-            replace(foreman.resources, minutes=None),
-            foreman.stop,
-            capture=True,
-            shift=foreman.shift,
-            train=partial(train_together, team),
-        )
+        watch = Watch(foreman.resources.silent_minutes)
+        with watch.running():
+            turn = run_queue(
+                foreman.store,
+                foreman.sweep,
+                foreman.queue,
+                replace(foreman.resources, minutes=None),
+                foreman.stop,
+                capture=True,
+                shift=foreman.shift,
+                train=partial(watch.train, partial(train_together, team)),
+            )
     foreman.short_of_time = turn.short_of_time
     return True
 

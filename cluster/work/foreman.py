@@ -27,9 +27,11 @@ from cluster.slurm import FULL, NO_DEVICE, STARVED
 from cluster.work.causes import SLURM_DAEMON, out_of_memory
 from cluster.work.logs import job_log
 from cluster.work.memory import Meter
+from cluster.work.progress import Progress
+from cluster.work.shift import Shift
 from cluster.work.stalled import say_stalled
 from cluster.work.submission import Queue
-from cluster.work.worker import MAX_DEATHS, Shift, Stop, Train, run_queue, stop_on_signals
+from cluster.work.worker import MAX_DEATHS, Stop, Train, run_queue, stop_on_signals
 from scaling.base import Store, WorkError, is_full, note, read_json
 from scaling.run import STATE, node_name, oom_kills, slurm_job
 from scaling.world import os, path_at, signal, subprocess, threading, time
@@ -40,8 +42,6 @@ ENDINGS = {FULL: errno.ENOSPC, NO_DEVICE: errno.ENODEV}  # no other worker would
 LOOK_SECONDS = 0.5
 STOP_LOOK_SECONDS = 2.0
 ROOM = 1.25  # a later run may need more than the first one did so far
-PAUSES = 20  # a worker is given as many times its longest pause between steps
-BEGIN_SECONDS = 600.0  # and until its first step, for what it has to load, at least this
 KILL_SECONDS = 10.0  # before the limit: what has not stopped by then is killed
 MOST_DEATHS = 2  # in a row, of workers that got no run going: fewer than fail a run
 
@@ -67,49 +67,22 @@ SHORT = {
 
 
 @dataclass
-class WorkerProcess:
-    """One worker process and what it said of its memory, its run, and of getting on.
-
-    Attributes
-    ----------
-    run_id : str
-        The run that it does; empty before the first.
-    since : float
-        When it began that, in seconds since 1970.
-    pause : float
-        The longest time between two signs of getting on with that run.
-    heard : float
-        When it last gave one, by :func:`time.monotonic`.
-    is_fresh : bool
-        Whether it has not made a step of that run yet.
-    """
+class WorkerProcess(Progress):
+    """One worker process, and what it said of its memory, its run, and of getting on."""
 
     process: subprocess.Popen[bytes]
     began: float
     memory: dict[str, float] = field(default_factory=dict)
-    run_id: str = ""
-    since: float = 0.0
-    pause: float = 0.0
-    heard: float = field(default_factory=lambda: time.monotonic())
-    is_fresh: bool = True
 
     def hear(self, said: dict[str, Any]) -> None:
         """Take in one line of the worker's."""
-        now = time.monotonic()
         if "run" in said:
-            self.run_id, self.since, self.pause, self.is_fresh = said["run"], time.time(), 0.0, True
+            self.begin(said["run"])
         elif "memory" in said:
             self.memory.update(said["memory"])
+            self.heard = time.monotonic()
         else:
-            self.pause = self.pause if self.is_fresh else max(self.pause, now - self.heard)
-            self.is_fresh = False
-        self.heard = now
-
-    def silence(self, silent_minutes: float) -> float:
-        """Seconds without a step if those are too many, else 0."""
-        silence = time.monotonic() - self.heard
-        least = BEGIN_SECONDS if self.is_fresh else PAUSES * self.pause
-        return silence if silence > max(60 * silent_minutes, least) else 0.0
+            self.step()
 
 
 @dataclass
@@ -259,7 +232,7 @@ class Foreman:
             silence = worker.silence(self.resources.silent_minutes)
             if not silence or worker.process.poll() is not None:
                 continue
-            reason = f"no step for {silence:.0f} s (longest pause before: {worker.pause:.0f} s)"
+            reason = worker.reason(silence)
             note(f"{worker.run_id or 'a worker without a run'}: {reason}: killed")
             worker.process.kill()
             with contextlib.suppress(subprocess.TimeoutExpired):  # the kernel waits

@@ -6,10 +6,11 @@ import contextlib
 from collections.abc import Mapping
 
 from cluster.work.ledger import Account
+from cluster.work.shift import Turn
 from cluster.work.stage import staged
 from cluster.work.submission import Queue
 from cluster.work.turns import Precedence, wait_for_others
-from cluster.work.worker import Stop, Turn, run_queue, stop_on_signals
+from cluster.work.worker import Stop, run_queue, stop_on_signals
 from scaling.base import Store
 from scaling.run import read_rows
 from scaling.world import os, path_at, signal

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import traceback
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from types import FrameType
@@ -15,6 +14,7 @@ from cluster.work.causes import out_of_memory
 from cluster.work.early import settle
 from cluster.work.lease import Lease, claim, is_silent
 from cluster.work.logs import job_log
+from cluster.work.shift import Pace, Shift, Turn, fits, shift_of
 from cluster.work.stalled import last_stall, stalled_here
 from cluster.work.submission import Queue
 from cluster.work.tasks import lease_dir
@@ -47,61 +47,6 @@ MAX_DEATHS = 3
 
 Stop = Callable[[], bool]
 Train = Callable[..., Any]
-
-
-@dataclass(frozen=True)
-class Shift:
-    """How long a worker works.
-
-    Attributes
-    ----------
-    until : float or None
-        When it must have stopped, in seconds since 1970.
-    full_seconds : float or None
-        What a fresh worker has: a run that needs more than that is not left for one.
-    linger_seconds : float or None
-        How long it waits for runs that others hold; None: until they are done.
-    task : int or None
-        The one task that it is for; None for all.
-    """
-
-    until: float | None = None
-    full_seconds: float | None = None
-    linger_seconds: float | None = None
-    task: int | None = None
-
-
-@dataclass(frozen=True)
-class Turn:
-    """What came of a worker's time: runs that ended, and whether it left some for lack of time."""
-
-    done: int
-    short_of_time: bool
-
-
-@dataclass
-class Pace:
-    """FLOP/s by the last run that ended here, and what is left to do at that pace."""
-
-    flops_per_second: float | None = field(default=None)
-
-    def learn(self, run_dir: Path) -> None:
-        """Look at a run that has just ended."""
-        last = end(read_journal(run_dir)) or {}
-        seconds, flops = last.get("seconds"), last.get("flops_spent")
-        if seconds and flops:
-            self.flops_per_second = flops / seconds
-
-    def seconds(self, store: Store, run_ids: list[str], rows: Mapping[str, Any]) -> float:
-        """What the rest of some runs will take; 0 as long as nothing is known."""
-        if self.flops_per_second is None:
-            return 0.0
-        flops = 0.0
-        for run_id in run_ids:
-            state = read_json(store.run_dir(run_id) / STATE) or {}
-            progress = state.get("step", 0) / max(1, rows[run_id]["num_tokens"])
-            flops += float(rows[run_id]["flops"]) * (1.0 - min(1.0, progress))
-        return flops / self.flops_per_second
 
 
 @contextlib.contextmanager
@@ -156,7 +101,7 @@ def run_queue(
         If a run's folder cannot be written; a full disk ends the worker, not only the run.
     """
     rows = {row["run_id"]: row for row in read_rows(store, sweep)}
-    shift = shift or _shift(resources)
+    shift = shift or shift_of(resources)
     tasks = list(queue.tasks) if shift.task is None else [queue.tasks[shift.task]]
     pace, count, too_long, idle_since = Pace(), 0, False, time.monotonic()
     company = Company(store, queue, rows, resources, partial(_claim, store, queue, rows))
@@ -177,7 +122,7 @@ def run_queue(
             ready = [run_id for run_id in task if queue.is_open(store, run_id)]
             if not ready:
                 continue
-            if shift.until and not _fits(pace.seconds(store, ready, rows), shift):
+            if shift.until and not fits(pace.seconds(store, ready, rows), shift):
                 held.append(task)
                 too_long = True
                 continue
@@ -255,26 +200,6 @@ def _now_and_then(question: Stop) -> Stop:
         return answer
 
     return ask
-
-
-def _shift(resources: Resources) -> Shift:
-    """From now until the worker's ``minutes`` are over."""
-    if resources.minutes is None:
-        return Shift()
-    seconds = 60 * resources.minutes
-    return Shift(until=time.time() + seconds, full_seconds=seconds)
-
-
-def _fits(seconds: float, shift: Shift) -> bool:
-    """Whether to begin what takes so long: it ends in time, or is too long for any worker.
-
-    The latter needs several workers one after another; it is begun in the first half of one.
-    """
-    assert shift.until is not None
-    left = shift.until - time.time()
-    if shift.full_seconds is None or seconds <= shift.full_seconds:
-        return seconds <= left
-    return left > shift.full_seconds / 2
 
 
 def _progress(spec: Spec, run_dir: Path) -> int:

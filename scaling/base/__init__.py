@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from scaling.base.arithmetic import Arithmetic
 from scaling.base.cards import PEAKS, peak_flops
+from scaling.base.collector import uncollected
 from scaling.base.cost import (
     MAX_EPOCHS,
     Cost,
@@ -148,6 +149,7 @@ __all__ = [
     "tokens_for_flops",
     "training_memory",
     "typed",
+    "uncollected",
     "unread",
     "whole",
     "write_atomic",

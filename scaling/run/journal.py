@@ -132,15 +132,21 @@ def _read(run_dir: Path, skip: bytes | None = None) -> Iterator[tuple[int, dict[
     for line in data.split(b"\n"):
         if skip is not None and line.startswith(skip):
             continue
-        try:
-            event = json.loads(line)
-        except ValueError:
-            continue
-        if isinstance(event, dict) and "event" in event:
-            epoch = event.pop("epoch", 0)
-            if epoch >= newest:
-                newest = epoch
-                yield epoch, {k: _number(v) for k, v in event.items()}
+        found = event_of(line)
+        if found is not None and found[0] >= newest:
+            newest = found[0]
+            yield found
+
+
+def event_of(line: bytes) -> tuple[int, dict[str, Any]] | None:
+    """Epoch and event of a line; None for one that says nothing."""
+    try:
+        event = json.loads(line)
+    except ValueError:
+        return None
+    if not isinstance(event, dict) or "event" not in event:
+        return None
+    return event.pop("epoch", 0), {k: _number(v) for k, v in event.items()}
 
 
 def points(events: list[dict[str, Any]]) -> list[dict[str, Any]]:

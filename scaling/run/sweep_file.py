@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from scaling.base import Store, search_in
+from scaling.base import Store, search_in, uncollected
 
 SWEEP_FILE = "sweep.jsonl"
 REMEDY = "remove it and submit the sweep again; what is done stays done"
@@ -90,6 +90,7 @@ def _search_plugins(row: dict[str, Any]) -> None:
             search_in(Path(folder))
 
 
+@uncollected()
 def read_rows(store: Store, name: str) -> list[dict[str, Any]]:
     """The lines of a submitted sweep: ``run_id``, ``name``, ``spec`` and columns.
 

@@ -8,7 +8,7 @@ import signal
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from tests.simulator.files import ROOT, TEAR
+from tests.simulator.disk import ROOT, TEAR
 from tests.simulator.kernel import Node, Process
 
 
@@ -126,12 +126,14 @@ def freeze(sim: Any, fault: Fault) -> None:
 
 def suspend(sim: Any, fault: Fault) -> None:
     """A whole node stands still, its monotonic clock too."""
-    node, seconds = node_of(sim, fault), 5 + 300 * fault.amount**2
+    node, now = node_of(sim, fault), sim.kernel.now
     said(sim, fault, node.name)
-    node.slept += seconds
+    until = max(node.suspended, now + 5 + 300 * fault.amount**2)
+    node.slept += until - max(node.suspended, now)
+    node.suspended = until
     for process in sim.kernel.processes:
         if process.node is node:
-            sim.kernel.freeze(process, seconds)
+            sim.kernel.freeze(process, until - now)
 
 
 def lose_node(sim: Any, fault: Fault) -> None:
@@ -230,7 +232,7 @@ def make_folder_anew(sim: Any, fault: Fault) -> None:
         name = runs[int(fault.who * len(runs))]
         said(sim, fault, name)
         sim.removed.add(name)
-        del folders[name]
+        sim.disk.drop(folders, name)
 
 
 def journal_of(folder: Any) -> bytes:

@@ -1,292 +1,16 @@
-"""A file system on a server, and what the nodes believe of it.
-
-As on NFS: what a node has seen of names and times it believes for up to a minute, but a file that
-is opened is looked up, and what a node does itself it knows; two nodes that append to one file at
-the same moment write over each other; the server's clock stamps files. Disks are full, rights are
-lost, writes are cut short.
-"""
+"""Open files and paths of the simulated disk, as the standard library gives them."""
 
 from __future__ import annotations
 
 import errno
 import fnmatch
 import os
-import stat as stats
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import PosixPath
-from typing import Any, NamedTuple
+from typing import Any
 
-from tests.simulator.kernel import EPOCH, Kernel, Killed, Node, Process
-
-ROOT = "/sim"
-
-
-class Stat(NamedTuple):
-    st_size: int
-    st_mtime: float
-    st_mode: int
-    st_dev: int
-    st_nlink: int = 1
-
-    @property
-    def st_mtime_ns(self) -> int:
-        return int(1e9 * self.st_mtime)
-
-
-@dataclass
-class Inode:
-    """A file, or a folder where ``names`` is not None."""
-
-    data: bytearray = field(default_factory=bytearray)
-    changed: float = 0.0
-    names: dict[str, Inode] | None = None
-    by: str = ""  # the node that wrote last
-    since: float = 0.0  # when a folder was made
-
-
-class Disk:
-    """The server."""
-
-    def __init__(self, kernel: Kernel, number: int) -> None:
-        self.kernel, self.number = kernel, number
-        self.root = Inode(names={})
-        self.skew = 0.0
-        self.full = 0.0  # until then
-        self.files: dict[int, Handle] = {}
-        self.next_file = 1000
-        self.overwritten: set[str] = set()
-        self.damaged = False
-
-    @property
-    def clock(self) -> float:
-        return self.kernel.now + EPOCH + self.skew
-
-    # --- the server's own view --------------------------------------------------------------
-
-    def find(self, path: str) -> Inode | None:
-        inode = self.root
-        for name in path.split("/")[1:]:
-            if inode.names is None or name not in inode.names:
-                return None
-            inode = inode.names[name]
-        return inode
-
-    def folder(self, path: str) -> tuple[Inode, str]:
-        parent, _, name = path.rpartition("/")
-        inode = self.find(parent) if parent else self.root
-        if inode is None or inode.names is None:
-            raise missing(path)
-        return inode, name
-
-    # --- what a process asks ----------------------------------------------------------------
-
-    def ask(self, *, write: bool = False) -> Process:
-        """One request of the current process; it may fail for reasons of its own."""
-        process = self.kernel.op()
-        until, why = process.node.denied
-        if until > self.kernel.now:
-            self.kernel.struck[f"request refused ({errno.errorcode[why]})"] += 1
-            raise OSError(why, os.strerror(why))
-        if write and self.full > self.kernel.now:
-            self.kernel.struck["write on a full disk"] += 1
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        return process
-
-    def stat(self, path: str) -> Stat:
-        node = self.ask().node
-        known = node.attributes.get(path)
-        if known is None or known[0] < self.kernel.now:
-            inode = self.find(path)
-            known = (self.kernel.now + node.cached * self.kernel.fraction(), self._stat(inode))
-            node.attributes[path] = known
-        if known[1] is None:
-            raise missing(path)
-        return known[1]
-
-    def _stat(self, inode: Inode | None) -> Stat | None:
-        if inode is None:
-            return None
-        kind = stats.S_IFREG if inode.names is None else stats.S_IFDIR
-        return Stat(len(inode.data), inode.changed, kind | 0o755, self.number)
-
-    def stat_open(self, file: int) -> Stat:
-        """What is known of an open file, on the server."""
-        self.ask()
-        handle = self.files[file]
-        there = self.find(handle.path) is handle.inode
-        known = self._stat(handle.inode)
-        assert known is not None
-        return known._replace(st_nlink=int(there))
-
-    def listed(self, path: str) -> list[str]:
-        node = self.ask().node
-        known = node.names.get(path)
-        if known is None or known[0] < self.kernel.now:
-            inode = self.find(path)
-            if inode is None or inode.names is None:
-                raise missing(path)
-            known = (self.kernel.now + node.cached * self.kernel.fraction(), list(inode.names))
-            node.names[path] = known
-        return known[1]
-
-    def _knows(self, node: Node, path: str) -> None:
-        """A node has changed a name itself: what it believed of it is gone."""
-        node.attributes.pop(path, None)
-        node.names.pop(path.rpartition("/")[0], None)
-
-    def opened(self, path: str, flags: int) -> int:
-        writes = bool(flags & (os.O_WRONLY | os.O_RDWR))
-        node = self.ask().node
-        known = node.attributes.get(path)
-        if not flags & os.O_CREAT and known and known[1] is None and known[0] > self.kernel.now:
-            raise missing(path)  # a name that was not there a moment ago is not asked for again
-        folder, name = self.folder(path)
-        assert folder.names is not None
-        inode = folder.names.get(name)
-        if inode is not None and flags & os.O_EXCL:
-            raise FileExistsError(errno.EEXIST, "File exists", path)
-        if inode is None:
-            if not flags & os.O_CREAT:
-                node.attributes[path] = (
-                    self.kernel.now + node.cached * self.kernel.fraction(),
-                    None,
-                )
-                raise missing(path)
-            if self.full > self.kernel.now:
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), path)
-            inode = folder.names[name] = Inode(changed=self.clock)
-            self._knows(node, path)
-        if inode.names is not None:
-            raise IsADirectoryError(errno.EISDIR, "Is a directory", path)
-        node.attributes.pop(path, None)
-        if flags & os.O_TRUNC and writes:
-            del inode.data[:]
-            inode.changed = self.clock
-        self.next_file += 1
-        self.files[self.next_file] = Handle(inode, path, bool(flags & os.O_APPEND))
-        return self.next_file
-
-    def write(self, file: int, data: bytes) -> int:
-        handle = self.files[file]
-        inode = handle.inode
-        size = len(inode.data)
-        process = self.kernel.op()
-        node = process.node
-        until, why = node.denied
-        if until > self.kernel.now:
-            self.kernel.struck[f"request refused ({errno.errorcode[why]})"] += 1
-            raise OSError(why, os.strerror(why), handle.path)
-        if self.full > self.kernel.now:
-            self.kernel.struck["write on a full disk"] += 1
-            if self.kernel.fraction() < 0.5:
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), handle.path)
-            data = data[: int(len(data) * self.kernel.fraction())]  # there was room for a part
-        if not handle.append:
-            start = handle.position
-            handle.position += len(data)
-        elif inode.by in (node.name, "") or size == len(inode.data):
-            start = len(inode.data)
-        else:  # another node has appended since this one asked for the size
-            start = size
-            self.kernel.struck["append over another's"] += 1
-            self.overwritten.add(handle.path)
-        torn = handle.torn(process, len(data), self.kernel.fraction)
-        inode.data[start : start + torn] = data[:torn]
-        inode.by, inode.changed = node.name, self.clock
-        if torn < len(data):
-            self.kernel.struck["killed in the middle of a write"] += 1
-            self.kernel.kill(process)
-            raise Killed
-        return len(data)
-
-    def read(self, path: str) -> bytes:
-        file = self.opened(path, os.O_RDONLY)
-        return bytes(self.files.pop(file).inode.data)
-
-    def make_folder(self, path: str, parents: bool, exist_ok: bool) -> None:
-        node = self.ask(write=True).node
-        inode = self.root
-        names = path.split("/")[1:]
-        for depth, name in enumerate(names):
-            assert inode.names is not None
-            last = depth == len(names) - 1
-            if name not in inode.names:
-                if not last and not parents:
-                    raise missing(path)
-                inode.names[name] = Inode(names={}, changed=self.clock, since=self.kernel.now)
-                self._knows(node, "/" + "/".join(names[: depth + 1]))
-            elif last and not exist_ok:
-                raise FileExistsError(errno.EEXIST, "File exists", path)
-            inode = inode.names[name]
-
-    def remove(self, path: str) -> None:
-        node = self.ask().node
-        folder, name = self.folder(path)
-        assert folder.names is not None
-        self._knows(node, path)
-        if name not in folder.names:
-            raise missing(path)
-        del folder.names[name]
-
-    def rename(self, path: str, other: str) -> None:
-        node = self.ask().node
-        folder, name = self.folder(path)
-        target, new = self.folder(other)
-        assert folder.names is not None and target.names is not None
-        self._knows(node, path)
-        self._knows(node, other)
-        if name not in folder.names:
-            raise missing(path)
-        inode = folder.names.pop(name)
-        if target.names.get(new) is not inode:
-            target.names[new] = inode
-
-    def link(self, path: str, other: str) -> None:
-        node = self.ask(write=True).node
-        inode = self.find(path)
-        if inode is None:
-            raise missing(path)
-        folder, name = self.folder(other)
-        assert folder.names is not None
-        if name in folder.names:
-            raise FileExistsError(errno.EEXIST, "File exists", other)
-        folder.names[name] = inode
-        self._knows(node, other)
-
-    def touch(self, path: str) -> None:
-        node = self.ask().node
-        inode = self.find(path)
-        if inode is None:
-            raise missing(path)
-        inode.changed = self.clock
-        node.attributes.pop(path, None)
-
-
-def missing(path: str) -> FileNotFoundError:
-    return FileNotFoundError(errno.ENOENT, "No such file or directory", path)
-
-
-class Handle:
-    """An open file."""
-
-    __slots__ = ("append", "inode", "path", "position")
-
-    def __init__(self, inode: Inode, path: str, append: bool) -> None:
-        self.inode, self.path, self.append, self.position = inode, path, append, 0
-
-    def torn(self, process: Process, size: int, fraction: Any) -> int:
-        """How much of a write is done: all, unless its process is to die of it."""
-        for one in process.armed:
-            if one[1] is TEAR:
-                process.armed.remove(one)
-                return int(size * fraction())
-        return size
-
-
-def TEAR(process: Process) -> None:
-    """The process dies in the middle of its next write."""
-    process.armed.append([10**9, TEAR])
+from tests.simulator.disk import Disk, missing
+from tests.simulator.kernel import Kernel
 
 
 class File:
@@ -336,31 +60,42 @@ MODES = {
     "x": os.O_WRONLY | os.O_CREAT | os.O_EXCL,
 }
 
-JOINED: dict[str, dict[Any, Any]] = {}
 ACTIVE: list[Disk] = []  # the one disk of the simulation that runs
 
 
 class SimPath(PosixPath):
-    """A path on the simulated disk; those below it are of its class too."""
+    """A path on the simulated disk; those made from it are of its class too.
 
-    __slots__ = ()
+    Each is made once: what the real ones do for Windows took half of all the time.
+    """
+
+    __slots__ = ("made", "text")
+
+    def __getattr__(self, name: str) -> Any:
+        """Slots are filled at their first use, as paths come about in many ways."""
+        value: Any = str(self) if name == "text" else {} if name == "made" else None
+        if value is None:
+            raise AttributeError(name)
+        setattr(self, name, value)
+        return value
 
     def __truediv__(self, key: Any) -> Any:
-        """Below this one, without what the real thing does for Windows: half of all the time."""
-        below = self.joined.get(key)
+        below = self.made.get(key)
         if below is None:
-            below = self.joined[key] = super().__truediv__(key)
+            below = self.made[key] = super().__truediv__(key)
         return below
 
-    @property
-    def joined(self) -> dict[Any, Any]:
-        return JOINED.setdefault(str(self), {})
+    def with_suffix(self, suffix: str) -> Any:
+        key = ("suffix", suffix)
+        if key not in self.made:
+            self.made[key] = super().with_suffix(suffix)
+        return self.made[key]
 
     def stat(self, *, follow_symlinks: bool = True) -> Any:
-        return ACTIVE[-1].stat(str(self))
+        return ACTIVE[-1].stat(self.text)
 
     def exists(self, **_: Any) -> bool:
-        text = str(self)
+        text = self.text
         if text.startswith("/proc"):
             return True
         try:
@@ -374,13 +109,13 @@ class SimPath(PosixPath):
         flags = MODES[mode[0]]
         if "+" in mode:
             flags = (flags & ~os.O_WRONLY) | os.O_RDWR
-        return File(disk, disk.opened(str(self), flags), "b" not in mode)
+        return File(disk, disk.opened(self.text, flags), "b" not in mode)
 
     def read_bytes(self) -> bytes:
-        return ACTIVE[-1].read(str(self))
+        return ACTIVE[-1].read(self.text)
 
     def read_text(self, *_: Any, **__: Any) -> str:
-        text = str(self)
+        text = self.text
         if text.startswith("/proc"):
             return proc(ACTIVE[-1].kernel, text)
         return ACTIVE[-1].read(text).decode()
@@ -391,12 +126,12 @@ class SimPath(PosixPath):
         return f"pid:[{kernel.current.process.node.boot}]"
 
     def iterdir(self) -> Iterator[Any]:
-        return iter([self / name for name in sorted(ACTIVE[-1].listed(str(self)))])
+        return iter([self / name for name in sorted(ACTIVE[-1].listed(self.text))])
 
     def glob(self, pattern: str) -> Iterator[Any]:
         head, _, rest = pattern.partition("/")
         try:
-            names = sorted(ACTIVE[-1].listed(str(self)))
+            names = sorted(ACTIVE[-1].listed(self.text))
         except FileNotFoundError:
             return iter(())
         found = [self / name for name in names if fnmatch.fnmatchcase(name, head)]
@@ -407,21 +142,21 @@ class SimPath(PosixPath):
         return iter(found)
 
     def mkdir(self, mode: int = 0o777, parents: bool = False, exist_ok: bool = False) -> None:
-        ACTIVE[-1].make_folder(str(self), parents, exist_ok)
+        ACTIVE[-1].make_folder(self.text, parents, exist_ok)
 
     def touch(self, *_: Any, **__: Any) -> None:
         disk = ACTIVE[-1]
-        disk.files.pop(disk.opened(str(self), os.O_WRONLY | os.O_CREAT))
+        disk.files.pop(disk.opened(self.text, os.O_WRONLY | os.O_CREAT))
 
     def unlink(self, missing_ok: bool = False) -> None:
         try:
-            ACTIVE[-1].remove(str(self))
+            ACTIVE[-1].remove(self.text)
         except FileNotFoundError:
             if not missing_ok:
                 raise
 
     def replace(self, target: Any) -> Any:
-        ACTIVE[-1].rename(str(self), str(target))
+        ACTIVE[-1].rename(self.text, str(target))
         return target
 
     def resolve(self, strict: bool = False) -> Any:

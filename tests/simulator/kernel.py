@@ -56,6 +56,8 @@ class Node:
         Seconds that its monotonic clock stood still.
     cached : float
         How long its file system's client believes what it has seen.
+    suspended : float
+        Until when it stands still: what is started there meanwhile begins then.
     denied : tuple
         Until when all file operations fail, and how.
     least : float
@@ -67,6 +69,7 @@ class Node:
     slept: float = 0.0
     cached: float = 0.0
     least: float = 1.0
+    suspended: float = 0.0
     denied: tuple[float, int] = (0.0, 0)
     oom_kills: int = 0
     pids: int = 10
@@ -230,6 +233,7 @@ class Kernel:
     ) -> Process:
         process = Process(node, environ, kind)
         process.started = str(int(100 * self.now) + 1)
+        process.frozen = process.awake_since = node.suspended
         self.processes.append(process)
         self.spawn(process, target)
         return process

@@ -12,7 +12,8 @@ from types import SimpleNamespace
 from typing import Any
 
 from scaling.world import World
-from tests.simulator.files import Disk, SimPath
+from tests.simulator.disk import Disk
+from tests.simulator.files import SimPath
 from tests.simulator.kernel import EPOCH, Exited, Fiber, Kernel, Process
 
 Command = Callable[[list[str], Mapping[str, str]], Any]
@@ -200,7 +201,13 @@ def make_world(kernel: Kernel, disk: Callable[[], Disk], command: Command) -> Wo
         kernel.op()
         return command(list(arguments), options.get("env") or {})
 
-    main = object()
+    main, paths = object(), dict[str, SimPath]()
+
+    def path(text: Any) -> SimPath:
+        if text not in paths:
+            paths[text] = SimPath(text)
+        return paths[text]
+
     return World(
         os=Os(kernel, disk),
         platform=SimpleNamespace(node=lambda: here(kernel).node.name),
@@ -220,5 +227,5 @@ def make_world(kernel: Kernel, disk: Callable[[], Disk], command: Command) -> Wo
             main_thread=lambda: main,
         ),
         time=Time(kernel),
-        path=SimPath,
+        path=path,
     )

@@ -15,30 +15,40 @@ from typing import Any
 from cluster.slurm import GO_ON
 from cluster.status import sweep_status
 from cluster.tracking.shipper import follow_alone, start_shipper
-from cluster.work import ProcessId, Queue, count_ends, make_tasks
-from cluster.work import lease as leases
+from cluster.work import ProcessId, Queue, count_ends, lease, ledger, make_tasks, trunks
 from cluster.work.array_task import work_in_slurm
 from cluster.work.foreman import take_turn
-from cluster.work.worker import Shift, run_queue, stop_on_signals
+from cluster.work.shift import Shift
+from cluster.work.worker import run_queue, stop_on_signals
 from scaling.base import Store, WorkError
-from scaling.run import end, points, read_journal, sweep_path
+from scaling.run import archive, end, read_journal, sweep_path
 from scaling.spec import RunSpec
 from scaling.tracking import DeletedError, TrackingError
 from scaling.world import os, signal, subprocess, time, within
 from sweeps import Resources
 from sweeps.sweep import Sweep
 from tests.simulator import files
-from tests.simulator.faults import FAULTS, Fault, journal_of, plan
-from tests.simulator.files import ROOT, Disk, SimPath
+from tests.simulator.checks import check_end, check_left, check_status
+from tests.simulator.disk import ROOT, Disk, Inode
+from tests.simulator.faults import FAULTS, Fault, plan
+from tests.simulator.files import SimPath
 from tests.simulator.kernel import Kernel, Node
 from tests.simulator.modules import Popen, make_world
+from tests.simulator.pure import remembering
 from tests.simulator.slurm import Slurm
 from tests.simulator.tracking import SimTracker, StoreServer
-from tests.simulator.trainer import Holders, make_trainer, undisturbed
+from tests.simulator.trainer import Holders, make_trainer
 
 NAME, URI = "s", "http://store"
 QUIET = 300.0  # nothing strikes from then on
 LAST = 7200.0  # by then all must be done
+KNOWN = (  # what a process remembers of a disk, by names that are the same in every simulation
+    lease._OFFSETS.clear,
+    ledger._CLOSED.clear,
+    trunks._branches.cache_clear,
+    archive._runs_in.cache_clear,
+    archive._open.cache_clear,
+)
 
 SPEC: dict[str, Any] = {
     "family": "transformer",
@@ -140,7 +150,7 @@ class Simulation:
         inode = self.disk.root
         for name in path.split("/")[1:]:
             assert inode.names is not None
-            inode = inode.names.setdefault(name, files.Inode(names={}))
+            inode = inode.names.setdefault(name, Inode(names={}))
         if text is not None:
             inode.names, inode.data = None, bytearray(text.encode())
 
@@ -202,7 +212,7 @@ class Simulation:
         while True:
             try:
                 status = sweep_status(NAME, store.root, rows=rows)
-                self._check_status(status)
+                check_status(self, status)
                 if len(status.in_state("done")) == len(rows):
                     break
                 if not status.is_live and not status.problem:
@@ -274,7 +284,7 @@ class Simulation:
     def _job(self, path: Any) -> int:
         try:
             work_in_slurm(self.store.root, NAME, path, None)
-            self._check_left(path)
+            check_left(self, path)
         except SystemExit as error:
             if error.code != GO_ON:
                 raise
@@ -296,101 +306,17 @@ class Simulation:
         time.sleep(60.0)
         return GO_ON
 
-    # --- what must hold ---------------------------------------------------------------------
-
-    def _check_status(self, status: Any) -> None:
-        """Every run that is not done, and that nobody does, has a state that says why."""
-        if status.is_live or status.problem:
-            return
-        for run in status.runs:
-            folder = self.disk.find(f"{ROOT}/runs/{run.run_id}")  # which it may not know yet
-            seen = self.login.cached + 1
-            begun = folder is not None and folder.since < self.kernel.now - seen
-            begun = begun and bool(journal_of(folder) or "state.json" in folder.names)
-            said = run.state in ("done", "planned") and not (run.state == "planned" and begun)
-            said = said or run.state == "running"  # whose last sign of life is fresh
-            if not said and (run.state in ("queued", "unknown") or not run.reason):
-                self.kernel.violations.append(f"nobody does a run: {run.state} {run.reason!r}")
-
-    def _check_left(self, path: Any) -> None:
-        """A job that leaves runs to nobody has asked for another turn as long as it could."""
-        kernel, slurm = self.kernel, self.slurm
-        task = os.environ["SLURM_ARRAY_TASK_ID"]
-        job = next(j for j in slurm.jobs if j.name == f"{os.environ['SLURM_ARRAY_JOB_ID']}_{task}")
-        ended = kernel.now > job.attempts[-1].began + job.limit - 25
-        others = any(p.kind == "worker" for p in kernel.processes) or any(
-            j.state in ("PENDING", "RUNNING")  # or its leases are fresh
-            or any(
-                attempt.ended > kernel.now - 25 for attempt in j.attempts
-            )  # its leases are fresh
-            for j in slurm.jobs
-            if j is not job
-        )
-        if job.going or ended or others or kernel.struck["node's clock set"]:
-            return
-        queue = Queue.read(path)
-        for run_id in queue.run_ids:
-            folder = self.disk.find(f"{ROOT}/runs/{run_id}")
-            text = journal_of(folder) if folder is not None else b""
-            if text and b'"end"' not in text:
-                kernel.violations.append(f"job {job.name} left run {run_id} to nobody")
-
-    def _check_end(self) -> None:
-        wrong = self.kernel.violations.append
-        if not self.over:
-            alive = ", ".join(map(str, self.kernel.processes))
-            wrong(f"not all is done after {self.kernel.now:.0f} s; there are {alive or 'none'}")
-            return
-        for entry in self.sweep:
-            run_dir = self.store.run_dir(entry.run_id)
-            events, expected = read_journal(run_dir), undisturbed(entry.spec)
-            last = end(events)
-            curve = {point["step"]: point["loss"] for point in points(events)}
-            if last is None or last["status"] != "done":
-                wrong(f"run {entry.run_id} has no result")
-            elif last["loss"] != expected[max(expected)]:
-                wrong(f"run {entry.run_id} has the loss {last['loss']}")
-            done = [e for e in events if e["event"] == "end" and e["status"] == "done"]
-            if len({e["loss"] for e in done}) > 1:
-                wrong(f"run {entry.run_id} has {len(done)} results")
-            lost = f"{run_dir}/metrics.jsonl" in self.disk.overwritten
-            if curve != expected and not (lost and curve.items() <= expected.items()):
-                wrong(f"run {entry.run_id} has the curve {curve} and not {expected}")
-            if self.ships:
-                self._check_shipped(entry, curve, events[0]["time"])
-
-    def _check_shipped(self, entry: Any, curve: dict[int, float], born: float) -> None:
-        wrong = self.kernel.violations.append
-        shelves = [
-            shelf
-            for shelf in self.server.runs.values()
-            if shelf.tags["scaling.run_id"] == entry.run_id and shelf.stage == "active"
-        ]
-        if entry.run_id in self.removed:  # with it went the note of what the store has of it
-            shelves = [s for s in shelves if s.tags["scaling.born"] == repr(born)]
-        if len(shelves) != 1:
-            wrong(f"the tracking store has run {entry.run_id} {len(shelves)} times")
-            return
-        shelf = shelves[0]
-        rows = shelf.metrics.get("heldout/loss", set())
-        if sorted((step, value) for step, value, _ in rows) != sorted(curve.items()):
-            wrong(f"the tracking store has another curve of {entry.run_id}: {sorted(rows)}")
-        if (shelf.status, shelf.tags.get("scaling.status")) != ("FINISHED", "done"):
-            wrong(f"the tracking store has {entry.run_id} as {shelf.status}")
-        if len(shelf.metrics.get("final/loss", ())) != 1:
-            wrong(f"the tracking store has {shelf.metrics.get('final/loss')} for final/loss")
-
     # --- the run ----------------------------------------------------------------------------
 
     def run(self) -> Result:
         kernel = self.kernel
-        leases._OFFSETS.clear()
+        for forget in KNOWN:
+            forget()
         files.ACTIVE.append(self.disk)
-        files.JOINED.clear()
         said = io.StringIO()
         gc.disable()  # which would look at all that torch has, again and again
         try:
-            with contextlib.redirect_stderr(said), warnings.catch_warnings():
+            with contextlib.redirect_stderr(said), warnings.catch_warnings(), remembering():
                 warnings.simplefilter("ignore")
                 kernel.start(self.login, self._user, {}, "user")
                 for fault in self.schedule.faults:
@@ -398,7 +324,7 @@ class Simulation:
                 kernel.run(LAST, lambda: self.over or bool(kernel.violations))
                 if not kernel.violations:
                     with within(kernel.world):
-                        self._quietly(self._check_end)
+                        self._quietly(partial(check_end, self))
                 hours = kernel.now / 3600
                 kernel.end_all()
         finally:

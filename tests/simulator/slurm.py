@@ -63,6 +63,7 @@ class Slurm:
         self.lag = 2.0
         self.slow = 0.0
         self.array = 100
+        self.looks_again = False  # for jobs that found no place
 
     def submit(self, scripts: list[Callable[[], Any]], limit: float) -> str:
         """A job array; its number."""
@@ -88,7 +89,13 @@ class Slurm:
                 self._launch(job, free[job.task % len(free)])
             else:
                 job.reason = "Resources"
-                self.kernel.at(now + 20, self.place)
+                if not self.looks_again:
+                    self.looks_again = True
+                    self.kernel.at(now + 20, self._look_again)
+
+    def _look_again(self) -> None:
+        self.looks_again = False
+        self.place()
 
     def _launch(self, job: Job, node: Node) -> None:
         now = self.kernel.now

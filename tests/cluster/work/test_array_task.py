@@ -9,8 +9,8 @@ import pytest
 from cluster.slurm import GO_ON
 from cluster.work.array_task import _go_on_later, _shift
 from cluster.work.foreman import Foreman
+from cluster.work.shift import Shift
 from cluster.work.submission import Queue
-from cluster.work.worker import Shift
 from scaling.base import Store, write_atomic
 from scaling.base.errors import WorkError
 from sweeps.resources import Resources

@@ -50,7 +50,7 @@ def test_a_stopped_worker_is_replaced_and_changes_nothing_when_it_wakes_up(
     tiny, tmp_path, monkeypatch
 ):
     monkeypatch.setattr(leases, "BEAT_SECONDS", 0.2)
-    monkeypatch.setattr(leases, "STALE_SECONDS", 2.0)
+    monkeypatch.setattr(leases, "STALE_SECONDS", 4.0)  # no machine is so slow
     spec = RunSpec.resolve(**{**tiny, "num_tokens": 128 * 300, "dropout": 0.1})
     train(spec, tmp_path / "whole")
     run_dir, said = tmp_path / "run", tmp_path / "said"
@@ -73,7 +73,7 @@ def test_a_stopped_worker_is_replaced_and_changes_nothing_when_it_wakes_up(
     stopped = time.monotonic()
     assert claim(run_dir) is None
     wait_until(lambda: (taken := claim(run_dir)) and not taken.release())
-    assert time.monotonic() - stopped > 1.5
+    assert time.monotonic() - stopped > 3.0
     lease = claim(run_dir)
     with lease:
         outcome = train(spec, run_dir, epoch=lease.epoch, held=lease.held)

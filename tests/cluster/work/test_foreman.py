@@ -13,9 +13,9 @@ from cluster.work import foreman as foremen
 from cluster.work.causes import fault_of_job
 from cluster.work.foreman import Foreman, WorkerProcess
 from cluster.work.memory import require_device
+from cluster.work.shift import Shift
 from cluster.work.stalled import last_stall, stalled_here
 from cluster.work.submission import Queue
-from cluster.work.worker import Shift
 from scaling.base import Store, write_atomic
 from scaling.base.errors import WorkError
 from scaling.run import read_journal

@@ -19,7 +19,7 @@ from scaling.families.vision.layers_module import (
     sequence,
     sincos,
 )
-from scaling.families.vision.residual import ALPHA, GAINS
+from scaling.families.vision.zoo.residual import ALPHA, GAINS
 from scaling.run.journal import end, points, read_journal
 from scaling.training.loop import train
 from scaling.training.optim import clip_adaptively

@@ -19,7 +19,7 @@ from scaling.families.vision.family import (
     whole_tuple,
 )
 from scaling.families.vision.layers import Network
-from scaling.families.vision.residual import ResidualConfig, Stage, residual_network
+from scaling.families.vision.zoo.residual import ResidualConfig, Stage, residual_network
 
 DEPTHS = {
     "18": (2, 2, 2, 2),

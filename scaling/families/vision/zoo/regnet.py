@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 from scaling.base import OptionError, convert
 from scaling.families.base import Options
-from scaling.families.vision.anynet import AnyNet, AnyNetConfig
+from scaling.families.vision.zoo.anynet import AnyNet, AnyNetConfig
 from scaling.families.vision.family import LARGEST, MULTIPLIERS, TARGETS
 
 RULE = ("depth", "w0", "wa", "wm")

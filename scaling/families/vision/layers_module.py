@@ -13,16 +13,27 @@ from torch.nn import functional as F
 
 from scaling.families.vision import layers as L
 from scaling.families.vision.counts import Shape, Tally, padding_of, walk
+from scaling.families.vision.pieces_module import (
+    AdaptivePoolModule,
+    AuxiliaryModule,
+    ConcatModule,
+    MaxoutModule,
+    PReLUModule,
+    ResponseNormModule,
+    SpaceToDepthModule,
+    WSConv2d,
+)
+from scaling.families.vision.window_module import WindowAttentionModule
 
 FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
-    name: getattr(F, name) for name in L.ACTIVATIONS if name != "identity"
+    name: getattr(F, name) for name in L.ACTIVATIONS if name not in ("identity", "prelu")
 }
 STANDARDISE_EPS = 1e-4  # least variance of a standardised filter, as in the code of Brock et al.
 
 
 def _he(kernel: Tensor, last: bool) -> None:
-    image = kernel.ndim == 4
-    fan = kernel.shape[0] * kernel[0, 0].numel() if image else kernel.shape[1]
+    image = kernel.ndim == 4 and not last
+    fan = kernel.shape[0] * kernel[0, 0].numel() if image else kernel[0].numel()
     nn.init.normal_(kernel, std=math.sqrt((1 if last else 2) / fan))
 
 
@@ -38,6 +49,10 @@ def _glorot(kernel: Tensor, last: bool) -> None:
     nn.init.xavier_uniform_(kernel)
 
 
+def _orthogonal(kernel: Tensor, last: bool) -> None:
+    nn.init.orthogonal_(kernel, gain=1 if last else math.sqrt(2))
+
+
 def _trunc_normal(kernel: Tensor, last: bool) -> None:
     nn.init.trunc_normal_(kernel, std=0.02)
 
@@ -49,7 +64,9 @@ INITS: dict[str, Callable[[Tensor, bool], None]] = {
     "he": _he,
     "he_fan_in": _he_fan_in,  # eq. 10: 2 / (k^2 in); the last one 1 / in
     "lecun": _lecun,  # LeCun et al. 1998, sec. 4.6: 1 / (k^2 in)
-    "glorot": _glorot,  # Glorot and Bengio 2010, eq. 16
+    "glorot": _glorot,  # Glorot and Bengio 2010 (Xavier), eq. 16
+    # Saxe et al. 2014 (arXiv 1312.6120): rows, or columns, of norm sqrt(2) and at right angles.
+    "orthogonal": _orthogonal,
     "trunc_normal": _trunc_normal,  # std 0.02 (Touvron et al. 2021; Liu et al. 2022)
 }
 
@@ -136,18 +153,19 @@ class Factor(nn.Module):
 
 
 class SqueezeExciteModule(nn.Module):
-    """x times sigmoid(W2 act(W1 mean(x))) (Hu et al. 2018, eqs. 2 to 4)."""
+    """x times gate(W2 act(W1 mean(x))) (Hu et al. 2018, eqs. 2 to 4)."""
 
     def __init__(self, layer: L.SqueezeExcite, channels: int) -> None:
         super().__init__()
         self.reduce = nn.Linear(channels, layer.hidden)
-        self.act = Activation(L.Act(layer.act))
+        self.act = _module(L.Act(layer.act), (layer.hidden,))
         self.expand = nn.Linear(layer.hidden, channels)
         self.gain = layer.gain
+        self.gate: Callable[[Tensor], Tensor] = getattr(F, layer.gate)
 
     def forward(self, x: Tensor) -> Tensor:
         """``(batch, c, h, w)`` to the same."""
-        gate = torch.sigmoid(self.expand(self.act(self.reduce(x.mean((2, 3))))))
+        gate = self.gate(self.expand(self.act(self.reduce(x.mean((2, 3))))))
         return x * (gate * self.gain if self.gain != 1 else gate)[:, :, None, None]
 
 
@@ -245,13 +263,15 @@ def _module(layer: Any, shape: Shape) -> Any:
 
 @_module.register
 def _(layer: L.Conv, shape: Shape) -> Any:
-    kind = ScaledWSConv2d if layer.standardised else nn.Conv2d
+    standardised: Any = WSConv2d if layer.plain else ScaledWSConv2d
+    kind = standardised if layer.standardised else nn.Conv2d
     return kind(
         shape[0],
         layer.out,
         layer.kernel,
         layer.stride,
         padding_of(layer),
+        dilation=layer.dilation,
         groups=layer.groups or shape[0],
         bias=layer.bias,
     )
@@ -266,6 +286,8 @@ def _(layer: L.Norm, shape: Shape) -> Any:
         module = (nn.BatchNorm2d if image else nn.BatchNorm1d)(channels, eps=layer.eps)
     elif layer.kind == "group":
         module = nn.GroupNorm(_num_groups(channels, layer.groups), channels, eps=layer.eps)
+    elif layer.kind == "instance":
+        module = nn.GroupNorm(channels, channels, eps=layer.eps)
     else:
         module = (ChannelNorm if image else nn.LayerNorm)(channels, eps=layer.eps)
     if layer.zero:
@@ -285,13 +307,32 @@ def _(layer: L.Linear, shape: Shape) -> Any:
 
 @_module.register
 def _(layer: L.Pool, shape: Shape) -> Any:
+    size = (layer.kernel, layer.stride, padding_of(layer))
     if layer.kind == "max":
-        return nn.MaxPool2d(layer.kernel, layer.stride, padding_of(layer))
-    return nn.AvgPool2d(layer.kernel, layer.stride, padding_of(layer), count_include_pad=False)
+        return nn.MaxPool2d(*size, ceil_mode=layer.ceil)
+    return nn.AvgPool2d(*size, ceil_mode=layer.ceil, count_include_pad=False)
+
+
+@_module.register
+def _(layer: L.Act, shape: Shape) -> Any:
+    return PReLUModule(layer, shape) if layer.kind == "prelu" else Activation(layer)
+
+
+@_module.register
+def _(layer: L.Concat, shape: Shape) -> Any:
+    return ConcatModule(sequence(branch, shape)[0] for branch in layer.branches)
+
+
+@_module.register
+def _(layer: L.Auxiliary, shape: Shape) -> Any:
+    return AuxiliaryModule(sequence(layer.layers, shape)[0], layer.weight)
 
 
 _SHAPELESS: dict[type, Callable[[Any], Any]] = {
-    L.Act: Activation,
+    L.Maxout: MaxoutModule,
+    L.ResponseNorm: lambda layer: ResponseNormModule(),
+    L.AdaptivePool: AdaptivePoolModule,
+    L.SpaceToDepth: lambda layer: SpaceToDepthModule(),
     L.GlobalPool: lambda layer: GlobalMean(2, 3),
     L.Flatten: lambda layer: nn.Flatten(),
     L.Dropout: lambda layer: nn.Dropout(layer.rate) if layer.rate else nn.Identity(),
@@ -304,6 +345,7 @@ for _kind, _make in _SHAPELESS.items():
 _module.register(L.SqueezeExcite, lambda layer, shape: SqueezeExciteModule(layer, shape[0]))
 _module.register(L.Residual, ResidualModule)
 _module.register(L.ToTokens, Tokens)
+_module.register(L.WindowAttention, WindowAttentionModule)
 _module.register(L.Attention, lambda layer, shape: AttentionModule(layer, shape[-1]))
 
 
@@ -328,11 +370,12 @@ class NetworkModule(nn.Module):
         self.body, shape = sequence(network.body, shape)
         self.head, _ = sequence(network.head, shape)
         matrices = [m for m in self.modules() if isinstance(m, nn.Conv2d | nn.Linear)]
+        lasts = {id(matrices[-1]), *(id(m.last) for m in self.auxiliaries())}
         for module in matrices:
             if isinstance(module, ZeroLinear):
                 nn.init.zeros_(module.weight)
             else:
-                INITS[network.init](module.weight, module is matrices[-1])
+                INITS[network.init](module.weight, id(module) in lasts)
             if module.bias is not None:
                 nn.init.zeros_(module.bias)
 
@@ -346,6 +389,10 @@ class NetworkModule(nn.Module):
             x = x.contiguous(memory_format=torch.channels_last)
         out: Tensor = self.head(self.body(self.stem(x)))
         return out
+
+    def auxiliaries(self) -> list[AuxiliaryModule]:
+        """Classifiers on the side; while training each keeps its last ``logits``."""
+        return [m for m in self.modules() if isinstance(m, AuxiliaryModule)]
 
     def param_groups(self) -> list[dict[str, Any]]:
         """Kernels and matrices decay; norms, biases, gains, scales, positions and tokens do not."""

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+from scaling.families.vision.zoo.alexnet import ALEXNET
 from scaling.families.vision.zoo.anynet import ANYNET, AnyNetConfig, compatible
 from scaling.families.vision.zoo.convnext import CONVNEXT
 from scaling.families.vision.zoo.efficientnet import EFFICIENTNET
 from scaling.families.vision.zoo.lenet import LENET
 from scaling.families.vision.zoo.mlp import MLP_FAMILY
+from scaling.families.vision.zoo.nin import NIN
 from scaling.families.vision.zoo.regnet import REGNETX, REGNETY, RULE, quantised_widths
-from scaling.families.vision.zoo.resnet import RESNET, RESNEXT
+from scaling.families.vision.zoo.resnet import RESNET, RESNEXT, SENET, WRN
 from scaling.families.vision.zoo.vgg import VGG_FAMILY
 from scaling.families.vision.zoo.vit import VIT
 
 ZOO = (  # in this order they are listed
     MLP_FAMILY,
     LENET,
+    ALEXNET,
+    NIN,
     VGG_FAMILY,
     RESNET,
     RESNEXT,
+    SENET,
+    WRN,
     ANYNET,
     REGNETX,
     REGNETY,

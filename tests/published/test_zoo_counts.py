@@ -1,0 +1,79 @@
+"""The zoo's parameters to the unit and MACs against published numbers and those of libraries."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from scaling.families import get_family
+from scaling.families.base import with_preset
+from scaling.families.vision.counts import Tally, walk
+
+# num_params and MACs without biases of a forward pass. T: torchvision 0.29, whose documentation has
+# these parameters and these MACs to three digits; M: timm 1.0.31; both counted in the library's
+# own model by torch's FlopCounterMode. Others as noted.
+LIBRARIES = {
+    "alexnet": (61_100_840, 714_188_480),  # T
+    "wrn:50-2": (68_883_240, 11_398_021_120),  # T
+    "wrn:101-2": (126_886_696, 22_753_050_624),  # T
+    "senet:18": (11_778_592, 1_814_160_384),  # M: legacy_seresnet18
+    "senet:34": (21_958_868, 3_663_918_592),  # M: legacy_seresnet34
+    "senet:50": (28_088_024, 4_091_699_200),  # M: seresnet50
+    "senet:101": (49_326_872, 7_806_148_608),  # M: seresnet101
+    "senet:152": (66_821_848, 11_520_204_800),  # M: seresnet152
+    "senet:50-32x4d": (27_559_896, 4_232_994_816),  # M: seresnext50_32x4d
+    "senet:101-32x4d": (48_955_416, 7_974_739_968),  # M: seresnext101_32x4d
+}
+PARAMETERS = {
+    "wrn:28-10": 36_479_194,  # 36.5M in Zagoruyko and Komodakis 2016, table 5; the authors' code
+    "wrn:40-4": 8_949_210,  # 8.9M, ibid.
+    "wrn:16-4": 2_748_890,  # 2.7M, table 4
+    "wrn:16-8": 10_961_370,  # 11.0M, table 5
+    "wrn:22-8": 17_158_106,  # 17.2M, table 4
+    "wrn:28-12": 52_517_850,  # 52.5M, table 4
+    "wrn:40-1": 563_930,  # 0.6M, table 4
+    "alexnet:2012": 60_965_224,  # bvlc_alexnet of Caffe
+    "nin:cifar": 966_986,  # Lin et al. 2014: "< 1M"; the sum of the authors' layers
+    # The authors' layers for ImageNet: kernel^2 x in x out + out of each.
+    "nin:imagenet": sum(
+        k * k * i * o + o
+        for k, i, o in (
+            *((11, 3, 96), (1, 96, 96), (1, 96, 96)),
+            *((5, 96, 256), (1, 256, 256), (1, 256, 256)),
+            *((3, 256, 384), (1, 384, 384), (1, 384, 384)),
+            *((3, 384, 1024), (1, 1024, 1024), (1, 1024, 1000)),
+        )
+    ),
+}
+
+
+def counted(model: str, **options):
+    """Cost, and MACs without biases."""
+    name, _, preset = model.partition(":")
+    family = get_family(name)
+    config = family.resolve({**(with_preset(family, preset) if preset else {}), **options})
+    network = family.network(config)
+    tally = Tally(network.input_shape, side=network.input_shape[-1])
+    walk((*network.stem, *network.body, *network.head), tally)
+    cost = family.cost(config)
+    assert cost.macs_forward == tally.macs
+    return cost, tally.macs - tally.biases
+
+
+@pytest.mark.parametrize("model", LIBRARIES)
+def test_parameters_and_macs_are_the_librarys(model):
+    began = time.process_time()
+    cost, macs = counted(model)
+    assert time.process_time() - began < 0.5
+    assert (cost.num_params, macs) == LIBRARIES[model]
+
+
+@pytest.mark.parametrize("model", PARAMETERS)
+def test_parameters_are_the_published_ones(model):
+    assert counted(model)[0].num_params == PARAMETERS[model]
+
+
+def test_the_authors_se_resnet_strides_in_its_first_convolution():
+    # 3.87 GFLOPs in Hu et al. 2018, table 2; timm's legacy_seresnet50.
+    assert counted("senet:50", stride_1x1=True)[1] == 3_860_488_192

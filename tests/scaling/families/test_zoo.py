@@ -1,0 +1,103 @@
+"""The zoo's families: counts of the built module, training, dials, bad input."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import pytest
+
+from scaling import RunSpec
+from scaling.data import fetch_data
+from scaling.families import get_family
+from scaling.families.base import cached_cost
+from scaling.run.journal import points, read_journal
+from scaling.training.loop import train
+from tests.scaling.built import assert_counted_exactly
+
+TINY = {"resolution": 28, "in_channels": 1, "num_classes": 10}
+# Small networks of each family, as they are trained on digits of 8 x 8 pixels.
+NETWORKS = {
+    "alexnet": {"widths": (8, 16), "depths": (1, 1), "dropout": 0.0},
+    "nin": {"widths": (16, 16), "dropout": 0.0},
+    "senet": {"depths": (1, 1), "widths": (16, 32)},
+    "wrn": {"depths": (1, 1), "widths": (16, 32)},
+}
+CASES = [
+    *(NETWORKS.items()),
+    ("alexnet", {"width_multiplier": 0.125}),
+    ("alexnet", {"activation": "maxout", "width_multiplier": 0.125, "norm": "instance"}),
+    ("alexnet", {"response_norm": True, "width_multiplier": 0.125, "head_widths": ()}),
+    ("nin", {"widths": (8, 8, 8), "inner_widths": (4, 4, 4), "norm": "batch", "depth": 3}),
+    ("nin", {"widths": (8, 8), "activation": "prelu"}),
+    ("senet", {"depths": (2, 1), "widths": (16, 32), "activation": "prelu", "block": "basic"}),
+    ("wrn", {"depths": (2, 2), "widths": (16, 16), "block": "bottleneck", "preactivation": True}),
+    ("wrn", {"depths": (1, 2), "widths": (8, 16), "inner_dropout": 0.3, "se_ratio": 0.5}),
+    ("resnet", {"depths": (2,), "widths": (16,), "norm": "instance"}),
+    ("resnet", {"depths": (2,), "widths": (16,), "weight_standardisation": True}),
+    ("vgg", {"depths": (1, 1), "widths": (8, 8), "norm": "group", "weight_standardisation": True}),
+    ("vgg", {"depths": (1, 1), "widths": (8, 8), "norm": "batch", "activation": "maxout"}),
+    ("lenet", {"activation": "maxout"}),
+    ("mlp", {"activation": "maxout", "input_shape": (7,)}),
+    ("mlp", {"activation": "prelu", "input_shape": (7,), "init": "orthogonal"}),
+]
+
+
+@pytest.mark.parametrize(("name", "options"), CASES)
+def test_counts_equal_those_of_the_built_module(name, options):
+    assert_counted_exactly(get_family(name), {**(TINY if name != "mlp" else {}), **options})
+
+
+@pytest.mark.parametrize(("name", "options"), CASES)
+def test_a_configuration_survives_json_and_is_its_own_description(name, options):
+    family = get_family(name)
+    config = family.resolve({**(TINY if name != "mlp" else {}), **options})
+    assert family.config(**json.loads(json.dumps(config.to_dict()))) == config
+    assert family.resolve(config.to_dict()) == config
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_dials_and_targets(name):
+    family = get_family(name)
+    base = cached_cost(family, family.resolve(TINY))
+    wide = cached_cost(family, family.resolve({**TINY, "width_multiplier": 2}))
+    deep = cached_cost(family, family.resolve({**TINY, "depth_multiplier": 2}))
+    assert 1.8 < wide.num_params / base.num_params < 4.2
+    assert 1.1 < deep.macs_forward / base.macs_forward < 4
+    small = cached_cost(family, family.resolve({**TINY, "num_params": base.num_params / 20}))
+    assert small.num_params == pytest.approx(base.num_params / 20, rel=0.15)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_every_family_learns(name, tmp_path):
+    fetch_data("digits")
+    spec = RunSpec.resolve(
+        family=name,
+        data="digits",
+        schedule="constant",
+        lr=3e-3,
+        batch_size=32,
+        num_examples=32 * 20,
+        curve_examples=64,
+        **NETWORKS[name],
+    )
+    assert math.isfinite(train(spec, tmp_path).loss)
+    # Of the last steps; the held-out loss is that of norms which hardly know their statistics yet.
+    assert points(read_journal(tmp_path))[-1]["train_loss"] < math.log(10) - 0.1
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [
+        ("alexnet", {"depths": (1, 1)}, "widths has 5 numbers for 2 blocks: give each block one"),
+        ("alexnet", {"activation": "rleu"}, "unknown activation 'rleu'.*did you mean 'relu'"),
+        ("alexnet", {"norm": "instanse"}, "did you mean 'instance'"),
+        ("alexnet", {"groups": (5, 1, 1, 1, 1)}, "5 groups divide not both 3 and 64 channels"),
+        ("nin", {"outer_widths": (96,)}, "outer_widths has 1 numbers for 4 blocks"),
+        ("nin", {"depth": 0}, "depth 0 is below 1"),
+        ("resnet", {"activation": "maxout"}, "unknown activation 'maxout'"),
+    ],
+)
+def test_bad_options_are_refused_with_a_remedy(name, options, message):
+    with pytest.raises(ValueError, match=message):
+        get_family(name).resolve(options)

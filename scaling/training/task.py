@@ -21,7 +21,7 @@ from scaling.families import get_family
 from scaling.schema import eval_column
 from scaling.spec import RunSpec
 from scaling.training.ahead import Ahead
-from scaling.training.loader import Loader
+from scaling.training.loader import Batch, Loader
 from scaling.training.precision import autocast, send
 
 # Held-out tokens and examples per forward pass: they fit a core's cache. The sums' order is part of
@@ -250,9 +250,14 @@ class Classify:
         return logits.float()
 
     def loss(self, model: nn.Module, step: int, rows: slice = ALL) -> Tensor:
-        """The mean training loss of rows of the batch of ``step``."""
+        """The mean training loss of rows of the batch of ``step``, of classifiers beside it too."""
         batch = self.loader.batch(step, rows)
-        logits = self._forward(model, batch.inputs)
+        loss = self._loss(self._forward(model, batch.inputs), batch)
+        for one in getattr(_own(model), "auxiliaries", ()):
+            loss = loss + one.weight * self._loss(one.logits.float(), batch)
+        return loss
+
+    def _loss(self, logits: Tensor, batch: Batch) -> Tensor:
         smoothing = self.spec.train.label_smoothing
         if batch.other is None or batch.weight is None:
             return F.cross_entropy(logits, batch.labels, label_smoothing=smoothing)

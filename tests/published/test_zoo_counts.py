@@ -15,6 +15,11 @@ from scaling.families.vision.counts import Tally, walk
 # own model by torch's FlopCounterMode. Others as noted.
 LIBRARIES = {
     "alexnet": (61_100_840, 714_188_480),  # T
+    "googlenet": (6_624_904, 1_498_376_192),  # T
+    "densenet:121": (7_978_856, 2_834_161_664),  # T
+    "densenet:161": (28_681_000, 7_727_907_072),  # T
+    "densenet:169": (14_149_480, 3_359_843_328),  # T
+    "densenet:201": (20_013_928, 4_291_365_888),  # T
     "wrn:50-2": (68_883_240, 11_398_021_120),  # T
     "wrn:101-2": (126_886_696, 22_753_050_624),  # T
     "senet:18": (11_778_592, 1_814_160_384),  # M: legacy_seresnet18
@@ -26,6 +31,13 @@ LIBRARIES = {
     "senet:101-32x4d": (48_955_416, 7_974_739_968),  # M: seresnext101_32x4d
 }
 PARAMETERS = {
+    "googlenet:2014": 13_378_280,  # bvlc_googlenet of Caffe, with its classifiers on the side
+    "densenet:40-12": 1_019_722,  # 1.0M in Huang et al. 2017, table 2
+    "densenet:100-12": 6_979_642,  # 7.0M, ibid.
+    "densenet:100-24": 27_249_082,  # 27.2M
+    "densenet:bc-100-12": 769_162,  # 0.8M
+    "densenet:bc-250-24": 15_324_406,  # 15.3M
+    "densenet:bc-190-40": 25_624_430,  # 25.6M
     "wrn:28-10": 36_479_194,  # 36.5M in Zagoruyko and Komodakis 2016, table 5; the authors' code
     "wrn:40-4": 8_949_210,  # 8.9M, ibid.
     "wrn:16-4": 2_748_890,  # 2.7M, table 4
@@ -77,3 +89,11 @@ def test_parameters_are_the_published_ones(model):
 def test_the_authors_se_resnet_strides_in_its_first_convolution():
     # 3.87 GFLOPs in Hu et al. 2018, table 2; timm's legacy_seresnet50.
     assert counted("senet:50", stride_1x1=True)[1] == 3_860_488_192
+
+
+def test_googlenets_classifiers_on_the_side():
+    # T: in training; the loss's parts have their products too.
+    cost, macs = counted("googlenet", auxiliary=0.3)
+    assert (cost.num_params, macs) == (13_004_888, 1_506_748_416)
+    # Without them the paper's network has bvlc_googlenet's 6,998,552 parameters.
+    assert counted("googlenet:2014", auxiliary=0)[0].num_params == 6_998_552

@@ -370,7 +370,9 @@ class NetworkModule(nn.Module):
         self.body, shape = sequence(network.body, shape)
         self.head, _ = sequence(network.head, shape)
         matrices = [m for m in self.modules() if isinstance(m, nn.Conv2d | nn.Linear)]
-        lasts = {id(matrices[-1]), *(id(m.last) for m in self.auxiliaries())}
+        # Classifiers on the side; while training each keeps its last ``logits``.
+        self.auxiliaries = [m for m in self.modules() if isinstance(m, AuxiliaryModule)]
+        lasts = {id(matrices[-1]), *(id(m.last) for m in self.auxiliaries)}
         for module in matrices:
             if isinstance(module, ZeroLinear):
                 nn.init.zeros_(module.weight)
@@ -389,10 +391,6 @@ class NetworkModule(nn.Module):
             x = x.contiguous(memory_format=torch.channels_last)
         out: Tensor = self.head(self.body(self.stem(x)))
         return out
-
-    def auxiliaries(self) -> list[AuxiliaryModule]:
-        """Classifiers on the side; while training each keeps its last ``logits``."""
-        return [m for m in self.modules() if isinstance(m, AuxiliaryModule)]
 
     def param_groups(self) -> list[dict[str, Any]]:
         """Kernels and matrices decay; norms, biases, gains, scales, positions and tokens do not."""

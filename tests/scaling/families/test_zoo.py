@@ -6,6 +6,7 @@ import json
 import math
 
 import pytest
+import torch
 
 from scaling import RunSpec
 from scaling.data import fetch_data
@@ -13,13 +14,16 @@ from scaling.families import get_family
 from scaling.families.base import cached_cost
 from scaling.run.journal import points, read_journal
 from scaling.training.loop import train
+from scaling.training.task import make_task
 from tests.scaling.built import assert_counted_exactly
 
 TINY = {"resolution": 28, "in_channels": 1, "num_classes": 10}
 # Small networks of each family, as they are trained on digits of 8 x 8 pixels.
 NETWORKS = {
-    "alexnet": {"widths": (8, 16), "depths": (1, 1), "dropout": 0.0},
-    "nin": {"widths": (16, 16), "dropout": 0.0},
+    "alexnet": {"widths": (8, 16), "depths": (1, 1), "dropout": 0.0, "norm": "batch"},
+    "nin": {"widths": (16, 16), "dropout": 0.0, "norm": "batch"},
+    "googlenet": {"depths": (1, 1), "width_multiplier": 0.125},
+    "densenet": {"depths": (2, 2), "growth": 8},
     "senet": {"depths": (1, 1), "widths": (16, 32)},
     "wrn": {"depths": (1, 1), "widths": (16, 32)},
 }
@@ -30,6 +34,10 @@ CASES = [
     ("alexnet", {"response_norm": True, "width_multiplier": 0.125, "head_widths": ()}),
     ("nin", {"widths": (8, 8, 8), "inner_widths": (4, 4, 4), "norm": "batch", "depth": 3}),
     ("nin", {"widths": (8, 8), "activation": "prelu"}),
+    ("googlenet", {"depths": (1, 1), "width_multiplier": 0.125, "activation": "maxout"}),
+    ("googlenet", {"width_multiplier": 0.125, "norm": "none", "kernel": 5, "depths": (1,)}),
+    ("densenet", {"depths": (2, 1, 2), "growth": 4, "norm": "group", "stem": "imagenet"}),
+    ("densenet", {"depths": (2,), "growth": 4, "bottleneck": 0, "weight_standardisation": True}),
     ("senet", {"depths": (2, 1), "widths": (16, 32), "activation": "prelu", "block": "basic"}),
     ("wrn", {"depths": (2, 2), "widths": (16, 16), "block": "bottleneck", "preactivation": True}),
     ("wrn", {"depths": (1, 2), "widths": (8, 16), "inner_dropout": 0.3, "se_ratio": 0.5}),
@@ -86,6 +94,30 @@ def test_every_family_learns(name, tmp_path):
     assert points(read_journal(tmp_path))[-1]["train_loss"] < math.log(10) - 0.1
 
 
+def test_classifiers_on_the_side_are_part_of_the_loss_and_of_it_alone():
+    fetch_data("digits")
+    shape = {"depths": (1, 2), "width_multiplier": 0.125, "auxiliary": 0.3}
+    spec = RunSpec.resolve(family="googlenet", data="digits", num_examples=64, lr=0.1, **shape)
+    module = get_family("googlenet").build(spec.model)
+    task = make_task(spec, None, torch.device("cpu"))
+
+    def loss(weight):
+        for one in module.auxiliaries:
+            one.weight = weight
+        torch.manual_seed(0)  # of dropout
+        return task.loss(module.train(), 0)
+
+    none, some, whole = (loss(weight).item() for weight in (0, 0.3, 1))
+    assert some - none == pytest.approx(0.3 * (whole - none), rel=1e-4)
+    assert whole - none > 1  # one such classifier: about log 10
+    loss(0.3).backward()
+    assert len(module.auxiliaries) == 1
+    assert all(p.grad is not None for p in module.parameters())
+    module.eval()(torch.zeros(1, 1, 8, 8))
+    assert module.auxiliaries[0].logits is None
+    task.close()
+
+
 @pytest.mark.parametrize(
     ("name", "options", "message"),
     [
@@ -95,6 +127,11 @@ def test_every_family_learns(name, tmp_path):
         ("alexnet", {"groups": (5, 1, 1, 1, 1)}, "5 groups divide not both 3 and 64 channels"),
         ("nin", {"outer_widths": (96,)}, "outer_widths has 1 numbers for 4 blocks"),
         ("nin", {"depth": 0}, "depth 0 is below 1"),
+        ("googlenet", {"auxiliary": 3}, r"auxiliary 3.* is not in \[0, 1\]"),
+        ("googlenet", {"depths": (2,), "auxiliary": 0.3}, "give two depths"),
+        ("googlenet", {"widths_5x5": (8, 8)}, "widths_5x5 has 2 numbers for 9 blocks"),
+        ("densenet", {"strides": (2, 2)}, "strides .* are not one between each two of 4 stages"),
+        ("densenet", {"compression": 0}, r"compression 0.* is not in \(0, 1\]"),
         ("resnet", {"activation": "maxout"}, "unknown activation 'maxout'"),
     ],
 )

@@ -5,7 +5,9 @@ from __future__ import annotations
 from scaling.families.vision.zoo.alexnet import ALEXNET
 from scaling.families.vision.zoo.anynet import ANYNET, AnyNetConfig, compatible
 from scaling.families.vision.zoo.convnext import CONVNEXT
+from scaling.families.vision.zoo.densenet import DENSENET
 from scaling.families.vision.zoo.efficientnet import EFFICIENTNET
+from scaling.families.vision.zoo.googlenet import GOOGLENET
 from scaling.families.vision.zoo.lenet import LENET
 from scaling.families.vision.zoo.mlp import MLP_FAMILY
 from scaling.families.vision.zoo.nin import NIN
@@ -20,10 +22,12 @@ ZOO = (  # in this order they are listed
     ALEXNET,
     NIN,
     VGG_FAMILY,
+    GOOGLENET,
     RESNET,
     RESNEXT,
     SENET,
     WRN,
+    DENSENET,
     ANYNET,
     REGNETX,
     REGNETY,

@@ -29,6 +29,29 @@ LIBRARIES = {
     "senet:152": (66_821_848, 11_520_204_800),  # M: seresnet152
     "senet:50-32x4d": (27_559_896, 4_232_994_816),  # M: seresnext50_32x4d
     "senet:101-32x4d": (48_955_416, 7_974_739_968),  # M: seresnext101_32x4d
+    "mobilenet:v2": (3_504_872, 300_774_272),  # T
+    "mobilenet:v3-large": (5_483_032, 216_589_760),  # T
+    "mobilenet:v3-small": (2_542_856, 56_510_400),  # T
+    "swin:tiny": (28_288_354, 4_490_566_656),  # T
+    "swin:small": (49_606_258, 8_740_875_264),  # T
+    "swin:base": (87_768_224, 15_430_946_816),  # T
+    "nfnet:f0": (71_489_284, 6_977_003_520),  # M: dm_nfnet_f0 at 192 pixels
+    "nfnet:f1": (132_634_256, 17_437_921_280),  # M: at 224
+    "nfnet:f2": (193_779_228, 33_139_318_784),  # M: at 256
+    "nfnet:f3": (254_924_200, 67_944_292_352),  # M: at 320
+    "nfnet:f4": (316_069_172, 121_122_250_752),  # M: at 384
+    "nfnet:f5": (377_214_144, 169_498_382_336),  # M: at 416
+    "nfnet:f6": (438_359_116, 228_292_861_952),  # M: at 448
+}
+# Table 1 of Brock et al. 2021: 10^9 FLOPs (that is MACs), millions of parameters, test resolution.
+NFNETS = {
+    "f0": (12.38, 71.5, 256),
+    "f1": (35.54, 132.6, 320),
+    "f2": (62.59, 193.8, 352),
+    "f3": (114.76, 254.9, 416),
+    "f4": (215.24, 316.1, 512),
+    "f5": (289.76, 377.2, 544),
+    "f6": (377.28, 438.4, 576),
 }
 PARAMETERS = {
     "googlenet:2014": 13_378_280,  # bvlc_googlenet of Caffe, with its classifiers on the side
@@ -97,3 +120,21 @@ def test_googlenets_classifiers_on_the_side():
     assert (cost.num_params, macs) == (13_004_888, 1_506_748_416)
     # Without them the paper's network has bvlc_googlenet's 6,998,552 parameters.
     assert counted("googlenet:2014", auxiliary=0)[0].num_params == 6_998_552
+
+
+@pytest.mark.parametrize("model", NFNETS)
+def test_nfnets_at_their_test_resolution(model):
+    giga, millions, resolution = NFNETS[model]
+    cost, macs = counted(f"nfnet:{model}", resolution=resolution)
+    assert cost.num_params / 1e6 == pytest.approx(millions, abs=0.05)
+    assert macs / 1e9 == pytest.approx(giga, rel=0.005)
+
+
+def test_swins_cost_is_linear_in_the_area_and_a_vits_is_not():
+    def of_blocks(name, factor):
+        return counted(name, resolution=224 * factor)[1] - classes[name]
+
+    classes = {"swin:tiny": 768 * 1000, "vit:ti16": 192 * 1000}
+    assert of_blocks("swin:tiny", 2) == 4 * of_blocks("swin:tiny", 1)
+    assert of_blocks("swin:tiny", 4) == 16 * of_blocks("swin:tiny", 1)
+    assert of_blocks("vit:ti16", 4) > 20 * of_blocks("vit:ti16", 1)

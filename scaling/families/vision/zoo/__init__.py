@@ -10,9 +10,12 @@ from scaling.families.vision.zoo.efficientnet import EFFICIENTNET
 from scaling.families.vision.zoo.googlenet import GOOGLENET
 from scaling.families.vision.zoo.lenet import LENET
 from scaling.families.vision.zoo.mlp import MLP_FAMILY
+from scaling.families.vision.zoo.mobilenet import MOBILENET
+from scaling.families.vision.zoo.nfnet import NFNET
 from scaling.families.vision.zoo.nin import NIN
 from scaling.families.vision.zoo.regnet import REGNETX, REGNETY, RULE, quantised_widths
 from scaling.families.vision.zoo.resnet import RESNET, RESNEXT, SENET, WRN
+from scaling.families.vision.zoo.swin import SWIN
 from scaling.families.vision.zoo.vgg import VGG_FAMILY
 from scaling.families.vision.zoo.vit import VIT
 
@@ -31,9 +34,12 @@ ZOO = (  # in this order they are listed
     ANYNET,
     REGNETX,
     REGNETY,
+    NFNET,
+    MOBILENET,
     EFFICIENTNET,
     CONVNEXT,
     VIT,
+    SWIN,
 )
 
 __all__ = ["RULE", "ZOO", "AnyNetConfig", "compatible", "quantised_widths"]

@@ -74,6 +74,7 @@ class GoogLeNetConfig(PlainConfig):
         in training alone, and counted.
     """
 
+    norm_eps: ClassVar[float] = 1e-3  # as in torchvision
     depths: tuple[int, ...] = DEPTHS
     widths_1x1: tuple[int, ...] = MODULES["widths_1x1"]
     reduce_3x3: tuple[int, ...] = MODULES["reduce_3x3"]

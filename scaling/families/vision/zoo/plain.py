@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from typing import TypeVar
+from typing import ClassVar, TypeVar
 
 from scaling.base import OptionError, read_unless, refuse_unknown
 from scaling.families.vision.family import VisionConfig, round_depth
@@ -22,6 +22,7 @@ from scaling.families.vision.layers import (
 
 T = TypeVar("T")
 NORMS_OR_NONE = ("none", *NORMS)
+NORM_EPS = 1e-5
 PIECES = 2  # of maxout: each unit is the larger of so many products
 
 
@@ -40,6 +41,7 @@ class PlainConfig(VisionConfig):
         Of convolutions (Qiao et al. 2019, arXiv 1903.10520).
     """
 
+    norm_eps: ClassVar[float] = NORM_EPS
     norm: str = "none"
     activation: str = "relu"
     weight_standardisation: bool = field(
@@ -55,7 +57,7 @@ class PlainConfig(VisionConfig):
         if isinstance(product, Linear):
             return unit(product, "none", self.activation)
         plain = self.weight_standardisation and self.norm != "none"
-        return unit(product, self.norm, self.activation, plain)
+        return unit(product, self.norm, self.activation, plain, self.norm_eps)
 
 
 def check_unit(norm: str, activation: str, norms: Iterable[str]) -> None:
@@ -72,14 +74,20 @@ def check_unit(norm: str, activation: str, norms: Iterable[str]) -> None:
         refuse_unknown(activation, (*ACTIVATIONS, "maxout"), "activation")
 
 
-def unit(product: Conv | Linear, norm: str, activation: str, standardise: bool = False) -> Layers:
+def unit(
+    product: Conv | Linear,
+    norm: str,
+    activation: str,
+    standardise: bool = False,
+    eps: float = NORM_EPS,
+) -> Layers:
     """``product``, the norm unless it is none, the activation; two products for maxout."""
     if isinstance(product, Conv) and standardise:
         product = replace(product, standardised=True, plain=True)
     act: Layer = Maxout(PIECES) if activation == "maxout" else Act(activation)
     if activation == "maxout":
         product = replace(product, out=PIECES * product.out)
-    return (product, *(() if norm == "none" else (Norm(norm),)), act)
+    return (product, *(() if norm == "none" else (Norm(norm, eps=eps),)), act)
 
 
 def stretched(values: tuple[T, ...], depths: tuple[int, ...], factor: float) -> tuple[T, ...]:

@@ -60,6 +60,8 @@ def make_optimizer(spec: RunSpec, model: torch.nn.Module) -> torch.optim.Optimiz
     kwargs = {name: values[name] for name in takes}
     if class_name in ("AdamW", "Adam", "SGD", "Adagrad"):
         kwargs["fused"] = True
+    if o.nesterov and class_name == "SGD":
+        kwargs["nesterov"] = True
     optimizer: torch.optim.Optimizer = getattr(home, class_name)(groups, lr=o.lr, **kwargs)
     if scaled:
         optimizer.register_step_pre_hook(_scale_gradients)

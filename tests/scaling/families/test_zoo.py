@@ -24,7 +24,7 @@ NETWORKS = {
     "nin": {"widths": (16, 16), "dropout": 0.0, "norm": "batch"},
     "googlenet": {"depths": (1, 1), "width_multiplier": 0.125},
     "densenet": {"depths": (2, 2), "growth": 8},
-    "nfnet": {
+    "nfnet": {"depths": (1, 1), "widths": (32, 64), "stem_width": 64, "dropout": 0.0},
         "depths": (1, 1),
         "widths": (32, 64),
         "stem_width": 64,

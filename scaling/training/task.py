@@ -110,6 +110,10 @@ def task_on(spec: RunSpec, data: Any, device: torch.device) -> Task:
         from scaling.training.carried import CarriedTokens
 
         return CarriedTokens(spec, data, device)
+    if getattr(spec.model, "dense", False):
+        from scaling.training.dense import LabelPixels
+
+        return LabelPixels(spec, data, device)
     return (NextToken if unit == "token" else Classify)(spec, data, device)
 
 
@@ -257,10 +261,20 @@ class Classify:
             loss = loss + one.weight * self._loss(one.logits.float(), batch)
         return loss
 
+    def _labels(self, inputs: Tensor, labels: Tensor) -> Tensor:
+        """What the logits are of, for the rows ``inputs``."""
+        return labels
+
+    def _scores(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """Loss and whether top 1 misses, of each row."""
+        losses = F.cross_entropy(logits, labels, reduction="none").double()
+        return torch.stack([losses, (logits.argmax(1) != labels).double()])
+
     def _loss(self, logits: Tensor, batch: Batch) -> Tensor:
         smoothing = self.spec.train.label_smoothing
         if batch.other is None or batch.weight is None:
-            return F.cross_entropy(logits, batch.labels, label_smoothing=smoothing)
+            labels = self._labels(batch.inputs, batch.labels)
+            return F.cross_entropy(logits, labels, label_smoothing=smoothing)
         one, other = (
             F.cross_entropy(logits, labels, label_smoothing=smoothing, reduction="none")
             for labels in (batch.labels, batch.other)
@@ -281,12 +295,10 @@ class Classify:
             began = time.perf_counter()
             logits = self._forward(model, inputs).cpu()
             paces.append((time.perf_counter() - began) / len(target))
-            losses = F.cross_entropy(logits, target, reduction="none").double()
-            wrong = (logits.argmax(1) != target).double()
-            return _kept(torch.stack([losses, wrong]))
+            return _kept(self._scores(logits, self._labels(inputs, target).cpu()))
 
         losses, wrong = np.concatenate(share(chunk, range(0, count, items)), axis=1)
-        error = int(wrong.sum()) / count
+        error = float(wrong.sum()) / count
         return {**_mean(losses), "error": error, "inference_seconds": median(paces)}
 
     def close(self) -> None:

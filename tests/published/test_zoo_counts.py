@@ -138,3 +138,10 @@ def test_swins_cost_is_linear_in_the_area_and_a_vits_is_not():
     assert of_blocks("swin:tiny", 2) == 4 * of_blocks("swin:tiny", 1)
     assert of_blocks("swin:tiny", 4) == 16 * of_blocks("swin:tiny", 1)
     assert of_blocks("vit:ti16", 4) > 20 * of_blocks("vit:ti16", 1)
+
+
+def test_u_nets():
+    # milesial/Pytorch-UNet, and the brain segmentation U-Net of mateuszbuda in PyTorch Hub: three
+    # channels in, one class.
+    assert counted("unet", in_channels=3, num_classes=1)[0].num_params == 31_037_633
+    assert counted("unet", in_channels=3, num_classes=1, width=32)[0].num_params == 7_763_041

@@ -238,6 +238,14 @@ def _(layer: L.Concat, t: Tally) -> None:
 
 
 @_count.register
+def _(layer: L.UpConv, t: Tally) -> None:
+    channels, h, w = t.shape
+    t.jump //= 2
+    t.product(4 * channels * layer.out, layer.out, 4 * layer.out * h * w, h * w)
+    t.shape = (layer.out, 2 * h, 2 * w)
+
+
+@_count.register
 def _(layer: L.Auxiliary, t: Tally) -> None:
     before = (t.shape, t.field, t.jump, t.asks)
     walk(layer.layers, t)

@@ -201,6 +201,13 @@ class Concat:
 
 
 @dataclass(frozen=True)
+class UpConv:
+    """A transposed 2x2 convolution of stride 2, with bias: each position makes four."""
+
+    out: int
+
+
+@dataclass(frozen=True)
 class Auxiliary:
     """A classifier on the side, while training; the signal goes on as it is.
 
@@ -286,6 +293,7 @@ Layer: TypeAlias = (
     | SqueezeExcite
     | Residual
     | Concat
+    | UpConv
     | Auxiliary
     | SpaceToDepth
     | WindowAttention

@@ -28,6 +28,7 @@ from scaling.families.vision.window_module import WindowAttentionModule
 FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
     name: getattr(F, name) for name in L.ACTIVATIONS if name not in ("identity", "prelu")
 }
+PRODUCTS = (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)
 STANDARDISE_EPS = 1e-4  # least variance of a standardised filter, as in the code of Brock et al.
 
 
@@ -324,6 +325,11 @@ def _(layer: L.Concat, shape: Shape) -> Any:
 
 
 @_module.register
+def _(layer: L.UpConv, shape: Shape) -> Any:
+    return nn.ConvTranspose2d(shape[0], layer.out, 2, stride=2)
+
+
+@_module.register
 def _(layer: L.Auxiliary, shape: Shape) -> Any:
     return AuxiliaryModule(sequence(layer.layers, shape)[0], layer.weight)
 
@@ -359,7 +365,7 @@ def sequence(layers: L.Layers, shape: Shape) -> tuple[nn.Sequential, Shape]:
 
 
 class NetworkModule(nn.Module):
-    """Inputs ``(batch, *input_shape)`` to logits ``(batch, classes)``.
+    """Inputs ``(batch, *input_shape)`` to logits ``(batch, classes)``, or of each pixel.
 
     Images are kept channels last: on one CPU core small networks are 1.1 to 1.8 times faster so.
     """
@@ -369,7 +375,7 @@ class NetworkModule(nn.Module):
         self.stem, shape = sequence(network.stem, network.input_shape)
         self.body, shape = sequence(network.body, shape)
         self.head, _ = sequence(network.head, shape)
-        matrices = [m for m in self.modules() if isinstance(m, nn.Conv2d | nn.Linear)]
+        matrices = [m for m in self.modules() if isinstance(m, PRODUCTS)]
         # Classifiers on the side; while training each keeps its last ``logits``.
         self.auxiliaries = [m for m in self.modules() if isinstance(m, AuxiliaryModule)]
         lasts = {id(matrices[-1]), *(id(m.last) for m in self.auxiliaries)}
@@ -394,7 +400,7 @@ class NetworkModule(nn.Module):
 
     def param_groups(self) -> list[dict[str, Any]]:
         """Kernels and matrices decay; norms, biases, gains, scales, positions and tokens do not."""
-        kernels = [m.weight for m in self.modules() if isinstance(m, nn.Conv2d | nn.Linear)]
+        kernels = [m.weight for m in self.modules() if isinstance(m, PRODUCTS)]
         decayed = {id(p) for p in kernels}
         others = [p for p in self.parameters() if id(p) not in decayed]
         return [

@@ -28,6 +28,8 @@ NETWORKS = {
     "mobilenet": {"depths": (1, 2), "widths": (8, 16), "dropout": 0.0},
     "swin": {"depths": (2, 1), "widths": (16, 32), "drop_path": 0.0},
     "senet": {"depths": (1, 1), "widths": (16, 32)},
+    "dilated": {"depth": 2, "width": 16},
+    "unet": {"width": 8},
     "wrn": {"depths": (1, 1), "widths": (16, 32)},
 }
 CASES = [
@@ -58,6 +60,9 @@ CASES = [
     ("mobilenet", {"depths": (1, 1), "widths": (8, 8), "squeezed": (0, 1), "activation": "relu"}),
     ("swin", {"depths": (2, 2), "widths": (8, 16), "heads": (1, 2), "resolution": 27}),
     ("swin", {"depths": (2,), "widths": (32,), "window": 3, "patch": 2, "resolution": 16}),
+    ("dilated", {"dilations": (1, 3), "width": 4, "dense": True, "norm": "none", "kernel": 5}),
+    ("unet", {"width": 4, "activation": "elu", "norm": "none", "convolutions": 1}),
+    ("unet", {"width": 4, "depth": 0, "weight_standardisation": True, "norm": "group"}),
     ("senet", {"depths": (2, 1), "widths": (16, 32), "activation": "prelu", "block": "basic"}),
     ("wrn", {"depths": (2, 2), "widths": (16, 16), "block": "bottleneck", "preactivation": True}),
     ("wrn", {"depths": (1, 2), "widths": (8, 16), "inner_dropout": 0.3, "se_ratio": 0.5}),
@@ -138,6 +143,86 @@ def test_classifiers_on_the_side_are_part_of_the_loss_and_of_it_alone():
     task.close()
 
 
+def test_pixels_are_labelled_where_the_image_is_bright(tmp_path):
+    fetch_data("digits")
+    common = {"data": "digits", "num_examples": 64, "lr": 0.1}
+    spec = RunSpec.resolve(family="unet", width=4, **common)
+    task = make_task(spec, None, torch.device("cpu"))
+    images = torch.tensor(
+        [[[[0.0, 4.0], [0.0, 0.0]]], [[[5.0, 0.0], [0.0, 4.0]]], [[[2.0, 2.0], [2.0, 2.0]]]]
+    )
+    labels = task._labels(images, torch.tensor([7, 3, 1]))
+    assert labels.tolist() == [[[-100, 7], [-100, -100]], [[3, -100], [-100, 3]], [[-100] * 2] * 2]
+    logits = torch.zeros(3, 10, 2, 2)
+    logits[:, 3] = 1.0  # all pixels are taken for a three
+    right, wrong = (math.log(9 + math.e) - one for one in (1, 0))
+    losses, errors = task._scores(logits, labels).tolist()
+    assert losses == pytest.approx([wrong, right, 0])
+    assert errors == [1, 0, 0]
+    with torch.no_grad():
+        found = task.evaluate(get_family("unet").build(spec.model).eval(), 0)
+    assert 0 < found["error"] <= 1
+    assert found["loss"] == pytest.approx(math.log(10), abs=1.5)
+    task.close()
+    with pytest.raises(ValueError, match="mixup mixes images, whose pixels have one label each"):
+        RunSpec.resolve(family="unet", mixup=0.2, **common)
+
+
+@pytest.mark.parametrize(("kernel", "depth"), [(3, 4), (5, 3)])
+def test_dilations_widen_what_is_seen_at_equal_parameters_and_products(kernel, depth):
+    family = get_family("dilated")
+    wide, plain = (
+        family.cost(family.resolve({**TINY, "kernel": kernel, "dilations": dilations}))
+        for dilations in ([2**i for i in range(depth)], [1] * depth)
+    )
+    assert (wide.num_params, wide.macs_forward) == (plain.num_params, plain.macs_forward)
+    # Yu and Koltun 2016, section 2: exponentially in the depth, not linearly.
+    assert wide.receptive_field == (kernel - 1) * (2**depth - 1) + 1
+    assert plain.receptive_field == (kernel - 1) * depth + 1
+
+
+def test_the_context_module_sees_what_its_table_says():
+    family, seen = get_family("dilated"), []
+    dilations = family.resolve({}).dilations
+    for i in range(len(dilations)):
+        config = family.resolve({**TINY, "dilations": dilations[: i + 1]})
+        seen.append(family.cost(config).receptive_field)
+    assert seen == [3, 5, 9, 17, 33, 65, 67]  # Yu and Koltun 2016, table 1
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("dilated", {"depth": 4, "width": 2}),
+        ("unet", {"depth": 1, "width": 2}),
+        ("googlenet", {"depths": (1, 1), "width_multiplier": 0.05}),
+        ("densenet", {"depths": (2, 1), "growth": 2, "strides": (2,)}),
+    ],
+)
+def test_the_receptive_field_is_where_the_gradient_is(name, options):
+    family = get_family(name)
+    common = {"activation": "identity", "resolution": 48, "in_channels": 1, "stem": "small"}
+    if name in ("dilated", "unet"):
+        del common["stem"]
+    config = family.resolve({**common, **options})
+    module = family.build(config).eval().double()
+    torch.manual_seed(0)
+    with torch.no_grad():
+        for parameter in module.parameters():
+            parameter.abs_().add_(0.1)  # nothing cancels
+    widths = []
+    for place in (-2, -1, 0, 1):
+        seen = torch.zeros(48, dtype=torch.bool)
+        for _ in range(4):  # max pools pass on one gradient of four
+            x = torch.rand(1, 1, 48, 48, dtype=torch.double, requires_grad=True)
+            out = module.body(module.stem(x))
+            out[0, :, out.shape[2] // 2 + place, out.shape[3] // 2].sum().backward()
+            seen |= x.grad[0, 0].abs().amax(1) > 0
+        places = seen.nonzero().flatten()
+        widths.append(int(places[-1] - places[0] + 1))
+    assert max(widths) == family.cost(config).receptive_field
+
+
 @pytest.mark.parametrize(
     ("name", "options", "message"),
     [
@@ -159,6 +244,9 @@ def test_classifiers_on_the_side_are_part_of_the_loss_and_of_it_alone():
         ("mobilenet", {"widths": ()}, "widths is empty"),
         ("swin", {"heads": (5, 6, 12, 24)}, "heads 5 divide not width 96: take 6"),
         ("swin", {"window": 0}, "window 0 is below 1"),
+        ("dilated", {"depth": 13}, r"depth 13 is not within \[1, 12\]"),
+        ("dilated", {"kernel": 4}, "kernel 4 is even"),
+        ("unet", {"depth": 3, "resolution": 28}, "= 8: take 24 or 32, or depth 2"),
         ("resnet", {"activation": "maxout"}, "unknown activation 'maxout'"),
     ],
 )

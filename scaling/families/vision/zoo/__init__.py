@@ -5,6 +5,7 @@ from __future__ import annotations
 from scaling.families.vision.zoo.alexnet import ALEXNET
 from scaling.families.vision.zoo.anynet import ANYNET, AnyNetConfig, compatible
 from scaling.families.vision.zoo.convnext import CONVNEXT
+from scaling.families.vision.zoo.dense import DILATED, UNET
 from scaling.families.vision.zoo.densenet import DENSENET
 from scaling.families.vision.zoo.efficientnet import EFFICIENTNET
 from scaling.families.vision.zoo.googlenet import GOOGLENET
@@ -40,6 +41,8 @@ ZOO = (  # in this order they are listed
     CONVNEXT,
     VIT,
     SWIN,
+    DILATED,
+    UNET,
 )
 
 __all__ = ["RULE", "ZOO", "AnyNetConfig", "compatible", "quantised_widths"]

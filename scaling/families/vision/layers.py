@@ -17,6 +17,7 @@ ACTIVATIONS = (
 )
 NORMS = ("batch", "layer", "group", "instance")
 INITS = ("he", "he_fan_in", "lecun", "glorot", "orthogonal", "trunc_normal")
+ALIASES = {"xavier": "glorot", "kaiming": "he"}  # by their authors' first names
 GATES = ("sigmoid", "hardsigmoid")
 
 

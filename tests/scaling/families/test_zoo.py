@@ -231,7 +231,7 @@ def test_the_receptive_field_is_where_the_gradient_is(name, options):
         ("alexnet", {"norm": "instanse"}, "did you mean 'instance'"),
         ("alexnet", {"groups": (5, 1, 1, 1, 1)}, "5 groups divide not both 3 and 64 channels"),
         ("nin", {"outer_widths": (96,)}, "outer_widths has 1 numbers for 4 blocks"),
-        ("nin", {"depth": 0}, "depth 0 is below 1"),
+        ("nin", {"depth": 1}, "depth 1 is below 2: a block has an inner and an outer 1x1"),
         ("googlenet", {"auxiliary": 3}, r"auxiliary 3.* is not in \[0, 1\]"),
         ("googlenet", {"depths": (2,), "auxiliary": 0.3}, "give two depths"),
         ("googlenet", {"widths_5x5": (8, 8)}, "widths_5x5 has 2 numbers for 9 blocks"),

@@ -17,7 +17,7 @@ from scaling.families.vision.family import (
     round_width,
     whole_tuple,
 )
-from scaling.families.vision.layers import Dropout, Flatten, Layer, Linear, Network
+from scaling.families.vision.layers import ALIASES, Dropout, Flatten, Layer, Linear, Network
 from scaling.families.vision.zoo.plain import check_unit, unit
 
 NORMS = ("none", "batch", "layer")
@@ -58,6 +58,7 @@ class MLPConfig(ModelConfig):
             raise OptionError(
                 f"input_shape {list(shape)} is empty or has a number below 1", "input_shape"
             )
+        object.__setattr__(self, "init", ALIASES.get(self.init, self.init))
         if not 0 <= self.depth <= LARGEST:
             raise OptionError(f"depth {self.depth} is not within [0, {LARGEST}]", "depth")
         for name in ("width", "num_classes"):

@@ -53,7 +53,7 @@ class NiNConfig(PlainConfig):
         Of its 1x1 convolutions: all but the last, and the last; that of the last block has the
         classes, so ``outer_widths`` has one number less.
     depth : int
-        1x1 convolutions of a block, at least 1.
+        1x1 convolutions of a block, at least 2.
     stem : {"imagenet", "small"}
         Stride 4 or 1 of the first convolution.
     dropout : float
@@ -82,8 +82,12 @@ class NiNConfig(PlainConfig):
                 "outer_widths",
                 "widths",
             )
-        if self.depth < 1:
-            raise OptionError(f"depth {self.depth} is below 1", "depth")
+        if self.depth < 2:
+            raise OptionError(
+                f"depth {self.depth} is below 2: a block has an inner and an outer 1x1", "depth"
+            )
+        if len(self.widths) < 2:
+            raise OptionError(f"widths {list(self.widths)} are not two blocks or more", "widths")
         if self.stem not in ("imagenet", "small"):
             raise OptionError(f"stem {self.stem!r} is none of imagenet, small", "stem")
 
@@ -116,14 +120,14 @@ class NiN(VisionFamily):
         return config
 
     def scaled(self, config: NiNConfig, depth: float, width: float) -> NiNConfig:
-        """1x1 convolutions rounded up, widths to multiples of 8 (of 2 in narrow networks)."""
+        """1x1 convolutions rounded up, at least 2; widths to multiples of 8 (of 2 in narrow networks)."""
         names = ("widths", "inner_widths", "outer_widths")
         scaled: dict[str, Any] = {
             name: scaled_widths(values, width)
             for name in names
             if (values := getattr(config, name))
         }
-        return replace(config, depth=round_depth(depth * config.depth), **scaled)
+        return replace(config, depth=max(2, round_depth(depth * config.depth)), **scaled)
 
     def network(self, config: NiNConfig) -> Network:
         """Blocks with pools between them; the head is the last 1x1 convolution and the mean."""

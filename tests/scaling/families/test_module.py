@@ -17,8 +17,8 @@ from scaling.families.vision.layers_module import (
     NetworkModule,
     ScaledWSConv2d,
     sequence,
-    sincos,
 )
+from scaling.families.vision.tokens_module import sincos
 from scaling.families.vision.zoo.residual import ALPHA, GAINS
 from scaling.run.journal import end, points, read_journal
 from scaling.training.loop import train

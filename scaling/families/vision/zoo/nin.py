@@ -120,7 +120,7 @@ class NiN(VisionFamily):
         return config
 
     def scaled(self, config: NiNConfig, depth: float, width: float) -> NiNConfig:
-        """1x1 convolutions rounded up, at least 2; widths to multiples of 8 (of 2 in narrow networks)."""
+        """1x1 convolutions rounded up, at least 2; widths to multiples of 8 (2 in narrow ones)."""
         names = ("widths", "inner_widths", "outer_widths")
         scaled: dict[str, Any] = {
             name: scaled_widths(values, width)

@@ -172,6 +172,8 @@ class MobileNet(VisionFamily):
         chosen = dict(options)
         if "depths" not in chosen and "widths" not in chosen:
             chosen = {**V3_LARGE, **chosen}
+        if chosen.get("activation") == "relu" and "relu_stages" not in options:
+            chosen["relu_stages"] = 0  # all have it
         widths = whole_tuple("widths", chosen.setdefault("widths", V2["widths"]))
         depths = whole_tuple("depths", chosen.setdefault("depths", (1,) * len(widths)))
         if not widths:

@@ -140,6 +140,11 @@ class ResidualConfig(VisionConfig):
                     option="activation",
                 )
 
+    @property
+    def enters_first(self) -> bool:
+        """Whether blocks begin with norm and activation."""
+        return self.preactivation and self.block != "vanilla" and self.norm != "none"
+
 
 class Stage(NamedTuple):
     """``depth`` blocks of ``width``; the 3x3 convolutions have ``inner`` channels."""
@@ -170,12 +175,12 @@ def residual_network(config: ResidualConfig, stages: Iterable[Stage]) -> Network
             elif i > 1 and not drop:
                 body += made  # the same objects, so that counting need not look at them again
             else:
-                block_of = preactivated_block if c.preactivation else normed_block
+                block_of = preactivated_block if c.enters_first else normed_block
                 made = block_of(c, before, stage, stride, changes, drop)
                 body += made
             before = stage.width
     last: Layers = (Act(c.activation, GAINS[c.activation]),) if free else ()
-    if c.preactivation:
+    if c.enters_first:
         last = (Norm(c.norm), Act(c.activation))
     head = (*last, GlobalPool(), Dropout(c.dropout), Linear(c.num_classes))
     return Network(c.input_shape, _stem(c), tuple(body), head, c.init)
@@ -187,7 +192,7 @@ def _stem(c: ResidualConfig) -> Layers:
     if c.norm == "none":
         return (_free_conv(c.stem_width, kernel, stride), *pool)
     conv = _conv(c, c.stem_width, kernel, stride)
-    if c.preactivation:
+    if c.enters_first:
         return (conv, *pool)
     return (conv, Norm(c.norm), Act(c.activation), *pool)
 

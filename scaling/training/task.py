@@ -254,11 +254,15 @@ class Classify:
         return logits.float()
 
     def loss(self, model: nn.Module, step: int, rows: slice = ALL) -> Tensor:
-        """The mean training loss of rows of the batch of ``step``, of classifiers beside it too."""
+        """The mean training loss of rows of the batch of ``step``.
+
+        Classifiers on the side add their gradient and no value, so that it compares with others.
+        """
         batch = self.loader.batch(step, rows)
         loss = self._loss(self._forward(model, batch.inputs), batch)
         for one in getattr(_own(model), "auxiliaries", ()):
-            loss = loss + one.weight * self._loss(one.logits.float(), batch)
+            beside = one.weight * self._loss(one.logits.float(), batch)
+            loss = loss + (beside - beside.detach())
         return loss
 
     def _labels(self, inputs: Tensor, labels: Tensor) -> Tensor:

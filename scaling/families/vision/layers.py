@@ -212,7 +212,7 @@ class UpConv:
 class Auxiliary:
     """A classifier on the side, while training; the signal goes on as it is.
 
-    Its loss, times ``weight``, is part of the training loss (Szegedy et al. 2015, sec. 5).
+    The gradient of its loss, times ``weight``, is added (Szegedy et al. 2015, sec. 5).
     """
 
     layers: Layers

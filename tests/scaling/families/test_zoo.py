@@ -119,25 +119,28 @@ def test_every_family_learns(name, tmp_path):
     assert points(read_journal(tmp_path))[-1]["train_loss"] < math.log(10) - 0.1
 
 
-def test_classifiers_on_the_side_are_part_of_the_loss_and_of_it_alone():
+def test_classifiers_on_the_side_add_their_gradient_to_the_loss():
     fetch_data("digits")
     shape = {"depths": (1, 2), "width_multiplier": 0.125, "auxiliary": 0.3}
     spec = RunSpec.resolve(family="googlenet", data="digits", num_examples=64, lr=0.1, **shape)
     module = get_family("googlenet").build(spec.model)
     task = make_task(spec, None, torch.device("cpu"))
 
-    def loss(weight):
-        for one in module.auxiliaries:
-            one.weight = weight
+    def step(weight):
+        module.auxiliaries[0].weight = weight
+        module.zero_grad()
         torch.manual_seed(0)  # of dropout
-        return task.loss(module.train(), 0)
+        loss = task.loss(module.train(), 0)
+        loss.backward()
+        return loss.item(), {name: p.grad for name, p in module.named_parameters()}
 
-    none, some, whole = (loss(weight).item() for weight in (0, 0.3, 1))
-    assert some - none == pytest.approx(0.3 * (whole - none), rel=1e-4)
-    assert whole - none > 1  # one such classifier: about log 10
-    loss(0.3).backward()
+    (value, none), (_, half), (same, whole) = (step(weight) for weight in (0.0, 0.5, 1.0))
+    assert value == same  # it compares with losses that are held out
+    for name, gradient in whole.items():
+        assert torch.allclose(half[name], (none[name] + gradient) / 2, atol=1e-6), name
+    first = next(name for name in whole if name.startswith("stem"))
+    assert (whole[first] - none[first]).norm() > 0.01 * none[first].norm()
     assert len(module.auxiliaries) == 1
-    assert all(p.grad is not None for p in module.parameters())
     module.eval()(torch.zeros(1, 1, 8, 8))
     assert module.auxiliaries[0].logits is None
     task.close()

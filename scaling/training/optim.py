@@ -122,7 +122,8 @@ def clip_adaptively(model: torch.nn.Module, limit: float) -> None:
     import torch
 
     head = getattr(model, "head", None) or torch.nn.Module()
-    matrices = [m for m in head.modules() if isinstance(m, torch.nn.Linear)]
+    products = torch.nn.Linear | torch.nn.Conv2d
+    matrices = [m for m in head.modules() if isinstance(m, products)]
     kept = {id(p) for m in matrices[-1:] for p in m.parameters()}
     for weight in model.parameters():
         if weight.grad is None or id(weight) in kept:

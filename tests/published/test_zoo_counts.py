@@ -16,6 +16,7 @@ from scaling.families.vision.counts import Tally, walk
 LIBRARIES = {
     "alexnet": (61_100_840, 714_188_480),  # T
     "googlenet": (6_624_904, 1_498_376_192),  # T
+    "inception-resnet:v2": (55_843_464, 13_155_794_016),  # M: inception_resnet_v2
     "densenet:121": (7_978_856, 2_834_161_664),  # T
     "densenet:161": (28_681_000, 7_727_907_072),  # T
     "densenet:169": (14_149_480, 3_359_843_328),  # T

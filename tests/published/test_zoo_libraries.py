@@ -25,7 +25,11 @@ TORCHVISION = {
     "vgg:11-bn": "vgg11_bn",
     "resnet:18": "resnet18",
 }
-TIMM = {"senet:50": "seresnet50", "nfnet:f0": "dm_nfnet_f0"}
+TIMM = {
+    "inception-resnet": "inception_resnet_v2",
+    "senet:50": "seresnet50",
+    "nfnet:f0": "dm_nfnet_f0",
+}
 
 
 def ours(model: str):

@@ -115,6 +115,7 @@ MODELS = {
     "nin": [{}],
     "googlenet": [{}, {"norm": "none", "resolution": 32}],
     "densenet": [{}],
+    "inception-resnet": [{}],
     "senet": [{}, {"se_ratio": 0.0}, {"norm": "none"}],
     "wrn": [{}, {"norm": "none"}],
     "nfnet": [{}],

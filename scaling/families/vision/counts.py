@@ -238,6 +238,15 @@ def _(layer: L.Concat, t: Tally) -> None:
 
 
 @_count.register
+def _(layer: L.LineConv, t: Tally) -> None:
+    channels, h, w = t.shape
+    if layer.across:  # one down follows it: the field is as high as wide
+        t.field += (layer.kernel - 1) * t.jump
+    t.product(layer.kernel * channels * layer.out, 0, layer.out * h * w, h * w)
+    t.shape = (layer.out, h, w)
+
+
+@_count.register
 def _(layer: L.UpConv, t: Tally) -> None:
     channels, h, w = t.shape
     t.jump //= 2

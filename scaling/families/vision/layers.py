@@ -202,6 +202,15 @@ class Concat:
 
 
 @dataclass(frozen=True)
+class LineConv:
+    """A convolution over ``kernel`` pixels across, or down; the sides stay as they are."""
+
+    out: int
+    kernel: int
+    across: bool
+
+
+@dataclass(frozen=True)
 class UpConv:
     """A transposed 2x2 convolution of stride 2, with bias: each position makes four."""
 
@@ -294,6 +303,7 @@ Layer: TypeAlias = (
     | SqueezeExcite
     | Residual
     | Concat
+    | LineConv
     | UpConv
     | Auxiliary
     | SpaceToDepth

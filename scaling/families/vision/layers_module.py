@@ -259,6 +259,12 @@ def _(layer: L.Concat, shape: Shape) -> Any:
 
 
 @_module.register
+def _(layer: L.LineConv, shape: Shape) -> Any:
+    size = (1, layer.kernel) if layer.across else (layer.kernel, 1)
+    return nn.Conv2d(shape[0], layer.out, size, padding="same", bias=False)
+
+
+@_module.register
 def _(layer: L.UpConv, shape: Shape) -> Any:
     return nn.ConvTranspose2d(shape[0], layer.out, 2, stride=2)
 

@@ -9,6 +9,7 @@ from scaling.families.vision.zoo.dense import DILATED, UNET
 from scaling.families.vision.zoo.densenet import DENSENET
 from scaling.families.vision.zoo.efficientnet import EFFICIENTNET
 from scaling.families.vision.zoo.googlenet import GOOGLENET
+from scaling.families.vision.zoo.inception_resnet import INCEPTION_RESNET
 from scaling.families.vision.zoo.lenet import LENET
 from scaling.families.vision.zoo.mlp import MLP_FAMILY
 from scaling.families.vision.zoo.mobilenet import MOBILENET
@@ -32,6 +33,7 @@ ZOO = (  # in this order they are listed
     SENET,
     WRN,
     DENSENET,
+    INCEPTION_RESNET,
     ANYNET,
     REGNETX,
     REGNETY,

@@ -60,7 +60,15 @@ def test_weights_have_the_librarys_shapes(model):
 
 
 @pytest.mark.parametrize(
-    "model", ["googlenet", "densenet:121", "mobilenet:v3-small", "swin:tiny", "senet:50"]
+    "model",
+    [
+        "googlenet",
+        "inception-resnet",
+        "densenet:121",
+        "mobilenet:v3-small",
+        "swin:tiny",
+        "senet:50",
+    ],
 )
 def test_with_the_librarys_weights_the_outputs_are_the_librarys(model):
     torch.manual_seed(0)

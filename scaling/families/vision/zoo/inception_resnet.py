@@ -176,7 +176,10 @@ class _Parts:
         )
 
     def module(self, stage: int, scale: float, last: bool) -> Layers:
-        """A residual module: figures 16, 17 and 19; the last has no activation after its sum."""
+        """A residual module: figures 16, 17 and 19.
+
+        The last of all has a branch of scale 1 and no activation after its sum: the authors' code.
+        """
         branches: tuple[Layers, ...]
         if stage == 0:
             branches = (
@@ -189,7 +192,7 @@ class _Parts:
             lines = (*self.line(middle, kernel, True), *self.line(end, kernel, False))
             branches = (self.conv(12), (*self.conv(inner), *lines))
         join = Conv(sum(self.channels(*added) for added in ADDED[: stage + 1]), bias=True)
-        residual = Residual((Concat(branches), join, Scale(scale)))
+        residual = Residual((Concat(branches), join, Scale(1.0 if last else scale)))
         return (residual,) if last else (residual, self.act)
 
 

@@ -62,9 +62,12 @@ def test_weights_have_the_librarys_shapes(model):
 @pytest.mark.parametrize(
     "model",
     [
+        "alexnet",
         "googlenet",
         "inception-resnet",
         "densenet:121",
+        "wrn:50-2",
+        "mobilenet:v2",
         "mobilenet:v3-small",
         "swin:tiny",
         "senet:50",

@@ -62,6 +62,13 @@ def check_data(family: Family, model: Any, train: TrainSpec, info: Any) -> None:
             "mixup",
             "data",
         )
+    if train.mixup and getattr(model, "dense", False):
+        raise OptionError(
+            "mixup mixes images, whose pixels have one label each: leave mixup out, or take a "
+            "family that labels images",
+            "mixup",
+            "family",
+        )
     if train.standardise and (info.unit == "token" or info.vocab_size):
         raise OptionError(
             f"standardise is for examples of numbers; data set {info.name!r} has tokens",

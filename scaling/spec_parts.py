@@ -54,6 +54,9 @@ class OptimSpec:
         over the run.
     grad_clip : float
         Largest global gradient norm; 0 for no clipping.
+    nesterov : bool
+        SGD steps by the gradient plus momentum times the velocity (Sutskever et al. 2013, eq. 3
+        and 4, in torch's variables); needs momentum.
     adaptive_clip : float
         Largest norm of a unit's gradient over that of its weights (Brock et al. 2021, arXiv
         2102.06171, eq. 3), for networks without norms; applied first; 0 for no such clipping.
@@ -76,6 +79,9 @@ class OptimSpec:
     )
     alpha: float = field(
         default=8.0, metadata={"before": 8.0, **read_where(optimizer=("ademamix",))}
+    )
+    nesterov: bool = field(
+        default=False, metadata={"before": False, **read_where(optimizer=("sgd",))}
     )
 
 
@@ -310,6 +316,12 @@ def check_parts(o: OptimSpec, s: ScheduleSpec, t: TrainSpec) -> None:
         )
     if not 0 <= o.momentum < 1:
         raise OptionError(f"momentum {o.momentum} is not in [0, 1)", "momentum")
+    if o.nesterov and o.optimizer == "sgd" and not o.momentum:
+        raise OptionError(
+            "nesterov needs a momentum, and that is 0: take 0.9, or leave nesterov out",
+            "nesterov",
+            "momentum",
+        )
     if s.schedule not in SCHEDULES:
         refuse_unknown(s.schedule, SCHEDULES, "schedule")
     if t.windows not in WINDOWS:

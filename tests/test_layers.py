@@ -29,7 +29,9 @@ SCALING = {
     "scaling.base": "scaling.world",
     "scaling.schema": "scaling.base",
     "scaling.families.vision.wired": "scaling.base",
-    "scaling.families.vision": "scaling.base scaling.families.vision.wired",
+    "scaling.families.vision.zoo": "scaling.base",
+    "scaling.families.vision": "scaling.base scaling.families.vision.wired "
+    "scaling.families.vision.zoo",
     "scaling.families": "scaling.base scaling.families.vision",
     "scaling.data.batches": "scaling.base",
     "scaling.data.text.sources": "",

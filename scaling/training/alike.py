@@ -36,6 +36,7 @@ def ensemble_key(spec: RunSpec) -> str | None:
         and not train.by_position
         and optim.optimizer in OPTIMIZERS
         and not optim.adaptive_clip
+        and not optim.nesterov
         and (optim.decay == "decoupled" or optim.weight_decay == 0)
     )
     if not together:

@@ -68,6 +68,8 @@ def make_optimizer(spec: RunSpec, model: torch.nn.Module) -> torch.optim.Optimiz
     kwargs = {name: values[name] for name in takes}
     if class_name in ("AdamW", "Adam", "SGD", "Adagrad"):
         kwargs["fused"] = True
+    if o.nesterov and class_name == "SGD":
+        kwargs["nesterov"] = True
     optimizer: torch.optim.Optimizer = getattr(home, class_name)(groups, lr=o.lr, **kwargs)
     if o.optimizer == "schedulefree":
         optimizer.train()
@@ -162,7 +164,8 @@ def clip_adaptively(model: torch.nn.Module, limit: float) -> None:
     import torch
 
     head = getattr(model, "head", None) or torch.nn.Module()
-    matrices = [m for m in head.modules() if isinstance(m, torch.nn.Linear)]
+    products = torch.nn.Linear | torch.nn.Conv2d
+    matrices = [m for m in head.modules() if isinstance(m, products)]
     kept = {id(p) for m in matrices[-1:] for p in m.parameters()}
     for weight in model.parameters():
         if weight.grad is None or id(weight) in kept:

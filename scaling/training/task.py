@@ -136,6 +136,10 @@ def task_on(spec: RunSpec, data: Any, device: torch.device) -> Task:
     if trained_by := getattr(family, "task", ""):
         task: Task = load(trained_by)(spec, data, device)
         return task
+    if getattr(spec.model, "dense", False):
+        from scaling.training.dense import LabelPixels
+
+        return LabelPixels(spec, data, device)
     return (NextToken if unit == "token" else Classify)(spec, data, device)
 
 
@@ -311,11 +315,30 @@ class Classify:
         return self.batch_loss(model, self.loader.batch(step, rows))
 
     def batch_loss(self, model: nn.Module, batch: Batch) -> Tensor:
-        """The mean training loss of ``batch``."""
-        logits = self._forward(model, batch.inputs)
+        """The mean training loss of ``batch``.
+
+        Classifiers on the side add their gradient and no value, so that it compares with others.
+        """
+        loss = self._loss(self._forward(model, batch.inputs), batch)
+        for one in getattr(_own(model), "auxiliaries", ()):
+            beside = one.weight * self._loss(one.logits.float(), batch)
+            loss = loss + (beside - beside.detach())
+        return loss
+
+    def _labels(self, inputs: Tensor, labels: Tensor) -> Tensor:
+        """What the logits are of, for the rows ``inputs``."""
+        return labels
+
+    def _scores(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """Loss and whether top 1 misses, of each row."""
+        losses = F.cross_entropy(logits, labels, reduction="none").double()
+        return torch.stack([losses, (logits.argmax(1) != labels).double()])
+
+    def _loss(self, logits: Tensor, batch: Batch) -> Tensor:
         smoothing = self.spec.train.label_smoothing
         if batch.other is None or batch.weight is None:
-            return F.cross_entropy(logits, batch.labels, label_smoothing=smoothing)
+            labels = self._labels(batch.inputs, batch.labels)
+            return F.cross_entropy(logits, labels, label_smoothing=smoothing)
         one, other = (
             F.cross_entropy(logits, labels, label_smoothing=smoothing, reduction="none")
             for labels in (batch.labels, batch.other)
@@ -336,10 +359,10 @@ class Classify:
             began = time.perf_counter()
             logits = self._forward(model, inputs).cpu()
             paces.append((time.perf_counter() - began) / len(target))
-            return _scores(logits, target)
+            return _kept(self._scores(logits, self._labels(inputs, target).cpu()))
 
         losses, wrong = np.concatenate(share(chunk, range(0, count, items)), axis=1)
-        error = int(wrong.sum()) / count
+        error = float(wrong.sum()) / count
         return {**_mean(losses), "error": error, "inference_seconds": median(paces)}
 
     def evaluate_training(
@@ -354,8 +377,9 @@ class Classify:
             step, rows = seen[i]
             inputs, labels = self.data.batch(step, batch_size=size, seed=seed, rows=rows)
             target = torch.from_numpy(labels.astype(np.int64))
-            logits = self._forward(model, self.loader.shown(inputs)).cpu()
-            return _scores(logits, target)
+            shown = self.loader.shown(inputs)
+            logits = self._forward(model, shown).cpu()
+            return _kept(self._scores(logits, self._labels(shown, target).cpu()))
 
         losses, wrong = np.concatenate(share(chunk, range(len(seen))), axis=1)
         return {**_mean(losses), "error": float(wrong.mean())}
@@ -368,13 +392,6 @@ class Classify:
     def close(self) -> None:
         """End the threads that make batches."""
         self.loader.close()
-
-
-def _scores(logits: Tensor, target: Tensor) -> NDArray[np.float64]:
-    """Losses and whether they are wrong, ``(2, n)``."""
-    losses = F.cross_entropy(logits, target, reduction="none").double()
-    wrong = (logits.argmax(1) != target).double()
-    return _kept(torch.stack([losses, wrong]))
 
 
 def _kept(values: Tensor) -> NDArray[np.float64]:

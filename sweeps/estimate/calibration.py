@@ -151,7 +151,8 @@ def _amounts(spec: RunSpec, units: int, flops: float) -> tuple[float, ...]:
     """What a pass over ``units`` tokens (examples) does: see the module."""
     model, cost = spec.model, spec.cost
     depth = float(getattr(model, "depth", 1))
-    scores = depth * getattr(model, "heads", 0) * getattr(model, "context", 0) * units
+    heads, context = getattr(model, "heads", 0), getattr(model, "context", 0)
+    scores = depth * heads * context * units if context else 0.0  # images: heads of each stage
     written = float(cost.activations * units)
     return 1.0, depth, flops * units, written, scores, float(cost.num_params)
 

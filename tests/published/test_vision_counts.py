@@ -9,7 +9,7 @@ import pytest
 
 from scaling.families import get_family
 from scaling.families.base import with_preset
-from scaling.families.vision.regnet import quantised_widths
+from scaling.families.vision.zoo.regnet import quantised_widths
 
 DATA = Path(__file__).parent / "data"
 # Radosavovic et al. 2020 count in this way; the EfficientNets of the table have a test elsewhere.

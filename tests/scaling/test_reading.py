@@ -112,6 +112,18 @@ MODELS = {
     "efficientnet": [{}],
     "convnext": [{}],
     "vit": [{}, {"pool": "mean", "positions": "none"}],
+    "alexnet": [{}, {"head_widths": []}, {"norm": "batch"}],
+    "nin": [{}],
+    "googlenet": [{}, {"norm": "none", "resolution": 32}],
+    "densenet": [{}],
+    "inception-resnet": [{}],
+    "senet": [{}, {"se_ratio": 0.0}, {"norm": "none"}],
+    "wrn": [{}, {"norm": "none"}],
+    "nfnet": [{}],
+    "mobilenet": [{}, {"activation": "relu"}],
+    "swin": [{}],
+    "dilated": [{}],
+    "unet": [{"resolution": 32}],
 }
 
 

@@ -40,6 +40,8 @@ class Tally:
         Whether parameters ask for one; else only the numbers of mixtures do.
     macs_without_input_gradient : int
         See :class:`scaling.base.Cost`.
+    biases : int
+        Those of ``macs`` that add a bias.
     """
 
     shape: Shape
@@ -54,14 +56,17 @@ class Tally:
     activations: int = 0
     side: int = 0
     learns: bool = True
+    biases: int = 0
 
     @property
     def params(self) -> int:
         """All trainable parameters."""
         return self.kernels + self.others
 
-    def window(self, kernel: int, stride: int, padding: int) -> tuple[int, int]:
+    def window(self, kernel: int, stride: int, padding: int, ceil: bool = False) -> tuple[int, int]:
         """Slide a window over the image: the new height and width.
+
+        With ``ceil`` a last window may reach over the edge, if it begins within the image.
 
         Raises
         ------
@@ -70,6 +75,9 @@ class Tally:
         """
         _, h, w = self.shape
         out = tuple((x + 2 * padding - kernel) // stride + 1 for x in (h, w))
+        if ceil:
+            last = tuple(-(-(x + 2 * padding - kernel) // stride) for x in (h, w))
+            out = tuple(n + (n * stride < x + padding) for n, x in zip(last, (h, w), strict=True))
         if min(out) < 1 or (stride > 1 and min(h, w) < stride):
             raise OptionError(
                 f"resolution {self.side} is too small: {h}x{w} positions are left before a "
@@ -90,6 +98,7 @@ class Tally:
         self.kernels += weights
         self.others += bias
         self.macs += weights * times + (outputs if bias else 0)
+        self.biases += outputs if bias else 0
         self.macs_without_input_gradient += outputs if bias else 0
         self.activations += outputs
 
@@ -120,22 +129,53 @@ def _(layer: L.Conv, t: Tally) -> None:
     h, w = t.window(span_of(layer), layer.stride, padding_of(layer))
     weights = layer.kernel**2 * channels * layer.out // groups
     t.product(weights, layer.out if layer.bias else 0, layer.out * h * w, h * w)
-    if layer.standardised:
+    if layer.standardised and not layer.plain:
         t.others += layer.out
     t.shape = (layer.out, h, w)
 
 
 @_count.register
 def _(layer: L.Norm, t: Tally) -> None:
+    if layer.kind == "instance" and math.prod(t.shape[1:]) == 1:
+        raise OptionError(
+            f"resolution {t.side} leaves one position, of which norm instance makes 0: take a "
+            "larger resolution, less stride, or norm group",
+            "resolution",
+            "norm",
+        )
     if layer.affine:
         t.others += 2 * _channels(t.shape)
         t.asks = t.asks or t.learns
 
 
 @_count.register
+def _(layer: L.Act, t: Tally) -> None:
+    if layer.kind == "prelu":
+        t.others += _channels(t.shape)
+        t.asks = t.asks or t.learns
+
+
+@_count.register
+def _(layer: L.Maxout, t: Tally) -> None:
+    axis = 0 if len(t.shape) == 3 else len(t.shape) - 1
+    if t.shape[axis] % layer.pieces:
+        raise OptionError(
+            f"maxout of {layer.pieces} pieces divides not {t.shape[axis]} channels", "activation"
+        )
+    t.shape = (*t.shape[:axis], t.shape[axis] // layer.pieces, *t.shape[axis + 1 :])
+
+
+@_count.register
 def _(layer: L.Pool, t: Tally) -> None:
-    t.shape = (t.shape[0], *t.window(layer.kernel, layer.stride, padding_of(layer)))
+    sides = t.window(layer.kernel, layer.stride, padding_of(layer), layer.ceil)
+    t.shape = (t.shape[0], *sides)
     t.activations += math.prod(t.shape)
+
+
+@_count.register
+def _(layer: L.AdaptivePool, t: Tally) -> None:
+    t.field += (-(-max(t.shape[1:]) // layer.side) - 1) * t.jump
+    t.shape = (t.shape[0], layer.side, layer.side)
 
 
 @_count.register
@@ -163,6 +203,7 @@ def _(layer: L.SqueezeExcite, t: Tally) -> None:
     channels = t.shape[0]
     t.product(channels * layer.hidden, layer.hidden, layer.hidden, 1)
     t.product(channels * layer.hidden, channels, channels, 1)
+    t.others += layer.hidden if layer.act == "prelu" else 0
 
 
 @_count.register
@@ -239,6 +280,77 @@ def _(layer: L.Stack, t: Tally) -> None:
 
 
 @_count.register
+def _(layer: L.Concat, t: Tally) -> None:
+    before, ends = (t.shape, t.field, t.jump, t.asks), []
+    for branch in layer.branches:
+        t.shape, t.field, t.jump, t.asks = before
+        walk(branch, t)
+        ends.append((t.shape, t.field, t.jump, t.asks))
+    shapes, fields, jumps, asks = zip(*ends, strict=True)
+    if len({shape[1:] for shape in shapes}) > 1:
+        raise OptionError(
+            f"branches of {' and '.join(map(str, shapes))} cannot be put side by side: take odd "
+            "kernels, or a resolution that the strides divide",
+            "kernel",
+            "resolution",
+        )
+    t.shape = (sum(shape[0] for shape in shapes), *shapes[0][1:])
+    t.field, t.jump, t.asks = max(fields), max(jumps), any(asks)
+
+
+@_count.register
+def _(layer: L.LineConv, t: Tally) -> None:
+    channels, h, w = t.shape
+    if layer.across:  # one down follows it: the field is as high as wide
+        t.field += (layer.kernel - 1) * t.jump
+    t.product(layer.kernel * channels * layer.out, 0, layer.out * h * w, h * w)
+    t.shape = (layer.out, h, w)
+
+
+@_count.register
+def _(layer: L.UpConv, t: Tally) -> None:
+    channels, h, w = t.shape
+    t.jump //= 2
+    t.product(4 * channels * layer.out, layer.out, 4 * layer.out * h * w, h * w)
+    t.shape = (layer.out, 2 * h, 2 * w)
+
+
+@_count.register
+def _(layer: L.Auxiliary, t: Tally) -> None:
+    before = (t.shape, t.field, t.jump, t.asks)
+    walk(layer.layers, t)
+    t.shape, t.field, t.jump, t.asks = before
+
+
+@_count.register
+def _(layer: L.SpaceToDepth, t: Tally) -> None:
+    channels, h, w = t.shape
+    t.field, t.jump = t.field + t.jump, 2 * t.jump
+    t.shape = (4 * channels, -(-h // 2), -(-w // 2))
+
+
+@_count.register
+def _(layer: L.WindowAttention, t: Tally) -> None:
+    width, h, w = t.shape
+    window = window_of(layer, t.shape)
+    tokens, within = math.prod(-(-side // window) * window for side in (h, w)), window**2
+    asked = t.asks
+    for _ in "qkv":
+        t.asks = asked
+        t.product(width**2, width, tokens * width, tokens)
+    t.macs += 2 * tokens * within * width  # q k^T and its product with v
+    t.activations += layer.heads * tokens * within + tokens * width
+    t.product(width**2, width, tokens * width, tokens)
+    t.others += layer.heads * (2 * window - 1) ** 2  # a bias for each relative position
+    t.field += (window - 1) * t.jump
+
+
+def window_of(layer: L.WindowAttention, shape: Shape) -> int:
+    """Positions a side of a window in an image of ``shape``."""
+    return min(layer.window, max(shape[1:]))
+
+
+@_count.register
 def _(layer: L.ToTokens, t: Tally) -> None:
     channels, places = _channels(t.shape), math.prod(t.shape) // _channels(t.shape)
     tokens = places + layer.class_token
@@ -292,7 +404,7 @@ def walk(layers: L.Layers, tally: Tally) -> Tally:
 
 
 def count(network: L.Network) -> Cost:
-    """Exact counts of ``network`` per example.
+    """Exact counts of ``network`` per example, as it is in training.
 
     Raises
     ------

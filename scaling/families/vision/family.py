@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 from scaling.base import Cost, OptionError, Unit, convert, typed
 from scaling.families.base import DEEPEST, ModelConfig, Options, cached_cost, check_options
 from scaling.families.vision.counts import count
-from scaling.families.vision.layers import Network
+from scaling.families.vision.layers import ALIASES, Network
 
 if TYPE_CHECKING:
     from torch import nn
@@ -38,7 +38,8 @@ class VisionConfig(ModelConfig):
     dropout : float
         Before the last layer.
     init : str
-        How kernels start: a name of ``scaling.families.vision.layers_module.INITS``.
+        How kernels start: a name of ``scaling.families.vision.layers_module.INITS``; ``xavier`` is
+        ``glorot``, ``kaiming`` is ``he``.
     """
 
     resolution: int = 224
@@ -53,6 +54,7 @@ class VisionConfig(ModelConfig):
                 object.__setattr__(self, name, tuple(value))
             if isinstance(value, int) and value > LARGEST:
                 raise OptionError(f"{name} {value} is above {LARGEST}", name)
+        object.__setattr__(self, "init", ALIASES.get(self.init, self.init))
         for name in ("resolution", "in_channels", "num_classes"):
             if getattr(self, name) < 1:
                 raise OptionError(f"{name} {getattr(self, name)} is below 1", name)

@@ -12,11 +12,13 @@ from typing import TypeAlias
 from scaling.base import refuse_unknown
 
 ACTIVATIONS = (
-    *("relu", "relu6", "leaky_relu", "elu", "selu", "gelu", "silu", "mish"),
+    *("relu", "relu6", "leaky_relu", "prelu", "elu", "selu", "gelu", "silu", "mish"),
     *("hardswish", "softplus", "sigmoid", "tanh", "identity"),
 )
-NORMS = ("batch", "layer", "group")
-INITS = ("he", "he_fan_in", "lecun", "glorot", "trunc_normal")
+NORMS = ("batch", "layer", "group", "instance")
+INITS = ("he", "he_fan_in", "lecun", "glorot", "orthogonal", "trunc_normal")
+ALIASES = {"xavier": "glorot", "kaiming": "he"}  # by their authors' first names
+GATES = ("sigmoid", "hardsigmoid")
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,9 @@ class Conv:
         learned gain per output channel.
     dilation : int
         Distance of the kernel's neighbouring entries (Yu and Koltun 2016).
+    plain : bool
+        With ``standardised``: (W - mean) / standard deviation and no gain (Qiao et al. 2019,
+        arXiv 1903.10520, eq. 4), for networks with norms.
     """
 
     out: int
@@ -44,6 +49,7 @@ class Conv:
     padding: int | None = None
     standardised: bool = False
     dilation: int = 1
+    plain: bool = False
 
 
 @dataclass(frozen=True)
@@ -52,8 +58,9 @@ class Norm:
 
     Attributes
     ----------
-    kind : {"batch", "layer", "group"}
-        ``layer`` normalises the channels at each position.
+    kind : {"batch", "layer", "group", "instance"}
+        ``layer`` normalises the channels at each position, ``instance`` the positions of each
+        channel (Ulyanov et al. 2016, arXiv 1607.08022).
     zero : bool
         Gain 0 at the start: the last norm of a residual branch (Goyal et al. 2017, sec. 5.1).
     groups : int
@@ -75,7 +82,10 @@ class Norm:
 
 @dataclass(frozen=True)
 class Act:
-    """An elementwise activation, one of ``ACTIVATIONS``, times ``gain``."""
+    """An elementwise activation, one of ``ACTIVATIONS``, times ``gain``.
+
+    ``prelu`` learns the slope of each channel, from 0.25 on (He et al. 2015, sec. 2.1).
+    """
 
     kind: str = "relu"
     gain: float = 1.0
@@ -86,13 +96,33 @@ class Act:
 
 
 @dataclass(frozen=True)
+class Maxout:
+    """The largest of each ``pieces`` successive channels (Goodfellow et al. 2013, eq. 1)."""
+
+    pieces: int = 2
+
+
+@dataclass(frozen=True)
+class ResponseNorm:
+    """Local response normalisation with the constants of Krizhevsky et al. 2012, sec. 3.3."""
+
+
+@dataclass(frozen=True)
 class Pool:
-    """Max or average pooling; padding (k - 1) // 2 unless given."""
+    """Max or average pooling; padding (k - 1) // 2 unless given; ``ceil`` keeps a part window."""
 
     kind: str
     kernel: int
     stride: int
     padding: int | None = None
+    ceil: bool = False
+
+
+@dataclass(frozen=True)
+class AdaptivePool:
+    """The mean over as equal windows as make ``side`` x ``side`` positions."""
+
+    side: int
 
 
 @dataclass(frozen=True)
@@ -135,12 +165,13 @@ class Scale:
 class SqueezeExcite:
     """Squeeze-and-excitation (Hu et al. 2018): pool, two 1x1 products with bias, a gate.
 
-    ``gain`` multiplies the gated signal (2 in NFNets).
+    ``gain`` multiplies the gated signal (2 in NFNets); ``gate`` is one of ``GATES``.
     """
 
     hidden: int
     act: str = "relu"
     gain: float = 1.0
+    gate: str = "sigmoid"
 
 
 @dataclass(frozen=True)
@@ -228,6 +259,64 @@ class Stack:
 
 
 @dataclass(frozen=True)
+class Concat:
+    """The channels of all ``branches`` of one input, side by side; () is the input itself."""
+
+    branches: tuple[Layers, ...]
+
+
+@dataclass(frozen=True)
+class LineConv:
+    """A convolution over ``kernel`` pixels across, or down; the sides stay as they are."""
+
+    out: int
+    kernel: int
+    across: bool
+
+
+@dataclass(frozen=True)
+class UpConv:
+    """A transposed 2x2 convolution of stride 2, with bias: each position makes four."""
+
+    out: int
+
+
+@dataclass(frozen=True)
+class Auxiliary:
+    """A classifier on the side, while training; the signal goes on as it is.
+
+    The gradient of its loss, times ``weight``, is added (Szegedy et al. 2015, sec. 5).
+    """
+
+    layers: Layers
+    weight: float
+
+
+@dataclass(frozen=True)
+class SpaceToDepth:
+    """Each 2x2 pixels as one with four times the channels; odd sides are padded with 0."""
+
+
+@dataclass(frozen=True)
+class WindowAttention:
+    """Multi-head self-attention within windows of an image (Liu et al. 2021, sec. 3.2).
+
+    Attributes
+    ----------
+    heads, window : int
+        A window has ``window`` x ``window`` positions, no more than the image; images are padded
+        with 0 to whole windows.
+    shifted : bool
+        Windows start half a window further, around the edges, and pairs that are no neighbours
+        are masked; not where one window is the image.
+    """
+
+    heads: int
+    window: int
+    shifted: bool = False
+
+
+@dataclass(frozen=True)
 class ToTokens:
     """Positions of an image as tokens, (c, h, w) to (h w, c); a sequence (t, c) has them already.
 
@@ -268,7 +357,10 @@ Layer: TypeAlias = (
     Conv
     | Norm
     | Act
+    | Maxout
+    | ResponseNorm
     | Pool
+    | AdaptivePool
     | GlobalPool
     | Flatten
     | Linear
@@ -281,6 +373,12 @@ Layer: TypeAlias = (
     | Mixed
     | Embed
     | Stack
+    | Concat
+    | LineConv
+    | UpConv
+    | Auxiliary
+    | SpaceToDepth
+    | WindowAttention
     | ToTokens
     | Attention
     | TakeToken

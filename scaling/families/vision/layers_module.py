@@ -11,20 +11,38 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from scaling.families.parts_module import sinusoids
 from scaling.families.vision import layers as L
 from scaling.families.vision.counts import Shape, Tally, padding_of, walk
 from scaling.families.vision.graph_module import GraphModule, MixedModule
+from scaling.families.vision.pieces_module import (
+    AdaptivePoolModule,
+    AuxiliaryModule,
+    ConcatModule,
+    MaxoutModule,
+    PReLUModule,
+    ResponseNormModule,
+    SpaceToDepthModule,
+    WSConv2d,
+)
+from scaling.families.vision.tokens_module import (
+    AttentionModule,
+    Embedding,
+    Stacked,
+    Take,
+    Tokens,
+)
+from scaling.families.vision.window_module import WindowAttentionModule
 
 FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
-    name: getattr(F, name) for name in L.ACTIVATIONS if name != "identity"
+    name: getattr(F, name) for name in L.ACTIVATIONS if name not in ("identity", "prelu")
 }
+PRODUCTS = (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)
 STANDARDISE_EPS = 1e-4  # least variance of a standardised filter, as in the code of Brock et al.
 
 
 def _he(kernel: Tensor, last: bool) -> None:
-    image = kernel.ndim == 4
-    fan = kernel.shape[0] * kernel[0, 0].numel() if image else kernel.shape[1]
+    image = kernel.ndim == 4 and not last
+    fan = kernel.shape[0] * kernel[0, 0].numel() if image else kernel[0].numel()
     nn.init.normal_(kernel, std=math.sqrt((1 if last else 2) / fan))
 
 
@@ -40,6 +58,10 @@ def _glorot(kernel: Tensor, last: bool) -> None:
     nn.init.xavier_uniform_(kernel)
 
 
+def _orthogonal(kernel: Tensor, last: bool) -> None:
+    nn.init.orthogonal_(kernel, gain=1 if last else math.sqrt(2))
+
+
 def _trunc_normal(kernel: Tensor, last: bool) -> None:
     nn.init.trunc_normal_(kernel, std=0.02)
 
@@ -51,7 +73,9 @@ INITS: dict[str, Callable[[Tensor, bool], None]] = {
     "he": _he,
     "he_fan_in": _he_fan_in,  # eq. 10: 2 / (k^2 in); the last one 1 / in
     "lecun": _lecun,  # LeCun et al. 1998, sec. 4.6: 1 / (k^2 in)
-    "glorot": _glorot,  # Glorot and Bengio 2010, eq. 16
+    "glorot": _glorot,  # Glorot and Bengio 2010 (Xavier), eq. 16
+    # Saxe et al. 2014 (arXiv 1312.6120): rows, or columns, of norm sqrt(2) and at right angles.
+    "orthogonal": _orthogonal,
     "trunc_normal": _trunc_normal,  # std 0.02 (Touvron et al. 2021; Liu et al. 2022)
 }
 
@@ -117,14 +141,6 @@ class GlobalMean(nn.Module):
         return x.mean(self.dim)
 
 
-class Take(nn.Module):
-    """The first token."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        """``(batch, tokens, c)`` to ``(batch, c)``."""
-        return x[:, 0]
-
-
 class Factor(nn.Module):
     """Multiplies by a constant."""
 
@@ -138,18 +154,19 @@ class Factor(nn.Module):
 
 
 class SqueezeExciteModule(nn.Module):
-    """x times sigmoid(W2 act(W1 mean(x))) (Hu et al. 2018, eqs. 2 to 4)."""
+    """x times gate(W2 act(W1 mean(x))) (Hu et al. 2018, eqs. 2 to 4)."""
 
     def __init__(self, layer: L.SqueezeExcite, channels: int) -> None:
         super().__init__()
         self.reduce = nn.Linear(channels, layer.hidden)
-        self.act = Activation(L.Act(layer.act))
+        self.act = _module(L.Act(layer.act), (layer.hidden,))
         self.expand = nn.Linear(layer.hidden, channels)
         self.gain = layer.gain
+        self.gate: Callable[[Tensor], Tensor] = getattr(F, layer.gate)
 
     def forward(self, x: Tensor) -> Tensor:
         """``(batch, c, h, w)`` to the same."""
-        gate = torch.sigmoid(self.expand(self.act(self.reduce(x.mean((2, 3))))))
+        gate = self.gate(self.expand(self.act(self.reduce(x.mean((2, 3))))))
         return x * (gate * self.gain if self.gain != 1 else gate)[:, :, None, None]
 
 
@@ -180,90 +197,6 @@ class ResidualModule(nn.Module):
         return out
 
 
-class Embedding(nn.Embedding):
-    """Vectors of tokens, which start with standard deviation 0.02 (Devlin et al. 2019's code)."""
-
-    def reset_parameters(self) -> None:
-        """Start anew."""
-        nn.init.trunc_normal_(self.weight, std=0.02)
-
-
-class Stacked(nn.Module):
-    """Neighbours along time side by side."""
-
-    def __init__(self, times: int) -> None:
-        super().__init__()
-        self.times = times
-
-    def forward(self, x: Tensor) -> Tensor:
-        """``(batch, t, c)`` to ``(batch, t // times, times c)``."""
-        whole = x.shape[1] // self.times * self.times
-        return x[:, :whole].reshape(len(x), -1, self.times * x.shape[2])
-
-
-class Tokens(nn.Module):
-    """Positions of an image or a sequence as tokens, with embeddings, after a class token."""
-
-    def __init__(self, layer: L.ToTokens, shape: Shape) -> None:
-        super().__init__()
-        self.image = len(shape) == 3
-        channels, *sides = shape if self.image else shape[::-1]
-        first = int(layer.class_token)
-        self.class_token: nn.Parameter | None = None
-        if first:
-            self.class_token = nn.Parameter(torch.zeros(1, 1, channels))
-        self.positions: Any = None
-        if layer.positions == "learned":
-            self.positions = nn.Parameter(torch.empty(first + math.prod(sides), channels))
-            nn.init.trunc_normal_(self.positions, std=0.02)
-        elif layer.positions == "sincos":
-            del self.positions
-            make: Any = sincos if self.image else sinusoids
-            places = make(*sides, channels)
-            fixed = F.pad(places, (0, 0, first, 0))
-            self.register_buffer("positions", fixed, persistent=False)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """``(batch, c, h, w)`` or ``(batch, t, c)`` to ``(batch, tokens, c)``."""
-        if self.image:
-            x = x.flatten(2).transpose(1, 2)
-        if self.class_token is not None:
-            x = torch.cat([self.class_token.expand(len(x), -1, -1).to(x.dtype), x], dim=1)
-        return x if self.positions is None else x + self.positions
-
-
-def sincos(h: int, w: int, channels: int) -> Tensor:
-    """Fixed 2-d embeddings ``(h w, channels)``: sines and cosines of x and y, a quarter each.
-
-    Frequencies 10000^(-i / (channels / 4 - 1)): ``posemb_sincos_2d`` of the code of Beyer et
-    al. 2022 (arXiv 2205.01580).
-    """
-    quarter = channels // 4
-    frequency = 10000.0 ** -(torch.arange(quarter) / max(1, quarter - 1))
-    y, x = torch.meshgrid(torch.arange(h), torch.arange(w), indexing="ij")
-    angles = [place.flatten()[:, None] * frequency for place in (x, y)]
-    return torch.cat([f(a) for a in angles for f in (torch.sin, torch.cos)], dim=1)
-
-
-class AttentionModule(nn.Module):
-    """Multi-head self-attention over all tokens (Vaswani et al. 2017, sec. 3.2.2)."""
-
-    def __init__(self, layer: L.Attention, width: int) -> None:
-        super().__init__()
-        self.heads = layer.heads
-        self.query_key_value = nn.Linear(width, 3 * width, bias=layer.bias)
-        self.project = nn.Linear(width, width, bias=layer.bias)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """``(batch, tokens, c)`` to the same."""
-        batch, tokens, width = x.shape
-        parts = self.query_key_value(x).view(batch, tokens, 3, self.heads, -1)
-        q, k, v = parts.permute(2, 0, 3, 1, 4)
-        mixed = F.scaled_dot_product_attention(q, k, v)
-        out: Tensor = self.project(mixed.transpose(1, 2).reshape(batch, tokens, width))
-        return out
-
-
 @singledispatch
 def _module(layer: Any, shape: Shape) -> Any:
     """The module of ``layer`` for an input of ``shape`` (without the batch)."""
@@ -272,14 +205,15 @@ def _module(layer: Any, shape: Shape) -> Any:
 
 @_module.register
 def _(layer: L.Conv, shape: Shape) -> Any:
-    kind = ScaledWSConv2d if layer.standardised else nn.Conv2d
+    standardised: Any = WSConv2d if layer.plain else ScaledWSConv2d
+    kind = standardised if layer.standardised else nn.Conv2d
     return kind(
         shape[0],
         layer.out,
         layer.kernel,
         layer.stride,
         padding_of(layer),
-        layer.dilation,
+        dilation=layer.dilation,
         groups=layer.groups or shape[0],
         bias=layer.bias,
     )
@@ -295,6 +229,8 @@ def _(layer: L.Norm, shape: Shape) -> Any:
         module = kind(channels, eps=layer.eps, affine=layer.affine)
     elif layer.kind == "group":
         module = nn.GroupNorm(_num_groups(channels, layer.groups), channels, eps=layer.eps)
+    elif layer.kind == "instance":
+        module = nn.GroupNorm(channels, channels, eps=layer.eps)
     else:
         module = (ChannelNorm if image else nn.LayerNorm)(channels, eps=layer.eps)
     if layer.zero:
@@ -314,13 +250,43 @@ def _(layer: L.Linear, shape: Shape) -> Any:
 
 @_module.register
 def _(layer: L.Pool, shape: Shape) -> Any:
+    size = (layer.kernel, layer.stride, padding_of(layer))
     if layer.kind == "max":
-        return nn.MaxPool2d(layer.kernel, layer.stride, padding_of(layer))
-    return nn.AvgPool2d(layer.kernel, layer.stride, padding_of(layer), count_include_pad=False)
+        return nn.MaxPool2d(*size, ceil_mode=layer.ceil)
+    return nn.AvgPool2d(*size, ceil_mode=layer.ceil, count_include_pad=False)
+
+
+@_module.register
+def _(layer: L.Act, shape: Shape) -> Any:
+    return PReLUModule(layer, shape) if layer.kind == "prelu" else Activation(layer)
+
+
+@_module.register
+def _(layer: L.Concat, shape: Shape) -> Any:
+    return ConcatModule(sequence(branch, shape)[0] for branch in layer.branches)
+
+
+@_module.register
+def _(layer: L.LineConv, shape: Shape) -> Any:
+    size = (1, layer.kernel) if layer.across else (layer.kernel, 1)
+    return nn.Conv2d(shape[0], layer.out, size, padding="same", bias=False)
+
+
+@_module.register
+def _(layer: L.UpConv, shape: Shape) -> Any:
+    return nn.ConvTranspose2d(shape[0], layer.out, 2, stride=2)
+
+
+@_module.register
+def _(layer: L.Auxiliary, shape: Shape) -> Any:
+    return AuxiliaryModule(sequence(layer.layers, shape)[0], layer.weight)
 
 
 _SHAPELESS: dict[type, Callable[[Any], Any]] = {
-    L.Act: Activation,
+    L.Maxout: MaxoutModule,
+    L.ResponseNorm: lambda layer: ResponseNormModule(),
+    L.AdaptivePool: AdaptivePoolModule,
+    L.SpaceToDepth: lambda layer: SpaceToDepthModule(),
     L.GlobalPool: lambda layer: GlobalMean(2, 3),
     L.Flatten: lambda layer: nn.Flatten(),
     L.Dropout: lambda layer: nn.Dropout(layer.rate) if layer.rate else nn.Identity(),
@@ -338,6 +304,7 @@ _module.register(L.Graph, lambda layer, shape: GraphModule(layer, shape, sequenc
 _module.register(L.Mixed, lambda layer, shape: MixedModule(layer, shape, sequence))
 _module.register(L.Embed, lambda layer, shape: Embedding(layer.vocab_size, layer.width))
 _module.register(L.Stack, lambda layer, shape: Stacked(layer.times))
+_module.register(L.WindowAttention, WindowAttentionModule)
 _module.register(L.Attention, lambda layer, shape: AttentionModule(layer, shape[-1]))
 
 
@@ -351,7 +318,7 @@ def sequence(layers: L.Layers, shape: Shape) -> tuple[nn.Sequential, Shape]:
 
 
 class NetworkModule(nn.Module):
-    """Inputs ``(batch, *input_shape)`` to logits ``(batch, classes)``.
+    """Inputs ``(batch, *input_shape)`` to logits ``(batch, classes)``, or of each pixel.
 
     Images are kept channels last: on one CPU core small networks are 1.1 to 1.8 times faster so.
     """
@@ -361,12 +328,15 @@ class NetworkModule(nn.Module):
         self.stem, shape = sequence(network.stem, network.input_shape)
         self.body, shape = sequence(network.body, shape)
         self.head, _ = sequence(network.head, shape)
-        matrices = [m for m in self.modules() if isinstance(m, nn.Conv2d | nn.Linear)]
+        matrices = [m for m in self.modules() if isinstance(m, PRODUCTS)]
+        # Classifiers on the side; while training each keeps its last ``logits``.
+        self.auxiliaries = [m for m in self.modules() if isinstance(m, AuxiliaryModule)]
+        lasts = {id(matrices[-1]), *(id(m.last) for m in self.auxiliaries)}
         for module in matrices:
             if isinstance(module, ZeroLinear):
                 nn.init.zeros_(module.weight)
             else:
-                INITS[network.init](module.weight, module is matrices[-1])
+                INITS[network.init](module.weight, id(module) in lasts)
             if module.bias is not None:
                 nn.init.zeros_(module.bias)
 
@@ -383,7 +353,7 @@ class NetworkModule(nn.Module):
 
     def param_groups(self) -> list[dict[str, Any]]:
         """Kernels and matrices decay; norms, biases, gains, scales, positions and tokens do not."""
-        kernels = [m.weight for m in self.modules() if isinstance(m, nn.Conv2d | nn.Linear)]
+        kernels = [m.weight for m in self.modules() if isinstance(m, PRODUCTS)]
         decayed = {id(p) for p in kernels}
         others = [p for p in self.parameters() if id(p) not in decayed]
         return [

@@ -16,7 +16,7 @@ from analysis.designs.edf import best_values, compare, describe_spaces, edf
 from analysis.plotting import draw, parameters
 from analysis.tables.designs import block_widths, fit_line, quantised_line, with_design
 from scaling.families import get_family
-from scaling.families.vision.regnet import quantised_widths
+from scaling.families.vision.zoo.regnet import quantised_widths
 from sweeps.kinds.spaces import SPACES
 
 ERRORS = st.lists(st.floats(0.01, 0.9), min_size=5, max_size=60)

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from scaling.families import get_family
 from scaling.families.base import cached_cost
-from scaling.families.vision.anynet import compatible
-from scaling.families.vision.regnet import quantised_widths
+from scaling.families.vision.zoo.anynet import compatible
+from scaling.families.vision.zoo.regnet import quantised_widths
 from tests.scaling.built import assert_counted_exactly
 
 SMALL = {"depths": (1, 2), "widths": (8, 12), "resolution": 16, "in_channels": 1}

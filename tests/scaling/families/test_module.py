@@ -17,9 +17,9 @@ from scaling.families.vision.layers_module import (
     NetworkModule,
     ScaledWSConv2d,
     sequence,
-    sincos,
 )
-from scaling.families.vision.residual import ALPHA, GAINS
+from scaling.families.vision.tokens_module import sincos
+from scaling.families.vision.zoo.residual import ALPHA, GAINS
 from scaling.run.journal import end, points, read_journal
 from scaling.training.loop import train
 from scaling.training.optim import clip_adaptively

@@ -13,6 +13,7 @@ from scaling.base.spec_names import ONLY_DECOUPLED, OPTIMIZERS, SCHEDULES
 from scaling.schedule import cooldown_start, lr_factor
 from scaling.spec import RunSpec
 from scaling.spec_parts import ScheduleSpec
+from scaling.training.alike import ensemble_key
 from scaling.training.optim import make_optimizer, set_lr
 from tests.scaling.test_spec import BASE, INFO
 
@@ -193,6 +194,33 @@ def test_sgd_under_a_constant_gradient_has_its_closed_form():
         end = -0.3 * 0.05 / (0.1 * 0.5)
         assert model.slow.item() == pytest.approx(2.0 * shrunk + end * (1 - shrunk), abs=1e-6)
     assert model.free.item() == 2.0  # it never had a gradient
+
+
+def test_nesterov_under_a_constant_gradient_has_its_closed_form():
+    chosen = {"optimizer": "sgd", "weight_decay": 0.0, "momentum": 0.8, "lr": 0.1, "nesterov": True}
+    spec = RunSpec.resolve(info=INFO, **{**BASE, **chosen})
+    model = Two(2.0)
+    optimizer = make_optimizer(spec, model)
+    rate = 0.1 * optimizer.param_groups[0]["lr_scale"]
+    end = 2.0
+    for step in range(1, 100):
+        model.slow.grad = torch.full_like(model.slow, 0.3)
+        optimizer.step()
+        velocity = 0.3 * (1 - 0.8**step) / (1 - 0.8)
+        end -= rate * (0.3 + 0.8 * velocity)
+        assert model.slow.item() == pytest.approx(end, abs=1e-5)
+    assert ensemble_key(spec) is None  # the stacked SGD has no such step
+
+
+def test_nesterov_is_part_of_a_run_only_where_it_is_said():
+    sgd = {**BASE, "optimizer": "sgd"}
+    plain = RunSpec.resolve(info=INFO, **sgd)
+    assert RunSpec.resolve(info=INFO, **sgd, nesterov=False).run_id == plain.run_id
+    assert RunSpec.resolve(info=INFO, **sgd, nesterov=True).run_id != plain.run_id
+    with pytest.raises(ValueError, match=r"nesterov needs a momentum, and that is 0: take 0.9"):
+        RunSpec.resolve(info=INFO, **sgd, nesterov=True, momentum=0.0)
+    with pytest.raises(ValueError, match=r"nesterov True has no effect: .* where optimizer is sgd"):
+        RunSpec.resolve(info=INFO, **BASE, nesterov=True)
 
 
 def test_what_has_no_gradient_does_not_decay():

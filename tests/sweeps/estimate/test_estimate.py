@@ -389,3 +389,10 @@ def test_timing_leaves_torch_as_it_was(info):
         assert 1e-6 < step < 1e3 and 1e-6 < chunk < 1e3
     assert torch.get_num_threads() == threads
     assert torch.equal(torch.random.get_rng_state(), state)
+
+
+def test_models_whose_stages_have_heads_of_their_own_are_priced():
+    shape = {"depths": (1, 1), "widths": (16, 32)}
+    spec = RunSpec.resolve(family="swin", data="digits", num_examples=64, lr=0.01, **shape)
+    *_, scores, num_params = calibration._amounts(spec, 32, 1.0)
+    assert (scores, num_params) == (0, spec.cost.num_params)

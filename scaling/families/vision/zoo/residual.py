@@ -10,6 +10,7 @@ from typing import NamedTuple
 from scaling.base import OptionError, read_unless, read_where, refuse_unknown
 from scaling.families.vision.family import VisionConfig, stage_values
 from scaling.families.vision.layers import (
+    NORMS,
     Act,
     Conv,
     Dropout,
@@ -27,7 +28,8 @@ from scaling.families.vision.layers import (
 
 BLOCKS = ("bottleneck", "basic", "vanilla")
 STEMS = ("imagenet", "pooled", "small")
-NORMS = ("batch", "layer", "group", "none")
+NORMS_OR_NONE = (*NORMS, "none")
+SQUEEZED = ("inner", "output")
 # Gain g with Var[g f(z)] = 1 for z standard normal: Brock et al. 2021, sec. 3.3 of arXiv 2101.08692
 # and `nonlinearities` of their code.
 GAINS = {
@@ -61,7 +63,7 @@ class ResidualConfig(VisionConfig):
         1x1, grouped 3x3, 1x1 or 3x3, 3x3 on a residual branch, or 3x3, 3x3 without one.
     stride_1x1 : bool
         Bottlenecks stride in their first 1x1 (He et al. 2016) and not in the 3x3.
-    norm : {"batch", "layer", "group", "none"}
+    norm : {"batch", "layer", "group", "instance", "none"}
         ``none`` is a normaliser-free ResNet (Brock et al. 2021, arXiv 2101.08692): scaled
         weight standardisation, pre-activation blocks x + 0.2 f(x / beta), SkipInit.
     activation : str
@@ -71,6 +73,15 @@ class ResidualConfig(VisionConfig):
         The last norm of each branch starts with gain 0 (Goyal et al. 2017).
     drop_path : float
         Stochastic depth: block i of n is dropped with probability drop_path * i / n.
+    se_position : {"inner", "output"}
+        Squeeze-and-excitation before the last convolution, or of the branch's output, whose
+        channels ``se_ratio`` is then of (SENet: Hu et al. 2018, fig. 3).
+    preactivation : bool
+        Norms and activations before the convolutions (He et al. 2016b, arXiv 1603.05027, fig. 4e).
+    inner_dropout : float
+        Before the last convolution of such a block (Zagoruyko and Komodakis 2016, sec. 2.4).
+    weight_standardisation : bool
+        Of convolutions (Qiao et al. 2019, arXiv 1903.10520).
     """
 
     depths: tuple[int, ...]
@@ -83,18 +94,37 @@ class ResidualConfig(VisionConfig):
     norm: str = "batch"
     activation: str = "relu"
     se_ratio: float = 0.0
-    zero_init: bool = field(default=True, metadata=read_unless(block="vanilla", norm="none"))
+    zero_init: bool = field(
+        default=True, metadata=read_unless(block="vanilla", norm="none", preactivation=True)
+    )
     drop_path: float = field(default=0.0, metadata=read_unless(block="vanilla"))
+    se_position: str = field(
+        default="inner", metadata={"before": "inner", **read_unless(se_ratio=0.0, norm="none")}
+    )
+    preactivation: bool = field(
+        default=False, metadata={"before": False, **read_unless(block="vanilla", norm="none")}
+    )
+    inner_dropout: float = field(
+        default=0.0, metadata={"before": 0.0, **read_where(preactivation=(True,))}
+    )
+    weight_standardisation: bool = field(
+        default=False, metadata={"before": False, **read_unless(norm="none")}
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
         stage_values(self, ("depths", "widths", "strides"))
-        for name, valid in (("block", BLOCKS), ("stem", STEMS), ("norm", NORMS)):
+        for name, valid in (
+            ("block", BLOCKS),
+            ("stem", STEMS),
+            ("norm", NORMS_OR_NONE),
+            ("se_position", SQUEEZED),
+        ):
             if getattr(self, name) not in valid:
                 refuse_unknown(getattr(self, name), valid, name)
         if self.stem_width < 1:
             raise OptionError(f"stem_width {self.stem_width} is below 1", "stem_width")
-        for name in ("se_ratio", "drop_path"):
+        for name in ("se_ratio", "drop_path", "inner_dropout"):
             if not 0 <= getattr(self, name) < 1:
                 raise OptionError(f"{name} {getattr(self, name)} is not in [0, 1)", name)
         if self.norm == "none":
@@ -109,6 +139,11 @@ class ResidualConfig(VisionConfig):
                     "activation of networks without norms",
                     option="activation",
                 )
+
+    @property
+    def enters_first(self) -> bool:
+        """Whether blocks begin with norm and activation."""
+        return self.preactivation and self.block != "vanilla" and self.norm != "none"
 
 
 class Stage(NamedTuple):
@@ -140,10 +175,13 @@ def residual_network(config: ResidualConfig, stages: Iterable[Stage]) -> Network
             elif i > 1 and not drop:
                 body += made  # the same objects, so that counting need not look at them again
             else:
-                made = normed_block(c, before, stage, stride, changes, drop)
+                block_of = preactivated_block if c.enters_first else normed_block
+                made = block_of(c, before, stage, stride, changes, drop)
                 body += made
             before = stage.width
     last: Layers = (Act(c.activation, GAINS[c.activation]),) if free else ()
+    if c.enters_first:
+        last = (Norm(c.norm), Act(c.activation))
     head = (*last, GlobalPool(), Dropout(c.dropout), Linear(c.num_classes))
     return Network(c.input_shape, _stem(c), tuple(body), head, c.init)
 
@@ -153,7 +191,9 @@ def _stem(c: ResidualConfig) -> Layers:
     pool: Layers = (Pool("max", 3, 2),) if c.stem == "pooled" else ()
     if c.norm == "none":
         return (_free_conv(c.stem_width, kernel, stride), *pool)
-    conv = Conv(c.stem_width, kernel, stride)
+    conv = _conv(c, c.stem_width, kernel, stride)
+    if c.enters_first:
+        return (conv, *pool)
     return (conv, Norm(c.norm), Act(c.activation), *pool)
 
 
@@ -179,16 +219,43 @@ def normed_block(
     branch: list[Layer] = []
     for i, (out, kernel, step, groups) in enumerate(windows):
         last = i == len(windows) - 1
-        if last and c.se_ratio:
+        if last and c.se_ratio and c.se_position == "inner":
             branch.append(_squeeze(c, before))
         zero = last and residual and c.zero_init
-        branch += [Conv(out, kernel, step, groups), Norm(c.norm, zero=zero)]
+        branch += [_conv(c, out, kernel, step, groups), Norm(c.norm, zero=zero)]
         if not last:
             branch.append(act)
+    if c.se_ratio and c.se_position == "output":
+        branch.append(_squeeze(c, stage.width))
     if not residual:
         return (*branch, act)
-    shortcut = (Conv(stage.width, 1, stride), Norm(c.norm)) if changes else ()
+    shortcut = (_conv(c, stage.width, 1, stride), Norm(c.norm)) if changes else ()
     return (Residual(tuple(branch), shortcut, drop=drop), act)
+
+
+def preactivated_block(
+    c: ResidualConfig, before: int, stage: Stage, stride: int, changes: bool, drop: float
+) -> Layers:
+    """Norm, activation, convolution, ...; a shortcut that changes the shape sees the activation."""
+    act = Act(c.activation)
+    windows = _windows(c, stage, stride)
+    branch: list[Layer] = []
+    for i, (out, kernel, step, groups) in enumerate(windows):
+        last = i == len(windows) - 1
+        branch += [Norm(c.norm), act]
+        if last and c.inner_dropout:
+            branch.append(Dropout(c.inner_dropout))
+        if last and c.se_ratio and c.se_position == "inner":
+            branch.append(_squeeze(c, before))
+        branch.append(_conv(c, out, kernel, step, groups))
+    if c.se_ratio and c.se_position == "output":
+        branch.append(_squeeze(c, stage.width))
+    if not changes:
+        return (Residual(tuple(branch), drop=drop),)
+    return (
+        *branch[:2],
+        Residual(tuple(branch[2:]), (_conv(c, stage.width, 1, stride),), drop=drop),
+    )
 
 
 def free_block(
@@ -217,6 +284,11 @@ def free_block(
         return (Residual((*enter, *branch), drop=drop, scale=0.0, scalar=True),)
     shortcut = (_free_conv(stage.width, 1, stride),)
     return (*enter, Residual(tuple(branch), shortcut, drop=drop, scale=0.0, scalar=True))
+
+
+def _conv(c: ResidualConfig, out: int, kernel: int, stride: int, groups: int = 1) -> Conv:
+    plain = c.weight_standardisation
+    return Conv(out, kernel, stride, groups, standardised=plain, plain=plain)
 
 
 def _free_conv(out: int, kernel: int, stride: int, groups: int = 1) -> Conv:

@@ -9,8 +9,8 @@ from typing import Any, ClassVar
 
 from scaling.base import OptionError, convert
 from scaling.families.base import Options
-from scaling.families.vision.anynet import AnyNet, AnyNetConfig
 from scaling.families.vision.family import LARGEST, MULTIPLIERS, TARGETS
+from scaling.families.vision.zoo.anynet import AnyNet, AnyNetConfig
 
 RULE = ("depth", "w0", "wa", "wm")
 QUANTUM = 8  # widths are multiples of it

@@ -20,7 +20,7 @@ from scaling.families.vision.family import (
     stage_values,
 )
 from scaling.families.vision.layers import Network
-from scaling.families.vision.residual import ResidualConfig, Stage, residual_network
+from scaling.families.vision.zoo.residual import ResidualConfig, Stage, residual_network
 
 PER_STAGE = ("depths", "widths", "strides", "bottleneck_ratios", "group_widths")
 

@@ -32,7 +32,14 @@ from scaling.families.vision.layers import (
     TakeToken,
     ToTokens,
 )
-from scaling.families.vision.vit import CHOICES, EPS, FEWEST_HEADS, HEAD_DIM, blocks, nearest_heads
+from scaling.families.vision.zoo.vit import (
+    CHOICES,
+    EPS,
+    FEWEST_HEADS,
+    HEAD_DIM,
+    blocks,
+    nearest_heads,
+)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,11 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
-from scaling.base import convert, read_unless, refuse_unknown
+from scaling.base import convert, read_unless
 from scaling.families.base import Options
 from scaling.families.vision.family import (
     SMALL,
-    VisionConfig,
     VisionFamily,
     round_depth,
     same_length,
@@ -19,16 +18,15 @@ from scaling.families.vision.family import (
     stage_values,
 )
 from scaling.families.vision.layers import (
-    Act,
     Conv,
     Dropout,
     Flatten,
     Layer,
     Linear,
     Network,
-    Norm,
     Pool,
 )
+from scaling.families.vision.zoo.plain import PlainConfig
 
 WIDTHS = (64, 128, 256, 512, 512)
 DEPTHS = {
@@ -37,11 +35,10 @@ DEPTHS = {
     "16": (2, 2, 3, 3, 3),
     "19": (2, 2, 4, 4, 4),
 }
-NORMS = ("none", "batch", "layer", "group")
 
 
 @dataclass(frozen=True, kw_only=True)
-class VGGConfig(VisionConfig):
+class VGGConfig(PlainConfig):
     """A VGG-style plain network; tuples have one number for each stage.
 
     Attributes
@@ -52,16 +49,12 @@ class VGGConfig(VisionConfig):
         2: a 2x2 max pool ends the stage; 1: none does.
     head_widths : tuple of int
         Hidden layers of the classifier.
-    norm : {"none", "batch", "layer", "group"}
-    activation : str
     """
 
     depths: tuple[int, ...]
     widths: tuple[int, ...] = WIDTHS
     strides: tuple[int, ...]
     head_widths: tuple[int, ...]
-    norm: str = "none"
-    activation: str = "relu"
     dropout: float = field(default=0.5, metadata=read_unless(head_widths=()))
 
     def __post_init__(self) -> None:
@@ -70,8 +63,6 @@ class VGGConfig(VisionConfig):
         same_length(self, ("depths", "widths", "strides"))
         if self.head_widths:
             stage_values(self, ("head_widths",))
-        if self.norm not in NORMS:
-            refuse_unknown(self.norm, NORMS, "norm")
 
 
 class VGG(VisionFamily):
@@ -114,17 +105,16 @@ class VGG(VisionFamily):
 
     def network(self, config: VGGConfig) -> Network:
         """Stages, each ended by its pool, and the classifier."""
-        c, act = config, Act(config.activation)
-        norm = () if c.norm == "none" else (Norm(c.norm),)
+        c = config
         body: list[Layer] = []
         for depth, width, stride in zip(c.depths, c.widths, c.strides, strict=True):
             for _ in range(depth):
-                body += [Conv(width, 3, bias=True), *norm, act]
+                body += c.unit(Conv(width, 3, bias=True))
             if stride > 1:
                 body.append(Pool("max", stride, stride, padding=0))
         head: list[Layer] = [Flatten()]
         for width in c.head_widths:
-            head += [Linear(width), act, Dropout(c.dropout)]
+            head += [*c.unit(Linear(width)), Dropout(c.dropout)]
         return Network(c.input_shape, (), tuple(body), (*head, Linear(c.num_classes)), c.init)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
-from scaling.base import OptionError, read_unless, refuse_unknown
+from scaling.base import OptionError, read_unless
 from scaling.families.base import ModelConfig, Options
 from scaling.families.vision.family import (
     LARGEST,
@@ -17,7 +17,8 @@ from scaling.families.vision.family import (
     round_width,
     whole_tuple,
 )
-from scaling.families.vision.layers import Act, Dropout, Flatten, Layer, Linear, Network, Norm
+from scaling.families.vision.layers import ALIASES, Dropout, Flatten, Layer, Linear, Network
+from scaling.families.vision.zoo.plain import check_unit, unit
 
 NORMS = ("none", "batch", "layer")
 
@@ -57,6 +58,7 @@ class MLPConfig(ModelConfig):
             raise OptionError(
                 f"input_shape {list(shape)} is empty or has a number below 1", "input_shape"
             )
+        object.__setattr__(self, "init", ALIASES.get(self.init, self.init))
         if not 0 <= self.depth <= LARGEST:
             raise OptionError(f"depth {self.depth} is not within [0, {LARGEST}]", "depth")
         for name in ("width", "num_classes"):
@@ -64,8 +66,7 @@ class MLPConfig(ModelConfig):
                 raise OptionError(f"{name} {getattr(self, name)} is below 1", name)
         if not 0 <= self.dropout < 1:
             raise OptionError(f"dropout {self.dropout} is not in [0, 1)", "dropout")
-        if self.norm not in NORMS:
-            refuse_unknown(self.norm, NORMS, "norm")
+        check_unit(self.norm, self.activation, NORMS)
 
 
 class MLP(VisionFamily):
@@ -99,9 +100,8 @@ class MLP(VisionFamily):
     def network(self, config: MLPConfig) -> Network:
         """Hidden layers, then the classifier."""
         c, body = config, list[Layer]()
-        norm = () if c.norm == "none" else (Norm(c.norm),)
         for _ in range(c.depth):
-            body += [Linear(c.width), *norm, Act(c.activation), Dropout(c.dropout)]
+            body += [*unit(Linear(c.width), c.norm, c.activation), Dropout(c.dropout)]
         return Network(c.input_shape, (Flatten(),), tuple(body), (Linear(c.num_classes),), c.init)
 
 

@@ -17,16 +17,15 @@ from scaling.families.vision.family import (
     whole_tuple,
 )
 from scaling.families.vision.layers import (
-    Act,
     Conv,
     Dropout,
     Flatten,
     Layer,
-    Layers,
     Linear,
     Network,
     Pool,
 )
+from scaling.families.vision.zoo.plain import check_unit, unit
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,6 +82,7 @@ class LeNetConfig(VisionConfig):
                 "kernel",
                 "depth",
             )
+        check_unit("none", self.activation, ("none",))
         if self.pool not in ("avg", "max"):
             refuse_unknown(self.pool, ("avg", "max"), "pool")
 
@@ -126,16 +126,17 @@ class LeNet(VisionFamily):
 
     def network(self, config: LeNetConfig) -> Network:
         """Convolutions and pools, then the classifier."""
-        c, act = config, Act(config.activation)
+        c = config
         body: list[Layer] = []
         for width, padding in zip(c.widths, c.paddings, strict=True):
-            body += [Conv(width, c.kernel, bias=True, padding=padding), act]
-            further: Layers = (Conv(width, c.kernel, bias=True), act)
+            conv = Conv(width, c.kernel, bias=True, padding=padding)
+            body += unit(conv, "none", c.activation)
+            further = unit(Conv(width, c.kernel, bias=True), "none", c.activation)
             body += (c.depth - 1) * further
             body.append(Pool(c.pool, 2, 2, padding=0))
         head: list[Layer] = [Flatten()]
         for width in c.head_widths:
-            head += [Linear(width), act]
+            head += unit(Linear(width), "none", c.activation)
         head += [Dropout(c.dropout), Linear(c.num_classes)]
         return Network(c.input_shape, (), tuple(body), tuple(head), c.init)
 

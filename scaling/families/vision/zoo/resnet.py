@@ -19,7 +19,7 @@ from scaling.families.vision.family import (
     whole_tuple,
 )
 from scaling.families.vision.layers import Network
-from scaling.families.vision.residual import ResidualConfig, Stage, residual_network
+from scaling.families.vision.zoo.residual import ResidualConfig, Stage, residual_network
 
 DEPTHS = {
     "18": (2, 2, 2, 2),
@@ -134,20 +134,35 @@ class ResNet(VisionFamily):
         return residual_network(c, stages)
 
 
+OF_DEPTH: Mapping[str, Options] = {
+    name: {
+        "depths": depths,
+        "block": "basic" if int(name) < 50 else "bottleneck",
+        "resolution": 224,
+    }
+    for name, depths in DEPTHS.items()
+}
+
+
+def wide(depth: int, factor: int) -> Options:
+    """WRN-``depth``-``factor`` for CIFAR: Zagoruyko and Komodakis 2016, table 1."""
+    return {
+        "depths": ((depth - 4) // 6,) * 3,
+        "widths": (16 * factor, 32 * factor, 64 * factor),
+        "strides": (1, 2, 2),
+        "block": "basic",
+        "stem": "small",
+        "stem_width": 16,
+    }
+
+
 class PlainResNet(ResNet):
     """The family ``resnet``."""
 
     name: ClassVar[str] = "resnet"
     groups: ClassVar[int] = 1
     presets: ClassVar[Mapping[str, Options]] = {
-        **{
-            name: {
-                "depths": depths,
-                "block": "basic" if int(name) < 50 else "bottleneck",
-                "resolution": 224,
-            }
-            for name, depths in DEPTHS.items()
-        },
+        **OF_DEPTH,
         # Zagoruyko and Komodakis 2016, table 8: inner widths doubled.
         **{
             f"wide-{name}-2": {"depths": DEPTHS[name], "inner_widths": (128, 256, 512, 1024)}
@@ -184,5 +199,68 @@ class ResNeXt(ResNet):
     }
 
 
+class SENet(ResNet):
+    """The family ``senet``: squeeze-and-excitation of each block's output (Hu et al. 2018).
+
+    arXiv 1709.01507. The hidden width is a sixteenth of the block's. ``50`` is SE-ResNet-50 with
+    its stride in the 3x3, as in timm; with ``stride_1x1`` it is the authors'.
+    """
+
+    name: ClassVar[str] = "senet"
+    groups: ClassVar[int] = 1
+    presets: ClassVar[Mapping[str, Options]] = {
+        **OF_DEPTH,
+        **{f"{name}-32x4d": {"depths": DEPTHS[name], "groups": 32} for name in ("50", "101")},
+    }
+
+    def configure(self, options: dict[str, Any]) -> ResNetConfig:
+        """The configuration, with squeeze-and-excitation."""
+        squeeze = {"se_ratio": 1 / 16, "se_position": "output"}
+        if options.get("se_ratio") == 0 or options.get("norm") == "none":
+            del squeeze["se_position"]  # which nothing reads
+        return super().configure({**squeeze, **options})
+
+
+class WideResNet(ResNet):
+    """The family ``wrn``: wide residual networks (Zagoruyko and Komodakis 2016, arXiv 1605.07146).
+
+    ``28-10`` has 28 convolutions in three stages of pre-activated basic blocks, ten times as wide
+    as He et al.'s for CIFAR; without options it is that. ``50-2`` and ``101-2`` are bottlenecks
+    for ImageNet with twice the inner width.
+    """
+
+    name: ClassVar[str] = "wrn"
+    groups: ClassVar[int] = 1
+    presets: ClassVar[Mapping[str, Options]] = {
+        **{
+            f"{depth}-{factor}": {**wide(depth, factor), "resolution": 32, "num_classes": 10}
+            for depth, factor in ((16, 4), (16, 8), (22, 8), (28, 10), (28, 12), (40, 1), (40, 4))
+        },
+        **{
+            f"{name}-2": {
+                "depths": DEPTHS[name],
+                "block": "bottleneck",
+                "preactivation": False,
+                "inner_widths": (128, 256, 512, 1024),
+                "resolution": 224,
+            }
+            for name in ("50", "101")
+        },
+    }
+
+    def configure(self, options: dict[str, Any]) -> ResNetConfig:
+        """The configuration; blocks are basic and pre-activated unless it says otherwise."""
+        if "depths" not in options and "widths" not in options:
+            options = {**wide(28, 10), "resolution": 32, **options}
+        basic = options.get("block", "basic") == "basic"
+        if basic and "block" not in options:
+            options = {"block": "basic", **options}
+        if basic and options.get("norm") != "none":
+            options = {"preactivation": True, **options}
+        return super().configure(options)
+
+
 RESNET = PlainResNet()
 RESNEXT = ResNeXt()
+SENET = SENet()
+WRN = WideResNet()

@@ -1,0 +1,148 @@
+"""The zoo's parameters to the unit and MACs against published numbers and those of libraries."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from scaling.families import get_family
+from scaling.families.base import with_preset
+from scaling.families.vision.counts import Tally, walk
+
+# num_params and MACs without biases of a forward pass. T: torchvision 0.29, whose documentation has
+# these parameters and these MACs to three digits; M: timm 1.0.31; both counted in the library's
+# own model by torch's FlopCounterMode. Others as noted.
+LIBRARIES = {
+    "alexnet": (61_100_840, 714_188_480),  # T
+    "googlenet": (6_624_904, 1_498_376_192),  # T
+    "inception-resnet:v2": (55_843_464, 13_155_794_016),  # M: inception_resnet_v2
+    "densenet:121": (7_978_856, 2_834_161_664),  # T
+    "densenet:161": (28_681_000, 7_727_907_072),  # T
+    "densenet:169": (14_149_480, 3_359_843_328),  # T
+    "densenet:201": (20_013_928, 4_291_365_888),  # T
+    "wrn:50-2": (68_883_240, 11_398_021_120),  # T
+    "wrn:101-2": (126_886_696, 22_753_050_624),  # T
+    "senet:18": (11_778_592, 1_814_160_384),  # M: legacy_seresnet18
+    "senet:34": (21_958_868, 3_663_918_592),  # M: legacy_seresnet34
+    "senet:50": (28_088_024, 4_091_699_200),  # M: seresnet50
+    "senet:101": (49_326_872, 7_806_148_608),  # M: seresnet101
+    "senet:152": (66_821_848, 11_520_204_800),  # M: seresnet152
+    "senet:50-32x4d": (27_559_896, 4_232_994_816),  # M: seresnext50_32x4d
+    "senet:101-32x4d": (48_955_416, 7_974_739_968),  # M: seresnext101_32x4d
+    "mobilenet:v2": (3_504_872, 300_774_272),  # T
+    "mobilenet:v3-large": (5_483_032, 216_589_760),  # T
+    "mobilenet:v3-small": (2_542_856, 56_510_400),  # T
+    "swin:tiny": (28_288_354, 4_490_566_656),  # T
+    "swin:small": (49_606_258, 8_740_875_264),  # T
+    "swin:base": (87_768_224, 15_430_946_816),  # T
+    "nfnet:f0": (71_489_284, 6_977_003_520),  # M: dm_nfnet_f0 at 192 pixels
+    "nfnet:f1": (132_634_256, 17_437_921_280),  # M: at 224
+    "nfnet:f2": (193_779_228, 33_139_318_784),  # M: at 256
+    "nfnet:f3": (254_924_200, 67_944_292_352),  # M: at 320
+    "nfnet:f4": (316_069_172, 121_122_250_752),  # M: at 384
+    "nfnet:f5": (377_214_144, 169_498_382_336),  # M: at 416
+    "nfnet:f6": (438_359_116, 228_292_861_952),  # M: at 448
+}
+# Table 1 of Brock et al. 2021: 10^9 FLOPs (that is MACs), millions of parameters, test resolution.
+NFNETS = {
+    "f0": (12.38, 71.5, 256),
+    "f1": (35.54, 132.6, 320),
+    "f2": (62.59, 193.8, 352),
+    "f3": (114.76, 254.9, 416),
+    "f4": (215.24, 316.1, 512),
+    "f5": (289.76, 377.2, 544),
+    "f6": (377.28, 438.4, 576),
+}
+PARAMETERS = {
+    "googlenet:2014": 13_378_280,  # bvlc_googlenet of Caffe, with its classifiers on the side
+    "densenet:40-12": 1_019_722,  # 1.0M in Huang et al. 2017, table 2
+    "densenet:100-12": 6_979_642,  # 7.0M, ibid.
+    "densenet:100-24": 27_249_082,  # 27.2M
+    "densenet:bc-100-12": 769_162,  # 0.8M
+    "densenet:bc-250-24": 15_324_406,  # 15.3M
+    "densenet:bc-190-40": 25_624_430,  # 25.6M
+    "wrn:28-10": 36_479_194,  # 36.5M in Zagoruyko and Komodakis 2016, table 5; the authors' code
+    "wrn:40-4": 8_949_210,  # 8.9M, ibid.
+    "wrn:16-4": 2_748_890,  # 2.7M, table 4
+    "wrn:16-8": 10_961_370,  # 11.0M, table 5
+    "wrn:22-8": 17_158_106,  # 17.2M, table 4
+    "wrn:28-12": 52_517_850,  # 52.5M, table 4
+    "wrn:40-1": 563_930,  # 0.6M, table 4
+    "alexnet:2012": 60_965_224,  # bvlc_alexnet of Caffe
+    "nin:cifar": 966_986,  # Lin et al. 2014: "< 1M"; the sum of the authors' layers
+    # The authors' layers for ImageNet: kernel^2 x in x out + out of each.
+    "nin:imagenet": sum(
+        k * k * i * o + o
+        for k, i, o in (
+            *((11, 3, 96), (1, 96, 96), (1, 96, 96)),
+            *((5, 96, 256), (1, 256, 256), (1, 256, 256)),
+            *((3, 256, 384), (1, 384, 384), (1, 384, 384)),
+            *((3, 384, 1024), (1, 1024, 1024), (1, 1024, 1000)),
+        )
+    ),
+}
+
+
+def counted(model: str, **options):
+    """Cost, and MACs without biases."""
+    name, _, preset = model.partition(":")
+    family = get_family(name)
+    config = family.resolve({**(with_preset(family, preset) if preset else {}), **options})
+    network = family.network(config)
+    tally = Tally(network.input_shape, side=network.input_shape[-1])
+    walk((*network.stem, *network.body, *network.head), tally)
+    cost = family.cost(config)
+    assert cost.macs_forward == tally.macs
+    return cost, tally.macs - tally.biases
+
+
+@pytest.mark.parametrize("model", LIBRARIES)
+def test_parameters_and_macs_are_the_librarys(model):
+    began = time.process_time()
+    cost, macs = counted(model)
+    assert time.process_time() - began < 0.5
+    assert (cost.num_params, macs) == LIBRARIES[model]
+
+
+@pytest.mark.parametrize("model", PARAMETERS)
+def test_parameters_are_the_published_ones(model):
+    assert counted(model)[0].num_params == PARAMETERS[model]
+
+
+def test_the_authors_se_resnet_strides_in_its_first_convolution():
+    # 3.87 GFLOPs in Hu et al. 2018, table 2; timm's legacy_seresnet50.
+    assert counted("senet:50", stride_1x1=True)[1] == 3_860_488_192
+
+
+def test_googlenets_classifiers_on_the_side():
+    # T: in training; the loss's parts have their products too.
+    cost, macs = counted("googlenet", auxiliary=0.3)
+    assert (cost.num_params, macs) == (13_004_888, 1_506_748_416)
+    # Without them the paper's network has bvlc_googlenet's 6,998,552 parameters.
+    assert counted("googlenet:2014", auxiliary=0)[0].num_params == 6_998_552
+
+
+@pytest.mark.parametrize("model", NFNETS)
+def test_nfnets_at_their_test_resolution(model):
+    giga, millions, resolution = NFNETS[model]
+    cost, macs = counted(f"nfnet:{model}", resolution=resolution)
+    assert cost.num_params / 1e6 == pytest.approx(millions, abs=0.05)
+    assert macs / 1e9 == pytest.approx(giga, rel=0.005)
+
+
+def test_swins_cost_is_linear_in_the_area_and_a_vits_is_not():
+    def of_blocks(name, factor):
+        return counted(name, resolution=224 * factor)[1] - classes[name]
+
+    classes = {"swin:tiny": 768 * 1000, "vit:ti16": 192 * 1000}
+    assert of_blocks("swin:tiny", 2) == 4 * of_blocks("swin:tiny", 1)
+    assert of_blocks("swin:tiny", 4) == 16 * of_blocks("swin:tiny", 1)
+    assert of_blocks("vit:ti16", 4) > 20 * of_blocks("vit:ti16", 1)
+
+
+def test_u_nets():
+    # milesial/Pytorch-UNet, and the brain segmentation U-Net of mateuszbuda in PyTorch Hub: three
+    # channels in, one class.
+    assert counted("unet", in_channels=3, num_classes=1)[0].num_params == 31_037_633
+    assert counted("unet", in_channels=3, num_classes=1, width=32)[0].num_params == 7_763_041

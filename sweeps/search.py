@@ -21,6 +21,8 @@ from sweeps.strategies.trials import key, none_left
 from sweeps.sweep import Entry, Sweep
 
 REPEATS = 100  # proposals that are the same run as an earlier one, before there is no other
+SAMPLE = 64  # points, to say what a search will be
+SLACK = 2.0  # by which the mean of so many may be off
 Root = str | os.PathLike[str] | None
 
 
@@ -41,6 +43,49 @@ class Ended:
     loss: float
     time: float
     share: float = 1.0
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What a search will be, by a sample of its space.
+
+    Attributes
+    ----------
+    kind : str
+    budget : float
+        FLOPs.
+    runs : int
+        That the budget allows at what points of the space cost on average. A strategy that comes
+        to prefer dear ones does fewer.
+    low, high : float
+        FLOPs of the cheapest and the dearest run of the sample.
+    points : float
+        How many the space has, those that do not fit included; infinite for a continuous one.
+    all_flops : float
+        What all of them would take at most.
+    sample : Sweep
+    """
+
+    kind: str
+    budget: float
+    runs: int
+    low: float
+    high: float
+    points: float
+    all_flops: float
+    sample: Sweep
+
+    def to_dict(self) -> dict[str, Any]:
+        """What ``scaling sweep --json`` prints of it."""
+        names = ("kind", "budget", "runs", "low", "high")
+        return {name: getattr(self, name) for name in names}
+
+    def __str__(self) -> str:
+        points = f"{self.points:.3g}" if math.isfinite(self.points) else "continuously many"
+        return (
+            f"search    {self.kind} over {points} points: about {self.runs} runs of "
+            f"{self.low:.3g} to {self.high:.3g} FLOPs for {self.budget:.3g}; the first is shown"
+        )
 
 
 def begin(asked: Design, *, info: Any = None, root: Root = None) -> Expansion:
@@ -65,7 +110,52 @@ def begin(asked: Design, *, info: Any = None, root: Root = None) -> Expansion:
             f"{asked.plan.kind} promotes runs, which go on from a constant rate: give schedule: "
             "wsd in fixed",
         )
-    return expansion
+    expected = _expected(asked, expansion, info=info, root=root)
+    if expected.all_flops < asked.plan.budget:
+        asked.document.refuse(
+            ("strategy", "budget"),
+            f"budget {asked.plan.budget:.3g} cannot be used: all {expected.points:.0f} points of "
+            f"the space together take {expected.all_flops:.3g} FLOPs; lower it, or widen the space",
+        )
+    return replace(expansion, search=expected)
+
+
+def _expected(asked: Design, first: Expansion, *, info: Any, root: Root) -> Expected:
+    """What a search will be, by points drawn at random: of rungs, each with its share of them."""
+    import numpy as np
+
+    plan = asked.plan
+    assert plan is not None
+    rng, tried = np.random.default_rng(plan.seed), set[str]()
+    rungs, eta = range(plan.strategy.rungs), plan.strategy.eta
+    costs, entries = [], []
+    while len(tried) < SAMPLE and (point := plan.space.draw(rng, tried)) is not None:
+        tried.add(key(point))
+        chain = [
+            _expanded(asked, plan, Proposal(point, rung=rung), info=info, root=root).sweep
+            for rung in rungs
+        ]
+        specs = [sweep.entries[0].spec for sweep in chain]
+        costs.append([cost / eta**k for k, cost in enumerate(spent_flops(Sweep.of("s", specs)))])
+        entries += specs
+    per_point = [sum(cost) for cost in costs]
+    mean = sum(per_point) / len(per_point)
+    if len(tried) < SAMPLE:  # these are all
+        points, all_flops = float(len(tried)), sum(per_point)
+    else:
+        points = plan.space.space.size()
+        all_flops = SLACK * points * mean
+    each = sum(eta**-k for k in rungs)
+    return Expected(
+        kind=plan.kind,
+        budget=plan.budget,
+        runs=max(1, round(plan.budget / mean * each)),
+        low=min(spec.flops for spec in entries),
+        high=max(spec.flops for spec in entries),
+        points=points,
+        all_flops=all_flops,
+        sample=replace(first.sweep, entries=Sweep.of("s", entries).entries, search={}),
+    )
 
 
 def next_run(sweep: Sweep, ended: Mapping[str, Ended], *, root: Root = None) -> Sweep | Wait | Done:

@@ -19,19 +19,25 @@ def search_goes_on(store: Store, sweep: Sweep, *, dry_run: bool) -> Sweep:
     ValueError
         If the sweep of that name in the store is another search, or none.
     """
+    if not sweep.search:
+        return sweep
     before = written(store, sweep.name)
     refuse_another(before, sweep)
-    if not sweep.search or not before.entries:
-        return sweep
+    if not before.entries:
+        return _with_a_run(store, sweep)
     with contextlib.nullcontext(before) if dry_run else rewriting(store, sweep.name) as before:
-        now = replace(before, search=sweep.search)
-        ended = ended_runs(store, now)
-        if all(entry.run_id in ended for entry in now):
-            answer = next_run(now, ended, root=store.root)
-            if isinstance(answer, Sweep):
-                now = answer
-            else:
-                note(f"search of sweep {sweep.name!r}: {answer.reason}")
+        now = _with_a_run(store, replace(before, search=sweep.search))
         if now != before and not dry_run:
             now.write(sweep_path(store, sweep.name))
     return replace(sweep, entries=now.entries)
+
+
+def _with_a_run(store: Store, sweep: Sweep) -> Sweep:
+    """A search with a run that is open, if its strategy has one; other sweeps may have done some."""
+    while len(ended := ended_runs(store, sweep)) == len(sweep):
+        answer = next_run(sweep, ended, root=store.root)
+        if not isinstance(answer, Sweep):
+            note(f"search of sweep {sweep.name!r}: {answer.reason}")
+            break
+        sweep = answer
+    return sweep

@@ -48,7 +48,15 @@ from scaling.run import (
     sweep_path,
     unfold,
 )
-from sweeps import POLICY_KEYS, Policy, ResourceRules, Resources, Sweep, changed_code
+from sweeps import (
+    POLICY_KEYS,
+    Policy,
+    ResourceRules,
+    Resources,
+    Sweep,
+    changed_code,
+    refuse_another,
+)
 
 On = Literal["local", "slurm", "inline"]
 Rerun = Literal["missing", "failed", "early", "all"]
@@ -341,6 +349,7 @@ def _say_what_is_not_kept(store: Store, sweep: Sweep, skipped: Collection[str]) 
 def _write_sweep(store: Store, sweep: Sweep) -> None:
     """Write the sweep's file; runs of an earlier sweep of the same name stay in it."""
     with rewriting(store, sweep.name) as before:
+        refuse_another(before, sweep)
         resources = sweep.resources or before.resources
         ours = {entry.run_id for entry in sweep}
         others = [entry for entry in before if entry.run_id not in ours]

@@ -9,7 +9,8 @@ from the runs alone, whoever makes it makes the same.
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
 from cluster.work.early import EARLY
 from cluster.work.submission import Queue
@@ -107,6 +108,10 @@ class Outlook:
 
     progress: Progress
     end: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """What ``scaling status --json`` prints of it."""
+        return {**asdict(self.progress), "end": self.end}
 
     def __str__(self) -> str:
         return f"{self.progress}; {self.end}" if self.end else str(self.progress)

@@ -23,14 +23,12 @@ INSTALL = "strategy bayes needs Optuna: pip install 'scaling-lab[search]'"
 
 @dataclass(frozen=True)
 class Bayes:
-    """TPE.
+    """TPE, with joint densities of the parameters (Falkner et al. 2018).
 
     Attributes
     ----------
     startup : int
         Runs that end before it is asked; points are random until then.
-    multivariate : bool
-        Whether the parameters' densities are joint (Falkner et al. 2018), or each its own.
 
     Raises
     ------
@@ -39,7 +37,6 @@ class Bayes:
     """
 
     startup: int = 10
-    multivariate: bool = False
     rungs: ClassVar[int] = 1
     eta: ClassVar[int] = 1
 
@@ -70,7 +67,7 @@ class Bayes:
         }
         sampler = optuna.samplers.TPESampler(
             n_startup_trials=self.startup,
-            multivariate=self.multivariate,
+            multivariate=True,
             constant_liar=True,
             seed=int(rng.integers(2**31)),
         )

@@ -33,7 +33,7 @@ def search_goes_on(store: Store, sweep: Sweep, *, dry_run: bool) -> Sweep:
 
 
 def _with_a_run(store: Store, sweep: Sweep) -> Sweep:
-    """A search with a run that is open, if its strategy has one; other sweeps may have done some."""
+    """A search with a run that is open, where it has one; other sweeps may have done some."""
     while len(ended := ended_runs(store, sweep)) == len(sweep):
         answer = next_run(sweep, ended, root=store.root)
         if not isinstance(answer, Sweep):

@@ -106,7 +106,9 @@ def next_command(status: SweepStatus) -> str:
     if status.cap:
         return ""
     over = status.search is None or status.search.end
-    if over and all(run.imported or run.state in ("done", "diverged", EARLY) for run in status.runs):
+    if over and all(
+        run.imported or run.state in ("done", "diverged", EARLY) for run in status.runs
+    ):
         return f"all done: `scaling report {name} -o report.html`"
     return f"nobody works on it: `scaling retry {name}` does what is left"
 

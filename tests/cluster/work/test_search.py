@@ -94,9 +94,7 @@ def begin(store, asked):
 
 
 def work(store, queue, fate=None):
-    run_queue(
-        store, "s", queue, Resources(), lambda: False, train=trainer(fate or Fate())
-    )
+    run_queue(store, "s", queue, Resources(), lambda: False, train=trainer(fate or Fate()))
 
 
 def runs_of(store):

@@ -100,7 +100,7 @@ def test_a_run_without_a_loss_is_no_parent(space):
 
 def test_a_space_without_a_mutation_left_ends_the_search():
     small = SearchSpace(Space("small", "", {"depth": Parameter("uniform", (1, 5), 1)}))
-    trials, finished, answer = search(
+    trials, _, answer = search(
         Evolution(3, 2), small, 0, 10, told=lambda options, _: options["depth"]
     )
     assert {trial.options["depth"] for trial in trials} == {1, 2, 3, 4, 5}

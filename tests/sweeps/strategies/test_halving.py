@@ -40,7 +40,7 @@ def test_asha_promotes_the_best_third_of_a_rung_and_else_grows_the_lowest(space)
 
 def test_halving_waits_for_its_rung_and_keeps_a_third(space):
     """9 models, 3, 1, with losses that are known from the start."""
-    trials, finished, _ = search(Halving(rungs=3, eta=3), space, 0, 26, workers=4)
+    trials, _, _ = search(Halving(rungs=3, eta=3), space, 0, 26, workers=4)
     bracket = trials[:13]
     assert [t.rung for t in bracket] == [0] * 9 + [1] * 3 + [2]
     first = sorted(bracket[:9], key=lambda t: t.loss)

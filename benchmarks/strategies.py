@@ -24,7 +24,7 @@ from cluster import submit
 from sweeps import load_sweep
 from sweeps.document import read_document
 
-FILE = Path(__file__).parents[1] / "examples" / "search.yaml"
+FILE = Path(__file__).parents[1] / "examples" / "evolution.yaml"
 SETTINGS: dict[str, dict[str, Any]] = {
     "random": {},
     "evolution": {"population": 16, "tournament": 4},

@@ -104,7 +104,7 @@ SWEEPS = {
     "sweeps.load": "scaling.base scaling.run sweeps.document sweeps.sweep sweeps.estimate "
     "sweeps.design sweeps.expansion sweeps.search",
     "sweeps.cli": "scaling.base sweeps.programs sweeps.sweep sweeps.warnings sweeps.estimate "
-    "sweeps.load",
+    "sweeps.load sweeps.search",
 }
 SWEEP = "sweeps.sweep sweeps.policy sweeps.resources sweeps.load sweeps.search sweeps.strategies"
 CLUSTER = {

@@ -40,12 +40,21 @@ def ranks(found: Ranks) -> Picture:
     for i, name in enumerate(("spearman", "kendall")):
         value = np.array([getattr(one, name) for one in found.correlations])
         low, high = np.array([getattr(one, f"{name}_ci") for one in found.correlations]).T
-        look = {"colour": SERIES[i]}
+        colour = SERIES[i]
         label = {"spearman": "Spearman's rho", "kendall": "Kendall's tau"}[name]
         layers += [
-            Layer("vbars", scales, low, high, width=1.2, **look),
-            Layer("line", scales, value, width=1.0, alpha=0.6, **look),
-            Layer("points", scales, value, marker="os"[i], size=24.0, order=3, label=label, **look),
+            Layer("vbars", scales, low, high, width=1.2, colour=colour),
+            Layer("line", scales, value, width=1.0, alpha=0.6, colour=colour),
+            Layer(
+                "points",
+                scales,
+                value,
+                marker="os"[i],
+                size=24.0,
+                order=3,
+                label=label,
+                colour=colour,
+            ),
         ]
     largest = found.correlations[0].largest
     names = [f"{one.scale:g}" for one in found.correlations]

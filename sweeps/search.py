@@ -16,8 +16,7 @@ from sweeps.design import LAST_KEYS, Design, design
 from sweeps.document import Document
 from sweeps.estimate import spent_flops
 from sweeps.expansion import Expansion, expand
-from sweeps.strategies import Done, Next, Plan, Proposal, Seen, Trial, Wait
-from sweeps.strategies.trials import key, none_left
+from sweeps.strategies import Done, Next, Plan, Proposal, Seen, Trial, Wait, key, none_left
 from sweeps.sweep import Entry, Sweep
 
 REPEATS = 100  # proposals that are the same run as an earlier one, before there is no other

@@ -8,7 +8,17 @@ from __future__ import annotations
 
 from sweeps.strategies.block import Plan, read_plan
 from sweeps.strategies.space import SearchSpace
-from sweeps.strategies.trials import Done, Next, Proposal, Seen, Strategy, Trial, Wait
+from sweeps.strategies.trials import (
+    Done,
+    Next,
+    Proposal,
+    Seen,
+    Strategy,
+    Trial,
+    Wait,
+    key,
+    none_left,
+)
 
 __all__ = [
     "Done",
@@ -20,5 +30,7 @@ __all__ = [
     "Strategy",
     "Trial",
     "Wait",
+    "key",
+    "none_left",
     "read_plan",
 ]

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Any, ClassVar
 
-from sweeps.kinds.spaces import Parameter
+from sweeps.kinds import Parameter
 from sweeps.strategies.space import SearchSpace
 from sweeps.strategies.trials import Next, Options, Proposal, Seen, Trial, key, none_left
 

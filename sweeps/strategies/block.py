@@ -9,8 +9,7 @@ from scaling.base import refuse_unknown, typed
 from scaling.families import cached_cost, option_names
 from sweeps.data_size import DATA_SIZES
 from sweeps.document import Document, Where
-from sweeps.kinds.base_model import base_model
-from sweeps.kinds.design_space import Miss, compatible_options, read_ranges, read_space
+from sweeps.kinds import Miss, base_model, compatible_options, read_ranges, read_space
 from sweeps.strategies.registry import STRATEGIES
 from sweeps.strategies.space import SearchSpace
 from sweeps.strategies.trials import Options, Strategy

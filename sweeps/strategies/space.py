@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sweeps.kinds.spaces import Parameter, Space
+from sweeps.kinds import Parameter, Space
 from sweeps.strategies.trials import Options, key
 
 DRAWS = 10_000  # of points, to find one that fits and is new

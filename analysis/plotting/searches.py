@@ -28,7 +28,12 @@ def search(found: Searches) -> Picture:
                       colour=colour, alpha=0.12, order=1)
             )  # fmt: skip
         layers.append(Layer("line", curve.flops, percent * curve.best, colour=colour, label=label))
-    up = loss_y("Best held-out error so far (%)" if percent == 100 else "Best held-out loss so far")
+    # of few seeds the first bands are far wider than all that follows
+    lines = percent * np.concatenate([curve.best for curve in found.curves])
+    ends = [percent * curve.low[-1] for curve in found.curves if len(curve.runs) > 1]
+    low, high = 0.97 * min(lines.min(), *ends, lines.max()), 1.05 * lines.max()
+    name = "Best held-out error so far (%)" if percent == 100 else "Best held-out loss so far"
+    up = loss_y(name, low=max(low, 0.5 * lines.min()), high=high)
     note = f"bands: {100 * found.level:g} % interval of the mean over seeds (t)" if several else ""
     return Picture([Panel(layers, log_x("FLOPs of the search", "powers"), up)], note=note)
 

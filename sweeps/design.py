@@ -114,6 +114,10 @@ def design(document: Document, default_name: str | None = None) -> Design:
     except ValueError as error:
         document.refuse(("name",), str(error))
 
+    if "strategy" in content and any(key in content for key in PROGRAM_KEYS):
+        document.refuse(
+            ("strategy",), "a strategy is for our training, not for a program: list runs"
+        )
     program = read_program(document, content)
     fixed = document.mapping(content.get("fixed", {}), ("fixed",))
     for key in ("data", "family", "preset"):

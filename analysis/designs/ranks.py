@@ -20,6 +20,7 @@ from scaling.base import refuse_unknown
 if TYPE_CHECKING:
     import pandas as pd
 
+ROUNDED = 0.05  # by which runs of one scale may differ
 LEAST = 5  # designs: of fewer a rank correlation says nothing
 
 
@@ -90,7 +91,8 @@ def rank_correlations(
         The columns that make a design, such as ``depth`` and ``lr``; where a run has a ``parent``
         that it goes on from, left out: they are one design.
     scale : str, optional
-        The column of the scale: ``rung`` where there is one, else ``num_tokens``.
+        The column of the scale: ``rung`` where there is one, else ``num_tokens``. Values that
+        differ by 5 % at most are one scale.
     metric : str, optional
         ``error`` or ``loss``. Runs of one design and scale, as of several seeds, are averaged.
     draws, level, seed
@@ -116,6 +118,7 @@ def rank_correlations(
     metric = metric_of(runs, metric)
     table = usable(runs, metric)
     table = table[table[scale].notna()].copy()
+    table[scale] = _alike(table[scale].to_numpy(float))
     table["design"] = (
         table[list(by)].astype(str).agg("|".join, axis=1) if by else _origins(runs, table)
     )
@@ -153,6 +156,18 @@ def rank_correlations(
             "with --by, or a scale with --scale"
         )
     return Ranks(metric, scale, level, tuple(found), is_selected=not by)
+
+
+def _alike(values: Array) -> Array:
+    """Values with those that differ by ``ROUNDED`` at most, as D in whole steps does, made one."""
+    known = np.unique(values)
+    groups = [[known[0]]]
+    for value in known[1:]:
+        if value > groups[-1][0] * (1 + ROUNDED) or groups[-1][0] <= 0:
+            groups.append([])
+        groups[-1].append(value)
+    one = {value: group[len(group) // 2] for group in groups for value in group}
+    return np.array([one[value] for value in values])
 
 
 def _resampled(both: Array, picks: Any) -> Array:

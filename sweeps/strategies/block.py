@@ -86,11 +86,11 @@ def read_plan(document: Document) -> Plan:
     seed = number(document, given.get("seed", 0), (*BLOCK, "seed"), low=0)
     if seed != int(seed) or seed > LARGEST_SEED:
         document.refuse((*BLOCK, "seed"), f"seed {seed} is not a whole number from 0")
-    for key in ("constraints",):
-        if key in content:
-            document.refuse(
-                (key,), f"{key} are for a list of runs: bound a space by ranges of its {SHAPE}"
-            )
+    if "constraints" in content:
+        document.refuse(
+            ("constraints",),
+            f"constraints are for a list of runs: bound a space by ranges of its {SHAPE}",
+        )
     if len(content.get("seeds", [0])) > 1:
         document.refuse(
             ("seeds",), "a search trains each point once: leave one seed, and give strategy a seed"

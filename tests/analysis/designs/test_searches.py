@@ -10,7 +10,7 @@ import pytest
 from scipy import stats
 
 from analysis.designs import compare_searches, rank_correlations
-from analysis.designs.ranks import _resampled
+from analysis.designs.ranks import _alike, _resampled
 from analysis.plotting import draw, ranks, search
 from scaling.cli import main
 
@@ -92,6 +92,14 @@ def test_a_resample_has_scipys_rho_and_tau_ties_and_all():
     for pick, (rho, tau) in zip(picks, _resampled(both, picks), strict=True):
         assert rho == pytest.approx(stats.spearmanr(*both[pick].T).statistic)
         assert tau == pytest.approx(stats.kendalltau(*both[pick].T).statistic)
+
+
+def test_sizes_in_whole_steps_of_several_batches_are_one_scale():
+    table = ladder(0.0)
+    table["num_tokens"] = 1000.0 * table["num_tokens"] + table["width"]
+    assert [one.n_designs for one in rank_correlations(table, ["width"]).correlations] == [30, 30]
+    runs = pd.DataFrame({"rung": [0, 1, 2]})
+    assert list(_alike(runs["rung"].to_numpy(float))) == [0, 1, 2]
 
 
 def test_without_noise_ranks_agree_fully_and_the_best_stays_the_best():

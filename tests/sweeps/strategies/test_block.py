@@ -84,6 +84,7 @@ def test_the_same_file_gives_the_same_first_run_and_another_seed_another(write, 
         (("num_examples: 640,", "num_examples: 640, width: 8,"), "width is fixed and searched"),
         (("  space:", "  ranges: {num_params: [1, 2]}\n  space:"), "no point of the space fits"),
         (("lr: {log", "lrr: {log"), "unknown option 'lrr'"),
+        (("family: mlp", "train: os:getcwd"), "a strategy is for our training"),
     ],
 )  # fmt: skip
 def test_what_is_refused_in_one_line(change, says, write, home, capsys):

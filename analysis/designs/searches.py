@@ -85,7 +85,7 @@ def compare_searches(
     ----------
     runs : DataFrame
         With ``strategy``, ``strategy_seed``, ``search_flops`` and a loss. A search ends where its
-        last run does; the curves end at the least such budget of any.
+        last run does; the curves go from where all have one to the least of their ends.
     metric : str, optional
         ``error`` or ``loss``; the error where there is one.
     level : float
@@ -116,14 +116,12 @@ def compare_searches(
     if not searches:
         raise ValueError(f"no search has {MIN_RUNS} runs with a {metric} yet")
     end = min(float(rows["search_flops"].iloc[-1]) for rows in searches.values())
-    begin = min(float(rows["search_flops"].iloc[0]) for rows in searches.values())
+    begin = max(float(rows["search_flops"].iloc[0]) for rows in searches.values())
+    grid = np.geomspace(begin, end, GRID) if begin < end else np.array([end])
+    grid[-1] = end
     curves = []
     for strategy in dict.fromkeys(name for name, _ in searches):
         mine = [rows for (name, _), rows in searches.items() if name == strategy]
-        first = max(float(rows["search_flops"].iloc[0]) for rows in mine)
-        grid = np.geomspace(begin, end, GRID)
-        grid = grid[grid >= first] if first < end else grid[-1:]
-        grid[-1] = end
         values = np.array([_best_at(rows, metric, grid) for rows in mine])
         mean, n = values.mean(axis=0), len(mine)
         half = np.full(len(grid), np.nan)

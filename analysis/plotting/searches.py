@@ -23,9 +23,10 @@ def search(found: Searches) -> Picture:
         label = f"{curve.strategy} ({runs} runs, {seeds} seed{'s' if seeds > 1 else ''})"
         if seeds > 1:
             several = True
+            low = np.maximum(curve.low, 0.5 * curve.best)  # for a log axis
             layers.append(
-                Layer("band", curve.flops, percent * curve.low, percent * curve.high,
-                      colour=colour, alpha=0.12, order=1)
+                Layer("band", curve.flops, percent * low, percent * curve.high, colour=colour,
+                      alpha=0.12, order=1)
             )  # fmt: skip
         layers.append(Layer("line", curve.flops, percent * curve.best, colour=colour, label=label))
     # of few seeds the first bands are far wider than all that follows

@@ -181,11 +181,17 @@ def add_commands(subparsers: Any) -> None:
     plot.add_argument("--font-size", type=_positive, metavar="PT", help="of the text, in points")
     plot.add_argument("--data", action="store_true", help="its numbers too, as .csv beside it")
     plot.add_argument("--method", choices=("parabola", "akima", "powers"))
-    plot.add_argument("--by", metavar="COL", help="scaling, funnel: a law for each value")
+    plot.add_argument(
+        "--by", metavar="COL", help="scaling, funnel: a law for each value; ranks: a design"
+    )
     plot.add_argument("--train-col", metavar="COL", help="funnel: fit rows where it is true")
     _add_fit(plot)
     plot.add_argument("--other", metavar="SOURCE2", help="edf: a second space, to compare")
-    plot.add_argument("--metric", metavar="COL", help="compound, edf, pareto: error, else loss")
+    plot.add_argument("--also", metavar="SOURCE2", action="append", help="search: another search")
+    plot.add_argument("--scale", metavar="COL", help="ranks: the column of the scale")
+    plot.add_argument(
+        "--metric", metavar="COL", help="compound, edf, pareto, ranks, search: error, else loss"
+    )
 
     report = _command(subparsers, "report", "one self-contained HTML file", json=False)
     report.add_argument("others", metavar="SOURCE2", nargs="*", help="others, side by side with it")
@@ -285,10 +291,13 @@ def _add_design(subparsers: Any) -> None:
     pareto = _command(subparsers, "pareto", "how good each model is for what it costs")
     pareto.add_argument("--watts", type=_positive, metavar="W", help="of what one run holds")
     pareto.add_argument("--pue", type=_positive, metavar="X", help=f"of the data centre ({PUE})")
-    for parser in (compound, edf, pareto):
+    ranks = _command(subparsers, "ranks", "are designs that are best when small best when large?")
+    ranks.add_argument("--by", metavar="COL,COL", help="what makes a design (promotions)")
+    ranks.add_argument("--scale", metavar="COL", help="rung where there is one, else num_tokens")
+    for parser in (compound, edf, pareto, ranks):
         parser.add_argument("-o", "--output", metavar="FILE", help="figure: .png, .pdf or .svg")
         parser.add_argument("--metric", metavar="COL", help="error where there is one, else loss")
-    for parser in (compound, edf):
+    for parser in (compound, edf, ranks):
         parser.add_argument("--draws", type=_count, metavar="K", help="bootstrap draws (2000)")
         parser.add_argument("--level", type=_share, metavar="P", help="(0.9)")
         parser.add_argument("--seed", type=_count, help="of the draws (0)")

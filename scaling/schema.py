@@ -213,6 +213,18 @@ RUN_COLUMNS: tuple[Column, ...] = (
     Column("flops_width", "float", "", "FLOPs with this width alone over the base model's"),
     Column("flops_resolution", "float", "", "FLOPs with this resolution alone over the base's"),
     Column("space", "str", "", "design space that the model was drawn from"),
+    Column("strategy", "str", "", "what chose the run by the results before it: random, asha, ..."),
+    Column("strategy_seed", "int", "", "seed of the strategy"),
+    Column("generation", "int", "", "mutations between the run and one drawn at random"),
+    Column("rung", "int", "", "promotions before the run, each to more data"),
+    Column("parent", "str", "", "run that this one is a mutation, or the continuation, of"),
+    Column(
+        "search_flops",
+        "float",
+        "FLOPs",
+        "C of the search up to this run and with it, in the order of proposals, what runs share "
+        "once",
+    ),
     Column("seed", "int", "", "seed of initialisation; of the data's order too, without data_seed"),
     Column("data_seed", "int", "", "seed of the data's order and augmentation, where it was given"),
     Column("lr", "float", "", "peak learning rate", ("learningrate",)),
@@ -254,6 +266,7 @@ LABELS = (
     *(f"{axis}_multiplier" for axis in ("depth", "width", "resolution")),
     *(f"flops_{axis}" for axis in ("depth", "width", "resolution")),
     "space",
+    *("strategy", "strategy_seed", "generation", "rung", "parent", "search_flops"),
 )
 
 EVAL_PREFIX = "eval/"

@@ -14,6 +14,13 @@ from .resources import ResourceRules as ResourceRules
 from .resources import Resources as Resources
 from .resources import megabytes as megabytes
 from .resources import parse_settings as parse_settings
+from .search import Ended as Ended
+from .search import Progress as Progress
+from .search import next_run as next_run
+from .search import progress as progress
+from .search import refuse_another as refuse_another
+from .strategies import Done as Done
+from .strategies import Wait as Wait
 from .sweep import Entry as Entry
 from .sweep import Imported as Imported
 from .sweep import Sweep as Sweep

@@ -6,7 +6,8 @@ import argparse
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from sweeps.estimate import Estimate, KeptWeights
+    from sweeps.estimate import Estimate, KeptWeights, Prices
+    from sweeps.search import Expected
     from sweeps.sweep import Entry, Sweep
 
 
@@ -66,6 +67,8 @@ def run_sweep(args: argparse.Namespace) -> int:
         warnings.append(changed)
     left_out = [str(left) for left in expansion.left_out]
     kept = kept_weights(sweep, args.root) if sweep.keep else None
+    if expansion.search:
+        return _search(expansion.search, sweep, prices, args)
     if args.json:
         print_json(
             {
@@ -101,6 +104,28 @@ def run_sweep(args: argparse.Namespace) -> int:
         print(_done(len(sweep), len(left), rest))
     for warning in warnings:
         print(f"warning: {warning}")
+    return 0
+
+
+def _search(expected: Expected, sweep: Sweep, prices: Prices, args: argparse.Namespace) -> int:
+    """Preview a search: its first run, and how many its budget will allow."""
+    from scaling.base import print_json
+    from sweeps.estimate import estimate
+
+    sample = estimate(expected.sample, prices, root=args.root, workers=args.workers)
+    hours = None
+    if sample.worker_hours is not None:
+        hours = sample.worker_hours * expected.budget / sample.flops_spent / sample.workers
+    if args.json:
+        runs = [entry.columns for entry in sweep]
+        found = {"name": sweep.name, "runs": runs, "search": {**expected.to_dict(), "hours": hours}}
+        print_json(found)
+        return 0
+    _print_runs(sweep, args.all)
+    print(f"\n{expected}")
+    workers = f"{sample.workers} worker{'' if sample.workers == 1 else 's'}"
+    told = f"{duration(hours)} with {workers}" if hours is not None else "unknown: "
+    print(f"time      {told}{'' if hours is not None else sample.measured}")
     return 0
 
 

@@ -20,12 +20,13 @@ from sweeps.kinds import generators
 from sweeps.policy import NONE, POLICY_KEYS, Policy
 from sweeps.programs import PROGRAM_KEYS, ProgramBlock, read_program, refuse_outside
 from sweeps.resources import ResourceRules, Resources
+from sweeps.strategies import Plan, read_plan
 from sweeps.sweep import check_name
 from sweeps.values import number, values
 
 TOP_KEYS = (
     *("name", "data", "family", "preset", *PROGRAM_KEYS),
-    *("seeds", "fixed", "derive", "constraints"),
+    *("seeds", "fixed", "derive", "constraints", "strategy"),
 )
 LAST_KEYS = ("estimate", "resources", "keep", "policy")  # no part of what the runs are
 
@@ -60,6 +61,8 @@ class Design:
         Where errors point to.
     program : ProgramBlock or None
         The program that trains; None for runs of our own.
+    plan : Plan or None
+        How runs are chosen by the results so far; ``points`` is then one of the space.
     """
 
     name: str
@@ -76,6 +79,7 @@ class Design:
     policy: Policy = NONE
     document: Document = field(default_factory=lambda: Document(None))
     program: ProgramBlock | None = None
+    plan: Plan | None = None
 
 
 def read_design(path: Path, *, info: Any = None) -> Design:
@@ -110,6 +114,10 @@ def design(document: Document, default_name: str | None = None) -> Design:
     except ValueError as error:
         document.refuse(("name",), str(error))
 
+    if "strategy" in content and any(key in content for key in PROGRAM_KEYS):
+        document.refuse(
+            ("strategy",), "a strategy is for our training, not for a program: list runs"
+        )
     program = read_program(document, content)
     fixed = document.mapping(content.get("fixed", {}), ("fixed",))
     for key in ("data", "family", "preset"):
@@ -124,7 +132,8 @@ def design(document: Document, default_name: str | None = None) -> Design:
             document.refuse((key,), f"{key} must be a name, not {kind(fixed[key])}")
     shape = shapes[0]
     own = program.as_own(document, shape) if program else document
-    points = known[shape](own, content[shape], (shape,))
+    plan = read_plan(own) if "strategy" in content else None
+    points = [plan.first] if plan else known[shape](own, content[shape], (shape,))
     if program:
         points = program.points(document, shape, points)
     derive = _derive(document, content.get("derive", {}), renamed=program is not None)
@@ -149,6 +158,7 @@ def design(document: Document, default_name: str | None = None) -> Design:
         policy=_policy(document, content.get("policy", {})),
         document=document,
         program=program,
+        plan=plan,
     )
 
 

@@ -52,6 +52,8 @@ class Expansion:
         D of a run as it was asked for, by ``run_id``, before it became whole steps.
     info : DataInfo or None
         What is known of the data, if all runs are on the same.
+    search : Expected or None
+        Where a strategy chooses the runs, of which ``sweep`` has the first: what is expected.
     """
 
     sweep: Sweep
@@ -62,6 +64,7 @@ class Expansion:
     info: Any
     collapsed: Collapse = field(default_factory=Collapse)
     asked_tokens: Mapping[str, float] = field(default_factory=dict)
+    search: Any = None
 
     def rounding(self) -> list[str]:
         """A warning where whole steps move the D of runs by over ``ROUNDED``; else nothing."""

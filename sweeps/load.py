@@ -9,10 +9,11 @@ from typing import Any
 
 from scaling.base import Store
 from scaling.run import find_sweep_file
-from sweeps.design import design, read_design
+from sweeps.design import Design, design, read_design
 from sweeps.document import Document
 from sweeps.estimate import Prices
 from sweeps.expansion import Expansion, expand
+from sweeps.search import begin
 from sweeps.sweep import Sweep
 
 YAML = (".yaml", ".yml")
@@ -68,7 +69,7 @@ def load_sweep(
     Sweep tiny: 2 runs, ...
     """
     if isinstance(source, Mapping):
-        return expand(design(Document(source, info=info)), info=info, root=root).sweep
+        return _expanded(design(Document(dict(source), info=info)), root, info).sweep
     return preview(source, root, info=info)[0].sweep
 
 
@@ -82,8 +83,15 @@ def preview(
     path = find_sweep(source, root)
     if path.suffix in YAML:
         asked = read_design(path, info=info)
-        return expand(asked, info=info, root=root), asked.prices
+        return _expanded(asked, root, info), asked.prices
     if path.suffix == ".jsonl":
         sweep = Sweep.read(path)
         return Expansion(sweep, len(sweep), 0, (), {}, info), Prices()
     raise ValueError(f"{path} is neither .yaml nor .jsonl: a sweep is one of the two")
+
+
+def _expanded(asked: Design, root: str | os.PathLike[str] | None, info: Any) -> Expansion:
+    """All runs; of a search the first."""
+    if asked.plan:
+        return begin(asked, info=info, root=root)
+    return expand(asked, info=info, root=root)

@@ -28,12 +28,14 @@ class Entry:
     """One run of a sweep: identity, readable ``name`` (no part of identity) and ``spec``.
 
     ``labels`` are columns of the run table that say what the run is for, such as ``axis``.
+    ``point`` is that of the space where a search chose it.
     """
 
     run_id: str
     name: str
     spec: Spec
     labels: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    point: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
     @cached_property
     def columns(self) -> dict[str, Any]:
@@ -74,6 +76,8 @@ class Sweep:
         Runs that were trained elsewhere; who goes through the sweep does not meet them.
     policy : Policy
         What it may use as a whole, and who is told of it.
+    search : dict
+        Where a strategy chooses its runs: the sweep file's content, by which the next is chosen.
 
     Raises
     ------
@@ -87,6 +91,7 @@ class Sweep:
     keep: Keep = NOTHING
     imported: tuple[Imported, ...] = ()
     policy: Policy = NO_POLICY
+    search: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
         check_name(self.name)
@@ -155,16 +160,21 @@ class Sweep:
     def to_jsonl(self) -> str:
         """One JSON object a line: ``run_id``, ``name``, ``sweep``, ``spec`` and the columns.
 
-        The first line has the sweep's ``resources``, its ``keep`` and its ``policy`` too.
+        The first line has the sweep's ``resources``, ``keep``, ``policy`` and ``search`` too.
         """
         runs: list[Entry | Imported] = [*self.entries, *self.imported]
         rows = [{**e.columns, "sweep": self.name, "spec": e.spec.to_dict()} for e in runs]
+        for row, entry in zip(rows, self.entries, strict=False):
+            if entry.point:
+                row["point"] = entry.point
         if self.resources:
             rows[0]["resources"] = self.resources
         if self.keep:
             rows[0]["keep"] = self.keep.marks
         if policy := self.policy.to_dict():
             rows[0]["policy"] = policy
+        if self.search:
+            rows[0]["search"] = self.search
         return "".join(json.dumps(row) + "\n" for row in rows)
 
     def write(self, path: Path) -> None:
@@ -186,6 +196,7 @@ class Sweep:
         resources: Mapping[str, Any] = {}
         marks = None
         policy: Mapping[str, Any] = NONE
+        search: Mapping[str, Any] = NONE
         try:
             for number, row in numbered_rows(path):
                 entry, name = _entry(row, f"{path}:{number}")
@@ -197,6 +208,7 @@ class Sweep:
                 resources = resources or row.get("resources", NONE)
                 marks = marks or row.get("keep")
                 policy = policy or row.get("policy", NONE)
+                search = search or row.get("search", NONE)
         except LineError as error:
             what = "not a run of a sweep: a line is one JSON object"
             if error.syntax:
@@ -216,7 +228,9 @@ class Sweep:
             told = Policy.parse(policy)
         except ValueError as error:
             raise ValueError(f"{path}: {error}") from None
-        return cls(next(iter(names)), tuple(entries), resources, keep, tuple(imported), told)
+        return cls(
+            next(iter(names)), tuple(entries), resources, keep, tuple(imported), told, search
+        )
 
 
 def unfinished(sweep: Sweep, root: str | None = None) -> Sweep:
@@ -261,4 +275,5 @@ def _entry(value: Mapping[str, Any], place: str) -> tuple[Entry | Imported, str]
     if isinstance(spec, ImportedSpec):
         return Imported(value["run_id"], value["name"], spec), value["sweep"]
     labels = {key: value[key] for key in LABELS if key in value}
-    return Entry(value["run_id"], value["name"], spec, labels), value["sweep"]
+    point = value.get("point", NONE)
+    return Entry(value["run_id"], value["name"], spec, labels, point), value["sweep"]

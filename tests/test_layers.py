@@ -89,6 +89,8 @@ SWEEPS = {
     "sweeps.values": "scaling.base sweeps.document",
     "sweeps.kinds": f"{MODELS} scaling.schema sweeps.document sweeps.values",
     "sweeps.sweep": f"{RUNS} sweeps.naming sweeps.policy sweeps.resources",
+    "sweeps.strategies": f"{MODELS} scaling.spec sweeps.document sweeps.data_size sweeps.kinds "
+    "sweeps.values",
     "sweeps.programs": f"{MODELS} scaling.schema scaling.program_spec scaling.run scaling.programs "
     "sweeps.document sweeps.data_size sweeps.derive sweeps.resources sweeps.values sweeps.sweep",
     "sweeps.warnings": "scaling.base scaling.spec scaling.program_spec scaling.specs "
@@ -96,16 +98,18 @@ SWEEPS = {
     "sweeps.estimate": f"{MODELS} {RUNS} scaling.training sweeps.sweep",
     "sweeps.design": f"{MODELS} scaling.run sweeps.document sweeps.data_size sweeps.derive "
     "sweeps.policy sweeps.resources sweeps.constraints sweeps.values sweeps.kinds sweeps.programs "
-    "sweeps.sweep sweeps.estimate",
+    "sweeps.strategies sweeps.sweep sweeps.estimate",
     "sweeps.expansion": f"{MODELS} scaling.program_spec scaling.specs sweeps.document "
     "sweeps.data_size sweeps.derive sweeps.constraints sweeps.values sweeps.programs sweeps.sweep "
     "sweeps.unread sweeps.design",
-    "sweeps.load": "scaling.base scaling.run sweeps.document sweeps.sweep sweeps.estimate "
+    "sweeps.search": "scaling.base sweeps.document sweeps.sweep sweeps.estimate sweeps.strategies "
     "sweeps.design sweeps.expansion",
+    "sweeps.load": "scaling.base scaling.run sweeps.document sweeps.sweep sweeps.estimate "
+    "sweeps.design sweeps.expansion sweeps.search",
     "sweeps.cli": "scaling.base sweeps.programs sweeps.sweep sweeps.warnings sweeps.estimate "
-    "sweeps.load",
+    "sweeps.load sweeps.search",
 }
-SWEEP = "sweeps.sweep sweeps.policy sweeps.resources sweeps.load"
+SWEEP = "sweeps.sweep sweeps.policy sweeps.resources sweeps.load sweeps.search sweeps.strategies"
 CLUSTER = {
     "cluster.slurm": f"{WORLD} scaling.base {SWEEP}",
     "cluster.work": f"{WORLD} {RUNS} scaling.programs scaling.training scaling.trainers {SWEEP} "

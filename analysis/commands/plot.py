@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from analysis import plotting
-from analysis.commands import backtest, compound, edf, isoflop, pareto
+from analysis.commands import backtest, compound, edf, isoflop, pareto, ranks, search
 from analysis.commands.forecasting import forecast_for
 from analysis.commands.loading import curves_of, fit_of, table_of
 from analysis.commands.options import FIGURE, FitOptions, ForecastOptions, Source, read
@@ -200,5 +200,7 @@ KINDS: dict[str, tuple[type[Any], Callable[[Source, Any], Picture | dict[str, An
     "compound": (compound.Options, compound.figures),
     "edf": (edf.Options, edf.figures),
     "pareto": (pareto.Options, pareto.figures),
+    "ranks": (ranks.Options, ranks.figure),
+    "search": (search.Options, search.figure),
 }
 """What a figure is asked by, and the function that draws it."""

@@ -28,6 +28,7 @@ from analysis.plotting.runs import (
     used,
 )
 from analysis.plotting.save import FORMATS, save, save_all, svg
+from analysis.plotting.searches import ranks, search
 from analysis.plotting.settle import overlaps
 from analysis.plotting.style import GRID, INK, MUTED, ON_BLACK, ON_WHITE, PAPER, SERIES, THEME
 from analysis.plotting.wiring import Wiring, wiring
@@ -77,11 +78,13 @@ __all__ = [
     "plan",
     "predictions",
     "profile",
+    "ranks",
     "residuals",
     "run_ids",
     "save",
     "save_all",
     "scaling",
+    "search",
     "svg",
     "used",
     "width_of",

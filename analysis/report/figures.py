@@ -12,6 +12,7 @@ import pandas as pd
 from analysis import plotting
 from analysis.compute import cost_of
 from analysis.compute import plan as make_plan
+from analysis.designs import compare_searches
 from analysis.plotting import Layer, Panel, Picture, log_x, loss_y, used
 from analysis.report import sections
 from analysis.report.findings import Findings
@@ -35,12 +36,18 @@ def figures(found: Findings) -> dict[str, Picture]:
         drawn["predictions"] = predictions(found)
     law = fit if fit is not None and fit.in_plane else None
     if plane:
-        drawn["frontier"] = plotting.frontier(runs, curves, law, held)
+        try:
+            drawn["frontier"] = plotting.frontier(runs, curves, law, held)
+        except NoAnswerError:  # the law has no best size: runs of one D, as a search has them
+            drawn["frontier"] = plotting.frontier(runs, curves, None, held)
     elif curves is not None and len(curves):
         with suppress(ValueError):  # no point of them is finite
             drawn["curves"] = plotting.curves(runs, curves)
     if not plane and "flops" in runs.columns and used(runs)["flops"].notna().any():
         drawn["compute"] = side_by_side([found])
+    if "strategy" in runs.columns:
+        with suppress(ValueError):  # a search that has only begun
+            drawn["search"] = plotting.search(compare_searches(runs))
     if fit is not None:
         drawn["scaling"] = plotting.scaling(runs, fit, held)
         drawn["residuals"] = plotting.residuals(runs, fit, held)

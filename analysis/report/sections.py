@@ -34,6 +34,7 @@ _CAPTIONS = {
     "compute": "Loss against training compute.",
     "isoflop": "Loss against parameters at equal compute; a star marks the best size of a budget, "
     "a bar where the true one may lie.",
+    "search": "The best so far against what the search has cost, a line a strategy.",
     "residuals": "What the law leaves unexplained. A slope here is a law that does not fit.",
     "plan": "Best size, best amount of data and expected loss at each budget, with intervals; "
     "right of the dotted line nothing has been measured.",

@@ -49,7 +49,14 @@ from scaling.tracking import curve_metrics, has_experiment, masked
 if TYPE_CHECKING:
     import pandas as pd
 
-_NO_COLUMNS = ("spec", "resources", "keep", "policy")  # of a line of a sweep's file
+_NO_COLUMNS = (
+    "spec",
+    "resources",
+    "keep",
+    "policy",
+    "point",
+    "search",
+)  # of a line of a sweep's file
 Source = str | os.PathLike[str]
 
 

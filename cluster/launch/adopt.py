@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from cluster.launch.sweep_file import rewriting, written
+from cluster.work import rewriting, written
 from scaling.base import Store
 from scaling.importing import ImportedRun, keep
 from scaling.run import sweep_path

@@ -233,7 +233,12 @@ def jobs_of(order: Order, kind: JobClass, queue: Queue) -> list[int | None]:
     """The jobs for what is open in a queue: the task that each is for, None for any."""
     store = order.store
     left = [i for i, task in enumerate(queue.tasks) if any(queue.is_open(store, r) for r in task)]
-    return list(left) if kind.resources.is_alone else [None] * kind.jobs(order.workers, len(left))
+    if kind.resources.is_alone:
+        return list(left)
+    tasks = len(left)
+    if queue.search:  # which has more to do than it has now
+        tasks = max(tasks, order.workers * max(1, kind.resources.side_by_side))
+    return [None] * kind.jobs(order.workers, tasks)
 
 
 def at_a_time(order: Order, kind: JobClass) -> int:

@@ -16,7 +16,7 @@ from cluster.launch.place import Order, Started
 from cluster.launch.snapshot import snapshot
 from cluster.status import watching
 from cluster.tracking import start_shipper, take_over
-from cluster.work import ProcessId, Queue, cap_reached, last_words, work
+from cluster.work import ProcessId, Queue, cap_reached, last_words, outlook, work
 from scaling.base import Store, WorkError, note
 
 WORKERS_LOG = "workers.log"  # what is no worker's own: submitit's words on starting and ending one
@@ -76,6 +76,8 @@ class Local:
     def _start_workers(self, queue: Queue) -> list[Any]:
         import submitit
 
+        most = self.order.workers
+        workers = most if queue.search else min(most, len(queue.tasks))
         store, name, resources = self.order.store, self.order.sweep.name, self.order.resources
         threads = str(resources.threads)
         executor = submitit.AutoExecutor(folder=store.sweep_dir(name) / "logs", cluster="local")
@@ -94,24 +96,24 @@ class Local:
             _signals_ignored(),
             _streams_to(log),
         ):
-            return [
-                executor.submit(work, *arguments)
-                for _ in range(min(self.order.workers, len(queue.tasks)))
-            ]
+            return [executor.submit(work, *arguments) for _ in range(workers)]
 
     def _check_all_done(self, started: Started) -> None:
-        store, (queue,) = self.order.store, started.queues
+        store, name = self.order.store, self.order.sweep.name
+        queue = Queue.read(started.queues[0].path)  # a search may have added some
         run_ids = list(queue.run_ids)
         left = [run_id for run_id in run_ids if queue.is_open(store, run_id)]
-        if left and (why := cap_reached(store, self.order.sweep.name, self.order.policy)):
+        if left and (why := cap_reached(store, name, self.order.policy)):
             raise WorkError(why)
         if left:
-            logs = store.sweep_dir(self.order.sweep.name) / "logs"
+            logs = store.sweep_dir(name) / "logs"
             words = {last_words(logs, job_id) for job_id in started.job_ids}
             raise WorkError(
                 f"the workers ended with {len(left)} of {len(run_ids)} runs left "
                 f"({'; '.join(sorted(words))}): submit again to go on, logs are in {logs}"
             )
+        if queue.search and (seen := outlook(store, name)) and not (seen.end or queue.is_stopped):
+            raise WorkError("the workers ended, and the search has not: submit again to go on")
 
 
 @contextlib.contextmanager

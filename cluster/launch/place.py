@@ -61,7 +61,11 @@ class Order:
         folder = self.store.sweep_dir(self.sweep.name)
         queue = Queue.new(folder, [task.run_ids for task in self.tasks], self.ends)
         return replace(
-            queue, workers=self.workers, keep=self.sweep.keep, policy=self.policy.to_dict()
+            queue,
+            workers=self.workers,
+            keep=self.sweep.keep,
+            policy=self.policy.to_dict(),
+            search=bool(self.sweep.search),
         )
 
     def say_how_to_go_on(self) -> None:

@@ -22,6 +22,7 @@ from cluster.work import (
     cap_reached,
     choose,
     jobs_before,
+    outlook,
     read_queues,
 )
 from scaling.base import Store, WorkError, note
@@ -86,6 +87,11 @@ class Slurm:
         site = Site.ask()
         sizes = {entry.run_id: float(entry.spec.cost.num_params) for entry in order.sweep}
         kinds = classes(order.tasks, sizes, order.rules)
+        if order.sweep.search and any(kind.resources.is_alone for kind in kinds):
+            raise ValueError(
+                "alone and processes give each run a job of its own, and the runs of a search are "
+                "not known before: leave them out, its jobs take run after run"
+            )
         return cls(order, site, tuple(possible(site, kind) for kind in kinds))
 
     def previews(self) -> tuple[Preview, ...]:
@@ -140,6 +146,7 @@ class Slurm:
                 workers=order.workers,
                 keep=order.sweep.keep,
                 policy=order.policy.to_dict(),
+                search=bool(order.sweep.search),
             )
             queue.write()
             queues.append(queue)
@@ -168,7 +175,7 @@ class Slurm:
             After Ctrl-C; the jobs go on.
         """
         store, name = self.order.store, self.order.sweep.name
-        before = sum(len(_left(store, queue)) for queue in queues)
+        before = _standing(store, name, queues)
         with watching(store, name):
             while True:
                 try:
@@ -179,16 +186,17 @@ class Slurm:
                         f"`scaling cancel {shlex.quote(name)}` stops them"
                     )
                     raise
-                left = sum(len(_left(store, queue)) for queue in queues)
+                now = _standing(store, name, queues)
+                left = now[0]
                 if not left:
                     return list(queues)
                 _check(store, name, queues, left)
-                if left == before:
+                if now == before:
                     raise WorkError(
                         f"the jobs ended with {left} runs left and none finished by the last ones: "
                         f"see `scaling status {shlex.quote(name)}`; `scaling retry` goes on"
                     )
-                before = left
+                before = now
                 note(f"{left} runs are left without a worker: new jobs go on")
                 code = snapshot(store.sweep_dir(name), self.order.plugins)
                 queues = [
@@ -221,8 +229,15 @@ class Slurm:
             attempt += 1
 
 
-def _left(store: Store, queue: Queue) -> list[str]:
-    return [run_id for run_id in queue.run_ids if queue.is_open(store, run_id)]
+def _standing(store: Store, name: str, queues: Sequence[Queue]) -> tuple[int, int]:
+    """How many runs are open, at least one in a search that is not over, and how many are not."""
+    queues = [Queue.read(queue.path) for queue in queues]  # a search may have added some
+    runs = [(queue, run_id) for queue in queues for run_id in queue.run_ids]
+    left = sum(queue.is_open(store, run_id) for queue, run_id in runs)
+    if not left and any(queue.search for queue in queues):
+        seen = outlook(store, name)
+        left = int(seen is not None and not seen.end)
+    return left, len(runs) - left
 
 
 def _check(store: Store, name: str, queues: Sequence[Queue], left: int) -> None:

@@ -14,8 +14,8 @@ from cluster.launch.inline import Inline
 from cluster.launch.local import Local
 from cluster.launch.place import Order, Place
 from cluster.launch.preview import Preview
+from cluster.launch.search import search_goes_on
 from cluster.launch.slurm import Slurm
-from cluster.launch.sweep_file import rewriting
 from cluster.tracking import check_notify, check_rule, deliver, prepare_tracking, remember
 from cluster.work import (
     EARLY,
@@ -28,6 +28,7 @@ from cluster.work import (
     lease_dir,
     make_tasks,
     read_queues,
+    rewriting,
     starting,
     tidy_up_after,
 )
@@ -47,7 +48,15 @@ from scaling.run import (
     sweep_path,
     unfold,
 )
-from sweeps import POLICY_KEYS, Policy, ResourceRules, Resources, Sweep, changed_code
+from sweeps import (
+    POLICY_KEYS,
+    Policy,
+    ResourceRules,
+    Resources,
+    Sweep,
+    changed_code,
+    refuse_another,
+)
 
 On = Literal["local", "slurm", "inline"]
 Rerun = Literal["missing", "failed", "early", "all"]
@@ -172,6 +181,7 @@ def submit(
     check_after(store, sweep.name, policy.after)
     check_notify(policy.notify)
     check_rule(policy.stop_early)
+    sweep = search_goes_on(store, sweep, dry_run=dry_run)
     place = PLACES[on]
     ends = _runs_to_do(store, sweep, rerun, only)
     taken = place.taken(store, sweep.name, release=not dry_run).intersection(ends)
@@ -339,6 +349,7 @@ def _say_what_is_not_kept(store: Store, sweep: Sweep, skipped: Collection[str]) 
 def _write_sweep(store: Store, sweep: Sweep) -> None:
     """Write the sweep's file; runs of an earlier sweep of the same name stay in it."""
     with rewriting(store, sweep.name) as before:
+        refuse_another(before, sweep)
         resources = sweep.resources or before.resources
         ours = {entry.run_id for entry in sweep}
         others = [entry for entry in before if entry.run_id not in ours]
@@ -359,7 +370,9 @@ def _write_sweep(store: Store, sweep: Sweep) -> None:
                 taken.add(name)
         there = {run.run_id for run in before.imported}
         imported = *before.imported, *(i for i in sweep.imported if i.run_id not in there)
-        now = Sweep(sweep.name, tuple(merged), resources, sweep.keep, imported, sweep.policy)
+        now = Sweep(
+            sweep.name, tuple(merged), resources, sweep.keep, imported, sweep.policy, sweep.search
+        )
         if now != before:
             now.write(sweep_path(store, sweep.name))
 

@@ -105,7 +105,10 @@ def next_command(status: SweepStatus) -> str:
         return f"`scaling status {name} --watch` follows it, `scaling cancel {name}` stops it"
     if status.cap:
         return ""
-    if all(run.imported or run.state in ("done", "diverged", EARLY) for run in status.runs):
+    over = status.search is None or status.search.end
+    if over and all(
+        run.imported or run.state in ("done", "diverged", EARLY) for run in status.runs
+    ):
         return f"all done: `scaling report {name} -o report.html`"
     return f"nobody works on it: `scaling retry {name}` does what is left"
 
@@ -123,6 +126,8 @@ def _head(status: SweepStatus, *, bar: bool = True) -> list[RenderableType]:
         said = (f"{used:.3g} of {key} {most:g}" for key, (used, most) in status.caps.items())
         parts.append(Text(f"used {', '.join(said)}"))
     parts.extend(Text(line, style="yellow") for line in status.undelivered)
+    if status.search:
+        parts.append(Text(str(status.search)))
     if early := status.in_state(EARLY):
         parts.append(Text(_saved(status, len(early))))
     if damaged := [run for run in status.runs if run.damaged]:

@@ -15,7 +15,15 @@ from cluster.slurm import Answer
 from cluster.status.failures import Failure, group_failures
 from cluster.status.run import Work, judge
 from cluster.status.run_status import STATES, RunStatus
-from cluster.work import EARLY, ask_about, cap_reached, read_queues, used_of_caps
+from cluster.work import (
+    EARLY,
+    Outlook,
+    ask_about,
+    cap_reached,
+    outlook,
+    read_queues,
+    used_of_caps,
+)
 from scaling.base import Display, Store, flops_text, read_json, uncollected
 from scaling.run import archived_runs, damaged_lines, read_rows, state_of
 from sweeps import Policy
@@ -53,6 +61,8 @@ class SweepStatus:
         Whether that was cancelled.
     undelivered : tuple of str
         Why somebody who was to be told of it could not be.
+    search : Outlook or None
+        Where a strategy chooses its runs: how far that is.
     """
 
     name: str
@@ -68,6 +78,7 @@ class SweepStatus:
     submission: str = ""
     is_stopped: bool = False
     undelivered: tuple[str, ...] = ()
+    search: Outlook | None = None
 
     @property
     def counts(self) -> dict[str, int]:
@@ -134,6 +145,7 @@ class SweepStatus:
             "cap": self.cap,
             "caps": {name: {"used": u, "limit": most} for name, (u, most) in self.caps.items()},
             "undelivered": list(self.undelivered),
+            **({"search": self.search.to_dict()} if self.search else {}),
             "failures": [failure.to_dict() for failure in self.failures],
             "runs": [
                 {
@@ -218,6 +230,7 @@ def sweep_status(
         submission=queues[-1].path.stem if queues else "",
         is_stopped=bool(queues) and queues[-1].is_stopped,
         undelivered=_undelivered(store.sweep_dir(name)) if policy.notify else (),
+        search=outlook(store, name) if rows[0].get("search") else None,
     )
 
 

@@ -75,6 +75,8 @@ def _refresh(
     while True:
         ending = over.is_set() or (until_idle and _is_idle(store, status))
         began = time.monotonic()
+        if status.search:  # which grows
+            rows = read_rows(store, status.name)
         status = sweep_status(status.name, store.root, rows=rows, before=status)
         show(status)
         if ending:
@@ -100,7 +102,7 @@ class _Lines:
             if run.run_id not in self.told:
                 self.told.add(run.run_id)
                 self._note(f"[{len(self.told)}/{len(status.runs)}] {describe_run(run)}")
-        line = summary(status)
+        line = str(status.search) if status.search else summary(status)
         if line != self.said and time.monotonic() - self.at > LINE_SECONDS:
             self.said = line
             self._note(line)

@@ -11,10 +11,12 @@ from cluster.work.ledger import cap_reached, caps_of, entries, used_of_caps, use
 from cluster.work.logs import job_log, last_words
 from cluster.work.policed import take_turns, work
 from cluster.work.process import ProcessId
+from cluster.work.search import Outlook, ended_runs, outlook
 from cluster.work.stage import clean_up
 from cluster.work.stalled import last_stall
 from cluster.work.starting import is_starting, starting
 from cluster.work.submission import Queue, ask_about, count_ends, read_queues
+from cluster.work.sweep_file import rewriting, written
 from cluster.work.tasks import Task, lease_dir, make_tasks
 from cluster.work.trunks import tidy_up_after, trunks_of
 from cluster.work.turns import check_after, jobs_before
@@ -26,6 +28,7 @@ __all__ = [
     "NAMES",
     "Fault",
     "Holder",
+    "Outlook",
     "ProcessId",
     "Queue",
     "Task",
@@ -38,6 +41,7 @@ __all__ = [
     "claim",
     "clean_up",
     "count_ends",
+    "ended_runs",
     "entries",
     "fault_of_end",
     "fault_of_job",
@@ -50,8 +54,10 @@ __all__ = [
     "lease_dir",
     "make_tasks",
     "now_of",
+    "outlook",
     "read_queues",
     "read_reasons",
+    "rewriting",
     "run_queue",
     "starting",
     "stop_early",
@@ -64,4 +70,5 @@ __all__ = [
     "user_name",
     "work",
     "work_in_slurm",
+    "written",
 ]

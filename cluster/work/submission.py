@@ -48,6 +48,8 @@ class Queue:
         for, or None for any. ``processes`` then has who sends them.
     policy : dict
         What holds of the sweep as a whole; see :class:`sweeps.policy.Policy`.
+    search : bool
+        Whether a strategy adds runs; see :mod:`cluster.work.search`.
     """
 
     path: Path
@@ -62,6 +64,7 @@ class Queue:
     keep: Keep = NOTHING
     waiting: tuple[int | None, ...] = ()
     policy: Mapping[str, Any] = field(default_factory=dict)
+    search: bool = False
 
     @classmethod
     def new(
@@ -90,9 +93,11 @@ class Queue:
         value = read_json(path)
         if value is None:
             raise FileNotFoundError(2, "No submission", str(path))
+        search = bool(value.get("search"))
+        tasks = [*value["tasks"], *(_lines(_further(path)) if search else ())]
         return cls(
             path,
-            tuple(tuple(task) for task in value["tasks"]),
+            tuple(dict.fromkeys(tuple(task) for task in tasks)),
             value["ends"],
             tuple(ProcessId.from_dict(process) for process in value["jobs"]),
             tuple(value.get("slurm_jobs", ())),
@@ -103,6 +108,7 @@ class Queue:
             Keep.parse(value.get("keep")),
             tuple(value.get("waiting", ())),
             value.get("policy", {}),
+            search,
         )
 
     def write(self) -> None:
@@ -119,8 +125,18 @@ class Queue:
             "keep": self.keep.marks,
             "waiting": self.waiting,
             "policy": self.policy,
+            **({"search": True} if self.search else {}),
         }
         write_atomic(self.path, json.dumps(value))
+
+    def add(self, tasks: Iterable[tuple[str, ...]]) -> None:
+        """Add tasks for whoever works on it, whatever else is written of it at this moment.
+
+        One process at a time may.
+        """
+        path = _further(self.path)
+        text = "".join(json.dumps(task) + "\n" for task in (*_lines(path), *tasks))
+        write_atomic(path, text)
 
     def with_processes(self, processes: Sequence[ProcessId]) -> Queue:
         """The same queue, with the workers that do it."""
@@ -208,6 +224,18 @@ class Queue:
         if last and last["status"] in ("done", "diverged"):
             return False
         return count_ends(events) <= self.ends.get(run_id, 0)
+
+
+def _further(path: Path) -> Path:
+    """The file of the tasks that were added to a submission."""
+    return path.with_suffix(".tasks")
+
+
+def _lines(path: Path) -> list[Any]:
+    try:
+        return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    except FileNotFoundError:
+        return []
 
 
 def count_ends(events: Sequence[Mapping[str, object]]) -> int:

@@ -14,6 +14,7 @@ from cluster.work.causes import out_of_memory
 from cluster.work.early import settle
 from cluster.work.lease import Lease, claim, is_silent
 from cluster.work.logs import job_log
+from cluster.work.search import Search
 from cluster.work.shift import Pace, Shift, Turn, fits, shift_of
 from cluster.work.stalled import last_stall, stalled_here
 from cluster.work.submission import Queue
@@ -42,6 +43,7 @@ from scaling.world import os, signal, threading, time
 from sweeps import Resources
 
 LOOK_SECONDS = 2.0  # between looks at tasks that other workers hold
+SEARCH_SECONDS = 0.5  # where one of them may bring a search on
 # Workers that one run may take with it, without a checkpoint between, before it counts as failed.
 MAX_DEATHS = 3
 
@@ -111,7 +113,8 @@ def run_queue(
         over = shift.until is not None and time.time() > shift.until
         return stop() or over or is_cancelled()
 
-    while tasks and not stopping():
+    search = _search(store, sweep, queue, shift)
+    while (tasks or search) and not stopping():
         held, too_long, hanging = [], False, 0
         for i, task in enumerate(tasks):
             if stopping():
@@ -163,15 +166,28 @@ def run_queue(
             if any(queue.is_open(store, run_id) for run_id in task):
                 held.append(task)
         tasks = held
-        if tasks and not stopping():
+        if search and not (too_long or stopping() or hold()):
+            if new := search.look(held):
+                tasks = [*held, *new]
+                rows.update((row["run_id"], row) for row in read_rows(store, sweep))
+                continue
+            search = None if search.is_over else search
+        if (tasks or search) and not stopping():
             idle = time.monotonic() - idle_since
             lingered = shift.linger_seconds is not None and idle > shift.linger_seconds
             if too_long or (lingered and not any(_is_silent(store, rows, task) for task in tasks)):
                 break
-            if hanging == len(tasks):  # they are for another job, or another attempt of this one
+            if tasks and hanging == len(tasks):  # for another job, or another try of this one
                 break
-            _wait(LOOK_SECONDS, stopping)
+            _wait(SEARCH_SECONDS if search else LOOK_SECONDS, stopping)
     return Turn(count, too_long or (shift.until is not None and time.time() > shift.until))
+
+
+def _search(store: Store, sweep: str, queue: Queue, shift: Shift) -> Search | None:
+    """What asks for further runs, where a strategy chooses them."""
+    if not queue.search or shift.task is not None:
+        return None
+    return Search(store, sweep, queue, set(queue.run_ids))
 
 
 def _is_silent(store: Store, rows: Mapping[str, Any], task: tuple[str, ...]) -> bool:

@@ -53,7 +53,7 @@ def points(document: Document, block: Any, where: Where) -> list[Options]:
         key: _whole(document, keys.get(key, default), (*where, key), low)
         for key, default, low in (("models", 0, 1), ("seed", 0, 0), ("max_samples", MAX_SAMPLES, 1))
     }
-    ranges = _ranges(document, keys.get("ranges", {}), (*where, "ranges"))
+    ranges = read_ranges(document, keys.get("ranges", {}), (*where, "ranges"))
     model = base_model(document, tuple(space.parameters))
     if space.family and model.family.name != space.family:
         document.refuse(
@@ -94,11 +94,11 @@ def draw_models(
 
     rng = np.random.default_rng(seed)
     found: dict[Any, Options] = {}
-    miss = _Miss()
+    miss = Miss()
     samples = adjusted = 0
     while len(found) < models and samples < max_samples and samples <= RAREST * (len(found) + 1):
         batch = space.draw(rng, min(BATCH, max_samples - samples))
-        fitting = [_compatible(options) for options in batch]
+        fitting = [compatible_options(options) for options in batch]
         rough = distances(model, fitting, ranges, space.stages)
         nearest = min(range(len(batch)), key=rough.__getitem__)
         for i, options in enumerate(fitting):
@@ -135,7 +135,7 @@ def draw_models(
 
 
 @dataclass
-class _Miss:
+class Miss:
     """How near the models outside the ranges came."""
 
     distance: float = math.inf
@@ -165,7 +165,7 @@ class _Miss:
         return f"the others cannot be: {self.reason}" if self.reason else "the space has no more"
 
 
-def _compatible(options: Options) -> Options:
+def compatible_options(options: Options) -> Options:
     """``options`` with group widths that divide the bottlenecks, where the space draws all three.
 
     Fixed here, once for the sweep, so that a run's options are those that it has.
@@ -183,7 +183,8 @@ def _whole(document: Document, value: Any, where: Where, low: int) -> int:
     return int(value)
 
 
-def _ranges(document: Document, block: Any, where: Where) -> dict[str, tuple[float, float]]:
+def read_ranges(document: Document, block: Any, where: Where) -> dict[str, tuple[float, float]]:
+    """Ranges of exact counts, [low, high] each; open where there is nothing."""
     found = {}
     for name, limits in document.mapping(block, where, COUNTS).items():
         at = (*where, name)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from cluster.work import claim
+from cluster.work.lease import claim
 from scaling.base import Store
 from scaling.run import sweep_path
+from scaling.world import time
 from sweeps import Sweep
 
 

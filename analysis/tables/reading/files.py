@@ -20,8 +20,8 @@ from analysis.tables.reading.notes import Note, counted
 from analysis.tables.reading.numbers import decimal_mark, plain
 from analysis.tables.reading.sizes import complete
 from analysis.tables.reading.unpivot import NEVER, long
-from scaling import find_column, is_table, read_frame
-from scaling.table_file import Lines
+from scaling import TABLE_SUFFIXES, find_column, read_frame
+from scaling.table_file import Lines, is_archive, unpacked
 
 if TYPE_CHECKING:
     import numpy as np
@@ -70,7 +70,7 @@ def read_table(
     Parameters
     ----------
     path : Path
-        The file, of a kind of ``scaling.TABLE_SUFFIXES``, packed or not.
+        The file, of a kind of ``scaling.TABLE_SUFFIXES``, packed or not; or an archive of some.
     columns : mapping, optional
         Run-table column -> the file's column, or a formula of its columns, for those that no
         usual spelling finds.
@@ -89,6 +89,16 @@ def read_table(
     ValueError
         If the file is empty, not of its kind, or lacks a named column.
     """
+    if not is_archive(path):
+        return _read(path, columns or {}, how, str(path))
+    with unpacked(path, TABLE_SUFFIXES) as inside:
+        try:
+            return _read(inside, columns or {}, how, str(path))
+        except ValueError as error:  # its place is not the reader's
+            raise ValueError(str(error).replace(str(inside), str(path))) from None
+
+
+def _read(path: Path, columns: Mapping[str, str], how: TableReading, source: str) -> pd.DataFrame:
     notes: list[str] = []
     frame = read_folder(path, notes) if path.is_dir() else read_frame(path)
     if not len(frame.columns) or not len(frame):
@@ -98,9 +108,9 @@ def read_table(
     _say_names(frame, notes)
     frame = _without_empty(frame, notes)
     mark = how.decimal or decimal_mark(_texts(frame))
-    if mark == "," and is_table(path):
+    if mark == "," and path.is_file():
         frame = _as_text(path, frame, how.decimal, notes)
-    return understood(frame, columns or {}, replace(how, decimal=mark), str(path), notes)
+    return understood(frame, columns, replace(how, decimal=mark), source, notes)
 
 
 def read_rows(

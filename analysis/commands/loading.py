@@ -120,8 +120,10 @@ def estimand_of(asked: FitOptions) -> Estimand:
 
 def _other_laws(column: str) -> str:
     """What a table without N or D can be fitted by."""
-    own = f"L = E + A / {column}**alpha" if column.isidentifier() else "L = E + A / COL**alpha"
-    return f"a law of one variable takes --x-col {shlex.quote(column)}, one of yours --law '{own}'"
+    plain = column.isidentifier()
+    own = f"--law 'L = E + A / {column if plain else 'x'}**alpha'"
+    named = "" if plain else f"--col {shlex.quote(f'x={column}')} "
+    return f"a law of one variable takes --x-col {shlex.quote(column)}, one of yours {named}{own}"
 
 
 @dataclass(frozen=True)

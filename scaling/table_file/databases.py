@@ -40,7 +40,9 @@ def read_database(path: Path) -> pd.DataFrame:
                 )
             frames = {name: pd.read_sql(f"SELECT * FROM {_quoted(name)}", store) for name in names}
         except sqlite3.DatabaseError as error:
-            raise ValueError(f"it is no SQLite database ({error}); save the table as .csv") from None
+            raise ValueError(
+                f"it is no SQLite database ({error}); save the table as .csv"
+            ) from None
     filled = {name: frame for name, frame in frames.items() if len(frame)}
     if not filled:
         raise ValueError("no table of the database has rows; a run table has one row per run")

@@ -128,10 +128,12 @@ def _read_binary(path: Path, kind: str) -> pd.DataFrame:
     """A file that pandas wrote, with its index as columns where that has names."""
     import pandas as pd
 
-    read = {".parquet": pd.read_parquet, ".feather": pd.read_feather, ".dta": pd.read_stata}[kind]
     content = io.BytesIO(content_of(path))
     try:
-        frame = pd.DataFrame(read(content))
+        if kind == ".parquet":
+            frame = pd.read_parquet(content)
+        else:
+            frame = pd.read_feather(content) if kind == ".feather" else pd.read_stata(content)
     except (OSError, ValueError) as error:  # pyarrow's errors are ValueErrors
         first = str(error).splitlines()[0]
         raise ValueError(f"{path}: it is no {kind} file ({first}); write it again") from None

@@ -27,6 +27,7 @@ BUDGET = 1e15
 _SIZE = re.compile(
     r"(?<![a-z0-9.])(\d+(?:\.\d+)?(?:[kmbt]|e\+?\d+)|\d{6,})(?![a-z0-9])", re.IGNORECASE
 )
+_SEED = re.compile(r"(?:seed|rep(?:licate)?)[\W_]*(\d+)(?!\d)", re.IGNORECASE)
 _CORNER = re.compile(r"(.+?)\s*[\\/|]\s*(.+)")
 """The name above the first column of a cross table: ``N \\ D``."""
 _SUMMARY = ("__MIN", "__MAX")
@@ -74,7 +75,11 @@ def long(
     frame = _upright(frame, notes)
     frame, sizes, across = _uncornered(frame, sizes)
     names = [str(name) for name in frame.columns]
-    wide = _stated(names, pattern) if pattern else _chart(names) or _by_size(names, sizes, across)
+    wide = (
+        _stated(names, pattern)
+        if pattern
+        else _chart(names) or _by_size(names, sizes, across) or _by_seed(names)
+    )
     if wide is None:
         return frame
     found = _melt(frame, wide)
@@ -84,7 +89,7 @@ def long(
         f"{wide.key} from their names, {values} from their cells"
     )
     stay = "" if pattern else "; --unpivot none leaves them"
-    left = f"; {len(wide.left_out)} columns of ranges (__MIN, __MAX) are not used" * bool(
+    left = f"; {len(wide.left_out)} columns of ranges (__MIN, __MAX) and steps are not used" * bool(
         wide.left_out
     )
     notes.append(Note(said + left + stay))
@@ -148,8 +153,17 @@ def _chart(names: list[str]) -> Wide | None:
     if not curves:
         return None
     used = {column for _, _, column in curves}
-    beside = [column + end for column in used for end in _SUMMARY]
-    return Wide(LABEL, {column: (run, metric) for run, metric, column in curves}, beside)
+    steps = [name for name in names if " - _step" in name]
+    beside = [column + end for column in used for end in _SUMMARY] + steps
+    groups = [run.partition(": ") for run, _, _ in curves]  # of runs that a chart groups
+    if len({name for name, _, _ in groups}) == 1 and all(value for _, _, value in groups):
+        key, labels = groups[0][0], [value for _, _, value in groups]
+    else:
+        key, labels = LABEL, [run for run, _, _ in curves]
+    cells = {
+        column: (label, metric) for label, (_, metric, column) in zip(labels, curves, strict=True)
+    }
+    return Wide(key, cells, beside)
 
 
 def _by_size(names: list[str], sizes: Sequence[str], across: str | None) -> Wide | None:
@@ -175,6 +189,19 @@ def _by_size(names: list[str], sizes: Sequence[str], across: str | None) -> Wide
     if across is None and min(map(number_of, shapes[0])) >= BUDGET:
         key = "flops"
     return Wide(key, cells)
+
+
+def _by_seed(names: list[str]) -> Wide | None:
+    """Losses whose names differ by a seed alone, in a table without another loss."""
+    if find_column("loss", names):
+        return None
+    cells = {}
+    for name in names:
+        rest = _SEED.sub("", name).strip(" _-/.()@:=")
+        if (found := _SEED.search(name)) and find_column("loss", [rest]):
+            cells[name] = (found[1], rest)
+    same = len({rest for _, rest in cells.values()}) == 1
+    return Wide("seed", cells) if same and len(cells) > 1 else None
 
 
 def _melt(frame: pd.DataFrame, wide: Wide) -> pd.DataFrame:

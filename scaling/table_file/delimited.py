@@ -69,7 +69,8 @@ def read_text(text: str, as_text: bool) -> pd.DataFrame:
             "the lines have more fields than the line of names; name each column, take away "
             "separators at the ends of lines, and quote numbers with decimal commas"
         )
-    frame.attrs |= {"lines": _lines_of_rows(text, layout, len(frame)), "twice": twice}
+    lines = _lines_of_rows(text, layout, len(frame))
+    frame.attrs |= {"lines": lines, "twice": twice, "separator": layout.separator}
     return frame
 
 

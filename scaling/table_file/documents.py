@@ -15,6 +15,7 @@ DOCUMENTS = (".md", ".markdown", ".tex")
 _RULE = re.compile(r"\s*\|?\s*:?-+:?\s*(\|\s*:?-*:?\s*)*")
 """The line below the names of a table in Markdown."""
 _EMPHASIS = re.compile(r"\*\*|__|`")
+_BLANKS = re.compile(r" *\| *")
 
 _TABULAR = re.compile(
     r"\\begin\{(tabularx?\*?|longtable|tblr|NiceTabular|array)\}(.*?)\\end\{\1\}", re.DOTALL
@@ -59,8 +60,8 @@ def markdown_table(text: str) -> tuple[str, int]:
     if not tables:
         raise ValueError("there is no table with bars (| a | b |) in it; save the table as .csv")
     first, end = max(tables, key=lambda ends: lines[ends[0]].count("|") * (ends[1] - ends[0]))
-    kept = (_EMPHASIS.sub("", line) if first <= i < end else "" for i, line in enumerate(lines))
-    return "\n".join(kept), len(tables)
+    kept = (_BLANKS.sub("|", _EMPHASIS.sub("", line)) for line in lines[first:end])
+    return "\n" * first + "\n".join(kept), len(tables)
 
 
 def latex_table(text: str) -> tuple[str, int]:
@@ -110,6 +111,7 @@ def _latex_cell(cell: str) -> list[str]:
     plain = _STYLE.sub("", _FOOTNOTE.sub("", _MULTIROW.sub("", _SPANS.sub("", cell))))
     for written, means in _WRITTEN:
         plain = plain.replace(written, means)
+    plain = re.sub(r"\\(?!times|cdot|pm)[a-zA-Z]+\s*", " ", plain)  # arrows, sizes, colours
     if not re.search(r"[\^_]\{", plain):  # 10^{9} keeps its braces
         plain = plain.replace("{", "").replace("}", "")
     return [" ".join(plain.split()), *[""] * (int(spans[1]) - 1 if spans else 0)]

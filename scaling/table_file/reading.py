@@ -15,6 +15,7 @@ from scaling.table_file.archives import ARCHIVES
 from scaling.table_file.databases import DATABASES, read_database
 from scaling.table_file.delimited import read_text, row_lines
 from scaling.table_file.documents import DOCUMENTS, latex_table, markdown_table
+from scaling.table_file.logs import LOGS, log_rows
 from scaling.table_file.nested import expanded, json_objects, json_rows
 from scaling.table_file.packed import PACKINGS, content_of, decoded, kind_of
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 _TEXT = (".csv", ".tsv", ".txt", ".dat", ".tab", ".psv")
 _LINES = (".jsonl", ".ndjson")
 TABLE_SUFFIXES = (*_TEXT, *_LINES, ".json", ".parquet", ".feather", ".dta", ".xlsx")
-_NAMED = (*DOCUMENTS, *DATABASES, "")
+_NAMED = (*DOCUMENTS, *DATABASES, *LOGS, "")
 """Kinds that are read where they are named; in a folder they are no tables."""
 
 _BY_PANDAS = "python -c \"import pandas; pandas.{how}('{path}').to_csv('{path}.csv')\""
@@ -40,7 +41,6 @@ _REMEDIES = {
     ".htm": "copy the table into a .tsv file, or download the file behind it",
     ".pdf": "copy the table into a .tsv file",
     ".rds": "Rscript -e \"write.csv(readRDS('{path}'), '{path}.csv')\"",
-    ".log": "a log of training in its run's folder is read by scaling import FOLDER",
     **dict.fromkeys((".yaml", ".yml"), "python -c \"import json, yaml; print(json.dumps("
                     "yaml.safe_load(open('{path}'))))\" > {path}.json"),
 }  # fmt: skip
@@ -96,6 +96,8 @@ def read_frame(path: Path, *, as_text: bool = False) -> pd.DataFrame:
             return frame
         if text.lstrip().startswith(("[{", "[\n", "{")):  # JSON by another name
             return _read_lines(path) if _is_json_lines(text) else pd.DataFrame(json_rows(path))
+        if kind in LOGS or _begins_as_log(text):
+            return _read_log(text)
         frame = read_text(text, as_text)
         if encoding == "Windows-1252":
             frame.attrs["said"] = f"the text is taken as {encoding}, as it is not UTF-8"
@@ -114,6 +116,27 @@ def read_frame(path: Path, *, as_text: bool = False) -> pd.DataFrame:
     except ValueError as error:
         text = str(error)
         raise ValueError(text if str(path) in text else f"{path}: {text}") from None
+
+
+def _begins_as_log(text: str) -> bool:
+    """Whether the first lines all name the same numbers, which a line of names does not."""
+    first = "\n".join(line for line in text.splitlines()[:40] if line.strip())
+    rows, _, others = log_rows(first)
+    return bool(rows) and not others and "," not in first.splitlines()[0]
+
+
+def _read_log(text: str) -> pd.DataFrame:
+    """The lines of a log that name the same numbers."""
+    import pandas as pd
+
+    rows, lines, others = log_rows(text)
+    if not rows:
+        raise ValueError("no three lines have the same names and numbers (step 1 loss 3.2)")
+    frame = pd.DataFrame(rows).apply(pd.to_numeric)
+    frame.attrs["lines"] = row_lines(lines, 1, len(frame))
+    if others:
+        frame.attrs["said"] = f"{len(rows)} lines of the log are read; {others} others are not"
+    return frame
 
 
 def _is_json_lines(text: str) -> bool:

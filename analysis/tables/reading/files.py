@@ -108,7 +108,7 @@ def _read(path: Path, columns: Mapping[str, str], how: TableReading, source: str
     frame.attrs.setdefault("lines", range(2, len(frame) + 2))
     _say_names(frame, notes)
     frame = _filled(_without_empty(frame, notes), notes)
-    mark = how.decimal or decimal_mark(_texts(frame))
+    mark = how.decimal or decimal_mark(_texts(frame), frame.attrs.get("separator") == ";")
     if mark == "," and path.is_file():
         frame = _as_text(path, frame, how.decimal, notes)
     return understood(frame, columns, replace(how, decimal=mark), source, notes)

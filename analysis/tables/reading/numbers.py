@@ -36,8 +36,9 @@ _AFTER = re.compile(r"\s*(params|parameters|tokens|flops?|examples|nats)$", re.I
 _FLOPS = {"p": 1e15, "e": 1e18, "z": 1e21}
 _SPREAD = re.compile(r"\s*(?:±|\+/-|\+-|_?\{?\\pm).*$|(?<=\d)\s*\(±?\d*\.?\d+\)$")
 _MARKS = re.compile(
-    r"(?<=[\d%kmbgt.])\s*(?:[*†‡§¶#]+|\[\^?\w{1,2}\]|\([a-z]\)|\^\{?[*†‡§a-df-z]+\}?)+$"
+    r"(?<=[\d%kmbgt.])\s*(?:[*†‡§¶#]|\[\^?\w{1,2}\]|\([a-z]\)|\^\{?[*†‡§a-df-z]\}?){1,6}$"
     r"|(?:(?<=\.\d)|(?<=\.\d\d)|(?<=\.\d\d\d)|(?<=\.\d{4}))[¹²³⁴⁵⁶⁷⁸⁹]$"
+    r"|(?<=\d)\s#\s.*$"
 )
 """Marks of footnotes after a number."""
 _SCALED = re.compile(r"\s*(?:[x×*·]\s*)?10\s*(?:\^|\*\*)\s*\{?([+-]?\d+)\}?$")
@@ -191,14 +192,18 @@ def unread(values: pd.Series, name: str) -> list[str]:
     return [one for one, part in said.items() if any(map(part.search, texts))]
 
 
-def decimal_mark(columns: Iterable[pd.Series]) -> str | None:
-    """``,`` where some column of text can only have decimal commas and none says otherwise."""
+def decimal_mark(columns: Iterable[pd.Series], semicolons: bool = False) -> str | None:
+    """``,`` where some column of text can only have decimal commas and none says otherwise.
+
+    Between ``semicolons`` one in doubt is enough: they are there as commas are decimal.
+    """
     marks: set[str] = set()
     for values in columns:
         texts = {cell for cell in map(_cell, values) if isinstance(cell, str)}
         if texts and all(_is_written(text) for text in texts):
             marks |= {_mark(text) for text in texts}
-    return "," if "," in marks and "." not in marks else None
+    told = "," in marks or (semicolons and "?," in marks)
+    return "," if told and "." not in marks else None
 
 
 def _cell(value: Any) -> Any:

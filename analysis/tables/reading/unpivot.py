@@ -27,6 +27,8 @@ BUDGET = 1e15
 _SIZE = re.compile(
     r"(?<![a-z0-9.])(\d+(?:\.\d+)?(?:[kmbt]|e\+?\d+)|\d{6,})(?![a-z0-9])", re.IGNORECASE
 )
+_OF_SIZE = re.compile(r"(?<=\w)\s*[\s(\[_@,]\s*(n|params|parameters|size|model)$", re.IGNORECASE)
+"""What is left of a size in a name such as ``loss (N=70M)``."""
 _SEED = re.compile(r"(?:seed|rep(?:licate)?)[\W_]*(\d+)(?!\d)", re.IGNORECASE)
 _CORNER = re.compile(r"(.+?)\s*[\\/|]\s*(.+)")
 """The name above the first column of a cross table: ``N \\ D``."""
@@ -180,6 +182,7 @@ def _by_size(names: list[str], sizes: Sequence[str], across: str | None) -> Wide
         found = _SIZE.findall(name)
         if len(found) == 1:
             rest = _SIZE.sub("", name).strip(" _-/.()@:=")
+            rest = _OF_SIZE.sub("", rest)
             is_size = any(find_column(size, [rest]) for size in SIZES)
             cells[name] = (found[0], "loss" if is_size or not rest else rest)
             by_rest.setdefault(rest, []).append(name)

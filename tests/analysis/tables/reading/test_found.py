@@ -35,7 +35,8 @@ TEXTS = {
     "bare.md": "Params | Tokens | Loss\n--- | --- | ---\n"
     + "".join(f"{n} | {d} | {x}\n" for n, d, x in ROWS),
     "a.tex": "\\begin{table}\n\\begin{tabular}{l@{}rrr}\n\\toprule\n% old & 1 \\\\\nModel & $N$ & "
-    "$D$ & Val.\\ loss \\\\\n\\cmidrule(lr){2-3}\n" + LATEX + "\\bottomrule\n\\end{tabular}",
+    "$D$ & Val.\\ loss $\\downarrow$ \\\\\n\\cmidrule(lr){2-3}\n" + LATEX
+    + "\\bottomrule\n\\end{tabular}",
     "merged.tex": r"\begin{tabular}{lrr} \multicolumn{2}{c}{\textbf{Size}} & Losses \\ \hline "
     r"params & tokens & loss \\ \midrule " + MULTIROW + r"\end{tabular}",
     "no_suffix": TABLE.to_csv(index=False),
@@ -59,6 +60,17 @@ TEXTS = {
     "logs.csv": "log2(params),log2(tokens),PPL (val)\n"
     + "".join(f"{np.log2(n)},{np.log2(d)},{np.exp(x)}\n"
               for n, d, x in zip(N, D, LOSS, strict=True)),
+    "train.log": "starting\n" + "".join(
+        f"[2024-01-01 10:0{i}:00] params: {n:.0f} | tokens {d:.0f} | loss={x}, saved\n"
+        for i, (n, d, x) in enumerate(zip(N, D, LOSS, strict=True))
+    ),
+    "pairs.txt": "".join(
+        f"params={n:g} tokens={d:g} loss={x}\n" for n, d, x in zip(N, D, LOSS, strict=True)
+    ),
+    "remarks.csv": "params,tokens,loss\n"
+    + "".join(f"{n},{d},{x}{' # again' * (i == 1)}\n" for i, (n, d, x) in enumerate(ROWS)),
+    "quoted.csv": '"params";"tokens";"loss"\n'
+    + "".join(f'"{n}";"{d}";"{x:.3f}"\n'.replace(".", ",") for n, d, x in ROWS),
     "french.csv": "Params (M);Tokens (Md);Loss\n"
     + "".join(f"{n / 1e6:g};{d / 1e9:g};{x:.2f}0\n".replace(".", ",")
               for n, d, x in zip(N, D, LOSS, strict=True)),
@@ -187,6 +199,13 @@ def test_groups_of_a_chart_and_seeds_of_a_loss_are_columns(tmp_path):
     table = load_runs(tmp_path / "seeds.csv")
     assert table["loss"].tolist() == [*LOSS, *seeds["loss_seed1"]]
     assert sorted({*table["seed"]}) == [0, 1]
+
+
+def test_a_size_in_brackets_of_a_loss_is_that_of_its_column(tmp_path):
+    (tmp_path / "a.csv").write_text("tokens,loss (N=70M),loss (N=1.4B)\n1e9,4,3\n2e9,3.5,2.8\n")
+    table = load_runs(tmp_path / "a.csv")
+    assert table["loss"].tolist() == [4, 3.5, 3, 2.8]
+    assert table["num_params"].tolist() == [7e7, 7e7, 1.4e9, 1.4e9]
 
 
 def test_a_size_that_one_line_of_a_log_says_is_that_of_all(tmp_path):

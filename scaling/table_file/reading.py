@@ -132,7 +132,7 @@ def _read_log(text: str) -> pd.DataFrame:
     rows, lines, others = log_rows(text)
     if not rows:
         raise ValueError("no three lines have the same names and numbers (step 1 loss 3.2)")
-    frame = pd.DataFrame(rows).apply(pd.to_numeric)
+    frame: pd.DataFrame = pd.DataFrame(rows).apply(pd.to_numeric)
     frame.attrs["lines"] = row_lines(lines, 1, len(frame))
     if others:
         frame.attrs["said"] = f"{len(rows)} lines of the log are read; {others} others are not"

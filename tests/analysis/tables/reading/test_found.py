@@ -68,7 +68,7 @@ TEXTS = {
         f"params={n:g} tokens={d:g} loss={x}\n" for n, d, x in zip(N, D, LOSS, strict=True)
     ),
     "remarks.csv": "params,tokens,loss\n"
-    + "".join(f"{n},{d},{x}{' # again' * (i == 1)}\n" for i, (n, d, x) in enumerate(ROWS)),
+    + "".join(f"{n},{d},{x}{'  # again' * (i == 1)}\n" for i, (n, d, x) in enumerate(ROWS)),
     "quoted.csv": '"params";"tokens";"loss"\n'
     + "".join(f'"{n}";"{d}";"{x:.3f}"\n'.replace(".", ",") for n, d, x in ROWS),
     "french.csv": "Params (M);Tokens (Md);Loss\n"

@@ -40,12 +40,13 @@ class Wide:
     """Which columns of a wide table hold what: ``cells[column] = (label, value)``.
 
     ``label`` is the text that becomes a cell of the column ``key``, ``value`` the column for the
-    number itself.
+    number itself. ``also`` is a second column for the label, with the name of its ``key``.
     """
 
     key: str
     cells: Mapping[str, tuple[str, str]]
     left_out: Sequence[str] = ()
+    also: str = ""
 
 
 def long(
@@ -157,15 +158,20 @@ def _chart(names: list[str]) -> Wide | None:
     used = {column for _, _, column in curves}
     steps = [name for name in names if " - _step" in name]
     beside = [column + end for column in used for end in _SUMMARY] + steps
-    groups = [run.partition(": ") for run, _, _ in curves]  # of runs that a chart groups
-    if len({name for name, _, _ in groups}) == 1 and all(value for _, _, value in groups):
-        key, labels = groups[0][0], [value for _, _, value in groups]
-    else:
-        key, labels = LABEL, [run for run, _, _ in curves]
-    cells = {
-        column: (label, metric) for label, (_, metric, column) in zip(labels, curves, strict=True)
-    }
-    return Wide(key, cells, beside)
+    groups = {run.partition(": ")[0] for run, _, _ in curves}  # of runs that a chart groups
+    values = {run: run.partition(": ")[2] for run, _, _ in curves}
+    if len(groups) == 1 and all(map(_is_number, values.values())):
+        cells = {column: (values[run], metric) for run, metric, column in curves}
+        return Wide(groups.pop(), cells, beside, LABEL)
+    return Wide(LABEL, {column: (run, metric) for run, metric, column in curves}, beside)
+
+
+def _is_number(text: str) -> bool:
+    try:
+        number_of(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _by_size(names: list[str], sizes: Sequence[str], across: str | None) -> Wide | None:
@@ -219,6 +225,7 @@ def _melt(frame: pd.DataFrame, wide: Wide) -> pd.DataFrame:
     parts, places = [], []
     for label, columns in labels.items():
         part = frame[kept].assign(**{wide.key: label})
+        part = part.assign(**{wide.also: f"{wide.key}: {label}"}) if wide.also else part
         for value, column in columns.items():
             part[value] = frame[column]
         rows = part[[*columns]].notna().any(axis=1).to_numpy()

@@ -193,6 +193,7 @@ def test_groups_of_a_chart_and_seeds_of_a_loss_are_columns(tmp_path):
     pd.DataFrame(chart).to_csv(tmp_path / "chart.csv", index=False)
     table = load_runs(tmp_path / "chart.csv")
     assert sorted({*table["num_params"]}) == [7e7, 1.6e8]
+    assert set(table["name"]) == {"n_params: 70000000", "n_params: 160000000"}
     assert not [name for name in table.columns if "_step" in name]
     seeds = {"N": N, "D": D, "loss_seed0": LOSS, "loss_seed1": [x + 0.01 for x in LOSS]}
     pd.DataFrame(seeds).to_csv(tmp_path / "seeds.csv", index=False)

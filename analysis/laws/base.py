@@ -212,7 +212,7 @@ class Law:
         with np.errstate(all="ignore"):
             try:
                 return _same(self, params, inputs) and _rowwise(self, params, inputs)
-            except (ValueError, IndexError, TypeError):
+            except (ValueError, TypeError, LookupError, ArithmeticError, AssertionError):
                 return False
 
     def vector(self, params: dict[str, float]) -> Array:

@@ -252,6 +252,10 @@ def _add_fit(
         help="a formula's parameter that may be negative",
     )  # fmt: skip
     parser.add_argument(
+        "--hold", action="append", type=_held, metavar="NAME=VALUE",
+        help="a parameter of the law that is not fitted but has this value",
+    )  # fmt: skip
+    parser.add_argument(
         "--pool", metavar="COL[:NAME,NAME]",
         help="a value for each group of COL, drawn towards their mean, of these parameters (of "
         "all that the law is linear in)",
@@ -358,3 +362,11 @@ def _start(text: str) -> tuple[str, tuple[float, float]]:
     except ValueError:
         raise argparse.ArgumentTypeError(f"{text!r} is not as N0=1e6,1e9") from None
     return name.strip(), (low, high)
+
+
+def _held(text: str) -> tuple[str, float]:
+    name, _, value = text.partition("=")
+    try:
+        return name.strip(), float(value)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not as beta=0.594") from None

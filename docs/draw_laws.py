@@ -32,7 +32,10 @@ DATA = ROOT / "tests" / "published" / "data"
 
 @dataclass(frozen=True)
 class Shown:
-    """A law over a table: the rows of ``where`` are fitted, those of ``only`` drawn along ``x``."""
+    """A law over a table: the rows of ``where`` are fitted, those of ``only`` drawn along ``x``.
+
+    ``fitted`` are those that are fitted of what is made of the table, if not all are.
+    """
 
     table: str
     x: str
@@ -42,6 +45,7 @@ class Shown:
     x_col: str | None = None
     y_col: str | None = None
     loss_fn: str = "huber"
+    fitted: str = ""
     make: Callable[[pd.DataFrame], pd.DataFrame] = lambda table: table
 
 
@@ -65,6 +69,51 @@ def best_rates(table: pd.DataFrame) -> pd.DataFrame:
                            on=["num_params", "num_tokens"], suffixes=("", "_best"))  # fmt: skip
     kept = from_best[from_best.batch_size >= from_best.batch_size_best]
     return kept.assign(batch_size=2048 * kept.batch_size)
+
+
+def steps_to_loss(table: pd.DataFrame) -> pd.DataFrame:
+    """Steps to some losses by size and batch, in tokens: the least loss over learning rates,
+    between the lengths of training as log D has it; losses that eight batches reach."""
+    import pandas as pd
+
+    rows = []
+    least = table.groupby(["num_params", "batch_size", "num_tokens"]).loss.min().unstack()
+    for target in np.arange(2.3, 2.62, 0.02):
+        for (size, batch), curve in least.iterrows():
+            known = curve.dropna()
+            if len(known) > 2 and known.iloc[0] > target > known.iloc[-1] and (
+                known.diff().dropna() < 0).all():  # fmt: skip
+                tokens = np.exp(np.interp(-target, -known, np.log(known.index)))
+                rows.append((size, round(target, 2), 2048 * batch, tokens / (2048 * batch)))
+    found = pd.DataFrame(rows, columns=["num_params", "loss", "batch_size", "num_steps"])
+    return found.groupby(["num_params", "loss"]).filter(lambda part: len(part) >= 8)
+
+
+def critical_batches() -> pd.DataFrame:
+    """The critical batch of each size and loss of ``steps_to_loss``, a fit of its steps."""
+    import pandas as pd
+
+    from analysis import fit
+
+    table = steps_to_loss(pd.read_csv(DATA / "steplaw_lr_batch.csv"))
+    rows = [
+        (*at, fit("batch_steps", part, starts=1).params["B_crit"])
+        for at, part in table.groupby(["num_params", "loss"])
+    ]
+    return pd.DataFrame(rows, columns=["num_params", "loss", "critical_batch_size"])
+
+
+def printed_granularities() -> pd.DataFrame:
+    """Krajewski et al. 2024, table 2: compute-optimal losses; N as in their sec. 6.1."""
+    import pandas as pd
+
+    active = np.array([0.1, 1, 3, 7, 70, 300, 1000]) * 1e9
+    return pd.DataFrame({
+        "num_params": active * (8 * 64 + 4) / 12,
+        "num_tokens": np.array([4.37, 28.94, 72.9, 137.6, 941.07, 2960, 7940]) * 1e9,
+        "granularity": [8, 16, 16, 32, 32, 64, 64],
+        "loss": [3.133, 2.491, 2.245, 2.076, 1.694, 1.503, 1.367],
+    })  # fmt: skip
 
 
 ONE_CURVE = Shown("learning_curves_vision", "num_examples", "task",
@@ -95,6 +144,9 @@ SHOWN = {
     "batch_data": Shown("steplaw_lr_batch", "batch_size", "num_tokens",
                         only="num_params == 429260800",
                         make=best_rates),
+    "batch_steps": Shown("steplaw_lr_batch", "batch_size", "loss", make=steps_to_loss,
+                         only="num_params == 214663680 and loss == 2.5",
+                         where="num_params == 214663680", fitted="loss == 2.5"),
     "fine_tuning": Shown("sft_flan", "sft_data_size", "group", "group == 'bart-base'"),
     **dict.fromkeys(
         ("annealing", "multi_power"),
@@ -114,10 +166,11 @@ SHOWN = {
 
 @dataclass(frozen=True)
 class Drawn:
-    """A law without a table: its values along ``x``, a line for each of ``values`` of ``line``.
+    """A law that is not fitted: its values along ``x``, a line for each of ``values`` of ``line``.
 
     ``constants`` is the name of published ones, or values that show the shape; ``at`` has the
-    other inputs.
+    other inputs. ``points`` are measurements to draw, ``of`` what they are of; inputs that are not
+    ``at`` a value are then the points' own.
     """
 
     constants: str | dict[str, float]
@@ -126,6 +179,8 @@ class Drawn:
     line: str = ""
     values: tuple[float, ...] = ()
     at: dict[str, float] = field(default_factory=dict)
+    points: Callable[[], pd.DataFrame] | None = None
+    of: str = ""
 
     @property
     def says(self) -> str:
@@ -153,16 +208,19 @@ DRAWN = {
                         {"embed_dim": 1024, "num_characters": 4e10}),
     "moe_sparsity": Drawn("abnar", "sparsity", (0.0, 0.98), "num_params", SIZES,
                           {"num_tokens": 2e10}),
-    "moe_granularity": Drawn("expansion_64", "granularity", (1, 32), "num_params", SIZES,
-                             {"num_tokens": 2e10}),
+    "moe_granularity": Drawn("expansion_64", "num_params", (4e9, 5e13),
+                             points=printed_granularities,
+                             of="the seven losses printed in the paper's table 2, each at its own "
+                             "tokens and granularity"),
     "mixture": Drawn({"E": 1.4, "t_1": 0.9, "t_2": -0.4, "t_3": 0.2}, "proportion_1", (0, 0.8),
                      "proportion_2", (0.0, 0.1, 0.2)),
     "mixture_additive": Drawn({**CHINCHILLA, "C_1": 1.5, "gamma_1": 0.4, "C_2": 0.6, "gamma_2": 0.8,
                                "C_3": 2.5, "gamma_3": 0.6},
                               "proportion_1", (0.01, 0.79), "proportion_2", (0.01, 0.1, 0.2),
                               {"num_params": 1e9, "num_tokens": 2e10}),
-    "batch_steps": Drawn({"S_min": 3000.0, "B_crit": 2e5}, "batch_size", (1e4, 1e7)),
-    "critical_batch": Drawn("kaplan", "loss", (1.8, 5.0)),
+    "critical_batch": Drawn("kaplan", "loss", (1.8, 5.0), points=critical_batches,
+                            of="what `batch_steps` finds at each size and loss of "
+                            "`steplaw_lr_batch`, where eight batches reach it"),
 }  # fmt: skip
 
 
@@ -174,13 +232,22 @@ def page() -> str:
         "`scaling laws` lists them and `scaling laws NAME` shows one with its bounds; `--law` "
         "takes a name, or a formula of your own ([Laws, fits, plans, predictions](analysis.md)). "
         "Points in the figures are measurements from the tables in `tests/published/data`, lines "
-        "the law fitted to the filled ones; hollow points were held out. A law whose figure has no "
-        "points has no public table whose licence lets it be shown: it is drawn from constants, "
-        "and its entry says whose.",
-    ]
+        "the law fitted to the filled ones; hollow points were held out. A law without a public "
+        "table (one whose licence lets it be shown) is drawn from constants, and its entry says "
+        "whose.",
+        "\n".join(["| law | predicts | public table |", "| --- | --- | --- |",
+                   *(f"| `{law.name}` | `{law.output}` | {_shown_over(law)} |"
+                     for law in LAWS.values())]),
+    ]  # fmt: skip
     for law in LAWS.values():
         parts += [f"## {law.name}", _entry(law)]
     return "\n\n".join(parts) + "\n"
+
+
+def _shown_over(law: Law) -> str:
+    if law.name in SHOWN:
+        return f"`{SHOWN[law.name].table}`"
+    return "printed or derived" if DRAWN[law.name].points else "none"
 
 
 def _entry(law: Law) -> str:
@@ -200,9 +267,10 @@ def _entry(law: Law) -> str:
     if law.name in SHOWN:
         lines.append(f"![{law.name} over {SHOWN[law.name].table}](images/laws/{law.name}.png)")
     else:
-        says = DRAWN[law.name].says
-        lines.append(f"Drawn without measurements, {says}.")
-        lines.append(f"![{law.name}, the law alone](images/laws/{law.name}.png)")
+        drawn = DRAWN[law.name]
+        shows = f"Points are {drawn.of}; the line is" if drawn.points else "No public table; drawn"
+        lines.append(f"{shows} {drawn.says}.")
+        lines.append(f"![{law.name}, not fitted](images/laws/{law.name}.png)")
     return "\n\n".join(lines)
 
 
@@ -215,6 +283,7 @@ def draw(name: str, shown: Shown) -> None:
 
     table = pd.read_csv(DATA / f"{shown.table}.csv", comment="#")
     table = shown.make(table.query(shown.where) if shown.where else table)
+    table = table.query(shown.fitted) if shown.fitted else table
     train = table["is_training"].astype(bool) if "is_training" in table else table["loss"].notna()
     estimand = Estimand(shown.loss_fn, x_col=shown.x_col, y_col=shown.y_col)
     f = fit(name, table[train], estimand, starts=4)
@@ -260,9 +329,15 @@ def draw_alone(name: str, drawn: Drawn) -> None:
     x = np.geomspace(*drawn.span, 200) if wide else np.linspace(*drawn.span, 200)
     figure = Figure(figsize=(5.2, 3.4), dpi=110, layout="constrained")
     axes = figure.subplots()
+    points = drawn.points() if drawn.points else None
+    own_inputs = [] if points is None else [c for c in law.inputs if c not in (drawn.x, *drawn.at)]
+    if points is not None and own_inputs:  # the law is drawn where the points are
+        points = points.sort_values(drawn.x)
+        x = points[drawn.x].to_numpy()
     values: tuple[float | None, ...] = drawn.values or (None,)
     for i, value in enumerate(values):
         given = {**drawn.at, drawn.x: x, **({} if value is None else {drawn.line: value})}
+        given |= {c: points[c].to_numpy() for c in own_inputs}
         if law.shares:  # what the other shares leave is the last one's
             rest = [name for name in law.shares if name in given]
             given[law.shares[-1]] = 1 - sum(np.asarray(given[name]) for name in rest)
@@ -274,7 +349,16 @@ def draw_alone(name: str, drawn: Drawn) -> None:
     if law.space == "log" and law.output != "loss":
         axes.set_yscale("log")
     whose = f"published constants {own}" if isinstance(own, str) else "constants for its shape"
-    axes.set(xlabel=drawn.x, ylabel=law.output, title=f"{name}\nno measurements, {whose}")
+    if points is not None:
+        sizes = list(points.groupby("num_params")) if not own_inputs else [("", points)]
+        for i, (size, part) in enumerate(sizes):
+            axes.plot(part[drawn.x], part[law.output], "o", ms=4, alpha=0.8,
+                      color=_colour(i, len(sizes)),
+                      label=_named(size) if size else None)  # fmt: skip
+        if len(sizes) > 1:
+            axes.legend(fontsize=6, title="num_params", title_fontsize=6, frameon=False)
+    what = "no measurements" if points is None else "not fitted"
+    axes.set(xlabel=drawn.x, ylabel=law.output, title=f"{name}\n{what}, {whose}")
     axes.title.set_fontsize(9)
     if drawn.values:
         figure.legend(fontsize=6, title=drawn.line, title_fontsize=6, frameon=False,

@@ -36,7 +36,7 @@ _SPELLINGS = {
     "num_tokens": (
         "d", "tokens", "ntokens", "numtoken", "trainingtokens", "traintokens",
         "tokenstrained", "tokensseen", "totaltokens", "numtrainingtokens", "numtraintokens",
-        "token", "numexamples", "examples", "datasize", "trainingdatasize",
+        "token", "numexamples", "examples", "datasize", "trainingdatasize", "trainingdatasetsize",
         "pretrainingdatasize", "pretrainingtokens", "samplesseen", "examplesseen",
         "datasetsize", "totaltokensseen", "consumedtokens", "tokensconsumed", "inputtokensseen",
         "numinputtokensseen", "tokensprocessed", "pretraintokens", "imagesseen",

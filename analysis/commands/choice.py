@@ -29,6 +29,7 @@ def chosen(asked: FitOptions, table: pd.DataFrame) -> tuple[FitOptions, str]:
         return asked, ""
     usable = table[table["exclude_reason"] == ""]
     values = {name: usable[name].dropna() for name in SIZES if name in usable}
+    values = {name: column for name, column in values.items() if len(column)}
     varying = [name for name, column in values.items() if column.nunique() > 1]
     if len(values) < len(SIZES) or not varying:
         return asked, ""

@@ -50,6 +50,7 @@ def table_of(source: Source, *, quiet: bool = False) -> pd.DataFrame:
         table.attrs["notes"].append(
             f"{len(responses)} rows of each run, one for each loss: {RESPONSE!r} says which"
         )
+    table.attrs["stated"] = tuple(source.taken)
     for line in table.attrs["notes"]:
         if not (quiet and isinstance(line, Note) and line.taken):
             note(line)
@@ -83,10 +84,11 @@ def fit_of(table: pd.DataFrame, asked: FitOptions) -> Fit:
             f"{asked.x_col} in it, or leave --x-col out"
         )
     for column in law.variables if asked.is_formula else ():
-        if looks_fitted(column):
-            note(
-                f"{column} in the formula is the column {column!r}, an input: give it another "
-                "name if it is a parameter"
+        if looks_fitted(column) and column not in table.attrs.get("stated", ()):
+            raise ValueError(
+                f"{column} in the formula is a column of the table too: say --col "
+                f"{column}={column} if that is meant, or give the parameter another name, such as "
+                f"{column}_1"
             )
     needed = {law.output} if asked.x_col else {law.output, *law.inputs}
     missing = [name for name in COLUMN_FLAGS if name in needed and name not in table.columns]
@@ -120,8 +122,10 @@ def estimand_of(asked: FitOptions) -> Estimand:
 
 def _other_laws(column: str) -> str:
     """What a table without N or D can be fitted by."""
-    own = f"L = E + A / {column}**alpha" if column.isidentifier() else "L = E + A / COL**alpha"
-    return f"a law of one variable takes --x-col {shlex.quote(column)}, one of yours --law '{own}'"
+    plain = column.isidentifier()
+    own = f"--law 'L = E + A / {column if plain else 'x'}**alpha'"
+    named = "" if plain else f"--col {shlex.quote(f'x={column}')} "
+    return f"a law of one variable takes --x-col {shlex.quote(column)}, one of yours {named}{own}"
 
 
 @dataclass(frozen=True)

@@ -95,8 +95,8 @@ class FitOptions:
     Raises
     ------
     ValueError
-        If the law is not known, has no use for ``start`` or ``signed``, or both kinds of
-        drawing are asked for.
+        If the law is not known, has no use for ``start`` or ``signed``, no parameter to ``hold``,
+        or both kinds of drawing are asked for.
     """
 
     law: str | None = None
@@ -113,6 +113,7 @@ class FitOptions:
     seed: int = 0
     start: tuple[tuple[str, tuple[float, float]], ...] = ()
     signed: tuple[str, ...] = ()
+    hold: tuple[tuple[str, float], ...] = ()
     pool: str | None = None
 
     def __post_init__(self) -> None:
@@ -147,6 +148,7 @@ class FitOptions:
 
         signed = tuple(name.strip() for each in self.signed for name in each.split(","))
         law = law_for(self.law_name, table, signed, dict(self.start))
+        law = law.hold(dict(self.hold)) if self.hold else law
         if self.pool is None or table is None:
             return law
         column, _, names = self.pool.partition(":")
@@ -178,6 +180,9 @@ def flags(options: FitOptions) -> list[str]:
         elif name == "signed":
             for of in value:
                 words += ["--signed", of]
+        elif name == "hold":
+            for of, held in value:
+                words += ["--hold", f"{of}={held}"]
         else:
             words += [f"--{name.replace('_', '-')}", str(value)]
     return words
@@ -199,7 +204,7 @@ class ForecastOptions(FitOptions):
         if not self.is_auto:
             super().__post_init__()
             return
-        of_a_fit = ("loss_fn", "delta", "asymmetry", "space", "start", "signed")
+        of_a_fit = ("loss_fn", "delta", "asymmetry", "space", "start", "signed", "hold")
         for name, value in changed(self).items():
             if name in of_a_fit:
                 flag = name.replace("_", "-")

@@ -38,14 +38,12 @@ def group_starts(problem: Problem, count: int, rng: np.random.Generator) -> tupl
     assert groups is not None
     cells = list(groups.cells(problem.inputs[len(groups.law.inputs) :]))
     size = len(groups.law.parameters)
-    from_all = _optima(_of_one_group(problem, slice(None)), count, rng)
+    (from_all,) = _optima([_of_one_group(problem, slice(None))], count, rng)
     parts = [_of_one_group(problem, rows) for _, rows in cells]
-    found = np.stack(
-        [
-            _optima(part, count, rng) if len(rows) >= size else from_all
-            for part, (_, rows) in zip(parts, cells, strict=True)
-        ]
-    )  # (cells, GRID + count, q)
+    many = [i for i, (_, rows) in enumerate(cells) if len(rows) >= size]
+    found = np.repeat(from_all[None], len(cells), axis=0)  # (cells, GRID + count, q)
+    if many:
+        found[many] = _optima([parts[i] for i in many], count, rng)
     grouped = dict(groups.by)
     shared = np.array([name not in grouped for name in groups.law.names])
     if shared.any():
@@ -53,10 +51,7 @@ def group_starts(problem: Problem, count: int, rng: np.random.Generator) -> tupl
                                   found[rng.integers(0, len(cells), count),
                                         GRID + np.arange(count)]])  # fmt: skip
         held = tuple(np.flatnonzero(shared).tolist())
-        found = np.stack(
-            [_beside(replace(part, held=held), guesses, own, shared)
-             for part, own in zip(parts, found, strict=True)]
-        )  # fmt: skip
+        found = _beside([replace(part, held=held) for part in parts], guesses, found, shared)
     each = np.full((len(cells), found.shape[1], len(problem.law.parameters)), np.nan)
     for i, (place, _) in enumerate(cells):
         each[i][:, place] = found[i]
@@ -68,15 +63,48 @@ def group_starts(problem: Problem, count: int, rng: np.random.Generator) -> tupl
     return np.concatenate([joined[:first] if shared.any() else joined[:1], whole]), joined[first:]
 
 
-def _beside(part: Problem, guesses: Array, own: Array, shared: NDArray[np.bool_]) -> Array:
-    """A group's best parameters ``(g, q)``, those that are ``shared`` as the ``guesses`` say."""
-    tries = np.stack([own[np.arange(len(guesses)) % len(own)], np.repeat(own[:1], len(guesses), 0)])
-    tries = np.concatenate([tries, guesses[None]])
+def _beside(parts: list[Problem], guesses: Array, found: Array, shared: NDArray[np.bool_]) -> Array:
+    """The groups' best parameters ``(cells, g, q)``, those ``shared`` as the ``guesses`` say."""
+    count = len(guesses)
+    own = found[:, np.arange(count) % found.shape[1]]
+    first = np.repeat(found[:, :1], count, axis=1)
+    tries = np.stack([own, first, np.broadcast_to(guesses, own.shape)], axis=1)
     tries = np.where(shared, guesses, tries)
-    theta, objectives = minimise(part, tries.reshape(-1, tries.shape[-1]), small=ROUGH)
-    best = objectives.reshape(tries.shape[:2]).argmin(axis=0)
-    chosen: Array = theta.reshape(tries.shape)[best, np.arange(len(guesses))]
+    flat = tries.reshape(len(parts), -1, tries.shape[-1])
+    theta, objectives = _minima(parts, flat)
+    best = objectives.reshape(tries.shape[:3]).argmin(axis=1)
+    cells = np.arange(len(parts))[:, None]
+    chosen: Array = theta.reshape(tries.shape)[cells, best, np.arange(count)]
     return chosen
+
+
+def _minima(parts: list[Problem], starts: Array) -> tuple[Array, Array]:
+    """Minima of each part from its starts ``(parts, m, q)``, and objectives ``(parts, m)``.
+
+    All at once where the law lets rows have inputs of their own: steps of small problems cost
+    their number, not their size.
+    """
+    if len(parts) == 1 or not parts[0].law.by_row:
+        found = [minimise(part, own, small=ROUGH) for part, own in zip(parts, starts, strict=True)]
+        return np.stack([theta for theta, _ in found]), np.stack([least for _, least in found])
+    times = starts.shape[1]
+    length = max(part.target.shape[-1] for part in parts)
+
+    def rows(values: list[Array], fill: float | None = None) -> Array:
+        """Of each part, with rows that count nothing at the end of short ones, for each start."""
+        padded = [
+            np.append(x, np.full(length - len(x), x[0] if fill is None else fill)) for x in values
+        ]
+        return np.repeat(np.stack(padded), times, axis=0)
+
+    together = replace(
+        parts[0],
+        inputs=tuple(rows([*each]) for each in zip(*(part.inputs for part in parts), strict=True)),
+        target=rows([part.target for part in parts]),
+        weights=rows([part.weights for part in parts], 0.0),
+    )
+    theta, objectives = minimise(together, starts.reshape(-1, starts.shape[-1]), small=ROUGH)
+    return theta.reshape(starts.shape), objectives.reshape(starts.shape[:2])
 
 
 def _of_one_group(problem: Problem, rows: NDArray[np.intp] | slice) -> Problem:
@@ -95,16 +123,22 @@ def _of_one_group(problem: Problem, rows: NDArray[np.intp] | slice) -> Problem:
     )
 
 
-def _optima(problem: Problem, count: int, rng: np.random.Generator) -> Array:
-    """``GRID`` optima, then the best of ``TRIES`` random starts, ``count`` times."""
-    first = best_starts(problem, GRID)[0]
-    first = first[np.arange(GRID) % len(first)]
-    if count:
-        first = np.concatenate([first, random_starts(problem, TRIES * count, rng)])
-    theta, objectives = minimise(problem, first, small=ROUGH)
-    best = theta[np.argsort(objectives)[:GRID]]
-    if not count:
-        return best
-    tries = theta[-TRIES * count :].reshape(count, TRIES, -1)
-    of_try = objectives[-TRIES * count :].reshape(count, TRIES).argmin(axis=1)
-    return np.concatenate([best, tries[np.arange(count), of_try]])
+def _optima(parts: list[Problem], count: int, rng: np.random.Generator) -> Array:
+    """Of each part ``GRID`` optima, then the best of ``TRIES`` random starts, ``count`` times:
+    ``(parts, GRID + count, q)``."""
+    starts = []
+    for part in parts:
+        first = best_starts(part, GRID)[0]
+        first = first[np.arange(GRID) % len(first)]
+        if count:
+            first = np.concatenate([first, random_starts(part, TRIES * count, rng)])
+        starts.append(first)
+    found = []
+    for theta, objectives in zip(*_minima(parts, np.stack(starts)), strict=True):
+        best = theta[np.argsort(objectives)[:GRID]]
+        if count:
+            tries = theta[-TRIES * count :].reshape(count, TRIES, -1)
+            of_try = objectives[-TRIES * count :].reshape(count, TRIES).argmin(axis=1)
+            best = np.concatenate([best, tries[np.arange(count), of_try]])
+        found.append(best)
+    return np.stack(found)

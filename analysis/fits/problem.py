@@ -28,9 +28,10 @@ HIGH = 40.0
 class Problem:
     """Minimise sum over runs of w rho(r), r = prediction - observation in log or linear space.
 
-    ``inputs`` are ``(n,)`` each, the runs' over ``units``, shared by all draws. ``target (n,)`` or
-    ``(k, n)`` is the observation, or its logarithm if ``space`` is ``"log"``; ``weights (n,)`` or
-    ``(k, n)``. A batch of points is ``theta (k, p)``; coordinates ``held`` stay where they start.
+    ``inputs`` are ``(n,)`` each, the runs' over ``units``, shared by all draws, or ``(k, n)`` where
+    a draw has its own. ``target (n,)`` or ``(k, n)`` is the observation, or its logarithm if
+    ``space`` is ``"log"``; ``weights (n,)`` or ``(k, n)``.
+    A batch of points is ``theta (k, p)``; coordinates ``held`` stay where they start.
     With a ``prior`` Q ``(p, p)`` the objective has 1/2 theta' Q theta more (``pooling``).
     """
 
@@ -84,6 +85,7 @@ class Problem:
             return self
         return replace(
             self,
+            inputs=tuple(x if x.ndim == 1 else x[index] for x in self.inputs),
             target=self.target if self.target.ndim == 1 else self.target[index],
             weights=self.weights if self.weights.ndim == 1 else self.weights[index],
         )
@@ -209,7 +211,10 @@ class Problem:
         else:
             v, bend, level = pull, second, ratio.sum(axis=-1)
         gradient = stretch * np.matmul(jacobian, v[..., None])[..., 0]
-        hessian = np.matmul(jacobian * bend[:, None, :], jacobian.swapaxes(-1, -2))
+        if law.groups is not None:
+            hessian = law.groups.square(jacobian, bend, self.inputs)
+        else:
+            hessian = np.matmul(jacobian * bend[:, None, :], jacobian.swapaxes(-1, -2))
         hessian = hessian.astype(float, copy=False)
         if law.curvature is not None:
             hessian += law.curvature(params, jacobian, v, *self.inputs)

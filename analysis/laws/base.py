@@ -201,6 +201,20 @@ class Law:
         with np.errstate(all="ignore"):
             return bool((self.predict(shapes, *inputs) == 0.0).all())
 
+    @cached_property
+    def by_row(self) -> bool:
+        """Whether a prediction is of its own row's inputs alone, and these may be ``(..., n)`` as
+        parameters are ``(..., p)``: then many groups of rows are predicted at once."""
+        rng = np.random.default_rng(0)
+        low, high = np.array([p.start for p in self.parameters]).T
+        params = low + (high - low) * rng.random((2, len(self.parameters)))
+        inputs = rng.uniform(1.0, 2.0, (len(self.inputs), 2, 5))
+        with np.errstate(all="ignore"):
+            try:
+                return _same(self, params, inputs) and _rowwise(self, params, inputs)
+            except (ValueError, TypeError, LookupError, ArithmeticError, AssertionError):
+                return False
+
     def vector(self, params: dict[str, float]) -> Array:
         """``params`` as ``(p,)`` in the law's order; ``ValueError`` names a missing one."""
         missing = [name for name in self.names if name not in params]
@@ -244,6 +258,29 @@ class Law:
         if LAWS.get(self.name) is self:
             return (LAWS.__getitem__, (self.name,))
         return object.__reduce__(self)
+
+
+def _same(law: Law, params: Array, inputs: Array) -> bool:
+    """Whether two sets of parameters, each with its own inputs, give what each does alone."""
+    own = [(params[i : i + 1], *inputs[:, i]) for i in (0, 1)]
+    both = (params, *inputs)
+    jacobian = np.concatenate([law.gradient(*one) for one in own])
+    pairs = [(law.predict(*both), np.concatenate([law.predict(*one) for one in own])),
+             (law.gradient(*both), jacobian)]  # fmt: skip
+    if law.curvature is not None:
+        v = np.ones((2, inputs.shape[-1]))
+        bends = [law.curvature(one[0], jacobian[i : i + 1], v[:1], *one[1:])
+                 for i, one in enumerate(own)]  # fmt: skip
+        pairs.append((law.curvature(params, jacobian, v, *inputs), np.concatenate(bends)))
+    return all(a.shape == b.shape and np.allclose(a, b, equal_nan=True) for a, b in pairs)
+
+
+def _rowwise(law: Law, params: Array, inputs: Array) -> bool:
+    """Whether the rows may each have their own parameters."""
+    each = np.repeat(params[:, None], inputs.shape[-1], axis=1)
+    alone = law.gradient(each, *inputs[:, 0, :, None])[..., 0]
+    whole = law.gradient(params, *inputs[:, 0]).swapaxes(-1, -2)
+    return alone.shape == whole.shape and np.allclose(alone, whole, equal_nan=True)
 
 
 def columns(params: Array) -> list[Array]:

@@ -86,6 +86,14 @@ class Groups:
             unseen = steps @ (key < 0) > 0
             yield np.where(unseen, means, first + steps @ key), np.flatnonzero(of.ravel() == i)
 
+    def _place_of_rows(self, codes: Sequence[Array]) -> NDArray[np.intp]:
+        """``(n, q)``: where each row has its parameters."""
+        first, steps = self._places
+        numbers = np.stack(codes).astype(int)
+        place = first[:, None] + steps @ numbers
+        means = len(self.expanded) + np.arange(len(first))
+        return np.where(steps @ (numbers < 0) > 0, means[:, None], place).T
+
     def codes(self, column: str, values: Iterable[Any]) -> Array:
         """The number of each row's group; NaN where the law knows none of that name."""
         known = {level: float(i) for i, level in enumerate(dict(self.levels)[column])}
@@ -141,6 +149,9 @@ class Groups:
         inputs, codes = self._parted(arrays)
         if params.shape[-1] == len(self.expanded) and any((c < 0).any() for c in codes):
             params = self.with_means(params)
+        if self.law.by_row:
+            own = params[..., self._place_of_rows(codes)]
+            return self.law.predict(own, *(x[:, None] for x in inputs))[..., 0]
         out = np.empty((*params.shape[:-1], arrays[0].shape[-1]), dtype=params.dtype)
         for place, rows in self.cells(codes):
             out[..., rows] = self.law.predict(params[..., place], *(x[rows] for x in inputs))
@@ -150,6 +161,12 @@ class Groups:
         """As ``Law.gradient``."""
         inputs, codes = self._parted(arrays)
         out = np.zeros((*params.shape, arrays[0].shape[-1]), dtype=params.dtype)
+        if self.law.by_row:
+            places = self._place_of_rows(codes)
+            each = self.law.gradient(params[..., places], *(x[:, None] for x in inputs))
+            for j, place in enumerate(places.T):
+                out[..., place, np.arange(len(places))] = each[..., j, 0]
+            return out
         for place, rows in self.cells(codes):
             slopes = self.law.gradient(params[..., place], *(x[rows] for x in inputs))
             out[..., place[:, None], rows] = slopes
@@ -159,6 +176,12 @@ class Groups:
         """As ``Law.curvature``: groups do not bend each other."""
         inputs, codes = self._parted(arrays)
         out = np.zeros((*params.shape, params.shape[-1]))
+        if self.law.by_row and self.law.curvature is None:
+            own = params[..., self._place_of_rows(codes)]
+            each = self._differences(own, v[..., None], tuple(x[:, None] for x in inputs))
+            for place, rows in self.cells(codes):
+                out[..., place[:, None], place] += each[..., rows, :, :].sum(axis=-3)
+            return out
         for place, rows in self.cells(codes):
             part = tuple(x[rows] for x in inputs)
             own, weights = params[..., place], v[..., rows]
@@ -167,6 +190,17 @@ class Groups:
             else:
                 bend = self._differences(own, weights, part)
             out[..., place[:, None], place] += bend
+        return out
+
+    def square(self, jacobian: Array, weights: Array, arrays: tuple[Array, ...]) -> Array:
+        """``jacobian diag(weights) jacobian'`` ``(..., p, p)``: a row has slopes by the parameters
+        of its own group alone."""
+        _, codes = self._parted(arrays)
+        out = np.zeros((*jacobian.shape[:-1], jacobian.shape[-2]))
+        for place, rows in self.cells(codes):
+            part = jacobian[..., place[:, None], rows]
+            weighted = part * weights[..., None, rows]
+            out[..., place[:, None], place] += np.matmul(weighted, part.swapaxes(-1, -2))
         return out
 
     def rescale(self, params: Array, units: Array) -> Array:

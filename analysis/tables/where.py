@@ -174,6 +174,11 @@ class _Evaluator:
         hint = f"do you mean {near[0]!r}?" if near else f"the columns are {', '.join(columns)}"
         raise ValueError(f"{self.asked.said}: there is no column {name!r}; {hint}")
 
+    def _text(self, node: ast.expr, values: Any) -> Any:
+        """What stood in a column of numbers before it was read, some of it text."""
+        name = self.aliases.get(node.id, node.id) if isinstance(node, ast.Name) else ""
+        return self.frame.attrs.get("texts", {}).get(name, values)
+
     def _compare(self, node: ast.Compare) -> Any:
         result: Any = True
         left = self(node.left)
@@ -182,6 +187,8 @@ class _Evaluator:
                 right: Any = [self(item) for item in part.elts]
             else:
                 right = self(part)
+            if any(isinstance(one, str) for one in (right if isinstance(right, list) else [right])):
+                left = self._text(node.left, left)
             if isinstance(op, ast.In | ast.NotIn):
                 if not isinstance(right, list) or not hasattr(left, "isin"):
                     raise ValueError(

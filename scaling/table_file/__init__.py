@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from scaling.table_file.archives import is_archive, unpacked
 from scaling.table_file.charts import curves_of_chart
 from scaling.table_file.lines import Lines
 from scaling.table_file.nested import json_objects, json_value
@@ -14,6 +15,7 @@ __all__ = [
     "Lines",
     "bare_name",
     "curves_of_chart",
+    "is_archive",
     "is_table",
     "json_objects",
     "json_value",
@@ -21,4 +23,5 @@ __all__ = [
     "number_of",
     "plain_value",
     "read_frame",
+    "unpacked",
 ]

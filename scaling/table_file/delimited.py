@@ -69,7 +69,8 @@ def read_text(text: str, as_text: bool) -> pd.DataFrame:
             "the lines have more fields than the line of names; name each column, take away "
             "separators at the ends of lines, and quote numbers with decimal commas"
         )
-    frame.attrs |= {"lines": _lines_of_rows(text, layout, len(frame)), "twice": twice}
+    lines = _lines_of_rows(text, layout, len(frame))
+    frame.attrs |= {"lines": lines, "twice": twice, "separator": layout.separator}
     return frame
 
 
@@ -165,7 +166,10 @@ def _fields(lines: list[str], at: int, separator: str) -> tuple[list[str], int]:
     """The fields of the row that begins at a line, and how many lines it takes."""
     if separator in (WHITE, WIDE):
         line = lines[at].strip() if at < len(lines) else ""
-        return (re.split(separator, line) if line else []), 1
+        fields = re.split(separator, line) if line else []
+        if separator == WHITE and '"' in line:  # as R writes it
+            fields = [field.strip('"') for field in re.findall(r'"[^"]*"|\S+', line)]
+        return fields, 1
     reader = csv.reader(
         (f"{line}\n" for line in lines[at:]), delimiter=separator, skipinitialspace=True
     )

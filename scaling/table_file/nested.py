@@ -15,6 +15,11 @@ Row = dict[str, Any]
 SERIES = 3
 """Numbers from which lists of one length are the columns of a curve, not settings."""
 
+_OF_CONFIG = {"value", "desc"}
+"""What W&B's configurations have in a value's stead."""
+_TRAINER = {"log_history", "global_step"}
+"""Names in the state that Hugging Face's Trainer keeps beside a checkpoint."""
+
 _TENSORBOARD = ("Wall time", "Step", "Value")
 """Names of the three numbers of a point in what TensorBoard's page exports as JSON."""
 
@@ -88,7 +93,9 @@ def flat(row: Mapping[str, Any], prefix: str = "") -> Row:
     """
     found: Row = {}
     for name, value in row.items():
-        if isinstance(value, Mapping):
+        if isinstance(value, Mapping) and "value" in value and set(value) <= _OF_CONFIG:
+            found[f"{prefix}{name}"] = value["value"]
+        elif isinstance(value, Mapping):
             found.update(flat(value, f"{prefix}{name}."))
         else:
             found[f"{prefix}{name}"] = value
@@ -100,6 +107,8 @@ def _rows(value: Any) -> Iterable[Row]:
         return _rows_of_list(value)
     if not isinstance(value, Mapping) or not value:
         return []
+    if set(value) >= _TRAINER:  # its other values are of the last step, or settings
+        return [flat(row) for row in value["log_history"]]
     inner = list(value.values())
     if {"columns", "data"} <= set(value):  # pandas, orient="split"
         return [dict(zip(value["columns"], row, strict=False)) for row in value["data"]]

@@ -7,19 +7,44 @@ that are taken over from elsewhere (``scaling/importing``).
 from __future__ import annotations
 
 import io
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from scaling.table_file.archives import ARCHIVES
+from scaling.table_file.databases import DATABASES, read_database
 from scaling.table_file.delimited import read_text, row_lines
+from scaling.table_file.documents import DOCUMENTS, latex_table, markdown_table
+from scaling.table_file.logs import LOGS, log_rows
 from scaling.table_file.nested import expanded, json_objects, json_rows
 from scaling.table_file.packed import PACKINGS, content_of, decoded, kind_of
 
 if TYPE_CHECKING:
     import pandas as pd
 
-_TEXT = (".csv", ".tsv", ".txt", ".dat")
+_TEXT = (".csv", ".tsv", ".txt", ".dat", ".tab", ".psv")
 _LINES = (".jsonl", ".ndjson")
-TABLE_SUFFIXES = (*_TEXT, *_LINES, ".json", ".parquet", ".xlsx")
+TABLE_SUFFIXES = (*_TEXT, *_LINES, ".json", ".parquet", ".feather", ".dta", ".xlsx")
+_NAMED = (*DOCUMENTS, *DATABASES, *LOGS, "")
+"""Kinds that are read where they are named; in a folder they are no tables."""
+
+_BY_PANDAS = "python -c \"import pandas; pandas.{how}('{path}').to_csv('{path}.csv')\""
+_REMEDIES = {
+    ".xls": "save it as .xlsx or .csv",
+    ".xlsb": "save it as .xlsx or .csv",
+    ".ods": "save it as .xlsx or .csv",
+    ".pkl": f"if you trust it: {_BY_PANDAS.format(how='read_pickle', path='{path}')}",
+    ".pickle": f"if you trust it: {_BY_PANDAS.format(how='read_pickle', path='{path}')}",
+    ".npz": "python -c \"import numpy, pandas; pandas.DataFrame(dict(numpy.load('{path}')))"
+    ".to_csv('{path}.csv')\"",
+    ".html": "copy the table into a .tsv file, or download the file behind it",
+    ".htm": "copy the table into a .tsv file, or download the file behind it",
+    ".pdf": "copy the table into a .tsv file",
+    ".rds": "Rscript -e \"write.csv(readRDS('{path}'), '{path}.csv')\"",
+    **dict.fromkeys((".yaml", ".yml"), "python -c \"import json, yaml; print(json.dumps("
+                    "yaml.safe_load(open('{path}'))))\" > {path}.json"),
+}  # fmt: skip
+"""What to do about files that are no tables of ours."""
 
 
 def is_table(path: Path) -> bool:
@@ -43,15 +68,19 @@ def read_frame(path: Path, *, as_text: bool = False) -> pd.DataFrame:
     import pandas as pd
 
     kind = kind_of(path)
-    if kind not in TABLE_SUFFIXES:
-        kinds, packed = ", ".join(TABLE_SUFFIXES), ", ".join(PACKINGS)
+    if kind not in (*TABLE_SUFFIXES, *_NAMED):
+        if kind in _REMEDIES:
+            raise ValueError(f"{path}: {kind} is not read; {_REMEDIES[kind].format(path=path)}")
+        kinds = ", ".join((*TABLE_SUFFIXES, *_NAMED[:-1], *ARCHIVES))
         raise ValueError(
-            f"{path}: a table is one of {kinds}, or one of these packed as {packed}; "
-            f"not {kind or 'a file without a suffix'!r}"
+            f"{path}: a table is one of {kinds}, or one of these packed as {', '.join(PACKINGS)}; "
+            f"not {kind!r}: save it as .csv"
         )
     try:
-        if kind == ".parquet":
-            return pd.read_parquet(io.BytesIO(content_of(path)))
+        if kind in (".parquet", ".feather", ".dta"):
+            return _read_binary(path, kind)
+        if kind in DATABASES:
+            return read_database(path)
         if kind == ".xlsx":
             return _read_sheet(path, as_text)
         if kind == ".json":
@@ -59,6 +88,16 @@ def read_frame(path: Path, *, as_text: bool = False) -> pd.DataFrame:
         if kind in _LINES:
             return _read_lines(path)
         text, encoding = decoded(path)
+        if kind in DOCUMENTS:
+            text, count = latex_table(text) if kind == ".tex" else markdown_table(text)
+            frame = read_text(text, as_text)
+            if count > 1:
+                frame.attrs["said"] = f"the largest of {count} tables is read"
+            return frame
+        if text.lstrip().startswith(("[{", "[\n", "{")):  # JSON by another name
+            return _read_lines(path) if _is_json_lines(text) else pd.DataFrame(json_rows(path))
+        if kind in LOGS or _begins_as_log(text):
+            return _read_log(text)
         frame = read_text(text, as_text)
         if encoding == "Windows-1252":
             frame.attrs["said"] = f"the text is taken as {encoding}, as it is not UTF-8"
@@ -77,6 +116,51 @@ def read_frame(path: Path, *, as_text: bool = False) -> pd.DataFrame:
     except ValueError as error:
         text = str(error)
         raise ValueError(text if str(path) in text else f"{path}: {text}") from None
+
+
+def _begins_as_log(text: str) -> bool:
+    """Whether the first lines all name the same numbers, which a line of names does not."""
+    first = "\n".join(line for line in text.splitlines()[:40] if line.strip())
+    rows, _, others = log_rows(first)
+    return bool(rows) and not others and "," not in first.splitlines()[0]
+
+
+def _read_log(text: str) -> pd.DataFrame:
+    """The lines of a log that name the same numbers."""
+    import pandas as pd
+
+    rows, lines, others = log_rows(text)
+    if not rows:
+        raise ValueError("no three lines have the same names and numbers (step 1 loss 3.2)")
+    frame: pd.DataFrame = pd.DataFrame(rows).apply(pd.to_numeric)
+    frame.attrs["lines"] = row_lines(lines, 1, len(frame))
+    if others:
+        frame.attrs["said"] = f"{len(rows)} lines of the log are read; {others} others are not"
+    return frame
+
+
+def _is_json_lines(text: str) -> bool:
+    first, *_ = text.lstrip().splitlines()
+    try:
+        return isinstance(json.loads(first), dict) and "\n" in text.strip()
+    except ValueError:
+        return False
+
+
+def _read_binary(path: Path, kind: str) -> pd.DataFrame:
+    """A file that pandas wrote, with its index as columns where that has names."""
+    import pandas as pd
+
+    content = io.BytesIO(content_of(path))
+    try:
+        if kind == ".parquet":
+            frame = pd.read_parquet(content)
+        else:
+            frame = pd.read_feather(content) if kind == ".feather" else pd.read_stata(content)
+    except (OSError, ValueError) as error:  # pyarrow's errors are ValueErrors
+        first = str(error).splitlines()[0]
+        raise ValueError(f"{path}: it is no {kind} file ({first}); write it again") from None
+    return frame.reset_index() if any(frame.index.names) else frame
 
 
 def _read_lines(path: Path) -> pd.DataFrame:

@@ -85,6 +85,23 @@ def test_granularity_gives_the_losses_that_were_printed() -> None:
     np.testing.assert_allclose(given, [3.133, 2.491, 2.245, 2.076, 1.694, 1.503, 1.367], rtol=0.01)
 
 
+def test_critical_batches_of_step_law_are_those_of_kaplan() -> None:
+    """Steps to a loss by batch size, between Step Law's lengths of training, least over rates."""
+    table = pd.read_csv(DATA / "steplaw_lr_batch.csv").query("num_params == 214663680")
+    least = table.groupby(["batch_size", "num_tokens"]).loss.min().unstack()
+    for loss in (2.48, 2.5, 2.54):
+        rows = []
+        for batch, curve in least.iterrows():
+            known = curve.dropna()
+            if len(known) > 2 and known.iloc[0] > loss and (known.diff().dropna() < 0).all():
+                tokens = np.exp(np.interp(-loss, -known, np.log(known.index)))
+                rows.append({"batch_size": 2048 * batch, "num_steps": tokens / (2048 * batch)})
+        f = fit("batch_steps", pd.DataFrame(rows), starts=1)
+        assert f.r2 > 0.99
+        (kaplan,) = published("critical_batch", "kaplan", loss=loss)
+        assert 0.5 < f.params["B_crit"] / kaplan < 2.0
+
+
 def test_seven_bits_are_the_best_to_train_in() -> None:
     """Kumar et al. 2024: with cost N D P the best precision is 7 to 8 bits at any compute."""
     bits = np.linspace(4, 16, 241)

@@ -33,7 +33,13 @@ CSV = b"N,D,loss\n1e6,2e7,3\n"
         ("a.json", b"[1, 2]", "there is no list of objects in it"),
         ("a.json", 100_000 * b"[", "it is nested too deep"),
         ("a.doc", CSV, "not '.doc'"),
-        ("a", CSV, "not 'a file without a suffix'"),
+        ("a", b"\x00\x81", "byte 1 is not UTF-8 text"),
+        ("a.xls", CSV, ".xls is not read; save it as .xlsx or .csv"),
+        ("a.db", CSV, "it is no SQLite database"),
+        ("a.dta", CSV, "it is no .dta file"),
+        ("a.feather", CSV, "it is no .feather file"),
+        ("a.md", CSV, "there is no table with bars"),
+        ("a.tex", CSV, "there is no tabular"),
     ],
 )
 def test_a_file_that_is_not_what_it_says(tmp_path, name, data, says):

@@ -12,7 +12,7 @@ from analysis.tables.reading.header import Header, header_of
 from analysis.tables.reading.likely import flags, varies
 from analysis.tables.reading.metrics import advice, loss_by_metric, unit_of
 from analysis.tables.reading.notes import Note, quoted
-from analysis.tables.reading.numbers import Fault, has_spread, parsed
+from analysis.tables.reading.numbers import Fault, parsed, unread
 from analysis.tables.where import column_of
 from scaling import COLUMN_FLAGS, COLUMNS, RUN_COLUMNS, find_column, normalise
 
@@ -160,10 +160,7 @@ def _numbers(
         base = header.log or (10.0 if parsed_.max() < _LOGS[1] * 0.75 else float(np.e))
         parsed_, header = base**parsed_, replace(header, log=base)
     taken.columns[column] = parsed_
-    if has_spread(values):
-        taken.notes.append(
-            Note(f"the spreads (± or in brackets) in {found!r} are not used", column)
-        )
+    taken.notes += [Note(said, column) for said in unread(values, found)]
     if column == "loss" and (unit := unit_of(found)):
         taken.units["loss"] = unit
     _say(taken, column, found, header)

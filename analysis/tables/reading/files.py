@@ -17,11 +17,11 @@ from analysis.tables.reading.doubts import SIZES
 from analysis.tables.reading.folders import read_folder
 from analysis.tables.reading.likely import flags
 from analysis.tables.reading.notes import Note, counted
-from analysis.tables.reading.numbers import decimal_mark, plain
+from analysis.tables.reading.numbers import decimal_mark, plain, unread
 from analysis.tables.reading.sizes import complete
 from analysis.tables.reading.unpivot import NEVER, long
-from scaling import find_column, is_table, read_frame
-from scaling.table_file import Lines
+from scaling import TABLE_SUFFIXES, find_column, read_frame
+from scaling.table_file import Lines, is_archive, unpacked
 
 if TYPE_CHECKING:
     import numpy as np
@@ -70,7 +70,7 @@ def read_table(
     Parameters
     ----------
     path : Path
-        The file, of a kind of ``scaling.TABLE_SUFFIXES``, packed or not.
+        The file, of a kind of ``scaling.TABLE_SUFFIXES``, packed or not; or an archive of some.
     columns : mapping, optional
         Run-table column -> the file's column, or a formula of its columns, for those that no
         usual spelling finds.
@@ -82,13 +82,24 @@ def read_table(
     DataFrame
         The rows of the file in its order, none left out but empty ones: a row whose loss is
         missing has an ``exclude_reason``. ``attrs["faults"]`` are the cells of the columns taken
-        that hold no number: :func:`refuse_faults` raises for them.
+        that hold no number: :func:`refuse_faults` raises for them; ``attrs["texts"]`` what stood in
+        those columns.
 
     Raises
     ------
     ValueError
         If the file is empty, not of its kind, or lacks a named column.
     """
+    if not is_archive(path):
+        return _read(path, columns or {}, how, str(path))
+    with unpacked(path, TABLE_SUFFIXES) as inside:
+        try:
+            return _read(inside, columns or {}, how, str(path))
+        except ValueError as error:  # its place is not the reader's
+            raise ValueError(str(error).replace(str(inside), str(path))) from None
+
+
+def _read(path: Path, columns: Mapping[str, str], how: TableReading, source: str) -> pd.DataFrame:
     notes: list[str] = []
     frame = read_folder(path, notes) if path.is_dir() else read_frame(path)
     if not len(frame.columns) or not len(frame):
@@ -96,11 +107,11 @@ def read_table(
     frame.columns = [str(name) for name in frame.columns]
     frame.attrs.setdefault("lines", range(2, len(frame) + 2))
     _say_names(frame, notes)
-    frame = _without_empty(frame, notes)
-    mark = how.decimal or decimal_mark(_texts(frame))
-    if mark == "," and is_table(path):
+    frame = _filled(_without_empty(frame, notes), notes)
+    mark = how.decimal or decimal_mark(_texts(frame), frame.attrs.get("separator") == ";")
+    if mark == "," and path.is_file():
         frame = _as_text(path, frame, how.decimal, notes)
-    return understood(frame, columns or {}, replace(how, decimal=mark), str(path), notes)
+    return understood(frame, columns, replace(how, decimal=mark), source, notes)
 
 
 def read_rows(
@@ -170,8 +181,12 @@ def understood(
         sizes.append("num_params")
     frame = long(frame, how.unpivot, sizes, notes)
     for name in frame.columns:
-        frame[name] = plain(frame[name], name, how.decimal)
+        stood = frame[name]
+        frame[name] = plain(stood, name, how.decimal)
+        if _is_plain(frame[name]) and not _is_plain(stood):
+            notes += map(Note, unread(stood, name))
     taken = take(frame, Stated(columns, how.decimal), source)
+    texts = {name: frame[name] for name in taken.columns if taken.faults and name in frame}
     for name, values in taken.columns.items():
         frame[name] = values
     notes += taken.notes
@@ -182,12 +197,14 @@ def understood(
         "lines": frame.attrs["lines"],
         "units": taken.units,
         "faults": tuple((fault.row, f"{source}: {fault.message}") for fault in taken.faults),
+        "texts": texts,
     }
     return frame
 
 
 def refuse_faults(frame: pd.DataFrame, kept: NDArray[np.bool_] | None = None) -> None:
     """Raise ``ValueError`` for the first of the ``kept`` rows with a cell that is no number."""
+    frame.attrs.pop("texts", None)
     for row, message in frame.attrs.pop("faults", ()):
         if kept is None or kept[row]:
             raise ValueError(message)
@@ -209,7 +226,7 @@ def _as_text(path: Path, frame: pd.DataFrame, stated: str | None, notes: list[st
     if not stated:
         notes.append("numbers have decimal commas, points between thousands; --decimal . if not")
     text.attrs.setdefault("lines", frame.attrs["lines"])
-    return _without_empty(text, [])
+    return _filled(_without_empty(text, []), [])
 
 
 def _say_names(frame: pd.DataFrame, notes: list[str]) -> None:
@@ -221,6 +238,28 @@ def _say_names(frame: pd.DataFrame, notes: list[str]) -> None:
         notes.append(Note(f"{len(columns)} columns are called {name!r}: they are {they}{other}"))
     if said := frame.attrs.get("said"):
         notes.append(Note(said))
+
+
+def _filled(frame: pd.DataFrame, notes: list[str]) -> pd.DataFrame:
+    """The rows with what stands above in empty cells of the first columns, as merged cells leave
+    them: a value once, then none in rows that have all others."""
+    filled: list[str] = []
+    for name in frame.columns[:-1]:
+        empty = frame[name].isna() | (frame[name].astype(str).str.strip() == "")
+        known, rest = frame.loc[~empty, name], frame.columns.difference([*filled, name])
+        if (
+            empty.iloc[0]
+            or 2 * empty.sum() < len(frame)
+            or len(known) < 2
+            or not known.is_unique
+            or frame.loc[empty, rest].isna().to_numpy().any()
+        ):
+            break
+        frame[name] = frame[name].where(~empty).ffill()
+        filled.append(name)
+        count = int(empty.sum())
+        notes.append(Note(f"{count} empty cells of {name!r} take the value above, as if merged"))
+    return frame
 
 
 def _without_empty(frame: pd.DataFrame, notes: list[str]) -> pd.DataFrame:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 _POWERS = {
     "k": 1e3, "thousand": 1e3, "thousands": 1e3,
     "m": 1e6, "mm": 1e6, "mn": 1e6, "mio": 1e6, "million": 1e6, "millions": 1e6,
-    "b": 1e9, "bn": 1e9, "g": 1e9, "billion": 1e9, "billions": 1e9, "mrd": 1e9,
+    "b": 1e9, "bn": 1e9, "g": 1e9, "billion": 1e9, "billions": 1e9, "mrd": 1e9, "md": 1e9,
     "t": 1e12, "tn": 1e12, "trillion": 1e12, "trillions": 1e12,
 }  # fmt: skip
 _LETTERS = {"g": 1e9, "t": 1e12, "p": 1e15, "e": 1e18, "z": 1e21, "y": 1e24}
@@ -80,7 +80,7 @@ def header_of(name: str) -> Header:
     """
     if found := _BRACKETS.match(name):
         base, inner = found[1], found[2]
-        if _COUNTED.fullmatch(inner):
+        if _COUNTED.fullmatch(inner) and base.lower() not in (*_LOGS, "log"):
             return Header(base)
         if inner.lower() in LOSS_UNITS:
             return Header(base, unit=LOSS_UNITS[inner.lower()])

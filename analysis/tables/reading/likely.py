@@ -78,7 +78,16 @@ _RATIO = (
     "dn",
     "dnratio",
 )
+STEP, SEQUENCE, RATE = 524_288, 2048, 1e14
+_YOURS = {
+    f"* {STEP}": f"{STEP} stands for your tokens a step",
+    f"* {SEQUENCE}": f"{SEQUENCE} stands for your tokens a sequence",
+}
+"""Numbers in proposals that only the reader knows."""
+_COUNT, _LOSSES = 1e3, (0.0, 100.0)
+"""A column of another name may be a size where its median is above, a loss between these."""
 _HOURS = re.compile(r"([gt]pu|device|accelerator|node|[avh]\d{2,3})s?hours?")
+_LIKELIHOOD = re.compile(r"loglik|logprob|^ll$")
 _SCORE = re.compile(r"acc|score|miou|top1|f1|bleu|mmlu|arc|hella|wino|gsm|piqa|recall|map$|auc")
 
 
@@ -137,6 +146,8 @@ def likely(frame: pd.DataFrame, column: str) -> list[str]:
         return found[:MOST]
     scores = [name for name in map(str, frame.columns) if _is_score(frame, name)]
     turned = [_turned(frame[name], name) for name in scores if name not in found]
+    turned += [f"0 - {quoted(name)}" for name in map(str, frame.columns)
+               if name not in found and _LIKELIHOOD.search(normalise(name))]  # fmt: skip
     return [*found, *turned][:MOST]
 
 
@@ -156,12 +167,20 @@ def proposal(frame: pd.DataFrame, *missing: str) -> str:
         found = flags(column, likely(frame, column))
         if column == "num_tokens" and "num_params" in frame and "flops" not in frame.columns:
             found += flags("flops", lookalikes(frame, "flops")[:1])  # D is then C / 6 N
-        ways = " or ".join(found[:MOST])
-        said.append(f"no {column}: say {ways or COLUMN_FLAGS[column] + ' COL'}")
+        ways = " or ".join(found[:MOST] or flags(column, _rest(frame, column)))
+        yours = [words for number, words in _YOURS.items() if number in ways]
+        said.append(
+            f"no {column}: say {ways}{''.join(f' ({words})' for words in yours)}"
+            if ways
+            else f"no {column} and no column like it ({COLUMN_FLAGS[column]} names one)"
+        )
     hours = next((n for n in map(str, frame.columns) if _HOURS.search(normalise(n))), None)
     if hours and "flops" not in frame.columns and {"num_tokens", "flops"} & {*missing}:
-        by = flags("flops", [f"{quoted(hours)} * 3600 * FLOPS_PER_SECOND"])[0]
-        said.append(f"{hours!r} is no count of FLOPs: {by} makes it one")
+        by = flags("flops", [f"{quoted(hours)} * 3600 * {RATE:.0e}"])[0]
+        said.append(
+            f"{hours!r} is no count of FLOPs: {by} makes it one ({RATE:.0e} stands for your FLOPs "
+            "a second)"
+        )
     own = [name for name in map(str, frame.columns) if name not in COLUMNS]
     names = own or [str(name) for name in frame.columns]
     more = f", ... ({len(names)} in all)" if len(names) > SHOWN else ""
@@ -169,10 +188,8 @@ def proposal(frame: pd.DataFrame, *missing: str) -> str:
 
 
 def _tokens(frame: pd.DataFrame) -> list[str]:
-    """D as a product of what the table has: tokens per parameter, or steps and what a step takes.
-
-    Words in capitals are for the reader to fill in.
-    """
+    """D as a product of what the table has: tokens per parameter, or steps and what a step
+    takes."""
     by_form = {normalise(name): quoted(name) for name in reversed([*map(str, frame.columns)])}
     ratio, steps, batch, length, step = (
         next((by_form[form] for form in forms if form in by_form), None)
@@ -183,8 +200,28 @@ def _tokens(frame: pd.DataFrame) -> list[str]:
     if not steps:
         return []
     if not step and batch:
-        step = f"{batch} * {length or 'TOKENS_PER_SEQUENCE'}"
-    return [f"{steps} * {step or 'TOKENS_PER_STEP'}"]
+        step = f"{batch} * {length or SEQUENCE}"
+    return [f"{steps} * {step or STEP}"]
+
+
+def _rest(frame: pd.DataFrame, column: str) -> list[str]:
+    """Up to three columns of numbers whose names say nothing and that may be ``column``."""
+    looks = re.compile("|".join(_LOOKS.values()))
+    found = []
+    for name in map(str, frame.columns):
+        form = normalise(name)
+        known = looks.search(form) or _SCORE.search(form) or form in (*_STEPS, *_BATCH, *_LENGTH)
+        no_size = column != "loss" and _NO_AMOUNT.search(name.lower())
+        if known or no_size or name in COLUMNS:
+            continue
+        values, faults = parsed(frame[name], name, ",")
+        if 2 * len(faults) >= len(values) or values.nunique() < 2:
+            continue
+        low, high = _LOSSES
+        is_size = values.median() * header_of(name).factor >= _COUNT
+        if is_size if column != "loss" else values.dropna().between(low, high).all():
+            found.append(name)
+    return found[:MOST]
 
 
 def _sized(frame: pd.DataFrame) -> list[str]:
@@ -205,7 +242,14 @@ def one_variable(frame: pd.DataFrame) -> str | None:
     there = [name for name in COLUMN_FLAGS if name != "loss" and name in frame.columns]
     own = [name for name in map(str, frame.columns) if name not in (*COLUMNS, *there)]
     rest = [name for name in own if not likely_loss(name)]
+    rest.sort(key=_rank)
     return next((name for name in (*there, *rest) if varies(frame[name], name)), None)
+
+
+def _rank(name: str) -> int:
+    """Steps tell most of a run, epochs less than what was set, scores nothing."""
+    form = normalise(name)
+    return (form not in _STEPS) + form.startswith("epoch") + 2 * bool(_SCORE.search(form))
 
 
 def likely_loss(name: str) -> bool:

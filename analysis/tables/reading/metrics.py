@@ -68,7 +68,7 @@ def advice(name: str) -> str:
 
 def metric_of(name: str) -> Metric | None:
     """The metric that the name of a column tells."""
-    form = normalise(name)
+    form = re.sub("(val|valid|validation|eval|test|dev|heldout)$", "", normalise(name))
     return next((metric for metric in METRICS if metric.looks.search(form)), None)
 
 

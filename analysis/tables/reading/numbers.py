@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import re
+import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -33,7 +34,13 @@ _WORDS = {
 }  # fmt: skip
 _AFTER = re.compile(r"\s*(params|parameters|tokens|flops?|examples|nats)$", re.IGNORECASE)
 _FLOPS = {"p": 1e15, "e": 1e18, "z": 1e21}
-_SPREAD = re.compile(r"\s*(?:±|\+/-|\+-).*$|(?<=\d)\(\d+\)$")
+_SPREAD = re.compile(r"\s*(?:±|\+/-|\+-|_?\{?\\pm).*$|(?<=\d)\s*\(±?\d*\.?\d+\)$")
+_MARKS = re.compile(
+    r"(?<=[\d%kmbgt.])\s*(?:[*†‡§¶#]|\[\^?\w{1,2}\]|\([a-z]\)|\^\{?[*†‡§a-df-z]\}?){1,6}$"
+    r"|(?:(?<=\.\d)|(?<=\.\d\d)|(?<=\.\d\d\d)|(?<=\.\d{4}))[¹²³⁴⁵⁶⁷⁸⁹]$"
+    r"|(?<=\d)\s{1,4}#\s.*$"
+)
+"""Marks of footnotes after a number."""
 _SCALED = re.compile(r"\s*(?:[x×*·]\s*)?10\s*(?:\^|\*\*)\s*\{?([+-]?\d+)\}?$")
 _RAISED = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻", "0123456789-")
 _TYPESET = re.compile(r"(?<=10)[⁰¹²³⁴⁵⁶⁷⁸⁹⁻]+")
@@ -125,16 +132,27 @@ class _Column:
     def advice(self, rows: Sequence[int]) -> str:
         """What to do about the rows that hold text."""
         texts = [*dict.fromkeys(str(self.values.iloc[row]) for row in rows)]
+        if len(rows) == len(self.values) > 1:
+            return (
+                "is not a number; nor is that of any other row: write them plainly, such as 1.2e9"
+            )
+        said = "is not a number; write it plainly, such as 1.2e9"
+        if len(texts) > TEXTS:
+            return f"{said}, or leave unknown values empty ({len(rows)} rows)"
         condition = f"{quoted(self.name)} " + (
             f"!= {texts[0]!r}" if len(texts) == 1 else f"not in {texts}"
         )
-        plain = '"' not in condition and len(texts) <= TEXTS
-        without = f'--where "{condition}"' if plain else "--where"
         those = "the row" if len(rows) == 1 else f"all {len(rows)} such rows"
         return (
-            "is not a number; write it plainly, such as 1.2e9, leave unknown values empty, or "
-            f"leave {those} out: {without}"
+            f"{said}, leave unknown values empty, or leave {those} out: --where {_typed(condition)}"
         )
+
+
+def _typed(condition: str) -> str:
+    """A condition as a shell takes it, in double quotes where these leave it as it is."""
+    if not re.search(r'["$`\\]', condition):
+        return f'"{condition}"'
+    return shlex.quote(condition if '"' in condition else condition.replace("'", '"'))
 
 
 def _is_comma(cells: Sequence[Any], mark: str | None, column: _Column) -> bool:
@@ -164,19 +182,28 @@ def plain(values: pd.Series, name: str, mark: str | None) -> pd.Series:
     return values if faults else found
 
 
-def has_spread(values: pd.Series) -> bool:
-    """Whether some cell has a spread after its number, which is not read: ``3.4 ± 0.1``."""
-    return any(isinstance(cell, str) and bool(_SPREAD.search(cell)) for cell in values)
+def unread(values: pd.Series, name: str) -> list[str]:
+    """What is not read of the cells of a column of numbers: ``± 0.1`` in ``3.4 ± 0.1``, ``†``."""
+    texts = [value.strip() for value in values if isinstance(value, str)]
+    said = {
+        f"the spreads (± or in brackets) in {name!r} are not used": _SPREAD,
+        f"the marks of footnotes in {name!r} are left out": _MARKS,
+    }
+    return [one for one, part in said.items() if any(map(part.search, texts))]
 
 
-def decimal_mark(columns: Iterable[pd.Series]) -> str | None:
-    """``,`` where some column of text can only have decimal commas and none says otherwise."""
+def decimal_mark(columns: Iterable[pd.Series], semicolons: bool = False) -> str | None:
+    """``,`` where some column of text can only have decimal commas and none says otherwise.
+
+    Between ``semicolons`` one in doubt is enough: they are there as commas are decimal.
+    """
     marks: set[str] = set()
     for values in columns:
         texts = {cell for cell in map(_cell, values) if isinstance(cell, str)}
         if texts and all(_is_written(text) for text in texts):
             marks |= {_mark(text) for text in texts}
-    return "," if "," in marks and "." not in marks else None
+    told = "," in marks or (semicolons and "?," in marks)
+    return "," if told and "." not in marks else None
 
 
 def _cell(value: Any) -> Any:
@@ -184,7 +211,7 @@ def _cell(value: Any) -> Any:
     if isinstance(value, str):
         text = value.strip().translate(_BLANKS).lower()
         text = _TYPESET.sub(lambda power: f"^{power[0].translate(_RAISED)}", text)
-        text = text.strip("$*").replace("\\times", "x").replace("\\cdot", "x")
+        text = _MARKS.sub("", text.strip("$*")).replace("\\times", "x").replace("\\cdot", "x")
         return None if text in MISSING else text
     return None if value is None or (isinstance(value, Number) and value != value) else value
 

@@ -23,6 +23,7 @@ def complete(frame: pd.DataFrame, notes: list[str]) -> pd.DataFrame:
     where a column of the table's own looks like them: that is said. A loss that is zero or below
     stays, for laws that take no logarithm of it.
     """
+    _spread(frame, notes)
     have = set(frame.columns)
     if {"num_params", "flops"} <= have:
         _fill(frame, "num_tokens", frame["flops"] / (6 * frame["num_params"]), notes)
@@ -34,6 +35,16 @@ def complete(frame: pd.DataFrame, notes: list[str]) -> pd.DataFrame:
     _mark(frame, notes)
     notes.extend(doubts(frame))
     return frame
+
+
+def _spread(frame: pd.DataFrame, notes: list[str]) -> None:
+    """Put a size that only a row without a loss has, as a log's first line, into all rows."""
+    for name in [name for name in SIZES if {name, "loss"} <= {*frame.columns}]:
+        known = frame.loc[frame[name].notna(), [name, "loss"]]
+        if len(known) == 1 < len(frame) and known["loss"].isna().all():
+            value = float(known[name].iloc[0])
+            frame[name] = value
+            notes.append(Note(f"{name} is {value:g} in all rows, as one line alone says", name))
 
 
 def _fill(frame: pd.DataFrame, name: str, values: pd.Series, notes: list[str]) -> None:

@@ -27,6 +27,9 @@ BUDGET = 1e15
 _SIZE = re.compile(
     r"(?<![a-z0-9.])(\d+(?:\.\d+)?(?:[kmbt]|e\+?\d+)|\d{6,})(?![a-z0-9])", re.IGNORECASE
 )
+_OF_SIZE = re.compile(r"(?<=\w)\s*[\s(\[_@,]\s*(n|params|parameters|size|model)$", re.IGNORECASE)
+"""What is left of a size in a name such as ``loss (N=70M)``."""
+_SEED = re.compile(r"(?:seed|rep(?:licate)?)[\W_]*(\d+)(?!\d)", re.IGNORECASE)
 _CORNER = re.compile(r"(.+?)\s*[\\/|]\s*(.+)")
 """The name above the first column of a cross table: ``N \\ D``."""
 _SUMMARY = ("__MIN", "__MAX")
@@ -37,12 +40,13 @@ class Wide:
     """Which columns of a wide table hold what: ``cells[column] = (label, value)``.
 
     ``label`` is the text that becomes a cell of the column ``key``, ``value`` the column for the
-    number itself.
+    number itself. ``also`` is a second column for the label, with the name of its ``key``.
     """
 
     key: str
     cells: Mapping[str, tuple[str, str]]
     left_out: Sequence[str] = ()
+    also: str = ""
 
 
 def long(
@@ -74,7 +78,11 @@ def long(
     frame = _upright(frame, notes)
     frame, sizes, across = _uncornered(frame, sizes)
     names = [str(name) for name in frame.columns]
-    wide = _stated(names, pattern) if pattern else _chart(names) or _by_size(names, sizes, across)
+    wide = (
+        _stated(names, pattern)
+        if pattern
+        else _chart(names) or _by_size(names, sizes, across) or _by_seed(names)
+    )
     if wide is None:
         return frame
     found = _melt(frame, wide)
@@ -84,7 +92,7 @@ def long(
         f"{wide.key} from their names, {values} from their cells"
     )
     stay = "" if pattern else "; --unpivot none leaves them"
-    left = f"; {len(wide.left_out)} columns of ranges (__MIN, __MAX) are not used" * bool(
+    left = f"; {len(wide.left_out)} columns of ranges (__MIN, __MAX) and steps are not used" * bool(
         wide.left_out
     )
     notes.append(Note(said + left + stay))
@@ -148,8 +156,22 @@ def _chart(names: list[str]) -> Wide | None:
     if not curves:
         return None
     used = {column for _, _, column in curves}
-    beside = [column + end for column in used for end in _SUMMARY]
+    steps = [name for name in names if " - _step" in name]
+    beside = [column + end for column in used for end in _SUMMARY] + steps
+    groups = {run.partition(": ")[0] for run, _, _ in curves}  # of runs that a chart groups
+    values = {run: run.partition(": ")[2] for run, _, _ in curves}
+    if len(groups) == 1 and all(map(_is_number, values.values())):
+        cells = {column: (values[run], metric) for run, metric, column in curves}
+        return Wide(groups.pop(), cells, beside, LABEL)
     return Wide(LABEL, {column: (run, metric) for run, metric, column in curves}, beside)
+
+
+def _is_number(text: str) -> bool:
+    try:
+        number_of(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _by_size(names: list[str], sizes: Sequence[str], across: str | None) -> Wide | None:
@@ -166,6 +188,7 @@ def _by_size(names: list[str], sizes: Sequence[str], across: str | None) -> Wide
         found = _SIZE.findall(name)
         if len(found) == 1:
             rest = _SIZE.sub("", name).strip(" _-/.()@:=")
+            rest = _OF_SIZE.sub("", rest)
             is_size = any(find_column(size, [rest]) for size in SIZES)
             cells[name] = (found[0], "loss" if is_size or not rest else rest)
             by_rest.setdefault(rest, []).append(name)
@@ -175,6 +198,19 @@ def _by_size(names: list[str], sizes: Sequence[str], across: str | None) -> Wide
     if across is None and min(map(number_of, shapes[0])) >= BUDGET:
         key = "flops"
     return Wide(key, cells)
+
+
+def _by_seed(names: list[str]) -> Wide | None:
+    """Losses whose names differ by a seed alone, in a table without another loss."""
+    if find_column("loss", names):
+        return None
+    cells = {}
+    for name in names:
+        rest = _SEED.sub("", name).strip(" _-/.()@:=")
+        if (found := _SEED.search(name)) and find_column("loss", [rest]):
+            cells[name] = (found[1], rest)
+    same = len({rest for _, rest in cells.values()}) == 1
+    return Wide("seed", cells) if same and len(cells) > 1 else None
 
 
 def _melt(frame: pd.DataFrame, wide: Wide) -> pd.DataFrame:
@@ -189,6 +225,7 @@ def _melt(frame: pd.DataFrame, wide: Wide) -> pd.DataFrame:
     parts, places = [], []
     for label, columns in labels.items():
         part = frame[kept].assign(**{wide.key: label})
+        part = part.assign(**{wide.also: f"{wide.key}: {label}"}) if wide.also else part
         for value, column in columns.items():
             part[value] = frame[column]
         rows = part[[*columns]].notna().any(axis=1).to_numpy()

@@ -163,7 +163,11 @@ def test_parameters_carry_the_unit_of_the_loss(fit):
             (),
             "line 4, column 'Tokens': 'Pile' is not a number",
         ),
-        ("a,b\nx,y\n", (), "the table has no num_params: say --params-col COL; no num_tokens"),
+        (
+            "a,b\nx,y\n",
+            (),
+            "no num_params and no column like it (--params-col names one); no num_tokens",
+        ),
         ("N,D,loss\n70M,2e7,3\n160,3e7,2\n", (), "line 3, column 'N': '160' has no unit"),
         ("N,D,loss\n70M,2e7,3\n", ("--frontier", "--flops-col", "tanh(N)"), "is not allowed"),
         ("N,D,loss\n70M,2e7,3\n", ("--last-by", "who"), "unknown column of --last-by 'who'"),

@@ -66,7 +66,7 @@ def test_a_missing_loss_column_names_the_flag(scaling_command, tmp_path):
     path.write_text("N,D,score\n1e6,2e7,3\n")
     code, _, err = scaling_command("fit", path)
     assert code == 2
-    assert "the table has no loss: say --loss-col COL; its columns are N, D, score" in err
+    assert "the table has no loss and no column like it (--loss-col names one); its" in err
 
 
 def test_fit_of_a_sweep_has_the_approaches_side_by_side(scaling_command, sweep, home):

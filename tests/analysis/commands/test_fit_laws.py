@@ -96,8 +96,27 @@ def test_what_cannot_be_fitted_is_said_in_one_line(scaling_command, families, wo
     assert last.startswith("scaling fit: ")
 
 
-def test_a_column_that_reads_like_a_parameter_is_said(scaling_command, families):
+def test_a_column_that_reads_like_a_parameter_is_refused_unless_stated(scaling_command, families):
     frame = pd.read_csv(families)
     frame.assign(A=np.arange(1.0, 32.0)).to_csv(families, index=False)
-    _, _, err = scaling_command("fit", families, "--law", "L = E + A/N^a", "--bootstrap", 0)
-    assert "A in the formula is the column 'A', an input" in err
+    words = ("fit", families, "--law", "L = E + A/N^a", "--bootstrap", 0)
+    code, _, err = scaling_command(*words)
+    assert code == 2
+    assert "A in the formula is a column of the table too: say --col A=A if that is meant" in err
+    code, out, _ = scaling_command(*words, "--col", "A=A")
+    assert code == 0
+    assert "A=A" in out
+
+
+def test_a_parameter_is_held_at_a_value(scaling_command, families):
+    words = ("fit", families, "--law", "L = E + A/N^a", "--bootstrap", 0)
+    code, out, _ = scaling_command(*words, "--hold", "a=0.25", "--json")
+    assert code == 0
+    assert json.loads(out)["params"]["a"] == 0.25
+    code, _, err = scaling_command(*words, "--hold", "gamma=0.25")
+    assert code == 2
+    assert "gamma" in err
+    assert "valid: A, E, a" in err
+    code, _, err = scaling_command(*words, "--hold", "a")
+    assert code == 2
+    assert "'a' is not as beta=0.594" in err

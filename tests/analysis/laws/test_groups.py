@@ -163,3 +163,39 @@ def test_each_group_has_a_profile() -> None:
         _, objective, (low, high) = f.profile(name, points=4)
         assert low < f.params[name] < high
         assert objective.min() == pytest.approx(f.objective, rel=1e-6)
+
+
+def test_rows_with_their_own_parameters_are_what_each_group_gives_alone():
+    """Laws whose rows stand alone are called once for all groups; a curve's rows hang together."""
+    assert LAWS["fine_tuning"].by_row
+    assert LAWS["repeated_data"].by_row
+    assert not LAWS["multi_power"].by_row
+    for each in (law for law in LAWS.values() if law.by_row):
+        rng = np.random.default_rng(1)
+        low, high = np.array([p.start for p in each.parameters]).T
+        params = low + (high - low) * rng.random((3, len(low)))
+        inputs = rng.uniform(1.0, 2.0, (len(each.inputs), 7))
+        if each.shares:
+            continue
+        law = grouped(each, dict.fromkeys(each.names, "g"), {"g": ("u", "v", "w")})
+        codes = np.array([0.0, 1, 2, 0, 1, 2, 0])
+        whole = law.predict(params.T.ravel(), *inputs, codes)
+        for group, own in enumerate(params):
+            rows = codes == group
+            np.testing.assert_allclose(whole[rows], each.predict(own, *inputs[:, rows]))
+
+
+def test_seventy_five_parameters_of_groups_of_unlike_sizes_are_fits_of_each() -> None:
+    """Short groups are filled up with rows that count nothing when all are searched at once."""
+    rng = np.random.default_rng(2)
+    parts = []
+    for i in range(25):
+        x = np.geomspace(1e2, 1e6, 6 + i % 4)
+        loss = (1 + rng.random()) + 30 * x ** -(0.3 + 0.3 * rng.random())
+        loss *= np.exp(0.003 * rng.normal(size=len(x)))
+        parts.append(pd.DataFrame({"x": x, "g": f"g{i}", "loss": loss}))
+    runs = pd.concat(parts, ignore_index=True)
+    whole = fit("L = E[g] + A[g] / x**a[g]", runs, starts=1)
+    alone = sum(fit("L = E + A / x**a", part, starts=1).objective for part in parts)
+    assert len(whole.params) == 75
+    assert whole.objective == pytest.approx(alone, rel=1e-8)

@@ -179,7 +179,7 @@ def test_sizes_in_the_names_of_models_are_taken(tmp_path):
         ({"Non_vocab_parameters": [1e6, 2e6]}, "num_params", "--params-col Non_vocab_parameters"),
         ({"num_characters": [1e6, 2e6]}, "num_tokens", "say --tokens-col num_characters"),
         ({"num_params": [1e6], "tpp": [20]}, "num_tokens", "say --tokens-col 'num_params * tpp'"),
-        ({"Step": [1, 2]}, "num_tokens", "say --tokens-col 'Step * TOKENS_PER_STEP'"),
+        ({"Step": [1, 2]}, "num_tokens", "say --tokens-col 'Step * 524288' (524288 stands"),
         (
             {"steps": [1, 2], "batch_size": [8, 8], "seq_len": [9, 9]},
             "num_tokens",
@@ -190,9 +190,12 @@ def test_sizes_in_the_names_of_models_are_taken(tmp_path):
             "num_tokens",
             "say --flops-col 'IsoFLOP budget'",
         ),
-        ({"A100 hours": [1, 2]}, "flops", "'`A100 hours` * 3600 * FLOPS_PER_SECOND' makes it one"),
+        ({"A100 hours": [1, 2]}, "flops", "'`A100 hours` * 3600 * 1e+14' makes it one"),
         ({"train": [3.0, 2.0], "val": [3.1, 2.1]}, "loss", "say --loss-col val;"),
-        ({"x": [1.0, 2.0]}, "loss", "no loss: say --loss-col COL; its columns are x"),
+        ({"x": [1.0, 2.0]}, "loss", "no loss: say --loss-col x; its columns are x"),
+        ({"Größe": [1e7, 2e7]}, "num_params", "say --params-col 'Größe'"),
+        ({"log_likelihood": [-3.0, -2.0]}, "loss", "say --loss-col '0 - log_likelihood'"),
+        ({"x": ["a", "b"]}, "loss", "no loss and no column like it (--loss-col names one)"),
     ],
 )
 def test_a_failure_proposes_the_options(columns, missing, says):

@@ -1,0 +1,117 @@
+"""Tables within documents, Markdown's and LaTeX's, as text that ``read_text`` takes.
+
+Rows stay on their lines, so that what is said of a line is true of the document.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Iterable
+
+DOCUMENTS = (".md", ".markdown", ".tex")
+
+_RULE = re.compile(r"\s*\|?\s*:?-+:?\s*(\|\s*:?-*:?\s*)*")
+"""The line below the names of a table in Markdown."""
+_EMPHASIS = re.compile(r"\*\*|__|`")
+_BLANKS = re.compile(r" *\| *")
+
+_TABULAR = re.compile(
+    r"\\begin\{(tabularx?\*?|longtable|tblr|NiceTabular|array)\}(.*?)\\end\{\1\}", re.DOTALL
+)
+_BEFORE_ROWS = re.compile(r"\s*(\[[^\]]*\])?(\{[^{}]*(\{[^{}]*\}[^{}]*)*\})+")
+"""Position, width and columns, between ``\\begin{tabular}`` and the rows."""
+_COMMENT = re.compile(r"(?<!\\)%[^\n]*")
+_LINES = re.compile(
+    r"\\(toprule|midrule|bottomrule|hline|endhead|endfirsthead|endfoot|endlastfoot)\b"
+    r"(\[[^\]]*\])?|\\(cmidrule|cline|addlinespace|rowcolor|specialrule|arrayrulecolor)"
+    r"(\([^)]*\)|\[[^\]]*\]|\{[^}]*\})*"
+)
+_SPANS = re.compile(r"\\multicolumn\s*\{(\d+)\}\s*\{[^{}]*(?:\{[^{}]*\}[^{}]*)*\}\s*")
+_MULTIROW = re.compile(r"\\multirow\s*(\[[^\]]*\])?\{[^{}]*\}(\[[^\]]*\])?\{[^{}]*\}")
+_FOOTNOTE = re.compile(r"\\(footnote|tnote|cite[tp]?|label|ref)\*?(\[[^\]]*\])?\{[^{}]*\}")
+_STYLE = re.compile(
+    r"\\(bf|it|tt|rm|em|small|footnotesize|scriptsize|tiny|centering|bfseries|quad|displaystyle"
+    r"|rotatebox\{\d+\}|textcolor\{\w+\}|text\w*|math\w*|emph|underline|uline|num|makecell"
+    r"|mbox)(?![a-z])\s*"
+)
+_WRITTEN = ((r"\&", "&"), (r"\%", "%"), (r"\_", "_"), (r"\#", "#"), (r"\$", ""), (r"\,", ""),
+            (r"\;", " "), (r"\ ", " "), (r"\!", ""), (r"\dagger", "†"), (r"\ddagger", "‡"),
+            (r"\ast", "*"), ("{,}", ","), ("~", " "), ("$", ""), (".\\", "."))  # fmt: skip
+
+
+def markdown_table(text: str) -> tuple[str, int]:
+    """The largest table with bars in ``text``, other lines blank, and how many tables there are.
+
+    Raises
+    ------
+    ValueError
+        If there is none.
+    """
+    lines = text.splitlines()
+    tables: list[tuple[int, int]] = []
+    for i, line in enumerate(lines):
+        if i and "|" in line and _RULE.fullmatch(line) and "|" in lines[i - 1]:
+            end = i + 1
+            while end < len(lines) and "|" in lines[end]:
+                end += 1
+            tables.append((i - 1, end))
+    if not tables:
+        raise ValueError("there is no table with bars (| a | b |) in it; save the table as .csv")
+    first, end = max(tables, key=lambda ends: lines[ends[0]].count("|") * (ends[1] - ends[0]))
+    kept = (_BLANKS.sub("|", _EMPHASIS.sub("", line)) for line in lines[first:end])
+    return "\n" * first + "\n".join(kept), len(tables)
+
+
+def latex_table(text: str) -> tuple[str, int]:
+    """The largest tabular in ``text`` with tabs between fields, and how many there are.
+
+    Rows without ``\\begin{tabular}`` are one.
+
+    Raises
+    ------
+    ValueError
+        If there is none.
+    """
+    text = _COMMENT.sub("", text)
+    bodies = [(found[2], text.count("\n", 0, found.start(2))) for found in _TABULAR.finditer(text)]
+    if not bodies and "&" in text:
+        bodies = [(text, 0)]
+    tables = [[*_latex_rows(_BEFORE_ROWS.sub("", body, count=1), at)] for body, at in bodies]
+    tables = [rows for rows in tables if len(rows) > 1]
+    if not tables:
+        raise ValueError("there is no tabular (rows with & and \\\\) in it; save the table as .csv")
+    rows = max(tables, key=lambda rows: sum(len(row) for _, row in rows))
+    width = max(len(row) for _, row in rows)
+    out: list[str] = []
+    for at, row in rows:
+        out += [""] * (at - len(out))
+        written = io.StringIO()
+        csv.writer(written, delimiter="\t", lineterminator="").writerow(
+            [*row, *[""] * (width - len(row))]
+        )
+        out.append(written.getvalue())
+    return "\n".join(out), len(tables)
+
+
+def _latex_rows(body: str, line: int) -> Iterable[tuple[int, list[str]]]:
+    """The rows of a tabular, each with the number of its line from 0."""
+    for row in re.split(r"\\\\(?:\s*\[[^\]]*\])?|\\tabularnewline", body):
+        plain = _LINES.sub(" ", row)
+        if plain.strip() and "&" in plain:
+            cells = [cell for each in re.split(r"(?<!\\)&", plain) for cell in _latex_cell(each)]
+            yield line + row[: len(row) - len(row.lstrip())].count("\n"), cells
+        line += row.count("\n")
+
+
+def _latex_cell(cell: str) -> list[str]:
+    """A cell as plain text, with empty ones where it spans more columns."""
+    spans = _SPANS.search(cell)
+    plain = _STYLE.sub("", _FOOTNOTE.sub("", _MULTIROW.sub("", _SPANS.sub("", cell))))
+    for written, means in _WRITTEN:
+        plain = plain.replace(written, means)
+    plain = re.sub(r"\\(?!times|cdot|pm)[a-zA-Z]+\s*", " ", plain)  # arrows, sizes, colours
+    if not re.search(r"[\^_]\{", plain):  # 10^{9} keeps its braces
+        plain = plain.replace("{", "").replace("}", "")
+    return [" ".join(plain.split()), *[""] * (int(spans[1]) - 1 if spans else 0)]

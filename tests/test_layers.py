@@ -112,7 +112,8 @@ CLUSTER = {
     "cluster.status",
     "cluster.launch": f"{RUNS} scaling.data scaling.importing scaling.programs {SWEEP} "
     "sweeps.programs cluster.slurm cluster.work cluster.status cluster.tracking",
-    "cluster.commands": f"{RUNS} {SWEEP} cluster.work cluster.status cluster.launch",
+    "cluster.commands": f"{RUNS} {SWEEP} cluster.work cluster.status "
+    "cluster.tracking cluster.launch",
     "cluster.cli": f"{RUNS} {SWEEP} cluster.slurm cluster.work cluster.status cluster.tracking "
     "cluster.launch cluster.commands",
 }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from scaling.tracking.address import masked, without_password
-from scaling.tracking.errors import DeletedError, TrackingError
+from scaling.tracking.errors import DeletedError, TrackingError, reason
 from scaling.tracking.experiments import OURS, has_experiment, stored_runs, without_binders
 from scaling.tracking.histories import histories, metric_histories
 from scaling.tracking.ready import connect, prepare, reported, set_environment, sqlite_path
@@ -30,6 +30,7 @@ __all__ = [
     "masked",
     "metric_histories",
     "prepare",
+    "reason",
     "reported",
     "set_environment",
     "spec_of",

@@ -38,6 +38,21 @@ def set_environment() -> None:
         os.environ.setdefault(name, value)
 
 
+@contextlib.contextmanager
+def sent_once() -> Iterator[None]:
+    """Keep MLflow's client from sending a request again whose answer was lost.
+
+    What it makes may be there, and a second request would make a second one.
+    """
+    name = "MLFLOW_HTTP_REQUEST_MAX_RETRIES"
+    before = os.environ.get(name)
+    os.environ[name] = "0"
+    try:
+        yield
+    finally:
+        os.environ.pop(name) if before is None else os.environ.update({name: before})
+
+
 def connect(tracking_uri: str) -> MlflowClient:
     """A client of the tracking store.
 

@@ -36,7 +36,7 @@ from scaling.run import JOURNAL, end, note_of, points, read_journal, unfold
 from scaling.tracking.address import masked, without_password
 from scaling.tracking.errors import DeletedError, TrackingError
 from scaling.tracking.experiments import OURS
-from scaling.tracking.ready import SUPERSEDED, connect, prepare, reported, sqlite_path
+from scaling.tracking.ready import SUPERSEDED, connect, prepare, reported, sent_once, sqlite_path
 from scaling.tracking.values import (
     CURVE_METRICS,
     Known,
@@ -271,12 +271,14 @@ class Tracker:
             "scaling.born": born,
             **{f"scaling.{key}": value for key, value in texts.items()},
         }
-        run = self.client.create_run(
-            self._experiment_id,
-            start_time=round(1000 * float(born)),
-            tags=tags,
-            run_name=row["name"],
-        )
+        client = self.client
+        with sent_once():
+            run = client.create_run(
+                self._experiment_id,
+                start_time=round(1000 * float(born)),
+                tags=tags,
+                run_name=row["name"],
+            )
         return str(run.info.run_id)
 
     def _send(

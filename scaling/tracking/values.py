@@ -29,8 +29,11 @@ Known = tuple[list[Value], dict[str, str]]  # metrics and params
 
 
 def curve_metrics(names: Iterable[str]) -> dict[str, str]:
-    """Column -> metric, with those of ``names`` that are of further data or of a program."""
-    return CURVE_METRICS | {name: name for name in names if name.startswith(OWN_PREFIXES)}
+    """Column -> metric, with those of ``names`` that are of further data or of a program.
+
+    The seconds come last: who has them of a step has the rest of it, wherever a call ended.
+    """
+    return {name: name for name in names if name.startswith(OWN_PREFIXES)} | CURVE_METRICS
 
 
 def of_curve(events: list[dict[str, Any]], seen: int) -> list[Value]:

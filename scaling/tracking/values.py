@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import posixpath
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -74,8 +73,10 @@ def ended_at(events: Sequence[Mapping[str, Any]], last: Mapping[str, Any]) -> fl
 
 
 def metric_key(name: str) -> str:
-    """The name of a metric or param in characters that MLflow takes, as the shortest path."""
-    return posixpath.normpath(re.sub(r"[^\w\-./ :]", "_", name))[:KEY_LENGTH]
+    """The name of a metric or param in characters that MLflow takes, as a path that goes down."""
+    parts = re.sub(r"[^\w\-./ :]", "_", name).split("/")
+    whole = "/".join("__" if part == ".." else part for part in parts if part not in ("", "."))
+    return whole[:KEY_LENGTH].rstrip("/") or "_"
 
 
 def known_before(row: Mapping[str, Any], born: str) -> Known:

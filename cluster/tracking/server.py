@@ -11,6 +11,7 @@ from scaling.tracking import (
     VIEW_TAG,
     chart_url,
     connect,
+    follow_store,
     masked,
     reported,
     sqlite_path,
@@ -42,6 +43,8 @@ def serve(
     if path and not path.exists():
         raise ValueError(f"there is no tracking store at {path}: submit a sweep first")
     check_port(LOOPBACK, port)
+    if path:
+        follow_store(path)
     url = _chart_page(f"http://{LOOPBACK}:{port}", uri, sweep)
     folder = path.parent if path else store.root
     options = ["--host", LOOPBACK, "--port", str(port), "--workers", "1"]

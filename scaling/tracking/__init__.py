@@ -6,6 +6,7 @@ from scaling.tracking.address import masked, without_password
 from scaling.tracking.errors import DeletedError, TrackingError, reason
 from scaling.tracking.experiments import OURS, has_experiment, stored_runs, without_binders
 from scaling.tracking.histories import histories, metric_histories
+from scaling.tracking.moved import follow_store
 from scaling.tracking.ready import connect, prepare, reported, set_environment, sqlite_path
 from scaling.tracking.report import log_report
 from scaling.tracking.stored import History, StoredRun
@@ -24,6 +25,7 @@ __all__ = [
     "chart_url",
     "connect",
     "curve_metrics",
+    "follow_store",
     "has_experiment",
     "histories",
     "log_report",

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from scaling.tracking.address import masked
 from scaling.tracking.errors import DeletedError, TrackingError, reason
+from scaling.tracking.moved import artifacts_of, follow_store
 from scaling.tracking.view import VIEW_TAG, chart_view
 
 if TYPE_CHECKING:
@@ -98,10 +99,12 @@ def prepare(
     with _exclusive(path) if path else contextlib.nullcontext():
         client = _connect_upgraded(tracking_uri) if path else connect(tracking_uri)
         with reported(tracking_uri):
+            if path:
+                follow_store(path)
             found = client.get_experiment_by_name(experiment)
             if found is None:
                 # The default place would be below whatever folder this process runs in.
-                artifacts = (path.parent / "artifacts" / experiment).as_uri() if path else None
+                artifacts = artifacts_of(path, experiment) if path else None
                 experiment_id = client.create_experiment(experiment, artifact_location=artifacts)
             elif found.lifecycle_stage == "deleted" and not restore:
                 raise DeletedError(

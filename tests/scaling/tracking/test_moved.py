@@ -8,13 +8,17 @@ from pathlib import Path
 
 import pytest
 from matplotlib.figure import Figure
+from mlflow.tracking._tracking_service.utils import _artifact_repos_cache
 
 from scaling.tracking import connect, follow_store, log_report, prepare
 from scaling.tracking.moved import artifacts_of
 
 
 @pytest.mark.parametrize("stays", [False, True])
-def test_a_reports_files_are_where_the_root_is_now(store_ready, home, tmp_path, stays):
+def test_a_reports_files_are_where_the_root_is_now(empty_store, tmp_path, stays):
+    home = tmp_path / "home"
+    home.mkdir()
+    store_ready = f"sqlite:///{shutil.copy(empty_store, home / 'mlflow.db')}"
     html = tmp_path / "report.html"
     html.write_text("<p>first</p>")
     prepare(store_ready, "s")
@@ -23,6 +27,7 @@ def test_a_reports_files_are_where_the_root_is_now(store_ready, home, tmp_path, 
     now = tmp_path / "räume 2"
     (shutil.copytree if stays else shutil.move)(home, now)
     uri = f"sqlite:///{now / 'mlflow.db'}"
+    _artifact_repos_cache.clear()  # another process has none
     html.write_text("<p>second</p>")
     assert log_report(uri, "s", html, {}) == run_id  # MLflow's own client reads it, from there
     client = connect(uri)

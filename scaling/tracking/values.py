@@ -6,6 +6,7 @@ import json
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 from scaling.run import PROGRAM_METRIC, points, trained_columns
@@ -112,11 +113,18 @@ def spec_of(params: Mapping[str, str]) -> dict[str, Any]:
         place = nested
         for part in parts:
             place = place.setdefault(part, {})
-        try:
-            place[name] = json.loads(text)
-        except ValueError:
-            place[name] = text
+        place[name] = _value(text) if text[:1] not in "[{" else _parsed(text)
     return nested
+
+
+def _parsed(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+_value = lru_cache(maxsize=1 << 16)(_parsed)  # runs say the same few things; not what can change
 
 
 def _flat(value: Mapping[str, Any], prefix: str = "") -> dict[str, str]:

@@ -11,8 +11,8 @@ from scaling.tracking.ready import connect, prepare, reported, set_environment, 
 from scaling.tracking.report import log_report
 from scaling.tracking.stored import History, StoredRun
 from scaling.tracking.tracker import Tracker
-from scaling.tracking.values import curve_metrics, spec_of
-from scaling.tracking.view import VIEW_TAG, chart_url
+from scaling.tracking.values import curve_metrics, spec_of, swept
+from scaling.tracking.view import VIEW_TAG, chart_url, colours
 
 __all__ = [
     "OURS",
@@ -23,6 +23,7 @@ __all__ = [
     "Tracker",
     "TrackingError",
     "chart_url",
+    "colours",
     "connect",
     "curve_metrics",
     "follow_store",
@@ -38,6 +39,7 @@ __all__ = [
     "spec_of",
     "sqlite_path",
     "stored_runs",
+    "swept",
     "without_binders",
     "without_password",
 ]

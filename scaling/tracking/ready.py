@@ -9,7 +9,7 @@ import shlex
 import sys
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -78,13 +78,18 @@ def connect(tracking_uri: str) -> MlflowClient:
 
 
 def prepare(
-    tracking_uri: str, experiment: str, description: str = "", *, restore: bool = False
+    tracking_uri: str,
+    experiment: str,
+    description: str = "",
+    *,
+    options: Sequence[str] = (),
+    restore: bool = False,
 ) -> str:
     """Make the tracking store ready: schema, experiment and its note; the experiment's id.
 
     Clients that meet an empty SQLite store at once kill each other while they create its
     tables, so this is done once, before anybody else writes. ``restore`` brings an experiment
-    that was deleted back, with its runs.
+    that was deleted back, with its runs. ``options`` are params that a new one's table shows.
 
     Raises
     ------
@@ -121,7 +126,7 @@ def prepare(
                 for run in client.search_runs([experiment_id], old, max_results=50_000):
                     client.delete_run(run.info.run_id)
             if found is None or VIEW_TAG not in found.tags:
-                client.set_experiment_tag(experiment_id, VIEW_TAG, chart_view())
+                client.set_experiment_tag(experiment_id, VIEW_TAG, chart_view(options))
             if description:
                 client.set_experiment_tag(experiment_id, "mlflow.note.content", description)
     return str(experiment_id)

@@ -86,6 +86,13 @@ def known_before(row: Mapping[str, Any], born: str) -> Known:
     return [(k, v, float(born), 0) for k, v in _scale(row).items()], params
 
 
+def swept(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The params that differ among the runs of a sweep, in the order of the spec."""
+    known = [{metric_key(key): value for key, value in _flat(row["spec"]).items()} for row in rows]
+    names = dict.fromkeys(key for params in known for key in params)
+    return [name for name in names if len({params.get(name) for params in known}) > 1]
+
+
 def _scale(columns: Mapping[str, Any]) -> dict[str, float]:
     """The metrics ``scale/*`` of the numeric columns."""
     numbers = {k: v for k, v in columns.items() if _is_number(v)}

@@ -27,8 +27,8 @@ from scaling.tracking.errors import DeletedError, TrackingError
 from scaling.tracking.ready import ENVIRONMENT, connect, prepare
 from scaling.tracking.report import log_report
 from scaling.tracking.tracker import Tracker
-from scaling.tracking.values import CURVE_METRICS
-from scaling.tracking.view import VIEW_TAG
+from scaling.tracking.values import CURVE_METRICS, swept
+from scaling.tracking.view import VIEW_TAG, colours
 from sweeps.sweep import Sweep
 
 RETRIES = "MLFLOW_HTTP_REQUEST_MAX_RETRIES"
@@ -299,6 +299,26 @@ def test_a_file_system_without_locks_is_no_obstacle(uri, tmp_path, monkeypatch, 
     assert prepare(uri, "s")
 
 
+def test_charts_and_table_show_sizes_and_what_was_swept(uri, run_dir, row):
+    """In the words of MLflow's UI, which takes no colour and no column but its own."""
+    bigger = {**row, "run_id": "b" * 16, "num_params": 100 * row["num_params"]}
+    bigger["spec"] = {**row["spec"], "model": {**row["spec"]["model"], "width": 80}}
+    assert swept([row, bigger]) == ["model.width"]
+    prepare(uri, "s", options=swept([row, bigger]))
+    view = json.loads(connect(uri).get_experiment_by_name("s").tags[VIEW_TAG])
+    assert view["selectedColumns"][-1] == "params.`model.width`"
+    assert "metrics.`final/loss`" in view["selectedColumns"]
+    where = {"host": "node7", "device": "cuda:0", "card": "NVIDIA H100"}
+    write(run_dir, {**start(), **where}, point(100), DONE)
+    tracker = Tracker(uri, "s")
+    tracker.colours = colours([row, bigger])
+    tracker.ship(run_dir, row, alive=False)
+    (run,) = runs_of(uri)
+    assert run.data.tags["mlflow.runColor"] == "#440154"
+    assert {key: run.data.tags[f"scaling.{key}"] for key in where} == where
+    assert colours([row, row]) == {} and colours([]) == {}
+
+
 def test_a_diverged_run_has_no_infinite_metric(uri, run_dir, row):
     wild = {**point(200), "loss": math.inf, "train_loss": math.nan}
     over = {"event": "end", "status": "diverged", "loss": None, "reason": "loss inf", "tokens": 200}
@@ -309,7 +329,8 @@ def test_a_diverged_run_has_no_infinite_metric(uri, run_dir, row):
     assert all(abs(value) < 1e300 for value in run.data.metrics.values())
     assert curve(uri, run) == [(100, 5.9)]
     assert run.data.tags["scaling.reason"] == "loss inf"
-    assert run.info.status == "FINISHED"
+    assert run.info.status == "FAILED"  # the list marks nothing else
+    assert run.data.tags["scaling.status"] == "diverged"
 
 
 def test_a_failed_run_says_why(uri, run_dir, row):

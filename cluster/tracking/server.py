@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from urllib.parse import urlsplit
 
 from cluster.tracking.address import address
-from cluster.tracking.listening import LOOPBACK, check_port, hosts_allowed, listening
+from cluster.tracking.listening import HOSTS, LOOPBACK, check_port, hosts_allowed, listening
 from scaling.base import Store, note
 from scaling.tracking import (
     VIEW_TAG,
@@ -54,7 +55,7 @@ def serve(
     note("starting the MLflow UI ...")
     environment = {
         "MLFLOW_BACKEND_STORE_URI": uri,
-        "MLFLOW_SERVER_ALLOWED_HOSTS": hosts_allowed(),
+        HOSTS: os.environ.get(HOSTS) or hosts_allowed(),
     }
     with (
         log.open("wb") as output,

@@ -22,7 +22,7 @@ from cluster.tracking.credentials import (
     read_credentials,
 )
 from cluster.tracking.database import database_address, has_user, make_ready
-from cluster.tracking.listening import LOOPBACK, check_port, hosts_allowed, listening
+from cluster.tracking.listening import HOSTS, LOOPBACK, check_port, hosts_allowed, listening
 from scaling.base import note
 from scaling.tracking import masked
 
@@ -143,7 +143,7 @@ def serve_team(
             **given,
             "MLFLOW_BACKEND_STORE_URI": server.database,
             "MLFLOW_AUTH_CONFIG_PATH": str(users),
-            "MLFLOW_SERVER_ALLOWED_HOSTS": hosts_allowed(server.host, *server.allowed_hosts),
+            HOSTS: hosts_allowed(server.host, *server.allowed_hosts),
         }
         options = ["--app-name", "basic-auth", "--host", server.host, "--port", str(server.port)]
         options += ["--workers", str(server.workers)]

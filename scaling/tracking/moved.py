@@ -33,18 +33,24 @@ def follow_store(store: Path) -> int:
 
     Only those in a folder ``artifacts`` elsewhere are changed; no file is touched.
     """
+    try:
+        with contextlib.closing(sqlite3.connect(store, timeout=60)) as connection, connection:
+            return _follow(connection, store)
+    except sqlite3.Error:  # whoever asks the store next says what is wrong with it
+        return 0
+
+
+def _follow(connection: sqlite3.Connection, store: Path) -> int:
     changed = 0
-    with contextlib.closing(sqlite3.connect(store, timeout=60)) as connection, connection:
-        for experiment, before in connection.execute(_OURS, (VIEW_TAG,)).fetchall():
-            place = Path(unquote(urlsplit(before or "").path))
-            now = artifacts_of(store, place.name)
-            if before.startswith("file:") and place.parent.name == FOLDER and before != now:
-                connection.execute(
-                    "UPDATE experiments SET artifact_location = ? WHERE experiment_id = ?",
-                    (now, experiment),
-                )
-                start = before + "/"
-                moved = (now + "/", len(start) + 1, experiment, len(start), start)
-                connection.execute(_RUNS, moved)
-                changed += 1
+    for experiment, before in connection.execute(_OURS, (VIEW_TAG,)).fetchall():
+        place = Path(unquote(urlsplit(before or "").path))
+        now = artifacts_of(store, place.name)
+        if (before or "").startswith("file:") and place.parent.name == FOLDER and before != now:
+            connection.execute(
+                "UPDATE experiments SET artifact_location = ? WHERE experiment_id = ?",
+                (now, experiment),
+            )
+            start = before + "/"
+            connection.execute(_RUNS, (now + "/", len(start) + 1, experiment, len(start), start))
+            changed += 1
     return changed

@@ -34,8 +34,9 @@ def secrets_given(tmp_path, monkeypatch):
 
 def refused(capsys, *words):
     assert main(["server", *map(str, words)]) in (1, 2)
-    err = capsys.readouterr().err.strip()
-    assert "\n" not in err and "Traceback" not in err
+    lines = capsys.readouterr().err.splitlines()
+    # MLflow logs its tables where it was imported before we could set its level.
+    [err] = [line for line in lines if " INFO mlflow." not in line]
     assert PASSWORD not in err and ADMIN not in err
     return err
 

@@ -56,3 +56,10 @@ def test_addresses_of_experiments_that_others_made_stay(store_ready, home, tmp_p
         assert found.fetchall() == [(elsewhere,)]
     connection.close()
     assert artifacts_of(home / "mlflow.db", "a b") == (home / "artifacts" / "a b").as_uri()
+
+
+def test_what_is_no_store_is_left_to_whoever_asks_it(tmp_path):
+    for text in ("", "this is a poem, " * 100):
+        (tmp_path / "m.db").write_text(text)
+        assert follow_store(tmp_path / "m.db") == 0
+        assert (tmp_path / "m.db").read_text() == text

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from cluster.commands.housekeeping import add_housekeeping
 from cluster.commands.naming import RUN, add_sweep, sweep_name
+from cluster.commands.serving import add_serving
 from cluster.commands.sync import add_sync
 
 if TYPE_CHECKING:
@@ -135,12 +136,7 @@ def add_commands(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]
 
     add_housekeeping(subparsers)
 
-    ui = subparsers.add_parser("ui", help="the MLflow UI on the right store")
-    ui.add_argument("sweep", metavar="SWEEP", nargs="?", help="open at this one (default: last)")
-    ui.add_argument("--port", type=int, default=5000, metavar="P", help="port on 127.0.0.1 (5000)")
-    ui.add_argument("--root", metavar="DIR", help="root folder (default: SCALING_HOME)")
-    ui.add_argument("--tracking-uri", metavar="URI")
-    ui.set_defaults(run=_ui)
+    add_serving(subparsers)
 
 
 def _lines(text: str) -> int:
@@ -380,9 +376,3 @@ def _remove(args: argparse.Namespace) -> int:
     elif not args.dry_run:
         print(f"removed; {EXPERIMENT[experiment]}")
     return 0
-
-
-def _ui(args: argparse.Namespace) -> int:
-    from cluster.tracking import serve
-
-    return serve(args.port, args.root, args.tracking_uri, args.sweep and sweep_name(args.sweep))

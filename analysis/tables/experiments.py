@@ -106,6 +106,8 @@ def _own_runs(name: str, runs: Sequence[StoredRun]) -> pd.DataFrame:
         tags, params, metrics = run.tags, run.params, run.metrics
         row: dict[str, Any] = {"run_id": run.run_id, "name": run.name, "sweep": name}
         row["status"] = STATUS.get(run.status, "failed")
+        if tags.get("scaling.status") == "diverged":
+            row["status"] = "diverged"
         for column in TEXTS:
             value = tags.get(f"scaling.{column}", params.get(column))
             if value is not None:

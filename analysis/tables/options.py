@@ -31,7 +31,7 @@ def differing(specs: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """
     rows = [dict(_settings(spec)) for spec in specs]
     names = dict.fromkeys(name for row in rows for name in row if name not in COLUMNS)
-    shown = [name for name in names if len({json.dumps(row.get(name)) for row in rows}) > 1]
+    shown = [name for name in names if len({_kind(row.get(name)) for row in rows}) > 1]
     return [{name: row[name] for name in shown if name in row} for row in rows]
 
 
@@ -41,3 +41,8 @@ def _settings(spec: Mapping[str, Any]) -> Iterable[tuple[str, Any]]:
             yield from _settings(value)
         elif value is not None:
             yield name, json.dumps(value) if isinstance(value, list | tuple) else value
+
+
+def _kind(value: Any) -> tuple[type, Any]:
+    """What is equal where values are, true and 1 apart, and NaN equal to itself."""
+    return type(value), value if value == value else "nan"

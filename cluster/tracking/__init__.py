@@ -1,4 +1,4 @@
-"""From journals to the tracking store: the shipper, delivery, the server of the UI."""
+"""From journals to the tracking store: the shipper, delivery, servers of the UI and a team."""
 
 from __future__ import annotations
 
@@ -14,8 +14,10 @@ from cluster.tracking.notices import check_notify
 from cluster.tracking.rule import check_rule
 from cluster.tracking.server import serve
 from cluster.tracking.shipper import ship_sweep, start_shipper, without_shippers
+from cluster.tracking.team import TeamServer, serve_team
 
 __all__ = [
+    "TeamServer",
     "address",
     "check_notify",
     "check_rule",
@@ -25,6 +27,7 @@ __all__ = [
     "prepare_tracking",
     "remember",
     "serve",
+    "serve_team",
     "ship_sweep",
     "start_shipper",
     "take_over",

@@ -6,6 +6,7 @@ keep what it should have got.
 
 from __future__ import annotations
 
+import json
 import shlex
 import subprocess
 from typing import TYPE_CHECKING
@@ -15,7 +16,7 @@ from cluster.tracking.notices import tell
 from cluster.tracking.shipper import LONGEST_SECONDS, Shipped, ship_sweep, start_shipper
 from cluster.work import read_queues
 from scaling.base import Store, flops_text, note
-from scaling.tracking import DeletedError, Tracker, TrackingError, masked, prepare
+from scaling.tracking import DeletedError, Tracker, TrackingError, masked, prepare, swept
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -23,13 +24,15 @@ if TYPE_CHECKING:
     from sweeps import Sweep
 
 PATIENCE_SECONDS = 20.0
+OPTIONS = 12  # columns of MLflow's table
 
 
 def prepare_tracking(sweep: Sweep, uri: str) -> None:
     """Make the tracking store ready, once, before anybody writes to it."""
     note(f"tracking store: {masked(uri)}")
     try:
-        prepare(uri, sweep.name, describe_sweep(sweep))
+        rows = [json.loads(line) for line in sweep.to_jsonl().splitlines()]
+        prepare(uri, sweep.name, describe_sweep(sweep), options=swept(rows)[:OPTIONS])
     except DeletedError as error:
         note(f"warning: {error}; until then its runs are not shipped")
     except TrackingError as error:
@@ -62,7 +65,14 @@ def describe_sweep(sweep: Sweep) -> str:
 `heldout/*` and `train/*` are learning curves over {unit}s seen, `final/*` the results, `scale/*`
 N, D, C and their log10. A run's truth is its journal; this is the index.
 
-`scaling status {name}`, `scaling runs {name}`, `scaling report {name} -o report.html`
+To find runs, in the line above the table:
+
+    tags.`scaling.status` = 'diverged'
+    metrics.`final/loss` < 3.5 and metrics.`scale/log10_flops` > 18
+    params.`optim.lr` = '0.001'
+
+`scaling status {name}`, `scaling runs {name}`, `scaling report {name} -o report.html`; the law
+with its interval is in the report. To do it again: `scaling submit` with the sweep's file.
 """
 
 

@@ -2,31 +2,21 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import signal
-import socket
-import subprocess
-import sys
-import time
-import urllib.request
-from pathlib import Path
 from urllib.parse import urlsplit
 
 from cluster.tracking.address import address
-from scaling.base import Store, WorkError, note
+from cluster.tracking.listening import HOSTS, LOOPBACK, check_port, hosts_allowed, listening
+from scaling.base import Store, note
 from scaling.tracking import (
     VIEW_TAG,
     chart_url,
     connect,
+    follow_store,
     masked,
     reported,
-    set_environment,
     sqlite_path,
 )
-
-HOST = "127.0.0.1"
-START_SECONDS = 300.0
 
 
 def serve(
@@ -53,39 +43,28 @@ def serve(
     path = sqlite_path(uri)
     if path and not path.exists():
         raise ValueError(f"there is no tracking store at {path}: submit a sweep first")
-    _check_port(port)
-    url = _chart_page(f"http://{HOST}:{port}", uri, sweep)
-    set_environment()
-    os.environ.setdefault("MLFLOW_SERVER_ENABLE_JOB_EXECUTION", "false")
+    check_port(LOOPBACK, port)
+    if path:
+        follow_store(path)
+    url = _chart_page(f"http://{LOOPBACK}:{port}", uri, sweep)
     folder = path.parent if path else store.root
-    command = [sys.executable, "-m", "mlflow", "server"]
-    command += ["--host", HOST, "--port", str(port), "--workers", "1"]
-    command += ["--artifacts-destination", str(folder / "artifacts")]
-    log = folder / "ui.log"
-    with log.open("wb") as output:
-        # A session of its own: the server has children, and they are ended together.
-        server = subprocess.Popen(
-            command,
-            cwd=folder,
-            env={**os.environ, "MLFLOW_BACKEND_STORE_URI": uri},  # `ps` shows arguments to all
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(0))
-    try:
-        note("starting the MLflow UI ...")
-        _wait_until_up(server, port, log)
+    options = ["--host", LOOPBACK, "--port", str(port), "--workers", "1"]
+    options += ["--artifacts-destination", str(folder / "artifacts")]
+    log, health = folder / "ui.log", f"http://{LOOPBACK}:{port}/health"
+    problem = f"the MLflow UI did not come up: see {log}"
+    note("starting the MLflow UI ...")
+    environment = {
+        "MLFLOW_BACKEND_STORE_URI": uri,
+        HOSTS: os.environ.get(HOSTS) or hosts_allowed(),
+    }
+    with (
+        log.open("wb") as output,
+        listening(options, environment, folder, output, health, problem) as server,
+    ):
         print(url, flush=True)
         note("Ctrl-C ends it")
         return server.wait()
-    except KeyboardInterrupt:
-        return 0
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(server.pid, signal.SIGTERM)
-        server.wait()
+    return 0
 
 
 def _chart_page(base: str, uri: str, sweep: str | None) -> str:
@@ -102,23 +81,3 @@ def _chart_page(base: str, uri: str, sweep: str | None) -> str:
     if found is None:
         return base
     return chart_url(base, found.experiment_id, view=VIEW_TAG in found.tags)
-
-
-def _check_port(port: int) -> None:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((HOST, port))
-        except OverflowError:
-            raise ValueError(f"port {port} is not in 0 ... 65535") from None
-
-
-def _wait_until_up(server: subprocess.Popen[bytes], port: int, log: Path) -> None:
-    until = time.monotonic() + START_SECONDS
-    while server.poll() is None and time.monotonic() < until:
-        try:
-            with urllib.request.urlopen(f"http://{HOST}:{port}/health", timeout=2):
-                return
-        except OSError:
-            time.sleep(0.3)
-    raise WorkError(f"the MLflow UI did not come up: see {log}")

@@ -30,7 +30,7 @@ from scaling.run import (
     read_rows,
     read_turns,
 )
-from scaling.tracking import DeletedError, Tracker, TrackingError
+from scaling.tracking import DeletedError, Tracker, TrackingError, colours
 from scaling.world import os, subprocess, time
 
 SHIP_SECONDS = 5.0
@@ -241,6 +241,7 @@ def _ship(
 ) -> Shipped:
     """Ship every run that has something new; ``complete`` are those delivered before."""
     states = {run.run_id: run.state for run in status.runs}
+    tracker.colours = colours(rows)
     unfinished, problem = 0, ""
     for row in rows:
         run_id = row["run_id"]

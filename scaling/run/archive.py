@@ -5,6 +5,7 @@ What reads a run's journal finds it there too. A folder that is there wins over 
 
 from __future__ import annotations
 
+import re
 import shutil
 import zipfile
 from collections.abc import Iterable
@@ -15,6 +16,7 @@ from scaling.base import Store, note_once, replacing
 
 _FOLDER = "archives"
 _SUFFIX = ".zip"
+_RUN = re.compile(r"[A-Za-z0-9][\w.-]*")
 
 
 def archive_path(store: Store, sweep: str) -> Path:
@@ -70,11 +72,19 @@ def restore_archive(path: Path, runs: Path) -> list[str]:
     """Make the folders of an archive again under ``runs``, and remove it; their ids.
 
     Those that are there again stay as they are.
+
+    Raises
+    ------
+    ValueError
+        If a name in it leads elsewhere, as none of ours does; nothing is changed then.
     """
     with zipfile.ZipFile(path) as package:
         names: dict[str, list[str]] = {}
         for name in package.namelist():
-            names.setdefault(name.partition("/")[0], []).append(name)
+            run_id, _, rest = name.partition("/")
+            if not _RUN.fullmatch(run_id) or ".." in rest.split("/") or rest[:1] in ("", "/"):
+                raise ValueError(f"{path} is no archive of runs: it holds {name[:80]!r}")
+            names.setdefault(run_id, []).append(name)
         for run_id, own in names.items():
             if (runs / run_id / "metrics.jsonl").exists():
                 continue

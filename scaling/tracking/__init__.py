@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from scaling.tracking.address import masked, without_password
-from scaling.tracking.errors import DeletedError, TrackingError
+from scaling.tracking.errors import DeletedError, TrackingError, reason
 from scaling.tracking.experiments import OURS, has_experiment, stored_runs, without_binders
 from scaling.tracking.histories import histories, metric_histories
+from scaling.tracking.moved import follow_store
 from scaling.tracking.ready import connect, prepare, reported, set_environment, sqlite_path
 from scaling.tracking.report import log_report
 from scaling.tracking.stored import History, StoredRun
 from scaling.tracking.tracker import Tracker
-from scaling.tracking.values import curve_metrics, spec_of
-from scaling.tracking.view import VIEW_TAG, chart_url
+from scaling.tracking.values import curve_metrics, spec_of, swept
+from scaling.tracking.view import VIEW_TAG, chart_url, colours
 
 __all__ = [
     "OURS",
@@ -22,19 +23,23 @@ __all__ = [
     "Tracker",
     "TrackingError",
     "chart_url",
+    "colours",
     "connect",
     "curve_metrics",
+    "follow_store",
     "has_experiment",
     "histories",
     "log_report",
     "masked",
     "metric_histories",
     "prepare",
+    "reason",
     "reported",
     "set_environment",
     "spec_of",
     "sqlite_path",
     "stored_runs",
+    "swept",
     "without_binders",
     "without_password",
 ]

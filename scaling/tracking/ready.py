@@ -9,12 +9,13 @@ import shlex
 import sys
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from scaling.tracking.address import masked
 from scaling.tracking.errors import DeletedError, TrackingError, reason
+from scaling.tracking.moved import artifacts_of, follow_store
 from scaling.tracking.view import VIEW_TAG, chart_view
 
 if TYPE_CHECKING:
@@ -36,6 +37,21 @@ def set_environment() -> None:
     """Settings that MLflow reads when it is imported; the user's own come first."""
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
+
+
+@contextlib.contextmanager
+def sent_once() -> Iterator[None]:
+    """Keep MLflow's client from sending a request again whose answer was lost.
+
+    What it makes may be there, and a second request would make a second one.
+    """
+    name = "MLFLOW_HTTP_REQUEST_MAX_RETRIES"
+    before = os.environ.get(name)
+    os.environ[name] = "0"
+    try:
+        yield
+    finally:
+        os.environ.pop(name) if before is None else os.environ.update({name: before})
 
 
 def connect(tracking_uri: str) -> MlflowClient:
@@ -62,13 +78,18 @@ def connect(tracking_uri: str) -> MlflowClient:
 
 
 def prepare(
-    tracking_uri: str, experiment: str, description: str = "", *, restore: bool = False
+    tracking_uri: str,
+    experiment: str,
+    description: str = "",
+    *,
+    options: Sequence[str] = (),
+    restore: bool = False,
 ) -> str:
     """Make the tracking store ready: schema, experiment and its note; the experiment's id.
 
     Clients that meet an empty SQLite store at once kill each other while they create its
     tables, so this is done once, before anybody else writes. ``restore`` brings an experiment
-    that was deleted back, with its runs.
+    that was deleted back, with its runs. ``options`` are params that a new one's table shows.
 
     Raises
     ------
@@ -83,10 +104,12 @@ def prepare(
     with _exclusive(path) if path else contextlib.nullcontext():
         client = _connect_upgraded(tracking_uri) if path else connect(tracking_uri)
         with reported(tracking_uri):
+            if path:
+                follow_store(path)
             found = client.get_experiment_by_name(experiment)
             if found is None:
                 # The default place would be below whatever folder this process runs in.
-                artifacts = (path.parent / "artifacts" / experiment).as_uri() if path else None
+                artifacts = artifacts_of(path, experiment) if path else None
                 experiment_id = client.create_experiment(experiment, artifact_location=artifacts)
             elif found.lifecycle_stage == "deleted" and not restore:
                 raise DeletedError(
@@ -103,7 +126,7 @@ def prepare(
                 for run in client.search_runs([experiment_id], old, max_results=50_000):
                     client.delete_run(run.info.run_id)
             if found is None or VIEW_TAG not in found.tags:
-                client.set_experiment_tag(experiment_id, VIEW_TAG, chart_view())
+                client.set_experiment_tag(experiment_id, VIEW_TAG, chart_view(options))
             if description:
                 client.set_experiment_tag(experiment_id, "mlflow.note.content", description)
     return str(experiment_id)

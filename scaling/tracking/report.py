@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from scaling.tracking.ready import connect, prepare, reported
+from scaling.tracking.ready import connect, prepare, reported, sent_once
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -47,7 +47,8 @@ def log_report(
             run = found[0]
         else:
             tags = {"scaling.kind": "report", "scaling.sweep": experiment}
-            run = client.create_run(experiment_id, tags=tags, run_name="report")
+            with sent_once():
+                run = client.create_run(experiment_id, tags=tags, run_name="report")
         run_id = str(run.info.run_id)
         client.log_text(run_id, html.read_text(encoding="utf-8"), "report.html")
         for name, figure in figures.items():

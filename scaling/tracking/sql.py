@@ -5,6 +5,7 @@ The tables are MLflow's (``mlflow/store/tracking/dbmodels/models.py``); they are
 
 from __future__ import annotations
 
+import gc
 import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -53,7 +54,7 @@ def runs_in(tracking_uri: str, name: str) -> tuple[list[StoredRun] | None, list[
     sqlalchemy.exc.SQLAlchemyError
         If the database does not answer, or has not MLflow's tables.
     """
-    with _connected(tracking_uri) as connection:
+    with _connected(tracking_uri) as connection, _without_collection():
         experiments = _experiments(connection)
         if name not in experiments:
             return None, sorted(experiments)
@@ -85,6 +86,18 @@ def histories_in(
                 history = found[run].setdefault(intern(key), [])
                 history.append((step, math.nan if is_nan else value))
     return found
+
+
+@contextmanager
+def _without_collection() -> Iterator[None]:
+    """Keep Python from looking for garbage among a million values that all stay: half the time."""
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()
 
 
 @contextmanager
@@ -122,4 +135,5 @@ def _rows(connection: Connection, question: str, values: Mapping[str, Any]) -> I
     lists: list[Any] = [
         bindparam(name, expanding=True) for name, v in values.items() if isinstance(v, list)
     ]
-    return iter(connection.execute(text(question).bindparams(*lists), dict(values)))
+    # All at once: row by row costs more than the rows.
+    return iter(connection.execute(text(question).bindparams(*lists), dict(values)).fetchall())

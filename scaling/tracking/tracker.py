@@ -4,7 +4,8 @@ One experiment per sweep, its training runs flat beside each other:
 
 =====================  ===========================================================
 tag ``scaling.*``      ``kind`` (``run`` or ``report``), ``run_id``, ``status``,
-                       ``reason``, and the text columns of the run table
+                       ``reason``, ``host``, ``device`` and ``card`` of its last attempt, and the
+                       text columns of the run table
 param                  ``run_id`` and every field of the spec (``model.width``, ...)
 metric ``scale/*``     numeric columns known before the run, and log10 of N, D, C; of a run that
                        stopped early the last values are those of what was trained
@@ -36,7 +37,7 @@ from scaling.run import JOURNAL, end, note_of, points, read_journal, unfold
 from scaling.tracking.address import masked, without_password
 from scaling.tracking.errors import DeletedError, TrackingError
 from scaling.tracking.experiments import OURS
-from scaling.tracking.ready import SUPERSEDED, connect, prepare, reported, sqlite_path
+from scaling.tracking.ready import SUPERSEDED, connect, prepare, reported, sent_once, sqlite_path
 from scaling.tracking.values import (
     CURVE_METRICS,
     Known,
@@ -48,6 +49,7 @@ from scaling.tracking.values import (
     of_curve,
     of_end,
 )
+from scaling.tracking.view import COLOUR_TAG
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -56,7 +58,9 @@ BATCH_METRICS, BATCH_PARAMS = 1000, 100  # MLflow's limits for one log_batch
 PARAM_LENGTH = 6000
 PAGE = 1000  # runs in one answer of the store
 ENDED = ("FINISHED", "FAILED")  # MLflow's words for a run whose end was shipped
-_STATUS = {"failed": "FAILED", "stopped": "KILLED"}  # others that ended are FINISHED
+# Others that ended are FINISHED; the list shows nothing else of a run that diverged.
+_STATUS = {"failed": "FAILED", "diverged": "FAILED", "stopped": "KILLED"}
+WHERE = ("host", "device", "card", "job")  # what a run's last start says of its place
 
 
 class Tracker:
@@ -68,6 +72,8 @@ class Tracker:
     ----------
     deleted : set of str
         ``run_id`` of runs that were found deleted in the store.
+    colours : dict of str to str
+        ``run_id`` -> colour in charts, for runs that are to be made.
     again : int
         Runs that were shipped again, because :meth:`compare` did not find them, or not whole.
     """
@@ -76,6 +82,7 @@ class Tracker:
         self.uri, self.experiment, self.restore = tracking_uri, experiment, restore
         self.deleted: set[str] = set()
         self.again = 0
+        self.colours: Mapping[str, str] = {}
         place = f"{without_password(tracking_uri)}\n{experiment}"
         key = hashlib.sha256(place.encode()).hexdigest()[:12]
         self.key = key  # of this store and experiment, in names of files
@@ -271,12 +278,16 @@ class Tracker:
             "scaling.born": born,
             **{f"scaling.{key}": value for key, value in texts.items()},
         }
-        run = self.client.create_run(
-            self._experiment_id,
-            start_time=round(1000 * float(born)),
-            tags=tags,
-            run_name=row["name"],
-        )
+        if colour := self.colours.get(row["run_id"]):
+            tags[COLOUR_TAG] = colour
+        client = self.client
+        with sent_once():
+            run = client.create_run(
+                self._experiment_id,
+                start_time=round(1000 * float(born)),
+                tags=tags,
+                run_name=row["name"],
+            )
         return str(run.info.run_id)
 
     def _send(
@@ -294,6 +305,8 @@ class Tracker:
         last = end(events)
         status = str(last["status"]) if last else ("running" if alive else "stopped")
         tags = {"scaling.status": status}
+        for begun in (event for event in events if event["event"] == "start"):
+            tags |= {f"scaling.{key}": str(begun[key]) for key in WHERE if begun.get(key)}
         if last:
             values += of_end(row, events, last)
             if last.get("reason"):

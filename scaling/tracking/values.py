@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import math
-import posixpath
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 from scaling.run import PROGRAM_METRIC, points, trained_columns
@@ -29,8 +29,11 @@ Known = tuple[list[Value], dict[str, str]]  # metrics and params
 
 
 def curve_metrics(names: Iterable[str]) -> dict[str, str]:
-    """Column -> metric, with those of ``names`` that are of further data or of a program."""
-    return CURVE_METRICS | {name: name for name in names if name.startswith(OWN_PREFIXES)}
+    """Column -> metric, with those of ``names`` that are of further data or of a program.
+
+    The seconds come last: who has them of a step has the rest of it, wherever a call ended.
+    """
+    return {name: name for name in names if name.startswith(OWN_PREFIXES)} | CURVE_METRICS
 
 
 def of_curve(events: list[dict[str, Any]], seen: int) -> list[Value]:
@@ -71,14 +74,23 @@ def ended_at(events: Sequence[Mapping[str, Any]], last: Mapping[str, Any]) -> fl
 
 
 def metric_key(name: str) -> str:
-    """The name of a metric or param in characters that MLflow takes, as the shortest path."""
-    return posixpath.normpath(re.sub(r"[^\w\-./ :]", "_", name))[:KEY_LENGTH]
+    """The name of a metric or param in characters that MLflow takes, as a path that goes down."""
+    parts = re.sub(r"[^\w\-./ :]", "_", name).split("/")
+    whole = "/".join("__" if part == ".." else part for part in parts if part not in ("", "."))
+    return whole[:KEY_LENGTH].rstrip("/") or "_"
 
 
 def known_before(row: Mapping[str, Any], born: str) -> Known:
     """Metrics and params of a run that are known before it begins."""
     params = {"run_id": row["run_id"], **_flat(row["spec"])}
     return [(k, v, float(born), 0) for k, v in _scale(row).items()], params
+
+
+def swept(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The params that differ among the runs of a sweep, in the order of the spec."""
+    known = [{metric_key(key): value for key, value in _flat(row["spec"]).items()} for row in rows]
+    names = dict.fromkeys(key for params in known for key in params)
+    return [name for name in names if len({params.get(name) for params in known}) > 1]
 
 
 def _scale(columns: Mapping[str, Any]) -> dict[str, float]:
@@ -108,11 +120,18 @@ def spec_of(params: Mapping[str, str]) -> dict[str, Any]:
         place = nested
         for part in parts:
             place = place.setdefault(part, {})
-        try:
-            place[name] = json.loads(text)
-        except ValueError:
-            place[name] = text
+        place[name] = _value(text) if text[:1] not in "[{" else _parsed(text)
     return nested
+
+
+def _parsed(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+_value = lru_cache(maxsize=1 << 16)(_parsed)  # runs say the same few things; not what can change
 
 
 def _flat(value: Mapping[str, Any], prefix: str = "") -> dict[str, str]:

@@ -8,25 +8,52 @@ per metric. Field names are those of MLflow 3.17's UI.
 from __future__ import annotations
 
 import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 VIEW_KEY = "scaling"
 VIEW_TAG = f"mlflow.sharedViewState.{VIEW_KEY}"
 ALL_RUNS = 1000
+SIZES = ("num_params", "num_tokens", "flops")
+COLOUR_TAG = "mlflow.runColor"
+# viridis, whose lightness says the same as its hue, up to where it is seen on white.
+SHADES = ["#440154", "#482475", "#414487", "#355f8d", "#2a788e", "#21918c", "#22a884", "#44bf70"]
+COLUMNS = (
+    "tags.`scaling.status`",
+    *(f"metrics.`{key}`" for key in ("final/loss", *map("scale/{}".format, SIZES))),
+)
 PREFIXES = ("eval", "final", "heldout", "scale", "train")
 
 
 def chart_url(base: str, experiment_id: str, *, view: bool) -> str:
     """The address of an experiment's chart page, with our view if the experiment has it."""
     link = f"{base}/#/experiments/{experiment_id}/runs?compareRunsMode=CHART"
+    link += "&workflowType=machine_learning"  # not the pages for language models' traces
     return f"{link}&viewStateShareKey={VIEW_KEY}" if view else link
 
 
-def chart_view() -> str:
-    """The view as the tag's text: final loss over N, D and C, and the learning curves."""
+def colours(rows: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """By ``run_id`` the colour of a run in charts: the smallest model dark, the largest light.
+
+    Empty where all sizes are one.
+    """
+    sizes = {row["run_id"]: math.log10(row["num_params"]) for row in rows if row.get("num_params")}
+    low, high = min(sizes.values(), default=0.0), max(sizes.values(), default=0.0)
+    if low == high:
+        return {}
+    last = len(SHADES) - 1
+    return {run: SHADES[round(last * (s - low) / (high - low))] for run, s in sizes.items()}
+
+
+def chart_view(options: Iterable[str] = ()) -> str:
+    """The view as the tag's text: final loss over N, D and C, and the learning curves.
+
+    The table has status, loss, N, D, C and the params ``options``.
+    """
     sections = [
-        {"uuid": "scaling", "name": "Scaling", "display": True, "columns": 3},
-        {"uuid": "curves", "name": "Learning curves", "display": True, "columns": 3},
+        {"uuid": "scaling", "name": "Scaling", "display": True, "columns": 2},
+        {"uuid": "curves", "name": "Learning curves", "display": True, "columns": 2},
         # The UI adds a section of bar charts for each prefix of metrics: closed, until asked for.
         *({"uuid": p, "name": p, "display": False, "columns": 3} for p in PREFIXES),
     ]
@@ -42,7 +69,8 @@ def chart_view() -> str:
         "compareRunCharts": charts,
         "compareRunSections": [{**s, "isReordered": True, "deleted": False} for s in sections],
         "isAccordionReordered": True,
-        "runsHiddenMode": "SHOWALL",
+        "runsHiddenMode": "SHOW_ALL",
+        "selectedColumns": [*COLUMNS, *(f"params.`{name}`" for name in options)],
         "hideEmptyCharts": True,
         "orderByKey": "attributes.start_time",
         "orderByAsc": False,

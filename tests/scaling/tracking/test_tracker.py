@@ -12,10 +12,14 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.request
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
 
 from scaling.run.journal import JOURNAL, Journal
 from scaling.spec import RunSpec
@@ -23,7 +27,8 @@ from scaling.tracking.errors import DeletedError, TrackingError
 from scaling.tracking.ready import ENVIRONMENT, connect, prepare
 from scaling.tracking.report import log_report
 from scaling.tracking.tracker import Tracker
-from scaling.tracking.values import CURVE_METRICS
+from scaling.tracking.values import CURVE_METRICS, swept
+from scaling.tracking.view import VIEW_TAG, colours
 from sweeps.sweep import Sweep
 
 RETRIES = "MLFLOW_HTTP_REQUEST_MAX_RETRIES"
@@ -104,6 +109,68 @@ def test_a_run_is_shipped_whole(uri, run_dir, row):
     assert curve(uri, run, "train_loss") == [(100, 6.0), (200, pytest.approx(5.9))]
     first = connect(uri).get_metric_history(run.info.run_id, "heldout/loss")[0]
     assert first.timestamp == 1_001_000
+
+
+def test_a_call_that_ended_within_a_step_leaves_none_of_it_out(uri, run_dir, row, monkeypatch):
+    """A call takes 1000 values, and the store may go away between two."""
+    columns = {f"program/{name}": 1.0 for name in "abc"}
+    steps = range(128, 128 * 301, 128)
+    write(run_dir, start(), *({**point(step), **columns} for step in steps))
+    calls = []
+    log_batch = MlflowClient.log_batch
+
+    def one_call(client, *args, **values):
+        if calls:
+            raise MlflowException("gone")
+        calls.append(values["metrics"])
+        log_batch(client, *args, **values)
+
+    with monkeypatch.context() as patch, pytest.raises(TrackingError, match="gone"):
+        patch.setattr(MlflowClient, "log_batch", one_call)
+        Tracker(uri, "s").ship(run_dir, row, alive=True)
+    assert calls[0][-1].key != "train/seconds"  # it ended within a step
+    assert Tracker(uri, "s").ship(run_dir, row, alive=True) is False
+    (run,) = runs_of(uri)
+    for metric in ("program/a", "program/b", "program/c", "heldout/loss", "train/seconds"):
+        history = connect(uri).get_metric_history(run.info.run_id, metric)
+        assert [p.step for p in history] == list(steps), metric
+
+
+def test_a_run_is_made_by_one_request_whatever_a_user_lets_mlflow_repeat(row, run_dir, monkeypatch):
+    """Its answer may be lost, when the run is there."""
+    monkeypatch.setenv(RETRIES, "3")
+    asked = []
+
+    class Dying(BaseHTTPRequestHandler):
+        def do_POST(self):
+            asked.append(self.path)
+            self.rfile.read(int(self.headers["Content-Length"]))
+            if self.path.endswith("runs/search"):
+                self.send_response(200)
+                self.end_headers()
+                self.wfile.write(b"{}")
+            self.close_connection = True
+
+        def do_GET(self):
+            self.send_response(200)
+            self.end_headers()
+            tags = [{"key": VIEW_TAG, "value": "x"}]
+            found = {"experiment_id": "1", "name": "s", "lifecycle_stage": "active", "tags": tags}
+            self.wfile.write(json.dumps({"experiment": found}).encode())
+
+        def log_message(self, *_):
+            pass
+
+    write(run_dir, start(), point(100))
+    with ThreadingHTTPServer(("127.0.0.1", 0), Dying) as server:
+        threading.Thread(target=server.serve_forever).start()
+        try:
+            with pytest.raises(TrackingError):
+                tracker = Tracker(f"http://127.0.0.1:{server.server_port}", "s")
+                tracker.ship(run_dir, row, alive=True)
+        finally:
+            server.shutdown()
+    assert sum(path.endswith("runs/create") for path in asked) == 1
 
 
 def test_nothing_is_there_before_a_run_begins(uri, run_dir, row):
@@ -232,6 +299,26 @@ def test_a_file_system_without_locks_is_no_obstacle(uri, tmp_path, monkeypatch, 
     assert prepare(uri, "s")
 
 
+def test_charts_and_table_show_sizes_and_what_was_swept(uri, run_dir, row):
+    """In the words of MLflow's UI, which takes no colour and no column but its own."""
+    bigger = {**row, "run_id": "b" * 16, "num_params": 100 * row["num_params"]}
+    bigger["spec"] = {**row["spec"], "model": {**row["spec"]["model"], "width": 80}}
+    assert swept([row, bigger]) == ["model.width"]
+    prepare(uri, "s", options=swept([row, bigger]))
+    view = json.loads(connect(uri).get_experiment_by_name("s").tags[VIEW_TAG])
+    assert view["selectedColumns"][-1] == "params.`model.width`"
+    assert "metrics.`final/loss`" in view["selectedColumns"]
+    where = {"host": "node7", "device": "cuda:0", "card": "NVIDIA H100"}
+    write(run_dir, {**start(), **where}, point(100), DONE)
+    tracker = Tracker(uri, "s")
+    tracker.colours = colours([row, bigger])
+    tracker.ship(run_dir, row, alive=False)
+    (run,) = runs_of(uri)
+    assert run.data.tags["mlflow.runColor"] == "#440154"
+    assert {key: run.data.tags[f"scaling.{key}"] for key in where} == where
+    assert colours([row, row]) == {} and colours([]) == {}
+
+
 def test_a_diverged_run_has_no_infinite_metric(uri, run_dir, row):
     wild = {**point(200), "loss": math.inf, "train_loss": math.nan}
     over = {"event": "end", "status": "diverged", "loss": None, "reason": "loss inf", "tokens": 200}
@@ -242,7 +329,8 @@ def test_a_diverged_run_has_no_infinite_metric(uri, run_dir, row):
     assert all(abs(value) < 1e300 for value in run.data.metrics.values())
     assert curve(uri, run) == [(100, 5.9)]
     assert run.data.tags["scaling.reason"] == "loss inf"
-    assert run.info.status == "FINISHED"
+    assert run.info.status == "FAILED"  # the list marks nothing else
+    assert run.data.tags["scaling.status"] == "diverged"
 
 
 def test_a_failed_run_says_why(uri, run_dir, row):

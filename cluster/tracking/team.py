@@ -1,0 +1,185 @@
+"""``scaling server``: MLflow for a team, on PostgreSQL, with passwords.
+
+The address of the database holds no password, here and in what is started: the secrets go to the
+server by its environment, under the names that PostgreSQL and MLflow give them.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import secrets
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+from cluster.tracking.credentials import (
+    ADMIN_NAME,
+    ADMIN_PASSWORD,
+    COOKIES,
+    DATABASE_PASSWORD,
+    read_credentials,
+)
+from cluster.tracking.database import database_address, has_user, make_ready
+from cluster.tracking.listening import HOSTS, LOOPBACK, check_port, hosts_allowed, listening
+from scaling.base import note
+from scaling.tracking import masked
+
+PERMISSIONS = ("READ", "EDIT", "MANAGE", "NO_PERMISSIONS")
+PASSWORD_LENGTH = 12  # MLflow's least
+REMEMBER_SECONDS = 60  # a password that was right: to check it costs most of a small request
+MODULES = {"psycopg2": "psycopg2-binary", "flask_wtf": "Flask-WTF"}
+
+
+@dataclass(frozen=True)
+class TeamServer:
+    """What is served, where and to whom.
+
+    Attributes
+    ----------
+    database : str
+        ``postgresql://USER@HOST:PORT/NAME``, without a password.
+    artifacts : Path
+        The folder of the runs' files; clients read and write them through the server.
+    host, port : str, int
+        Where it listens.
+    allowed_hosts : tuple of str
+        Names by which clients may ask for it, beside ``host`` and the loopback's.
+    workers : int
+    permission : str
+        What a user may do with experiments of others: one of ``PERMISSIONS``.
+    """
+
+    database: str
+    artifacts: Path
+    host: str = LOOPBACK
+    port: int = 5000
+    allowed_hosts: tuple[str, ...] = ()
+    workers: int = 1
+    permission: str = "READ"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "database", database_address(self.database))
+        if self.workers < 1:
+            raise ValueError(f"--workers {self.workers} is not at least 1")
+        wrong = [name for name in self.allowed_hosts if not name or set(name) & set("*/,@ ")]
+        if wrong:
+            raise ValueError(f"--allowed-host {wrong[0]!r} is not a host's name, as mlflow.lab.org")
+        if self.is_everywhere and not self.allowed_hosts:
+            raise ValueError(
+                f"--host {self.host} listens at every address of this machine: name those by which "
+                "it may be asked for, with --allowed-host"
+            )
+
+    @property
+    def is_everywhere(self) -> bool:
+        """Whether it listens at all addresses of the machine."""
+        return self.host in ("0.0.0.0", "::")
+
+    @property
+    def is_local(self) -> bool:
+        """Whether only this machine can reach it."""
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return self.host == "localhost"
+
+    @property
+    def url(self) -> str:
+        """Where it is, for people."""
+        name = self.allowed_hosts[0] if self.is_everywhere else self.host
+        return f"http://{f'[{name}]' if ':' in name else name}:{self.port}"
+
+
+def check(server: TeamServer, given: Mapping[str, str], *, upgrade: bool) -> None:
+    """All that can be checked before the server starts; an empty database gets its tables.
+
+    Raises
+    ------
+    ValueError, OSError, WorkError
+        In one line: what is wrong, and what to do.
+    """
+    missing = [package for module, package in MODULES.items() if find_spec(module) is None]
+    if missing:
+        raise ValueError(
+            f"a server needs {' and '.join(missing)}: pip install 'scaling-lab[server]'"
+        )
+    check_port(server.host, server.port)
+    _check_folder(server.artifacts)
+    password = given.get(DATABASE_PASSWORD)
+    make_ready(server.database, password, upgrade=upgrade)
+    admin, secret = given.get(ADMIN_NAME, "admin"), given.get(ADMIN_PASSWORD)
+    if secret is None and not has_user(server.database, password, admin):
+        raise ValueError(
+            f"the server has no user {admin!r} yet: give {ADMIN_PASSWORD} in the environment or "
+            "--credentials"
+        )
+    if secret is not None and len(secret) < PASSWORD_LENGTH:
+        raise ValueError(f"{ADMIN_PASSWORD} is shorter than {PASSWORD_LENGTH} characters")
+
+
+def serve_team(
+    server: TeamServer, credentials: Path | None, *, upgrade: bool, only_check: bool
+) -> int:
+    """Check, then serve until interrupted.
+
+    Raises
+    ------
+    ValueError, OSError, WorkError
+        If something is wrong, or the server does not come up.
+    """
+    given = read_credentials(credentials)
+    check(server, given, upgrade=upgrade)
+    if only_check:
+        print(f"ready: {masked(server.database)}, {server.artifacts}, {server.url}")
+        return 0
+    note("starting the server ...")
+    with tempfile.TemporaryDirectory() as folder:  # without a secret in it
+        users = Path(folder) / "users.ini"
+        users.write_text(_users(server), encoding="utf-8")
+        environment = {
+            COOKIES: secrets.token_hex(32),
+            **given,
+            "MLFLOW_BACKEND_STORE_URI": server.database,
+            "MLFLOW_AUTH_CONFIG_PATH": str(users),
+            HOSTS: hosts_allowed(server.host, *server.allowed_hosts),
+        }
+        options = ["--app-name", "basic-auth", "--host", server.host, "--port", str(server.port)]
+        options += ["--workers", str(server.workers)]
+        options += ["--artifacts-destination", server.artifacts.resolve().as_uri()]
+        reached = LOOPBACK if server.is_everywhere else server.host
+        health = f"http://{f'[{reached}]' if ':' in reached else reached}:{server.port}/health"
+        problem = "the server did not come up: its words are above"
+        with listening(options, environment, Path(folder), None, health, problem) as process:
+            print(server.url, flush=True)
+            note(_reach(server))
+            return process.wait()
+    return 0
+
+
+def _reach(server: TeamServer) -> str:
+    if server.is_local:
+        return f"it listens on {server.host}, for this machine only; Ctrl-C ends it"
+    where = "every address of this machine" if server.is_everywhere else server.host
+    return (
+        f"it listens on {where}, for whoever reaches it, and passwords go there unencrypted: put "
+        "a proxy with TLS before it; Ctrl-C ends it"
+    )
+
+
+def _users(server: TeamServer) -> str:
+    """MLflow's settings of who may what; percent signs are its file's own."""
+    address = server.database.replace("%", "%%")
+    return f"""[mlflow]
+default_permission = {server.permission}
+database_uri = {address}
+admin_username = admin
+auth_cache_ttl_seconds = {REMEMBER_SECONDS if server.workers == 1 else 0}
+"""
+
+
+def _check_folder(folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryFile(dir=folder):
+        pass

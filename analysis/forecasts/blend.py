@@ -32,9 +32,9 @@ if TYPE_CHECKING:
 RECENCY = 3.0
 """Runs count e times less for every e^3 in each input that they lie below the largest."""
 
-BELIEF, BELIEVED = 4.0, 0.9
+BELIEF, BELIEVED = 0.5, 0.75
 """How many cut-offs the square of ``scale`` before any backtest counts for, and what it is, where
-the inputs are N and D."""
+the inputs are N and D. A cut-off counts by the share of the rows that it sees."""
 
 FARTHEST = 9.0
 """Square of an error, in standard deviations, beyond which it counts no more."""
@@ -219,7 +219,7 @@ def _joined(
     laws: tuple[Law, ...], rows: Rows, cuts: list[Cutoff], inner: list[Average], auto: bool
 ) -> tuple[float, float]:
     """``share`` of the average and ``scale`` of all, by what each foretold beyond the cuts."""
-    errors, spreads = [], []
+    errors, spreads, seen = [], [], []
     for cut, average in zip(cuts, inner, strict=True):
         if cut.seen.sum() < FEWEST:
             continue
@@ -230,14 +230,15 @@ def _joined(
         if np.isfinite(centre).all() and np.isfinite(mean).all():
             errors.append(np.array([centre - target, mean - target]))
             spreads.append(np.hypot(deviation, scatter))
-    share = float(weigh(errors, 2, sharpness=1.0)[0])
+            seen.append(float(cut.seen.mean()))
+    share = float(weigh(errors, 2)[0])
     squares = []
     for (first, second), spread in zip(errors, spreads, strict=True):
         away = (share * first + (1 - share) * second) / spread
         squares.append(float(np.mean(np.minimum(away**2, FARTHEST))))
     if rows.of_sizes:
-        total = BELIEF * BELIEVED + sum(squares)
-        return share, float(np.sqrt(total / (BELIEF + len(squares))))
+        square = np.average([BELIEVED, *squares], weights=[BELIEF, *seen])
+        return share, float(np.sqrt(square))
     # runs may be asked for along any input, and nobody knows how laws in such inputs go on: the
     # worst cut-off counts, but parts of runs that no size tells apart are all alike
     worst = max(squares, default=1.0) if rows.by else float(np.mean(squares or [1.0]))

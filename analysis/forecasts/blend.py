@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import stdtrit
 
-from analysis.fits import Estimand, Fit
+from analysis.fits import Estimand, Fit, untold
 from analysis.forecasts.average import Average, errors_ahead, noise_of, predictions, weigh
 from analysis.forecasts.candidates import candidates, columns_of
 from analysis.forecasts.cutoffs import Cutoff
@@ -32,9 +32,9 @@ if TYPE_CHECKING:
 RECENCY = 3.0
 """Runs count e times less for every e^3 in each input that they lie below the largest."""
 
-BELIEF, BELIEVED = 0.5, 0.75
+BELIEF, BELIEVED = 4.0, 0.9
 """How many cut-offs the square of ``scale`` before any backtest counts for, and what it is, where
-the inputs are N and D. A cut-off counts by the share of the rows that it sees."""
+the inputs are N and D."""
 
 FARTHEST = 9.0
 """Square of an error, in standard deviations, beyond which it counts no more."""
@@ -170,8 +170,15 @@ def _blend(
     return Forecast(
         name, whole, draws, share, scale, rows.space, rows.x_cols, rows.y_col, len(everything),
         tuple(_record(cut, weights @ error, rows.space) for cut, error in pairs),
-        excluded=rows.excluded, seed=rows.seed, doubt="" if far else UNTESTED,
+        excluded=rows.excluded, seed=rows.seed,
+        doubt=_doubt(smallest, rows, tested=bool(far)),
     )  # fmt: skip
+
+
+def _doubt(law: Law, rows: Rows, tested: bool) -> str:
+    """What the choice of runs leaves untold of loss in N and D, and of any forecast."""
+    doubts = untold(law, rows.inputs) if rows.of_sizes else []
+    return "; ".join(doubts if tested else [*doubts, UNTESTED])
 
 
 def _average(
@@ -219,7 +226,7 @@ def _joined(
     laws: tuple[Law, ...], rows: Rows, cuts: list[Cutoff], inner: list[Average], auto: bool
 ) -> tuple[float, float]:
     """``share`` of the average and ``scale`` of all, by what each foretold beyond the cuts."""
-    errors, spreads, seen = [], [], []
+    errors, spreads = [], []
     for cut, average in zip(cuts, inner, strict=True):
         if cut.seen.sum() < FEWEST:
             continue
@@ -230,15 +237,14 @@ def _joined(
         if np.isfinite(centre).all() and np.isfinite(mean).all():
             errors.append(np.array([centre - target, mean - target]))
             spreads.append(np.hypot(deviation, scatter))
-            seen.append(float(cut.seen.mean()))
     share = float(weigh(errors, 2)[0])
     squares = []
     for (first, second), spread in zip(errors, spreads, strict=True):
         away = (share * first + (1 - share) * second) / spread
         squares.append(float(np.mean(np.minimum(away**2, FARTHEST))))
     if rows.of_sizes:
-        square = np.average([BELIEVED, *squares], weights=[BELIEF, *seen])
-        return share, float(np.sqrt(square))
+        total = BELIEF * BELIEVED + sum(squares)
+        return share, float(np.sqrt(total / (BELIEF + len(squares))))
     # runs may be asked for along any input, and nobody knows how laws in such inputs go on: the
     # worst cut-off counts, but parts of runs that no size tells apart are all alike
     worst = max(squares, default=1.0) if rows.by else float(np.mean(squares or [1.0]))

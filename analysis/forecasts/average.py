@@ -77,8 +77,8 @@ def predictions(
     return np.where(np.isfinite(found), found, np.nan)
 
 
-def weigh(errors: list[Array], n: int) -> Array:
-    """Weights ``(m,)`` that sum to 1, in proportion to mean square error ^ -``SHARPNESS``.
+def weigh(errors: list[Array], n: int, sharpness: float = SHARPNESS) -> Array:
+    """Weights ``(m,)`` that sum to 1, in proportion to mean square error ^ -``sharpness``.
 
     ``errors`` are errors of log loss ``(m, n)``, one array a cut-off, the largest cut-off first.
 
@@ -92,7 +92,7 @@ def weigh(errors: list[Array], n: int) -> Array:
     squares = [np.mean(np.clip(error, -WORST, WORST) ** 2, axis=1) for error in errors]
     mean = np.average(squares, axis=0, weights=FADE ** np.arange(len(errors), dtype=float))
     # a law that is exact to 1e-4 has no claim over one that is exact to 1e-5
-    weights = (mean + 1e-8) ** -SHARPNESS
+    weights = (mean + 1e-8) ** -sharpness
     return np.asarray(weights / weights.sum())
 
 

@@ -16,7 +16,14 @@ from numpy.typing import NDArray
 from scipy.special import stdtrit
 
 from analysis.fits import Estimand, Fit, untold
-from analysis.forecasts.average import Average, errors_ahead, noise_of, predictions, weigh
+from analysis.forecasts.average import (
+    SHARPNESS,
+    Average,
+    errors_ahead,
+    noise_of,
+    predictions,
+    weigh,
+)
 from analysis.forecasts.candidates import candidates, columns_of
 from analysis.forecasts.cutoffs import Cutoff
 from analysis.forecasts.forecast import FREEDOM, WORLDS, Forecast, moments
@@ -35,6 +42,9 @@ RECENCY = 3.0
 BELIEF, BELIEVED = 4.0, 0.9
 """How many cut-offs the square of ``scale`` before any backtest counts for, and what it is, where
 the inputs are N and D."""
+
+SOFTER = 1.0
+"""``SHARPNESS`` by which two forecasts are joined where the inputs are not N and D."""
 
 FARTHEST = 9.0
 """Square of an error, in standard deviations, beyond which it counts no more."""
@@ -237,7 +247,7 @@ def _joined(
         if np.isfinite(centre).all() and np.isfinite(mean).all():
             errors.append(np.array([centre - target, mean - target]))
             spreads.append(np.hypot(deviation, scatter))
-    share = float(weigh(errors, 2)[0])
+    share = float(weigh(errors, 2, SHARPNESS if rows.of_sizes else SOFTER)[0])
     squares = []
     for (first, second), spread in zip(errors, spreads, strict=True):
         away = (share * first + (1 - share) * second) / spread

@@ -47,7 +47,7 @@ TAILS = 5.0
 
 PROPOSALS = 12
 
-FEW, ALONG = 0.5, 200
+FEW, ALONG = 1 / 3, 200
 """Share of the draws that must differ, short of which the likely parameters are taken to be a bent
 ridge, and steps of each draw along it."""
 

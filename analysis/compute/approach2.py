@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from analysis.compute.approach2_budgets import Budget, budgets_of
 from analysis.compute.approach2_methods import METHODS, Method
 from analysis.compute.approach2_minimum import SMOOTHING, Minimum, held, minimum, no_minimum
-from analysis.compute.approach2_shape import freedom, spread
+from analysis.compute.approach2_shape import Profile, freedom, spread
 from scaling.base import NoAnswerError
 
 if TYPE_CHECKING:
@@ -234,8 +234,10 @@ def _minima(
     seen = spread(able, noise if told else 1.0, draws if told else 0, rng)
     smoothing = SMOOTHING if noise is None else noise
     known = iter(
-        minimum(budget, method, best, log_n, wider, smoothing, rng)
-        for budget, best, log_n, wider in zip(able, seen.best, seen.log_n, seen.wider, strict=True)
+        minimum(budget, method, best, log_n, profile, smoothing, rng)
+        for budget, best, log_n, profile in zip(
+            able, seen.best, seen.log_n, seen.profiles, strict=True
+        )
     )
     minima = [next(known) if none is None else none for none in found]
     return tuple(minima), seen.noise if told else float("nan")
@@ -255,12 +257,18 @@ def _lines(good: Sequence[Minimum], exponent: float | None = None) -> tuple[Line
     kept = (seen > 0).sum(axis=0) >= 2
     # D*(N*) at a budget is read off the runs as a line in logs: its slope there is dlnD/dlnN.
     slope, level = (np.array(v)[:, None] for v in zip(*(m.tokens for m in good), strict=True))
+    profiles = [m.profile for m in good if m.profile is not None]
+    curves, by_noise = (
+        np.stack(v) for v in zip(*((p.curves, p.by_noise) for p in profiles), strict=True)
+    )
     values = np.log([[m.num_params, m.num_tokens] for m in good]).T
     lines = []
-    for value, draws, given in zip(
+    for value, draws, given, reached, moved in zip(
         values,
         (drawn, drawn * slope + level),
         (None, None) if exponent is None else (exponent, 1 - exponent),
+        (curves, curves * slope + level),
+        (by_noise, by_noise * slope),
         strict=True,
     ):
         (at,), (start,) = _line(x, value[:, None], weight[:, None], given)
@@ -269,18 +277,17 @@ def _lines(good: Sequence[Minimum], exponent: float | None = None) -> tuple[Line
         # spread by Birge's ratio then.
         off = float(weight @ (value - start - at * x) ** 2) / max(1, len(good) - 2)
         factor = max(1.0, off**0.5)
-        lines.append(
-            Line(float(at), float(start), *(_wider(v[kept], factor) for v in (slopes, levels)))
-        )
+        slopes, levels = slopes[kept], levels[kept]
+        every = (_line(x, y, weight[:, None], given)[0] for y in (reached, moved))
+        below, above = Profile(next(every), profiles[0].unused, next(every)).wider(slopes)
+        sides = np.where(slopes < _median(slopes), factor * below, factor * above)
+        slopes, levels = (_median(v) + sides * (v - _median(v)) for v in (slopes, levels))
+        lines.append(Line(float(at), float(start), slopes, levels))
     return lines[0], lines[1]
 
 
-def _wider(draws: Array, factor: float) -> Array:
-    """``draws`` with their distances from the median times ``factor``."""
-    if not len(draws):
-        return draws
-    middle = np.median(draws)
-    return np.asarray(middle + factor * (draws - middle))
+def _median(draws: Array) -> float:
+    return float(np.median(draws)) if len(draws) else float("nan")
 
 
 def _line(x: Array, y: Array, weight: Array, slope: float | None) -> tuple[Array, Array]:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from analysis.compute.approach2_budgets import SPAN, Budget
 from analysis.compute.approach2_methods import SIZES, Method, akima, parabola
+from analysis.compute.approach2_shape import Profile
 from analysis.intervals import interval
 
 Array = NDArray[np.float64]
@@ -43,8 +44,8 @@ class Minimum:
         whatever the method; NaN where a draw has none, empty where the noise is not known.
     tokens : (float, float)
         g and h of D = e^h N^g among the runs of the budget.
-    wider : (float, float)
-        How much farther from the median of ``draws`` the ends of an interval are than theirs.
+    profile : Profile, optional
+        How far beyond ``draws`` the curves that are not excluded reach; None without a minimum.
     too_few : bool
         Whether the budget has too few sizes for a minimum.
     """
@@ -58,21 +59,20 @@ class Minimum:
     log_se: float
     draws: Array
     tokens: tuple[float, float]
-    wider: tuple[float, float] = (1.0, 1.0)
+    profile: Profile | None = None
     too_few: bool = False
 
     def ci(self, level: float = 0.9) -> tuple[float, float]:
         """Interval of the true N*, NaN if not known.
 
-        The percentiles of ``draws``, as far out as the profile likelihood reaches (``wider``), and
+        The percentiles of ``draws``, as far out as the profile likelihood reaches, and
         widened to hold ``num_params``: where a method is off, its interval reaches from its
         estimate to where the losses say that the minimum is.
         """
         known = self.draws[np.isfinite(self.draws)]
-        middle = float(np.median(known)) if len(known) else 0.0
-        away = known - middle
-        draws = middle + away * np.where(away < 0, *self.wider)
-        low, high = held(draws, np.log(self.num_params), level)
+        if self.profile is not None:
+            known = known + stretched(known, self.profile.wider(known))
+        low, high = held(known, np.log(self.num_params), level)
         return float(np.exp(low)), float(np.exp(high))
 
     def to_dict(self, level: float = 0.9) -> dict[str, Any]:
@@ -86,6 +86,12 @@ class Minimum:
             "status": self.status,
             "n_sizes": self.n_sizes,
         }
+
+
+def stretched(draws: Array, sides: tuple[float, float]) -> Array:
+    """What moves each draw ``sides`` times as far below, or above, their median as it is."""
+    away = draws - (np.median(draws) if len(draws) else 0.0)
+    return np.asarray(away * (np.where(away < 0, *sides) - 1))
 
 
 def held(draws: Array, estimate: float, level: float) -> tuple[float, float]:
@@ -110,7 +116,7 @@ def minimum(
     method: Method,
     likeliest: tuple[float, float],
     draws: Array,
-    wider: tuple[float, float],
+    profile: Profile,
     smoothing: float,
     rng: np.random.Generator,
 ) -> Minimum:
@@ -124,8 +130,8 @@ def minimum(
         ln of the best size and of its loss on the likeliest sum of powers.
     draws : array ``(n_draws,)``
         ln of the best sizes that the losses allow.
-    wider : (float, float)
-        How much farther from their median the ends of an interval are.
+    profile : Profile
+        How far the curves that are not excluded reach in it.
     smoothing, rng : float, Generator
         Relative noise under which Akima's median is taken, and its randomness.
     """
@@ -165,7 +171,7 @@ def minimum(
         log_se=float(np.maximum(se, 1e-9)) / share,
         draws=draws,
         tokens=budget.tokens,
-        wider=wider,
+        profile=profile,
     )
 
 

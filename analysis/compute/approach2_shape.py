@@ -41,6 +41,41 @@ _FLOOR = 1e-6  # relative noise of losses that a curve meets exactly
 
 
 @dataclass(frozen=True)
+class Profile:
+    """How far the curves that are not excluded at 90 % reach in a number: ln N*, or an exponent.
+
+    Many exponents and powers fit alike and differ in N*, and what a prior says of them is not
+    known: an interval that holds N* by the likely ones alone fails where the truth is among the
+    others. So it reaches as far as the profile likelihood does.
+
+    Attributes
+    ----------
+    curves : array ``(n_curves,)``
+        The number on each curve; NaN where it has none.
+    unused : array ``(n_curves,)``
+        How many standard deviations noise may move it besides.
+    by_noise : array ``(n_draws,)``
+        How far noise alone moved it in each draw.
+    """
+
+    curves: Array
+    unused: Array
+    by_noise: Array
+
+    def wider(self, draws: Array) -> tuple[float, float]:
+        """How much wider than ``draws`` each side of an interval is, about their median."""
+        known, moved = draws[np.isfinite(draws)], self.by_noise[np.isfinite(self.by_noise)]
+        if len(known) < 2:
+            return 1.0, 1.0
+        off = float(np.std(moved)) * self.unused if len(moved) else 0.0 * self.unused
+        first, median, last = np.quantile(known, (0.05, 0.5, 0.95))
+        low, high = np.fmin.reduce(self.curves - off), np.fmax.reduce(self.curves + off)
+        below = (median - np.fmin(first, low)) / max(median - first, 1e-12)
+        above = (np.fmax(last, high) - median) / max(last - median, 1e-12)
+        return max(1.0, float(below)), max(1.0, float(above))
+
+
+@dataclass(frozen=True)
 class Spread:
     """What the losses of all budgets say of their minima and of the noise.
 
@@ -49,8 +84,8 @@ class Spread:
     log_n : tuple of arrays ``(n_draws,)``
         ln of the best size for each budget, in their order; draw i of all budgets has the same
         exponents and the same noise. NaN where a curve has no minimum.
-    wider : tuple of (float, float)
-        How much farther from the median of the draws the lower and upper ends of an interval are.
+    profiles : tuple of Profile
+        How far the curves reach in ln of the best size, for each budget; on the same curves.
     best : tuple of (float, float)
         ln of the best size and of its loss on the likeliest curve of each budget; NaN without.
     noise : float
@@ -58,7 +93,7 @@ class Spread:
     """
 
     log_n: tuple[Array, ...]
-    wider: tuple[tuple[float, float], ...]
+    profiles: tuple[Profile, ...]
     best: tuple[tuple[float, float], ...]
     noise: float
 
@@ -116,20 +151,17 @@ def spread(
     near = np.flatnonzero(log_weights > log_weights[best] - reach)
     near = near[:: 1 + len(near) // _NEAR]
     unused = np.sqrt(2 * (reach + log_weights[near] - log_weights[best]))
-    spreads, wider, lowest = [], [], []
+    spreads, profiles, lowest = [], [], []
     none = np.zeros((1, 3))
     for budget in budgets:
         off = noises[:, None] * rng.standard_normal((draws, 3))
         log_n = _minima(budget, cells[drawn], off)[0]
         by_noise = log_n - _minima(budget, cells[drawn], none)[0]
-        by_noise = by_noise[np.isfinite(by_noise)]
-        own = float(np.std(by_noise)) if len(by_noise) else 0.0
-        middle = _minima(budget, cells[near], none)[0]
         spreads.append(log_n)
-        wider.append(_wider(log_n, middle - own * unused, middle + own * unused))
+        profiles.append(Profile(_minima(budget, cells[near], none)[0], unused, by_noise))
         at, loss = _minima(budget, cells[best : best + 1], none)
         lowest.append((float(at[0]), float(loss[0])))
-    return Spread(tuple(spreads), tuple(wider), tuple(lowest), found)
+    return Spread(tuple(spreads), tuple(profiles), tuple(lowest), found)
 
 
 def _grid(
@@ -245,23 +277,6 @@ def _reach(left: int | None) -> float:
         return 0.5 * _Z90**2
     rest = max(left - 3, 1)
     return 0.5 * left * float(np.log1p(stdtrit(rest, 0.95) ** 2 / rest))
-
-
-def _wider(log_n: Array, low: Array, high: Array) -> tuple[float, float]:
-    """How much wider than its draws ``log_n`` each side of an interval is, about their median.
-
-    Many exponents and powers fit alike and differ in N*, and what a prior says of them is not
-    known: an interval that holds N* by the likely ones alone fails where the truth is among the
-    others. So it reaches, at 90 %, as far as the profile likelihood does, which is from the least
-    of ``low`` to the greatest of ``high``.
-    """
-    log_n, low, high = (v[np.isfinite(v)] for v in (log_n, low, high))
-    if len(log_n) < 2:
-        return 1.0, 1.0
-    first, median, last = np.quantile(log_n, (0.05, 0.5, 0.95))
-    below = (median - low.min(initial=first)) / max(median - first, 1e-12)
-    above = (high.max(initial=last) - median) / max(last - median, 1e-12)
-    return max(1.0, float(below)), max(1.0, float(above))
 
 
 def _of_walkers(

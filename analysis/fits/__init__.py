@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from analysis.fits.bootstrap import Bootstrap
+from analysis.fits.certificate import untold
 from analysis.fits.checklist import Item, checklist
 from analysis.fits.estimand import Estimand
 from analysis.fits.fit import fit
@@ -23,4 +24,5 @@ __all__ = [
     "checklist",
     "fit",
     "observe",
+    "untold",
 ]

@@ -12,7 +12,7 @@ from analysis.fits.newton import SAME, final_delta
 from analysis.fits.problem import Problem
 from analysis.fits.rows import Observations
 from analysis.intervals import interval
-from analysis.laws import Array
+from analysis.laws import Array, Law
 
 FEW_GROUPS = 5
 """Runs drawn as such below which their intervals were not measured to hold."""
@@ -203,12 +203,18 @@ def design_warnings(problem: Problem, seen: Observations) -> list[str]:
     free = sum(p.low < p.high for p in law.parameters)
     if len(seen.observed) <= free:
         warnings.append(f"{len(seen.observed)} runs, {free} parameters: no run is left to judge by")
-    for name, x in zip(law.variables, seen.inputs, strict=False):
+    return warnings + untold(law, seen.inputs)
+
+
+def untold(law: Law, inputs: tuple[Array, ...]) -> list[str]:
+    """What ``inputs (n,)`` leave untold of a law whatever it is: few scales, constant D/N."""
+    warnings = []
+    for name, x in zip(law.variables, inputs, strict=False):
         scales = distinct(x)
         if scales < 3:
             warnings.append(f"{name} has {scales} distinct values; an exponent needs three")
-    if law.in_plane and min(x.min() for x in seen.inputs[:2]) > 0:
-        ratio = np.log(seen.inputs[1] / seen.inputs[0])
+    if law.in_plane and min(x.min() for x in inputs[:2]) > 0:
+        ratio = np.log(inputs[1] / inputs[0])
         if ratio.std() < 0.1:
             warnings.append(
                 "num_tokens / num_params is constant: the terms of N and of D cannot be told apart"

@@ -15,8 +15,15 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import stdtrit
 
-from analysis.fits import Estimand, Fit
-from analysis.forecasts.average import Average, errors_ahead, noise_of, predictions, weigh
+from analysis.fits import Estimand, Fit, untold
+from analysis.forecasts.average import (
+    SHARPNESS,
+    Average,
+    errors_ahead,
+    noise_of,
+    predictions,
+    weigh,
+)
 from analysis.forecasts.candidates import candidates, columns_of
 from analysis.forecasts.cutoffs import Cutoff
 from analysis.forecasts.forecast import FREEDOM, WORLDS, Forecast, moments
@@ -35,6 +42,9 @@ RECENCY = 3.0
 BELIEF, BELIEVED = 4.0, 0.9
 """How many cut-offs the square of ``scale`` before any backtest counts for, and what it is, where
 the inputs are N and D."""
+
+SOFTER = 1.0
+"""``SHARPNESS`` by which two forecasts are joined where the inputs are not N and D."""
 
 FARTHEST = 9.0
 """Square of an error, in standard deviations, beyond which it counts no more."""
@@ -170,8 +180,15 @@ def _blend(
     return Forecast(
         name, whole, draws, share, scale, rows.space, rows.x_cols, rows.y_col, len(everything),
         tuple(_record(cut, weights @ error, rows.space) for cut, error in pairs),
-        excluded=rows.excluded, seed=rows.seed, doubt="" if far else UNTESTED,
+        excluded=rows.excluded, seed=rows.seed,
+        doubt=_doubt(smallest, rows, tested=bool(far)),
     )  # fmt: skip
+
+
+def _doubt(law: Law, rows: Rows, tested: bool) -> str:
+    """What the choice of runs leaves untold of loss in N and D, and of any forecast."""
+    doubts = untold(law, rows.inputs) if rows.of_sizes else []
+    return "; ".join(doubts if tested else [*doubts, UNTESTED])
 
 
 def _average(
@@ -230,7 +247,7 @@ def _joined(
         if np.isfinite(centre).all() and np.isfinite(mean).all():
             errors.append(np.array([centre - target, mean - target]))
             spreads.append(np.hypot(deviation, scatter))
-    share = float(weigh(errors, 2, sharpness=1.0)[0])
+    share = float(weigh(errors, 2, SHARPNESS if rows.of_sizes else SOFTER)[0])
     squares = []
     for (first, second), spread in zip(errors, spreads, strict=True):
         away = (share * first + (1 - share) * second) / spread

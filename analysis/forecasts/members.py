@@ -47,6 +47,10 @@ TAILS = 5.0
 
 PROPOSALS = 12
 
+FEW, ALONG = 1 / 3, 200
+"""Share of the draws that must differ, short of which the likely parameters are taken to be a bent
+ridge, and steps of each draw along it."""
+
 
 @dataclass(frozen=True)
 class Member:
@@ -100,7 +104,7 @@ class Member:
         )
 
     def draw(self, count: int, rng: np.random.Generator) -> Draws:
-        """``count`` draws of the posterior."""
+        """``count`` draws of the posterior, by importance, or by ``_refitted`` where that fails."""
         p, n = len(self.theta), len(self.seen)
         many = PROPOSALS * count if self.free else count
         z = rng.standard_normal((many, p))
@@ -115,8 +119,24 @@ class Member:
             weight = np.minimum(weight, weight.sum() / np.sqrt(many))
             chosen = rng.choice(many, count, p=weight / weight.sum())
             theta, left = theta[chosen], left[chosen]
+            if len(np.unique(chosen)) < FEW * count:
+                theta = self._refitted(count, rng)
+                left = np.clip(deviations(self.problem, theta), -50, 50) @ self.whiten
         noise = self.noise * np.sqrt(n / rng.chisquare(max(n - p, 3), count))
         return Draws(self, theta, left, noise)
+
+    def _refitted(self, count: int, rng: np.random.Generator) -> Array:
+        """Optima ``(count, p)`` where runs and prior are moved by their errors.
+
+        Runs that leave a parameter or a ratio of two to the prior make a ridge that no normal
+        proposal follows; an optimum is on it wherever it bends (Oliver, He and Reynolds 1996,
+        *Conditioning permeability fields to pressure data*: exact where the law is linear).
+        """
+        p, n = len(self.theta), len(self.seen)
+        moved = self.noise * rng.standard_normal((count, n)), rng.standard_normal((count, p))
+        weighed = self.problem.with_weights(np.full((count, n), self.noise**-2.0))
+        start = np.tile(self.theta, (count, 1))
+        return levenberg(weighed, self.prior, start, self.whiten, moved, ALONG)[0]
 
 
 @dataclass(frozen=True)
@@ -205,7 +225,8 @@ def members(
     problem = replace(problem, law=on_logs(law))
     prior, n = prior_of(law, observed), len(observed)
     unit = 1.0 if space == "log" else float(np.std(observed)) or 1.0
-    start = problem.clip(problem.from_original(params))
+    with np.errstate(divide="ignore"):  # of a parameter that was fitted as 0
+        start = problem.clip(problem.from_original(params))
     start = np.where(np.isfinite(start), start, problem.clip(prior.centre))
     places = Places.of(inputs, len(law.inputs) - len(law.variables))
     at = places(inputs)

@@ -166,36 +166,48 @@ def derivatives(problem: Problem, theta: Array, r: Array) -> Array:
 
 # Apart from newton.minimise and starts.settle: other damping and stopping, hence other digits.
 def levenberg(
-    problem: Problem, prior: Prior, theta: Array, turn: Array | None = None
+    problem: Problem,
+    prior: Prior,
+    theta: Array,
+    turn: Array | None = None,
+    moved: tuple[Array, Array] | None = None,
+    passes: int = PASSES,
 ) -> tuple[Array, Array]:
     """Minima ``(k, p)`` from ``theta (k, p)`` by Levenberg-Marquardt, and their cost ``(k,)``.
 
     ``turn (n, n)``: the coordinates in which residuals are weighed, if not their own.
+    ``moved``: what is added to these ``(k, n)``, and to the distances from the prior ``(k, p)``.
     """
     weights, (low, high) = problem.weights, problem.bounds
     precision = 1 / prior.width**2
     diagonal = np.arange(theta.shape[1])
     damping = np.full(len(theta), 1e-3)
+    theta, final = theta.copy(), np.empty(len(theta))
+    open_, quiet = np.arange(len(theta)), np.zeros(len(theta), dtype=int)
 
     def turned(values: Array) -> Array:
         return values if turn is None else values @ turn
 
+    def left(r: Array) -> Array:
+        return turned(r) if moved is None else turned(r) + moved[0][open_]
+
+    def away(at: Array) -> Array:
+        return prior.away(at) if moved is None else prior.away(at) + moved[1][open_]
+
     def cost(r: Array, at: Array, w: Array) -> Array:
-        total: Array = np.einsum("kn,kn->k", w, turned(r) ** 2)
-        total += np.sum(prior.away(at) ** 2, axis=1)
+        total: Array = np.einsum("kn,kn->k", w, left(r) ** 2)
+        total += np.sum(away(at) ** 2, axis=1)
         return total
 
-    theta, final = theta.copy(), np.empty(len(theta))
-    open_, quiet = np.arange(len(theta)), np.zeros(len(theta), dtype=int)
     here, w, damp = theta, weights, damping
     r = deviations(problem, here)
     value = cost(r, here, w)
     final[:] = value
-    for _ in range(PASSES):
+    for _ in range(passes):
         jacobian = turned(derivatives(problem, here, r))
         weighted = jacobian * w[:, None, :]
         hessian = np.matmul(weighted, jacobian.swapaxes(1, 2))
-        gradient = np.einsum("kpn,kn->kp", weighted, turned(r)) + prior.away(here) / prior.width
+        gradient = np.einsum("kpn,kn->kp", weighted, left(r)) + away(here) / prior.width
         hessian[:, diagonal, diagonal] += precision
         hessian[:, diagonal, diagonal] *= 1 + damp[:, None]
         step = np.linalg.solve(hessian, gradient[..., None])[..., 0]

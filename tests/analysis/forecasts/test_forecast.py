@@ -63,6 +63,21 @@ def test_where_the_law_is_true_a_plan_is_right_and_at_most_twice_as_wide():
     assert np.median(ratios) < 2
 
 
+def test_where_no_run_tells_n_from_d_a_plan_does_not_either():
+    """Of tokens in proportion to parameters the law tells the sum of both terms alone."""
+    n = np.geomspace(1e6, 1e9, 14)
+    noise = 0.002 * np.random.default_rng(0).standard_normal(len(n))
+    loss = (1.69 + 406.4 / n**0.34 + 410.7 / (20 * n) ** 0.28) * np.exp(noise)
+    runs = pd.DataFrame({"num_params": n, "num_tokens": 20 * n, "loss": loss})
+    expected = forecast(runs)
+    assert expected.doubt.startswith("num_tokens / num_params is constant")
+    [found] = plan(expected, [1e21])
+    assert found.status == expected.doubt
+    low, high = found.num_params_ci
+    assert low < best(1e21)[0] < high
+    assert high / low > 10
+
+
 @pytest.mark.parametrize(
     "table", ["base__short__kaplan__standard__val", "tuned__short__const__standard__val"]
 )

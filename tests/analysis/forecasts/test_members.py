@@ -62,6 +62,19 @@ def test_draws_have_the_mean_and_covariance_of_gaussian_process_regression(membe
     assert joint == pytest.approx(told, abs=0.05)
 
 
+def test_refitted_draws_are_the_posterior_of_a_linear_law(member):
+    """Bayesian linear regression (Rasmussen and Williams 2006, eq. 2.8) of ln A, one parameter."""
+    refitted = member._refitted(2000, np.random.default_rng(4))[:, 0]
+    prior = prior_of(on_logs(LAW), observed())
+    weight = member.whiten.sum(axis=0) / member.noise**2
+    precision = weight @ member.whiten.sum(axis=0) + float(prior.width[0]) ** -2
+    right = weight @ member.whiten.T @ (np.log(observed()) + 0.3 * np.log(X))
+    mean = (right + float(prior.centre[0] / prior.width[0] ** 2)) / precision
+    units = float(np.log(member.params[0]) - member.theta[0])
+    assert refitted.mean() + units == pytest.approx(mean, abs=4 / np.sqrt(2000 * precision))
+    assert refitted.std() == pytest.approx(precision**-0.5, rel=0.06)
+
+
 def test_the_variance_without_draws_is_that_of_the_draws(member):
     rng = np.random.default_rng(2)
     draws = member.draw(3000, rng)

@@ -131,7 +131,8 @@ ANALYSIS = {
     "analysis.wording": "",
     "analysis.laws": "scaling.base scaling.schema",
     "analysis.tables.reading": "scaling.schema scaling.table_file",
-    "analysis.tables": "scaling.base scaling.schema scaling.spec scaling.specs scaling.run "
+    "analysis.tables": "scaling.base scaling.schema scaling.families scaling.spec "
+    "scaling.specs scaling.run "
     "scaling.table_file scaling.tracking analysis.tables.reading",
     "analysis.fits": f"scaling.base scaling.schema {QUESTION}",
     "analysis.forecasts": f"scaling.base scaling.schema {QUESTION} analysis.fits",

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import MISSING, fields
 from typing import Any
 
 from scaling import COLUMNS
+from scaling.families import FAMILIES
 
 
 def differing(specs: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -32,7 +34,18 @@ def differing(specs: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     rows = [dict(_settings(spec)) for spec in specs]
     names = dict.fromkeys(name for row in rows for name in row if name not in COLUMNS)
     shown = [name for name in names if len({_kind(row.get(name)) for row in rows}) > 1]
+    for row, spec in zip(rows, specs, strict=True):
+        left = _left_as_they_are(str(spec.get("family", "")))
+        row |= {name: left[name] for name in shown if name not in row and name in left}
     return [{name: row[name] for name in shown if name in row} for row in rows]
+
+
+def _left_as_they_are(family: str) -> dict[str, Any]:
+    """The defaults of a family of ours, which a spec may leave out."""
+    if family not in FAMILIES:
+        return {}
+    settings = {f.name: f.default for f in fields(FAMILIES[family].config)}
+    return dict(_settings({k: v for k, v in settings.items() if v is not MISSING}))
 
 
 def _settings(spec: Mapping[str, Any]) -> Iterable[tuple[str, Any]]:

@@ -77,3 +77,17 @@ def test_the_report_names_them(swept, home):
     text = write_report(home / "report.html", Findings(load_runs("s")), drawn={}).read_text()
     assert ">optimizer<" in text and ">width<" in text
     assert all(f">{width}<" in text for width in WIDTHS)
+
+
+def test_an_option_left_as_it_is_has_its_value_beside_others():
+    from analysis.tables.options import differing
+    from scaling.spec import RunSpec
+    from tests.scaling.test_spec import BASE, INFO
+
+    dense, local = (
+        RunSpec.resolve(info=INFO, **BASE, **more).to_dict()
+        for more in ({}, {"attention": "local", "window": 4})
+    )
+    assert "attention" not in dense["model"]
+    rows = differing([dense, local])
+    assert [row["attention"] for row in rows] == ["global", "local"]

@@ -62,7 +62,7 @@ def test_it_is_the_algorithm_of_the_paper(seed):
     strategy = Genetic(population=10, crossover=0.5, swap=0.4)
     trials, _, _ = search(strategy, CODES, seed, 50, told=distance)
     found = [bits(trial.options) for trial in trials]
-    wanted = paper(found[:10], 12, 10, seed, 0.5, 0.4, 0.8, 0.05)
+    wanted = paper(found[:10], 25, 10, seed, 0.5, 0.4, 0.8, 0.05)
     assert found == wanted[: len(found)]
     assert trials[-1].generation > 3
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
+import json
 import math
 import threading
 from types import SimpleNamespace
@@ -13,10 +15,12 @@ import cluster.work.search
 import cluster.work.submission
 import sweeps.sweep
 from cluster import submit, sweep_status
-from cluster.work import Queue, ended_runs, outlook, run_queue
+from cluster.tracking.rule import Rule
+from cluster.work import ProcessId, Queue, ended_runs, outlook, run_queue
 from scaling.base import Store
 from scaling.run import Journal, end, read_journal, sweep_path
 from sweeps import Resources, Sweep, load_sweep
+from sweeps.policy import Policy
 from tests.cluster.launch.test_submit import starts
 
 pytestmark = pytest.mark.usefixtures("store_ready")
@@ -214,6 +218,34 @@ def test_a_run_that_stops_early_frees_what_it_did_not_use(home):
     assert outlook(store, "s").progress.flops == entry.spec.flops / 4
     work(store, queue)
     assert len(runs_of(store)) > 5
+
+
+def test_a_rule_ends_a_run_of_a_real_search_which_goes_on_with_what_it_saves(home, monkeypatch):
+    """Real training, in which the sweep's rule calls the first run hopeless while it trains."""
+    monkeypatch.setattr("cluster.work.worker.LOOK_SECONDS", 0.0)
+    store = Store.at(home)
+    queue = begin(store, file("evolution")).with_processes([ProcessId.of()])
+    queue.write()
+    (first,) = queue.run_ids
+    (home / "hopeless.json").write_text(json.dumps([{"run_id": first, "reason": "no better"}]))
+    rule, polls = Rule(store), itertools.count()
+
+    def stop():
+        if next(polls) == 8:
+            policy = Policy(stop_early=f"cat {home}/hopeless.json")
+            rule.look(dataclasses.replace(sweep_status("s"), policy=policy))
+        return False
+
+    run_queue(store, "s", queue, Resources(), stop)
+    sweep = Sweep.read(sweep_path(store, "s"))
+    ended = ended_runs(store, sweep)
+    assert ended.keys() == {entry.run_id for entry in sweep}
+    assert 0 < ended[first].share < 1
+    assert [r.run_id for r in sweep_status("s").runs if r.state == "stopped early"] == [first]
+    assert first not in {entry.labels.get("parent") for entry in sweep}
+    spent = sum(ended[e.run_id].share * e.spec.flops for e in sweep)
+    assert outlook(store, "s").progress.flops == pytest.approx(spent)
+    assert spent <= KINDS["evolution"]["budget"] < spent + max(e.spec.flops for e in sweep)
 
 
 def test_what_waits_for_a_run_that_was_cancelled_ends(home):

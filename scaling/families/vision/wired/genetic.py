@@ -152,7 +152,7 @@ def _drawn(stage: int, code: str) -> Drawn:
     _, edges = code_edges(code)
     title = f"stage {stage}: {code}"
     if not edges:
-        return title, ("", "input"), ((0, 1, ""),)
+        return title, ("", "one convolution"), ((0, 1, ""),)
     kept = sorted({node + 1 for edge in edges for node in edge})
     wired = [(i - 1, n, "") for n, seen in enumerate(stage_inputs(code)) for i in seen if i]
     return title, ("input", *map(str, kept), "output"), tuple(wired)

@@ -17,7 +17,7 @@ SMALL = {"resolution": 28, "in_channels": 1, "num_classes": 10, "widths": (4, 6,
 
 def wired(code):
     """The stage as section 3.1 of the paper has it, by networkx: default nodes in and out."""
-    nodes, edges = code_edges(code)
+    _, edges = code_edges(code)
     inner = nx.DiGraph(edges)
     graph = nx.DiGraph(inner)
     graph.add_edges_from(("in", n) for n in inner if inner.in_degree(n) == 0)

@@ -6,6 +6,7 @@ import dataclasses
 import itertools
 import json
 import math
+import shutil
 import threading
 from types import SimpleNamespace
 
@@ -246,6 +247,58 @@ def test_a_rule_ends_a_run_of_a_real_search_which_goes_on_with_what_it_saves(hom
     spent = sum(ended[e.run_id].share * e.spec.flops for e in sweep)
     assert outlook(store, "s").progress.flops == pytest.approx(spent)
     assert spent <= KINDS["evolution"]["budget"] < spent + max(e.spec.flops for e in sweep)
+
+
+SCRIPT = """\
+import math, sys
+width, lr = int(sys.argv[1]), float(sys.argv[2])
+print("step 640 loss", 1 / width + math.log10(lr / 0.01) ** 2)
+"""
+
+
+def test_a_program_is_searched_by_local_workers_whatever_becomes_of_its_folder(home, tmp_path):
+    """Anybody's script: its loss is a closed form, so that the best that was found is known."""
+    code = tmp_path / "code"
+    code.mkdir()
+    (code / "train.py").write_text(SCRIPT)
+    asked = {
+        "name": "s",
+        "program": {
+            "command": ["python", "train.py", "{width}", "{lr}"],
+            "code": {"path": str(code)},
+            "counts": {"num_params": "100 * width"},
+            "reports": {"stdout": r"step (?P<step>\d+) loss (?P<loss>\S+)"},
+        },
+        "fixed": {"num_tokens": 640},
+        "design_space": {
+            "space": {
+                "parameters": {
+                    "width": {"log": [4, 24], "multiple_of": 4},
+                    "lr": {"log": [1e-4, 1]},
+                }
+            },
+            "ranges": {"num_params": [400, 2000]},
+        },
+        "strategy": {"kind": "evolution", "population": 3, "tournament": 2, "budget": 3e7},
+    }
+    sweep = load_sweep(asked)
+    submit(sweep, on="local", workers=2, wait=True)
+    store = Store.at(home)
+    found = Sweep.read(sweep_path(store, "s"))
+    assert len(found) > 4
+    assert all(e.spec.program == sweep.entries[0].spec.program for e in found)
+    assert all(e.labels.get("parent") for e in found.entries[3:])
+    ended = ended_runs(store, found)
+    for entry in found:
+        width, lr = (entry.spec.options[name] for name in ("width", "lr"))
+        assert width <= 20
+        assert ended[entry.run_id].loss == pytest.approx(1 / width + math.log10(lr / 0.01) ** 2)
+    assert outlook(store, "s").progress.flops <= 3e7
+    (code / "train.py").write_text("print('another')")
+    with pytest.raises(ValueError, match="the code of the search of sweep 's' has changed"):
+        submit(load_sweep(asked), on="inline")
+    shutil.rmtree(code)
+    assert outlook(store, "s").end  # its further runs need the folder no more
 
 
 def test_what_waits_for_a_run_that_was_cancelled_ends(home):

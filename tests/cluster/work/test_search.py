@@ -44,6 +44,7 @@ FILE = {
 KINDS = {
     "random": {"budget": 1.5e7},
     "evolution": {"population": 3, "tournament": 2, "budget": 1.5e7},
+    "genetic": {"population": 3, "flip": 0.5, "budget": 1.5e7},
     "halving": {"rungs": 2, "eta": 2, "budget": 1.5e7},
     "asha": {"rungs": 2, "eta": 2, "budget": 1.5e7},
     "bayes": {"startup": 3, "budget": 1.2e7},

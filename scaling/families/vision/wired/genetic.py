@@ -48,6 +48,7 @@ class GeneticConfig(VisionConfig):
     widths : tuple of int
         Channels.
     kernel : int
+        Odd, so that all nodes of a stage have one side.
     strides : tuple of int
         2: a 2x2 max pool ends the stage; 1: none does.
     head_widths : tuple of int
@@ -69,8 +70,8 @@ class GeneticConfig(VisionConfig):
         same_length(self, ("codes", "widths", "strides"))
         if self.head_widths:
             stage_values(self, ("head_widths",))
-        if self.kernel < 1:
-            raise OptionError(f"kernel {self.kernel} is below 1", "kernel")
+        if self.kernel < 1 or self.kernel % 2 == 0:
+            raise OptionError(f"kernel {self.kernel} is no odd number: take 3 or 5", "kernel")
 
     @property
     def depth(self) -> int:

@@ -84,7 +84,7 @@ def test_counts_are_of_as_many_convolutions_as_the_code_has_nodes():
         ("codes=1-01", "codes '1-01' is not a list"),
         ("codes=[1-01, 1-01, '']", "whose group '' is not 1 of 0 and 1"),
         ("depth_multiplier=2", "no code of more nodes"),
-        ("kernel=0", "kernel 0 is below 1"),
+        ("kernel=4", "kernel 4 is no odd number"),
     ],
 )
 def test_a_code_that_is_none_is_one_line(setting, says, capsys):

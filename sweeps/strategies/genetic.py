@@ -19,7 +19,8 @@ STALE = 100  # generations in a row without a new point, before there is none
 
 @dataclass(frozen=True)
 class Genetic:
-    """The genetic algorithm of Genetic CNN; the defaults are the paper's (section 4.1).
+    """The genetic algorithm of Genetic CNN; the defaults are the paper's for CIFAR-10
+    (section 4.2).
 
     Attributes
     ----------

@@ -32,7 +32,7 @@ from scaling.families.vision.layers import (
 )
 from scaling.families.vision.wired.graphs import Drawn, code_edges, inputs_of
 
-CHAIN = ("1-01", "1-01-001", "1-01-001-0001")  # K = (3, 4, 5), as the paper's search on CIFAR-10
+CHAIN = ("1-01", "1-01-001", "1-01-001-0001")  # K = (3, 4, 5)
 ALL = ("1-11", "1-11-111", "1-11-111-1111")
 
 
@@ -50,7 +50,7 @@ class GeneticConfig(VisionConfig):
     kernel : int
         Odd, so that all nodes of a stage have one side.
     strides : tuple of int
-        2: a 2x2 max pool ends the stage; 1: none does.
+        2: a 3x3 max pool of stride 2, padded, ends the stage; 1: none does.
     head_widths : tuple of int
         Hidden layers of the classifier.
     """
@@ -85,7 +85,8 @@ class Genetic(VisionFamily):
     A node is a convolution, batch norm, ReLU on the sum of what it sees. Each stage has two more:
     the input, seen by the nodes without an edge into them, and the output, which sees those
     without an edge out of them. Nodes without any edge are left out; a stage without one is a
-    single convolution (section 3.1 of the paper).
+    single convolution (section 3.1 of the paper). Sizes are those of its search on CIFAR-10
+    (section 4.2); its codes are what was searched, and ours a chain.
     """
 
     name: ClassVar[str] = "genetic"
@@ -121,7 +122,7 @@ class Genetic(VisionFamily):
             nodes = stage_inputs(code)
             body.append(Graph(tuple(Node(seen, unit) for seen in nodes)))
             if stride > 1:
-                body.append(Pool("max", stride, stride, padding=0))
+                body.append(Pool("max", 3, stride))
         head: list[Layer] = [Flatten()]
         for width in c.head_widths:
             head += [Linear(width), Act(), Dropout(c.dropout)]

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
-from scaling import LARGEST_SEED, PARTS, TOP_OPTIONS
+from scaling import LARGEST_SEED, PARTS, TOP_OPTIONS, Counts, Program
 from scaling.base import refuse_unknown
 from scaling.families import get_family, option_names
 from scaling.run import NOTHING, Keep
@@ -18,7 +18,13 @@ from sweeps.document import Document, Where, kind, read_document
 from sweeps.estimate import Prices
 from sweeps.kinds import generators
 from sweeps.policy import NONE, POLICY_KEYS, Policy
-from sweeps.programs import PROGRAM_KEYS, ProgramBlock, read_program, refuse_outside
+from sweeps.programs import (
+    PROGRAM_KEYS,
+    ProgramBlock,
+    ProgramRuns,
+    read_program,
+    refuse_outside,
+)
 from sweeps.resources import ResourceRules, Resources
 from sweeps.strategies import Plan, read_plan
 from sweeps.sweep import check_name
@@ -97,8 +103,10 @@ def read_design(path: Path, *, info: Any = None) -> Design:
     return design(replace(read_document(path), info=info), default_name=path.stem)
 
 
-def design(document: Document, default_name: str | None = None) -> Design:
-    """The design that a document's content describes."""
+def design(
+    document: Document, default_name: str | None = None, kept: Program | None = None
+) -> Design:
+    """The design that a document's content describes; ``kept``: see :func:`read_program`."""
     refuse_outside(document, document.value)
     known = generators()
     content = document.mapping(document.value, (), (*TOP_KEYS, *known, *LAST_KEYS))
@@ -114,11 +122,7 @@ def design(document: Document, default_name: str | None = None) -> Design:
     except ValueError as error:
         document.refuse(("name",), str(error))
 
-    if "strategy" in content and any(key in content for key in PROGRAM_KEYS):
-        document.refuse(
-            ("strategy",), "a strategy is for our training, not for a program: list runs"
-        )
-    program = read_program(document, content)
+    program = read_program(document, content, kept)
     fixed = document.mapping(content.get("fixed", {}), ("fixed",))
     for key in ("data", "family", "preset"):
         if key in content:
@@ -131,12 +135,16 @@ def design(document: Document, default_name: str | None = None) -> Design:
         if key in fixed and not isinstance(fixed[key], str):
             document.refuse((key,), f"{key} must be a name, not {kind(fixed[key])}")
     shape = shapes[0]
-    own = program.as_own(document, shape) if program else document
-    plan = read_plan(own) if "strategy" in content else None
-    points = [plan.first] if plan else known[shape](own, content[shape], (shape,))
+    derive = _derive(document, content.get("derive", {}), renamed=program is not None)
+    plan = None
+    if "strategy" in content:
+        plan = read_plan(document, _counts(document, program, fixed, derive) if program else None)
+        points = [plan.first]
+    else:
+        own = program.as_own(document, shape) if program else document
+        points = known[shape](own, content[shape], (shape,))
     if program:
         points = program.points(document, shape, points)
-    derive = _derive(document, content.get("derive", {}), renamed=program is not None)
     _check_options(document, shape, fixed, points, derive, program)
     constraints, refuse = _constraints(document, content.get("constraints", {}))
     resources = _resources(document, content.get("resources", {}))
@@ -160,6 +168,18 @@ def design(document: Document, default_name: str | None = None) -> Design:
         program=program,
         plan=plan,
     )
+
+
+def _counts(
+    document: Document,
+    program: ProgramBlock,
+    fixed: Mapping[str, Any],
+    derive: tuple[Derivation, ...],
+) -> Callable[[Mapping[str, Any]], Counts]:
+    """What counts the points of a space that a program's runs are searched in."""
+    program.check_searched(document)
+    runs = ProgramRuns(program, derive, document.info)
+    return lambda point: runs.resolve({**fixed, **point})[0].counts
 
 
 def _check_options(

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from scaling import Program, ProgramSpec
 from sweeps.design import LAST_KEYS, Design, design
 from sweeps.document import Document
 from sweeps.estimate import spent_flops
@@ -162,7 +163,8 @@ def next_run(sweep: Sweep, ended: Mapping[str, Ended], *, root: Root = None) -> 
 
     The same runs and ends, with the same times, always give the same run.
     """
-    found = _next(design(Document(sweep.search), sweep.name), sweep, ended, root=root)
+    asked = design(Document(sweep.search), sweep.name, program_of(sweep))
+    found = _next(asked, sweep, ended, root=root)
     return found.sweep if isinstance(found, Expansion) else found
 
 
@@ -244,6 +246,12 @@ def flops_of(sweep: Sweep, ended: Mapping[str, Ended]) -> float:
     return total
 
 
+def program_of(sweep: Sweep) -> Program | None:
+    """The program of all runs of a search; None where we train."""
+    spec = sweep.entries[0].spec
+    return spec.program if isinstance(spec, ProgramSpec) else None
+
+
 def refuse_another(before: Sweep, now: Sweep) -> None:
     """Refuse to go on with a search by another strategy than the one that began it.
 
@@ -254,7 +262,14 @@ def refuse_another(before: Sweep, now: Sweep) -> None:
     ValueError
         With what differs.
     """
-    if not before.entries or _settled(before.search) == _settled(now.search):
+    if not before.entries:
+        return
+    if _settled(before.search) == _settled(now.search):
+        if before.search and program_of(before) != program_of(now):
+            raise ValueError(
+                f"the code of the search of sweep {now.name!r} has changed, and {len(before)} of "
+                "its runs are there: put it back, or give the sweep another name"
+            )
         return
     one, other = _settled(before.search), _settled(now.search)
     changed = next(k for k in (*one, *other) if one.get(k) != other.get(k))

@@ -21,7 +21,9 @@ def add_commands(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]
     model.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="settings")
     model.add_argument("--json", action="store_true", help="one JSON document on stdout")
     model.add_argument(
-        "--draw", metavar="FILE", help="a figure of its graph (randwire, darts): .png, .pdf, .svg"
+        "--draw",
+        metavar="FILE",
+        help="a figure of its graph (randwire, genetic, darts): .png, .pdf, .svg",
     )
     model.set_defaults(run=_model)
 

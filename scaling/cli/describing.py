@@ -102,7 +102,9 @@ def draw_wiring(name: str, family: Any, config: Any, output: str) -> None:
     """The graphs of a model, as ``family.wiring(config)`` has them, in the file ``output``."""
     path = _figure_path(output, "--draw")
     if not hasattr(family, "wiring"):
-        raise ValueError(f"--draw: {name} has no graph to draw: randwire and darts have one")
+        raise ValueError(
+            f"--draw: {name} has no graph to draw: randwire, genetic and darts have one"
+        )
     from analysis.plotting import Wiring, save, wiring
     from scaling.base import note
 

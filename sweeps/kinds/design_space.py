@@ -13,7 +13,7 @@ from typing import Any
 
 from scaling.base import Cost, note, refuse_unknown
 from scaling.families import cached_cost
-from scaling.families.vision import compatible
+from scaling.families.vision import MOST_CODED, compatible
 from sweeps.document import Document, Where, called, kind
 from sweeps.kinds.base_model import COUNTS, BaseModel, base_model
 from sweeps.kinds.grid import Options
@@ -252,6 +252,8 @@ def _stagewise(
 ) -> Parameter:
     if name not in parameters:
         refuse_unknown(name, parameters, "parameter", document.at(where))
+    if parameters[name].distribution == "codes":
+        document.refuse(where, f"{name} are codes, which have neither ties nor order")
     if not parameters[name].each:
         document.refuse(where, f"{name} is one number: give each: STAGES to tie or order it")
     return parameters[name]
@@ -269,6 +271,8 @@ def _parameter(document: Document, value: Any, where: Where) -> Parameter:
         document.refuse(at, f"{distribution} takes a list, not {kind(limits)}")
     if not limits:
         document.refuse(at, f"{distribution} is an empty list: give at least one value")
+    if distribution == "codes":
+        return _codes(document, keys, limits, where)
     each = _whole(document, keys.get("each", 0), (*where, "each"), 0)
     step = number(document, keys.get("multiple_of", 0), (*where, "multiple_of"), low=0)
     if distribution == "choices":
@@ -284,3 +288,15 @@ def _parameter(document: Document, value: Any, where: Where) -> Parameter:
         if distribution == "power2" and math.log2(v) % 1:
             document.refuse(at, f"{v:g} is no power of two")
     return Parameter(distribution, (low, high), step, each=each)
+
+
+def _codes(
+    document: Document, keys: Mapping[str, Any], nodes: list[Any], where: Where
+) -> Parameter:
+    """``{codes: [3, 4, 5]}``: how many nodes the stages have."""
+    if extra := [key for key in keys if key != "codes"]:
+        document.refuse((*where, extra[0]), "codes has the nodes of each stage, and no further key")
+    found = [_whole(document, n, (*where, "codes", i), 2) for i, n in enumerate(nodes)]
+    if max(found) > MOST_CODED:
+        document.refuse(where, f"a stage of {max(found)} nodes is above {MOST_CODED}")
+    return Parameter("codes", tuple(found), each=len(found))

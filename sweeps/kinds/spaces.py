@@ -12,7 +12,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-DISTRIBUTIONS = ("log", "uniform", "power2", "choices")
+from scaling.families.vision import write_code
+
+DISTRIBUTIONS = ("log", "uniform", "power2", "choices", "codes")
 ORDERS = ("increasing", "decreasing")
 MAX_DRAWS = 10_000_000  # of one parameter, to meet its order
 
@@ -23,11 +25,12 @@ class Parameter:
 
     Attributes
     ----------
-    distribution : {"log", "uniform", "power2", "choices"}
+    distribution : {"log", "uniform", "power2", "choices", "codes"}
         ``log`` and ``uniform`` over [low, high] in multiples of ``multiple_of``, ``power2``
-        over the powers of two from low to high, ``choices`` over ``values``.
+        over the powers of two from low to high, ``choices`` over ``values``, ``codes`` over the
+        binary codes of the family ``genetic``, each bit with probability 1/2.
     values : tuple
-        (low, high), or the choices.
+        (low, high), the choices, or how many nodes each stage has.
     multiple_of : float
         0 for any number.
     each : int
@@ -53,6 +56,8 @@ class Parameter:
         """
         import numpy as np
 
+        if self.distribution == "codes":
+            return [[_code(rng, nodes) for nodes in self.values] for _ in range(count)]
         columns = 1 if self.tied or not self.each else self.each
         found = self._numbers(rng, (count, columns))
         if self.order and columns > 1:
@@ -103,6 +108,8 @@ class Parameter:
 
     def size(self) -> float:
         """How many settings there are; infinite for a continuous one."""
+        if self.distribution == "codes":
+            return math.prod(2.0 ** math.comb(nodes, 2) for nodes in self.values)
         if self.distribution == "choices":
             n = len(self.values)
         elif self.distribution == "power2":
@@ -115,6 +122,10 @@ class Parameter:
         if self.tied or not self.each:
             return n
         return math.comb(n + self.each - 1, self.each) if self.order else n**self.each
+
+
+def _code(rng: Any, nodes: int) -> str:
+    return write_code("".join(map(str, rng.integers(2, size=math.comb(nodes, 2)))))
 
 
 @dataclass(frozen=True)

@@ -111,6 +111,21 @@ class ProgramBlock:
             )
         return document
 
+    def check_searched(self, document: Document) -> None:
+        """Refuse to search what can be counted only where the code lies.
+
+        Raises
+        ------
+        ValueError
+            With the remedy.
+        """
+        if isinstance(self.counting, CommandCounts):
+            document.refuse(
+                (*BLOCK, "counts"),
+                "a strategy chooses runs where the code need not lie, and these counts ask "
+                "it: give formulas or a family",
+            )
+
     def check_fixed(self, document: Document, fixed: Mapping[str, Any]) -> None:
         """Refuse values of options that no program can be given.
 
@@ -220,8 +235,13 @@ class ProgramBlock:
         check_names(document, self.words, known - set(hints), hints)
 
 
-def read_program(document: Document, content: Mapping[str, Any]) -> ProgramBlock | None:
+def read_program(
+    document: Document, content: Mapping[str, Any], kept: Program | None = None
+) -> ProgramBlock | None:
     """The ``program`` of a sweep file's content; None where it is a sweep of our own runs.
+
+    ``kept`` is the program of a search that has begun: its code is as it was then, and not looked
+    for, as further runs are chosen where it need not lie.
 
     Raises
     ------
@@ -250,12 +270,13 @@ def read_program(document: Document, content: Mapping[str, Any]) -> ProgramBlock
             BLOCK, f"a program has a command: [python, train.py, ...] or a function: "
             f"module:name; this one has {both}",
         )  # fmt: skip
-    code = read_code(document, keys.get("code"), (*BLOCK, "code"))
+    code = Code(kept.code) if kept else read_code(document, keys.get("code"), (*BLOCK, "code"))
     command: list[Word] = []
     if "command" in keys:
         command = read_command(document, keys["command"], (*BLOCK, "command"), shell)
-        check_files(document, command, code, shell)
-    else:
+        if not kept:
+            check_files(document, command, code, shell)
+    elif not kept:
         code = check_function(document, keys["function"], function_at, code)
     env = _env(document, keys.get("env", {}))
     reports = document.mapping(keys.get("reports", {}), (*BLOCK, "reports"))

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Any, ClassVar
 
+from scaling.families.vision import write_code
 from sweeps.kinds import Parameter
 from sweeps.strategies.space import SearchSpace
 from sweeps.strategies.trials import Next, Options, Proposal, Seen, Trial, key, none_left
@@ -93,9 +94,16 @@ def _optuna() -> Any:
 def dials_of(name: str, parameter: Parameter, optuna: Any) -> dict[str, Any]:
     """Optuna's distributions of a parameter: one, or one a stage.
 
-    Numbers in multiples of a step are counted in steps, powers of two by their exponent; a
-    logarithmic one is so in its own values.
+    Of a code each bit is one. Numbers in multiples of a step are counted in steps, powers of two
+    by their exponent; a logarithmic one is so in its own values.
     """
+    if parameter.distribution == "codes":
+        bit = optuna.distributions.CategoricalDistribution(("0", "1"))
+        return {
+            f"{name}.{i}.{j}": bit
+            for i, nodes in enumerate(parameter.values)
+            for j in range(math.comb(nodes, 2))
+        }
     if parameter.each and not parameter.tied:
         one = _dial(parameter, optuna)
         return {f"{name}.{i}": one for i in range(parameter.each)}
@@ -120,7 +128,12 @@ def _point(space: SearchSpace, told: Mapping[str, Any]) -> Options:
     """A point from what Optuna says; stages in order where the space has them so."""
     point: Options = {}
     for name, parameter in space.space.parameters.items():
-        if not parameter.each:
+        if parameter.distribution == "codes":
+            point[name] = [
+                write_code("".join(told[f"{name}.{i}.{j}"] for j in range(math.comb(nodes, 2))))
+                for i, nodes in enumerate(parameter.values)
+            ]
+        elif not parameter.each:
             point[name] = _setting(parameter, told[name])
         elif parameter.tied:
             point[name] = [_setting(parameter, told[name])] * parameter.each
@@ -150,6 +163,10 @@ def _told(trial: Trial, space: SearchSpace, dials: Mapping[str, Any], optuna: An
     params: dict[str, Any] = {}
     for name, parameter in space.space.parameters.items():
         value = trial.options[name]
+        if parameter.distribution == "codes":
+            for i, code in enumerate(value):
+                params |= {f"{name}.{i}.{j}": b for j, b in enumerate(code.replace("-", ""))}
+            continue
         if not parameter.each or parameter.tied:
             params[name] = _value(parameter, value[0] if parameter.each else value)
         else:

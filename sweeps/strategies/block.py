@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
+from typing import Any
 
 from scaling import LARGEST_SEED
 from scaling.base import refuse_unknown, typed
 from scaling.families import cached_cost, option_names
 from sweeps.data_size import DATA_SIZES
 from sweeps.document import Document, Where
-from sweeps.kinds import Miss, base_model, compatible_options, read_ranges, read_space
+from sweeps.kinds import Miss, Space, base_model, compatible_options, read_ranges, read_space
 from sweeps.strategies.registry import STRATEGIES
-from sweeps.strategies.space import SearchSpace
+from sweeps.strategies.space import Check, SearchSpace
 from sweeps.strategies.trials import Options, Strategy
 from sweeps.values import number
 
+Count = Callable[[Options], Any]
 SHAPE = "design_space"  # the only shape that is a space
 BLOCK: Where = ("strategy",)
 KEYS = ("kind", "budget", "seed")
@@ -56,8 +59,10 @@ class Plan:
         return {name: value / self.strategy.eta**below for name, value in self.data_size.items()}
 
 
-def read_plan(document: Document) -> Plan:
+def read_plan(document: Document, count: Count | None = None) -> Plan:
     """The plan that a sweep file with ``strategy`` and ``design_space`` describes.
+
+    ``count`` gives the counts of a point where a program trains; None for our own training.
 
     Raises
     ------
@@ -95,7 +100,13 @@ def read_plan(document: Document) -> Plan:
         document.refuse(
             ("seeds",), "a search trains each point once: leave one seed, and give strategy a seed"
         )
-    space, miss = _space(document)
+    if count is not None and strategy.rungs > 1:
+        document.refuse(
+            (*BLOCK, "kind"),
+            f"{given['kind']} promotes runs, and nobody knows what a program's share: take random, "
+            "evolution, genetic or bayes",
+        )
+    space, miss = _space(document, count)
     first = space.draw(np.random.default_rng([int(seed), 0]), ())
     if first is None:
         document.refuse((SHAPE,), f"no point of the space fits; {miss}: widen ranges or space")
@@ -110,7 +121,7 @@ def read_plan(document: Document) -> Plan:
     return Plan(given["kind"], strategy, space, int(seed), budget, first, sizes)
 
 
-def _space(document: Document) -> tuple[SearchSpace, Miss]:
+def _space(document: Document, count: Count | None) -> tuple[SearchSpace, Miss]:
     """The space and what of it can be built; why the rest cannot."""
     where: Where = (SHAPE,)
     keys = document.mapping(document.value[SHAPE], where, ("space", "ranges"))
@@ -120,15 +131,17 @@ def _space(document: Document) -> tuple[SearchSpace, Miss]:
     if space.size() < 2:
         document.refuse(where, "the space has one point, nothing to search: run it with runs")
     ranges = read_ranges(document, keys.get("ranges", {}), (*where, "ranges"))
-    model = base_model(document)
-    known = option_names(model.family)
-    if space.family and model.family.name != space.family:
-        document.refuse(("family",), f"space {space.name} is of family {space.family}: set it")
     if taken := [name for name in space.parameters if name in document.value.get("fixed", {})]:
         document.refuse(
             ("fixed", taken[0]), f"{taken[0]} is fixed and searched: remove one of the two"
         )
     miss = Miss()
+    if count is not None:
+        return SearchSpace(space, _counted(document, space, ranges, count, miss)), miss
+    model = base_model(document)
+    known = option_names(model.family)
+    if space.family and model.family.name != space.family:
+        document.refuse(("family",), f"space {space.name} is of family {space.family}: set it")
 
     def check(drawn: Options) -> Options | None:
         point = compatible_options(drawn)
@@ -143,3 +156,30 @@ def _space(document: Document) -> tuple[SearchSpace, Miss]:
         return point if miss.within(cached_cost(model.family, config), ranges) else None
 
     return SearchSpace(space, check), miss
+
+
+def _counted(
+    document: Document,
+    space: Space,
+    ranges: Mapping[str, tuple[float, float]],
+    count: Count,
+    miss: Miss,
+) -> Check:
+    """What of a space a program can be given, by its own counts."""
+    if space.family:
+        document.refuse((SHAPE, "space"), f"space {space.name} is of family {space.family}, and no "
+                        "program's: give parameters")  # fmt: skip
+    if other := [name for name in ranges if name != "num_params"]:
+        document.refuse(
+            (SHAPE, "ranges", other[0]), f"of a program num_params is known, not {other[0]}"
+        )
+
+    def check(point: Options) -> Options | None:
+        try:
+            counts = count(point)
+        except ValueError as error:
+            miss.refused(str(error))
+            return None
+        return point if miss.within(counts, ranges) else None
+
+    return check

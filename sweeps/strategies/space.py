@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from math import comb
 from typing import Any
 
+from scaling.families.vision import write_code
 from sweeps.kinds import Parameter, Space
 from sweeps.strategies.trials import Options, key
 
@@ -64,15 +66,38 @@ class SearchSpace:
         return {**point, name: another(self.space.parameters[name], point[name], rng)}
 
 
-def another(parameter: Parameter, value: Any, rng: Any) -> Any:
-    """Another setting of a parameter; of one with stages, another of one stage."""
+def another(parameter: Parameter, value: Any, rng: Any, stage: int | None = None) -> Any:
+    """Another setting of a parameter; of one with stages, another of one stage; of a code, one
+    bit."""
+    if parameter.distribution == "codes":
+        bits = [
+            (i, bit) for i, nodes in enumerate(parameter.values) for bit in range(comb(nodes, 2))
+        ]
+        return flipped(value, [bits[int(rng.integers(len(bits)))]])
     for _ in range(REDRAWS):
         drawn = parameter.draw(rng, 1)[0]
         if parameter.each and not parameter.tied:
-            stage = int(rng.integers(parameter.each))
-            drawn = [drawn[i] if i == stage else old for i, old in enumerate(value)]
-            if parameter.order and drawn != sorted(drawn, reverse=parameter.order == "decreasing"):
+            place = int(rng.integers(parameter.each)) if stage is None else stage
+            drawn = [drawn[i] if i == place else old for i, old in enumerate(value)]
+            if not in_order(parameter, drawn):
                 continue
         if drawn != value:
             return drawn
     return value
+
+
+def in_order(parameter: Parameter, stages: list[Any]) -> bool:
+    """Whether the stages are in the parameter's order, if it has one."""
+    decreasing = parameter.order == "decreasing"
+    return not parameter.order or stages == sorted(stages, reverse=decreasing)
+
+
+def flipped(codes: Sequence[str], places: Collection[tuple[int, int]]) -> list[str]:
+    """``codes`` with the bits at (stage, place in it) flipped."""
+    found = []
+    for stage, code in enumerate(codes):
+        bits = code.replace("-", "")
+        found.append(
+            write_code("".join(str(int(b) ^ ((stage, i) in places)) for i, b in enumerate(bits)))
+        )
+    return found

@@ -6,12 +6,13 @@
 from __future__ import annotations
 
 from scaling.families.vision.family import MULTIPLIERS, bracket
-from scaling.families.vision.wired import WIRED
+from scaling.families.vision.wired import MOST_CODED, WIRED, write_code
 from scaling.families.vision.zoo import RULE, ZOO, AnyNetConfig, compatible, quantised_widths
 
 VISION = (*ZOO, *WIRED)
 
 __all__ = [
+    "MOST_CODED",
     "MULTIPLIERS",
     "RULE",
     "VISION",
@@ -19,4 +20,5 @@ __all__ = [
     "bracket",
     "compatible",
     "quantised_widths",
+    "write_code",
 ]

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
+import json
 import math
+import shutil
 import threading
 from types import SimpleNamespace
 
@@ -13,10 +16,12 @@ import cluster.work.search
 import cluster.work.submission
 import sweeps.sweep
 from cluster import submit, sweep_status
-from cluster.work import Queue, ended_runs, outlook, run_queue
+from cluster.tracking.rule import Rule
+from cluster.work import ProcessId, Queue, ended_runs, outlook, run_queue
 from scaling.base import Store
 from scaling.run import Journal, end, read_journal, sweep_path
 from sweeps import Resources, Sweep, load_sweep
+from sweeps.policy import Policy
 from tests.cluster.launch.test_submit import starts
 
 pytestmark = pytest.mark.usefixtures("store_ready")
@@ -39,6 +44,7 @@ FILE = {
 KINDS = {
     "random": {"budget": 1.5e7},
     "evolution": {"population": 3, "tournament": 2, "budget": 1.5e7},
+    "genetic": {"population": 3, "flip": 0.5, "budget": 1.5e7},
     "halving": {"rungs": 2, "eta": 2, "budget": 1.5e7},
     "asha": {"rungs": 2, "eta": 2, "budget": 1.5e7},
     "bayes": {"startup": 3, "budget": 1.2e7},
@@ -214,6 +220,86 @@ def test_a_run_that_stops_early_frees_what_it_did_not_use(home):
     assert outlook(store, "s").progress.flops == entry.spec.flops / 4
     work(store, queue)
     assert len(runs_of(store)) > 5
+
+
+def test_a_rule_ends_a_run_of_a_real_search_which_goes_on_with_what_it_saves(home, monkeypatch):
+    """Real training, in which the sweep's rule calls the first run hopeless while it trains."""
+    monkeypatch.setattr("cluster.work.worker.LOOK_SECONDS", 0.0)
+    store = Store.at(home)
+    queue = begin(store, file("evolution")).with_processes([ProcessId.of()])
+    queue.write()
+    (first,) = queue.run_ids
+    (home / "hopeless.json").write_text(json.dumps([{"run_id": first, "reason": "no better"}]))
+    rule, polls = Rule(store), itertools.count()
+
+    def stop():
+        if next(polls) == 8:
+            policy = Policy(stop_early=f"cat {home}/hopeless.json")
+            rule.look(dataclasses.replace(sweep_status("s"), policy=policy))
+        return False
+
+    run_queue(store, "s", queue, Resources(), stop)
+    sweep = Sweep.read(sweep_path(store, "s"))
+    ended = ended_runs(store, sweep)
+    assert ended.keys() == {entry.run_id for entry in sweep}
+    assert 0 < ended[first].share < 1
+    assert [r.run_id for r in sweep_status("s").runs if r.state == "stopped early"] == [first]
+    assert first not in {entry.labels.get("parent") for entry in sweep}
+    spent = sum(ended[e.run_id].share * e.spec.flops for e in sweep)
+    assert outlook(store, "s").progress.flops == pytest.approx(spent)
+    assert spent <= KINDS["evolution"]["budget"] < spent + max(e.spec.flops for e in sweep)
+
+
+SCRIPT = """\
+import math, sys
+width, lr = int(sys.argv[1]), float(sys.argv[2])
+print("step 640 loss", 1 / width + math.log10(lr / 0.01) ** 2)
+"""
+
+
+def test_a_program_is_searched_by_local_workers_whatever_becomes_of_its_folder(home, tmp_path):
+    """Anybody's script: its loss is a closed form, so that the best that was found is known."""
+    code = tmp_path / "code"
+    code.mkdir()
+    (code / "train.py").write_text(SCRIPT)
+    asked = {
+        "name": "s",
+        "program": {
+            "command": ["python", "train.py", "{width}", "{lr}"],
+            "code": {"path": str(code)},
+            "counts": {"num_params": "100 * width"},
+            "reports": {"stdout": r"step (?P<step>\d+) loss (?P<loss>\S+)"},
+        },
+        "fixed": {"num_tokens": 640},
+        "design_space": {
+            "space": {
+                "parameters": {
+                    "width": {"log": [4, 24], "multiple_of": 4},
+                    "lr": {"log": [1e-4, 1]},
+                }
+            },
+            "ranges": {"num_params": [400, 2000]},
+        },
+        "strategy": {"kind": "evolution", "population": 3, "tournament": 2, "budget": 3e7},
+    }
+    sweep = load_sweep(asked)
+    submit(sweep, on="local", workers=2, wait=True)
+    store = Store.at(home)
+    found = Sweep.read(sweep_path(store, "s"))
+    assert len(found) > 4
+    assert all(e.spec.program == sweep.entries[0].spec.program for e in found)
+    assert all(e.labels.get("parent") for e in found.entries[3:])
+    ended = ended_runs(store, found)
+    for entry in found:
+        width, lr = (entry.spec.options[name] for name in ("width", "lr"))
+        assert width <= 20
+        assert ended[entry.run_id].loss == pytest.approx(1 / width + math.log10(lr / 0.01) ** 2)
+    assert outlook(store, "s").progress.flops <= 3e7
+    (code / "train.py").write_text("print('another')")
+    with pytest.raises(ValueError, match="the code of the search of sweep 's' has changed"):
+        submit(load_sweep(asked), on="inline")
+    shutil.rmtree(code)
+    assert outlook(store, "s").end  # its further runs need the folder no more
 
 
 def test_what_waits_for_a_run_that_was_cancelled_ends(home):

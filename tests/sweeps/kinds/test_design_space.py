@@ -34,6 +34,14 @@ def test_sizes_of_the_paper(name, size):
     assert size * 0.95 < space.size() < size * 1.55
 
 
+def test_codes_of_four_nodes_come_out_alike_often():
+    parameter = Parameter("codes", (4,), each=1)
+    drawn = [code for (code,) in parameter.draw(np.random.default_rng(0), 6400)]
+    values, counts = np.unique(drawn, return_counts=True)
+    assert len(values) == parameter.size() == 2**6
+    assert stats.chisquare(counts).pvalue > 1e-4
+
+
 def test_log_and_uniform_give_both_ends_their_share():
     rng = np.random.default_rng(0)
     depths = Parameter("uniform", (1, 4), 1).draw(rng, 8000)
@@ -212,6 +220,22 @@ def test_a_group_width_that_does_not_divide_is_fixed_and_said(capsys):
                 "models": 3,
             },
             "stages: depths 3, widths 4, bottleneck_ratios 4, group_widths 4: give all one each",
+        ),
+        (
+            {"space": {"parameters": {"codes": {"codes": [3, 1]}}}, "models": 3},
+            "item 2 of codes 1 is below 2",
+        ),
+        (
+            {"space": {"parameters": {"codes": {"codes": [3, 40]}}}, "models": 3},
+            "a stage of 40 nodes is above 32",
+        ),
+        (
+            {"space": {"parameters": {"codes": {"codes": [3], "each": 1}}}, "models": 3},
+            "codes has the nodes of each stage, and no further key",
+        ),
+        (
+            {"space": {"parameters": {"codes": {"codes": [3, 3]}}, "tie": ["codes"]}, "models": 3},
+            "codes are codes, which have neither ties nor order",
         ),
     ],
 )

@@ -84,11 +84,41 @@ def test_the_same_file_gives_the_same_first_run_and_another_seed_another(write, 
         (("num_examples: 640,", "num_examples: 640, width: 8,"), "width is fixed and searched"),
         (("  space:", "  ranges: {num_params: [1, 2]}\n  space:"), "no point of the space fits"),
         (("lr: {log", "lrr: {log"), "unknown option 'lrr'"),
-        (("family: mlp", "train: os:getcwd"), "a strategy is for our training"),
     ],
 )  # fmt: skip
 def test_what_is_refused_in_one_line(change, says, write, home, capsys):
     assert main(["sweep", str(write(change))]) == 2
+    told = capsys.readouterr().err.strip()
+    assert says in told
+    assert "\n" not in told
+
+
+PROGRAM = (
+    "family: mlp",
+    "program:\n  command: [python, -c, 'print({width}, {depth}, {lr})']\n"
+    "  counts: {num_params: 8 * width}\n  tokens_per_step: 16\n  reports: {stdout: '(?P<loss>.+)'}",
+)
+PROGRAM_DATA = ("data: teacher:features=4,examples=256\n", "")
+PROGRAM_FIXED = ("num_examples: 640, batch_size: 16, schedule: wsd", "num_tokens: 640")
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (("kind: evolution", "kind: asha"), "nobody knows what a program's share: take random"),
+        (
+            ("  space:", "  ranges: {macs_forward: [1, 2]}\n  space:"),
+            "num_params is known, not macs",
+        ),
+        (("  space:", "  ranges: {num_params: [1, 2]}\n  space:"), "no point of the space fits"),
+        (("{num_params: 8 * width}", "{command: [python, x.py]}"), "give formulas or a family"),
+        (("8 * width", "8 * wdth"), "wdth"),
+    ],
+)
+def test_what_is_refused_of_a_program(change, says, write, home, capsys):
+    assert main(["sweep", str(write(PROGRAM, PROGRAM_DATA, PROGRAM_FIXED))]) == 0
+    capsys.readouterr()
+    assert main(["sweep", str(write(PROGRAM, PROGRAM_DATA, PROGRAM_FIXED, change))]) == 2
     told = capsys.readouterr().err.strip()
     assert says in told
     assert "\n" not in told

@@ -1,4 +1,7 @@
-"""Random graphs and given ones as directed acyclic graphs (Xie et al. 2019, arXiv 1904.01569)."""
+"""Random graphs and given ones as directed acyclic graphs.
+
+Sources: Xie et al. 2019 (arXiv 1904.01569); of codes Xie and Yuille 2017 (arXiv 1703.01513).
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ from scaling.base import OptionError
 
 GRAPHS = ("er", "ba", "ws")
 TRIES = 100  # graphs of Erdős and Rényi that are drawn until one is connected
+MOST_CODED = 32  # nodes of a code
 Edges = tuple[tuple[int, int], ...]
 Drawn = tuple[str, tuple[str, ...], tuple[tuple[int, int, str], ...]]
 """A graph to draw: its title, its nodes' names, and edges (from, to, label)."""
@@ -106,6 +110,39 @@ def given_edges(text: str) -> Edges:
         ) from None
     place = {node: i for i, node in enumerate(order)}
     return tuple(sorted((place[a], place[b]) for b, starts in before.items() for a in starts))
+
+
+def code_edges(code: str) -> tuple[int, Edges]:
+    """Nodes and edges of a code ``"1-01-001"``: bit i of group j is the edge from i to j + 1.
+
+    Raises
+    ------
+    ValueError
+        If its groups are not of one, two, three, ... bits.
+    """
+    groups = code.split("-")
+    nodes = len(groups) + 1
+    if nodes > MOST_CODED:
+        raise OptionError(f"code of {nodes} nodes is above {MOST_CODED}", "codes")
+    for i, bits in enumerate(groups, 1):
+        if len(bits) != i or set(bits) - {"0", "1"}:
+            raise OptionError(
+                f"codes has {code!r}, whose group {bits!r} is not {i} of 0 and 1: write 1-01-001 "
+                "for the four nodes of a stage",
+                "codes",
+            )
+    bit = [(i, j) for j in range(1, nodes) for i in range(j)]
+    set_bits = zip(bit, "".join(groups), strict=True)
+    return nodes, tuple(sorted(edge for edge, is_set in set_bits if is_set == "1"))
+
+
+def write_code(bits: str) -> str:
+    """``"101001"`` as the code ``"1-01-001"``."""
+    groups, size = [], 1
+    while bits:
+        groups.append(bits[:size])
+        bits, size = bits[size:], size + 1
+    return "-".join(groups)
 
 
 def inputs_of(nodes: int, edges: Iterable[tuple[int, int]]) -> list[list[int]]:

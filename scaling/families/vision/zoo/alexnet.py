@@ -56,7 +56,7 @@ class AlexNetConfig(PlainConfig):
     kernels: tuple[int, ...]
     groups: tuple[int, ...]
     stem: str
-    response_norm: bool = False
+    response_norm: bool = field(default=False, metadata=read_unless(stages=1))
     head_side: int
     head_widths: tuple[int, ...]
     dropout: float = field(default=0.5, metadata=read_unless(head_widths=()))
@@ -71,6 +71,11 @@ class AlexNetConfig(PlainConfig):
             raise OptionError(f"stem {self.stem!r} is none of imagenet, small", "stem")
         if self.head_side < 1:
             raise OptionError(f"head_side {self.head_side} is below 1", "head_side")
+
+    @property
+    def stages(self) -> int:
+        """How many there are."""
+        return len(self.depths)
 
 
 class AlexNet(VisionFamily):

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
-from scaling.base import OptionError, convert, refuse_unknown
+from scaling.base import OptionError, convert, read_unless, refuse_unknown
 from scaling.families.base import Options
 from scaling.families.vision.family import (
     SMALL,
@@ -75,7 +75,7 @@ class DenseNetConfig(VisionConfig):
     stem: str
     stem_width: int
     bottleneck: int = 4
-    compression: float = 0.5
+    compression: float = field(default=0.5, metadata=read_unless(strides=()))
     layer_dropout: float = 0.0
     norm: str = "batch"
     activation: str = "relu"

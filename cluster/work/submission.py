@@ -49,7 +49,7 @@ class Queue:
     policy : dict
         What holds of the sweep as a whole; see :class:`sweeps.policy.Policy`.
     search : bool
-        Whether a strategy adds runs; see :mod:`cluster.work.search`.
+        Whether a strategy adds runs; see ``cluster.work.search``.
     """
 
     path: Path

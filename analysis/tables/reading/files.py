@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from analysis.tables.reading.active import with_active
 from analysis.tables.reading.columns import Stated, has_sizes, take
 from analysis.tables.reading.doubts import SIZES
 from analysis.tables.reading.folders import read_folder
@@ -185,12 +186,14 @@ def understood(
         frame[name] = plain(stood, name, how.decimal)
         if _is_plain(frame[name]) and not _is_plain(stood):
             notes += map(Note, unread(stood, name))
+    own_size = columns.get("num_params") or find_column("num_params", [*map(str, frame.columns)])
+    frame = with_active(frame, own_size, notes)
     taken = take(frame, Stated(columns, how.decimal), source)
     texts = {name: frame[name] for name in taken.columns if taken.faults and name in frame}
     for name, values in taken.columns.items():
         frame[name] = values
     notes += taken.notes
-    frame = complete(frame, notes)
+    frame = complete(frame, notes, taken.untrained)
     frame.attrs = {
         "notes": notes,
         "source": own,

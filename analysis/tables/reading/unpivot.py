@@ -124,7 +124,7 @@ def _uncornered(
     its other columns are; any other table as it is."""
     first, *others = [str(name) for name in frame.columns]
     found = _CORNER.fullmatch(first)
-    if found is None or not others or not all(_SIZE.fullmatch(name) for name in others):
+    if found is None or not others or not all(len(_SIZE.findall(name)) == 1 for name in others):
         return frame, sizes, None
     down, across = (
         next((size for size in SIZES if find_column(size, [name])), None) for name in found.groups()

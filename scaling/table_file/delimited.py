@@ -120,11 +120,14 @@ def _layout(text: str) -> _Layout:
     after, last = _fields(lines, first + used + more, separator)
     if _names_index(names, after):
         return _Layout(separator, _of_levels(names, below, after), first + used + more + last)
-    if _names_index(names, below) and not names[0]:
+    if _names_index(names, below) and (not names[0] or all(map(_is_number, names[1:]))):
         return _Layout(separator, _of_levels([""] * len(names), names, below), first + used + more)
     sample = lines[first + used + more : first + used + more + _SAMPLE]
     if _is_second_header(names, below, [_fields([row], 0, separator)[0] for row in sample]):
         return _Layout(separator, _joined(names, below), first + used + more)
+    if _is_second_header(below, after, [_fields([row], 0, separator)[0] for row in sample[last:]]):
+        three = _joined(_joined(names, below), after)
+        return _Layout(separator, three, first + used + more + last)
     return _Layout(separator, names, first + used)
 
 

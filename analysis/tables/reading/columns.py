@@ -24,7 +24,7 @@ _LOGS = (3.0, 40.0)
 NEAR = 0.5
 """Decades within which C is 6 N D by any usual count."""
 _SIZE = re.compile(r"(?<![a-z0-9.])(\d+(?:\.\d+)?[kmbt])(?![a-z0-9])", re.IGNORECASE)
-_MEAN = re.compile(r"[\s._/(\[-]+(mean|avg|average)\W?$", re.IGNORECASE)
+_MEAN = re.compile(r"[\s._/(\[-]+(mean|avg|average)(\W.*)?$", re.IGNORECASE)
 """A column's mean over seeds, beside its spread: ``loss.mean``."""
 _NO_END = {
     *("diverged", "diverges", "diverge", "divergence", "did not converge", "not converged"),
@@ -177,7 +177,9 @@ def _numbers(
         base = header.log or (10.0 if parsed_.max() < _LOGS[1] * 0.75 else float(np.e))
         parsed_, header = base**parsed_, replace(header, log=base)
     taken.columns[column] = parsed_
-    taken.notes += [Note(said, column) for said in unread(values, found)]
+    taken.notes += [
+        Note(said, column) for said in unread(values, found, COLUMN_FLAGS.get(column, ""))
+    ]
     if column == "loss" and (unit := unit_of(found)):
         taken.units["loss"] = unit
     _say(taken, column, found, header)

@@ -266,18 +266,20 @@ def _filled(frame: pd.DataFrame, notes: list[str]) -> pd.DataFrame:
 
 
 def _without_empty(frame: pd.DataFrame, notes: list[str]) -> pd.DataFrame:
-    """The rows that say anything: not those without a value, nor the names once more."""
+    """The rows that say anything: not those without a value, the names once more, or remarks."""
     first = frame.iloc[:, 0].astype(str)
     few = frame[frame.isna().any(axis=1) | (first.str.strip() == "") | (first == frame.columns[0])]
     texts = few.astype(object).where(few.notna(), "").astype(str)
     texts = texts.apply(lambda column: column.str.strip())
     empty, names = ((texts == one).all(axis=1) for one in ("", list(frame.columns)))
-    for rows, what in ((empty, "empty"), (names, "the line of names once more")):
+    remark = texts.iloc[:, 0].str.startswith("#") & (texts.iloc[:, 1:] == "").all(axis=1)
+    whats = (("empty", empty), ("the line of names once more", names), ("a remark", remark))
+    for what, rows in whats:
         if rows.any():
             notes.append(f"left out, {what}: {counted(frame, rows.index[rows].tolist())}")
-    if not (empty | names).any():
+    without = {*few.index[empty | names | remark]}
+    if not without:
         return frame
-    without = {*few.index[empty | names]}
     kept = [row for row in frame.index if row not in without]
     lines = frame.attrs["lines"]
     found: pd.DataFrame = frame.iloc[kept].reset_index(drop=True)

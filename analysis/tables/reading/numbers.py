@@ -138,7 +138,9 @@ class _Column:
             what, how = _wrong(texts[0])
             how = "write one number each" if "range" in what else how.replace(" it ", " them ")
             return f"is {what}; nor is that of any other row a number: {how}"
-        what, how = _wrong(str(self.values.iloc[row]))
+        if (text := str(self.values.iloc[row])) == self.name:
+            return "is its name again: are there two tables? keep each in a file of its own"
+        what, how = _wrong(text)
         said = f"is {what}; {how}"
         if len(texts) > TEXTS:
             return f"{said}, or leave unknown values empty ({len(rows)} rows)"
@@ -203,8 +205,11 @@ def plain(values: pd.Series, name: str, mark: str | None) -> pd.Series:
     return values if faults else found
 
 
-def unread(values: pd.Series, name: str) -> list[str]:
-    """What is not read of the cells of a column of numbers: ``± 0.1`` in ``3.4 ± 0.1``, ``†``."""
+def unread(values: pd.Series, name: str, option: str = "") -> list[str]:
+    """What is not read of the cells of a column of numbers: ``± 0.1`` in ``3.4 ± 0.1``, ``†``.
+
+    ``option`` is the one that takes another column, for what is proposed.
+    """
     texts = [value.strip() for value in values if isinstance(value, str)]
     said = {
         f"the spreads (± or in brackets) in {name!r} are not used": _SPREAD,
@@ -212,7 +217,7 @@ def unread(values: pd.Series, name: str) -> list[str]:
     }
     found = [one for one, part in said.items() if any(map(part.search, texts))]
     if texts and all(map(_IN_BRACKETS.fullmatch, filter(None, texts))):
-        minus = f"'0 - {quoted(name)}'"
+        minus = f"{option} '0 - {quoted(name)}'".strip()
         found.append(f"the brackets around {name!r} are left out; if they mean below 0: {minus}")
     return found
 

@@ -25,7 +25,7 @@ BUDGET = 1e15
 """Sizes from which columns are budgets C."""
 
 _SIZE = re.compile(
-    r"(?<![a-z0-9.])(\d+(?:\.\d+)?(?:[kmbt]|e\+?\d+)|\d{6,})(?![a-z0-9])", re.IGNORECASE
+    r"(?<![a-z0-9.])(\d+(?:\.\d+)?(?:[kmbt]|e\+?\d+)|\d{6,}(?:\.0+)?)(?![a-z0-9])", re.IGNORECASE
 )
 _OF_SIZE = re.compile(r"(?<=\w)\s*[\s(\[_@,]\s*(n|params|parameters|size|model)$", re.IGNORECASE)
 """What is left of a size in a name such as ``loss (N=70M)``."""

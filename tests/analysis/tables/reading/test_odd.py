@@ -40,6 +40,11 @@ FRAMES = {
     "grouped": GROUPED,
     "grouped, flat": GROUPED.reset_index(),
     "pivoted": TABLE.pivot_table(index="params", columns="tokens", values=["loss"]),
+    "crossed": TABLE.pivot(index="params", columns="tokens", values="loss"),
+    "three levels": TABLE.set_axis(
+        pd.MultiIndex.from_tuples([(f"{top} of", top, name) for top, name in LEVELS]),
+        axis=1,
+    ),
 }  # fmt: skip
 
 
@@ -81,6 +86,34 @@ def test_the_largest_table_of_a_web_page_is_read(tmp_path):
         load_runs(tmp_path / "c.html")
 
 
+ROWS = [*zip(N, D, LOSS, strict=True)]
+TEXTS = {
+    "remark.csv": TABLE.to_csv(index=False) + "# preliminary\n",
+    "mean.csv": "params,tokens,loss (mean ± std)\n"
+    + "".join(f"{n},{d},{x} ± .1\n" for n, d, x in ROWS),
+    "schema.json": TABLE.to_json(orient="table", index=False),
+    "braces.tex": r"\begin{tabular}{SSS}{Params} & {Tokens} & {Loss} \\ \midrule "
+    + "".join(rf"\num{{{n}}} & {d} & {x} \\" for n, d, x in ROWS) + r"\end{tabular}",
+    "wide.tex": r"\begin{tabularx}{9cm}{l*{2}{X}}{Params} & Tokens & \textbf{Loss} \\ "
+    + "".join(rf"{n} & {d} & {x} \\" for n, d, x in ROWS) + r"\end{tabularx}",
+    "bare.tex": r"\textbf{Params} & Tokens & \textbf{Loss} \\ "
+    + "".join(rf"{n} & {d} & {x} \\" for n, d, x in ROWS),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_a_text_opens_as_people_write_it(tmp_path, name):
+    (tmp_path / name).write_text(TEXTS[name])
+    assert is_planted(load_runs(tmp_path / name))
+
+
+def test_two_tables_in_one_file_are_asked_apart(tmp_path):
+    other = "params,loss\n7e7,3.0\n"
+    (tmp_path / "a.csv").write_text(f"{TABLE.to_csv(index=False)}\n{other}")
+    with pytest.raises(ValueError, match=r"line 9, .* is its name again: are there two tables"):
+        load_runs(tmp_path / "a.csv")
+
+
 def written(tmp_path, **columns):
     TABLE.astype(object).assign(**columns).to_csv(tmp_path / "a.csv", index=False)
     return tmp_path / "a.csv"
@@ -90,8 +123,9 @@ def test_brackets_are_left_out_where_all_have_them(tmp_path):
     path = written(tmp_path, loss=[f"({x})" for x in LOSS])
     table = load_runs(path)
     assert is_planted(table)
-    assert "brackets around 'loss' are left out; if they mean below 0: '0 - loss'" in str(
-        table.attrs["notes"]
+    assert (
+        "brackets around 'loss' are left out; if they mean below 0: --loss-col '0 - loss'"
+        in str(table.attrs["notes"])
     )
     assert load_runs(path, columns={"loss": "0 - loss"})["loss"].tolist() == [-x for x in LOSS]
 

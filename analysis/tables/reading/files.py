@@ -21,7 +21,7 @@ from analysis.tables.reading.notes import Note, counted
 from analysis.tables.reading.numbers import decimal_mark, plain, unread
 from analysis.tables.reading.sizes import complete
 from analysis.tables.reading.unpivot import NEVER, long
-from scaling import TABLE_SUFFIXES, find_column, read_frame
+from scaling import COLUMN_FLAGS, TABLE_SUFFIXES, find_column, read_frame
 from scaling.table_file import Lines, is_archive, unpacked
 
 if TYPE_CHECKING:
@@ -185,7 +185,8 @@ def understood(
         stood = frame[name]
         frame[name] = plain(stood, name, how.decimal)
         if _is_plain(frame[name]) and not _is_plain(stood):
-            notes += map(Note, unread(stood, name))
+            option = next((COLUMN_FLAGS[c] for c in COLUMN_FLAGS if find_column(c, [name])), "")
+            notes += map(Note, unread(stood, name, option))
     own_size = columns.get("num_params") or find_column("num_params", [*map(str, frame.columns)])
     frame = with_active(frame, own_size, notes)
     taken = take(frame, Stated(columns, how.decimal), source)

@@ -118,14 +118,15 @@ def _layout(text: str) -> _Layout:
         )
     below, more = _fields(lines, first + used, separator)
     after, last = _fields(lines, first + used + more, separator)
-    if _names_index(names, after):
+    if _names_index(names, after) and _are_levels(names, below, after.index("")):
         return _Layout(separator, _of_levels(names, below, after), first + used + more + last)
     if _names_index(names, below) and (not names[0] or all(map(_is_number, names[1:]))):
         return _Layout(separator, _of_levels([""] * len(names), names, below), first + used + more)
     sample = lines[first + used + more : first + used + more + _SAMPLE]
-    if _is_second_header(names, below, [_fields([row], 0, separator)[0] for row in sample]):
+    rows = [_fields([row], 0, separator)[0] for row in sample]
+    if _spans_both(names, below) or _is_second_header(names, below, rows):
         return _Layout(separator, _joined(names, below), first + used + more)
-    if _is_second_header(below, after, [_fields([row], 0, separator)[0] for row in sample[last:]]):
+    if not any(map(_is_number, below)) and _is_second_header(below, after, rows[last:]):
         three = _joined(_joined(names, below), after)
         return _Layout(separator, three, first + used + more + last)
     return _Layout(separator, names, first + used)
@@ -192,10 +193,6 @@ def _is_second_header(names: list[str], below: list[str], rows: list[list[str]])
     """Whether a second line goes on with the names: words above columns of numbers."""
     if len(below) != len(names) or not rows or any(map(_is_number, filter(None, below))):
         return False
-    if below != names and any(
-        word and word == name for word, name in zip(below, names, strict=True)
-    ):
-        return True  # a name that spans both
     columns = [
         i
         for i, word in enumerate(below)
@@ -208,6 +205,17 @@ def _is_second_header(names: list[str], below: list[str], rows: list[list[str]])
     return bool(columns) and (units or len(columns) > 1)
 
 
+def _spans_both(names: list[str], below: list[str]) -> bool:
+    """Whether a second line of words has a name of the first again, as one that spans both."""
+    same = any(word and word == name for word, name in zip(below, names, strict=False))
+    return (
+        same
+        and len(below) == len(names) != 0
+        and below != names
+        and not any(map(_is_number, below))
+    )
+
+
 def _names_index(names: list[str], fields: list[str]) -> bool:
     """Whether a line has the names of the first columns alone, as pandas writes those of an index
     below the levels of its columns."""
@@ -218,6 +226,14 @@ def _names_index(names: list[str], fields: list[str]) -> bool:
         and not any(map(_is_number, fields[:count]))
         and not any(names[1:count])
     )
+
+
+def _are_levels(names: list[str], below: list[str], count: int) -> bool:
+    """Whether two lines above the names of an index are of levels, not names and a row of numbers:
+    sizes stand below names that repeat."""
+    tops = names[count:]
+    sizes = not _is_number(below[0]) and ("" in tops or len({*tops}) < len(tops))
+    return len(below) == len(names) and (sizes or not any(map(_is_number, below[count:])))
 
 
 def _of_levels(names: list[str], below: list[str], index: list[str]) -> list[str]:

@@ -20,7 +20,7 @@ LEVELS = [("size", "params"), ("size", "tokens"), ("val", "loss")]
 
 
 def is_planted(table):
-    table = table.sort_values(["num_params", "num_tokens"])
+    table = table[table["exclude_reason"] == ""].sort_values(["num_params", "num_tokens"])
     for column, values in (("num_params", N), ("num_tokens", D), ("loss", LOSS)):
         np.testing.assert_allclose(table[column].to_numpy(dtype=float), values, rtol=1e-6)
     return True
@@ -91,6 +91,10 @@ TEXTS = {
     "remark.csv": TABLE.to_csv(index=False) + "# preliminary\n",
     "mean.csv": "params,tokens,loss (mean ± std)\n"
     + "".join(f"{n},{d},{x} ± .1\n" for n, d, x in ROWS),
+    "sections.csv": "model,params,tokens,loss\nfirst,7e7,1.4e9,3.912\nPythia,,,\n"
+    + "".join(f"m,{n},{d},{x}\n" for n, d, x in ROWS[1:]),
+    "typeset.csv": "family,params,tokens,loss\n"
+    + "".join(f"Pythia,{n / 1e6}×10^6,{d / 1e9} x 10^9,{x}±0.1\n" for n, d, x in ROWS),
     "schema.json": TABLE.to_json(orient="table", index=False),
     "braces.tex": r"\begin{tabular}{SSS}{Params} & {Tokens} & {Loss} \\ \midrule "
     + "".join(rf"\num{{{n}}} & {d} & {x} \\" for n, d, x in ROWS) + r"\end{tabular}",

@@ -187,6 +187,10 @@ def _numbers(
 
 def _untrained(values: pd.Series) -> tuple[pd.Series, dict[int, str]]:
     """The cells of a loss without words of runs that came to no end, and these by row."""
+    import pandas as pd
+
+    if pd.api.types.is_numeric_dtype(values):
+        return values, {}
     found = {}
     for row, cell in enumerate(values):
         text = cell.lower() if isinstance(cell, str) else ""

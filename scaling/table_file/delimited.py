@@ -117,9 +117,18 @@ def _layout(text: str) -> _Layout:
             f"line {first + 1} has numbers where names are wanted; write a line of names above"
         )
     below, more = _fields(lines, first + used, separator)
+    after, last = _fields(lines, first + used + more, separator)
+    if _names_index(names, after) and _are_levels(names, below, after.index("")):
+        return _Layout(separator, _of_levels(names, below, after), first + used + more + last)
+    if _names_index(names, below) and (not names[0] or all(map(_is_number, names[1:]))):
+        return _Layout(separator, _of_levels([""] * len(names), names, below), first + used + more)
     sample = lines[first + used + more : first + used + more + _SAMPLE]
-    if _is_second_header(names, below, [_fields([row], 0, separator)[0] for row in sample]):
+    rows = [_fields([row], 0, separator)[0] for row in sample]
+    if _spans_both(names, below) or _is_second_header(names, below, rows):
         return _Layout(separator, _joined(names, below), first + used + more)
+    if not any(map(_is_number, below)) and _is_second_header(below, after, rows[last:]):
+        three = _joined(_joined(names, below), after)
+        return _Layout(separator, three, first + used + more + last)
     return _Layout(separator, names, first + used)
 
 
@@ -130,7 +139,7 @@ def _says_something(line: str) -> bool:
 
 def _is_title(line: str, below: str) -> bool:
     """Whether a line is one field, perhaps in quotes, above a line of several."""
-    if line.count('"') % 2:  # a name of several lines begins here
+    if line.count('"') % 2 or line[:1] in SEPARATORS:  # a name of several lines, or above columns
         return False
     plain = re.sub(r'^"[^"]*"', "", line).strip("".join(SEPARATORS) + " ")
     return not any(one in plain for one in SEPARATORS) and any(one in below for one in SEPARATORS)
@@ -196,6 +205,54 @@ def _is_second_header(names: list[str], below: list[str], rows: list[list[str]])
     return bool(columns) and (units or len(columns) > 1)
 
 
+def _spans_both(names: list[str], below: list[str]) -> bool:
+    """Whether a second line of words has a name of the first again, as one that spans both."""
+    same = any(word and word == name for word, name in zip(below, names, strict=False))
+    return (
+        same
+        and len(below) == len(names) != 0
+        and below != names
+        and not any(map(_is_number, below))
+    )
+
+
+def _names_index(names: list[str], fields: list[str]) -> bool:
+    """Whether a line has the names of the first columns alone, as pandas writes those of an index
+    below the levels of its columns."""
+    count = next((i for i, field in enumerate(fields) if not field), 0)
+    return (
+        len(fields) == len(names) > count > 0
+        and not any(fields[count:])
+        and not any(map(_is_number, fields[:count]))
+        and not any(names[1:count])
+    )
+
+
+def _are_levels(names: list[str], below: list[str], count: int) -> bool:
+    """Whether two lines above the names of an index are of levels, not names and a row of numbers:
+    sizes stand below names that repeat."""
+    tops = names[count:]
+    sizes = not _is_number(below[0]) and ("" in tops or len({*tops}) < len(tops))
+    return len(below) == len(names) and (sizes or not any(map(_is_number, below[count:])))
+
+
+def _of_levels(names: list[str], below: list[str], index: list[str]) -> list[str]:
+    """Names of two levels above the names of the index; over numbers, those of a cross table."""
+    count = index.index("")
+    if not all(map(_is_number, below[count:])):
+        return [*index[:count], *_joined(names[count:], below[count:])]
+    across = below[0] or names[0]
+    corner = f"{index[count - 1]} \\ {across}" if across else index[count - 1]
+    sizes = [size.removesuffix(".0") for size in below[count:]]
+    tops, last = [], ""
+    for name in names[count:]:
+        last = name or last
+        tops.append(last)
+    many = len({*tops}) > 1
+    cells = [f"{top}_{size}" if many else size for top, size in zip(tops, sizes, strict=True)]
+    return [*index[: count - 1], corner, *cells]
+
+
 def _joined(names: list[str], below: list[str]) -> list[str]:
     """Names of two lines as one: ``Params`` over ``M`` is ``Params (M)``, ``val`` over ``loss``
     is ``val.loss``; an empty field of the first line continues the one to its left."""
@@ -207,7 +264,7 @@ def _joined(names: list[str], below: list[str]) -> list[str]:
     found, last = [], ""
     for name, word in zip(names, below, strict=True):
         last = last if not name or name.startswith("Unnamed: ") else name
-        found.append(".".join(filter(None, (last, word))))
+        found.append(".".join(dict.fromkeys(filter(None, (last, word)))))
     return found
 
 

@@ -20,8 +20,10 @@ _BLANKS = re.compile(r" *\| *")
 _TABULAR = re.compile(
     r"\\begin\{(tabularx?\*?|longtable|tblr|NiceTabular|array)\}(.*?)\\end\{\1\}", re.DOTALL
 )
-_BEFORE_ROWS = re.compile(r"\s*(\[[^\]]*\])?(\{[^{}]*(\{[^{}]*\}[^{}]*)*\})+")
-"""Position, width and columns, between ``\\begin{tabular}`` and the rows."""
+_BEFORE_ROWS = re.compile(r"\s*(\[[^\]]*\])?\{[^{}]*(\{[^{}]*\}[^{}]*)*\}")
+"""Position and columns, between ``\\begin{tabular}`` and the rows."""
+_WIDTH = re.compile(r"\s*\{[^{}]*\}")
+_WITH_WIDTH = ("tabularx", "tabular*", "tabularx*")
 _COMMENT = re.compile(r"(?<!\\)%[^\n]*")
 _LINES = re.compile(
     r"\\(toprule|midrule|bottomrule|hline|endhead|endfirsthead|endfoot|endlastfoot)\b"
@@ -75,10 +77,13 @@ def latex_table(text: str) -> tuple[str, int]:
         If there is none.
     """
     text = _COMMENT.sub("", text)
-    bodies = [(found[2], text.count("\n", 0, found.start(2))) for found in _TABULAR.finditer(text)]
+    bodies = [(found[2], found[1], found.start(2)) for found in _TABULAR.finditer(text)]
     if not bodies and "&" in text:
-        bodies = [(text, 0)]
-    tables = [[*_latex_rows(_BEFORE_ROWS.sub("", body, count=1), at)] for body, at in bodies]
+        bodies = [(text, "", 0)]
+    tables = [
+        [*_latex_rows(_after_columns(body, kind), text.count("\n", 0, start))]
+        for body, kind, start in bodies
+    ]
     tables = [rows for rows in tables if len(rows) > 1]
     if not tables:
         raise ValueError("there is no tabular (rows with & and \\\\) in it; save the table as .csv")
@@ -93,6 +98,14 @@ def latex_table(text: str) -> tuple[str, int]:
         )
         out.append(written.getvalue())
     return "\n".join(out), len(tables)
+
+
+def _after_columns(body: str, kind: str) -> str:
+    """The rows of a tabular, without what says its width and columns."""
+    if kind in _WITH_WIDTH and (width := _WIDTH.match(body)):
+        body = body[width.end() :]
+    begin = _BEFORE_ROWS.match(body)
+    return body[begin.end() :] if kind and begin else body
 
 
 def _latex_rows(body: str, line: int) -> Iterable[tuple[int, list[str]]]:

@@ -110,6 +110,8 @@ def _rows(value: Any) -> Iterable[Row]:
     if set(value) >= _TRAINER:  # its other values are of the last step, or settings
         return [flat(row) for row in value["log_history"]]
     inner = list(value.values())
+    if {"schema", "data"} == set(value):  # pandas, orient="table"
+        return _rows(value["data"])
     if {"columns", "data"} <= set(value):  # pandas, orient="split"
         return [dict(zip(value["columns"], row, strict=False)) for row in value["data"]]
     if all(isinstance(one, Mapping) for one in inner):

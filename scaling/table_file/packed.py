@@ -72,8 +72,8 @@ def text_of(path: Path) -> str:
     return decoded(path)[0]
 
 
-def decoded(path: Path) -> tuple[str, str]:
-    """The text of a file and its encoding.
+def decoded(path: Path, *, is_page: bool = False) -> tuple[str, str]:
+    """The text of a file and its encoding; of a web page only where ``is_page`` says that it is.
 
     It is UTF-8, or UTF-16 with a byte order mark as Excel writes it, or else Windows' own
     (cp1252), as Excel writes ``.csv``.
@@ -87,7 +87,7 @@ def decoded(path: Path) -> tuple[str, str]:
     """
     data = content_of(path)
     for looks, said in _NO_TABLE:
-        if looks.match(data):
+        if looks.match(data) and not is_page:
             raise ValueError(f"{path}: {said}")
     if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return data.decode("utf-16"), "UTF-16"

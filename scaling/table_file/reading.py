@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import json
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,9 +16,11 @@ from scaling.table_file.archives import ARCHIVES
 from scaling.table_file.databases import DATABASES, read_database
 from scaling.table_file.delimited import read_text, row_lines
 from scaling.table_file.documents import DOCUMENTS, latex_table, markdown_table
+from scaling.table_file.lines import Lines
 from scaling.table_file.logs import LOGS, log_rows
 from scaling.table_file.nested import expanded, json_objects, json_rows
 from scaling.table_file.packed import PACKINGS, content_of, decoded, kind_of
+from scaling.table_file.pages import PAGES, html_table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,25 +28,31 @@ if TYPE_CHECKING:
 _TEXT = (".csv", ".tsv", ".txt", ".dat", ".tab", ".psv")
 _LINES = (".jsonl", ".ndjson")
 TABLE_SUFFIXES = (*_TEXT, *_LINES, ".json", ".parquet", ".feather", ".dta", ".xlsx")
-_NAMED = (*DOCUMENTS, *DATABASES, *LOGS, "")
+_NAMED = (*DOCUMENTS, *PAGES, *DATABASES, *LOGS, "")
 """Kinds that are read where they are named; in a folder they are no tables."""
 
-_BY_PANDAS = "python -c \"import pandas; pandas.{how}('{path}').to_csv('{path}.csv')\""
+_BY_PANDAS = (
+    'python -c "import sys, pandas; pandas.{how}'
+    ".to_csv(sys.argv[1] + '.csv', index=False)\" {path}"
+)
+_SHEETS = "save it as .xlsx or .csv, or pip install python-calamine, then " + _BY_PANDAS.format(
+    how="read_excel(sys.argv[1], engine='calamine')", path="{path}"
+)
+_PICKLE = "if you trust it: " + _BY_PANDAS.format(how="read_pickle(sys.argv[1])", path="{path}")
+_YAML = (
+    'python -c "import json, sys, yaml; print(json.dumps(yaml.safe_load(open(sys.argv[1])), '
+    'default=str))" {path} > {path}.json'
+)
 _REMEDIES = {
-    ".xls": "save it as .xlsx or .csv",
-    ".xlsb": "save it as .xlsx or .csv",
-    ".ods": "save it as .xlsx or .csv",
-    ".pkl": f"if you trust it: {_BY_PANDAS.format(how='read_pickle', path='{path}')}",
-    ".pickle": f"if you trust it: {_BY_PANDAS.format(how='read_pickle', path='{path}')}",
-    ".npz": "python -c \"import numpy, pandas; pandas.DataFrame(dict(numpy.load('{path}')))"
-    ".to_csv('{path}.csv')\"",
-    ".html": "copy the table into a .tsv file, or download the file behind it",
-    ".htm": "copy the table into a .tsv file, or download the file behind it",
+    **dict.fromkeys((".xls", ".xlsb", ".ods"), _SHEETS),
+    **dict.fromkeys((".pkl", ".pickle"), _PICKLE),
+    ".npz": 'python -c "import sys, numpy, pandas; pandas.DataFrame(dict(numpy.load(sys.argv[1])))'
+    ".to_csv(sys.argv[1] + '.csv', index=False)\" {path}",
     ".pdf": "copy the table into a .tsv file",
-    ".rds": "Rscript -e \"write.csv(readRDS('{path}'), '{path}.csv')\"",
-    **dict.fromkeys((".yaml", ".yml"), "python -c \"import json, yaml; print(json.dumps("
-                    "yaml.safe_load(open('{path}'))))\" > {path}.json"),
-}  # fmt: skip
+    ".rds": "Rscript -e \"a <- commandArgs(TRUE)[1]; write.csv(readRDS(a), paste0(a, '.csv'))\" "
+    "{path}",
+    **dict.fromkeys((".yaml", ".yml"), _YAML),
+}
 """What to do about files that are no tables of ours."""
 
 
@@ -70,7 +79,8 @@ def read_frame(path: Path, *, as_text: bool = False) -> pd.DataFrame:
     kind = kind_of(path)
     if kind not in (*TABLE_SUFFIXES, *_NAMED):
         if kind in _REMEDIES:
-            raise ValueError(f"{path}: {kind} is not read; {_REMEDIES[kind].format(path=path)}")
+            remedy = _REMEDIES[kind].format(path=shlex.quote(str(path)))
+            raise ValueError(f"{path}: {kind} is not read; {remedy}")
         kinds = ", ".join((*TABLE_SUFFIXES, *_NAMED[:-1], *ARCHIVES))
         raise ValueError(
             f"{path}: a table is one of {kinds}, or one of these packed as {', '.join(PACKINGS)}; "
@@ -87,13 +97,9 @@ def read_frame(path: Path, *, as_text: bool = False) -> pd.DataFrame:
             return pd.DataFrame(json_rows(path))
         if kind in _LINES:
             return _read_lines(path)
-        text, encoding = decoded(path)
-        if kind in DOCUMENTS:
-            text, count = latex_table(text) if kind == ".tex" else markdown_table(text)
-            frame = read_text(text, as_text)
-            if count > 1:
-                frame.attrs["said"] = f"the largest of {count} tables is read"
-            return frame
+        text, encoding = decoded(path, is_page=kind in PAGES)
+        if kind in (*DOCUMENTS, *PAGES):
+            return _read_document(text, kind, as_text)
         if text.lstrip().startswith(("[{", "[\n", "{")):  # JSON by another name
             return _read_lines(path) if _is_json_lines(text) else pd.DataFrame(json_rows(path))
         if kind in LOGS or _begins_as_log(text):
@@ -116,6 +122,18 @@ def read_frame(path: Path, *, as_text: bool = False) -> pd.DataFrame:
     except ValueError as error:
         text = str(error)
         raise ValueError(text if str(path) in text else f"{path}: {text}") from None
+
+
+def _read_document(text: str, kind: str, as_text: bool) -> pd.DataFrame:
+    """The largest table of a document; of a page its rows have numbers in place of lines."""
+    table = html_table if kind in PAGES else latex_table if kind == ".tex" else markdown_table
+    text, count = table(text)
+    frame = read_text(text, as_text)
+    if kind in PAGES:
+        frame.attrs["lines"] = Lines(f"row {i} of the table" for i in range(1, len(frame) + 1))
+    if count > 1:
+        frame.attrs["said"] = f"the largest of {count} tables is read"
+    return frame
 
 
 def _begins_as_log(text: str) -> bool:

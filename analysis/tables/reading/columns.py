@@ -24,6 +24,17 @@ _LOGS = (3.0, 40.0)
 NEAR = 0.5
 """Decades within which C is 6 N D by any usual count."""
 _SIZE = re.compile(r"(?<![a-z0-9.])(\d+(?:\.\d+)?[kmbt])(?![a-z0-9])", re.IGNORECASE)
+_MEAN = re.compile(r"[\s._/(\[-]+(mean|avg|average)(\W.*)?$", re.IGNORECASE)
+"""A column's mean over seeds, beside its spread: ``loss.mean``."""
+_NO_END = {
+    *("diverged", "diverges", "diverge", "divergence", "did not converge", "not converged"),
+    *("oom", "out of memory", "failed", "failure", "fail", "crashed", "crash", "error", "killed"),
+    *("aborted", "cancelled", "canceled", "timeout", "timed out", "time out", "unstable"),
+    *("exploded", "blew up", "dnf", "did not finish", "unfinished", "not run", "not trained"),
+    *("skipped", "not available"),
+}
+"""What stands in a loss's place for a run that came to no end."""
+_OF_NO_END = re.compile(r"\b(nan|inf|n/a|loss|cuda)\b|[^a-z ]")
 _LABELS = ("name", "model", "modelname", "size", "modelsize", "run", "runname", "group", "series")
 """Columns whose text may say N: ``pythia-70m``."""
 
@@ -45,6 +56,7 @@ class Taken:
     faults: list[Fault] = field(default_factory=list)
     units: dict[str, str] = field(default_factory=dict)
     sources: dict[str, str] = field(default_factory=dict)
+    untrained: dict[int, str] = field(default_factory=dict)
 
 
 def take(frame: pd.DataFrame, stated: Stated, source: str) -> Taken:
@@ -99,6 +111,9 @@ def _found(column: str, names: list[str]) -> tuple[str, Header] | None:
         headers = {name: header for name, header in headers.items() if header.factor == 1}
     if by_base := find_column(column, [header.base for header in headers.values()]):
         return next((name, header) for name, header in headers.items() if header.base == by_base)
+    means = {_MEAN.sub("", name): name for name in names if _MEAN.search(name)}
+    if by_mean := find_column(column, [*means]):
+        return means[by_mean], Header(means[by_mean])
     parts = {name: re.split(r"[./]", name) for name in names}
     for length in range(max(map(len, parts.values())) - 1, 0, -1):
         ends = {n: "/".join(all_[-length:]) for n, all_ in parts.items() if len(all_) > length}
@@ -149,6 +164,8 @@ def _numbers(
     """Take a column of numbers, in the unit that its name says."""
     import numpy as np
 
+    if column == "loss":
+        values, taken.untrained = _untrained(values)
     parsed_, faults = parsed(values, found, stated.decimal, header.factor)
     if faults and column not in (*SIZES, "loss", *stated.columns):
         taken.notes.append(
@@ -160,10 +177,28 @@ def _numbers(
         base = header.log or (10.0 if parsed_.max() < _LOGS[1] * 0.75 else float(np.e))
         parsed_, header = base**parsed_, replace(header, log=base)
     taken.columns[column] = parsed_
-    taken.notes += [Note(said, column) for said in unread(values, found)]
+    taken.notes += [
+        Note(said, column) for said in unread(values, found, COLUMN_FLAGS.get(column, ""))
+    ]
     if column == "loss" and (unit := unit_of(found)):
         taken.units["loss"] = unit
     _say(taken, column, found, header)
+
+
+def _untrained(values: pd.Series) -> tuple[pd.Series, dict[int, str]]:
+    """The cells of a loss without words of runs that came to no end, and these by row."""
+    import pandas as pd
+
+    if pd.api.types.is_numeric_dtype(values):
+        return values, {}
+    found = {}
+    for row, cell in enumerate(values):
+        text = cell.lower() if isinstance(cell, str) else ""
+        plain = text.replace("-", " ").replace("didn't", "did not")
+        word = " ".join(_OF_NO_END.sub("", plain).split())
+        if word in _NO_END:
+            found[row] = word
+    return (values.where(~values.index.isin(values.index[[*found]])) if found else values), found
 
 
 def _say(taken: Taken, column: str, found: str, header: Header) -> None:

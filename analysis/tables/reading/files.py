@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from analysis.tables.reading.active import with_active
 from analysis.tables.reading.columns import Stated, has_sizes, take
 from analysis.tables.reading.doubts import SIZES
 from analysis.tables.reading.folders import read_folder
@@ -20,7 +21,7 @@ from analysis.tables.reading.notes import Note, counted
 from analysis.tables.reading.numbers import decimal_mark, plain, unread
 from analysis.tables.reading.sizes import complete
 from analysis.tables.reading.unpivot import NEVER, long
-from scaling import TABLE_SUFFIXES, find_column, read_frame
+from scaling import COLUMN_FLAGS, TABLE_SUFFIXES, find_column, read_frame
 from scaling.table_file import Lines, is_archive, unpacked
 
 if TYPE_CHECKING:
@@ -184,13 +185,16 @@ def understood(
         stood = frame[name]
         frame[name] = plain(stood, name, how.decimal)
         if _is_plain(frame[name]) and not _is_plain(stood):
-            notes += map(Note, unread(stood, name))
+            option = next((COLUMN_FLAGS[c] for c in COLUMN_FLAGS if find_column(c, [name])), "")
+            notes += map(Note, unread(stood, name, option))
+    own_size = columns.get("num_params") or find_column("num_params", [*map(str, frame.columns)])
+    frame = with_active(frame, own_size, notes)
     taken = take(frame, Stated(columns, how.decimal), source)
     texts = {name: frame[name] for name in taken.columns if taken.faults and name in frame}
     for name, values in taken.columns.items():
         frame[name] = values
     notes += taken.notes
-    frame = complete(frame, notes)
+    frame = complete(frame, notes, taken.untrained)
     frame.attrs = {
         "notes": notes,
         "source": own,
@@ -263,18 +267,20 @@ def _filled(frame: pd.DataFrame, notes: list[str]) -> pd.DataFrame:
 
 
 def _without_empty(frame: pd.DataFrame, notes: list[str]) -> pd.DataFrame:
-    """The rows that say anything: not those without a value, nor the names once more."""
+    """The rows that say anything: not those without a value, the names once more, or remarks."""
     first = frame.iloc[:, 0].astype(str)
     few = frame[frame.isna().any(axis=1) | (first.str.strip() == "") | (first == frame.columns[0])]
     texts = few.astype(object).where(few.notna(), "").astype(str)
     texts = texts.apply(lambda column: column.str.strip())
     empty, names = ((texts == one).all(axis=1) for one in ("", list(frame.columns)))
-    for rows, what in ((empty, "empty"), (names, "the line of names once more")):
+    remark = texts.iloc[:, 0].str.startswith("#") & (texts.iloc[:, 1:] == "").all(axis=1)
+    whats = (("empty", empty), ("the line of names once more", names), ("a remark", remark))
+    for what, rows in whats:
         if rows.any():
             notes.append(f"left out, {what}: {counted(frame, rows.index[rows].tolist())}")
-    if not (empty | names).any():
+    without = {*few.index[empty | names | remark]}
+    if not without:
         return frame
-    without = {*few.index[empty | names]}
     kept = [row for row in frame.index if row not in without]
     lines = frame.attrs["lines"]
     found: pd.DataFrame = frame.iloc[kept].reset_index(drop=True)

@@ -44,6 +44,8 @@ _MARKS = re.compile(
 _SCALED = re.compile(r"\s*(?:[x×*·]\s*)?10\s*(?:\^|\*\*)\s*\{?([+-]?\d+)\}?$")
 _RAISED = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻", "0123456789-")
 _TYPESET = re.compile(r"(?<=10)[⁰¹²³⁴⁵⁶⁷⁸⁹⁻]+")
+_IN_BRACKETS = re.compile(r"\(\s*([^()]*\d[^()]*?)\s*\)")
+_RANGE = re.compile(r"(\d[\d.,]*[kmbgt]?)\s*(?:[-–—−]|to|\.{2,3})\s*(\d[\d.,]*[kmbgt]?)", re.I)
 _BLANKS = str.maketrans(dict.fromkeys("\u00a0\u2009\u202f", " ") | {"−": "-"})
 TEXTS = 4
 """Texts in a column of numbers that a remedy names."""
@@ -94,7 +96,7 @@ def parsed(
 
     if pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values):
         return values.astype(float) * factor, []
-    cells = [_cell(value) for value in values]
+    cells = _unbracketed([_cell(value) for value in values])
     column = _Column(values, name, [])
     comma = _is_comma(cells, mark, column)
     found, units = [math.nan] * len(cells), [False] * len(cells)
@@ -107,7 +109,7 @@ def parsed(
         else:
             found[row] = number if units[row] else number * factor
     for row in wrong:
-        column.fault(row, column.advice(wrong))
+        column.fault(row, column.advice(row, wrong))
     if any(units) and factor == 1:
         with_unit = str(values.iloc[units.index(True)])
         for row, number in enumerate(found):
@@ -129,14 +131,17 @@ class _Column:
         where = f"{place(self.values, row)}, column {self.name!r}"
         self.faults.append(Fault(row, f"{where}: {str(self.values.iloc[row])!r} {why}"))
 
-    def advice(self, rows: Sequence[int]) -> str:
-        """What to do about the rows that hold text."""
+    def advice(self, row: int, rows: Sequence[int]) -> str:
+        """What to do about one of the rows that hold text."""
         texts = [*dict.fromkeys(str(self.values.iloc[row]) for row in rows)]
         if len(rows) == len(self.values) > 1:
-            return (
-                "is not a number; nor is that of any other row: write them plainly, such as 1.2e9"
-            )
-        said = "is not a number; write it plainly, such as 1.2e9"
+            what, how = _wrong(texts[0])
+            how = "write one number each" if "range" in what else how.replace(" it ", " them ")
+            return f"is {what}; nor is that of any other row a number: {how}"
+        if (text := str(self.values.iloc[row])) == self.name:
+            return "is its name again: are there two tables? keep each in a file of its own"
+        what, how = _wrong(text)
+        said = f"is {what}; {how}"
         if len(texts) > TEXTS:
             return f"{said}, or leave unknown values empty ({len(rows)} rows)"
         condition = f"{quoted(self.name)} " + (
@@ -146,6 +151,24 @@ class _Column:
         return (
             f"{said}, leave unknown values empty, or leave {those} out: --where {_typed(condition)}"
         )
+
+
+def _wrong(text: str) -> tuple[str, str]:
+    """What a text is that is no number, and how to write it."""
+    if _RANGE.fullmatch(text.strip()):
+        return "a range", "write one number, such as its middle"
+    if _IN_BRACKETS.fullmatch(text.strip()):
+        return "in brackets, as not all are: below 0 or an aside", "write it plainly"
+    return "not a number", "write it plainly, such as 1.2e9"
+
+
+def _unbracketed(cells: list[Any]) -> list[Any]:
+    """The cells of a column without brackets where all that are known have them."""
+    known = [cell for cell in cells if cell is not None]
+    found = [_IN_BRACKETS.fullmatch(cell) if isinstance(cell, str) else None for cell in known]
+    if not known or not all(found):
+        return cells
+    return [_IN_BRACKETS.sub(r"\1", cell) if cell else cell for cell in cells]
 
 
 def _typed(condition: str) -> str:
@@ -182,14 +205,21 @@ def plain(values: pd.Series, name: str, mark: str | None) -> pd.Series:
     return values if faults else found
 
 
-def unread(values: pd.Series, name: str) -> list[str]:
-    """What is not read of the cells of a column of numbers: ``± 0.1`` in ``3.4 ± 0.1``, ``†``."""
+def unread(values: pd.Series, name: str, option: str = "") -> list[str]:
+    """What is not read of the cells of a column of numbers: ``± 0.1`` in ``3.4 ± 0.1``, ``†``.
+
+    ``option`` is the one that takes another column, for what is proposed.
+    """
     texts = [value.strip() for value in values if isinstance(value, str)]
     said = {
         f"the spreads (± or in brackets) in {name!r} are not used": _SPREAD,
         f"the marks of footnotes in {name!r} are left out": _MARKS,
     }
-    return [one for one, part in said.items() if any(map(part.search, texts))]
+    found = [one for one, part in said.items() if any(map(part.search, texts))]
+    if texts and all(map(_IN_BRACKETS.fullmatch, filter(None, texts))):
+        minus = f"{option} '0 - {quoted(name)}'".strip()
+        found.append(f"the brackets around {name!r} are left out; if they mean below 0: {minus}")
+    return found
 
 
 def decimal_mark(columns: Iterable[pd.Series], semicolons: bool = False) -> str | None:

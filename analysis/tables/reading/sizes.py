@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from analysis.tables.reading.doubts import SIZES, doubts
@@ -13,26 +14,35 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
-_RULES = {"num_tokens": "flops / (6 * num_params)", "flops": "6 * num_params * num_tokens"}
+_RULES = {"num_tokens": "flops / (6 * {0})", "flops": "6 * {0} * num_tokens"}
+"""With the parameters that compute: the active ones where they are told."""
 
 
-def complete(frame: pd.DataFrame, notes: list[str]) -> pd.DataFrame:
+def complete(
+    frame: pd.DataFrame, notes: list[str], untrained: Mapping[int, str] | None = None
+) -> pd.DataFrame:
     """``frame`` with D or C from the other two sizes, ``exclude_reason``, and notes on doubts.
 
     A row without a size stays, and is not used where that is needed. D and C are not made up
     where a column of the table's own looks like them: that is said. A loss that is zero or below
-    stays, for laws that take no logarithm of it.
+    stays, for laws that take no logarithm of it. ``untrained`` are the rows that have a word in the
+    loss's place, with the word.
     """
+    import pandas as pd
+
     _spread(frame, notes)
     have = set(frame.columns)
+    told = "num_params_active" in have and pd.api.types.is_numeric_dtype(frame["num_params_active"])
+    size = "num_params_active" if told else "num_params"
     if {"num_params", "flops"} <= have:
-        _fill(frame, "num_tokens", frame["flops"] / (6 * frame["num_params"]), notes)
+        computing = frame[size].fillna(frame["num_params"])
+        _fill(frame, "num_tokens", frame["flops"] / (6 * computing), size, notes)
     if {"num_params", "num_tokens"} <= have:
-        product = 6 * frame["num_params"] * frame["num_tokens"]
-        _fill(frame, "flops", product, notes)
+        product = 6 * frame[size].fillna(frame["num_params"]) * frame["num_tokens"]
+        _fill(frame, "flops", product, size, notes)
         if "flops_6nd" not in have:
             frame["flops_6nd"] = product
-    _mark(frame, notes)
+    _mark(frame, notes, untrained or {})
     notes.extend(doubts(frame))
     return frame
 
@@ -47,12 +57,13 @@ def _spread(frame: pd.DataFrame, notes: list[str]) -> None:
             notes.append(Note(f"{name} is {value:g} in all rows, as one line alone says", name))
 
 
-def _fill(frame: pd.DataFrame, name: str, values: pd.Series, notes: list[str]) -> None:
+def _fill(frame: pd.DataFrame, name: str, values: pd.Series, size: str, notes: list[str]) -> None:
     """Put ``values`` where ``frame`` has no ``name``, and say so."""
-    rule = _RULES[name].replace(" * ", " ")
+    formula = _RULES[name].format(size)
+    rule = formula.replace(" * ", " ")
     if name not in frame.columns:
         if alike := lookalikes(frame, name):
-            ways = " or ".join(flags(name, [*alike[:1], _RULES[name]]))
+            ways = " or ".join(flags(name, [*alike[:1], formula]))
             said = f"{name} is not made up, as {alike[0]!r} may be it: say {ways}"
             notes.append(Note(said, name))
             return
@@ -68,7 +79,7 @@ def _fill(frame: pd.DataFrame, name: str, values: pd.Series, notes: list[str]) -
         notes.append(Note(said, name))
 
 
-def _mark(frame: pd.DataFrame, notes: list[str]) -> None:
+def _mark(frame: pd.DataFrame, notes: list[str], untrained: Mapping[int, str]) -> None:
     """Give each row its ``exclude_reason``, and say each reason once with its rows."""
     import numpy as np
 
@@ -78,6 +89,10 @@ def _mark(frame: pd.DataFrame, notes: list[str]) -> None:
         else [""] * len(frame)
     )
     faults: dict[str, list[int]] = {}
+    for row, word in untrained.items():
+        reason = f"loss is {word!r}"
+        faults.setdefault(reason, []).append(row)
+        reasons[row] = reasons[row] or reason
     for name in ("loss", *SIZES):
         if name not in frame.columns:
             continue

@@ -25,7 +25,7 @@ BUDGET = 1e15
 """Sizes from which columns are budgets C."""
 
 _SIZE = re.compile(
-    r"(?<![a-z0-9.])(\d+(?:\.\d+)?(?:[kmbt]|e\+?\d+)|\d{6,})(?![a-z0-9])", re.IGNORECASE
+    r"(?<![a-z0-9.])(\d+(?:\.\d+)?(?:[kmbt]|e\+?\d+)|\d{6,}(?:\.0+)?)(?![a-z0-9])", re.IGNORECASE
 )
 _OF_SIZE = re.compile(r"(?<=\w)\s*[\s(\[_@,]\s*(n|params|parameters|size|model)$", re.IGNORECASE)
 """What is left of a size in a name such as ``loss (N=70M)``."""
@@ -124,7 +124,7 @@ def _uncornered(
     its other columns are; any other table as it is."""
     first, *others = [str(name) for name in frame.columns]
     found = _CORNER.fullmatch(first)
-    if found is None or not others or not all(_SIZE.fullmatch(name) for name in others):
+    if found is None or not others or not all(len(_SIZE.findall(name)) == 1 for name in others):
         return frame, sizes, None
     down, across = (
         next((size for size in SIZES if find_column(size, [name])), None) for name in found.groups()

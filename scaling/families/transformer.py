@@ -29,6 +29,7 @@ from scaling.families.parametrisation import (
     WITH_BASE,
     Parametrised,
 )
+from scaling.families.transformer_checks import check
 from scaling.families.transformer_counts import count
 from scaling.families.transformer_defaults import (
     CONTEXT,
@@ -37,7 +38,7 @@ from scaling.families.transformer_defaults import (
     heads_of,
     window_of,
 )
-from scaling.families.transformer_options import ACTIVATIONS, TransformerOptions, check
+from scaling.families.transformer_options import ACTIVATIONS, TransformerOptions
 from scaling.families.transformer_presets import PRESETS
 
 if TYPE_CHECKING:

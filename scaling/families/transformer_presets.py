@@ -280,9 +280,12 @@ _GEMMA3_MORE: dict[str, Options] = {
     "gemma3-27b": {"head_width": 128, "score_width": 168},
 }
 
-# DeepSeek-AI 2024, arXiv 2405.04434, appendix B: 15.7B parameters, 2.4B active; its wavelengths,
-# stretched from 4,096 positions on, are left as they were.
-_DEEPSEEK_ROWS = {"deepseek-v2-lite": (27, 2048, 16, 0, 10944)}
+# DeepSeek-AI 2024, arXiv 2405.04434, sec. 3.1.2 and appendix B: 236B parameters, 21B active, and
+# 15.7B, 2.4B active; their wavelengths, stretched from 4,096 positions on, are left as they were.
+_DEEPSEEK_ROWS = {
+    "deepseek-v2": (60, 5120, 128, 0, 12288),
+    "deepseek-v2-lite": (27, 2048, 16, 0, 10944),
+}
 _DEEPSEEK = {
     "vocab_size": 102400,
     "context": 4096,
@@ -298,6 +301,17 @@ _DEEPSEEK = {
     "balance": "aux",
     "balance_weight": 0.001,
     **_LLAMA,
+}
+_DEEPSEEK_MORE: dict[str, Options] = {
+    "deepseek-v2": {
+        "query_latent": 1536,
+        "experts": 160,
+        "expert_width": 1536,
+        "router_groups": 8,
+        "router_groups_kept": 3,
+        "routed_scale": 16.0,
+        "balance_weight": 0.003,
+    }
 }
 
 # OLMo Team 2025, arXiv 2501.00656, table 3; Allal et al. 2025, arXiv 2502.02737.
@@ -336,7 +350,7 @@ PRESETS: Mapping[str, Options] = {
     **_sizes(_GEMMA_ROWS, _GEMMA1),
     **_sizes(_GEMMA2_ROWS, _GEMMA2, _GEMMA2_MORE),
     **_sizes(_GEMMA3_ROWS, _GEMMA3, _GEMMA3_MORE),
-    **_sizes(_DEEPSEEK_ROWS, _DEEPSEEK),
+    **_sizes(_DEEPSEEK_ROWS, _DEEPSEEK, _DEEPSEEK_MORE),
     **_sizes(_OLMO2_ROWS, _OLMO2),
     **_sizes(_SMOLLM_ROWS, _SMOLLM),
 }

@@ -187,6 +187,7 @@ KINDS = (
             *("head_width", "rope_base", "kv_latent", "query_latent", "rope_head_width"),
             *_EXPERTS,
             *("shared_experts", "dense_layers", "routed_scale"),
+            *("router_groups", "router_groups_kept"),
         ),
         names=_RMS,
     ),
@@ -336,6 +337,9 @@ def _llama(c: Any, kind: Kind) -> dict[str, Any]:
                 "qk_nope_head_dim": c.head_dim,
                 "qk_rope_head_dim": c.rope_head_width,
                 "v_head_dim": c.head_dim,
+                "topk_method": "group_limited_greedy" if c.router_groups else "greedy",
+                "n_group": c.router_groups or 1,
+                "topk_group": c.router_groups_kept if c.router_groups else 1,
             }
         if kind.model_type == "mixtral":
             del found["num_experts"], found["moe_intermediate_size"]

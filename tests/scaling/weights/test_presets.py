@@ -48,6 +48,7 @@ PUBLISHED = {
     "qwen3-8b": 8_190_735_360,
     "qwen3-30b-a3b": 30_532_122_624,
     "qwen3-235b-a22b": 235_093_634_560,
+    "deepseek-v2": 235_741_434_880,
     "deepseek-v2-lite": 15_706_484_224,
     "gemma-2b": 2_506_172_416,
     "gemma2-2b": 2_614_341_888,
@@ -96,6 +97,7 @@ def test_active_parameters_are_what_a_token_passes():
     # Jiang et al. 2024, sec. 1: 47B parameters, 13B active; the Qwen 3 report: 3.3B and 22B.
     active = {"mixtral-8x7b": 12.9, "qwen3-30b-a3b": 3.3, "qwen3-235b-a22b": 22.2}
     active["deepseek-v2-lite"] = 2.66  # 2.4 in the paper, without the embedding
+    active["deepseek-v2"] = 21.4
     for preset, billions in active.items():
         cost = FAMILY.cost(FAMILY.resolve(FAMILY.presets[preset]))
         assert cost.num_params_active / 1e9 == pytest.approx(billions, abs=0.06)
@@ -134,6 +136,13 @@ SMALL = {
         "rope_head_width": 6,
         "routed_scale": 2.0,
     },
+}
+SMALL["deepseek-v2"] = {
+    **SMALL["deepseek-v2-lite"],
+    "experts": 12,
+    "router_groups": 4,
+    "router_groups_kept": 2,
+    "experts_per_token": 3,
 }
 SHARED = {  # Qwen 1.5 MoE has no preset
     "experts": 6,

@@ -33,6 +33,13 @@ def check(c: Any) -> None:
             "norm_position",
         )
     _check_ranges(c)
+    if c.embedding_width and c.parametrisation != "standard":
+        raise OptionError(
+            f"{c.parametrisation} has no rule for embedding_width {c.embedding_width}: "
+            "take parametrisation: standard",
+            "parametrisation",
+            "embedding_width",
+        )
     _check_heads(c)
     _check_positions(c)
     _check_patterns(c)
@@ -47,7 +54,7 @@ def _check_ranges(c: Any) -> None:
     least |= {"position_offset": 0, "predict_ahead": 1, "experts": 0, "experts_per_token": 1}
     least |= {"kv_latent": 0, "query_latent": 0, "rope_head_width": 0}
     least |= {"expert_width": 0, "shared_experts": 0, "dense_layers": 0}
-    least |= {"router_groups": 0, "router_groups_kept": 1}
+    least |= {"embedding_width": 0, "router_groups": 0, "router_groups_kept": 1}
     for name, low in least.items():
         if getattr(c, name) < low:
             raise OptionError(f"{name} {getattr(c, name)} is below {low}", name)

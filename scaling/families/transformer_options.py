@@ -93,6 +93,9 @@ class TransformerOptions:
     norm_eps : float
     parallel : bool
         Attention and perceptron side by side, each with its norm (GPT-NeoX).
+    embedding_width : int
+        Embeddings, and rows of the head, are so wide, with a matrix from there to ``width`` and
+        one back before the head (OPT 350M; Lan et al. 2020, sec. 3.1). 0: ``width``, and none.
     scale_embedding : bool
         Embeddings times the root of the width (Vaswani et al. 2017, sec. 3.4), under muP of the
         base model's.
@@ -160,6 +163,7 @@ class TransformerOptions:
     norm_position: str = added("pre")
     norm_eps: float = added(1e-6)
     parallel: bool = added(False)
+    embedding_width: int = added(0)
     scale_embedding: bool = added(False)
     scale_tied: bool = added(True, read_where(tied=(True,)))
     logit_cap: float = added(0.0)

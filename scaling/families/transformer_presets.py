@@ -86,11 +86,12 @@ _PYTHIA = {
 }
 _PYTHIA_MORE = {"pythia-6.9b": {"vocab_size": 50432}, "pythia-12b": {"vocab_size": 50688}}
 
-# Zhang et al. 2022, table 1. The 350M model, whose embedding is narrower than its stream, is left.
+# Zhang et al. 2022, table 1; the 350M model's embeddings and norms as its published weights.
 _OPT_ROWS = {
     f"opt-{name}": (depth, width, heads, 0, 4 * width)
     for name, depth, width, heads in (
         ("125m", 12, 768, 12),
+        ("350m", 24, 1024, 16),
         ("1.3b", 24, 2048, 32),
         ("2.7b", 32, 2560, 32),
         ("6.7b", 32, 4096, 32),
@@ -111,6 +112,7 @@ _OPT = {
     "biases": "all",
     **_TIED,
 }
+_OPT_MORE = {"opt-350m": {"norm_position": "post", "embedding_width": 512}}
 
 # Touvron et al. 2023, arXiv 2302.13971, table 2, and 2307.09288; Dubey et al. 2024, table 3. The
 # wavelengths that Llama 3.1 and later stretch beyond 8,192 positions are left as they were.
@@ -340,7 +342,7 @@ PRESETS: Mapping[str, Options] = {
     **_sizes(_GPT2_ROWS, _GPT2),
     **_ROTARY,
     **_sizes(_PYTHIA_ROWS, _PYTHIA, _PYTHIA_MORE),
-    **_sizes(_OPT_ROWS, _OPT),
+    **_sizes(_OPT_ROWS, _OPT, _OPT_MORE),
     **_sizes({f"llama-{k}": v for k, v in _LLAMA1.items()}, _OF_LLAMA1),
     **_sizes({f"llama2-{k}": v for k, v in _LLAMA2.items()}, _OF_LLAMA2),
     **_sizes(_LLAMA3, _OF_LLAMA3, _LLAMA3_MORE),

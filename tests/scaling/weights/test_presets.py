@@ -12,7 +12,8 @@ from safetensors.torch import save_file
 from scaling.families import get_family
 from scaling.families.parts_module import alibi_slopes
 from scaling.weights import to_hugging_face
-from scaling.weights.hugging_face_kinds import KINDS, config_of, kind_of
+from scaling.weights.hugging_face_configs import config_of
+from scaling.weights.hugging_face_kinds import KINDS, kind_of
 
 FAMILY = get_family("transformer")
 # Of the published weights, as their pages and papers have them; Gemma 3's of the part for text.
@@ -31,6 +32,7 @@ PUBLISHED = {
     "pythia-6.9b": 6_857_302_016,
     "pythia-12b": 11_846_072_320,
     "opt-125m": 125_239_296,
+    "opt-350m": 331_196_416,
     "opt-1.3b": 1_315_758_080,
     "opt-6.7b": 6_658_473_984,
     "llama-7b": 6_738_415_616,
@@ -116,6 +118,7 @@ SMALL = {
     "gpt2-124m": {},
     "pythia-14m": {"rope_fraction": 1 / 3},
     "opt-125m": {},
+    "opt-350m": {"embedding_width": 12},
     "llama3-8b": {},
     "llama3.1-8b": {"rope_original": 8},
     "mistral-7b": {},

@@ -41,8 +41,10 @@ def source_of(
             continue
         inside = sorted(p for p in (*path.iterdir(), *(path / "data").glob("*.parquet")))
         data = [p for p in inside if p.is_file() and _kind(p) != "other"]
-        if not data and len(paths) == 1:
+        if not data and len(paths) == 1 and not frames:
             return ImageFolder(path)
+        if not data and frames:
+            raise ValueError(f"{path} holds no arrays: --frames is for .npz and .npy files")
         if not data:
             raise ValueError(f"{path} is a folder of images: give it alone, without other paths")
         files += data

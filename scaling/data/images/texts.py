@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -43,9 +44,8 @@ class LabelledTexts:
             rows = [(OPEN, *row[1:]) for row in rows]
         names = {label for *_, label, _ in rows if label is not None}
         if len(names) < 2:
-            raise ValueError(
-                f"{paths[0]}: {len(names)} labels in {len(rows)} texts; give two classes or more"
-            )
+            told = f"labels are all {min(names)}" if names else "none has a label"
+            raise ValueError(f"{paths[0]}: {len(rows)} texts, {told}: give two classes or more")
         numbers = all(name.isdecimal() for name in names)
         self.classes = () if numbers else tuple(sorted(names))
         number = {name: int(name) if numbers else i for i, name in enumerate(sorted(names))}
@@ -93,6 +93,11 @@ def as_tokens(content: bytes, context: int) -> NDArray[np.uint8]:
 
 def _of_folder(root: Path, context: int) -> Iterator[Row]:
     folders = sorted(p for p in root.iterdir() if p.is_dir() and not p.name.startswith("."))
+    if not folders:
+        raise ValueError(
+            f"{root} holds no folders: give one with a folder of text files for each class, or "
+            f"tables themselves ({', '.join(TABLES)}, .parquet)"
+        )
     sides = {folder: _part(folder.name) for folder in folders}
     if OPEN not in sides.values() and set(sides.values()) == {TRAINING, HELD}:
         for folder, side in sides.items():
@@ -115,19 +120,42 @@ def _of_table(path: Path, text: str, label: str, context: int) -> Iterator[Row]:
             table = pd.read_json(path, lines=True, dtype=False)
         elif bare.endswith((".csv", ".tsv")):
             separator = "\t" if bare.endswith(".tsv") else ","
-            table = pd.read_csv(path, sep=separator, dtype=str, keep_default_na=False)
+            with warnings.catch_warnings():  # of rows longer than the head
+                warnings.simplefilter("error", pd.errors.ParserWarning)
+                table = pd.read_csv(
+                    path, sep=separator, dtype=str, keep_default_na=False, index_col=False
+                )
             table = table.replace("", None)
         else:
             raise ValueError(f"it ends in none of {', '.join(TABLES)}, .parquet")
+    except pd.errors.EmptyDataError:
+        table = pd.DataFrame()
+    except pd.errors.ParserWarning:
+        raise ValueError(
+            f"{path}: its first row has more fields than its head: quote texts with commas in them"
+        ) from None
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} is not UTF-8 ({error.reason}): convert it") from None
     except (ValueError, OSError) as error:  # pandas' and pyarrow's own are of these
         raise ValueError(f"{path} cannot be read as a table of texts: {error}") from None
+    if not len(table):
+        raise ValueError(f"{path} has no rows: give texts and labels")
     for column, option in ((text, "--column"), (label, "--label-column")):
         if column not in table:
             raise ValueError(
                 f"{path}: no column {column!r}; it has {', '.join(map(str, table.columns))}: "
                 f"choose one with {option}"
             )
+    if not any(isinstance(content, str) for content in table[text]):
+        raise ValueError(
+            f"{path}: column {text!r} holds {table[text].dtype}, no texts: choose one with --column"
+        )
     for row, (content, name) in enumerate(zip(table[text], table[label], strict=True)):
+        if isinstance(name, (list, tuple, dict, np.ndarray)):
+            raise ValueError(
+                f"{path}: row {row} has several labels ({name!r}): give one a text, of another "
+                "--label-column"
+            )
         missing = name is None or name != name or name == ""
         yield (
             _part(path.name),

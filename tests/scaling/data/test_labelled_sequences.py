@@ -81,6 +81,55 @@ def test_bad_requests_are_refused_in_a_line(tmp_path, header, options, message):
         _prepared("a", tmp_path / "home", path, **options)
 
 
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("text,label\n", "has no rows"),
+        ("", "has no rows"),
+        ("text,label\na,b,1\nc,0\n", "more fields than its head: quote texts"),
+        ("text,label\na,7\nb,7\n", "2 texts, labels are all 7"),
+        ("text,label\na,\n", "none has a label"),
+        (b"text,label\ncaf\xe9,1\n", "is not UTF-8"),
+        ('{"text": 1, "label": 0}\n', "holds int64, no texts: choose one with --column"),
+        ('{"text": "a", "label": [0, 1]}\n', "row 0 has several labels"),
+    ],
+)
+def test_bad_tables_are_refused_in_a_line(tmp_path, content, message):
+    raw = content if isinstance(content, bytes) else content.encode()
+    path = tmp_path / ("a.jsonl" if raw.startswith(b"{") else "a.csv")
+    path.write_bytes(raw)
+    with pytest.raises(ValueError, match=message):
+        source_of((path,), context=8)
+
+
+def test_what_holds_nothing_of_the_kind_is_refused(tmp_path):
+    (tmp_path / "a.txt").write_text("a")
+    with pytest.raises(ValueError, match="holds no folders"):
+        source_of((tmp_path,), context=8)
+    with pytest.raises(ValueError, match="holds no arrays"):
+        source_of((tmp_path,), frames=True)
+    np.savez(
+        tmp_path / "b.npz",
+        inputs=np.random.default_rng(0).random((9, 2, 3)),
+        labels=np.zeros(9, int),
+    )
+    with pytest.raises(ValueError, match="all labels are 0: give two classes"):
+        prepare_labelled("b", source_of((tmp_path / "b.npz",), frames=True), tmp_path / "home")
+    np.savez(tmp_path / "a.npz", inputs=np.zeros((4, 0, 3)), labels=np.arange(4))
+    with pytest.raises(ValueError, match=r"of shape \(4, 0, 3\) is empty"):
+        source_of((tmp_path / "a.npz",), frames=True)
+
+
+def test_classes_without_an_example_are_said(tmp_path, capsys):
+    path = tmp_path / "a.csv"
+    path.write_text("text,label\n" + "".join(f"a {i},{(0, 2)[i % 2]}\n" for i in range(20)))
+    _prepared("a", tmp_path / "home", path)
+    assert "1 of 3 classes have no training example: 1" in capsys.readouterr().err
+    path.write_text("text,label\n" + "".join(f"a {i},{i % 2}\n" for i in range(20)))
+    _prepared("b", tmp_path / "home", path)
+    assert "classes" not in capsys.readouterr().err
+
+
 def test_arrays_of_frames(tmp_path):
     rng = np.random.default_rng(0)
     inputs, labels = rng.normal(size=(30, 7, 4)).astype("float32"), np.arange(30) % 3

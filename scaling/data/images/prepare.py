@@ -259,7 +259,9 @@ def _finish(
     if classes < 2:
         raise ValueError(f"{name}: all labels are 0: give two classes or more")
     _say_absent(name, arrays["train_labels"], classes)
-    return replace(info, num_classes=classes)
+    for kept, content in index.files.items():
+        (partial / kept).write_bytes(content)
+    return replace(info, num_classes=classes, **index.about)
 
 
 def _head(shape: tuple[int, ...], dtype: str) -> bytes:

@@ -7,9 +7,13 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 
+from scaling.cli import main
 from scaling.data import describe_data, open_data
 from scaling.data.images import prepare_labelled, source_of
+from scaling.spec import RunSpec
+from scaling.training.loop import train
 
 TEXTS = [f"{word} {i} café" for i in range(20) for word in ("good", "bad")]
 LABELS = ["pos", "neg"] * 20
@@ -118,6 +122,44 @@ def test_what_holds_nothing_of_the_kind_is_refused(tmp_path):
     np.savez(tmp_path / "a.npz", inputs=np.zeros((4, 0, 3)), labels=np.arange(4))
     with pytest.raises(ValueError, match=r"of shape \(4, 0, 3\) is empty"):
         source_of((tmp_path / "a.npz",), frames=True)
+
+
+@pytest.mark.parametrize("by", ["table", "folders"])
+def test_texts_by_a_tokenizer_of_another_library(tmp_path, monkeypatch, capsys, by):
+    monkeypatch.setenv("SCALING_DATA", str(tmp_path / "data"))
+    library = Tokenizer(models.BPE(byte_fallback=False))
+    library.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    trainer = trainers.BpeTrainer(
+        vocab_size=300, special_tokens=["[PAD]", "</s>"], initial_alphabet=alphabet
+    )
+    library.train_from_iterator(TEXTS, trainer)
+    library.save(str(tmp_path / "t.json"))
+    if by == "table":
+        given = tmp_path / "a.csv"
+        pd.DataFrame({"text": TEXTS, "label": LABELS}).to_csv(given, index=False)
+    else:
+        given = tmp_path / "f"
+        for i, (text, label) in enumerate(zip(TEXTS, LABELS, strict=True)):
+            (given / label).mkdir(parents=True, exist_ok=True)
+            (given / label / f"{i}.txt").write_text(text)
+    command = ["data", "prepare", "own", "--from", str(given), "--context", "5", "--tokenizer"]
+    assert main([*command, str(tmp_path / "t.json")]) == 0
+    data = open_data("own")
+    size = library.get_vocab_size()
+    assert (data.info.vocab_size, data.info.tokenizer) == (size, "tokenizer.json")
+    assert (data.info.dtype, data.info.input_shape) == ("uint16", (5,))
+    assert (tmp_path / "data" / "own" / "tokenizer.json").is_file()
+    found = {tuple(map(int, row)) for row in (*data.train_inputs, *data.heldout_inputs)}
+    ids = [library.encode(text).ids[:5] for text in TEXTS]
+    assert found == {(*row, *[1] * (5 - len(row))) for row in ids}
+    assert 1 in {row[-1] for row in found}
+    shape = {"depth": 1, "width": 8, "pool": "mean", "batch_size": 8}
+    spec = RunSpec.resolve(family="encoder", data="own", num_examples=480, lr=1e-2, seed=1, **shape)
+    assert spec.model.vocab_size == size
+    assert train(spec, tmp_path).loss < 0.5  # by chance ln 2
+    assert main([*command, "bpe"]) == 2
+    assert "give the tokenizer.json in its folder" in capsys.readouterr().err
 
 
 def test_classes_without_an_example_are_said(tmp_path, capsys):

@@ -206,6 +206,33 @@ _QWEN25_MORE: dict[str, Options] = {
     "qwen2.5-32b": _LARGE_QWEN,
     "qwen2.5-72b": _LARGE_QWEN,
 }
+# Yang et al. 2024, arXiv 2407.10671, table 1 and sec. 3.2; those of 0.5B to 72B are 2.5's shapes.
+_QWEN2_MOE_ROWS = {
+    "qwen1.5-moe-a2.7b": (24, 2048, 16, 0, 5632),
+    "qwen2-57b-a14b": (28, 3584, 28, 4, 18944),
+}
+_QWEN2_MOE = {
+    **_QWEN25,
+    "shared_gate": True,
+    "router_renormalise": False,
+    "balance": "aux",
+    "balance_weight": 0.001,
+}
+_QWEN2_MOE_MORE: dict[str, Options] = {
+    "qwen1.5-moe-a2.7b": {
+        "context": 8192,
+        "experts": 60,
+        "experts_per_token": 4,
+        "expert_width": 1408,
+        "shared_experts": 4,
+    },
+    "qwen2-57b-a14b": {
+        "experts": 64,
+        "experts_per_token": 8,
+        "expert_width": 2560,
+        "shared_experts": 8,
+    },
+}
 _QWEN3_ROWS = {
     "qwen3-0.6b": (28, 1024, 16, 8, 3072),
     "qwen3-1.7b": (28, 2048, 16, 8, 6144),
@@ -348,6 +375,12 @@ PRESETS: Mapping[str, Options] = {
     **_sizes(_LLAMA3, _OF_LLAMA3, _LLAMA3_MORE),
     **_MISTRAL,
     **_sizes(_QWEN25_ROWS, _QWEN25, _QWEN25_MORE),
+    **{
+        name.replace("2.5", "2"): {**options, "context": 32768}
+        for name, options in _sizes(_QWEN25_ROWS, _QWEN25, _QWEN25_MORE).items()
+        if name.removeprefix("qwen2.5-") in ("0.5b", "1.5b", "7b", "72b")
+    },
+    **_sizes(_QWEN2_MOE_ROWS, _QWEN2_MOE, _QWEN2_MOE_MORE),
     **_sizes(_QWEN3_ROWS, _QWEN3, _QWEN3_MORE),
     **_sizes(_GEMMA_ROWS, _GEMMA1),
     **_sizes(_GEMMA2_ROWS, _GEMMA2, _GEMMA2_MORE),

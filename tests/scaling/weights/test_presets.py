@@ -46,6 +46,8 @@ PUBLISHED = {
     "qwen2.5-0.5b": 494_032_768,
     "qwen2.5-7b": 7_615_616_512,
     "qwen2.5-72b": 72_706_203_648,
+    "qwen2-0.5b": 494_032_768,
+    "qwen1.5-moe-a2.7b": 14_315_784_192,
     "qwen3-0.6b": 596_049_920,
     "qwen3-8b": 8_190_735_360,
     "qwen3-30b-a3b": 30_532_122_624,
@@ -100,6 +102,7 @@ def test_active_parameters_are_what_a_token_passes():
     active = {"mixtral-8x7b": 12.9, "qwen3-30b-a3b": 3.3, "qwen3-235b-a22b": 22.2}
     active["deepseek-v2-lite"] = 2.66  # 2.4 in the paper, without the embedding
     active["deepseek-v2"] = 21.4
+    active |= {"qwen1.5-moe-a2.7b": 2.69, "qwen2-57b-a14b": 14.2}
     for preset, billions in active.items():
         cost = FAMILY.cost(FAMILY.resolve(FAMILY.presets[preset]))
         assert cost.num_params_active / 1e9 == pytest.approx(billions, abs=0.06)
@@ -124,6 +127,12 @@ SMALL = {
     "mistral-7b": {},
     "mixtral-8x7b": {},
     "qwen2.5-0.5b": {},
+    "qwen1.5-moe-a2.7b": {
+        "experts": 6,
+        "experts_per_token": 2,
+        "expert_width": 20,
+        "shared_experts": 2,
+    },
     "qwen3-0.6b": {},
     "qwen3-30b-a3b": {"experts": 6, "experts_per_token": 2, "expert_width": 20, "dense_layers": 1},
     "gemma-2b": {},
@@ -147,19 +156,9 @@ SMALL["deepseek-v2"] = {
     "router_groups_kept": 2,
     "experts_per_token": 3,
 }
-SHARED = {  # Qwen 1.5 MoE has no preset
-    "experts": 6,
-    "experts_per_token": 2,
-    "expert_width": 20,
-    "shared_experts": 2,
-    "shared_gate": True,
-    "router_renormalise": False,
-}
 
 
-@pytest.mark.parametrize(
-    ("preset", "more"), [*SMALL.items(), ("qwen2.5-7b", SHARED)], ids=[*SMALL, "shared experts"]
-)
+@pytest.mark.parametrize(("preset", "more"), SMALL.items(), ids=SMALL)
 def test_the_logits_are_theirs(theirs, tmp_path, preset, more):
     config = small(preset, **more)
     torch.manual_seed(1)
@@ -187,7 +186,7 @@ def test_the_logits_are_theirs(theirs, tmp_path, preset, more):
 def test_every_architecture_has_a_model_here():
     plain = {"LlamaForCausalLM", "ArceeForCausalLM", "Starcoder2ForCausalLM", "StableLmForCausalLM"}
     found = {kind_of(small(preset, **more)).name for preset, more in SMALL.items()}
-    assert {kind.name for kind in KINDS} - plain - {"Qwen2MoeForCausalLM"} == found - plain
+    assert {kind.name for kind in KINDS} - plain == found - plain
 
 
 def test_what_no_architecture_computes_is_refused():

@@ -143,8 +143,9 @@ def add_commands(subparsers: Any) -> Any:
     images.add_argument(
         "--context",
         type=int,
-        metavar="BYTES",
-        help="the examples are texts: bytes that are kept of each; shorter ones are filled up",
+        metavar="LENGTH",
+        help="the examples are texts: bytes, or tokens of the --tokenizer, that are kept of each; "
+        "shorter ones are filled up",
     )
     images.add_argument(
         "--frames",

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from scaling.data.images import Vocabulary
     from scaling.data.info import DataInfo
     from scaling.data.text import Source, TokenizerFile
 
@@ -25,9 +26,7 @@ BELONGS: dict[str, tuple[str, ...]] = {
     "column": ("parquet", "examples"),
     "dtype": ("shards",),
     "blocks": ("text",),
-    "tokenizer": TEXTS,
-    "separator": TEXTS,
-    "pattern": TEXTS,
+    **dict.fromkeys(("tokenizer", "separator", "pattern"), (*TEXTS, "examples")),
     "vocab_size": (*TEXTS, "shards"),
     "evals": (*TEXTS, "shards"),
     "skip_bad": (*TEXTS, "examples"),
@@ -100,7 +99,7 @@ def run_prepare(args: argparse.Namespace) -> int:
         args.name,
         source,
         data_home(None),
-        tokenizer=_tokenizer(args, source),
+        tokenizer=_tokenizer(args, source.is_text),
         vocab_size=8192 if args.vocab_size is None else args.vocab_size,
         heldout=heldout,
         evals=dict(zip(evals, others, strict=True)),
@@ -150,13 +149,13 @@ def _evals(given: Sequence[Sequence[str]] | None) -> dict[str, list[str]]:
     return found
 
 
-def _tokenizer(args: argparse.Namespace, source: Source) -> str | TokenizerFile:
+def _tokenizer(args: argparse.Namespace, is_text: bool) -> str | TokenizerFile:
     """What turns text into tokens; options without use are refused."""
     from scaling.data.text import TokenizerFile
 
     kind: str = args.tokenizer
     file = None if kind in ("bytes", "bpe") else Path(kind).expanduser()
-    if not source.is_text:
+    if not is_text:
         if kind != args.default("tokenizer") or args.separator or args.pattern:
             raise ValueError(
                 "--tokenizer, --separator and --pattern are for text; these files hold tokens: "
@@ -192,12 +191,14 @@ def _prepare_examples(args: argparse.Namespace, share: float | None) -> int:
             "--heldout FILE is for text and tokens; examples to hold out come in folders or files "
             "called val or test: give a share, or leave it out"
         )
+    vocabulary = _vocabulary(args)
     source = source_of(
         _files(args.examples),
         column=args.column,
         label_column=args.label_column,
         context=args.context,
         frames=args.frames,
+        vocabulary=vocabulary,
     )
     info = prepare_labelled(
         args.name,
@@ -217,6 +218,28 @@ def _prepare_examples(args: argparse.Namespace, share: float | None) -> int:
         skipped=reasons.total(),
         **({"skipped_by_reason": dict(reasons)} if reasons else {}),
     )
+
+
+def _vocabulary(args: argparse.Namespace) -> Vocabulary | None:
+    """What turns labelled texts into tokens; None for bytes."""
+    from scaling.data.images import Vocabulary
+    from scaling.data.text import FileTokenizer, TokenizerFile
+
+    if args.context is None and args.tokenizer != args.default("tokenizer"):
+        raise ValueError(
+            "--tokenizer is for texts with labels: add --context TOKENS, or leave it out"
+        )
+    if args.tokenizer == "bpe":
+        raise ValueError(
+            "--tokenizer bpe is trained on text without labels: prepare that first, with --text "
+            "or --jsonl, and give the tokenizer.json in its folder"
+        )
+    asked = _tokenizer(args, is_text=True)
+    if not isinstance(asked, TokenizerFile):
+        return None
+    opened = FileTokenizer(asked)
+    files = {opened.file_name: asked.path.read_bytes()}
+    return Vocabulary(opened.encode, opened.vocab_size, opened.kind, asked.facts(), files)
 
 
 def _resolution(text: str | None) -> tuple[int, int] | None:

@@ -286,6 +286,9 @@ def prepared_names(home: Path) -> list[str]:
 
 
 def _unknown(name: str, home: Path) -> str:
+    base = name.partition(":")[0]
+    if base in DATASETS and base != name:
+        return f"data set {base} takes no options, as {name!r} has them: write data: {base}"
     known = [*DATASETS, *(n for n in prepared_names(home) if n not in DATASETS)]
     near = difflib.get_close_matches(name, known, 1)
     hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(known)}."

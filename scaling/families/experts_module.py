@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
@@ -81,6 +82,8 @@ class Experts(nn.Module):
             logits = F.linear(x.float(), self.router.weight.float())
             scores = logits.sigmoid() if c.router == "sigmoid" else logits.softmax(-1)
             wanted = scores + self.bias if c.balance == "bias" else scores
+            if c.router_groups:
+                wanted = self._in_groups(wanted)
             chosen = wanted.topk(c.experts_per_token, dim=-1).indices
             weights = scores.gather(-1, chosen)
             if c.router_renormalise:
@@ -93,6 +96,15 @@ class Experts(nn.Module):
             always = self.shared(x)
             out = out + (always if self.gate is None else self.gate(x).sigmoid() * always)
         return out
+
+    def _in_groups(self, wanted: Tensor) -> Tensor:
+        """Scores with those outside of each token's best groups at minus infinity."""
+        c = self.config
+        groups = wanted.unflatten(-1, (c.router_groups, -1))
+        best = groups.amax(-1)
+        kept = best.topk(c.router_groups_kept, dim=-1).indices
+        left = torch.ones_like(best, dtype=torch.bool).scatter(-1, kept, False)
+        return groups.masked_fill(left[..., None], -math.inf).flatten(-2)
 
     def _note(self, logits: Tensor, scores: Tensor, chosen: Tensor) -> None:
         """Keep what the training loss, the balance and the journal ask of this pass."""

@@ -29,6 +29,7 @@ from scaling.families.parametrisation import (
     WITH_BASE,
     Parametrised,
 )
+from scaling.families.transformer_checks import check
 from scaling.families.transformer_counts import count
 from scaling.families.transformer_defaults import (
     CONTEXT,
@@ -37,7 +38,7 @@ from scaling.families.transformer_defaults import (
     heads_of,
     window_of,
 )
-from scaling.families.transformer_options import ACTIVATIONS, TransformerOptions, check
+from scaling.families.transformer_options import ACTIVATIONS, TransformerOptions
 from scaling.families.transformer_presets import PRESETS
 
 if TYPE_CHECKING:
@@ -54,7 +55,9 @@ LIMITS = {
     "base_head_dim": (0, LARGEST),
     **dict.fromkeys((*SIZES, "vocab_multiple"), (1, LARGEST)),
     **dict.fromkeys(("aspect", "mlp_ratio"), (1 / LARGEST, LARGEST)),
-    **dict.fromkeys(("head_width", "score_width", "kv_heads", "expert_width"), (0, LARGEST)),
+    **dict.fromkeys(
+        ("head_width", "score_width", "kv_heads", "expert_width", "embedding_width"), (0, LARGEST)
+    ),
     **dict.fromkeys(("experts", "shared_experts", "predict_ahead"), (0, DEEPEST)),
     **dict.fromkeys(SIZED, (1, 1e13)),
 }
@@ -147,6 +150,11 @@ class TransformerConfig(Parametrised, TransformerOptions, ModelConfig):
         return self.kv_heads or self.heads
 
     @property
+    def table_width(self) -> int:
+        """Width of the embeddings and of the head's rows."""
+        return self.embedding_width or self.width
+
+    @property
     def rope_width(self) -> int:
         """Dimensions of a head that rotary positions turn."""
         if self.kv_latent:
@@ -183,6 +191,7 @@ def _canonical(config: TransformerConfig) -> TransformerConfig:
         "kv_heads": 0 if c.kv_heads == c.heads else c.kv_heads,
         "head_width": 0 if c.head_width * c.heads == c.width else c.head_width,
         "score_width": 0 if c.score_width == c.head_dim else c.score_width,
+        "embedding_width": 0 if c.embedding_width == c.width else c.embedding_width,
         "rope_head_width": (c.rope_head_width or max(2, c.head_dim // 4 * 2)) * bool(c.kv_latent),
         "expert_width": (c.expert_width or c.mlp_width) if c.experts else 0,
         "rope_base_local": 0.0 if c.rope_base_local == c.rope_base else c.rope_base_local,

@@ -66,13 +66,16 @@ def count(config: TransformerConfig) -> Cost:
     parts = parts + (each + (experts if c.experts else first)) * ahead
     outer_norm = 0 if c.norm_position == "post" else _norm(c, c.width)
 
-    table, tables = c.vocab_rows * c.width, 1 if c.tied else 2
-    padding = table - c.vocab_size * c.width
+    table, tables = c.vocab_rows * c.table_width, 1 if c.tied else 2
+    padding = table - c.vocab_size * c.table_width
+    narrow = c.width * c.embedding_width  # of the matrix that enters, and of that which leaves
     positions = (c.context + c.position_offset) * c.width if c.positions == "learned" else 0
     # The token i further ahead is known at all but the last i positions.
     predicted = c.predict_ahead - ahead * c.predict_ahead / 2 / c.context
-    heads = round(table * predicted)
-    in_blocks = parts.params + outer_norm
+    heads = round(table * predicted) + narrow * (1 + c.predict_ahead)
+    not_tables = parts.params + outer_norm + 2 * narrow
+    outputs = round(c.vocab_rows * predicted)
+    outputs += (c.width + c.predict_ahead * c.embedding_width) if narrow else 0
     # A pair of a query and a key is a product of heads' widths, and one with the value.
     inner, pair = c.heads * c.head_dim, c.heads * (2 * c.head_dim + c.rope_head_width)
     patterns = (*c.patterns, *(c.patterns[-1],) * ahead)
@@ -83,17 +86,17 @@ def count(config: TransformerConfig) -> Cost:
     active = parts.params - parts.inactive
     softmax = len(patterns) * (2 * c.context * pair + 3 * c.heads * c.context)
     chinchilla = 2 * table + 2 * parts.macs + softmax + 2 * heads
-    num_params = in_blocks + tables * table + positions
+    num_params = not_tables + tables * table + positions
     return Cost(
         unit="token",
         num_params=num_params,
         num_params_block=parts.matrices,
-        num_params_matmul=parts.matrices + table,
-        num_params_non_embedding=in_blocks,
+        num_params_matmul=parts.matrices + table + 2 * narrow,
+        num_params_non_embedding=not_tables,
         macs_forward=macs,
         macs_without_input_gradient=parts.biases,
-        activations=parts.outputs + len(patterns) * inner + round(c.vocab_rows * predicted),
-        flops_kaplan=3 * (2 * (active + outer_norm) + all_pairs * pair),
+        activations=parts.outputs + len(patterns) * inner + outputs,
+        flops_kaplan=3 * (2 * (active + outer_norm + 2 * narrow) + all_pairs * pair),
         flops_chinchilla=3 * chinchilla,
         num_params_unpadded=num_params - tables * padding if padding else None,
         macs_unpadded=macs - round(padding * predicted) if padding else None,

@@ -85,8 +85,11 @@ class TransformerModule(nn.Module):
         penalised = c.experts and (c.balance == "aux" or c.router_z_loss)
         self.has_objective = bool(c.logit_cap or c.z_loss or c.predict_ahead > 1 or penalised)
         self.can_replay = c.is_plain
-        self.embedding = nn.Embedding(c.vocab_rows, c.width)
+        self.embedding = nn.Embedding(c.vocab_rows, c.table_width)
         nn.init.normal_(self.embedding.weight, std=c.embedding_std)
+        if c.embedding_width:
+            self.enter = linear(c.table_width, c.width, c.table_width**-0.5)
+            self.leave = linear(c.width, c.table_width, c.width**-0.5)
         if c.positions == "learned":
             self.positions = nn.Embedding(c.context + c.position_offset, c.width)
             nn.init.normal_(self.positions.weight, std=c.embedding_std)
@@ -105,10 +108,10 @@ class TransformerModule(nn.Module):
         self.norm = nn.Identity() if c.norm_position == "post" else norm(c)
         self.head: nn.Linear | None = None
         # The width that decides the variance of the output at the start: muP's is the base model's.
-        fan_in = c.width if c.parametrisation == "standard" else c.base_width
+        fan_in = c.table_width if c.parametrisation == "standard" else c.base_width
         self.logit_scale = c.width_scale
         if not c.tied:
-            self.head = linear(c.width, c.vocab_rows, fan_in**-0.5)
+            self.head = linear(c.table_width, c.vocab_rows, fan_in**-0.5)
         elif c.scale_tied:
             # Unit variance of the logits at the start, whatever the embeddings' scale.
             self.logit_scale *= 1 / (c.embedding_std * math.sqrt(fan_in))
@@ -143,7 +146,7 @@ class TransformerModule(nn.Module):
             x = self._through(block, x, documents)
         if targets is not None and mean and self.has_objective:
             return self._objective(x, targets, smoothing, documents)
-        x = self.norm(x)
+        x = self._left(x)
         if targets is not None and self.config.logit_cap:
             return torch.cat(self._losses(x, targets, smoothing)).view_as(targets)
         if targets is not None:
@@ -156,6 +159,8 @@ class TransformerModule(nn.Module):
     def _embedded(self, tokens: Tensor) -> Tensor:
         c, time = self.config, tokens.shape[1]
         x = self.embedding(tokens)
+        if c.embedding_width:
+            x = self.enter(x)
         if c.scale_embedding:
             x = x * (c.width if c.parametrisation == "standard" else c.base_width) ** 0.5
         if c.positions == "learned":
@@ -175,8 +180,13 @@ class TransformerModule(nn.Module):
         out: Tensor = block(x, cos, sin) if documents is None else block(x, cos, sin, documents)
         return out
 
+    def _left(self, x: Tensor) -> Tensor:
+        """What the head reads."""
+        x = self.norm(x)
+        return self.leave(x) if self.config.embedding_width else x
+
     def _table(self) -> Tensor:
-        """The output's weights ``(vocab_rows, width)``."""
+        """The output's weights ``(vocab_rows, table_width)``."""
         weight: Tensor = self.embedding.weight if self.head is None else self.head.weight
         return weight
 
@@ -190,9 +200,9 @@ class TransformerModule(nn.Module):
     ) -> Tensor:
         """What it is trained on: next tokens, further ones, and what holds logits and experts."""
         c = self.config
-        total, far = self._loss(self.norm(x), targets, smoothing), []
+        total, far = self._loss(self._left(x), targets, smoothing), []
         for i, block in enumerate(self.ahead if c.predict_ahead > 1 else (), 1):
-            y = self.norm(self._through(block, x, documents))
+            y = self._left(self._through(block, x, documents))
             far.append(self._loss(y[:, :-i], targets[:, i:], smoothing))
         if far:
             total = total + c.ahead_weight * torch.stack(far).mean()
@@ -258,6 +268,7 @@ class TransformerModule(nn.Module):
         if config.predict_ahead > 1:
             blocks += self.ahead.parameters()
         hidden = [p for p in blocks if p.ndim > 1]
+        hidden += [self.enter.weight, self.leave.weight] if config.embedding_width else []
         head = [] if self.head is None else [self.head.weight]
         table = [self.embedding.weight]
         table += self.positions.parameters() if config.positions == "learned" else ()

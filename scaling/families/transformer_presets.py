@@ -86,11 +86,12 @@ _PYTHIA = {
 }
 _PYTHIA_MORE = {"pythia-6.9b": {"vocab_size": 50432}, "pythia-12b": {"vocab_size": 50688}}
 
-# Zhang et al. 2022, table 1. The 350M model, whose embedding is narrower than its stream, is left.
+# Zhang et al. 2022, table 1; the 350M model's embeddings and norms as its published weights.
 _OPT_ROWS = {
     f"opt-{name}": (depth, width, heads, 0, 4 * width)
     for name, depth, width, heads in (
         ("125m", 12, 768, 12),
+        ("350m", 24, 1024, 16),
         ("1.3b", 24, 2048, 32),
         ("2.7b", 32, 2560, 32),
         ("6.7b", 32, 4096, 32),
@@ -111,6 +112,7 @@ _OPT = {
     "biases": "all",
     **_TIED,
 }
+_OPT_MORE = {"opt-350m": {"norm_position": "post", "embedding_width": 512}}
 
 # Touvron et al. 2023, arXiv 2302.13971, table 2, and 2307.09288; Dubey et al. 2024, table 3. The
 # wavelengths that Llama 3.1 and later stretch beyond 8,192 positions are left as they were.
@@ -204,6 +206,33 @@ _QWEN25_MORE: dict[str, Options] = {
     "qwen2.5-32b": _LARGE_QWEN,
     "qwen2.5-72b": _LARGE_QWEN,
 }
+# Yang et al. 2024, arXiv 2407.10671, table 1 and sec. 3.2; those of 0.5B to 72B are 2.5's shapes.
+_QWEN2_MOE_ROWS = {
+    "qwen1.5-moe-a2.7b": (24, 2048, 16, 0, 5632),
+    "qwen2-57b-a14b": (28, 3584, 28, 4, 18944),
+}
+_QWEN2_MOE = {
+    **_QWEN25,
+    "shared_gate": True,
+    "router_renormalise": False,
+    "balance": "aux",
+    "balance_weight": 0.001,
+}
+_QWEN2_MOE_MORE: dict[str, Options] = {
+    "qwen1.5-moe-a2.7b": {
+        "context": 8192,
+        "experts": 60,
+        "experts_per_token": 4,
+        "expert_width": 1408,
+        "shared_experts": 4,
+    },
+    "qwen2-57b-a14b": {
+        "experts": 64,
+        "experts_per_token": 8,
+        "expert_width": 2560,
+        "shared_experts": 8,
+    },
+}
 _QWEN3_ROWS = {
     "qwen3-0.6b": (28, 1024, 16, 8, 3072),
     "qwen3-1.7b": (28, 2048, 16, 8, 6144),
@@ -280,9 +309,12 @@ _GEMMA3_MORE: dict[str, Options] = {
     "gemma3-27b": {"head_width": 128, "score_width": 168},
 }
 
-# DeepSeek-AI 2024, arXiv 2405.04434, appendix B: 15.7B parameters, 2.4B active; its wavelengths,
-# stretched from 4,096 positions on, are left as they were.
-_DEEPSEEK_ROWS = {"deepseek-v2-lite": (27, 2048, 16, 0, 10944)}
+# DeepSeek-AI 2024, arXiv 2405.04434, sec. 3.1.2 and appendix B: 236B parameters, 21B active, and
+# 15.7B, 2.4B active; their wavelengths, stretched from 4,096 positions on, are left as they were.
+_DEEPSEEK_ROWS = {
+    "deepseek-v2": (60, 5120, 128, 0, 12288),
+    "deepseek-v2-lite": (27, 2048, 16, 0, 10944),
+}
 _DEEPSEEK = {
     "vocab_size": 102400,
     "context": 4096,
@@ -298,6 +330,17 @@ _DEEPSEEK = {
     "balance": "aux",
     "balance_weight": 0.001,
     **_LLAMA,
+}
+_DEEPSEEK_MORE: dict[str, Options] = {
+    "deepseek-v2": {
+        "query_latent": 1536,
+        "experts": 160,
+        "expert_width": 1536,
+        "router_groups": 8,
+        "router_groups_kept": 3,
+        "routed_scale": 16.0,
+        "balance_weight": 0.003,
+    }
 }
 
 # OLMo Team 2025, arXiv 2501.00656, table 3; Allal et al. 2025, arXiv 2502.02737.
@@ -326,17 +369,23 @@ PRESETS: Mapping[str, Options] = {
     **_sizes(_GPT2_ROWS, _GPT2),
     **_ROTARY,
     **_sizes(_PYTHIA_ROWS, _PYTHIA, _PYTHIA_MORE),
-    **_sizes(_OPT_ROWS, _OPT),
+    **_sizes(_OPT_ROWS, _OPT, _OPT_MORE),
     **_sizes({f"llama-{k}": v for k, v in _LLAMA1.items()}, _OF_LLAMA1),
     **_sizes({f"llama2-{k}": v for k, v in _LLAMA2.items()}, _OF_LLAMA2),
     **_sizes(_LLAMA3, _OF_LLAMA3, _LLAMA3_MORE),
     **_MISTRAL,
     **_sizes(_QWEN25_ROWS, _QWEN25, _QWEN25_MORE),
+    **{
+        name.replace("2.5", "2"): {**options, "context": 32768}
+        for name, options in _sizes(_QWEN25_ROWS, _QWEN25, _QWEN25_MORE).items()
+        if name.removeprefix("qwen2.5-") in ("0.5b", "1.5b", "7b", "72b")
+    },
+    **_sizes(_QWEN2_MOE_ROWS, _QWEN2_MOE, _QWEN2_MOE_MORE),
     **_sizes(_QWEN3_ROWS, _QWEN3, _QWEN3_MORE),
     **_sizes(_GEMMA_ROWS, _GEMMA1),
     **_sizes(_GEMMA2_ROWS, _GEMMA2, _GEMMA2_MORE),
     **_sizes(_GEMMA3_ROWS, _GEMMA3, _GEMMA3_MORE),
-    **_sizes(_DEEPSEEK_ROWS, _DEEPSEEK),
+    **_sizes(_DEEPSEEK_ROWS, _DEEPSEEK, _DEEPSEEK_MORE),
     **_sizes(_OLMO2_ROWS, _OLMO2),
     **_sizes(_SMOLLM_ROWS, _SMOLLM),
 }

@@ -127,6 +127,8 @@ class Loader:
         return augment(self._send(inputs), draws.rows(rows)), self._send(labels)
 
     def _send(self, values: NDArray[Any]) -> Tensor:
+        if values.dtype.kind == "u" and values.itemsize > 1:  # few kernels take these
+            values = values.astype(np.int32)
         return send(torch.from_numpy(np.ascontiguousarray(values)), self.device)
 
     def _shown(self, inputs: Tensor) -> Tensor:

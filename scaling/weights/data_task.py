@@ -62,6 +62,8 @@ class DataTask:
                 f"{self.data} has {info.num_classes} classes, the model {spec.model.num_classes}: "
                 "choose data with the same classes"
             )
+        elif info.vocab_size:
+            self._check_tokens(spec, info)
 
     def _check_tokens(self, spec: RunSpec, info: DataInfo) -> None:
         trained, asked = find_prepared(spec.data.data), find_prepared(self.data)

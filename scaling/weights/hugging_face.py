@@ -15,7 +15,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from scaling.weights.hugging_face_kinds import Kind, config_of, kind_of
+from scaling.weights.hugging_face_configs import config_of
+from scaling.weights.hugging_face_kinds import Kind, kind_of
 
 Tensors = dict[str, Any]
 
@@ -221,6 +222,9 @@ def _opt(model: Any, kind: Kind) -> Tensors:
         }
         for name, layer in layers.items():
             weights |= _layer(before + name, layer)
+    if model.config.embedding_width:
+        weights |= _layer("model.decoder.project_in", model.enter)
+        weights |= _layer("model.decoder.project_out", model.leave)
     return weights | _last("model.decoder.final_layer_norm", "lm_head.weight", model)
 
 

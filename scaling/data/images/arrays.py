@@ -106,6 +106,8 @@ def _checked(
             f"{key} of shape {inputs.shape} and {names['labels']} of shape {labels.shape} do not "
             "go together: inputs (n, ...) need labels (n,)"
         )
+    if 0 in inputs.shape:
+        raise ValueError(f"{key} of shape {inputs.shape} is empty: give examples")
     if inputs.dtype != np.uint8 and inputs.dtype.kind != "f":
         raise ValueError(
             f"{key} holds {inputs.dtype}: images are uint8, 0 to 255, and other inputs floats; "

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -25,6 +25,31 @@ Content = Path | bytes | NDArray[Any] | Unusable | None
 
 
 @dataclass(frozen=True)
+class Vocabulary:
+    """What turns texts into tokens.
+
+    Attributes
+    ----------
+    encode : callable
+        Texts (UTF-8) to the tokens of each, the one that fills up shorter texts at the end.
+    size : int
+        Number of tokens.
+    kind : str
+        What a data set's ``tokenizer`` is called.
+    facts : dict
+        What the tokens depend on.
+    files : dict of str to bytes
+        What is kept beside the data: name to content.
+    """
+
+    encode: Callable[[list[bytes]], list[NDArray[np.unsignedinteger]]]
+    size: int
+    kind: str
+    facts: Mapping[str, Any]
+    files: Mapping[str, bytes]
+
+
+@dataclass(frozen=True)
 class Index:
     """All examples of a source in the order in which it reads them.
 
@@ -37,12 +62,18 @@ class Index:
         ``OPEN`` for all, or ``TRAINING`` or ``HELD`` for each.
     classes : tuple of str
         Names of the labels, where they have any.
+    about : dict
+        Fields of the data set's ``DataInfo`` that the arrays do not say.
+    files : dict of str to bytes
+        What is kept beside the arrays: name to content.
     """
 
     digests: NDArray[np.uint64]
     labels: NDArray[np.int64]
     parts: NDArray[np.uint8]
     classes: tuple[str, ...] = ()
+    about: Mapping[str, Any] = field(default_factory=dict)
+    files: Mapping[str, bytes] = field(default_factory=dict)
 
 
 class LabelledSource(Protocol):

@@ -137,6 +137,14 @@ def _say_copies(name: str, index: Index, held: NDArray[np.bool_]) -> None:
         note(f"{name}: {copies} of {held.sum()} held-out examples are among the training ones too")
 
 
+def _say_absent(name: str, labels: NDArray[np.int64], classes: int) -> None:
+    """Say which classes have no example to train on: a gap in the numbers, mostly."""
+    counts = np.bincount(labels, minlength=classes)
+    if absent := np.flatnonzero(counts == 0).tolist():
+        told = ", ".join(map(str, absent[:NAMED])) + (", ..." if len(absent) > NAMED else "")
+        note(f"{name}: {len(absent)} of {classes} classes have no training example: {told}")
+
+
 def _request(facts: dict[str, Any], index: Index, held: NDArray[np.bool_]) -> str:
     whole = hashlib.sha256(json.dumps(facts, sort_keys=True).encode())
     for values in (index.digests, index.labels, held):
@@ -145,12 +153,12 @@ def _request(facts: dict[str, Any], index: Index, held: NDArray[np.bool_]) -> st
 
 
 def _judge_bad(name: str, bad: list[tuple[str, str]], good: int, skip: bool) -> None:
-    """Say which images are bad; an error unless they may be skipped and some are good."""
+    """Say which examples are bad; an error unless they may be skipped and some are good."""
     if not bad:
         return
     named = "; ".join(f"{path} ({why})" for path, why in bad[:NAMED])
     rest = f"; and {len(bad) - NAMED} more" if len(bad) > NAMED else ""
-    said = f"{name}: {len(bad)} of {len(bad) + good} images cannot be used: {named}{rest}"
+    said = f"{name}: {len(bad)} of {len(bad) + good} examples cannot be used: {named}{rest}"
     if not skip or not good:
         raise ValueError(f"{said}: mend or remove them, or go on without them with --skip-bad")
     note(f"{said}: skipped")
@@ -227,7 +235,7 @@ def _finish(
     """Complete the four arrays and describe them."""
     if 0 in state.sizes:
         raise ValueError(
-            f"{name}: {state.sizes[0]} good images to train on, {state.sizes[1]} held out: both "
+            f"{name}: {state.sizes[0]} good examples to train on, {state.sizes[1]} held out: both "
             "sides need some; give more"
         )
     good = np.ones(len(held), bool)
@@ -247,7 +255,13 @@ def _finish(
     files = [partial / f"{key}.npy" for key in ARRAYS]
     arrays = {key: np.load(path, mmap_mode="r") for key, path in zip(ARRAYS, files, strict=True)}
     info = describe_examples(name, arrays, fingerprint({"unit": "example"}, files))
-    return replace(info, num_classes=max(info.num_classes or 0, len(index.classes)))
+    classes = max(info.num_classes or 0, len(index.classes))
+    if classes < 2:
+        raise ValueError(f"{name}: all labels are 0: give two classes or more")
+    _say_absent(name, arrays["train_labels"], classes)
+    for kept, content in index.files.items():
+        (partial / kept).write_bytes(content)
+    return replace(info, num_classes=classes, **index.about)
 
 
 def _head(shape: tuple[int, ...], dtype: str) -> bytes:

@@ -7,7 +7,7 @@ from pathlib import Path
 from scaling.data.images.arrays import ArrayFiles
 from scaling.data.images.image_folder import ImageFolder
 from scaling.data.images.image_parquet import ImageParquet
-from scaling.data.images.labelled import LabelledSource
+from scaling.data.images.labelled import LabelledSource, Vocabulary
 from scaling.data.images.texts import TABLES, LabelledTexts
 
 
@@ -18,10 +18,12 @@ def source_of(
     label_column: str = "label",
     context: int | None = None,
     frames: bool = False,
+    vocabulary: Vocabulary | None = None,
 ) -> LabelledSource:
     """The source that the paths hold, told by their endings.
 
-    With a ``context`` they are texts, of which that many bytes are kept; with ``frames`` arrays
+    With a ``context`` they are texts, of which that many bytes are kept, or tokens of the
+    ``vocabulary``; with ``frames`` arrays
     are sequences. Else a folder is one of Parquet, NumPy or IDX files if it directly holds such
     files (or its subfolder ``data`` holds Parquet), else one of class folders.
 
@@ -33,7 +35,7 @@ def source_of(
     if context is not None:
         if frames:
             raise ValueError("--context is for texts, --frames for arrays: leave one out")
-        return LabelledTexts(paths, column or "text", label_column, context)
+        return LabelledTexts(paths, column or "text", label_column, context, vocabulary)
     files: list[Path] = []
     for path in paths:
         if not path.is_dir():
@@ -41,8 +43,10 @@ def source_of(
             continue
         inside = sorted(p for p in (*path.iterdir(), *(path / "data").glob("*.parquet")))
         data = [p for p in inside if p.is_file() and _kind(p) != "other"]
-        if not data and len(paths) == 1:
+        if not data and len(paths) == 1 and not frames:
             return ImageFolder(path)
+        if not data and frames:
+            raise ValueError(f"{path} holds no arrays: --frames is for .npz and .npy files")
         if not data:
             raise ValueError(f"{path} is a folder of images: give it alone, without other paths")
         files += data

@@ -8,4 +8,5 @@ from .sources import ParquetTokens as ParquetTokens
 from .sources import Source as Source
 from .sources import TextFiles as TextFiles
 from .sources import TokenShards as TokenShards
+from .tokenizer_file import FileTokenizer as FileTokenizer
 from .tokenizer_file import TokenizerFile as TokenizerFile

@@ -109,6 +109,11 @@ class FileTokenizer:
         self.vocab_size = max(largest, self.separator) + 1
         self._decoder = Decoder()
 
+    @property
+    def file_name(self) -> str:
+        """What its file is called in a data set's folder."""
+        return NAMES[self.kind]
+
     def encode(self, documents: Sequence[Document]) -> list[NDArray[np.unsignedinteger]]:
         """One array of tokens per document, its separator at the end."""
         texts = [self._decoder(bytes(document)) for document in documents]

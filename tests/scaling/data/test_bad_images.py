@@ -31,7 +31,7 @@ def test_bad_images_are_counted_named_and_skipped_only_when_asked(tmp_path, monk
     for _ in range(2):
         assert main(command) == 2
         said = capsys.readouterr().err
-        assert "2 of 30 images cannot be used" in said
+        assert "2 of 30 examples cannot be used" in said
         assert "--skip-bad" in said
         assert all(str(path.relative_to(tmp_path / "f")) in said for path in bad)
         assert not (tmp_path / "data" / "mine").exists()
@@ -40,7 +40,7 @@ def test_bad_images_are_counted_named_and_skipped_only_when_asked(tmp_path, monk
     printed = json.loads(out)
     assert printed["train_size"] + printed["heldout_size"] == 28
     assert printed["skipped"] == 2
-    assert "2 of 30 images cannot be used" in err
+    assert "2 of 30 examples cannot be used" in err
     meta = json.loads((tmp_path / "data" / "mine" / "meta.json").read_text())
     assert {path for path, _ in meta["skipped"]} == {
         str(p.relative_to(tmp_path / "f")) for p in bad

@@ -70,7 +70,7 @@ def files(tmp_path, monkeypatch) -> Path:
         ("--text one.txt --field body", "--field is for --jsonl, not for --text"),
         ("--jsonl field.jsonl --label-column x", "--label-column is for --from, not for --jsonl"),
         ("--shards big.bin --column x", "--column is for --parquet and --from, not for --shards"),
-        ("--from one.txt --tokenizer bpe", "--tokenizer is for --text and .* not for --from"),
+        ("--from one.txt --tokenizer bpe", "--tokenizer is for texts with labels: add --context"),
         ("--text one.txt --tokenizer bpe --vocab-size 9", "vocab_size 9 must be 257"),
     ],
 )

@@ -48,6 +48,20 @@ def test_every_token_goes_to_its_best_experts(k):
     assert experts.load.sum() == pytest.approx(5)
 
 
+def test_a_token_chooses_within_the_groups_of_its_best_experts():
+    options = {"experts": 8, "router_groups": 4, "router_groups_kept": 2, "experts_per_token": 3}
+    experts = layer(**options, balance="bias")
+    x = torch.randn(3, 12, 16)
+    scores = F.softmax(x @ experts.router.weight.T, -1).view(3, 12, 4, 2)
+    groups = scores.amax(-1).argsort(-1, descending=True)[..., :2]
+    kept = torch.zeros(3, 12, 4).scatter(-1, groups, 1.0)[..., None]
+    chosen = (scores * kept).flatten(-2).argsort(-1, descending=True)[..., :3]
+    expected = F.one_hot(chosen, 8).sum((0, 1, 2))
+    assert not torch.equal(chosen, scores.flatten(-2).argsort(-1, descending=True)[..., :3])
+    experts(x)
+    torch.testing.assert_close(experts.load, expected * 8 / expected.sum())
+
+
 @pytest.mark.parametrize(("capacity", "places"), [(1.0, 5), (0.5, 3), (5.0, 12)])
 def test_what_finds_no_place_passes_by(capacity, places):
     # ceil(c k T / E) with k = 2, T = 12 and E = 5, never more than T.

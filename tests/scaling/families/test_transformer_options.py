@@ -47,6 +47,9 @@ OPTIONS = {
         "dense_layers": 1,
         "mlp": "swiglu",
     },
+    "narrow tables": {"embedding_width": 12, "tied": True, "norm_position": "post"},
+    "narrow tables ahead": {"embedding_width": 12, "predict_ahead": 2, "vocab_multiple": 64},
+    "groups": {**EXPERTS, "experts": 8, "router_groups": 4, "router_groups_kept": 2},
     "places": {**EXPERTS, "expert_capacity": 1.25},
 }
 
@@ -260,6 +263,9 @@ def test_a_size_can_be_asked_of_active_parameters():
         ({"experts": 4, "experts_per_token": 5}, "more than experts 4: take 4"),
         ({"experts": 4, "experts_per_token": 1}, "its router learns nothing"),
         ({"experts": 4, "dense_layers": 2}, "leaves no layer of 2 with experts: take 1"),
+        ({"experts": 8, "router_groups": 3}, "does not divide experts 8: take 2"),
+        ({"experts": 8, "router_groups": 2}, "kept 3 is no choice of 2 groups: take 1 at most"),
+        ({"experts": 8, "router_groups": 8, "experts_per_token": 4}, "more than the 3 experts of"),
         ({"experts": 4, "biases": "all"}, "experts have no biases"),
         ({"experts": 4, "parametrisation": "mup"}, "mup has no rule for a router"),
         ({"head_width": 15}, "head width 15 is odd; rotary positions need pairs: take 16"),
@@ -269,6 +275,7 @@ def test_a_size_can_be_asked_of_active_parameters():
         ({"parallel": True, "norm_position": "post"}, "no sum between them"),
         ({"document_separator": 50}, r"no token of 50: take one in \[0, 49\]"),
         ({"predict_ahead": 17}, "more than context 16: take 16"),
+        ({"embedding_width": 8, "parametrisation": "mup"}, "mup has no rule for embedding_width 8"),
         ({"z_loss": -1}, "z_loss -1.0 is below 0"),
         ({"kv_heads": 0.5}, "not a whole number"),
         ({"kv_latent": 8, "rope_head_width": 5}, "rope_head_width 5 is odd; .* take 6"),

@@ -12,7 +12,8 @@ from safetensors.torch import save_file
 from scaling.families import get_family
 from scaling.families.parts_module import alibi_slopes
 from scaling.weights import to_hugging_face
-from scaling.weights.hugging_face_kinds import KINDS, config_of, kind_of
+from scaling.weights.hugging_face_configs import config_of
+from scaling.weights.hugging_face_kinds import KINDS, kind_of
 
 FAMILY = get_family("transformer")
 # Of the published weights, as their pages and papers have them; Gemma 3's of the part for text.
@@ -31,6 +32,7 @@ PUBLISHED = {
     "pythia-6.9b": 6_857_302_016,
     "pythia-12b": 11_846_072_320,
     "opt-125m": 125_239_296,
+    "opt-350m": 331_196_416,
     "opt-1.3b": 1_315_758_080,
     "opt-6.7b": 6_658_473_984,
     "llama-7b": 6_738_415_616,
@@ -44,10 +46,13 @@ PUBLISHED = {
     "qwen2.5-0.5b": 494_032_768,
     "qwen2.5-7b": 7_615_616_512,
     "qwen2.5-72b": 72_706_203_648,
+    "qwen2-0.5b": 494_032_768,
+    "qwen1.5-moe-a2.7b": 14_315_784_192,
     "qwen3-0.6b": 596_049_920,
     "qwen3-8b": 8_190_735_360,
     "qwen3-30b-a3b": 30_532_122_624,
     "qwen3-235b-a22b": 235_093_634_560,
+    "deepseek-v2": 235_741_434_880,
     "deepseek-v2-lite": 15_706_484_224,
     "gemma-2b": 2_506_172_416,
     "gemma2-2b": 2_614_341_888,
@@ -96,6 +101,8 @@ def test_active_parameters_are_what_a_token_passes():
     # Jiang et al. 2024, sec. 1: 47B parameters, 13B active; the Qwen 3 report: 3.3B and 22B.
     active = {"mixtral-8x7b": 12.9, "qwen3-30b-a3b": 3.3, "qwen3-235b-a22b": 22.2}
     active["deepseek-v2-lite"] = 2.66  # 2.4 in the paper, without the embedding
+    active["deepseek-v2"] = 21.4
+    active |= {"qwen1.5-moe-a2.7b": 2.69, "qwen2-57b-a14b": 14.2}
     for preset, billions in active.items():
         cost = FAMILY.cost(FAMILY.resolve(FAMILY.presets[preset]))
         assert cost.num_params_active / 1e9 == pytest.approx(billions, abs=0.06)
@@ -114,11 +121,18 @@ SMALL = {
     "gpt2-124m": {},
     "pythia-14m": {"rope_fraction": 1 / 3},
     "opt-125m": {},
+    "opt-350m": {"embedding_width": 12},
     "llama3-8b": {},
     "llama3.1-8b": {"rope_original": 8},
     "mistral-7b": {},
     "mixtral-8x7b": {},
     "qwen2.5-0.5b": {},
+    "qwen1.5-moe-a2.7b": {
+        "experts": 6,
+        "experts_per_token": 2,
+        "expert_width": 20,
+        "shared_experts": 2,
+    },
     "qwen3-0.6b": {},
     "qwen3-30b-a3b": {"experts": 6, "experts_per_token": 2, "expert_width": 20, "dense_layers": 1},
     "gemma-2b": {},
@@ -135,19 +149,16 @@ SMALL = {
         "routed_scale": 2.0,
     },
 }
-SHARED = {  # Qwen 1.5 MoE has no preset
-    "experts": 6,
-    "experts_per_token": 2,
-    "expert_width": 20,
-    "shared_experts": 2,
-    "shared_gate": True,
-    "router_renormalise": False,
+SMALL["deepseek-v2"] = {
+    **SMALL["deepseek-v2-lite"],
+    "experts": 12,
+    "router_groups": 4,
+    "router_groups_kept": 2,
+    "experts_per_token": 3,
 }
 
 
-@pytest.mark.parametrize(
-    ("preset", "more"), [*SMALL.items(), ("qwen2.5-7b", SHARED)], ids=[*SMALL, "shared experts"]
-)
+@pytest.mark.parametrize(("preset", "more"), SMALL.items(), ids=SMALL)
 def test_the_logits_are_theirs(theirs, tmp_path, preset, more):
     config = small(preset, **more)
     torch.manual_seed(1)
@@ -175,7 +186,7 @@ def test_the_logits_are_theirs(theirs, tmp_path, preset, more):
 def test_every_architecture_has_a_model_here():
     plain = {"LlamaForCausalLM", "ArceeForCausalLM", "Starcoder2ForCausalLM", "StableLmForCausalLM"}
     found = {kind_of(small(preset, **more)).name for preset, more in SMALL.items()}
-    assert {kind.name for kind in KINDS} - plain - {"Qwen2MoeForCausalLM"} == found - plain
+    assert {kind.name for kind in KINDS} - plain == found - plain
 
 
 def test_what_no_architecture_computes_is_refused():

@@ -94,6 +94,8 @@ class EncoderConfig(ModelConfig):
                 raise OptionError(
                     f"{name} {getattr(self, name)!r} is none of {', '.join(valid)}", name
                 )
+        if self.vocab_size < 0:
+            raise OptionError(f"vocab_size {self.vocab_size} is below 0", "vocab_size")
         for name in ("dropout", "drop_path"):
             if not 0 <= getattr(self, name) < 1:
                 raise OptionError(f"{name} {getattr(self, name)} is not in [0, 1)", name)

@@ -37,6 +37,7 @@ from scaling.run import JOURNAL, end, note_of, points, read_journal, unfold
 from scaling.tracking.address import masked, without_password
 from scaling.tracking.errors import DeletedError, TrackingError
 from scaling.tracking.experiments import OURS
+from scaling.tracking.notes import NOTE_TAG, with_sections
 from scaling.tracking.ready import SUPERSEDED, connect, prepare, reported, sent_once, sqlite_path
 from scaling.tracking.values import (
     CURVE_METRICS,
@@ -201,6 +202,21 @@ class Tracker:
         """Drop the note of what a run's journal has shipped; the next time all of it goes."""
         unfold(run_dir)
         (run_dir / self._position).unlink(missing_ok=True)
+
+    def tell(self, sections: Mapping[str, str]) -> None:
+        """Put sections, by heading, into the experiment's note; others of it stay.
+
+        Raises
+        ------
+        TrackingError
+            If the store does not answer.
+        """
+        client = self.client
+        with reported(self.uri):
+            before = client.get_experiment(self._experiment_id).tags.get(NOTE_TAG, "")
+            after = with_sections(before, sections)
+            if after != before:
+                client.set_experiment_tag(self._experiment_id, NOTE_TAG, after)
 
     def delete_experiment(self) -> bool:
         """Mark the experiment as deleted, under another name; False where there is none."""

@@ -82,13 +82,13 @@ def metric_key(name: str) -> str:
 
 def known_before(row: Mapping[str, Any], born: str) -> Known:
     """Metrics and params of a run that are known before it begins."""
-    params = {"run_id": row["run_id"], **_flat(row["spec"])}
+    params = {"run_id": row["run_id"], **flat(row["spec"])}
     return [(k, v, float(born), 0) for k, v in _scale(row).items()], params
 
 
 def swept(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     """The params that differ among the runs of a sweep, in the order of the spec."""
-    known = [{metric_key(key): value for key, value in _flat(row["spec"]).items()} for row in rows]
+    known = [{metric_key(key): value for key, value in flat(row["spec"]).items()} for row in rows]
     names = dict.fromkeys(key for params in known for key in params)
     return [name for name in names if len({params.get(name) for params in known}) > 1]
 
@@ -134,12 +134,12 @@ def _parsed(text: str) -> Any:
 _value = lru_cache(maxsize=1 << 16)(_parsed)  # runs say the same few things; not what can change
 
 
-def _flat(value: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
-    """Nested values under dotted keys, as text."""
-    flat: dict[str, str] = {}
+def flat(value: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
+    """Nested values under dotted keys, as text: the params of a spec."""
+    found: dict[str, str] = {}
     for key, item in value.items():
         if isinstance(item, Mapping):
-            flat.update(_flat(item, f"{prefix}{key}."))
+            found.update(flat(item, f"{prefix}{key}."))
         else:
-            flat[prefix + key] = item if isinstance(item, str) else json.dumps(item)
-    return flat
+            found[prefix + key] = item if isinstance(item, str) else json.dumps(item)
+    return found

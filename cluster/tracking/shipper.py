@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from cluster.status import SweepStatus, sweep_status
-from cluster.tracking.address import address
+from cluster.tracking.address import address, marks
 from cluster.tracking.notices import tell
 from cluster.tracking.results import sections
 from cluster.tracking.rule import Rule
@@ -243,7 +243,7 @@ def _ship(
 ) -> Shipped:
     """Ship every run that has something new; ``complete`` are those delivered before."""
     states = {run.run_id: run.state for run in status.runs}
-    tracker.colours = colours(rows)
+    tracker.colours, tracker.marks = colours(rows), marks(store, tracker.experiment)
     unfinished, problem = 0, ""
     for row in rows:
         run_id = row["run_id"]

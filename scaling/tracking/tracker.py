@@ -4,8 +4,10 @@ One experiment per sweep, its training runs flat beside each other:
 
 =====================  ===========================================================
 tag ``scaling.*``      ``kind`` (``run`` or ``report``), ``run_id``, ``status``,
-                       ``reason``, ``host``, ``device`` and ``card`` of its last attempt, and the
-                       text columns of the run table
+                       ``reason``, ``host``, ``device``, ``card`` and ``job``
+                       (SLURM's) of its last attempt, and the
+                       text columns of the run table; ``git_commit`` of the tree from which the
+                       sweep was submitted
 param                  ``run_id`` and every field of the spec (``model.width``, ...)
 metric ``scale/*``     numeric columns known before the run, and log10 of N, D, C; of a run that
                        stopped early the last values are those of what was trained
@@ -14,7 +16,9 @@ metric ``heldout/*``,  the learning curve; step = tokens (examples) seen
 metric ``eval/*``      the same on further sets of held-out data, under their columns' names; and
                        what kept weights were evaluated on
 metric ``program/*``   what else the program of a run reported, under its own name
-metric ``final/*``     numeric values of the journal's ``end`` event
+metric ``final/*``     numeric values of the journal's ``end`` event; tokens a second, energy and,
+                       where the card's peak is known, MFU
+data set               name and fingerprint of what a run of ours was trained on
 metric ``diverged``    1 for a run that diverged
 =====================  ===========================================================
 
@@ -44,6 +48,7 @@ from scaling.tracking.values import (
     Known,
     Value,
     born_of,
+    data_of,
     ended_at,
     known_before,
     metric_key,
@@ -75,6 +80,8 @@ class Tracker:
         ``run_id`` of runs that were found deleted in the store.
     colours : dict of str to str
         ``run_id`` -> colour in charts, for runs that are to be made.
+    marks : dict of str to str
+        Further tags of runs that are to be made.
     again : int
         Runs that were shipped again, because :meth:`compare` did not find them, or not whole.
     """
@@ -84,6 +91,7 @@ class Tracker:
         self.deleted: set[str] = set()
         self.again = 0
         self.colours: Mapping[str, str] = {}
+        self.marks: Mapping[str, str] = {}
         place = f"{without_password(tracking_uri)}\n{experiment}"
         key = hashlib.sha256(place.encode()).hexdigest()[:12]
         self.key = key  # of this store and experiment, in names of files
@@ -293,6 +301,7 @@ class Tracker:
             OURS: row["run_id"],
             "scaling.born": born,
             **{f"scaling.{key}": value for key, value in texts.items()},
+            **self.marks,
         }
         if colour := self.colours.get(row["run_id"]):
             tags[COLOUR_TAG] = colour
@@ -327,6 +336,8 @@ class Tracker:
             values += of_end(row, events, last)
             if last.get("reason"):
                 tags["scaling.reason"] = str(last["reason"])
+        if params and (data := data_of(row)):  # before the params: they tell that it was said
+            self._say_data(run_id, *data)
         self._log(run_id, values, params, tags)
         if last:
             ended, mlflow_status = (
@@ -338,6 +349,15 @@ class Tracker:
             self.client.update_run(run_id, status="RUNNING")
         else:
             self.client.set_terminated(run_id, status="KILLED")
+
+    def _say_data(self, run_id: str, name: str, fingerprint: str) -> None:
+        """The data set of a run, as MLflow's own kind of thing."""
+        from mlflow.entities import Dataset, DatasetInput, InputTag
+
+        source = json.dumps({"data": name})
+        data = Dataset(name, fingerprint, "scaling", source)
+        used = DatasetInput(data, [InputTag("mlflow.data.context", "training")])
+        self.client.log_inputs(run_id, datasets=[used])
 
     def _log(
         self,

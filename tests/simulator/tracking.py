@@ -22,6 +22,7 @@ class Shelf:
     status: str = "RUNNING"
     stage: str = "active"
     params: dict[str, str] = field(default_factory=dict)
+    data: set[tuple[str, str]] = field(default_factory=set)
     metrics: dict[str, set[tuple[int, float, int]]] = field(default_factory=dict)
 
     @property
@@ -97,6 +98,11 @@ class StoreServer:
             rows = shelf.metrics.setdefault(metric.key, set())
             rows.add((metric.step, metric.value, metric.timestamp))
         shelf.tags.update({tag.key: tag.value for tag in tags})
+        self._answer()
+
+    def log_inputs(self, run_id: str, *, datasets: Sequence[Any]) -> None:
+        self._ask()
+        self.runs[run_id].data = {(used.dataset.name, used.dataset.digest) for used in datasets}
         self._answer()
 
     def get_metric_history(self, run_id: str, key: str) -> list[Any]:

@@ -132,7 +132,7 @@ ANALYSIS = {
     "analysis.laws": "scaling.base scaling.schema",
     "analysis.tables.reading": "scaling.schema scaling.table_file",
     "analysis.tables": "scaling.base scaling.schema scaling.spec scaling.specs scaling.run "
-    "scaling.table_file scaling.tracking analysis.tables.reading",
+    "scaling.table_file scaling.tracking analysis.tables.reading analysis.wording",
     "analysis.fits": f"scaling.base scaling.schema {QUESTION}",
     "analysis.forecasts": f"scaling.base scaling.schema {QUESTION} analysis.fits",
     "analysis.compute": f"scaling.base scaling.families scaling.spec {QUESTION} analysis.fits "

@@ -6,7 +6,8 @@ One experiment per sweep, its training runs flat beside each other:
 tag ``scaling.*``      ``kind`` (``run`` or ``report``), ``run_id``, ``status``,
                        ``reason``, ``host``, ``device``, ``card`` and ``job``
                        (SLURM's) of its last attempt, and the
-                       text columns of the run table; ``git_commit`` of the tree from which the
+                       text columns of the run table; ``budget`` where the sweep
+                       has budgets; ``git_commit`` of the tree from which the
                        sweep was submitted
 param                  ``run_id`` and every field of the spec (``model.width``, ...)
 metric ``scale/*``     numeric columns known before the run, and log10 of N, D, C; of a run that
@@ -38,6 +39,7 @@ from typing import TYPE_CHECKING, Any
 
 from scaling.base import write_atomic
 from scaling.run import JOURNAL, end, note_of, points, read_journal, unfold
+from scaling.schema import BUDGET
 from scaling.tracking.address import masked, without_password
 from scaling.tracking.errors import DeletedError, TrackingError
 from scaling.tracking.experiments import OURS
@@ -303,6 +305,8 @@ class Tracker:
             **{f"scaling.{key}": value for key, value in texts.items()},
             **self.marks,
         }
+        if row.get(BUDGET):
+            tags["scaling.budget"] = f"{row[BUDGET]:g}"
         if colour := self.colours.get(row["run_id"]):
             tags[COLOUR_TAG] = colour
         client = self.client

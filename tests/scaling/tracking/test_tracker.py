@@ -117,8 +117,9 @@ def test_a_run_has_its_data_set_its_place_and_what_it_took(uri, run_dir, row):
     tracker.marks = {"scaling.git_commit": "0" * 40}
     card = {"device": "cuda:0", "card": "NVIDIA H100 80GB HBM3", "arithmetic": "bfloat16"}
     write(run_dir, {**start(), **card, "job": "12_3", "processes": 2}, DONE)
-    tracker.ship(run_dir, row, alive=False)
+    tracker.ship(run_dir, {**row, "flops_asked": 2.5e19}, alive=False)
     (run,) = runs_of(uri)
+    assert run.data.tags["scaling.budget"] == "2.5e+19"
     (used,) = run.inputs.dataset_inputs
     assert (used.dataset.name, used.dataset.digest) == ("tiny", row["spec"]["data"]["fingerprint"])
     assert run.data.tags["scaling.job"] == "12_3"

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from cluster.status import SweepStatus
 
 ROWS = 20
+ROOM = 8000  # characters of the table: MLflow takes 20,000 of a note
+LETTERS = 40
 OPTIONS = 4  # columns of what was swept
 DRAWS = 100  # of the law's interval: 0.3 s for 20 runs
 SECONDS = 30.0  # that the law may take, the start of its command included
@@ -52,12 +54,17 @@ def results(status: SweepStatus, rows: Sequence[Mapping[str, Any]]) -> str:
     options = [name for name in swept(rows) if not name.endswith("num_tokens")][:OPTIONS]
     header = ("run", "loss", "N", "D", "C", *options)
     table = [_line(header), _line(["---"] * len(header))]
+    shown = 0
     for run in best:
         num_params = columns[run.run_id].get("num_params")
-        numbers = (run.loss, num_params, run.step, run.flops * run.trained)
+        numbers = (run.loss, num_params, run.num_tokens * run.trained, run.flops * run.trained)
         given = (_short(params[run.run_id].get(name, "")) for name in options)
-        table.append(_line([run.name, *map(format_value, numbers), *given]))
-    more = len(ended) - len(best)
+        line = _line([_cut(run.name), *map(format_value, numbers), *map(_cut, given)])
+        if sum(map(len, table)) + len(line) > ROOM:
+            break
+        table.append(line)
+        shown += 1
+    more = len(ended) - shown
     rest = f"\n\nand {more} more, with a higher loss" if more else ""
     return f"{said}\n\n" + "\n".join(table) + rest
 
@@ -72,6 +79,10 @@ def _short(text: str) -> str:
         return format_value(float(text))
     except ValueError:
         return text
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= LETTERS else f"{text[: LETTERS - 1]}…"
 
 
 def _is_loss(value: float | None) -> bool:

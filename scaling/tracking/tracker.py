@@ -4,11 +4,9 @@ One experiment per sweep, its training runs flat beside each other:
 
 =====================  ===========================================================
 tag ``scaling.*``      ``kind`` (``run`` or ``report``), ``run_id``, ``status``,
-                       ``reason``, ``host``, ``device``, ``card`` and ``job``
-                       (SLURM's) of its last attempt, and the
-                       text columns of the run table; ``budget`` where the sweep
-                       has budgets; ``git_commit`` of the tree from which the
-                       sweep was submitted
+                       ``reason``, ``host``, ``device``, ``card`` and ``job`` (SLURM's) of its last
+                       attempt, the text columns of the run table, ``budget`` where the sweep has
+                       budgets, ``git_commit`` of the tree from which it was submitted
 param                  ``run_id`` and every field of the spec (``model.width``, ...)
 metric ``scale/*``     numeric columns known before the run, and log10 of N, D, C; of a run that
                        stopped early the last values are those of what was trained

@@ -68,6 +68,9 @@ def test_a_note_shows_twenty_runs_and_counts_the_rest(make_sweep, home, monkeypa
     submit(make_sweep(seed=[0, 1, 2]), on="inline")
     status, rows = sweep_status("tiny"), read_rows(Store.at(home), "tiny")
     assert "more" not in results.results(status, rows)
+    monkeypatch.setattr(results, "ROOM", 200)
+    assert "and 1 more, with a higher loss" in results.results(status, rows)
+    monkeypatch.setattr(results, "ROOM", 9999)
     monkeypatch.setattr(results, "ROWS", 2)
     said = results.results(status, rows)
     assert said.endswith("and 1 more, with a higher loss") and said.count("\n| ") == 4 - 1 + 1

@@ -9,6 +9,7 @@ from .program_spec import ProgramSpec as ProgramSpec
 from .reporting import report as report
 from .schedule import cooldown_start as cooldown_start
 from .schedule import evaluated as evaluated
+from .schema import BUDGET as BUDGET
 from .schema import COLUMN_FLAGS as COLUMN_FLAGS
 from .schema import COLUMNS as COLUMNS
 from .schema import CURVE_COLUMNS as CURVE_COLUMNS

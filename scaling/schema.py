@@ -142,6 +142,12 @@ RUN_COLUMNS: tuple[Column, ...] = (
     Column(
         "flops_dense", "int", "FLOPs", "flops if attention were over all pairs, where it is not"
     ),
+    Column(
+        "flops_asked",
+        "float",
+        "FLOPs",
+        "the budget C that num_tokens_planned was chosen for, where a sweep has budgets",
+    ),
     Column("flops_planned", "int", "FLOPs", "C of num_tokens_planned"),
     Column("flops_6nd", "int", "FLOPs", "6 x num_params_active x num_tokens"),
     Column(
@@ -259,6 +265,7 @@ CURVE_COLUMNS: tuple[Column, ...] = (
     Column("seconds", "float", "s", "time since the run began, pauses left out"),
 )
 
+BUDGET = "flops_asked"
 # What a sweep says of a run beyond its spec; no part of a run's identity.
 LABELS = (
     "axis",
@@ -267,6 +274,7 @@ LABELS = (
     *(f"flops_{axis}" for axis in ("depth", "width", "resolution")),
     "space",
     *("strategy", "strategy_seed", "generation", "rung", "parent", "search_flops"),
+    BUDGET,
 )
 
 EVAL_PREFIX = "eval/"

@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, NamedTuple
 
-from scaling import DEFAULT_DATA, ProgramSpec, RunSpec, Spec
+from scaling import BUDGET, DEFAULT_DATA, ProgramSpec, RunSpec, Spec
 from scaling.base import Cost, OptionError, own_folders
 from scaling.data import describe_data
 from scaling.families import (
@@ -153,8 +153,12 @@ def expand(
             seeded = [spec, *(replace(spec, seed=seed) for seed in seeds[1:])]
             specs += seeded
             asked |= {id(run): wanted for run in seeded}
-            if "labels" in chosen:
-                labels = {run.run_id: chosen["labels"] for run in seeded} | labels
+            told = dict(chosen.get("labels", {}))
+            if budget is not None:
+                told[BUDGET] = float(budget)
+            if told:
+                for run in seeded:
+                    labels.setdefault(run.run_id, told)
     if never := readers.never():
         i, option = never
         design.document.refuse(_blame(design, [option.name], i), str(option))

@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from scaling import ProgramSpec, RunSpec, Spec
+from scaling import BUDGET, ProgramSpec, RunSpec, Spec
 from scaling.base import MAX_EPOCHS, placeholders
 from sweeps.resources import ResourceRules
 from sweeps.sweep import Sweep
@@ -27,7 +27,8 @@ def design_warnings(
 ) -> list[str]:
     """What keeps ``sweep`` from identifying a law, one sentence each; none if all is well.
 
-    Runs with labels (an axis, a design space) are for another comparison than a law in N or D.
+    Runs with labels other than a budget (an axis, a design space) are for another comparison
+    than a law in N or D.
 
     Parameters
     ----------
@@ -38,7 +39,11 @@ def design_warnings(
         With it, data that would be seen too often are named.
     """
     specs = [entry.spec for entry in sweep]
-    found = [] if all(entry.labels for entry in sweep) else _axes(specs, bool(budgets))
+    found = (
+        []
+        if all(entry.labels.keys() - {BUDGET} for entry in sweep)
+        else _axes(specs, bool(budgets))
+    )
     found += _rates([spec for spec in specs if isinstance(spec, RunSpec)]) + _lengths(specs)
     found += _on_gpus(sweep)
     if budgets:

@@ -93,15 +93,15 @@ SWEEPS = {
     "sweeps.values",
     "sweeps.programs": f"{MODELS} scaling.schema scaling.program_spec scaling.run scaling.programs "
     "sweeps.document sweeps.data_size sweeps.derive sweeps.resources sweeps.values sweeps.sweep",
-    "sweeps.warnings": "scaling.base scaling.spec scaling.program_spec scaling.specs "
-    "sweeps.resources sweeps.sweep",
+    "sweeps.warnings": "scaling.base scaling.schema scaling.spec scaling.program_spec "
+    "scaling.specs sweeps.resources sweeps.sweep",
     "sweeps.estimate": f"{MODELS} {RUNS} scaling.training sweeps.sweep",
     "sweeps.design": f"{MODELS} scaling.program_spec scaling.run sweeps.document "
     "sweeps.data_size sweeps.derive sweeps.policy sweeps.resources sweeps.constraints "
     "sweeps.values sweeps.kinds sweeps.programs sweeps.strategies sweeps.sweep sweeps.estimate",
-    "sweeps.expansion": f"{MODELS} scaling.program_spec scaling.specs sweeps.document "
-    "sweeps.data_size sweeps.derive sweeps.constraints sweeps.values sweeps.programs sweeps.sweep "
-    "sweeps.unread sweeps.design",
+    "sweeps.expansion": f"{MODELS} scaling.schema scaling.program_spec scaling.specs "
+    "sweeps.document sweeps.data_size sweeps.derive sweeps.constraints sweeps.values "
+    "sweeps.programs sweeps.sweep sweeps.unread sweeps.design",
     "sweeps.search": "scaling.base scaling.program_spec sweeps.document sweeps.sweep "
     "sweeps.estimate sweeps.strategies sweeps.design sweeps.expansion",
     "sweeps.load": "scaling.base scaling.run sweeps.document sweeps.sweep sweeps.estimate "
@@ -132,8 +132,8 @@ ANALYSIS = {
     "analysis.laws": "scaling.base scaling.schema",
     "analysis.tables.reading": "scaling.schema scaling.table_file",
     "analysis.tables": "scaling.base scaling.schema scaling.families scaling.spec "
-    "scaling.specs scaling.run "
-    "scaling.table_file scaling.tracking analysis.tables.reading",
+    "scaling.specs scaling.run scaling.table_file scaling.tracking analysis.tables.reading "
+    "analysis.wording",
     "analysis.fits": f"scaling.base scaling.schema {QUESTION}",
     "analysis.forecasts": f"scaling.base scaling.schema {QUESTION} analysis.fits",
     "analysis.compute": f"scaling.base scaling.families scaling.spec {QUESTION} analysis.fits "

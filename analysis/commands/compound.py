@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from analysis.commands.loading import table_of
@@ -22,7 +23,8 @@ if TYPE_CHECKING:
     import argparse
 
     import pandas as pd
-    from matplotlib.figure import Figure
+
+    from analysis.plotting import Drawable
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,7 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def figures(source: Source, asked: Options) -> dict[str, Figure]:
+def figures(source: Source, asked: Options) -> dict[str, Drawable]:
     """The figures by name."""
     table = table_of(source)
     return _drawn(table, *_found(table, asked))
@@ -83,10 +85,10 @@ def _found(
 
 def _drawn(
     table: pd.DataFrame, picked: Coefficients | None, compared: AxisComparison | None
-) -> dict[str, Figure]:
-    drawn = {}
+) -> dict[str, Drawable]:
+    drawn: dict[str, Drawable] = {}
     if picked:
-        drawn["coefficients"] = coefficient_surface(table, picked)
+        drawn["coefficients"] = partial(coefficient_surface, table, picked)
     if compared:
         drawn["axes"] = axes_at_equal_flops(table, compared)
     return drawn

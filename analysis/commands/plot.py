@@ -85,9 +85,8 @@ def run(args: argparse.Namespace) -> int:
     written = plotting.save_all(figures, output, asked.look)
     for path, figure in zip(written, figures.values(), strict=True):
         note(f"written to {path}")
-        if not isinstance(figure, Picture):
-            if asked != Options():
-                note(f"{args.kind}: drawn in its own size; its numbers: scaling {args.kind} --json")
+        if asked.data and not isinstance(figure, Picture):
+            note(f"{args.kind}: the numbers of {path}: scaling {args.kind} --json")
         elif asked.data:
             numbers = path.with_suffix(".csv")
             write_table(figure.data(), numbers)

@@ -7,19 +7,14 @@ from typing import TYPE_CHECKING
 
 from analysis.commands.loading import table_of
 from analysis.commands.options import TABLE, Source, output_of, read
-from analysis.tables import records, write_table
-from scaling import RUN_COLUMNS
+from analysis.tables import records, said, write_table
 from scaling.base import note, print_json, print_table
 
 if TYPE_CHECKING:
     import argparse
 
-    import pandas as pd
 
-_SHOWN = (
-    "run_id", "name", "num_params", "num_tokens", "flops", "loss", "perplexity", "status",
-    "exclude_reason",
-)  # fmt: skip
+COLUMNS = 8  # that fit a terminal
 
 
 @dataclass(frozen=True)
@@ -45,25 +40,9 @@ def run(args: argparse.Namespace) -> int:
     if asked.json:
         print_json(records(table))
     elif not output:
-        shown = _shown(table)
+        shown = said(table, COLUMNS)
         rows = table[shown].head(asked.limit).itertuples(index=False, name=None)
         print_table(f"{source.name}: {len(table)} runs", shown, rows)
         if len(table) > asked.limit:
             note(f"{len(table) - asked.limit} more rows; --limit, --json or -o FILE show them")
     return 0
-
-
-def _shown(table: pd.DataFrame) -> list[str]:
-    """The columns that fit a terminal: the ones that say something, then a file's own."""
-    known = {column.name for column in RUN_COLUMNS}
-    shown = [name for name in _SHOWN if name in table.columns and _says(table[name])]
-    if _says(table["exclude_reason"]):
-        shown = [name for name in shown if name != "status"]  # the reason begins with it
-    else:
-        shown += [name for name in table.columns if name not in known][: 8 - len(shown)]
-    return shown
-
-
-def _says(values: pd.Series) -> bool:
-    """Whether a column holds anything."""
-    return bool((values.notna() & (values.astype(str) != "")).any())

@@ -1,6 +1,6 @@
 """Figures: each function takes tables and fits and returns a ``Picture``, the numbers to draw.
 
-Those of compound scaling return a matplotlib ``Figure``.
+The surface of a search for coefficients is a matplotlib ``Figure``.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from analysis.plotting.runs import (
     scaling,
     used,
 )
-from analysis.plotting.save import FORMATS, save, save_all, svg
+from analysis.plotting.save import FORMATS, Drawable, save, save_all, svg
 from analysis.plotting.searches import ranks, search
 from analysis.plotting.settle import overlaps
 from analysis.plotting.style import GRID, INK, MUTED, ON_BLACK, ON_WHITE, PAPER, SERIES, THEME
@@ -46,6 +46,7 @@ __all__ = [
     "SERIES",
     "THEME",
     "Axis",
+    "Drawable",
     "Layer",
     "Look",
     "Panel",

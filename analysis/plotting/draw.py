@@ -66,12 +66,16 @@ class Look:
         if self.font_size is not None and not 4 <= self.font_size <= 60:
             raise ValueError(f"--font-size {self.font_size:g}: text has 4 to 60 points")
 
+    def scale(self, designed: float) -> tuple[float, float]:
+        """Width of a figure designed so many inches wide, and the factor of its text and lines."""
+        slides = self.style == "slides"
+        width = self.width or (10.0 if slides else designed)
+        usual = 18.0 if slides else BASE if width >= min(designed, 5.2) else 7.0
+        return width, (self.font_size or usual) / BASE
+
     def size(self, picture: Picture) -> tuple[float, float, float]:
         """Width and height in inches, and the factor of text and lines."""
-        slides = self.style == "slides"
-        width = self.width or (10.0 if slides else picture.width)
-        usual = 18.0 if slides else BASE if width >= min(picture.width, 5.2) else 7.0
-        factor = (self.font_size or usual) / BASE
+        width, factor = self.scale(picture.width)
         across = 1 if is_stacked(picture, width) else picture.in_a_row
         rows = -(-len(picture.panels) // across)
         if any(panel.y.names for panel in picture.panels):

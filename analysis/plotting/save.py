@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import matplotlib
@@ -14,18 +14,20 @@ from analysis.plotting.picture import Picture
 from analysis.plotting.style import styled
 
 FORMATS = ("png", "pdf", "svg")
+Drawable = Figure | Picture | Callable[[Look | None], Figure]
+"""What can be written: a picture, a figure, or what draws one in a look."""
 
 
-def save(figure: Figure | Picture, path: Path, look: Look | None = None) -> Path:
+def save(figure: Drawable, path: Path, look: Look | None = None) -> Path:
     """Write a figure to ``path``; the suffix chooses PNG (200 dpi), PDF or SVG.
 
     Parameters
     ----------
-    figure : Picture or matplotlib Figure
+    figure : Picture, matplotlib Figure, or what draws one in a look
     path : Path
         Its folder is made.
     look : Look, optional
-        Style, width and size of text of a picture.
+        Style, width and size of text; a figure that is drawn already keeps its own.
 
     Raises
     ------
@@ -36,15 +38,16 @@ def save(figure: Figure | Picture, path: Path, look: Look | None = None) -> Path
     if kind not in FORMATS:
         raise ValueError(f"{path}: a figure is written as .{', .'.join(FORMATS)}")
     path.parent.mkdir(parents=True, exist_ok=True)
-    drawn = draw(figure, look) if isinstance(figure, Picture) else figure
+    if isinstance(figure, Picture):
+        drawn = draw(figure, look)
+    else:
+        drawn = figure if isinstance(figure, Figure) else figure(look)
     with styled():
         drawn.savefig(path, format=kind, metadata=_undated(kind))
     return path
 
 
-def save_all(
-    figures: Mapping[str, Figure | Picture], path: Path, look: Look | None = None
-) -> list[Path]:
+def save_all(figures: Mapping[str, Drawable], path: Path, look: Look | None = None) -> list[Path]:
     """Write one figure to ``path``; of several, each to its name put before the suffix."""
     several = len(figures) > 1
     return [

@@ -17,6 +17,7 @@ from analysis.tables.reading import (
     read_rows,
 )
 from analysis.tables.responses import RESPONSE, stacked
+from analysis.tables.show import RunTable, said
 from analysis.tables.sources import (
     is_file,
     load_curves,
@@ -33,6 +34,7 @@ __all__ = [
     "PARAMETERS",
     "RESPONSE",
     "Note",
+    "RunTable",
     "Structure",
     "TableReading",
     "alike",
@@ -51,6 +53,7 @@ __all__ = [
     "rated_watts",
     "read_rows",
     "records",
+    "said",
     "stacked",
     "structure",
     "unusable",

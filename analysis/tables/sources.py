@@ -19,6 +19,7 @@ from analysis.tables.reading import (
 )
 from analysis.tables.rows import extra_columns, is_extra, run_table, why_not
 from analysis.tables.selection import select
+from analysis.tables.show import RunTable
 from analysis.tables.where import column_of
 from scaling import (
     COLUMN_FLAGS,
@@ -131,7 +132,7 @@ def load_runs(
                 frame.attrs["notes"].append(Note(said, name, taken=True))
     frame = select(frame, where, how)
     frame.attrs["notes"].extend(flagged(frame))
-    return frame
+    return RunTable.of(frame)
 
 
 def is_file(source: Source, *, root: Source | None = None, tracking_uri: str | None = None) -> bool:

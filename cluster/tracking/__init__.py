@@ -11,6 +11,7 @@ from cluster.tracking.delivery import (
     take_over,
 )
 from cluster.tracking.notices import check_notify
+from cluster.tracking.results import law_text
 from cluster.tracking.rule import check_rule
 from cluster.tracking.server import serve
 from cluster.tracking.shipper import ship_sweep, start_shipper, without_shippers
@@ -24,6 +25,7 @@ __all__ = [
     "delete_experiment",
     "deliver",
     "deliver_in_time",
+    "law_text",
     "prepare_tracking",
     "remember",
     "serve",

@@ -1,22 +1,55 @@
-"""Where a sweep is tracked: remembered beside it, without a password."""
+"""Where a sweep is tracked, and whence it was submitted: remembered beside it, no password."""
 
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 
 from scaling.base import Store, read_json, write_atomic
 from scaling.tracking import without_password
 
 TRACKING = "tracking.json"  # in a sweep's folder
+GIT = "scaling.git_commit"
+GIT_SECONDS = 10.0
 
 
 def remember(store: Store, name: str, uri: str) -> None:
-    """Note where a sweep was submitted to be tracked.
+    """Note where a sweep was submitted to be tracked, and the commit of the tree around us, if any.
 
     The root's own store is noted as the empty text, for roots are moved and copied.
     """
     noted = "" if uri == store.own_tracking_uri else without_password(uri)
-    write_atomic(store.sweep_dir(name) / TRACKING, json.dumps({"uri": noted}))
+    write_atomic(
+        store.sweep_dir(name) / TRACKING, json.dumps({"uri": noted, "commit": commit_here()})
+    )
+
+
+def marks(store: Store, name: str) -> dict[str, str]:
+    """Tags of the runs of a sweep: the git commit from which it was submitted, if it is known.
+
+    With ``-dirty`` where files differed from it; MLflow's own tag is the commit alone.
+    """
+    commit = str((read_json(store.sweep_dir(name) / TRACKING) or {}).get("commit") or "")
+    if not commit:
+        return {}
+    return {GIT: commit, "mlflow.source.git.commit": commit.removesuffix("-dirty")}
+
+
+def commit_here() -> str:
+    """The git commit of the current folder's tree, ``-dirty`` if it differs; empty without one."""
+    words = ["describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    try:
+        said = subprocess.run(
+            ["git", "-c", "core.fsmonitor=false", *words],
+            capture_output=True,
+            text=True,
+            timeout=GIT_SECONDS,
+            env={**os.environ, "GIT_OPTIONAL_LOCKS": "0"},
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return said.stdout.strip() if said.returncode == 0 else ""
 
 
 def address(store: Store, name: str | None, given: str | None = None) -> str:

@@ -71,8 +71,8 @@ To find runs, in the line above the table:
     metrics.`final/loss` < 3.5 and metrics.`scale/log10_flops` > 18
     params.`optim.lr` = '0.001'
 
-`scaling status {name}`, `scaling runs {name}`, `scaling report {name} -o report.html`; the law
-with its interval is in the report. To do it again: `scaling submit` with the sweep's file.
+`scaling status {name}`, `scaling runs {name}`, `scaling report {name} -o report.html`. To do
+it again: `scaling submit` with the sweep's file.
 """
 
 

@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from cluster.status import SweepStatus, sweep_status
-from cluster.tracking.address import address
+from cluster.tracking.address import address, marks
 from cluster.tracking.notices import tell
+from cluster.tracking.results import sections
 from cluster.tracking.rule import Rule
 from cluster.work import claim, clean_up, holder, lease_dir
 from scaling import read_any_spec
@@ -108,11 +109,11 @@ def ship_sweep(
     with lease:
         (folder / WISH).unlink(missing_ok=True)
         problem = _compare(tracker) if compare else ""
-        shipped = (
-            Shipped(0, 0, problem)
-            if problem
-            else _ship(store, tracker, rows, sweep_status(name, root, rows=rows), set())
-        )
+        shipped = Shipped(0, 0, problem)
+        if not problem:
+            status = sweep_status(name, root, rows=rows)
+            shipped = _ship(store, tracker, rows, status, set())
+            _tell(store, tracker, rows, status, shipped)
         make_compact(store, tracker, rows)
     if (folder / WISH).exists():  # a shipper came meanwhile, and ended because this one was here
         start_shipper(store, name, tracker.uri)
@@ -198,6 +199,7 @@ def follow(
         rule.look(status)
         shipped = _ship(store, tracker, rows, status, complete)
         if not status.is_live:
+            _tell(store, tracker, rows, status, shipped)
             make_compact(store, tracker, rows)
             return shipped
         if status.problem and len(status.in_state("done", "diverged")) == len(rows):
@@ -241,7 +243,7 @@ def _ship(
 ) -> Shipped:
     """Ship every run that has something new; ``complete`` are those delivered before."""
     states = {run.run_id: run.state for run in status.runs}
-    tracker.colours = colours(rows)
+    tracker.colours, tracker.marks = colours(rows), marks(store, tracker.experiment)
     unfinished, problem = 0, ""
     for row in rows:
         run_id = row["run_id"]
@@ -264,6 +266,19 @@ def _ship(
             complete.add(run_id)
         unfinished += delivered is False
     return Shipped(len(complete), unfinished, problem, tracker.again, len(tracker.deleted))
+
+
+def _tell(
+    store: Store,
+    tracker: Tracker,
+    rows: list[dict[str, Any]],
+    status: SweepStatus,
+    shipped: Shipped,
+) -> None:
+    """Put what came out into the experiment's note; a store that is away gets it next time."""
+    if not shipped.problem and shipped.complete:
+        with contextlib.suppress(TrackingError):
+            tracker.tell(sections(store, status, rows))
 
 
 def make_compact(store: Store, tracker: Tracker, rows: Iterable[Mapping[str, Any]]) -> None:

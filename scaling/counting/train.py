@@ -19,7 +19,7 @@ from scaling.run import (
     Record,
     SupersededError,
     end,
-    node_name,
+    here,
     read_journal,
 )
 from scaling.schema import eval_column
@@ -94,7 +94,7 @@ class _Count:
             attempt=record.attempt,
             step=0,
             time=time.time(),
-            host=node_name(),
+            **here(),
             device="cpu",
             threads=1,
         )

@@ -23,8 +23,8 @@ from scaling.run import (
     Record,
     SupersededError,
     end,
+    here,
     log_tail,
-    node_name,
     oom_kills,
     read_journal,
 )
@@ -167,7 +167,7 @@ class _Attempt:
             attempt=self.record.attempt,
             step=self.reported.step,
             time=time.time(),
-            host=node_name(),
+            **here(),
             threads=self.means.threads,
             **gpu,
             **({"processes": self.team.size} if self.team.size > 1 else {}),

@@ -21,6 +21,12 @@ def slurm_job() -> str:
     return f"{array}_{task}" if array and task else os.environ.get("SLURM_JOB_ID", "")
 
 
+def here() -> dict[str, str]:
+    """Where this attempt is, for its journal: the node's name and, under SLURM, the job."""
+    job = slurm_job()
+    return {"host": node_name(), **({"job": job} if job else {})}
+
+
 def oom_kills() -> int:
     """Processes that the kernel has killed for want of memory since it started; 0 if not known."""
     with contextlib.suppress(OSError):

@@ -7,11 +7,12 @@ from scaling.tracking.errors import DeletedError, TrackingError, reason
 from scaling.tracking.experiments import OURS, has_experiment, stored_runs, without_binders
 from scaling.tracking.histories import histories, metric_histories
 from scaling.tracking.moved import follow_store
+from scaling.tracking.notes import cell, with_sections
 from scaling.tracking.ready import connect, prepare, reported, set_environment, sqlite_path
 from scaling.tracking.report import log_report
 from scaling.tracking.stored import History, StoredRun
 from scaling.tracking.tracker import Tracker
-from scaling.tracking.values import curve_metrics, spec_of, swept
+from scaling.tracking.values import curve_metrics, flat, spec_of, swept
 from scaling.tracking.view import VIEW_TAG, chart_url, colours
 
 __all__ = [
@@ -22,10 +23,12 @@ __all__ = [
     "StoredRun",
     "Tracker",
     "TrackingError",
+    "cell",
     "chart_url",
     "colours",
     "connect",
     "curve_metrics",
+    "flat",
     "follow_store",
     "has_experiment",
     "histories",
@@ -40,6 +43,7 @@ __all__ = [
     "sqlite_path",
     "stored_runs",
     "swept",
+    "with_sections",
     "without_binders",
     "without_password",
 ]

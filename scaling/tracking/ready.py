@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from scaling.tracking.address import masked
 from scaling.tracking.errors import DeletedError, TrackingError, reason
 from scaling.tracking.moved import artifacts_of, follow_store
+from scaling.tracking.notes import NOTE_TAG
 from scaling.tracking.view import VIEW_TAG, chart_view
 
 if TYPE_CHECKING:
@@ -128,7 +129,7 @@ def prepare(
             if found is None or VIEW_TAG not in found.tags:
                 client.set_experiment_tag(experiment_id, VIEW_TAG, chart_view(options))
             if description:
-                client.set_experiment_tag(experiment_id, "mlflow.note.content", description)
+                client.set_experiment_tag(experiment_id, NOTE_TAG, description)
     return str(experiment_id)
 
 

@@ -4,8 +4,9 @@ One experiment per sweep, its training runs flat beside each other:
 
 =====================  ===========================================================
 tag ``scaling.*``      ``kind`` (``run`` or ``report``), ``run_id``, ``status``,
-                       ``reason``, ``host``, ``device`` and ``card`` of its last attempt, and the
-                       text columns of the run table
+                       ``reason``, ``host``, ``device``, ``card`` and ``job`` (SLURM's) of its last
+                       attempt, the text columns of the run table, ``budget`` where the sweep has
+                       budgets, ``git_commit`` of the tree from which it was submitted
 param                  ``run_id`` and every field of the spec (``model.width``, ...)
 metric ``scale/*``     numeric columns known before the run, and log10 of N, D, C; of a run that
                        stopped early the last values are those of what was trained
@@ -14,7 +15,9 @@ metric ``heldout/*``,  the learning curve; step = tokens (examples) seen
 metric ``eval/*``      the same on further sets of held-out data, under their columns' names; and
                        what kept weights were evaluated on
 metric ``program/*``   what else the program of a run reported, under its own name
-metric ``final/*``     numeric values of the journal's ``end`` event
+metric ``final/*``     numeric values of the journal's ``end`` event; tokens a second, energy and,
+                       where the card's peak is known, MFU
+data set               name and fingerprint of what a run of ours was trained on
 metric ``diverged``    1 for a run that diverged
 =====================  ===========================================================
 
@@ -34,15 +37,18 @@ from typing import TYPE_CHECKING, Any
 
 from scaling.base import write_atomic
 from scaling.run import JOURNAL, end, note_of, points, read_journal, unfold
+from scaling.schema import BUDGET
 from scaling.tracking.address import masked, without_password
 from scaling.tracking.errors import DeletedError, TrackingError
 from scaling.tracking.experiments import OURS
+from scaling.tracking.notes import NOTE_TAG, with_sections
 from scaling.tracking.ready import SUPERSEDED, connect, prepare, reported, sent_once, sqlite_path
 from scaling.tracking.values import (
     CURVE_METRICS,
     Known,
     Value,
     born_of,
+    data_of,
     ended_at,
     known_before,
     metric_key,
@@ -74,6 +80,8 @@ class Tracker:
         ``run_id`` of runs that were found deleted in the store.
     colours : dict of str to str
         ``run_id`` -> colour in charts, for runs that are to be made.
+    marks : dict of str to str
+        Further tags of runs that are to be made.
     again : int
         Runs that were shipped again, because :meth:`compare` did not find them, or not whole.
     """
@@ -83,6 +91,7 @@ class Tracker:
         self.deleted: set[str] = set()
         self.again = 0
         self.colours: Mapping[str, str] = {}
+        self.marks: Mapping[str, str] = {}
         place = f"{without_password(tracking_uri)}\n{experiment}"
         key = hashlib.sha256(place.encode()).hexdigest()[:12]
         self.key = key  # of this store and experiment, in names of files
@@ -202,6 +211,21 @@ class Tracker:
         unfold(run_dir)
         (run_dir / self._position).unlink(missing_ok=True)
 
+    def tell(self, sections: Mapping[str, str]) -> None:
+        """Put sections, by heading, into the experiment's note; others of it stay.
+
+        Raises
+        ------
+        TrackingError
+            If the store does not answer.
+        """
+        client = self.client
+        with reported(self.uri):
+            before = client.get_experiment(self._experiment_id).tags.get(NOTE_TAG, "")
+            after = with_sections(before, sections)
+            if after != before:
+                client.set_experiment_tag(self._experiment_id, NOTE_TAG, after)
+
     def delete_experiment(self) -> bool:
         """Mark the experiment as deleted, under another name; False where there is none."""
         path = sqlite_path(self.uri)
@@ -277,7 +301,10 @@ class Tracker:
             OURS: row["run_id"],
             "scaling.born": born,
             **{f"scaling.{key}": value for key, value in texts.items()},
+            **self.marks,
         }
+        if row.get(BUDGET):
+            tags["scaling.budget"] = f"{row[BUDGET]:g}"
         if colour := self.colours.get(row["run_id"]):
             tags[COLOUR_TAG] = colour
         client = self.client
@@ -311,6 +338,8 @@ class Tracker:
             values += of_end(row, events, last)
             if last.get("reason"):
                 tags["scaling.reason"] = str(last["reason"])
+        if params and (data := data_of(row)):  # before the params: they tell that it was said
+            self._say_data(run_id, *data)
         self._log(run_id, values, params, tags)
         if last:
             ended, mlflow_status = (
@@ -322,6 +351,15 @@ class Tracker:
             self.client.update_run(run_id, status="RUNNING")
         else:
             self.client.set_terminated(run_id, status="KILLED")
+
+    def _say_data(self, run_id: str, name: str, fingerprint: str) -> None:
+        """The data set of a run, as MLflow's own kind of thing."""
+        from mlflow.entities import Dataset, DatasetInput, InputTag
+
+        source = json.dumps({"data": name})
+        data = Dataset(name, fingerprint, "scaling", source)
+        used = DatasetInput(data, [InputTag("mlflow.data.context", "training")])
+        self.client.log_inputs(run_id, datasets=[used])
 
     def _log(
         self,

@@ -7,8 +7,9 @@ import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeGuard
 
+from scaling.base import WATTS, kwh_of, peak_flops
 from scaling.run import PROGRAM_METRIC, points, trained_columns
 from scaling.schema import EVAL_PREFIX
 
@@ -55,6 +56,7 @@ def of_end(
     step, ended = int(last.get("tokens", 0)), ended_at(events, last)
     final = {f"final/{key}": v for key, v in last.items() if _is_number(v) and key != "time"}
     final |= _scale(trained_columns(row, last))
+    final |= {f"final/{key}": v for key, v in _pace(row, events, last).items() if key not in last}
     if last["status"] == "diverged":
         final["diverged"] = 1.0
     values: list[Value] = [(key, float(value), ended, step) for key, value in final.items()]
@@ -66,6 +68,32 @@ def of_end(
         if key.startswith(EVAL_PREFIX) and _is_number(value)
     ]
     return values
+
+
+def _pace(
+    row: Mapping[str, Any], events: Sequence[Mapping[str, Any]], last: Mapping[str, Any]
+) -> dict[str, float]:
+    """Tokens (examples) a second, MFU and energy of a run, as far as they follow from its journal.
+
+    Energy is time at the device's rated power in a data centre (:mod:`scaling.base.energy`): no run
+    reads a meter. MFU is that of a card whose peak is known, evaluation and compiling included.
+    """
+    seconds, tokens = last.get("seconds"), last.get("tokens")
+    if not _is_number(seconds) or not _is_number(tokens) or seconds <= 0 or tokens <= 0:
+        return {}
+    starts = [e for e in events if e["event"] == "start"]
+    begun: Mapping[str, Any] = starts[-1] if starts else {}
+    device, devices = str(begun.get("device") or "cpu"), int(begun.get("processes") or 1)
+    watts = WATTS.get(device.partition(":")[0], WATTS["cpu"])
+    found = {
+        "tokens_per_second": tokens / seconds,
+        "kwh_estimated": kwh_of(seconds * devices, watts),
+    }
+    peak = peak_flops(str(begun.get("card") or ""), str(begun.get("arithmetic") or ""))
+    planned, flops = row.get("num_tokens"), row.get("flops_exact") or row.get("flops")
+    if peak and planned and flops:
+        found["mfu"] = flops * tokens / planned / (seconds * devices * peak)
+    return found
 
 
 def ended_at(events: Sequence[Mapping[str, Any]], last: Mapping[str, Any]) -> float:
@@ -82,13 +110,21 @@ def metric_key(name: str) -> str:
 
 def known_before(row: Mapping[str, Any], born: str) -> Known:
     """Metrics and params of a run that are known before it begins."""
-    params = {"run_id": row["run_id"], **_flat(row["spec"])}
+    params = {"run_id": row["run_id"], **flat(row["spec"])}
     return [(k, v, float(born), 0) for k, v in _scale(row).items()], params
+
+
+def data_of(row: Mapping[str, Any]) -> tuple[str, str] | None:
+    """Name and fingerprint of the data set of a run of ours; None where it has none."""
+    data = row["spec"].get("data")
+    if not isinstance(data, Mapping) or not data.get("fingerprint"):
+        return None
+    return str(data["data"])[:500], str(data["fingerprint"])[:36]  # MLflow's limits
 
 
 def swept(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     """The params that differ among the runs of a sweep, in the order of the spec."""
-    known = [{metric_key(key): value for key, value in _flat(row["spec"]).items()} for row in rows]
+    known = [{metric_key(key): value for key, value in flat(row["spec"]).items()} for row in rows]
     names = dict.fromkeys(key for params in known for key in params)
     return [name for name in names if len({params.get(name) for params in known}) > 1]
 
@@ -108,7 +144,7 @@ def born_of(events: Sequence[Mapping[str, Any]]) -> str:
     return repr(float(next((e["time"] for e in events if e.get("time")), 0.0)))
 
 
-def _is_number(value: Any) -> bool:
+def _is_number(value: Any) -> TypeGuard[float]:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
@@ -134,12 +170,12 @@ def _parsed(text: str) -> Any:
 _value = lru_cache(maxsize=1 << 16)(_parsed)  # runs say the same few things; not what can change
 
 
-def _flat(value: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
-    """Nested values under dotted keys, as text."""
-    flat: dict[str, str] = {}
+def flat(value: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
+    """Nested values under dotted keys, as text: the params of a spec."""
+    found: dict[str, str] = {}
     for key, item in value.items():
         if isinstance(item, Mapping):
-            flat.update(_flat(item, f"{prefix}{key}."))
+            found.update(flat(item, f"{prefix}{key}."))
         else:
-            flat[prefix + key] = item if isinstance(item, str) else json.dumps(item)
-    return flat
+            found[prefix + key] = item if isinstance(item, str) else json.dumps(item)
+    return found

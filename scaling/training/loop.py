@@ -23,7 +23,7 @@ from scaling.run import (
     as_begun,
     checkpoint,
     end,
-    node_name,
+    here,
     read_journal,
 )
 from scaling.schedule import cooldown_start, curve_size, curve_steps, ends_apart, lr_factor
@@ -203,7 +203,7 @@ class _Run:
             attempt=self.record.attempt if self.record else 0,
             step=self.step * self.spec.units_per_step,
             time=time.time(),
-            host=node_name(),
+            **here(),
             device=str(self.device),
             threads=threads,
             torch=torch.__version__,

@@ -22,6 +22,7 @@ class Shelf:
     status: str = "RUNNING"
     stage: str = "active"
     params: dict[str, str] = field(default_factory=dict)
+    data: set[tuple[str, str]] = field(default_factory=set)
     metrics: dict[str, set[tuple[int, float, int]]] = field(default_factory=dict)
 
     @property
@@ -99,6 +100,11 @@ class StoreServer:
         shelf.tags.update({tag.key: tag.value for tag in tags})
         self._answer()
 
+    def log_inputs(self, run_id: str, *, datasets: Sequence[Any]) -> None:
+        self._ask()
+        self.runs[run_id].data = {(used.dataset.name, used.dataset.digest) for used in datasets}
+        self._answer()
+
     def get_metric_history(self, run_id: str, key: str) -> list[Any]:
         self._ask()
         rows = self.runs[run_id].metrics.get(key, set())
@@ -132,3 +138,6 @@ class SimTracker(Tracker):
     def client(self) -> Any:
         self._experiment_id = "1"
         return self.server
+
+    def tell(self, sections: Any) -> None:
+        """The note is no matter of delivery."""

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from scaling.spec import RunSpec
 from sweeps.design import design
 from sweeps.document import Document
 from sweeps.expansion import expand
@@ -51,6 +52,21 @@ def test_isoflop_spends_the_budget_to_half_a_step(expanded):
         model = entry.spec.model
         step = training_flops(model.depth, model.width, 64) * 4 * 64
         assert abs(entry.spec.flops - found.budgets[entry.run_id]) <= step / 2
+
+
+def test_a_run_knows_its_budget_which_is_no_part_of_its_identity(sweep, tmp_path):
+    found = sweep("""
+        name: x
+        fixed: {context: 64, lr: 0.01}
+        isoflop: {budgets: [1e11, 1e12], sizes: {depth: [1], width: [16, 32]}}
+    """)
+    assert [entry.columns["flops_asked"] for entry in found] == [1e11, 1e11, 1e12, 1e12]
+    for entry in found:
+        assert RunSpec.from_dict(entry.spec.to_dict()).run_id == entry.run_id
+        assert entry.columns["flops"] == pytest.approx(entry.columns["flops_asked"], rel=0.05)
+    (tmp_path / "sweep.jsonl").write_text(found.to_jsonl())
+    assert Sweep.read(tmp_path / "sweep.jsonl") == found
+    assert not any("flops_asked" in entry.columns for entry in sweep(GRID))
 
 
 def test_isoflop_sizes_by_target(sweep):

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 
 import numpy as np
 import pytest
 from matplotlib.colors import to_rgb
+from matplotlib.image import imread
 
 from analysis import fit, plotting
 from analysis.compute import plan
+from analysis.designs import compare_axes, pick_coefficients
 from analysis.plotting import ON_BLACK, ON_WHITE, Layer, Look, Panel, Picture, draw, log_x, loss_y
+from tests.analysis.designs.test_scaling_axes import axis_runs, search_runs
 
 
 @pytest.fixture(scope="module")
@@ -39,6 +43,24 @@ def test_no_label_covers_another(pictures, look):
         assert figure.get_figwidth() == (
             look.width or (10 if look.style == "slides" else picture.width)
         )
+
+
+@pytest.mark.parametrize("look", [None, Look(width=3.25), Look("slides")])
+def test_compound_scaling_is_drawn_in_any_size(look, tmp_path):
+    runs, cells = axis_runs(0.01), search_runs(noise=0.01)
+    axes = plotting.axes_at_equal_flops(runs, compare_axes(runs, draws=50))
+    assert plotting.overlaps(draw(axes, look)) == []
+    assert len(axes.data()) > len(runs)
+    surface = partial(plotting.coefficient_surface, cells, pick_coefficients(cells, draws=50))
+    figure = surface(look)
+    figure.draw_without_rendering()
+    legend, title = figure.legends[0].get_window_extent(), figure.axes[0].title.get_window_extent()
+    corners = [text.get_window_extent() for text in figure.axes[0].texts]
+    assert not any(corner.overlaps(box) for corner in corners for box in (legend, title))
+    assert title.x1 <= figure.bbox.x1 and legend.x0 >= 0
+    width = (look or Look()).scale(5.2)[0]
+    path = plotting.save(surface, tmp_path / "s.png", look)
+    assert imread(path).shape[1] == pytest.approx(200 * width, abs=1)
 
 
 def test_crowded_line_ends_and_ticks_are_told_apart():

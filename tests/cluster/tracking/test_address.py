@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
 import time
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 
 from cluster import submit
 from cluster.tracking import address, remember, start_shipper
+from cluster.tracking.address import marks
 from scaling.base import Store
 from scaling.cli import main
 from scaling.tracking import connect, without_password
@@ -90,3 +92,34 @@ def test_no_password_is_printed_kept_or_an_argument(make_sweep, home, capfd, mon
     assert "ann@" not in shown
     for text in (shown.encode(), arguments.encode(), *kept):
         assert b"s3cret" not in text
+
+
+def test_the_commit_of_the_tree_from_which_a_sweep_was_submitted(tmp_path, home, monkeypatch):
+    store, tree = Store.at(home), tmp_path / "tree"
+    tree.mkdir()
+    monkeypatch.chdir(tree)
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path))
+
+    def tags():
+        store.sweep_dir("s").mkdir(parents=True, exist_ok=True)
+        remember(store, "s", store.own_tracking_uri)
+        return marks(store, "s")
+
+    def git(*words):
+        me = ("-c", "user.name=me", "-c", "user.email=me@example.org")
+        said = subprocess.run(["git", *me, *words], check=True, capture_output=True, text=True)
+        return said.stdout.strip()
+
+    assert tags() == {}
+    git("init", "-q")
+    assert tags() == {}
+    (tree / "a").write_text("1")
+    git("add", "a")
+    git("commit", "-qm", "one")
+    head = git("rev-parse", "HEAD")
+    both = {"scaling.git_commit": head, "mlflow.source.git.commit": head}
+    assert tags() == both
+    (tree / "a").write_text("2")
+    assert tags() == {**both, "scaling.git_commit": f"{head}-dirty"}
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert tags() == {}  # no git

@@ -111,6 +111,28 @@ def test_a_run_is_shipped_whole(uri, run_dir, row):
     assert first.timestamp == 1_001_000
 
 
+def test_a_run_has_its_data_set_its_place_and_what_it_took(uri, run_dir, row):
+    """MFU by hand: FLOPs over seconds, devices and the H100's 989 TFLOP/s."""
+    tracker = Tracker(uri, "s")
+    tracker.marks = {"scaling.git_commit": "0" * 40}
+    card = {"device": "cuda:0", "card": "NVIDIA H100 80GB HBM3", "arithmetic": "bfloat16"}
+    write(run_dir, {**start(), **card, "job": "12_3", "processes": 2}, DONE)
+    tracker.ship(run_dir, {**row, "flops_asked": 2.5e19}, alive=False)
+    (run,) = runs_of(uri)
+    assert run.data.tags["scaling.budget"] == "2.5e+19"
+    (used,) = run.inputs.dataset_inputs
+    assert (used.dataset.name, used.dataset.digest) == ("tiny", row["spec"]["data"]["fingerprint"])
+    assert run.data.tags["scaling.job"] == "12_3"
+    assert run.data.tags["scaling.git_commit"] == "0" * 40
+    metrics = run.data.metrics
+    assert metrics["final/tokens_per_second"] == 8192 / 4
+    assert metrics["final/kwh_estimated"] == pytest.approx(4 / 3600 * 2 * 0.4 * 1.58)
+    flops = row["flops_exact"] * 8192 / row["num_tokens"]
+    assert metrics["final/mfu"] == pytest.approx(flops / 4 / 2 / 989e12)
+    found = connect(uri).search_runs([run.info.experiment_id], "dataset.name = 'tiny'")
+    assert [one.info.run_id for one in found] == [run.info.run_id]
+
+
 def test_a_call_that_ended_within_a_step_leaves_none_of_it_out(uri, run_dir, row, monkeypatch):
     """A call takes 1000 values, and the store may go away between two."""
     columns = {f"program/{name}": 1.0 for name in "abc"}

@@ -1,0 +1,37 @@
+"""The note of an experiment, the markdown that MLflow's UI shows above its runs: in sections."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+NOTE_TAG = "mlflow.note.content"
+
+
+def with_sections(note: str, sections: Mapping[str, str]) -> str:
+    """The note with these sections, by heading; one that it has is replaced, others stay.
+
+    Examples
+    --------
+    >>> print(with_sections("What it is.\\n\\n### Law\\n\\nold\\n", {"Law": "new"}))
+    What it is.
+    <BLANKLINE>
+    ### Law
+    <BLANKLINE>
+    new
+    <BLANKLINE>
+    """
+    for heading, text in sections.items():
+        own = f"### {heading}\n\n{text.strip()}\n"
+        found = re.search(rf"^### {re.escape(heading)}\n.*?(?=^### |\Z)", note, re.M | re.S)
+        if found:
+            after = note[found.end() :]
+            note = note[: found.start()] + own + ("\n" + after if after else "")
+        else:
+            note = f"{note.rstrip()}\n\n{own}" if note.strip() else own
+    return note
+
+
+def cell(text: object) -> str:
+    """Text for a cell of a table: no bar, no line break, no markup of its own."""
+    return re.sub(r"([\\|`*_<\[\]])", r"\\\1", " ".join(str(text).split()))

@@ -1,0 +1,84 @@
+"""The note of a sweep's experiment says what came out of it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+
+from cluster import submit, sweep_status
+from cluster.tracking import results, ship_sweep
+from scaling.base import Store
+from scaling.run import read_rows
+from scaling.tracking import connect, with_sections
+from scaling.tracking.notes import NOTE_TAG
+
+
+def note_of(uri, name="tiny"):
+    return connect(uri).get_experiment_by_name(name).tags[NOTE_TAG]
+
+
+def test_the_note_has_the_results_and_the_law_that_was_kept(
+    make_sweep, store_ready, home, monkeypatch
+):
+    sweep = make_sweep(seed=[0, 1])
+    submit(sweep, on="inline", tracking_uri=store_ready)
+    said = note_of(store_ready)
+    assert "### tiny: 2 runs" in said and "tags.`scaling.status`" in said  # what was there before
+    assert "### Law" not in said
+    runs = sorted(sweep_status("tiny").runs, key=lambda run: run.loss)
+    rows = [line.split(" | ") for line in said.splitlines() if line.startswith("| ")]
+    (header,) = [i for i, row in enumerate(rows) if row[0] == "| run"]
+    assert rows[header] == ["| run", "loss", "N", "D", "C", "seed |"]
+    assert [row[1] for row in rows[header + 2 :]] == [f"{run.loss:.4g}" for run in runs]
+
+    kept = Store.at(home).sweep_dir("tiny") / "fit.json"
+    kept.write_text("{}")
+    asked = []
+
+    def fit(words, **_):
+        asked.append(words)
+        found = {
+            "level": 0.9, "formula": "L = 2 + 3 / N^0.5", "params": {"E": 2.0, "alpha": 0.5},
+            "ci": {"E": [1.5, 2.5]}, "n_runs": 2, "draws": {"used": 7},
+            "status": "identified",
+        }  # fmt: skip
+        return subprocess.CompletedProcess(words, 0, json.dumps(found), "")
+
+    monkeypatch.setattr(results, "subprocess", FakeProcesses(fit))
+    ship_sweep("tiny", tracking_uri=store_ready)
+    said = note_of(store_ready)
+    assert "| E | 2 | 1.5 | 2.5 |" in said and said.count("### Results") == 1
+    assert "--bootstrap" in asked[0]
+    monkeypatch.setattr(results, "subprocess", FakeProcesses(None))
+    ship_sweep("tiny", tracking_uri=store_ready)
+    assert "`scaling fit tiny` says it" in note_of(store_ready)
+
+
+class FakeProcesses:
+    TimeoutExpired = subprocess.TimeoutExpired
+
+    def __init__(self, run):
+        self.run = run or self.late
+
+    def late(self, words, timeout, **_):
+        raise subprocess.TimeoutExpired(words, timeout)
+
+
+def test_a_note_shows_twenty_runs_and_counts_the_rest(make_sweep, home, monkeypatch):
+    submit(make_sweep(seed=[0, 1, 2]), on="inline")
+    status, rows = sweep_status("tiny"), read_rows(Store.at(home), "tiny")
+    assert "more" not in results.results(status, rows)
+    monkeypatch.setattr(results, "ROOM", 200)
+    assert "and 1 more, with a higher loss" in results.results(status, rows)
+    monkeypatch.setattr(results, "ROOM", 9999)
+    monkeypatch.setattr(results, "ROWS", 2)
+    said = results.results(status, rows)
+    assert said.endswith("and 1 more, with a higher loss") and said.count("\n| ") == 4 - 1 + 1
+
+
+def test_a_section_replaces_itself_alone_and_names_are_no_markup():
+    before = "### s\n\nwhat\n\n### Results\n\nold\n\n### Mine\n\nkept\n"
+    after = with_sections(before, {"Results": "new"})
+    assert after == before.replace("old", "new")
+    assert with_sections(after, {"Results": "new"}) == after
+    assert results._line(["a|b", "<b>x</b>\n"]) == r"| a\|b | \<b>x\</b> |"

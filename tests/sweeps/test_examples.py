@@ -19,15 +19,17 @@ from tests.sweeps.kinds.test_compound import IMAGES
 ROOT = Path(__file__).parents[2]
 EXAMPLES = sorted((ROOT / "examples").glob("*.yaml"))
 ON_GPUS = sorted((ROOT / "examples" / "gpu").glob("*.yaml"))
+COMPARISONS = {"attention_equal_flops", "darts_random", "darts_search", "randwire"}  # no law is asked
+FRAMES = replace(IMAGES, num_classes=50, input_shape=(48, 20), dtype="float32")
+TEXTS = replace(IMAGES, num_classes=6, input_shape=(256,), vocab_size=256)
 IMAGENET = replace(IMAGES, num_classes=1000, input_shape=(3, 224, 224), train_size=1_281_167)
 
 
 def known(path, info):
     """What is known of an example's data."""
     text = path.read_text(encoding="utf-8")
-    return next(
-        (i for name, i in (("fashion", IMAGES), ("imagenet", IMAGENET)) if name in text), info
-    )
+    infos = {"fashion": IMAGES, "imagenet": IMAGENET, "vowels": FRAMES, "packages": TEXTS}
+    return next((i for name, i in infos.items() if name in text), info)
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
@@ -41,6 +43,8 @@ def test_example(path, info):
     found = expand(asked, info=info)
     assert found.sweep == load_sweep(path, info=info)
     assert found.sweep.name.replace("-", "_") == path.stem
+    if path.stem in COMPARISONS:
+        return
     assert 5 <= len(found.sweep) <= 60
     assert design_warnings(found.sweep, found.budgets) == []
 

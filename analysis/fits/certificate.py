@@ -212,7 +212,8 @@ def untold(law: Law, inputs: tuple[Array, ...]) -> list[str]:
     for name, x in zip(law.variables, inputs, strict=False):
         scales = distinct(x)
         if scales < 3:
-            warnings.append(f"{name} has {scales} distinct values; an exponent needs three")
+            values = "value" if scales == 1 else "values"
+            warnings.append(f"{name} has {scales} distinct {values}; an exponent needs three")
     if law.in_plane and min(x.min() for x in inputs[:2]) > 0:
         ratio = np.log(inputs[1] / inputs[0])
         if ratio.std() < 0.1:

@@ -19,7 +19,12 @@ from tests.sweeps.kinds.test_compound import IMAGES
 ROOT = Path(__file__).parents[2]
 EXAMPLES = sorted((ROOT / "examples").glob("*.yaml"))
 ON_GPUS = sorted((ROOT / "examples" / "gpu").glob("*.yaml"))
-COMPARISONS = {"attention_equal_flops", "darts_random", "darts_search", "randwire"}  # no law is asked
+COMPARISONS = {
+    "attention_equal_flops",
+    "darts_random",
+    "darts_search",
+    "randwire",
+}  # no law is asked
 FRAMES = replace(IMAGES, num_classes=50, input_shape=(48, 20), dtype="float32")
 TEXTS = replace(IMAGES, num_classes=6, input_shape=(256,), vocab_size=256)
 IMAGENET = replace(IMAGES, num_classes=1000, input_shape=(3, 224, 224), train_size=1_281_167)

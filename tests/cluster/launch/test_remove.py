@@ -175,7 +175,7 @@ def test_a_damaged_file_of_another_sweep_is_a_reason_to_stop(sweeps, home):
 def test_only_a_sweep_is_removed(sweeps, home, capsys):
     shutil.copytree(home / "sweeps" / "one", home / "backup")
     assert main(["remove", "../backup"]) == 2
-    assert "'../backup' is no sweep's name: give one of" in capsys.readouterr().err
+    assert "no sweep '../backup' under" in capsys.readouterr().err
     assert (home / "backup" / "sweep.jsonl").exists()
 
 

@@ -25,6 +25,8 @@ def built(seed=0, **options):
     """A model, its optimiser, and two sequences to learn."""
     sized = {"depth": 2, "width": 64, "context": CONTEXT, "num_tokens": 4096}
     rate = {"lr": RATES.get(options.get("optimizer", "adamw"), 0.008)}
+    if options.get("optimizer") == "schedulefree":
+        rate |= {"schedule": "constant"}
     spec = RunSpec.resolve(info=INFO, **{**sized, **rate, **options})
     torch.manual_seed(seed)
     model = FAMILY.build(spec.model)

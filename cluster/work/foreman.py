@@ -143,6 +143,7 @@ class Foreman:
                     deaths.count(self, since, for_memory=for_memory, alone=places == 1)
                     if for_memory and places > 1:  # one less, until who is to blame is alone
                         places = most = places - 1
+                        closed = min(closed, places - 1)  # there is a place for its run
                 first = self.workers.get(0)
                 if not measured and first is not None and first.memory:
                     measured, places = True, min(most, self._places(first.memory))

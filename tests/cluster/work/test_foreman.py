@@ -176,6 +176,27 @@ def test_who_is_killed_for_memory_never_counts_against_the_node(foreman, monkeyp
     assert len(began) == 7
 
 
+def test_the_last_one_killed_for_memory_is_followed_though_its_neighbour_found_nothing(
+    foreman, monkeypatch
+):
+    """One place less must not be the place of the run that the dead worker had."""
+    one, kills = foreman(cpus=2), iter([0, 1, *[1] * 20])
+    monkeypatch.setattr(foremen, "oom_kills", lambda: next(kills))
+    began = scripted(one, monkeypatch, {0: [None, 0], 1: [0]})
+    looks = iter(range(9))
+
+    def stop():
+        look = next(looks, None)
+        if look == 4:  # by now the neighbour has ended
+            assert sorted(one.workers) == [0]
+            one.workers[0].process.status = -9
+        return look is None
+
+    one.stop = stop
+    one.work()
+    assert began == [0, 1, 0]
+
+
 def test_two_that_are_killed_for_memory_at_a_time_are_both_seen(foreman, monkeypatch):
     one, kills = foreman(cpus=3), iter([0, *[2] * 20])
     monkeypatch.setattr(foremen, "oom_kills", lambda: next(kills))

@@ -20,12 +20,12 @@ OPERATIONS = ("none", "max_pool_3x3", "skip_connect", "sep_conv_3x3", "dil_conv_
     ("preset", "params"), [("v1", 3_169_414), ("v2", 3_349_342), ("v2-imagenet", 4_718_752)]
 )
 def test_published_cells_have_the_parameters_of_the_authors_code(preset, params):
-    """Which prints them as "param size", without the auxiliary classifier."""
+    """As quoted for its "param size", without the auxiliary classifier; it was not run here."""
     assert DARTS.cost(DARTS.resolve(DARTS.presets[preset])).num_params == params
 
 
 def test_the_search_network_of_cifar_has_the_size_of_the_authors_code():
-    """1.930618 M parameters, as ``train_search.py`` prints it: alphas are no part of it."""
+    """1.930618 M, as quoted for ``train_search.py``, not run here: alphas are no part of it."""
     assert SEARCH.cost(SEARCH.resolve(SEARCH.presets["cifar"])).num_params == 1_930_618
 
 

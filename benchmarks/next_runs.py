@@ -12,7 +12,7 @@ fitted and foretold (``forecast_of``, ``plan``) in the same way.
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import product
 
 import numpy as np
@@ -39,22 +39,25 @@ class World:
     amplitude: float
     length: float
     seed: int
+    law: np.ndarray = field(default_factory=lambda: TRUTH)
 
     def log_loss(self, n: np.ndarray, d: np.ndarray) -> np.ndarray:
         rng = np.random.default_rng((self.seed, 99))
         waves = rng.standard_normal((WAVES, 2)) / self.length
         phases, sizes = rng.uniform(0, 2 * np.pi, WAVES), rng.standard_normal(WAVES)
         left_out = np.cos(np.log(np.stack([n, d], -1)) @ waves.T + phases) @ sizes
-        return np.log(LAW.predict(TRUTH, n, d)) + self.amplitude * np.sqrt(2 / WAVES) * left_out
+        return np.log(LAW.predict(self.law, n, d)) + self.amplitude * np.sqrt(2 / WAVES) * left_out
 
     def optimum(self, flops: float) -> dict[str, float]:
-        log_n = np.log(optimal(LAW, TRUTH, flops)[0]) + np.linspace(-2, 2, 801)
+        log_n = np.log(optimal(LAW, self.law, flops)[0]) + np.linspace(-2, 2, 801)
         losses = self.log_loss(np.exp(log_n), flops / 6 / np.exp(log_n))
         return {"num_params": log_n[losses.argmin()], "loss": losses.min()}
 
-    def table(self, n: np.ndarray, d: np.ndarray, rng: np.random.Generator) -> pd.DataFrame:
+    def table(
+        self, n: np.ndarray, d: np.ndarray, rng: np.random.Generator, noise: float = NOISE
+    ) -> pd.DataFrame:
         """Runs of these sizes with their noisy losses."""
-        loss = np.exp(self.log_loss(n, d) + NOISE * rng.standard_normal(len(n)))
+        loss = np.exp(self.log_loss(n, d) + noise * rng.standard_normal(len(n)))
         return pd.DataFrame({"num_params": n, "num_tokens": d, "loss": loss})
 
 

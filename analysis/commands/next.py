@@ -71,6 +71,16 @@ def run(args: argparse.Namespace) -> int:
         _write(output, source, table, found, family)
     if not fitted.identified:
         note(f"fit: {fitted.status}")
+    if found.needed:
+        paid = (
+            f"not paid for: {'; '.join(found.unpaid)}; raise --flops"
+            if found.unpaid
+            else "the cheapest such runs are among these"
+        )
+        note(
+            f"what would identify the law: {'; '.join(found.needed)}; {paid}; until such runs are "
+            "done the standard errors say little"
+        )
     expected = None if foretold is None else _expected(foretold, found, cost)
     if asked.json:
         print_json({**found.to_dict(), "forecast": expected})

@@ -41,6 +41,9 @@ SIZES, REACH = 25, 16.0
 An iso-FLOP profile from N* / 8 to 8 N* covers as much of D / N.
 """
 
+VALUES, APART = 3, 2.0
+"""Values of N, of D and of D / N, a factor APART from each other, that tell E and both terms."""
+
 PRICES = np.concatenate([[0.0], np.geomspace(1e-2, 1e3, 26)])
 """Log variance that the whole budget is priced at."""
 
@@ -63,7 +66,9 @@ class NextRuns:
     relative errors, if ``relative`` (N*, D*, loss and the law's positive parameters). They are
     what a forecast expects of it, or, if ``by_law``, those of a law that holds. ``noise`` is that
     of a run's ln L, taken to be independent. ``at`` is the compute that the target is taken at,
-    None where it is the same at any.
+    None where it is the same at any. ``needed`` is what would identify the law, in words, where
+    the runs so far do not: the cheapest runs that have it are among ``runs``, all but ``unpaid``,
+    and the standard errors, which are to first order, say little before they are done.
     """
 
     target: str
@@ -75,6 +80,8 @@ class NextRuns:
     se_before: float
     se_after: float
     by_law: bool
+    needed: tuple[str, ...] = ()
+    unpaid: tuple[str, ...] = ()
 
     @property
     def errors(self) -> tuple[str, str]:
@@ -172,9 +179,11 @@ def next_runs(
         worlds = worlds_of_forecast(foretold, target, at, cost, sizes, tokens)
     else:
         by_law, worlds = True, worlds_of_law(fit, target, at, cost, sizes, tokens)
+    needed = () if fit.identified else _needed(n, d)
+    first = _identifying(n, d, sizes, tokens, prices, flops)[:most] if needed else []
     best, after = np.array([], dtype=int), np.inf
     for price in PRICES:
-        chosen, variance = chosen_at(worlds, prices / flops, price, most)
+        chosen, variance = chosen_at(worlds, prices / flops, price, most, first)
         if variance < after:
             best, after = chosen, variance
     found = [
@@ -191,7 +200,53 @@ def next_runs(
         se_before=float(np.sqrt(sum(world.weight * world.variance for world in worlds))),
         se_after=float(np.sqrt(after)),
         by_law=by_law,
+        needed=needed,
+        unpaid=_needed(np.append(n, sizes[best]), np.append(d, tokens[best])) if needed else (),
     )
+
+
+def _apart(x: Array) -> int:
+    """How many values of ``x (n,)`` lie a factor ``APART`` or more from each other."""
+    count, last = 0, 0.0
+    for value in np.sort(x):
+        if value >= 0.99 * APART * last:
+            count, last = count + 1, float(value)
+    return count
+
+
+def _axes(n: Array, d: Array) -> dict[str, Array]:
+    return {"num_params": n, "num_tokens": d, "num_tokens / num_params": d / n}
+
+
+def _needed(n: Array, d: Array) -> tuple[str, ...]:
+    """What runs ``(n,)`` lack to tell the terms of N and of D and the floor from each other."""
+    return tuple(
+        f"{VALUES} values of {name}, a factor {APART:g} apart (now {_apart(x)})"
+        for name, x in _axes(n, d).items()
+        if _apart(x) < VALUES
+    )
+
+
+def _identifying(
+    n: Array, d: Array, sizes: Array, tokens: Array, prices: Array, flops: float
+) -> list[int]:
+    """The cheapest candidates, one after another, that bring what ``_needed`` says."""
+    found: list[int] = []
+
+    def lack(i: int | None = None) -> int:
+        rows = found if i is None else [*found, i]
+        both = _axes(np.append(n, sizes[rows]), np.append(d, tokens[rows]))
+        return sum(max(VALUES - _apart(x), 0) for x in both.values())
+
+    order, left = np.argsort(prices, kind="stable"), flops
+    while (now := lack()) > 0:
+        gains = [(now - lack(int(i)), int(i)) for i in order if prices[i] <= left]
+        most = max((gain for gain, _ in gains), default=0)
+        if most == 0:
+            break
+        found.append(next(i for gain, i in gains if gain == most))
+        left -= float(prices[found[-1]])
+    return found
 
 
 def _candidates(

@@ -9,7 +9,7 @@ by the slope of what is added to the surface there over the curvature.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -188,12 +188,12 @@ def _firm(information: Array) -> Array:
 
 
 def chosen_at(
-    worlds: list[World], share: Array, price: float, most: int
+    worlds: list[World], share: Array, price: float, most: int, first: Sequence[int] = ()
 ) -> tuple[NDArray[np.intp], float]:
     """Candidates chosen one by one, and the expected variance of the target after them.
 
     ``share (m,)`` is what each takes of the budget, ``price`` what all of it is worth in log
-    variance.
+    variance; ``first`` are chosen whatever they are worth.
     """
     weights = np.array([world.weight for world in worlds])
     noise = np.array([world.noise**2 for world in worlds])[:, None]
@@ -202,13 +202,13 @@ def chosen_at(
     own = np.array([np.diag(world.runs) for world in worlds])
     known: list[list[Array]] = [[] for _ in worlds]
     left, chosen = 1.0, []
-    for _ in range(most):
+    for step in range(most):
         reduced = np.maximum(variance[:, None] - along**2 / (own + noise), 0.0)
         before, after = float(weights @ variance), np.maximum(weights @ reduced, 1e-300)
         worth = np.log(before / after) - price * share
         worth[share > left * (1 + 1e-12)] = -np.inf
-        i = int(worth.argmax())
-        if worth[i] <= 0:
+        i = first[step] if step < len(first) else int(worth.argmax())
+        if step >= len(first) and worth[i] <= 0:
             break
         for k, world in enumerate(worlds):
             column = world.runs[:, i] - sum((old * old[i] for old in known[k]), start=0.0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import numpy as np
+import pandas as pd
 import pytest
 import yaml
 
@@ -13,6 +14,7 @@ from analysis.compute import AsFitted
 from analysis.compute.next_runs import next_runs
 from analysis.compute.next_sweep import settings, sweep_text
 from analysis.compute.next_worlds import worlds_of_forecast
+from analysis.fits import untold
 from analysis.forecasts import Field, fields, forecast_of
 from scaling.spec import RunSpec
 from tests.scaling.test_spec import INFO
@@ -223,3 +225,54 @@ def test_the_sweep_file_has_the_settings_of_the_runs(law):
         expected = k * row["num_params"] ** p * row["num_tokens"] ** q
         assert row["lr"] == pytest.approx(expected, rel=1e-3)
     assert "# warmup_tokens varied among the fitted runs: set it." in text
+
+
+def line_of(n, d, seed=0):
+    """Noisy runs of Besiroglu et al.'s law."""
+    law = LAWS["chinchilla"]
+    loss = law.predict(np.array([1.81686, 482.0, 2085.4, 0.34781, 0.36585]), n, d)
+    noise = np.random.default_rng(seed).normal(0, 0.002, len(n))
+    return pd.DataFrame({"num_params": n, "num_tokens": d, "loss": loss * np.exp(noise)})
+
+
+@pytest.mark.parametrize("where", ["one ratio", "two sizes", "one size", "one run"])
+def test_runs_that_identify_nothing_are_given_what_does(where):
+    n = np.geomspace(1e7, 3e8, 12)
+    pairs = {
+        "one ratio": (n, 20 * n),
+        "two sizes": (np.repeat([1e7, 1e8], 6), np.tile(np.geomspace(1e8, 1e10, 6), 2)),
+        "one size": (np.full(12, 5e7), np.geomspace(1e8, 1e10, 12)),
+        "one run": (np.full(12, 5e7), np.full(12, 1e9)),
+    }
+    runs = line_of(*pairs[where])
+    before = fit("chinchilla", runs, Estimand("mse"))
+    assert not before.identified
+    found = next_runs(before, 1e19, expected=forecast_of(before, runs))
+    assert found.needed
+    assert not found.unpaid
+    assert found.flops <= 1e19
+    chosen = [(r.num_params, r.num_tokens) for r in found.runs for _ in range(r.seeds)]
+    more = line_of(*np.array(chosen).T, seed=1)
+    after = fit("chinchilla", pd.concat([runs, more], ignore_index=True), Estimand("mse"))
+    assert untold(after.law, before.inputs)
+    assert not untold(after.law, after.inputs)
+    information = [np.linalg.slogdet(_information(each))[1] for each in (before, after)]
+    assert information[1] > information[0] + 2
+
+
+def _information(found):
+    slopes = found.law.gradient(found.vector, *found.inputs) * found.vector[:, None]
+    slopes = slopes / found.fitted
+    return slopes @ slopes.T + 1e-12 * np.eye(len(found.vector))
+
+
+def test_what_is_not_paid_for_is_said():
+    n = np.geomspace(1e7, 3e8, 12)
+    runs = line_of(n, 20 * n)
+    known = fit("chinchilla", runs, Estimand("mse"))
+    found = next_runs(known, 1.3e16, expected=forecast_of(known, runs))
+    assert found.unpaid == ("3 values of num_tokens / num_params, a factor 2 apart (now 1)",)
+
+
+def test_runs_that_identify_the_law_need_nothing(law):
+    assert next_runs(law, 5e14, expected=AsFitted(law)).needed == ()

@@ -130,7 +130,8 @@ class Forecast:
         if not self.draws:
             centre, spread = self.average.at(self.inputs(table))
             half = self.scale * float(stdtrit(FREEDOM, below)) * spread
-            return self._out(centre - half), self._out(centre + half)
+            low, high = np.clip([centre - half, centre + half], *self._within)
+            return self._out(low), self._out(high)
         return interval(self.sample(table), level)
 
     def sample(self, table: Mapping[str, Any] | pd.DataFrame, noise: bool = True) -> Array:
@@ -226,7 +227,24 @@ class Forecast:
         return np.asarray(worlds)
 
     def _out(self, values: Array) -> Array:
-        return np.exp(values) if self.space == "log" else values
+        """``values`` in the unit of what is predicted; what is beyond its range is put back inside.
+
+        By reflection at the end (Silverman 1986, *Density Estimation*, sec. 2.10), so that a score
+        is between 0 and 1 in each draw.
+        """
+        if self.space == "log":
+            return np.exp(values)
+        low, high = self._within
+        if not np.isfinite([low, high]).all():
+            return values
+        beyond = np.mod(values - low, 2 * (high - low))
+        return np.asarray(low + np.minimum(beyond, 2 * (high - low) - beyond))
+
+    @property
+    def _within(self) -> tuple[float, float]:
+        """What errors in linear space cannot lead beyond."""
+        ends = self.laws[0].within if self.space == "linear" else None
+        return ends or (-np.inf, np.inf)
 
 
 def mean_of(draws: tuple[Draws, ...], inputs: tuple[Array, ...]) -> Array:

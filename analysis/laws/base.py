@@ -119,6 +119,8 @@ class Law:
         in its place in log space, where its linear parameters are projected out.
     groups : Groups or None
         Which parameters have a value for each group of rows, if some have (``grouped``).
+    within : (float, float) or None
+        What the output lies between whatever the inputs, if it cannot lie beyond.
     """
 
     name: str
@@ -147,6 +149,7 @@ class Law:
     options: Callable[[Law], dict[str, Any]] | None = None
     of_log: Law | None = None
     groups: Groups | None = None
+    within: tuple[float, float] | None = None
 
     @cached_property
     def names(self) -> tuple[str, ...]:

@@ -63,5 +63,5 @@ def _logistic(inputs: tuple[str, ...], logs: tuple[bool, ...], output: str, floo
         name="logistic_floor" if floor else "logistic", formula=formula, latex=formula,
         source=SOURCE, parameters=(level, *exponents(inputs), *([least] if floor else [])),
         inputs=inputs, predict=predict, gradient=gradient, rescale=rescale, output=output,
-        space="linear",
+        space="linear", within=(0.0, 1.0),
     )  # fmt: skip

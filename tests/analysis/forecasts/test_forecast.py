@@ -141,6 +141,27 @@ def test_accuracy_is_forecast_as_it_is():
     assert high - low < 0.1
 
 
+@pytest.mark.parametrize("inputs", [("flops",), ("num_params", "num_tokens")])
+def test_a_score_stays_between_0_and_1_in_each_draw(inputs):
+    """Noisy scores that come near to 1: the forecast's normal errors alone would lie beyond."""
+    rng = np.random.default_rng(0)
+    size = np.geomspace(1e18, 1e21, 24)
+    columns = {name: size * rng.uniform(0.5, 2.0, 24) for name in inputs}
+    x = np.mean([np.log(column / 1e18) for column in columns.values()], axis=0)
+    score = 1 / (1 + np.exp(1 - x / 1.3)) * (1 - 0.03 * np.abs(rng.standard_normal(24)))
+    runs = pd.DataFrame({**columns, "score": score})
+    found = forecast(runs, x_col=",".join(inputs), y_col="score")
+    assert {law.name for law in found.laws} <= {"logistic", "logistic_floor"}
+    beyond = dict.fromkeys(inputs, 30 * size)
+    worlds = found.sample(beyond)
+    assert worlds.min() >= 0.0
+    assert worlds.max() <= 1.0
+    low, high = found.predict_ci(beyond)
+    assert (low >= 0.0).all()
+    assert (high <= 1.0).all()
+    assert (low < high).all()
+
+
 def test_a_run_is_seen_whole_or_not_at_all():
     """Three runs of four checkpoints: no cut-off sees a part of one."""
     labels = np.repeat([0, 1, 2], 4)

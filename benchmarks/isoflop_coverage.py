@@ -1,7 +1,8 @@
 """How often 90 % intervals of iso-FLOP minima and of their exponent hold the truth: one table.
 
-Run: ``OMP_NUM_THREADS=1 python benchmarks/isoflop_coverage.py [TRIALS]`` (16 trials: 8 minutes
-of processor time). Cells are pooled over laws and noise.
+Run: ``OMP_NUM_THREADS=1 python benchmarks/isoflop_coverage.py [TRIALS] [WORD ...]`` (16 trials: 8
+minutes of processor time). Cells are pooled over laws and noise; with words, as in ``"Kaplan's" x16
+off-centre``, only those that bear them all are run.
 Five budgets, a factor 1000 apart in all, of 5 or 9 sizes that span N* / s to N* s (s = 4, 16), are
 drawn from laws that are known: centred on N*; drifting across it from the smallest budget to the
 largest; or off-centre, about sqrt(s) N*. Noise is .1, .3 and 1 % of the loss. Widths are in those
@@ -128,12 +129,15 @@ def held(
         yield method, n_in, n_wide / oracle[0], a_in, a_wide / oracle[1], none
 
 
-def main(trials: int) -> None:
+def main(trials: int, words: Sequence[str] = ()) -> None:
     pooled: dict[tuple[str, ...], dict[Method, list[list[float]]]] = {}
     for cell, case in enumerate(product(LAWS, SPANS, GRIDS, POINTS, NOISES)):
         truth, span, grid, points, noise = case
         kind = "Kaplan's" if truth is LAWS[-1] else "Chinchilla's"
-        rows = pooled.setdefault((kind, f"x{span:g}", grid, str(points)), {m: [] for m in METHODS})
+        names = (kind, f"x{span:g}", grid, str(points))
+        if not {*words} <= {*names}:
+            continue
+        rows = pooled.setdefault(names, {m: [] for m in METHODS})
         for method, *row in held(case, [(trial, cell) for trial in range(trials)]):
             rows[method].append(row)
             print(f"{truth.name:10s} x{span:<3g} {grid:10s} {points} sizes, noise {noise:5.1%}, "
@@ -151,4 +155,4 @@ def main(trials: int) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 16)
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 16, sys.argv[2:])

@@ -82,7 +82,8 @@ def run(args: argparse.Namespace) -> int:
     )
     print(
         f"mean RMSE of {of} {mean:.4g}; coverage of the 90 % intervals "
-        f"{values['coverage_90']:.3g}; interval score {values['interval_score']:.4g}"
+        f"{values['coverage_90']:.3g}; interval score {values['interval_score']:.4g}; "
+        f"CRPS {values['crps']:.4g}"
     )
     return 0
 

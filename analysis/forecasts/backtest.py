@@ -145,6 +145,16 @@ class Backtest:
             np.average([s.coverage_90 for s in splits], weights=[s.n_test for s in splits])
         )
 
+    @property
+    def interval_score(self) -> float:
+        """Mean over groups of the interval score (``scores``)."""
+        return self._mean("interval_score")
+
+    @property
+    def crps(self) -> float:
+        """Mean over groups of the continuous ranked probability score (``scores``)."""
+        return self._mean("crps")
+
     def to_dict(self) -> dict[str, Any]:
         """What ``scaling backtest --json`` prints."""
         return {
@@ -153,8 +163,8 @@ class Backtest:
             "mean_rmse_log": self.mean_rmse_log,
             "bias_log": self.bias_log,
             "coverage_90": self.coverage_90,
-            "interval_score": self._mean("interval_score"),
-            "crps": self._mean("crps"),
+            "interval_score": self.interval_score,
+            "crps": self.crps,
         }
 
     def _mean(self, name: str) -> float:

@@ -134,7 +134,8 @@ def funnel(found: Backtest) -> Picture:
     ]  # fmt: skip
     title = (
         f"{len(beyond)} predictions of {len(splits)} fits ({found.law}); "
-        f"{100 * found.coverage_90:.0f} % inside, RMSE {100 * found.mean_rmse_log:.2g} %"
+        f"{100 * found.coverage_90:.0f} % inside, RMSE {100 * found.mean_rmse_log:.2g} %,\n"
+        f"interval score {found.interval_score:.3g}, CRPS {found.crps:.3g}"
     )
     across = log_x("size over the largest fitted")
     panel = Panel(layers, across, Axis("ln(measured / predicted)  (%)"), title)

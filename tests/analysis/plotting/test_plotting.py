@@ -191,6 +191,9 @@ def test_the_cloud_is_one_of_the_draws(planted_runs, law):
 
 def test_the_funnel_counts_what_is_inside(planted_runs):
     found = backtest(planted_runs, law="chinchilla")
+    title = plotting.funnel(found).panels[0].title
+    assert f"interval score {found.groups[0].mean('interval_score'):.3g}" in title
+    assert f"CRPS {found.groups[0].mean('crps'):.3g}" in title
     axes = draw(plotting.funnel(found)).axes[0]
     inside, outside = (c.get_offsets() for c in axes.collections[1:])
     total = sum(split.n_test for split in found.groups[0].splits)

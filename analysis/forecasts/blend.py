@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 RECENCY = 3.0
 """Runs count e times less for every e^3 in each input that they lie below the largest."""
 
-BELIEF, BELIEVED = 4.0, 0.7
+BELIEF, BELIEVED = 3.0, 0.7
 """How many cut-offs the square of ``scale`` before any backtest counts for, and what it is, where
 the inputs are N and D."""
 

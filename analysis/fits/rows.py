@@ -65,9 +65,9 @@ def observe(
     asked, estimand = estimand.space, estimand.of(law)
     runs = runs if law.derive is None else law.derive(runs)
     x_cols, y_col, weights = estimand.x_cols(law), estimand.y_col or law.output, estimand.weights
-    for name, what in ((weights, "weights"), (cluster, "clusters")):
-        if isinstance(name, str) and name not in runs.columns:
-            refuse_unknown(name, map(str, runs.columns), f"column of {what}")
+    for column, what in ((weights, "weights"), (cluster, "clusters")):
+        if isinstance(column, str) and column not in runs.columns:
+            refuse_unknown(column, map(str, runs.columns), f"column of {what}")
     if missing := [name for name in (*x_cols, y_col) if name not in runs.columns]:
         ways = [f"--col {shlex.quote(f'{name}={alike(name, runs)}')}" for name in missing]
         raise ValueError(

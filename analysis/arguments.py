@@ -8,7 +8,7 @@ from functools import partial
 from importlib import import_module
 from typing import Any
 
-from scaling import COLUMN_FLAGS
+from scaling import COLUMN_FLAGS, number_of
 
 
 def parser_of(subparsers: Any, name: str, help: str, json: bool = True) -> argparse.ArgumentParser:
@@ -121,8 +121,8 @@ def rate(text: str) -> float:
     return value
 
 
-def _number(text: str, kind: Callable[[str], float] = float) -> float:
-    """``text`` as a number of a kind, or a message that argparse shows as it is."""
+def _number(text: str, kind: Callable[[str], float] = number_of) -> float:
+    """``text`` as a number of a kind, ``7B`` as in a table, or a message that argparse shows."""
     try:
         return kind(text)
     except ValueError:

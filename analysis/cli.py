@@ -218,7 +218,12 @@ def _add_laws(subparsers: Any) -> None:
     predict.add_argument("--level", type=_share, metavar="P", help="of the interval (0.9)")
     predict.add_argument("--constants", metavar="NAME", help="published ones, see scaling laws LAW")
     predict.add_argument(
-        "--set", action="append", metavar="PARAM=VALUE", dest="settings", help="one constant"
+        "--set",
+        action="extend",
+        nargs="+",
+        metavar="PARAM=VALUE",
+        dest="settings",
+        help="constants",
     )
     _add_point(predict)
     predict.add_argument("--at", action="append", metavar="COL=VALUE,...", help="the law's inputs")

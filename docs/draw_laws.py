@@ -1,14 +1,16 @@
 """Writes the page of the named laws from the registry, and draws each over its public table.
 
-    python docs/draw_laws.py [--figures [NAME ...]]
+    python docs/draw_laws.py [--figures [NAME ...]] [--tables FOLDER]
 
 writes ``docs/laws.md``; with ``--figures`` also ``docs/images/laws/NAME.png`` of each law: over a
-table in ``tests/published/data``, whose licences let their points be shown, or, where there is
-none, the law alone, at constants that were published for it or that show its shape.
+table in ``tests/published/data``, or over one that is public but states no licence and is not
+here: FOLDER has it, and without FOLDER that picture is left as it is. A law without measurements
+is drawn alone, at constants that were published for it.
 """
 
 from __future__ import annotations
 
+import argparse
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -34,7 +36,9 @@ DATA = ROOT / "tests" / "published" / "data"
 class Shown:
     """A law over a table: the rows of ``where`` are fitted, those of ``only`` drawn along ``x``.
 
-    ``fitted`` are those that are fitted of what is made of the table, if not all are.
+    ``fitted`` are those that are fitted of what is made of the table, if not all are; ``each``
+    group by itself, some constants held at ``hold``. ``source`` is where a table is that states no
+    licence, ``note`` what a reader must know of it.
     """
 
     table: str
@@ -46,6 +50,10 @@ class Shown:
     y_col: str | None = None
     loss_fn: str = "huber"
     fitted: str = ""
+    each: bool = False
+    hold: dict[str, float] = field(default_factory=dict)
+    source: str = ""
+    note: str = ""
     make: Callable[[pd.DataFrame], pd.DataFrame] = lambda table: table
 
 
@@ -116,6 +124,37 @@ def printed_granularities() -> pd.DataFrame:
     })  # fmt: skip
 
 
+def routed_by_sparsity(table: pd.DataFrame) -> pd.DataFrame:
+    """Routed models of one expert a token: all parameters, and the share of experts that idle."""
+    return table.assign(num_params=table.total_params, num_tokens=1.0,
+                        sparsity=1 - 1 / table.num_experts)  # fmt: skip
+
+
+def quantised_in_training(table: pd.DataFrame) -> pd.DataFrame:
+    """QuEST's runs in whole numbers of bits, of weights alone or of activations too."""
+    kind = table.w_quant
+    whole = kind.str.contains("Hadamard") & ~kind.str.contains("FP4|FourEight")
+    return table[whole | (kind == "NoQuantizer")].assign(
+        num_params=table.non_embedding_parameters, num_tokens=table.tokens,
+        weight_bits=table.w_bits, activation_bits=table.a_bits, kv_bits=16,
+    )  # fmt: skip
+
+
+def models_of_streams(table: pd.DataFrame) -> pd.DataFrame:
+    """Streams add some parameters to a model: which it is, its place by size tells."""
+    return table.assign(model=table.groupby("parallel_size").num_params.rank().astype(int))
+
+
+def share_of_code(table: pd.DataFrame) -> pd.DataFrame:
+    """Loss on GitHub by the shares of GitHub, StackExchange and the other five domains."""
+    github, stack = table.weight_github, table.weight_stackexchange
+    run = table.model_size.map("{:.3g}".format) + github.map(", {:.3f}".format)
+    return table.assign(num_params=table.model_size, num_tokens=table.n_tokens,
+                        loss=table.github_loss, proportion_1=github, proportion_2=stack,
+                        proportion_3=1 - github - stack,
+                        run=run + stack.map(", {:.3f}".format))  # fmt: skip
+
+
 ONE_CURVE = Shown("learning_curves_vision", "num_examples", "task",
                   "task == 'inet_5' and model == 'MiX/B/16'", x_col="num_examples")  # fmt: skip
 SHOWN = {
@@ -135,6 +174,37 @@ SHOWN = {
                            where="loss < 2.6",
                            only="num_params == 429260800 and num_tokens == 50000000000 and "
                            "batch_size in (64, 256, 736)"),
+    "moe_sparsity": Shown("moe_sbase", "num_experts", "dense_params", make=routed_by_sparsity,
+                          hold={"b": 1e-10, "beta": 1.0},
+                          note="Abnar et al. released no runs that we know of; these are Clark et "
+                          "al.'s, all trained on the same data, so `b` is held at 0 and `E` has "
+                          "the term of data."),
+    "parallel": Shown("parallel_stack", "parallel_size", "model", make=models_of_streams,
+                      source="the losses in `parametric_fit.py` of QwenLM/ParScale"),
+    "vocabulary": Shown("vocab_small", "num_characters", "vocab_size",
+                        only="non_vocab_params == non_vocab_params.max() and "
+                        "vocab_size in (4096, 10240, 32768, 96256)",
+                        source="`exp_data.csv` of sail-sg/scaling-with-vocab",
+                        note="540 runs of three sizes are fitted, those of the largest drawn. The "
+                        "term of the vocabulary's parameters goes to its bound: these runs do not "
+                        "tell the best vocabulary by this law."),
+    "mixture": Shown("mixture_pile5", "predicted", "group", y_col="loss_internet", each=True,
+                     source="`data/5Mix` of yegcjs/mixinglaws"),
+    "mixture_additive": Shown("dmsl_llm_slimpajama", "num_tokens", "run", make=share_of_code,
+                              source="`data/dmsl_llm_slimpajama.csv` of apple/ml-scalefit",
+                              note="The loss on GitHub by the shares of GitHub, StackExchange and "
+                              "the other five domains; a line is a run. The picture has 71 rows "
+                              "of 16 runs of two sizes, so the exponent of `N` is not told."),
+    "precision": Shown("quest_runs_for_scaling", "weight_bits", "num_params",
+                       make=quantised_in_training, hold={"gamma_kv": 0.9578},
+                       only="num_tokens > 90 * num_params and activation_bits == weight_bits",
+                       source="`for_plots/runs_for_scaling.json` of IST-DASLab/QuEST (Panferov et "
+                       "al. 2025, arXiv 2502.05003)",
+                       note="Kumar et al. released no runs that we know of; these are 70 of "
+                       "another paper, whose key-value cache is of 16 bits, 16 of them with "
+                       "weights quantised alone; drawn are those with equal bits of both and 100 "
+                       "tokens a parameter. QuEST's own fit has a free worth for each number of "
+                       "bits."),
     "moe_routing": Shown("moe_sbase", "num_experts", "dense_params"),
     "moe_utilisation": Shown("moe_sbase", "parameter_ratio", "dense_params", make=by_compute),
     "step_law_lr": Shown("steplaw_lr_batch", "num_tokens", "num_params", y_col="lr",
@@ -168,12 +238,12 @@ SHOWN = {
 class Drawn:
     """A law that is not fitted: its values along ``x``, a line for each of ``values`` of ``line``.
 
-    ``constants`` is the name of published ones, or values that show the shape; ``at`` has the
-    other inputs. ``points`` are measurements to draw, ``of`` what they are of; inputs that are not
-    ``at`` a value are then the points' own.
+    ``constants`` is the name of published ones; ``at`` has the other inputs. ``points`` are
+    measurements to draw, ``of`` what they are of; inputs that are not ``at`` a value are then the
+    points' own.
     """
 
-    constants: str | dict[str, float]
+    constants: str
     x: str
     span: tuple[float, float]
     line: str = ""
@@ -182,42 +252,15 @@ class Drawn:
     points: Callable[[], pd.DataFrame] | None = None
     of: str = ""
 
-    @property
-    def says(self) -> str:
-        """Where the constants are from."""
-        if isinstance(self.constants, str):
-            return f"at its published constants `{self.constants}`"
-        return "at constants chosen to show its shape (" + ", ".join(
-            f"{name} {value:g}" for name, value in self.constants.items()
-        ) + ")"  # fmt: skip
 
-
-SIZES = (1e8, 1e9, 1e10)
-CHINCHILLA = {"E": 1.82, "A": 482.0, "B": 2085.0, "alpha": 0.348, "beta": 0.366}
 DRAWN = {
     "width_of_depth": Drawn("levine", "depth", (4, 64)),
-    "parallel": Drawn("stack_v2_python", "parallel_size", (1, 16), "num_params",
-                      (5e8, 1e9, 2e9, 4e9)),
-    "precision": Drawn("kumar", "weight_bits", (2, 16), "num_params", SIZES,
-                       {"num_tokens": 2e10, "activation_bits": 13, "kv_bits": 14}),
     "precision_after": Drawn("kumar", "num_tokens", (1e9, 1e12), "weight_bits", (3, 4, 5),
                              {"num_params": 1e9}),
-    "vocabulary": Drawn({"E": -5.5, "A_1": 900.0, "alpha_1": 0.45, "A_2": 2000.0, "alpha_2": 0.67,
-                         "B": 28000.0, "beta": 0.46},
-                        "vocab_size", (4e3, 1e6), "non_vocab_params", (1e8, 3e8, 1e9),
-                        {"embed_dim": 1024, "num_characters": 4e10}),
-    "moe_sparsity": Drawn("abnar", "sparsity", (0.0, 0.98), "num_params", SIZES,
-                          {"num_tokens": 2e10}),
     "moe_granularity": Drawn("expansion_64", "num_params", (4e9, 5e13),
                              points=printed_granularities,
                              of="the seven losses printed in the paper's table 2, each at its own "
                              "tokens and granularity"),
-    "mixture": Drawn({"E": 1.4, "t_1": 0.9, "t_2": -0.4, "t_3": 0.2}, "proportion_1", (0, 0.8),
-                     "proportion_2", (0.0, 0.1, 0.2)),
-    "mixture_additive": Drawn({**CHINCHILLA, "C_1": 1.5, "gamma_1": 0.4, "C_2": 0.6, "gamma_2": 0.8,
-                               "C_3": 2.5, "gamma_3": 0.6},
-                              "proportion_1", (0.01, 0.79), "proportion_2", (0.01, 0.1, 0.2),
-                              {"num_params": 1e9, "num_tokens": 2e10}),
     "critical_batch": Drawn("kaplan", "loss", (1.8, 5.0), points=critical_batches,
                             of="what `batch_steps` finds at each size and loss of "
                             "`steplaw_lr_batch`, where eight batches reach it"),
@@ -231,10 +274,9 @@ def page() -> str:
         "<!-- made by `python docs/draw_laws.py` from the registry `analysis.laws.LAWS` -->",
         "`scaling laws` lists them and `scaling laws NAME` shows one with its bounds; `--law` "
         "takes a name, or a formula of your own ([Laws, fits, plans, predictions](analysis.md)). "
-        "Points in the figures are measurements from the tables in `tests/published/data`, lines "
-        "the law fitted to the filled ones; hollow points were held out. A law without a public "
-        "table (one whose licence lets it be shown) is drawn from constants, and its entry says "
-        "whose.",
+        "Points in the figures are measurements, lines the law fitted to the filled ones; hollow "
+        "points were held out. Tables are in `tests/published/data`, but for those that are public "
+        "and state no licence: a law's entry says where they are.",
         "\n".join(["| law | predicts | public table |", "| --- | --- | --- |",
                    *(f"| `{law.name}` | `{law.output}` | {_shown_over(law)} |"
                      for law in LAWS.values())]),
@@ -246,8 +288,9 @@ def page() -> str:
 
 def _shown_over(law: Law) -> str:
     if law.name in SHOWN:
-        return f"`{SHOWN[law.name].table}`"
-    return "printed or derived" if DRAWN[law.name].points else "none"
+        shown = SHOWN[law.name]
+        return f"`{shown.table}`" + (", not here" if shown.source else "")
+    return "printed or derived" if DRAWN[law.name].points else "none known"
 
 
 def _entry(law: Law) -> str:
@@ -265,30 +308,64 @@ def _entry(law: Law) -> str:
         )
     lines.append("```\n" + "\n".join(examples(law)) + "\n```")
     if law.name in SHOWN:
-        lines.append(f"![{law.name} over {SHOWN[law.name].table}](images/laws/{law.name}.png)")
+        shown = SHOWN[law.name]
+        if shown.source:
+            lines.append(
+                f"Drawn over {shown.source}, which states no licence and is not here; with "
+                f"`{shown.table}` in FOLDER, `python docs/draw_laws.py --figures {law.name} "
+                "--tables FOLDER` draws it again."
+            )
+        if shown.note:
+            lines.append(shown.note)
+        lines.append(f"![{law.name} over {shown.table}](images/laws/{law.name}.png)")
     else:
         drawn = DRAWN[law.name]
-        shows = f"Points are {drawn.of}; the line is" if drawn.points else "No public table; drawn"
-        lines.append(f"{shows} {drawn.says}.")
+        shows = (
+            f"Points are {drawn.of}; the line is"
+            if drawn.points
+            else "No public measurements are known to us; drawn"
+        )
+        lines.append(f"{shows} at its published constants `{drawn.constants}`.")
         lines.append(f"![{law.name}, not fitted](images/laws/{law.name}.png)")
     return "\n\n".join(lines)
 
 
-def draw(name: str, shown: Shown) -> None:
+def read(shown: Shown, folder: Path) -> pd.DataFrame | None:
+    """The table of a law, of the one format it has; none if FOLDER lacks it."""
+    import pandas as pd
+
+    found = next(iter(sorted(folder.glob(f"{shown.table}.*"))), None)
+    if found is None:
+        return None
+    return pd.read_json(found) if found.suffix == ".json" else pd.read_csv(found, comment="#")
+
+
+def draw(name: str, shown: Shown, table: pd.DataFrame) -> None:
     """The figure of a law: points, and what it gives at them, a line a group."""
     import pandas as pd
     from matplotlib.figure import Figure
 
     from analysis import Estimand, fit
 
-    table = pd.read_csv(DATA / f"{shown.table}.csv", comment="#")
     table = shown.make(table.query(shown.where) if shown.where else table)
     table = table.query(shown.fitted) if shown.fitted else table
-    train = table["is_training"].astype(bool) if "is_training" in table else table["loss"].notna()
+    if "is_training" not in table:
+        table = table.assign(is_training=1)
     estimand = Estimand(shown.loss_fn, x_col=shown.x_col, y_col=shown.y_col)
-    f = fit(name, table[train], estimand, starts=4)
-    table = table.assign(predicted=f.predict(table), train=train).sort_values(shown.x)
+    law = LAWS[name].hold(shown.hold) if shown.hold else name
+    parts = []
+    for _, part in table.groupby(shown.group) if shown.each else [("", table)]:
+        train = part["is_training"].astype(bool)
+        f = fit(law, part[train], estimand, starts=4)
+        parts.append(part.assign(predicted=f.predict(part), train=train))
+    table = pd.concat(parts).sort_values(shown.x)
     table = table.query(shown.only) if shown.only else table
+    fitted = pd.concat(parts).query("train")
+    level = fitted.groupby(shown.group if shown.each else "train")[f.y_col].transform("mean")
+    r2 = (
+        1
+        - ((fitted[f.y_col] - fitted.predicted) ** 2).sum() / ((fitted[f.y_col] - level) ** 2).sum()
+    )
     figure = Figure(figsize=(5.2, 3.4), dpi=110, layout="constrained")
     axes = figure.subplots()
     groups = list(table.groupby(shown.group))
@@ -299,8 +376,8 @@ def draw(name: str, shown: Shown) -> None:
             axes.plot(some[shown.x], some[f.y_col], "o", ms=3.2, mew=0.7, color=colour,
                       mfc="white" if hollow else colour, alpha=0.75,
                       label=None if hollow and part.train.any() else _named(group))  # fmt: skip
-    if shown.x not in ("step", "task_loss"):
-        axes.set_xscale("log")
+    if shown.x not in ("step", "task_loss", "predicted", "parallel_size"):
+        axes.set_xscale("log", base=2 if shown.x == "weight_bits" else 10)
         if 10 < table[shown.x].max() / table[shown.x].min() < 100:
             axes.xaxis.set_minor_formatter("")  # they would overlap
     low, high = table[f.y_col].min(), table[f.y_col].max()  # a law may leave the points far behind
@@ -309,7 +386,7 @@ def draw(name: str, shown: Shown) -> None:
         axes.set_ylim(0.7 * low, 1.4 * high)
     else:
         axes.set_ylim(low - 0.1 * (high - low), high + 0.1 * (high - low))
-    axes.set(xlabel=shown.x, ylabel=f.y_col, title=f"{name}: R² {f.r2:.4f} where fitted")
+    axes.set(xlabel=shown.x, ylabel=f.y_col, title=f"{name}: R² {r2:.4f} where fitted")
     axes.title.set_fontsize(9)
     if len(groups) <= 9:
         figure.legend(fontsize=6, title=shown.group, title_fontsize=6, frameon=False,
@@ -324,7 +401,7 @@ def draw_alone(name: str, drawn: Drawn) -> None:
     from matplotlib.figure import Figure
 
     law, own = LAWS[name], drawn.constants
-    params = law.vector(dict(law.published[own]) if isinstance(own, str) else own)
+    params = law.vector(dict(law.published[own]))
     wide = drawn.span[0] > 0 and drawn.span[1] > 20 * drawn.span[0]
     x = np.geomspace(*drawn.span, 200) if wide else np.linspace(*drawn.span, 200)
     figure = Figure(figsize=(5.2, 3.4), dpi=110, layout="constrained")
@@ -338,9 +415,6 @@ def draw_alone(name: str, drawn: Drawn) -> None:
     for i, value in enumerate(values):
         given = {**drawn.at, drawn.x: x, **({} if value is None else {drawn.line: value})}
         given |= {c: points[c].to_numpy() for c in own_inputs}
-        if law.shares:  # what the other shares leave is the last one's
-            rest = [name for name in law.shares if name in given]
-            given[law.shares[-1]] = 1 - sum(np.asarray(given[name]) for name in rest)
         arrays = np.broadcast_arrays(*(np.asarray(given[c], dtype=float) for c in law.inputs))
         axes.plot(x, law.predict(params, *arrays), color=_colour(i, len(values)), lw=1.4,
                   label=None if value is None else _named(value))  # fmt: skip
@@ -348,7 +422,6 @@ def draw_alone(name: str, drawn: Drawn) -> None:
         axes.set_xscale("log")
     if law.space == "log" and law.output != "loss":
         axes.set_yscale("log")
-    whose = f"published constants {own}" if isinstance(own, str) else "constants for its shape"
     if points is not None:
         sizes = list(points.groupby("num_params")) if not own_inputs else [("", points)]
         for i, (size, part) in enumerate(sizes):
@@ -358,7 +431,7 @@ def draw_alone(name: str, drawn: Drawn) -> None:
         if len(sizes) > 1:
             axes.legend(fontsize=6, title="num_params", title_fontsize=6, frameon=False)
     what = "no measurements" if points is None else "not fitted"
-    axes.set(xlabel=drawn.x, ylabel=law.output, title=f"{name}\n{what}, {whose}")
+    axes.set(xlabel=drawn.x, ylabel=law.output, title=f"{name}\n{what}, published constants {own}")
     axes.title.set_fontsize(9)
     if drawn.values:
         figure.legend(fontsize=6, title=drawn.line, title_fontsize=6, frameon=False,
@@ -377,16 +450,27 @@ def _named(group: object) -> str:
     return f"{group:.3g}" if isinstance(group, int | float | np.number) else str(group)
 
 
-def main() -> None:
+def main(arguments: list[str] | None = None) -> None:
     """Write the page, and the figures if they are asked for."""
+    parser = argparse.ArgumentParser(description="the page of the named laws, and its figures")
+    parser.add_argument("--figures", nargs="*", metavar="NAME", help="of all laws, or of these")
+    parser.add_argument("--tables", type=Path, metavar="FOLDER", help="of tables without a licence")
+    given = parser.parse_args(arguments)
     PAGE.write_text(page(), encoding="utf-8")
-    if "--figures" in sys.argv[1:]:
-        only = sys.argv[sys.argv.index("--figures") + 1 :] or list(LAWS)
-        for name in only:
-            if name in SHOWN:
-                draw(name, SHOWN[name])
-            else:
-                draw_alone(name, DRAWN[name])
+    if given.figures is None:
+        return
+    for name in given.figures or list(LAWS):
+        if name not in SHOWN:
+            draw_alone(name, DRAWN[name])
+            continue
+        shown = SHOWN[name]
+        folder = given.tables if shown.source else DATA
+        table = None if folder is None else read(shown, folder)
+        if table is None:
+            print(f"{name}: its picture is left as it is; --tables FOLDER with {shown.table}, from "
+                  f"{shown.source}, draws it", file=sys.stderr)  # fmt: skip
+        else:
+            draw(name, shown, table)
 
 
 if __name__ == "__main__":

@@ -143,9 +143,9 @@ ANALYSIS = {
     "analysis.diagnosis": f"scaling.schema {QUESTION} analysis.forecasts",
     "analysis.plotting": f"scaling.base {ANSWERS} analysis.designs analysis.efficiency",
     "analysis.report": f"scaling.base scaling.schema {ANSWERS} analysis.designs analysis.plotting",
-    "analysis.commands": f"{RUNS} scaling.families {ANSWERS} "
+    "analysis.commands": f"{RUNS} scaling.families scaling.table_file {ANSWERS} "
     "analysis.designs analysis.efficiency analysis.diagnosis analysis.plotting analysis.report",
-    "analysis.arguments": "scaling.schema analysis.commands",
+    "analysis.arguments": "scaling.schema scaling.table_file analysis.commands",
     "analysis.cli": "scaling.base analysis.arguments",
 }
 MAY_IMPORT = {

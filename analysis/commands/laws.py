@@ -76,7 +76,9 @@ def examples(law: Law) -> list[str]:
     fit = f"scaling fit runs.csv --law {law.name}"
     if len(law.inputs) == 1:
         fit += f" --x-col {law.inputs[0]}"
-    if law.output != "loss":
+    if "loss" in law.inputs:  # --loss-col would name that
+        fit += f" --col {law.output}={law.output}"
+    elif law.output != "loss":
         fit += f" --loss-col {law.output}"
     found = [fit]
     if law.published:

@@ -16,6 +16,8 @@ from analysis.laws import Law, looks_fitted
 from analysis.tables import (
     RESPONSE,
     Note,
+    alike,
+    is_error,
     is_file,
     load_curves,
     load_models,
@@ -109,8 +111,34 @@ def fit_of(table: pd.DataFrame, asked: FitOptions) -> Fit:
 
 
 def response_of(law: Law, table: pd.DataFrame) -> str | None:
-    """The loss of a table where a law's own response has another name there (``--loss-col``)."""
-    return "loss" if law.output not in table.columns and "loss" in table.columns else None
+    """The loss of a table where a law's own response has another name there (``--loss-col``).
+
+    Raises
+    ------
+    ValueError
+        If a law of the loss would have the same column for its response, or the response is no
+        loss by its name and the table has no such column.
+    """
+    stated = "loss" in table.attrs.get("stated", ())
+    there = law.output in table.columns
+    takes_loss = "loss" in law.inputs and law.output != "loss"
+    if takes_loss and stated and there and table["loss"].equals(table[law.output]):
+        raise ValueError(
+            f"--loss-col is the column {law.output!r}, which {law.name} predicts from the loss: "
+            "let it name the loss, or leave it out"
+        )
+    if there or "loss" not in table.columns:
+        return None
+    if takes_loss or not (stated or is_error(law.output) or len(law.output) == 1):
+        raise ValueError(
+            f"the table has no column {law.output!r}, which {_said(law)} predicts: say --col "
+            f"{law.output}={alike(law.output, table)}" + " or --loss-col COL" * (not takes_loss)
+        )
+    return "loss"
+
+
+def _said(law: Law) -> str:
+    return "the formula" if law.own else law.name
 
 
 def estimand_of(asked: FitOptions) -> Estimand:

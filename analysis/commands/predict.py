@@ -13,6 +13,7 @@ from analysis.commands.loading import table_of
 from analysis.commands.options import ForecastOptions, Source, read
 from analysis.laws import SYMBOLS, Law, find_law
 from analysis.tables import load_runs
+from scaling import number_of
 from scaling.base import parse_settings, print_json, print_table, refuse_unknown
 
 if TYPE_CHECKING:
@@ -210,6 +211,6 @@ def point_of(law: Law, point: Mapping[str, float]) -> dict[str, float]:
 
 def _number(what: str, value: object) -> float:
     try:
-        return float(str(value))
+        return float(number_of(value))
     except ValueError:
         raise ValueError(f"{what}={value} is not a number") from None

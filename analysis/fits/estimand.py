@@ -75,7 +75,10 @@ class Estimand:
         """
         variables = law.variables
         if self.x_col is not None and len(variables) != 1:
-            raise ValueError(f"x_col is for laws of one variable; {law.name} takes {variables}")
+            raise ValueError(
+                f"x_col is for laws of one variable; {law.name} takes {', '.join(variables)}: "
+                f"leave {self.x_col!r} out"
+            )
         own = variables[0] if len(variables) == 1 else None
         return replace(
             self,

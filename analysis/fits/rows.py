@@ -13,6 +13,7 @@ from analysis.fits.estimand import Estimand
 from analysis.fits.starts import shape_grid
 from analysis.laws import Array, Law, group_names, scales
 from analysis.tables import alike, numbers, place
+from scaling.base import refuse_unknown
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -64,8 +65,10 @@ def observe(
     asked, estimand = estimand.space, estimand.of(law)
     runs = runs if law.derive is None else law.derive(runs)
     x_cols, y_col, weights = estimand.x_cols(law), estimand.y_col or law.output, estimand.weights
-    needed = (*x_cols, y_col, *(c for c in (weights, cluster) if isinstance(c, str)))
-    if missing := [name for name in needed if name not in runs.columns]:
+    for column, what in ((weights, "weights"), (cluster, "clusters")):
+        if isinstance(column, str) and column not in runs.columns:
+            refuse_unknown(column, map(str, runs.columns), f"column of {what}")
+    if missing := [name for name in (*x_cols, y_col) if name not in runs.columns]:
         ways = [f"--col {shlex.quote(f'{name}={alike(name, runs)}')}" for name in missing]
         raise ValueError(
             f"the run table has no column {' and no '.join(map(repr, missing))}, which {law.name} "

@@ -9,7 +9,7 @@ import numpy as np
 
 from analysis.forecasts.cutoffs import log_size, sized
 from analysis.laws import LAWS, Array, Law, groups_in, laws_in, score_laws, shifted
-from analysis.tables import numbers
+from analysis.tables import is_error, numbers
 from scaling.base import MAX_EPOCHS
 
 if TYPE_CHECKING:
@@ -39,8 +39,8 @@ def candidates(
     Of one column they are the laws of learning curves, of several those of
     ``analysis.laws.laws_in``, without any those in ``num_params`` and ``num_tokens``. What is not
     positive everywhere is no power of anything: it is taken to be linear; so is a loss in N and D
-    that is often below 0. A score between 0 and 1
-    that rises with size is a sigmoid (``analysis.laws.score_laws``). A column of text names groups
+    that is often below 0. A score between 0 and 1 that rises with size is a sigmoid
+    (``analysis.laws.score_laws``), unless its name tells an error. A column of text names groups
     of rows: each has a level of its own, drawn towards that of all.
     """
     if x_cols:
@@ -90,7 +90,7 @@ def _in_columns(runs: pd.DataFrame, x_cols: tuple[str, ...], y_col: str) -> tupl
     y, inputs = known[y_col], {name: known[name].to_numpy(dtype=float) for name in x_cols}
     positive = bool((y > 0).all())
     logs = [bool((x > 0).all()) for x in inputs.values()]
-    if _is_score(y.to_numpy(dtype=float), inputs):
+    if not _falls(runs, y_col) and _is_score(y.to_numpy(dtype=float), inputs):
         laws = score_laws(x_cols, logs, y_col)
     elif len(x_cols) == 1 and positive and all(logs) and not names:
         return tuple(LAWS[name] for name in ONE_VARIABLE)
@@ -117,6 +117,12 @@ def _is_text(column: pd.Series) -> bool:
     from pandas import to_numeric  # slow to load
 
     return not to_numeric(column, errors="coerce").notna().any()
+
+
+def _falls(runs: pd.DataFrame, y_col: str) -> bool:
+    """Whether a response is an error by name: that of its own column, where it is the loss."""
+    told = runs.attrs.get("units", {}).get("loss") if y_col == "loss" else y_col
+    return told is not None and is_error(told or "loss")
 
 
 def _is_score(y: Array, inputs: dict[str, Array]) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import difflib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -138,6 +139,7 @@ class Formula:
             raise ValueError(
                 f"the formula {text!r} has {len(sources)} inputs and {len(parameters)} parameters; "
                 f"inputs are {', '.join(SYMBOLS)} and columns of the table{_known(columns)}"
+                + _meant(parameters, columns)
             )
         inputs = tuple(sorted(set(sources.values()), key=list(columns.values()).index))
         return cls(left, of_log, tree, brackets, sources, parameters, inputs)
@@ -210,6 +212,14 @@ def _known(columns: Mapping[str, str]) -> str:
     """The columns that are somebody's own, as a remark."""
     own = [name for name in columns if name not in COLUMNS and name not in SYMBOLS]
     return f" ({', '.join(own)})" if own else ", or names listed in inputs="
+
+
+def _meant(parameters: Sequence[str], columns: Mapping[str, str]) -> str:
+    """The column that one of the names may have been meant to be, as a remark."""
+    for name in parameters:
+        if near := difflib.get_close_matches(name, columns, n=1, cutoff=0.7):
+            return f"; is {name} {near[0]}?"
+    return ""
 
 
 def _options(law: Law) -> dict[str, Any]:

@@ -10,10 +10,10 @@ import io
 import re
 from collections.abc import Iterable
 
-DOCUMENTS = (".md", ".markdown", ".tex")
+DOCUMENTS = (".md", ".markdown", ".org", ".tex")
 
-_RULE = re.compile(r"\s*\|?\s*:?-+:?\s*(\|\s*:?-*:?\s*)*")
-"""The line below the names of a table in Markdown."""
+_RULE = re.compile(r"\s*\|?\s*:?-+:?\s*([|+]\s*:?-*:?\s*)*")
+"""The line below the names of a table in Markdown, or in Org mode (``|---+---|``)."""
 _EMPHASIS = re.compile(r"\*\*|__|`")
 _BLANKS = re.compile(r" *\| *")
 

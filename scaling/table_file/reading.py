@@ -19,6 +19,7 @@ from scaling.table_file.documents import DOCUMENTS, latex_table, markdown_table
 from scaling.table_file.lines import Lines
 from scaling.table_file.logs import LOGS, log_rows
 from scaling.table_file.nested import expanded, json_objects, json_rows
+from scaling.table_file.numbers import number_of
 from scaling.table_file.packed import PACKINGS, content_of, decoded, kind_of
 from scaling.table_file.pages import PAGES, html_table
 
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _TEXT = (".csv", ".tsv", ".txt", ".dat", ".tab", ".psv")
-_LINES = (".jsonl", ".ndjson")
+_LINES = (".jsonl", ".ndjson", ".jl")
 TABLE_SUFFIXES = (*_TEXT, *_LINES, ".json", ".parquet", ".feather", ".dta", ".xlsx")
 _NAMED = (*DOCUMENTS, *PAGES, *DATABASES, *LOGS, "")
 """Kinds that are read where they are named; in a folder they are no tables."""
@@ -43,6 +44,10 @@ _YAML = (
     'python -c "import json, sys, yaml; print(json.dumps(yaml.safe_load(open(sys.argv[1])), '
     'default=str))" {path} > {path}.json'
 )
+_TOML = (
+    'python -c "import json, sys, tomllib; print(json.dumps(tomllib.load(open(sys.argv[1], '
+    "'rb')), default=str))\" {path} > {path}.json"
+)
 _REMEDIES = {
     **dict.fromkeys((".xls", ".xlsb", ".ods"), _SHEETS),
     **dict.fromkeys((".pkl", ".pickle"), _PICKLE),
@@ -52,6 +57,7 @@ _REMEDIES = {
     ".rds": "Rscript -e \"a <- commandArgs(TRUE)[1]; write.csv(readRDS(a), paste0(a, '.csv'))\" "
     "{path}",
     **dict.fromkeys((".yaml", ".yml"), _YAML),
+    ".toml": _TOML,
 }
 """What to do about files that are no tables of ours."""
 
@@ -150,7 +156,7 @@ def _read_log(text: str) -> pd.DataFrame:
     rows, lines, others = log_rows(text)
     if not rows:
         raise ValueError("no three lines have the same names and numbers (step 1 loss 3.2)")
-    frame: pd.DataFrame = pd.DataFrame(rows).apply(pd.to_numeric)
+    frame: pd.DataFrame = pd.DataFrame(rows).map(number_of)
     frame.attrs["lines"] = row_lines(lines, 1, len(frame))
     if others:
         frame.attrs["said"] = f"{len(rows)} lines of the log are read; {others} others are not"

@@ -75,6 +75,19 @@ def test_routing_by_compute_and_parameters_is_as_good_on_the_same_runs() -> None
     assert f.params["a"] == pytest.approx(-0.082, abs=0.002)  # of dense models, table 3
 
 
+def test_sparsity_tells_routed_models_as_well_as_their_own_law() -> None:
+    """Abnar et al. 2025, eq. 6, on Clark et al.'s runs, all on the same data: their eq. 1 has
+    .0209 by another program. Of one expert a token the share that idles is 1 - 1 / experts."""
+    fitted, held_out = (
+        table.assign(
+            num_params=table.total_params, num_tokens=1.0, sparsity=1 - 1 / table.num_experts
+        )
+        for table in read("moe_sbase")
+    )
+    law = LAWS["moe_sparsity"].hold({"b": 1e-10, "beta": 1.0})  # E has the term of data
+    assert rmse(fit(law, fitted, starts=4), held_out) < 0.0209
+
+
 def test_granularity_gives_the_losses_that_were_printed() -> None:
     """Krajewski et al. 2024, table 2: 64 x N of 4.37B to 7.94T tokens, by the rounded constants of
     table 1; N = (8 64 + 4) / 12 active parameters, their sec. 6.1."""

@@ -12,7 +12,7 @@ from analysis.tables.reading.files import (
 )
 from analysis.tables.reading.folders import tables_in
 from analysis.tables.reading.likely import alike, one_variable, proposal
-from analysis.tables.reading.metrics import NATS
+from analysis.tables.reading.metrics import NATS, is_error
 from analysis.tables.reading.notes import Note, counted, place
 from analysis.tables.reading.numbers import NotANumberError, numbers
 from analysis.tables.reading.sizes import complete
@@ -26,6 +26,7 @@ __all__ = [
     "complete",
     "counted",
     "flagged",
+    "is_error",
     "numbers",
     "one_variable",
     "place",

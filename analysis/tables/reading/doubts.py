@@ -12,7 +12,10 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
-_FLAGS = {"excluded", "exclude", "outlier", "isoutlier"}
+_FLAGS = {
+    "excluded", "exclude", "outlier", "isoutlier", "diverged", "isdiverged", "failed", "crashed",
+    "unstable", "invalid", "skip", "ignore", "bad",
+}  # fmt: skip
 _TRUTHS = {"true", "false", "yes", "no", "1", "0", "1.0", "0.0", ""}
 _UNDONE = (
     "failed",

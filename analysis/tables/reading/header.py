@@ -11,6 +11,7 @@ _POWERS = {
     "b": 1e9, "bn": 1e9, "g": 1e9, "billion": 1e9, "billions": 1e9, "mrd": 1e9, "md": 1e9,
     "t": 1e12, "tn": 1e12, "trillion": 1e12, "trillions": 1e12,
 }  # fmt: skip
+_RAISED = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹", "0123456789")
 _LETTERS = {"g": 1e9, "t": 1e12, "p": 1e15, "e": 1e18, "z": 1e21, "y": 1e24}
 DAY = 86400.0
 LOSS_UNITS = {
@@ -103,7 +104,8 @@ def header_of(name: str) -> Header:
 
 def _factor(text: str) -> float:
     """The number that a unit such as ``B``, ``1E21``, ``10^9`` or ``PF-days`` is; 0 if none."""
-    text = re.sub(r"^(in|x|×)\s*", "", text.strip(" .").lower())
+    text = re.sub(r"^(in|[x×*·])\s*", "", text.strip(" .").lower())
+    text = re.sub("10([⁰¹²³⁴⁵⁶⁷⁸⁹]+)", lambda found: f"10^{found[1].translate(_RAISED)}", text)
     text = re.sub(r"\s*(of )?\b(params|parameters|tokens|flops?|examples)$", "", text)
     if text in _POWERS:
         return _POWERS[text]

@@ -78,12 +78,37 @@ _RATIO = (
     "dn",
     "dnratio",
 )
+_EPOCHS = ("epochs", "epoch", "numepochs", "nepochs", "passes")
+_DATASET = (
+    "datasettokens",
+    "numuniquetokens",
+    "uniquetokens",
+    "datasetsize",
+    "traintokens",
+    "corpustokens",
+    "tokensperepoch",
+    "numexamples",
+    "trainsize",
+)
+_WIDTH = (
+    "dmodel",
+    "width",
+    "hiddensize",
+    "hiddendim",
+    "nembd",
+    "embeddim",
+    "embeddingdim",
+    "modeldim",
+)
+_DEPTH = ("nlayers", "numlayers", "nlayer", "layers", "depth", "numhiddenlayers", "numblocks")
 STEP, SEQUENCE, RATE = 524_288, 2048, 1e14
 _YOURS = {
     f"* {STEP}": f"{STEP} stands for your tokens a step",
     f"* {SEQUENCE}": f"{SEQUENCE} stands for your tokens a sequence",
+    "12 * ": "a transformer's parameters without embeddings, where feed-forward layers are four "
+    "times as wide",
 }
-"""Numbers in proposals that only the reader knows."""
+"""Numbers in proposals that only the reader knows, and what they stand for."""
 _COUNT, _LOSSES = 1e3, (0.0, 100.0)
 """A column of another name may be a size where its median is above, a loss between these."""
 _HOURS = re.compile(r"([gt]pu|device|accelerator|node|[avh]\d{2,3})s?hours?")
@@ -141,7 +166,7 @@ def likely(frame: pd.DataFrame, column: str) -> list[str]:
     if column == "num_tokens":
         found += _tokens(frame)
     if column == "num_params" and not found:
-        found = _sized(frame)
+        found = _sized(frame) or _shaped(frame)
     if column != "loss":
         return found[:MOST]
     scores = [name for name in map(str, frame.columns) if _is_score(frame, name)]
@@ -190,18 +215,29 @@ def proposal(frame: pd.DataFrame, *missing: str) -> str:
 def _tokens(frame: pd.DataFrame) -> list[str]:
     """D as a product of what the table has: tokens per parameter, or steps and what a step
     takes."""
-    by_form = {normalise(name): quoted(name) for name in reversed([*map(str, frame.columns)])}
-    ratio, steps, batch, length, step = (
-        next((by_form[form] for form in forms if form in by_form), None)
-        for forms in (_RATIO, _STEPS, _BATCH, _LENGTH, _PER_STEP)
+    ratio, steps, batch, length, step, epochs, dataset = (
+        _named(frame, forms)
+        for forms in (_RATIO, _STEPS, _BATCH, _LENGTH, _PER_STEP, _EPOCHS, _DATASET)
     )
     if ratio and "num_params" in frame.columns:
         return [f"num_params * {ratio}"]
     if not steps:
-        return []
+        return [f"{epochs} * {dataset}"] if epochs and dataset else []
     if not step and batch:
         step = f"{batch} * {length or SEQUENCE}"
     return [f"{steps} * {step or STEP}"]
+
+
+def _shaped(frame: pd.DataFrame) -> list[str]:
+    """N of a transformer by its width and depth, without embeddings."""
+    width, depth = _named(frame, _WIDTH), _named(frame, _DEPTH)
+    return [f"12 * {depth} * {width}**2"] if width and depth else []
+
+
+def _named(frame: pd.DataFrame, forms: Sequence[str]) -> str | None:
+    """The first column of the table by one of these names, as a formula has it."""
+    by_form = {normalise(name): quoted(name) for name in reversed([*map(str, frame.columns)])}
+    return next((by_form[form] for form in forms if form in by_form), None)
 
 
 def _rest(frame: pd.DataFrame, column: str) -> list[str]:
@@ -210,7 +246,9 @@ def _rest(frame: pd.DataFrame, column: str) -> list[str]:
     found = []
     for name in map(str, frame.columns):
         form = normalise(name)
-        known = looks.search(form) or _SCORE.search(form) or form in (*_STEPS, *_BATCH, *_LENGTH)
+        known = looks.search(form) or _SCORE.search(form) or form in (
+            *_STEPS, *_BATCH, *_LENGTH, *_EPOCHS, *_WIDTH, *_DEPTH
+        )  # fmt: skip
         no_size = column != "loss" and _NO_AMOUNT.search(name.lower())
         if known or no_size or name in COLUMNS:
             continue

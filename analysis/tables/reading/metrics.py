@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 NATS = "nats/token"
 _LOSS = re.compile(r"loss|^l$|nll|entropy|^ce$|xent")
+_ERROR = re.compile(_LOSS.pattern + "|err|brier|ppl|perplex|bits|bp[bcd]$|nats|mse$|mae$|miss")
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,15 @@ def unit_of(name: str) -> str:
     if metric := metric_of(name):
         return metric.unit
     return "" if _LOSS.search(normalise(name)) else name
+
+
+def is_error(name: str) -> bool:
+    """Whether a column's name, or the unit of a loss, tells of something that is better lower.
+
+    >>> [is_error(name) for name in ("brier_score", "top1_err", "bits/byte", "accuracy")]
+    [True, True, True, False]
+    """
+    return _ERROR.search(normalise(name)) is not None
 
 
 def advice(name: str) -> str:

@@ -34,7 +34,12 @@ _WORDS = {
 }  # fmt: skip
 _AFTER = re.compile(r"\s*(params|parameters|tokens|flops?|examples|nats)$", re.IGNORECASE)
 _FLOPS = {"p": 1e15, "e": 1e18, "z": 1e21}
-_SPREAD = re.compile(r"\s*(?:±|\+/-|\+-|_?\{?\\pm).*$|(?<=\d)\s*\(±?\d*\.?\d+\)$")
+_SPREAD = re.compile(
+    r"\s*(?:±|\+/-|\+-|_?\{?\\pm).*$|(?<=\d)\s*\(±?\d*\.?\d+\)$"
+    r"|(?<=\d)\s*[\[(]\s*-?\d[\d.,]*\s*(?:[,;–—-]|to)\s*-?\d[\d.,]*\s*[\])]$"
+)
+_FORTRAN = re.compile(r"(?<=[\d.])d(?=[+-]\d+$)")
+"""The exponent's letter of a double, as Fortran writes it: ``7.0D+07``."""
 _MARKS = re.compile(
     r"(?<=[\d%kmbgt.])\s*(?:[*†‡§¶#]|\[\^?\w{1,2}\]|\([a-z]\)|\^\{?[*†‡§a-df-z]\}?){1,6}$"
     r"|(?:(?<=\.\d)|(?<=\.\d\d)|(?<=\.\d\d\d)|(?<=\.\d{4}))[¹²³⁴⁵⁶⁷⁸⁹]$"
@@ -277,7 +282,7 @@ def _value(cell: Any, comma: bool) -> tuple[float, bool]:
 @lru_cache(maxsize=1 << 16)
 def _number_in(cell: str, comma: bool) -> tuple[float, bool]:
     """The same of a text."""
-    text = _SPREAD.sub("", cell).lstrip("~≈ ")
+    text = _FORTRAN.sub("e", _SPREAD.sub("", cell).lstrip("~≈ "))
     if (flops := re.search(r"\s*([pez])flops?$", text)) is not None:
         return float(number_of(_plain(text[: flops.start()], comma))) * _FLOPS[flops[1]], True
     text = _AFTER.sub("", text)

@@ -29,7 +29,7 @@ _SIZE = re.compile(
 )
 _OF_SIZE = re.compile(r"(?<=\w)\s*[\s(\[_@,]\s*(n|params|parameters|size|model)$", re.IGNORECASE)
 """What is left of a size in a name such as ``loss (N=70M)``."""
-_SEED = re.compile(r"(?:seed|rep(?:licate)?)[\W_]*(\d+)(?!\d)", re.IGNORECASE)
+_SEED = re.compile(r"(?:seed|rep(?:licate)?|trial|(?<![a-z\d])s)[\W_]*(\d+)(?!\d)", re.IGNORECASE)
 _CORNER = re.compile(r"(.+?)\s*[\\/|]\s*(.+)")
 """The name above the first column of a cross table: ``N \\ D``."""
 _SUMMARY = ("__MIN", "__MAX")

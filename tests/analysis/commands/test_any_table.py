@@ -204,3 +204,24 @@ def test_runs_takes_the_same_options(scaling_command, tmp_path):
     code, out, _ = scaling_command("runs", tmp_path / "w.csv", "--last-by", "num_params", "--json")
     assert code == 0
     assert [row["loss"] for row in json.loads(out)] == [4.0, 3.7]
+
+
+def test_a_response_that_the_table_lacks_is_asked_for(scaling_command, tmp_path):
+    """Its loss is not taken for it, nor for a law's loss what that law predicts of it."""
+    (tmp_path / "a.csv").write_text("num_params,loss,acc\n" + "".join(
+        f"{1e7 * 2**i:.0f},{3 - 0.1 * i:.2f},{0.25 + 0.5 / (1 + math.exp(-i / 2 + 2)):.4f}\n"
+        for i in range(9)))  # fmt: skip
+    by_size = "accuracy = E + A/num_params^a"
+    for words, said in (
+        (("--law", by_size), "'accuracy', which the formula predicts: say --col accuracy=COL or"),
+        (("--law", "sigmoid"), "'accuracy', which sigmoid predicts: say --col accuracy=COL"),
+        (("--law", "sigmoid", "--x-col", "loss", "--loss-col", "acc", "--col", "accuracy=acc"),
+         "--loss-col is the column 'accuracy', which sigmoid predicts from the loss"),
+        (("--law", "loss = E + A/num_paras^a"), "is num_paras num_params?"),
+    ):  # fmt: skip
+        code, _, err = scaling_command("fit", tmp_path / "a.csv", "--bootstrap", 0, *words)
+        assert (code, said in err) == (2, True), err
+    code, out, err = scaling_command(
+        "fit", tmp_path / "a.csv", "--bootstrap", 0, "--law", "sigmoid", "--col", "accuracy=acc"
+    )
+    assert code == 0 and "metric = " in out, err

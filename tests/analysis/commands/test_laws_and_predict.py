@@ -38,6 +38,18 @@ def test_published_constants_are_of_the_law_and_within_its_bounds() -> None:
             assert {*constants} == {*law.names}
 
 
+def test_predict_takes_sizes_and_constants_as_people_write_them(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Hoffmann et al.'s law at Chinchilla's own size: 1.69 + 406.4 / N^.34 + 410.7 / D^.28."""
+    constants = ["E=1.69", "A=406.4", "B=410.7", "alpha=.34", "beta=.28"]
+    words = ["predict", "--law", "chinchilla", "--set", *constants, "--json"]
+    expected = 1.69 + 406.4 / 70e9**0.34 + 410.7 / 1.4e12**0.28
+    for point in (["-N", "70B", "-D", "1.4T"], ["--at", "num_params=70e9,num_tokens=1.4T"]):
+        assert main([*words, *point]) == 0
+        assert json.loads(capsys.readouterr().out)["loss"] == pytest.approx(expected)
+
+
 def test_a_law_that_is_not_there_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["laws", "chinchila"]) == 2
     assert "did you mean 'chinchilla'" in capsys.readouterr().err

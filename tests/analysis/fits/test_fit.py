@@ -194,7 +194,7 @@ def test_rows_are_never_dropped_silently() -> None:
         ({}, {"delta": -1.0}, "delta -1.0"),
         ({}, {"space": "sqrt"}, "neither 'log' nor 'linear'"),
         ({}, {"x_col": "width"}, "x_col is for laws of one variable"),
-        ({}, {"weights": "w"}, "no column 'w'"),
+        ({}, {"weights": "w"}, "unknown column of weights 'w'"),
         ({}, {"weights": np.ones(3)}, "one for each of 20 runs"),
         ({}, {"bootstrap": 10, "resample": "cluster"}, "needs cluster="),
         ({}, {"bootstrap": 10, "resample": "jackknife"}, "unknown resample"),

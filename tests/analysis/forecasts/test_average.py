@@ -13,7 +13,7 @@ from hypothesis.extra.numpy import arrays
 
 from analysis.forecasts.average import weigh
 from analysis.forecasts.blend import forecast
-from analysis.forecasts.candidates import ONE_VARIABLE
+from analysis.forecasts.candidates import ONE_VARIABLE, candidates
 
 X = np.geomspace(1e6, 1e9, 30)
 
@@ -103,3 +103,15 @@ def test_auto_without_a_variable_says_how_to_name_it():
     runs, _ = curve()
     with pytest.raises(ValueError, match="--x-col"):
         forecast(runs)
+
+
+def test_an_error_that_rises_with_size_is_no_score() -> None:
+    """By its name: accuracies of the same values are sigmoids, which go on to rise."""
+    size = np.geomspace(1e18, 1e21, 12)
+    rising = pd.DataFrame({"flops": size, "accuracy": np.linspace(0.4, 0.6, 12)})
+    errors = rising.rename(columns={"accuracy": "brier_score"})
+    read = errors.rename(columns={"brier_score": "loss"})
+    read.attrs["units"] = {"loss": "brier_score"}  # as a file's column taken for the loss says
+    assert candidates(rising, ("flops",), "accuracy")[0].name == "logistic"
+    assert candidates(errors, ("flops",), "brier_score")[0].name == "power_floor"
+    assert candidates(read, ("flops",))[0].name == "power_floor"

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy.optimize import approx_fprime, brentq
 
@@ -265,3 +266,25 @@ def test_the_page_of_laws_is_what_the_registry_says() -> None:
     assert {*draw_laws.SHOWN} | {*draw_laws.DRAWN} == {*LAWS}
     assert not {*draw_laws.SHOWN} & {*draw_laws.DRAWN}
     assert all((draw_laws.FIGURES / f"{name}.png").is_file() for name in LAWS)
+
+
+def test_pictures_of_tables_that_are_not_here_are_left_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Without their table, and drawn with it."""
+    monkeypatch.setattr(draw_laws, "FIGURES", tmp_path / "figures")
+    monkeypatch.setattr(draw_laws, "PAGE", tmp_path / "laws.md")
+    draw_laws.main(["--figures", "parallel"])
+    draw_laws.main(["--figures", "parallel", "--tables", str(tmp_path)])
+    assert capsys.readouterr().err.count("parallel: its picture is left as it is") == 2
+    assert not (tmp_path / "figures").exists()
+    runs = pd.DataFrame(
+        [(n, p) for n in (5e8, 1e9, 2e9, 4e9) for p in (1, 2, 4)],
+        columns=["num_params", "parallel_size"],
+    )
+    law = LAWS["parallel"]
+    known = law.vector(dict(law.published["pile"]))
+    loss = law.predict(known, runs.num_params.to_numpy(), runs.parallel_size.to_numpy())
+    runs.assign(loss=loss).to_csv(tmp_path / "parallel_stack.csv", index=False)
+    draw_laws.main(["--figures", "parallel", "--tables", str(tmp_path)])
+    assert (tmp_path / "figures" / "parallel.png").is_file()

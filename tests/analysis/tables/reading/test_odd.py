@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.tables import load_runs
+from analysis.tables import load_runs, proposal
 
 N = [70e6, 70e6, 160e6, 160e6, 1.4e9, 1.4e9]
 D = [1.4e9, 5.6e9, 1.4e9, 5.6e9, 1.4e9, 5.6e9]
@@ -100,6 +100,18 @@ TEXTS = {
     + "".join(rf"\num{{{n}}} & {d} & {x} \\" for n, d, x in ROWS) + r"\end{tabular}",
     "wide.tex": r"\begin{tabularx}{9cm}{l*{2}{X}}{Params} & Tokens & \textbf{Loss} \\ "
     + "".join(rf"{n} & {d} & {x} \\" for n, d, x in ROWS) + r"\end{tabularx}",
+    "powers.csv": "N (×10⁶),D (x10^9),loss\n"
+    + "".join(f"{n / 1e6},{d / 1e9},{x}\n" for n, d, x in ROWS),
+    "double.dat": "params tokens loss\n"
+    + "".join(f"{n:.4E} {d:.4E} {x:.4E}\n".replace("E", "D") for n, d, x in ROWS),
+    "interval.csv": "params,tokens,loss\n"
+    + "".join(f'{n},{d},"{x} [{x - 0.1:.3f}, {x + 0.1:.3f}]"\n' for n, d, x in ROWS),
+    "outline.org": "* Runs\n| params | tokens | loss |\n|--------+--------+------|\n"
+    + "".join(f"| {n} | {d} | {x} |\n" for n, d, x in ROWS),
+    "run.log": "".join(
+        f"[12:00] INFO params={n / 1e6:g}M tokens={d / 1e9:g}B loss={x}\n" for n, d, x in ROWS
+    ),
+    "runs.jl": TABLE.to_json(orient="records", lines=True),
     "bare.tex": r"\textbf{Params} & Tokens & \textbf{Loss} \\ "
     + "".join(rf"{n} & {d} & {x} \\" for n, d, x in ROWS),
 }  # fmt: skip
@@ -204,3 +216,33 @@ def test_a_workbook_of_another_kind_is_answered_in_one_line(tmp_path):
         ValueError, match=r"save it as \.xlsx or \.csv, or pip install python-calamine"
     ):
         load_runs(tmp_path / "a.ods")
+
+
+def test_losses_of_seeds_are_a_row_each_by_their_usual_names(tmp_path):
+    for name in ("loss_s{}", "loss_trial{}", "val_loss_seed{}"):
+        two = TABLE.drop(columns="loss").assign(**{name.format(i): LOSS for i in (1, 2)})
+        two.to_csv(tmp_path / "a.csv", index=False)
+        table = load_runs(tmp_path / "a.csv")
+        assert (len(table), sorted(set(table["seed"]))) == (2 * len(LOSS), [1, 2])
+
+
+def test_runs_that_are_marked_as_diverged_are_said(tmp_path):
+    path = written(tmp_path, diverged=[True] + [False] * 5)
+    note = "column 'diverged' is true in 1 rows, which are used; --where 'not diverged'"
+    assert note in str(load_runs(path).attrs["notes"])
+    assert len(load_runs(path, where="not diverged")) == 5
+
+
+@pytest.mark.parametrize(
+    ("columns", "of", "said"),
+    [
+        ({"epochs": [1, 4] * 3, "dataset_tokens": 1.4e9}, "tokens",
+         "say --tokens-col 'epochs * dataset_tokens';"),
+        ({"d_model": [256, 256, 512, 512, 1024, 1024], "n_layers": 8}, "params",
+         "say --params-col '12 * n_layers * d_model**2' (a transformer's parameters without"),
+    ],
+)  # fmt: skip
+def test_sizes_in_other_terms_are_proposed_as_formulas(tmp_path, columns, of, said):
+    """Width alone is no number of parameters, and is not proposed as one."""
+    TABLE.drop(columns=of).assign(**columns).to_csv(tmp_path / "a.csv", index=False)
+    assert said in proposal(load_runs(tmp_path / "a.csv"), f"num_{of}")

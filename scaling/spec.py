@@ -30,7 +30,14 @@ from scaling.base import (
     unread,
 )
 from scaling.data import describe_data, own_data
-from scaling.families import cached_cost, get_family, option_names, refuse_both, with_preset
+from scaling.families import (
+    cached_cost,
+    families_with,
+    get_family,
+    option_names,
+    refuse_both,
+    with_preset,
+)
 from scaling.spec_checks import check_data, check_model
 from scaling.spec_parts import (
     BY_EXAMPLES,
@@ -144,7 +151,8 @@ class RunSpec:
         model_names = option_names(family)
         for name in options:
             if name not in model_names and name not in PART_OF:
-                refuse_unknown(name, (*model_names, *PART_OF, *TOP_OPTIONS), "option")
+                valid = (*model_names, *PART_OF, *TOP_OPTIONS)
+                refuse_unknown(name, valid, "option", hint=families_with(name))
         if info is None:
             info = describe_data(options.get("data", DEFAULT_DATA))
         options |= by_field(examples, options, info.unit)

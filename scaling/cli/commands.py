@@ -106,8 +106,22 @@ def _eval(args: argparse.Namespace) -> int:
 
 
 def _model(args: argparse.Namespace) -> int:
-    from scaling.base import is_import_path, parse_settings, print_json, print_table, stated
-    from scaling.families import family_names, get_family, refuse_both, with_preset
+    from scaling.base import (
+        is_import_path,
+        parse_settings,
+        print_json,
+        print_table,
+        stated,
+        unread,
+    )
+    from scaling.families import (
+        family_names,
+        get_family,
+        option_names,
+        refuse_both,
+        with_preset,
+    )
+    from scaling.spec_parts import PART_OF
 
     name, _, preset = args.model.partition(":")
     if name not in family_names() and is_import_path(args.model):
@@ -115,8 +129,13 @@ def _model(args: argparse.Namespace) -> int:
     family = get_family(name)
     options = with_preset(family, preset) if preset else {}
     given = parse_settings(args.settings)
+    for key in given.keys() & PART_OF.keys() - set(option_names(family)):
+        raise ValueError(f"{key} is of training, not of the model: give it in a sweep file")
     refuse_both(family.either, given)
     config = family.resolve({**options, **given})
+    for option in unread(config, given):
+        if option.value != option.default:
+            raise ValueError(str(option))
     cost = family.cost(config)
     if args.draw:
         from scaling.cli.describing import draw_wiring

@@ -11,6 +11,7 @@ from scaling.families.base import (
     ModelConfig,
     cached_cost,
     check_options,
+    families_with,
     option_names,
     refuse_both,
     with_preset,
@@ -44,7 +45,9 @@ def get_family(name: str) -> Family:
         return FAMILIES[name]
     path = path_of("family", name)
     if not path:
-        refuse_unknown(name, family_names(), "family")
+        presets = [f"{n}:{name}" for n, family in FAMILIES.items() if name in family.presets]
+        hint = f"it is a preset, {' or '.join(presets)}" if presets else ""
+        refuse_unknown(name, family_names(), "family", hint=hint)
     return _own(path)
 
 
@@ -71,6 +74,7 @@ __all__ = [
     "TorchFamily",
     "cached_cost",
     "check_options",
+    "families_with",
     "family_names",
     "get_family",
     "option_names",

@@ -88,7 +88,35 @@ def check_options(family: Family, options: Options) -> None:
     names = option_names(family)
     for name in options:
         if name not in names:
-            refuse_unknown(name, names, f"{family.name} option")
+            refuse_unknown(name, names, f"{family.name} option", hint=families_with(name))
+
+
+def families_with(option: str) -> str:
+    """Which families have an option, for whoever gave it to another; empty if none has."""
+    from scaling.families import FAMILIES  # the families import this file
+
+    able = [name for name, family in FAMILIES.items() if option in option_names(family)]
+    return f"families with it: {', '.join(able)}" if able else ""
+
+
+def nearest_divisor(of: int, wanted: int) -> int:
+    """The divisor of ``of`` that is nearest to ``wanted``; the smaller of two."""
+    return min((d for d in range(1, of + 1) if of % d == 0), key=lambda d: (abs(d - wanted), d))
+
+
+def nearest_shapes(width: int, heads: int, multiple: int = 1) -> str:
+    """The nearest width for so many heads, and the nearest heads of that width.
+
+    Parameters
+    ----------
+    multiple : int
+        What the width of a head is a multiple of: 2 for rotary pairs.
+    """
+    step = multiple * heads
+    near = step * max(1, -(-(2 * width - step) // (2 * step)))  # of two as near the smaller
+    if width % multiple:
+        return f"take width {near}"
+    return f"take width {near} or heads {nearest_divisor(width // multiple, heads)}"
 
 
 def refuse_both(pairs: Iterable[tuple[str, str]], options: Options) -> None:

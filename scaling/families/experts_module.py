@@ -55,6 +55,8 @@ class Experts(nn.Module):
         ``(experts,)``, and the share of the choices that found no place.
     """
 
+    stacks = ("enter", "leave")  # parameters that have a matrix for each expert
+
     def __init__(self, config: TransformerConfig) -> None:
         super().__init__()
         self.config = config

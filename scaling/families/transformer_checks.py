@@ -4,14 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from scaling.base import OptionError
+from scaling.base import OptionError, refuse_unknown
 from scaling.families.attention_patterns import kinds_of
+from scaling.families.base import nearest_divisor, nearest_shapes
 from scaling.families.transformer_options import CHOICES
-
-
-def nearest_divisor(of: int, wanted: int) -> int:
-    """The divisor of ``of`` that is nearest to ``wanted``; the smaller of two."""
-    return min((d for d in range(1, of + 1) if of % d == 0), key=lambda d: (abs(d - wanted), d))
 
 
 def check(c: Any) -> None:
@@ -24,7 +20,7 @@ def check(c: Any) -> None:
     """
     for name, valid in CHOICES.items():
         if getattr(c, name) not in valid:
-            raise OptionError(f"{name} {getattr(c, name)!r} is none of {', '.join(valid)}", name)
+            refuse_unknown(getattr(c, name), valid, name)
     if c.parallel and c.norm_position == "post":
         raise OptionError(
             "parallel branches have no sum between them to normalise: take norm_position: pre, "
@@ -91,7 +87,7 @@ def _check_heads(c: Any) -> None:
     if not c.head_width and c.width % c.heads:
         raise OptionError(
             f"width {c.width} is no multiple of heads {c.heads}: "
-            f"take {max(1, c.width // c.heads) * c.heads} or other heads",
+            f"{nearest_shapes(c.width, c.heads, _pairs(c))}",
             "width",
             "heads",
         )
@@ -104,6 +100,11 @@ def _check_heads(c: Any) -> None:
         )
 
 
+def _pairs(c: Any) -> int:
+    """What the width of a head is a multiple of: rotary positions turn pairs."""
+    return 2 if c.positions == "rotary" and c.rope_fraction == 1 and not c.kv_latent else 1
+
+
 def _check_positions(c: Any) -> None:
     if c.positions != "rotary" or c.kv_latent:
         return
@@ -111,7 +112,7 @@ def _check_positions(c: Any) -> None:
         shape = f" (width {c.width} / heads {c.heads})" if not c.head_width else ""
         raise OptionError(
             f"head width {c.head_dim}{shape} is odd; rotary positions need pairs: "
-            + ("change width or heads" if not c.head_width else f"take {c.head_dim + 1}"),
+            + (f"take {c.head_dim + 1}" if c.head_width else nearest_shapes(c.width, c.heads, 2)),
             "width",
             "heads",
             "head_width",
@@ -169,7 +170,14 @@ def _check_patterns(c: Any) -> None:
             "window",
             "attention",
         )
-    if "summary" in kinds and c.summary > c.window:
+    if c.summary != 1 and "summary" not in kinds:
+        raise OptionError(
+            f"summary {c.summary} has no effect: attention {c.attention!r} has no layer of kind "
+            "summary: leave summary out, or write attention: block, summary",
+            "summary",
+            "attention",
+        )
+    if c.summary > c.window and "summary" in kinds:
         raise OptionError(
             f"summary {c.summary} is longer than window {c.window}: take {c.window} at most",
             "summary",

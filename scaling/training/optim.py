@@ -62,7 +62,7 @@ def make_optimizer(spec: RunSpec, model: torch.nn.Module) -> torch.optim.Optimiz
                 "weight_decay": 0.0 if ours else decay,
                 **({"decoupled_decay": decay} if ours else {}),
                 **({"gradient_scale": group["gradient_scale"]} if scaled else {}),
-                **({"muon": True} if group.get("muon") else {}),
+                **{name: True for name in ("muon", "stacked") if group.get(name)},
             }
         )
     kwargs = {name: values[name] for name in takes}

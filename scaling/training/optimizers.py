@@ -42,7 +42,7 @@ class Muon(torch.optim.Optimizer):
     An update of an r x c matrix is 0.2 sqrt(max(r, c)) times what :func:`orthogonalised` gives of
     Nesterov's momentum, so that its root mean square is about AdamW's and one rate serves both
     (Liu et al. 2025, arXiv 2502.16982, eq. 4). Kernels of convolutions are matrices of their
-    outputs by all else.
+    outputs by all else; groups with ``stacked`` have stacks of matrices, each by itself.
     """
 
     def __init__(
@@ -54,6 +54,7 @@ class Muon(torch.optim.Optimizer):
         momentum: float,
     ) -> None:
         defaults = {"lr": lr, "betas": betas, "eps": eps, "momentum": momentum, "muon": False}
+        defaults |= {"stacked": False}
         super().__init__(groups, defaults)
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
@@ -73,9 +74,11 @@ class Muon(torch.optim.Optimizer):
             if not state:
                 state["momentum"] = torch.zeros_like(p)
             state["momentum"].lerp_(p.grad, 1 - group["momentum"])
-            ahead = p.grad.lerp(state["momentum"], group["momentum"]).flatten(1)
-            scale = RMS * max(ahead.shape) ** 0.5
-            p.add_(orthogonalised(ahead).view_as(p), alpha=-group["lr"] * scale)
+            ahead = p.grad.lerp(state["momentum"], group["momentum"])
+            ahead = ahead if group["stacked"] else ahead.flatten(1)
+            update = (torch.vmap(orthogonalised) if group["stacked"] else orthogonalised)(ahead)
+            scale = RMS * max(ahead.shape[-2:]) ** 0.5
+            p.add_(update.view_as(p), alpha=-group["lr"] * scale)
 
     def _adamw(self, group: dict[str, Any], params: list[Tensor]) -> None:
         if not params:
@@ -217,16 +220,21 @@ def hidden_matrices(model: torch.nn.Module) -> set[int]:
 def split_for_muon(model: torch.nn.Module, groups: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Groups of those for Muon, the members that decay, and of the rest.
 
+    A module names its stacks of matrices, one for each expert, in ``stacks``.
+
     Where a matrix's rate under Adam is multiplied by s as widths grow, Muon's is by sqrt(s): the
     updates' root mean square is alike, but Adam's grow in spectral norm as the width does, those
     of Muon, all of whose singular values are alike, as its square root (Yang et al. 2023, arXiv
     2310.17813, condition 1).
     """
     matrices, found = hidden_matrices(model), []
+    stacks = {id(getattr(m, name)) for m in model.modules() for name in getattr(m, "stacks", ())}
     for group in groups:
         mine = [p for p in group["params"] if group["decay"] and id(p) in matrices]
         rest = [p for p in group["params"] if id(p) not in {id(m) for m in mine}]
-        scale = group["lr_scale"] ** 0.5
-        found += [{**group, "params": mine, "lr_scale": scale, "muon": True}] if mine else []
+        muon = {"lr_scale": group["lr_scale"] ** 0.5, "muon": True}
+        for stacked in (False, True):
+            kind = [p for p in mine if (id(p) in stacks) is stacked]
+            found += [{**group, "params": kind, **muon, "stacked": stacked}] if kind else []
         found += [{**group, "params": rest}] if rest else []
     return found

@@ -278,7 +278,7 @@ def test_tokens_per_param_counts_all_parameters():
         ({"num_params": 1e5}, "give either"),
         ({"preset": "gpt3"}, "unknown transformer preset"),
         ({"tied": "maybe"}, "neither true nor false"),
-        ({"mlp": "tanh"}, "none of gelu, gelu-tanh, relu"),
+        ({"mlp": "tanh"}, "unknown mlp 'tanh': .* valid: geglu, geglu-tanh, gelu"),
     ],
 )
 def test_bad_options_are_refused_with_a_remedy(options, message):

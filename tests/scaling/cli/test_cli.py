@@ -31,6 +31,9 @@ def test_model_table_names_the_unit(capsys):
     assert "124,439,808" in out
 
 
+SETS = ["--set", "width=64", "--set"]
+
+
 @pytest.mark.parametrize(
     ("command", "message"),
     [
@@ -40,6 +43,14 @@ def test_model_table_names_the_unit(capsys):
         (["model", "transformer", "--set", "depht=3"], "did you mean 'depth'"),
         (["model", "transformer", "--set", "depth=3", "--set", "heads=5"], "no multiple of heads"),
         (["model", "transformer"], "no size"),
+        (["model", "gpt2-124m"], "it is a preset, transformer:gpt2-124m"),
+        (["model", "encoder", "--set", "parametrisation=mup"], "families with it: transformer"),
+        (["model", "resnet", "--set", "depth=50"], "did you mean 'depths'"),
+        (["model", "transformer", "--set", "optimizer=muon"], "optimizer is of training"),
+        (
+            ["model", "recurrent", *SETS, "cell=gru", "--set", "projection=8"],
+            "projection 8 has no effect: it is read where cell is lstm, and cell is gru",
+        ),
         (["model", "resnet:50", "--set", "depths=[3,4,6,3"], "is not YAML: close its brackets"),
         (["model", "vit", "--set", f"dropout={'9' * 400}"], "dropout is too large"),
         (["model", "vit", "--set", f"width={'9' * 400}"], "width is too large"),

@@ -104,5 +104,5 @@ def test_data_of_another_kind_is_refused(family, data, message):
 
 
 def test_heads_that_do_not_divide_are_refused():
-    with pytest.raises(OptionError, match="width 24 is no multiple of heads 5: take 20"):
+    with pytest.raises(OptionError, match="of heads 5: take width 25 or heads 4"):
         FAMILY.resolve({**TEXT, "heads": 5})

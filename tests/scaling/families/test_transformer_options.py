@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import math
+import re
 
 import pytest
 import torch
@@ -11,6 +13,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from scaling.families import get_family, transformer_module
 from scaling.families.attention_module import visible
 from scaling.families.attention_patterns import Pattern, kinds_of
+from scaling.families.base import nearest_shapes as shapes
 from scaling.training.blocks import blocks_of, recompute
 
 FAMILY = get_family("transformer")
@@ -253,13 +256,16 @@ def test_a_size_can_be_asked_of_active_parameters():
     ("options", "message"),
     [
         ({"heads": 12, "width": 96, "kv_heads": 5}, "kv_heads 5 does not divide heads 12: take 4"),
-        ({"heads": 3}, "width 32 is no multiple of heads 3: take 30"),
+        ({"heads": 3}, "width 32 is no multiple of heads 3: take width 30 or heads 2$"),
+        ({"heads": 3, "positions": "none"}, "heads 3: take width 33 or heads 2$"),
+        ({"width": 60, "heads": 4}, "rotary positions need pairs: take width 56 or heads 3"),
         ({"attention": "local", "window": 17}, "window 17 is longer than context 16: take 16"),
         ({"attention": "local"}, "asks for a window: give window, 16 at most"),
         ({"window": 4}, "window 4 has no effect"),
         ({"attention": "lokal", "window": 4}, "did you mean 'local'"),
         ({"attention": "local*x, global", "window": 4}, "write local"),
         ({"attention": "summary", "window": 4, "summary": 5}, "summary 5 is longer than window 4"),
+        ({"summary": 2}, "summary 2 has no effect: attention 'global' has no layer of kind"),
         ({"experts": 4, "experts_per_token": 5}, "more than experts 4: take 4"),
         ({"experts": 4, "experts_per_token": 1}, "its router learns nothing"),
         ({"experts": 4, "dense_layers": 2}, "leaves no layer of 2 with experts: take 1"),
@@ -271,7 +277,8 @@ def test_a_size_can_be_asked_of_active_parameters():
         ({"head_width": 15}, "head width 15 is odd; rotary positions need pairs: take 16"),
         ({"heads": 1, "rope_fraction": 0.3}, "is 9.6; rotary positions need pairs: take 0.3125"),
         ({"heads": 1, "rope_fraction": 1.5}, "take 1$"),
-        ({"norm_position": "middle"}, "none of pre, post, sandwich, branch"),
+        ({"norm_position": "middle"}, "'middle': valid: branch, post, pre, sandwich"),
+        ({"mlp": "swigl"}, "did you mean 'swiglu'"),
         ({"parallel": True, "norm_position": "post"}, "no sum between them"),
         ({"document_separator": 50}, r"no token of 50: take one in \[0, 49\]"),
         ({"predict_ahead": 17}, "more than context 16: take 16"),
@@ -285,3 +292,21 @@ def test_a_size_can_be_asked_of_active_parameters():
 def test_what_does_not_go_together_is_refused(options, message):
     with pytest.raises(ValueError, match=message):
         FAMILY.resolve({**SMALL, **options})
+
+
+@pytest.mark.parametrize("multiple", [1, 2])
+def test_no_valid_shape_is_nearer_than_those_that_are_named(multiple):
+    def valid(width, heads):
+        return width % heads == 0 and (width // heads) % multiple == 0
+
+    for width, heads in itertools.product(range(1, 25), range(1, 9)):
+        said = re.fullmatch(r"take width (\d+)(?: or heads (\d+))?", shapes(width, heads, multiple))
+        near, other = said.groups()
+        off = min(abs(w - width) for w in range(1, 80) if valid(w, heads))
+        assert valid(int(near), heads)
+        assert abs(int(near) - width) == off
+        able = [abs(h - heads) for h in range(1, width + 1) if valid(width, h)]
+        assert (other is None) == (not able)
+        if other:
+            assert valid(width, int(other))
+            assert abs(int(other) - heads) == min(able)

@@ -112,7 +112,7 @@ def test_a_configuration_survives_json():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"width": 100, "heads": 3}, "take 99 or other heads"),
+        ({"width": 100, "heads": 3}, "take width 99 or heads 2$"),
         ({"pool": "max"}, "token, mean"),
         ({"width": 30, "positions": "sincos"}, "no multiple of 4"),
         ({"resolution": 8, "patch": 16}, "resolution 8 is too small"),

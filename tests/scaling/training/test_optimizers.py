@@ -162,6 +162,29 @@ def test_muon_on_kernels_and_cells():
     assert values.min() > 0.6 and values.max() < 1.25
 
 
+def test_muon_on_experts_is_that_on_the_matrix_of_each():
+    spec = spec_of(optimizer="muon", experts=3, weight_decay=0, lr=0.01)
+    torch.manual_seed(0)
+    model = get_family("transformer").build(spec.model)
+    stacks = [p for p in model.parameters() if p.ndim == 3]
+    assert len(stacks) == 2 * spec.model.depth
+    alone = [[torch.nn.Parameter(m.clone()) for m in p.detach()] for p in stacks]
+    every = [matrix for matrices in alone for matrix in matrices]
+    groups = [{"params": every, "muon": True}]
+    by_itself = Muon(groups, lr=0.01, betas=(0.9, 0.95), eps=1e-8, momentum=0.95)
+    together = make_optimizer(spec, model)
+    for _ in range(3):
+        for stack, matrices in zip(stacks, alone, strict=True):
+            stack.grad = torch.randn_like(stack)
+            stack.grad[1] = 0  # an expert that no token chose
+            for matrix, gradient in zip(matrices, stack.grad, strict=True):
+                matrix.grad = gradient.clone()
+        together.step()
+        by_itself.step()
+    for stack, matrices in zip(stacks, alone, strict=True):
+        torch.testing.assert_close(stack, torch.stack(list(matrices)), rtol=1e-4, atol=1e-5)
+
+
 def test_rates_and_decay_under_mup():
     # Adam's rate of hidden matrices is 1 / m at m times the base's width, Muon's 1 / sqrt(m).
     options = {"width": 256, "parametrisation": "mup", "lr": 0.01, "weight_decay": 0.2}

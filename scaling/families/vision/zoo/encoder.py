@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
 from scaling.base import OptionError, Unit, convert, read_where
-from scaling.families.base import ModelConfig, Options
+from scaling.families.base import ModelConfig, Options, nearest_shapes
 from scaling.families.vision.family import (
     LARGEST,
     TARGET_OR_WIDTH,
@@ -115,7 +115,7 @@ class EncoderConfig(ModelConfig):
         if self.width % self.heads:
             raise OptionError(
                 f"width {self.width} is no multiple of heads {self.heads}: "
-                f"take {max(1, self.width // self.heads) * self.heads} or other heads",
+                f"{nearest_shapes(self.width, self.heads)}",
                 "width",
                 "heads",
             )

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 from scaling.base import OptionError, convert
-from scaling.families.base import Options
+from scaling.families.base import Options, nearest_shapes
 from scaling.families.vision.family import (
     LARGEST,
     MULTIPLIERS,
@@ -112,7 +112,7 @@ class ViTConfig(VisionConfig):
         if self.width % self.heads:
             raise OptionError(
                 f"width {self.width} is no multiple of heads {self.heads}: "
-                f"take {max(1, self.width // self.heads) * self.heads} or other heads",
+                f"{nearest_shapes(self.width, self.heads)}",
                 "width",
                 "heads",
             )

@@ -6,7 +6,7 @@
 time, one thread). ``workers``: two runs side by side, each with one thread, and one after another,
 each with two threads, in turn (wall time: it needs two idle cores). ``starts``: of a worker's
 process, the wall and processor time to its first run's first step, and to a later run's first step
-from the end of the run before it.
+from the end of the run before it; what was loaded by then; and what short commands take.
 """
 
 from __future__ import annotations
@@ -18,9 +18,12 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
 
+HEAVY = ("torch._dynamo", "sympy", "mlflow", "pandas", "scipy", "matplotlib", "transformers")
+COMMANDS = (("--help",), ("status", "none-of-that-name"))
 STEPS = {"transformer": 150, "mlp": 1500}
 
 
@@ -66,9 +69,11 @@ def batches(rounds: int) -> None:
     print(f"ratios of {rounds} rounds: {ratios[0]:.2f} to {ratios[-1]:.2f}")
 
 
-def spawn(*arguments: str, threads: int = 1) -> subprocess.Popen[str]:
+def spawn(
+    *arguments: str, threads: int = 1, environment: dict[str, str] | None = None
+) -> subprocess.Popen[str]:
     """This file in a process of its own, which waits for a line before it begins."""
-    environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
+    environment = {**(environment or os.environ), "OMP_NUM_THREADS": str(threads)}
     return subprocess.Popen(
         [sys.executable, __file__, *arguments],
         stdin=subprocess.PIPE,
@@ -113,10 +118,10 @@ def workers(rounds: int) -> None:
 
 
 def started() -> None:
-    """A worker's process: three runs inline; from where to where each start takes."""
+    """A worker's process: runs inline; when each begins, makes its first step, and ends."""
     from cluster.work import Queue, run_queue
+    from scaling import train
     from scaling.base import Store
-    from scaling.run import read_journal
     from sweeps import Resources, Sweep
 
     root = Path(tempfile.mkdtemp())
@@ -124,25 +129,64 @@ def started() -> None:
     sweep = Sweep.of("starts", [spec_of("transformer", seed, 20) for seed in range(4)])
     sweep.write(store.sweep_dir("starts") / "sweep.jsonl")
     queue = Queue.new(store.sweep_dir("starts"), [(entry.run_id,) for entry in sweep], {})
-    run_queue(store, "starts", queue, Resources(), lambda: False)
-    events = [read_journal(store.run_dir(entry.run_id)) for entry in sweep]
-    begins = [of_run[0]["time"] for of_run in events]
-    ends = [of_run[-1]["time"] for of_run in events]
-    later = [b - a for a, b in zip(ends, begins[1:], strict=False)]
-    print(json.dumps({"first": begins[0], "later": later}))
+    firsts, ends, loaded = [], [], []
+
+    def timed(spec, run_dir, *, should_stop, **given):
+        seen = False
+
+        def stepped() -> bool:
+            nonlocal seen
+            if not seen:
+                seen = True
+                firsts.append((time.time(), time.process_time()))
+                loaded[:] = loaded or [name for name in HEAVY if name in sys.modules]
+            return should_stop()
+
+        outcome = train(spec, run_dir, should_stop=stepped, **given)
+        ends.append((time.time(), time.process_time()))
+        return outcome
+
+    run_queue(store, "starts", queue, Resources(), lambda: False, train=timed)
+    later = [
+        [b - a for a, b in zip(end, first, strict=True)]
+        for end, first in zip(ends, firsts[1:], strict=False)
+    ]
+    print(json.dumps({"first": firsts[0], "later": later, "loaded": loaded}))
 
 
 def starts(rounds: int) -> None:
-    """The first run's start, from the process's, and the later ones'."""
+    """Of a worker's process, and of a run after another, to the first step; of commands."""
+    environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": ""}
     firsts, later = [], []
-    for _ in range(rounds):
+    for i in range(rounds + 1):
         began = time.time()
-        told = spawn("started").communicate()[0]
+        told = spawn("started", environment=environment).communicate()[0]
         found = json.loads(told.splitlines()[-1])
-        firsts.append(found["first"] - began)
-        later += found["later"]
-    print(f"process to its first run's start: {median(firsts):.2f} s ({min(firsts):.2f} at best)")
-    print(f"a later run's start: {median(later):.3f} s ({min(later):.3f} at best)")
+        if i:  # the first one writes what Python compiled
+            firsts.append((found["first"][0] - began, found["first"][1]))
+            later += found["later"]
+    for name, times in (("a worker's first step", firsts), ("a later run's first step", later)):
+        wall, cpu = zip(*times, strict=True)
+        print(f"{name}: processor {_range(cpu)} s, by the clock {_range(wall)} s")
+    print(f"loaded by then, of {', '.join(HEAVY)}: {', '.join(found['loaded']) or 'none'}")
+    for words in COMMANDS:
+        times = [_command(words, environment) for _ in range(rounds)]
+        wall, cpu = zip(*times, strict=True)
+        print(f"scaling {' '.join(words)}: processor {_range(cpu)} s, by the clock {_range(wall)} s")
+
+
+def _range(values: Sequence[float]) -> str:
+    return f"{median(values):.3f} ({min(values):.3f} to {max(values):.3f})"
+
+
+def _command(words: Sequence[str], environment: dict[str, str]) -> tuple[float, float]:
+    """Seconds that a command takes by the clock and of the processor."""
+    began, before = time.perf_counter(), os.times()
+    command = [sys.executable, "-m", "scaling", *words]
+    subprocess.run(command, env=environment, check=False, capture_output=True)
+    after = os.times()
+    spent = sum(after[2:4]) - sum(before[2:4])
+    return time.perf_counter() - began, spent
 
 
 def main() -> None:

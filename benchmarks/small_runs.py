@@ -172,7 +172,9 @@ def starts(rounds: int) -> None:
     for words in COMMANDS:
         times = [_command(words, environment) for _ in range(rounds)]
         wall, cpu = zip(*times, strict=True)
-        print(f"scaling {' '.join(words)}: processor {_range(cpu)} s, by the clock {_range(wall)} s")
+        print(
+            f"scaling {' '.join(words)}: processor {_range(cpu)} s, by the clock {_range(wall)} s"
+        )
 
 
 def _range(values: Sequence[float]) -> str:

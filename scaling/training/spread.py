@@ -228,6 +228,10 @@ class Spread:
         """Weights and optimiser as one process would have them; needs every rank."""
         return {"model": self.weights(), "optimizer": self._as_one(optimizer.state_dict())}
 
+    def references(self, optimizer: torch.optim.Optimizer) -> dict[str, Any]:
+        """The same as this rank has it: what the next step changes, in parts where sharded."""
+        return {"model": self.model.state_dict(), "optimizer": optimizer.state_dict()}
+
     def _as_one(self, state: dict[str, Any]) -> dict[str, Any]:
         return _whole(state, self.team.leads) if self.sharded else state
 

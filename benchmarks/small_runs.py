@@ -4,7 +4,9 @@
 
 ``batches``: steps of an MLP whose batches are made in the step, and by a thread, in turn (processor
 time, one thread). ``workers``: two runs side by side, each with one thread, and one after another,
-each with two threads, in turn (wall time: it needs two idle cores). ``starts``: of a worker's
+each with two threads, in turn: their time by the clock, which needs two idle cores to say much, and
+their processor time, which is the least that the clock can show there: two threads that were never
+to wait for each other would take half of it. ``starts``: of a worker's
 process, the wall and processor time to its first run's first step, and to a later run's first step
 from the end of the run before it; what was loaded by then; and what short commands take.
 """
@@ -88,33 +90,34 @@ def serve(family: str, threads: int) -> None:
     one(family, 0, threads, 10)
     print("ready", flush=True)
     for line in sys.stdin:
-        one(family, int(line), threads)
-        print("done", flush=True)
+        print(one(family, int(line), threads), flush=True)
 
 
 def workers(rounds: int) -> None:
-    """Two workers of one thread against one of two, by runs a second."""
+    """Two workers of one thread against one of two, by runs a second and by processor time."""
     for family in STEPS:
         pair = [spawn("serve", family, "1") for _ in range(2)]
         wide = spawn("serve", family, "2", threads=2)
         for process in (*pair, wide):
             process.stdout.readline()
-        found = []
+        by_clock, by_processor = [], []
         for seed in range(rounds):
-            times = []
+            clock, spent = [], []
             for chosen in (pair, [wide, wide]):
                 began = time.perf_counter()
                 for process in chosen:
                     process.stdin.write(f"{seed}\n")
                     process.stdin.flush()
-                for process in chosen:
-                    process.stdout.readline()
-                times.append(time.perf_counter() - began)
-            found.append(times[1] / times[0])
+                spent.append(sum(float(process.stdout.readline()) for process in chosen))
+                clock.append(time.perf_counter() - began)
+            by_clock.append(clock[1] / clock[0])
+            by_processor.append(spent[1] / spent[0])
         for process in (*pair, wide):
             process.stdin.close()
             process.wait()
-        print(f"{family}: {median(found):.2f} ({min(found):.2f} to {max(found):.2f})", flush=True)
+        print(
+            f"{family}: by the clock {_range(by_clock)}, by processor time {_range(by_processor)}"
+        )
 
 
 def started() -> None:

@@ -46,7 +46,7 @@ class Apart:
         if not hasattr(value, "placements"):
             return value.detach().to("cpu", copy=True)
         (placement,) = value.placements
-        own = value.to_local().detach().to("cpu", copy=True)  # type: ignore[attr-defined]
+        own = value.to_local().detach().to("cpu", copy=True)
         if not placement.is_shard():
             return own
         self.part[place], self.axes[place] = own, placement.dim

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from itertools import zip_longest
 from statistics import median
 
 from scaling import ProgramSpec, RunSpec, Spec, evaluated, read_spec
@@ -38,7 +37,8 @@ def throughput(
     steps to time. ``asked`` is for each spec what its resources say of compiling, and its GPUs.
     """
     by_kind: dict[str, list[tuple[Spec, tuple[str, int]]]] = {}
-    for spec, how in zip_longest(specs, asked, fillvalue=("auto", 1)):
+    listed = list(specs)
+    for spec, how in zip(listed, list(asked) or [("auto", 1)] * len(listed), strict=True):
         by_kind.setdefault(kind_of(spec), []).append((spec, how))
     runs = finished_runs(store)
     past = rates(store, runs)

@@ -2,13 +2,14 @@
 
     python benchmarks/small_runs.py batches|workers|starts [--rounds 7]
 
-``batches``: steps of an MLP whose batches are made in the step, and by a thread, in turn (processor
-time, one thread). ``workers``: two runs side by side, each with one thread, and one after another,
-each with two threads, in turn: their time by the clock, which needs two idle cores to say much, and
-their processor time, which is the least that the clock can show there: two threads that were never
-to wait for each other would take half of it. ``starts``: of a worker's
-process, the wall and processor time to its first run's first step, and to a later run's first step
-from the end of the run before it; what was loaded by then; and what short commands take.
+``batches``: steps of an MLP whose batches are made in the step, and by a thread, in turn
+(processor time, one thread). ``workers``: two runs side by side, each with one thread, and one
+after another, each with two threads, in turn: their time by the clock, which says little without
+two idle cores, and their work, which is processor time where threads that wait sleep. The ratio
+of the work is about the least that the clock could show on idle cores, where two threads do it in
+no less than half the time. ``starts``: of a worker's process, the wall and processor time to its
+first run's first step, and to a later run's first step from the end of the run before it; what
+was loaded by then; and what short commands take.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from statistics import median
 
 HEAVY = ("torch._dynamo", "sympy", "mlflow", "pandas", "scipy", "matplotlib", "transformers")
 COMMANDS = (("--help",), ("status", "none-of-that-name"))
-STEPS = {"transformer": 150, "mlp": 1500}
+STEPS = {"mlp": 1500, "transformer": 150}
 
 
 def spec_of(family: str, seed: int = 0, steps: int | None = None):
@@ -95,15 +96,17 @@ def serve(family: str, threads: int) -> None:
 
 def workers(rounds: int) -> None:
     """Two workers of one thread against one of two, by runs a second and by processor time."""
+    sleeping = {**os.environ, "OMP_WAIT_POLICY": "passive"}
     for family in STEPS:
         pair = [spawn("serve", family, "1") for _ in range(2)]
         wide = spawn("serve", family, "2", threads=2)
-        for process in (*pair, wide):
+        quiet = spawn("serve", family, "2", threads=2, environment=sleeping)
+        for process in (*pair, wide, quiet):
             process.stdout.readline()
         by_clock, by_processor = [], []
         for seed in range(rounds):
             clock, spent = [], []
-            for chosen in (pair, [wide, wide]):
+            for chosen in (pair, [wide, wide], [quiet, quiet]):
                 began = time.perf_counter()
                 for process in chosen:
                     process.stdin.write(f"{seed}\n")
@@ -111,13 +114,15 @@ def workers(rounds: int) -> None:
                 spent.append(sum(float(process.stdout.readline()) for process in chosen))
                 clock.append(time.perf_counter() - began)
             by_clock.append(clock[1] / clock[0])
-            by_processor.append(spent[1] / spent[0])
-        for process in (*pair, wide):
+            by_processor.append(spent[2] / spent[0])
+            print(
+                f"{family}: by the clock {by_clock[-1]:.2f}, work {by_processor[-1]:.2f}",
+                flush=True,
+            )
+        for process in (*pair, wide, quiet):
             process.stdin.close()
             process.wait()
-        print(
-            f"{family}: by the clock {_range(by_clock)}, by processor time {_range(by_processor)}"
-        )
+        print(f"{family}: by the clock {_range(by_clock)}, work {_range(by_processor)}", flush=True)
 
 
 def started() -> None:

@@ -3,7 +3,7 @@
 # make check        the quick ones of them: all but slow tests and those that need SLURM,
 #                   a browser or a GPU
 # make docs         the pages and the API reference, in build/docs/html/docs/index.html
-# make gpu          on a machine with an NVIDIA GPU: its tests and benchmarks, half an hour
+# make gpu          on a machine with an NVIDIA GPU: its tests and benchmarks
 # make simulate   schedules of faults in a simulated world: make simulate N=10000
 # make rooms        docs/images/rooms.svg and the table of docs/architecture.md, from the imports
 # VENV, PYTHON and SCALING_HOME may be given: make quickstart PYTHON=python3.12

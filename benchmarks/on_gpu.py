@@ -1,6 +1,6 @@
 """All that needs a GPU, tests and benchmarks, one after another; what failed is said at the end.
 
-    make gpu                             # on a machine with a GPU of 80 GB; half an hour by estimate
+    make gpu                             # with a GPU of 80 GB; half an hour by estimate
     python benchmarks/on_gpu.py --only ways
     python benchmarks/on_gpu.py --dry    # each part on a CPU, at sizes of seconds
 

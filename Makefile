@@ -3,6 +3,7 @@
 # make check        the quick ones of them: all but slow tests and those that need SLURM,
 #                   a browser or a GPU
 # make docs         the pages and the API reference, in build/docs/html/docs/index.html
+# make gpu          on a machine with an NVIDIA GPU: its tests and benchmarks
 # make simulate   schedules of faults in a simulated world: make simulate N=10000
 # make rooms        docs/images/rooms.svg and the table of docs/architecture.md, from the imports
 # VENV, PYTHON and SCALING_HOME may be given: make quickstart PYTHON=python3.12
@@ -13,7 +14,7 @@ BIN := $(VENV)/bin
 PYTEST := OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest \
   --dist loadgroup --no-loadscope-reorder
 
-.PHONY: quickstart test check install lint docs rooms simulate clean
+.PHONY: quickstart test check install lint docs rooms simulate gpu clean
 
 quickstart: $(VENV)/.installed
 	$(BIN)/scaling quickstart
@@ -39,6 +40,9 @@ rooms: $(VENV)/.installed-test
 
 simulate: $(VENV)/.installed-test
 	$(BIN)/python benchmarks/simulate.py $(or $(N),10000)
+
+gpu: $(VENV)/.installed-test
+	$(BIN)/python benchmarks/on_gpu.py
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

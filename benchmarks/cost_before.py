@@ -2,6 +2,7 @@
 
     python benchmarks/cost_before.py [--family mlp] [--rounds 5]
     python benchmarks/cost_before.py --vocabulary 50304 --precision bfloat16   # on a GPU
+    python benchmarks/cost_before.py --compiled 3    # the first three held out, compiled, too
 
 The shapes of the calibration and those held out are timed in turn, in random order, ``rounds``
 times, and the median of each is taken: so a machine that is busy slows both alike. Processor time
@@ -13,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import random
+from dataclasses import replace
 from statistics import median
 
 import torch
@@ -76,6 +78,7 @@ def main() -> None:
     parser.add_argument("--family", choices=sorted(HELD_OUT), default="transformer")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--vocabulary", type=int, default=256)
+    parser.add_argument("--compiled", type=int, default=0, metavar="N")
     parser.add_argument("--precision", choices=("float32", "bfloat16"), default="float32")
     given = parser.parse_args()
     device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -101,6 +104,23 @@ def main() -> None:
     for name, column in zip(("steps", "evaluations"), zip(*errors, strict=True), strict=True):
         within = sum(1 / 1.2 <= ratio <= 1.2 for ratio in column)
         print(f"{name}: {within} of {len(column)} within 20 %")
+    if given.compiled:
+        compiled(first, held_out[: given.compiled], found)
+
+
+def compiled(first: RunSpec, held_out: list[RunSpec], found: calibration.StepTimes) -> None:
+    """Print predicted over measured for compiled steps, by ratios at the shapes for that."""
+    ratios = calibration.compiled_ratios(first, found.device)
+    found = replace(found, compiled=tuple(ratios))
+    rows = []
+    for spec in held_out:
+        plain, step = (calibration.measure(spec, compiled=how)[0] for how in (False, True))
+        shape = f"{spec.model.depth}x{spec.model.width}"
+        foretold = found.step(spec, compiled=True) / step
+        rows.append([shape, f"{step * 1e3:.2f}", f"{plain / step:.2f}", f"{foretold:.2f}"])
+        print(*rows[-1], flush=True)
+    header = ["shape", "ms a compiled step", "not compiled / compiled", "foretold / measured"]
+    print_table("compiled", header, rows)
 
 
 if __name__ == "__main__":

@@ -3,15 +3,19 @@
     OMP_NUM_THREADS=1 python benchmarks/training_speed.py          # one CPU thread
     python benchmarks/training_speed.py --device cuda              # one GPU of 80 GB
     python benchmarks/training_speed.py --device cuda --profile    # and where the time goes
-    python benchmarks/training_speed.py --device cuda --only 124m  # or 350m, ways, tiny
+    python benchmarks/training_speed.py --device cuda --only 124m  # or ways, 350m, 1300m, ...
+    python benchmarks/training_speed.py --dry                      # that the GPU's parts run
 
-The GPU's parts take about 1 (tiny, 124m), 2 (350m) and 3 minutes (ways) on an H100.
+The GPU's parts took about 1 (tiny, 124m) and 2 minutes (350m) on an H100; ways, 1300m and images
+have not been run on one. ``--dry`` does each of them on a CPU, at sizes that take seconds and
+without the compiler, and says nothing of speed.
 
 On the CPU the peer is a minimal loop over the same module, its batches made before: what it is
 ahead by is what our loop costs. Processor time is compared, which other work disturbs least. On a
 GPU the peer is nanoGPT's model and loop (Karpathy 2022), written out below: GPT-2 of 124M, context
 1024, bfloat16, compiled, fused AdamW, pinned batches, the better of two micro-batches. Ours runs
-with its default settings; ``ways`` changes one of them at a time. Steps are timed where no
+with its default settings; ``ways`` changes one of them at a time, and says what the default is of
+the best. Steps are timed where no
 evaluation lies between, and not the first ones, which compile. Utilisation is exact FLOPs over the
 rate of a bfloat16 product of 8192 x 8192 matrices, measured first, on the same card.
 """
@@ -53,7 +57,46 @@ CPU_RUNS: dict[str, tuple[dict[str, Any], int, int]] = {
 }
 GPU_124M = {"depth": 12, "width": 768, "heads": 12, "batch_size": 256, **GPT2}
 GPU_350M = {"depth": 24, "width": 1024, "heads": 16, "batch_size": 128, **GPT2}
+GPU_1300M = {"depth": 24, "width": 2048, "heads": 16, "batch_size": 64, **GPT2}
 GPU_TINY = {"depth": 4, "width": 256, "context": 256, "batch_size": 64}
+IMAGES = {"data": "digits", "lr": 1e-3, "curve_examples": 64, "final_tokens": 64}
+GPU_IMAGES = {
+    "ViT, 5.4M": {"family": "vit", "resolution": 32, "batch_size": 512, "depth": 12, "width": 192},
+    "ConvNeXt, 28M": {
+        "family": "convnext",
+        "resolution": 32,
+        "batch_size": 256,
+        "depths": [3, 3, 9, 3],
+        "widths": [96, 192, 384, 768],
+    },
+}
+PARTS = ("124m", "ways", "350m", "1300m", "tiny", "images")
+
+
+class Machine:
+    """Where the GPU's parts run: a GPU, or dry on a CPU.
+
+    Attributes
+    ----------
+    device : str
+    dry : bool
+        At sizes that take seconds, and never compiled.
+    """
+
+    def __init__(self, *, dry: bool) -> None:
+        self.dry, self.device = dry, "cpu" if dry else "cuda"
+
+    def sized(self, options: dict[str, Any]) -> dict[str, Any]:
+        """The options, or few of everything."""
+        if not self.dry:
+            return options
+        few = {"depth": 1, "width": 32, "heads": 2, "batch_size": 4, "context": 16}
+        few |= {"depths": [1], "widths": [8], "resolution": 8, "batch_size": 4}
+        return {name: few.get(name, value) for name, value in options.items()}
+
+    def layout(self, layout: dict[str, Any]) -> dict[str, Any]:
+        """How a run is computed."""
+        return {**layout, "compile": "never"} if self.dry else layout
 
 
 class Clock:
@@ -89,9 +132,11 @@ def now(device: str) -> float:
 
 
 def spec_of(options: dict[str, Any], data: str, **more: Any) -> RunSpec:
-    model = {"precision": "float32", **COMMON, **options, **more}
-    tokens = 200 * model["batch_size"] * model["context"]
-    return RunSpec.resolve(data=data, num_tokens=tokens, **model)
+    model = {"precision": "float32", "data": data, **COMMON, **options, **more}
+    if "family" in options:  # of images
+        del model["curve_tokens"]
+    tokens = 200 * model["batch_size"] * model.get("context", 1)
+    return RunSpec.resolve(num_tokens=tokens, **model)
 
 
 def ours(spec: RunSpec, timed: int, device: str, profile: Any = None, **layout: Any) -> float:
@@ -169,42 +214,47 @@ class PeerGPT(nn.Module):
         return F.cross_entropy(logits.view(-1, logits.size(-1)), targets.reshape(-1))
 
 
-def peer_gpt(options: dict[str, Any], tokens: np.ndarray, micro: int, timed: int) -> float:
+def peer_gpt(
+    options: dict[str, Any], tokens: np.ndarray, micro: int, timed: int, machine: Machine
+) -> float:
     """Tokens a second of nanoGPT's loop on the GPU; 0 where it has too little memory."""
+    device = machine.device
     torch.manual_seed(0)
     torch.compiler.reset()  # or the second micro-batch's size is compiled as one of many
     torch.set_float32_matmul_precision("high")
     context, rows = options["context"], -(-VOCABULARY // 128) * 128
     sizes = (options["depth"], options["width"], options["heads"], context, rows)
-    model = PeerGPT(*sizes).to("cuda")
+    model = PeerGPT(*sizes).to(device)
     groups = [
         {"params": [p for p in model.parameters() if p.ndim >= 2], "weight_decay": 0.1},
         {"params": [p for p in model.parameters() if p.ndim < 2], "weight_decay": 0.0},
     ]
     optimizer = torch.optim.AdamW(groups, lr=6e-4, betas=(0.9, 0.95), fused=True)
-    compiled = torch.compile(model)
+    compiled = model if machine.dry else torch.compile(model)
     parts, draw = options["batch_size"] // micro, np.random.default_rng(0)
 
     def batch() -> tuple[Tensor, Tensor]:
         starts = draw.integers(0, len(tokens) - context - 1, micro)
         rows_ = np.stack([tokens[i : i + context + 1] for i in starts]).astype(np.int64)
-        sent = torch.from_numpy(rows_).pin_memory().to("cuda", non_blocking=True)
+        sent = torch.from_numpy(rows_)
+        if device == "cuda":
+            sent = sent.pin_memory().to("cuda", non_blocking=True)
         return sent[:, :-1], sent[:, 1:]
 
     x, y = batch()
     try:
         for step in range(timed + 4):
             if step == 4:
-                began = now("cuda")
+                began = now(device)
             for _ in range(parts):
-                with torch.autocast("cuda", torch.bfloat16):
+                with torch.autocast(device, torch.bfloat16):
                     loss = compiled(x, y) / parts
                 x, y = batch()  # while the GPU works
                 loss.backward()
             nn.utils.clip_grad_norm_(model.parameters(), 1.0)
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
-        return timed * options["batch_size"] * context / (now("cuda") - began)
+        return timed * options["batch_size"] * context / (now(device) - began)
     except torch.OutOfMemoryError:
         return 0.0
     finally:
@@ -212,15 +262,16 @@ def peer_gpt(options: dict[str, Any], tokens: np.ndarray, micro: int, timed: int
         torch.cuda.empty_cache()
 
 
-def matmul_peak() -> float:
+def matmul_peak(machine: Machine) -> float:
     """FLOP/s of a bfloat16 product of two 8192 x 8192 matrices, the best of five."""
-    a, b = (torch.randn(8192, 8192, device="cuda", dtype=torch.bfloat16) for _ in range(2))
+    device, size = machine.device, 64 if machine.dry else 8192
+    a, b = (torch.randn(size, size, device=device, dtype=torch.bfloat16) for _ in range(2))
     best = 0.0
     for _ in range(6):
-        began = now("cuda")
+        began = now(device)
         for _ in range(10):
             a @ b
-        best = max(best, 10 * 2 * 8192**3 / (now("cuda") - began))
+        best = max(best, 10 * 2 * size**3 / (now(device) - began))
     return best
 
 
@@ -264,44 +315,72 @@ def on_cpu(data: str, profile: bool) -> None:
             profiled(spec_of(options, data), "cpu", 4)
 
 
-def on_gpu(data: str, wide: str, tokens: np.ndarray, only: str, profile: bool) -> None:
-    peak = matmul_peak()
-    print(f"{torch.cuda.get_device_name()}, torch {torch.__version__}")
+def on_gpu(
+    data: str, wide: str, tokens: np.ndarray, only: str, profile: bool, machine: Machine
+) -> None:
+    device = machine.device
+    peak = matmul_peak(machine)
+    card = "dry, on a CPU" if machine.dry else torch.cuda.get_device_name()
+    print(f"{card}, torch {torch.__version__}")
     print(f"bfloat16 product of 8192: {peak / 1e12:.0f} TFLOP/s\n")
+    small = machine.sized(GPU_124M)
 
-    def told(name: str, spec: RunSpec, seconds: float, peer: float = math.nan) -> None:
-        rate = spec.units_per_step / seconds
+    def run(
+        name: str,
+        options: dict[str, Any],
+        timed: int,
+        peer: float = math.nan,
+        of: str = wide,
+        **layout: Any,
+    ) -> float:
+        """Tokens (examples) a second."""
+        spec = spec_of({"precision": "bfloat16", **machine.sized(options)}, of)
+        rate = spec.units_per_step / ours(spec, timed, device, **machine.layout(layout))
         used = spec.cost.flops_exact * rate / peak
         beside = "" if math.isnan(peer) else f", {rate / peer:.3f} times the peer"
-        print(f"{name}: {rate:,.0f} tokens/s, {100 * used:.1f} % of the product{beside}\n")
+        print(
+            f"{name}: {rate:,.0f} {spec.cost.unit}s/s, {100 * used:.1f} % of the product{beside}\n"
+        )
+        return rate
 
-    def run(name: str, options: dict[str, Any], timed: int, peer: float, **layout: Any) -> None:
-        spec = spec_of({"precision": "bfloat16", **options}, wide)
-        told(name, spec, ours(spec, timed, "cuda", **layout), peer)
-
-    peer = math.nan
-    if only in ("", "124m", "ways"):
-        micros = (32, 64) if only != "ways" else (64,)
-        each = {micro: peer_gpt(GPU_124M, tokens, micro, 10) for micro in micros}
+    if only in ("", "124m"):
+        micros = (2, 4) if machine.dry else (32, 64)
+        each = {micro: peer_gpt(small, tokens, micro, 10, machine) for micro in micros}
         print(f"peer, by micro-batch: { {m: f'{rate:,.0f} tokens/s' for m, rate in each.items()} }")
-        peer = max(each.values())
-        run("124M, default settings", GPU_124M, 8, peer, compile="always")
+        run("124M, default settings", GPU_124M, 8, max(each.values()), compile="always")
     if only in ("", "ways"):
-        fewer = {**GPU_124M, "batch_size": 64}
-        run("124M, not compiled", fewer, 4, peer, compile="never")
-        run("124M, float32 (TF32)", {**fewer, "precision": "float32"}, 4, peer, compile="never")
+        default = run("124M, default settings", GPU_124M, 4, compile="always")
+        rates = {}
+        for rows in (1, 2) if machine.dry else (8, 16, 32, 64):
+            name = f"124M, {rows} rows at a time"
+            rates[name] = run(name, GPU_124M, 4, compile="always", micro_batch=rows)
+        rates["not compiled"] = run("124M, not compiled", GPU_124M, 4, compile="never")
+        alike = {**GPU_124M, "precision": "float32"}
+        run("124M, float32 (TF32)", alike, 4, compile="never")
         with patch.object(NextToken, "_is_fused", lambda self, model: False):
-            run("124M, all logits", fewer, 4, peer, compile="never", micro_batch=16)
-        run("124M, 16 rows at a time", fewer, 4, peer, compile="never", micro_batch=16)
+            rows = 1 if machine.dry else 16
+            name = "124M, all logits"
+            rates[name] = run(name, GPU_124M, 4, compile="always", micro_batch=rows)
+        best = max(rates, key=lambda name: rates[name])
+        print(f"default settings reach {default / rates[best]:.3f} of the best other: {best}\n")
     if only in ("", "350m"):
-        run("350M, default settings", GPU_350M, 4, math.nan, compile="always")
+        run("350M, default settings", GPU_350M, 4, compile="always")
+    if only in ("", "1300m"):
+        run("1.3B, default settings", GPU_1300M, 4, compile="always")
     if only in ("", "tiny"):
-        tiny = spec_of({"precision": "bfloat16", **GPU_TINY}, data)
-        told("tiny (depth 4, width 256), replayed", tiny, ours(tiny, 18, "cuda"))
-        told("tiny, kernel by kernel", tiny, ours(tiny, 18, "cuda", compile="never"))
-        told("tiny, compiled", tiny, ours(tiny, 18, "cuda", compile="always"))
+        for name, how in (
+            ("replayed", "auto"),
+            ("kernel by kernel", "never"),
+            ("compiled", "always"),
+        ):
+            run(f"tiny (depth 4, width 256), {name}", GPU_TINY, 18, of=data, compile=how)
+    if only in ("", "images"):
+        for name, options in GPU_IMAGES.items():
+            for said, how in (("not compiled", "never"), ("compiled", "always")):
+                run(f"{name}, {said}", {**IMAGES, **options}, 8, compile=how)
     if profile:
-        profiled(spec_of({"precision": "bfloat16", **GPU_124M}, wide), "cuda", 3, compile="always")
+        spec = spec_of({"precision": "bfloat16", **small}, wide)
+        profiled(spec, device, 3, **machine.layout({"compile": "always"}))
 
 
 def prepared(folder: Path, name: str, vocabulary: int, count: int) -> np.ndarray:
@@ -318,8 +397,9 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
-    parser.add_argument("--only", choices=("", "124m", "350m", "ways", "tiny"), default="")
+    parser.add_argument("--only", choices=("", *PARTS), default="")
     parser.add_argument("--profile", action="store_true")
+    parser.add_argument("--dry", action="store_true", help="each part for a GPU, on a CPU, tiny")
     args = parser.parse_args()
     if args.device == "cuda" and not torch.cuda.is_available():
         parser.error("no CUDA device here: leave --device out for the CPU's part")
@@ -327,11 +407,11 @@ def main() -> None:
     with TemporaryDirectory() as folder:
         os.environ["SCALING_HOME"] = folder
         prepared(Path(folder), "narrow", 256, 1 << 20)
-        if args.device == "cpu":
+        if args.device == "cpu" and not args.dry:
             on_cpu("narrow", args.profile)
         else:
-            tokens = prepared(Path(folder), "wide", VOCABULARY, 1 << 24)
-            on_gpu("narrow", "wide", tokens, args.only, args.profile)
+            tokens = prepared(Path(folder), "wide", VOCABULARY, 1 << (16 if args.dry else 24))
+            on_gpu("narrow", "wide", tokens, args.only, args.profile, Machine(dry=args.dry))
     print(f"\n{time.perf_counter() - began:.0f} s in all")
 
 

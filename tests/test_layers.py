@@ -95,7 +95,7 @@ SWEEPS = {
     "sweeps.document sweeps.data_size sweeps.derive sweeps.resources sweeps.values sweeps.sweep",
     "sweeps.warnings": "scaling.base scaling.schema scaling.spec scaling.program_spec "
     "scaling.specs sweeps.resources sweeps.sweep",
-    "sweeps.estimate": f"{MODELS} {RUNS} scaling.training sweeps.sweep",
+    "sweeps.estimate": f"{MODELS} {RUNS} scaling.training sweeps.resources sweeps.sweep",
     "sweeps.design": f"{MODELS} scaling.program_spec scaling.run sweeps.document "
     "sweeps.data_size sweeps.derive sweeps.policy sweeps.resources sweeps.constraints "
     "sweeps.values sweeps.kinds sweeps.programs sweeps.strategies sweeps.sweep sweeps.estimate",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from scaling.base.arithmetic import Arithmetic
-from scaling.base.cards import PEAKS, peak_flops
+from scaling.base.cards import PEAKS, is_compiled, peak_flops
 from scaling.base.collector import uncollected
 from scaling.base.cost import (
     MAX_EPOCHS,
@@ -115,6 +115,7 @@ __all__ = [
     "flops_text",
     "format_value",
     "hashed",
+    "is_compiled",
     "is_full",
     "is_import_path",
     "jsonable",

@@ -39,3 +39,21 @@ def peak_flops(card: str, arithmetic: str) -> float | None:
         if f" {name} " in words:
             return {"bfloat16": bfloat16, "tf32": tf32}.get(arithmetic)
     return None
+
+
+EAGER_SHARE = 0.3  # of a card's peak that a model reaches without being compiled
+USUAL_PEAK = 1e14  # FLOP/s of a card that is not listed
+WORTH_SECONDS = 180.0  # compiling takes 45 of them for 12 blocks, and saves a quarter of the rest
+
+
+def is_compiled(asked: str, flops: float, card: str, arithmetic: str, processes: int = 1) -> bool:
+    """Whether a run of so many FLOPs is compiled: ``auto`` does so where it takes minutes of a GPU.
+
+    ``card`` is empty on a CPU.
+    """
+    if asked != "auto":
+        return asked == "always"
+    if not card:
+        return False
+    peak = peak_flops(card, arithmetic) or USUAL_PEAK
+    return flops / (EAGER_SHARE * peak * processes) > WORTH_SECONDS

@@ -2,6 +2,9 @@
 
 A file is a magic word, the SHA-256 of its payload, and the payload: ``torch.save`` of tensors
 and plain values, read with ``weights_only=True``, so that reading one runs no code from it.
+
+Processes that each hold a part of the tensors write it in a file of its own, before the checkpoint,
+which names these files: it is whole as soon as it is there.
 """
 
 from __future__ import annotations
@@ -21,6 +24,9 @@ MAGIC = b"scaling-ckpt-1\n"
 
 Write = Callable[[Path, dict[str, Any]], None]
 Read = Callable[[Path], dict[str, Any]]
+
+
+PARTS = "parts"  # files of a checkpoint in several; where their tensors go, and along which axis
 
 
 class CheckpointError(RuntimeError):
@@ -46,16 +52,46 @@ def save(path: Path, state: dict[str, Any]) -> None:
         file.write(payload)
 
 
+def part_file(run_dir: Path, epoch: int, step: int, rank: int, size: int) -> Path:
+    """Where one of ``size`` processes writes its part of the checkpoint after ``step``."""
+    return run_dir / f"part.{epoch:06d}.{step:012d}.{rank}-of-{size}.pt"
+
+
 def load(path: Path) -> dict[str, Any]:
-    """The state in ``path``, its tensors on the CPU.
+    """The state in ``path``, its tensors on the CPU, and whole if they are in several files.
 
     Raises
     ------
     FileNotFoundError
         If there is none.
     CheckpointError
-        If the file is not whole.
+        If the file, or one that it names, is not whole.
     """
+    state = _load(path)
+    named = state.pop(PARTS, None)
+    if named is not None:
+        try:
+            parts = [_load(path.with_name(name)) for name in named["files"]]
+        except FileNotFoundError as error:
+            raise CheckpointError(f"{path}: a part is missing: {error.filename}") from error
+        _join(state, [part["tensors"] for part in parts], named["axes"])
+    return state
+
+
+def _join(
+    state: dict[str, Any], parts: list[dict[tuple[Any, ...], Any]], axes: dict[tuple[Any, ...], int]
+) -> None:
+    """Put what parts have of each tensor where it belongs, joined along its axis."""
+    import torch
+
+    for place, axis in axes.items():
+        inside = state
+        for key in place[:-1]:
+            inside = inside[key]
+        inside[place[-1]] = torch.cat([part.pop(place) for part in parts], axis)
+
+
+def _load(path: Path) -> dict[str, Any]:
     data = path.read_bytes()
     head = len(MAGIC) + hashlib.sha256().digest_size
     digest, payload = data[len(MAGIC) : head], data[head:]
@@ -86,6 +122,24 @@ def save_latest(
     write(latest, state)
     for path in older[0 if previous.exists() else 1 :]:
         path.unlink(missing_ok=True)
+    _remove_parts(run_dir, epoch)
+
+
+def _remove_parts(run_dir: Path, epoch: int) -> None:
+    """Remove parts that neither the newest checkpoint of ``epoch`` nor the one before it names."""
+    parts = list(run_dir.glob("part.*.pt"))
+    if not parts:
+        return
+    epochs = {checkpoint_epoch(path) for path in checkpoints(run_dir)}
+    steps = sorted({_step(path) for path in parts if checkpoint_epoch(path) == epoch})[-2:]
+    for path in parts:
+        its = checkpoint_epoch(path)
+        if (its == epoch and _step(path) not in steps) or (its < epoch and its not in epochs):
+            path.unlink(missing_ok=True)
+
+
+def _step(part: Path) -> int:
+    return int(part.name.split(".")[2])
 
 
 def load_latest(
@@ -112,6 +166,6 @@ def load_latest(
 
 def remove(run_dir: Path, epoch: int | None = None) -> None:
     """Remove the run's checkpoints, with ``epoch`` only those up to it."""
-    for path in checkpoints(run_dir):
+    for path in (*checkpoints(run_dir), *run_dir.glob("part.*.pt")):
         if epoch is None or checkpoint_epoch(path) <= epoch:
             path.unlink(missing_ok=True)

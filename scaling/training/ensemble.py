@@ -147,7 +147,8 @@ class Member(_Run):
         same_trunk = spec.trunk_id is not None and spec.trunk_id == entry.spec.trunk_id
         trunk_dir = entry.trunk_dir if same_trunk else None
         self.own_record = Record(spec, entry.run_dir, trunk_dir, entry.epoch, entry.held)
-        super().__init__(spec, self.own_record, Team(), trunk_dir, checkpoint_seconds, entry.keep)
+        more = (checkpoint_seconds, entry.keep, entry.run_dir)
+        super().__init__(spec, self.own_record, Team(), trunk_dir, *more)
         self.number, self.entry = number, entry
         self.grid = curve_steps(spec.num_steps)
         self.branch = cooldown_start(spec.schedule, spec.num_steps)
@@ -200,9 +201,9 @@ class Member(_Run):
         """Its share of the time that the ensemble took."""
         return self.seconds
 
-    def _snapshot(self) -> dict[str, Any]:
+    def _snapshot(self, state: dict[str, Any] | None = None) -> dict[str, Any]:
         set_lr(self.optimizer, self.lr)
-        return {**super()._snapshot(), "rng": self.random}
+        return {**super()._snapshot(state), "rng": self.random}
 
 
 class _Ensemble:

@@ -31,13 +31,16 @@ from scaling.spec import RunSpec
 from scaling.training.meter import Meter, Watch
 from scaling.training.optim import averaged, clip_adaptively, make_optimizer, set_lr
 from scaling.training.precision import computed_in, set_arithmetic
+from scaling.training.saving import Saver
 from scaling.training.spread import Layout, Spread
 from scaling.training.task import Task, make_task
 from scaling.training.team import Team
 
 HEARTBEAT_SECONDS = 2.0
 TRAINED = {"loss_se": "loss_train_se"}  # others have _train at their end
-CHECKPOINT_COST = 0.01  # checkpoints take at most this share of the time
+CHECKPOINT_COST = 0.01  # steps wait for checkpoints at most this share of the time
+# And the thread that writes them takes at most this share: on a CPU it takes from the model.
+WRITING_COST = {"cpu": 0.01, "cuda": 0.1}
 
 
 def train(
@@ -77,7 +80,9 @@ def train(
     threads : int
         CPU threads; results are the same bits for the same number.
     checkpoint_seconds : float
-        Least time between checkpoints; longer where writing one would cost over 1 %.
+        Least time between checkpoints, which are written while training goes on; longer where
+        steps would wait for them over 1 % of the time, or writing would take over 10 % (1 % on a
+        CPU).
     should_stop : callable, optional
         Asked after every step; when true the run is checkpointed and returns ``stopped``.
     epoch : int, optional
@@ -109,6 +114,7 @@ def train(
     """
     team = team or Team()
     record: Record | None = None
+    run: _Run | None = None
     try:
         # Rank 0 looks and writes; what it found is the others' too, whatever they see by now.
         finished = team.say(end(read_journal(run_dir)) if team.leads else None)
@@ -119,7 +125,7 @@ def train(
             trunk_dir = None
         if team.leads:
             record = Record(spec, run_dir, trunk_dir, epoch, held)
-        run = _Run(spec, record, team, trunk_dir, checkpoint_seconds, keep)
+        run = _Run(spec, record, team, trunk_dir, checkpoint_seconds, keep, run_dir)
         layout = Layout(micro_batch, shard, compile)
         return run.run(data_dir, device, threads, layout, should_stop or (lambda: False))
     except KeyboardInterrupt:
@@ -138,6 +144,8 @@ def train(
             raise
         raise error from original
     finally:
+        if run is not None and run.saver is not None:
+            run.saver.close()
         if record is not None:
             record.close()
 
@@ -153,8 +161,10 @@ class _Run:
         trunk_dir: Path | None,
         checkpoint_seconds: float,
         keep: Keep,
+        run_dir: Path,
     ) -> None:
-        self.spec, self.record, self.team = spec, record, team
+        self.spec, self.record, self.team, self.run_dir = spec, record, team, run_dir
+        self.saver: Saver | None = None  # None in an ensemble
         self.trunk_dir, self.keep, self.keeps = trunk_dir, keep, keep.steps(spec)
         self.checkpoint_seconds = checkpoint_seconds
         self.task: Any = None
@@ -188,6 +198,7 @@ class _Run:
         build = partial(get_family(spec.family).build, spec.model)
         self.spread = Spread(build, spec, team, self.device, layout)
         self.model = self.spread.model
+        self.saver = Saver(self.record, self.run_dir, team, sharded=self.spread.sharded)
         self.optimizer = make_optimizer(spec, self.model)
         self.watch, self.meter = Watch(self.device), Meter(spec, self.device, team.size)
         self._restore()
@@ -226,10 +237,11 @@ class _Run:
         return time.monotonic() - self.started
 
     def _steps(self, task: Task, should_stop: Callable[[], bool]) -> Outcome:
-        spec, team = self.spec, self.team
+        spec, team, saver = self.spec, self.team, self.saver
+        assert saver is not None
         self.started = time.monotonic() - self.seconds
         heartbeat = saved = -math.inf
-        save_seconds = 0.0
+        save_seconds, writing = 0.0, WRITING_COST.get(self.device.type, CHECKPOINT_COST)
         branch = cooldown_start(spec.schedule, spec.num_steps)
         grid = curve_steps(spec.num_steps)
         saved = time.monotonic()
@@ -250,18 +262,27 @@ class _Run:
             if now - heartbeat > HEARTBEAT_SECONDS:
                 heartbeat = now
                 self._heartbeat("running")
-            due = now - saved > max(self.checkpoint_seconds, save_seconds / CHECKPOINT_COST)
+            pause = max(save_seconds / CHECKPOINT_COST, saver.seconds / writing)
+            due = now - saved > max(self.checkpoint_seconds, pause) and not saver.is_half
             lost = self.record is not None and not self.record.journal.held()
-            stop, due, lost = team.agree(should_stop(), due and team.leads, lost)
+            wishes = should_stop(), due and team.leads, lost, saver.is_busy()
+            stop, due, lost, busy = team.agree(*wishes)
             if lost:
                 return Outcome("stopped", {})
-            if self.step < spec.num_steps and (stop or due):
-                self._save_latest()
+            if not busy:
+                saver.go_on()
+            if self.step == spec.num_steps:
+                break
+            if stop:
+                saver.finish()
+            if stop or (due and not busy):
+                saver.begin(self._snapshot(self.spread.references(self.optimizer)))
                 saved = time.monotonic()
                 save_seconds = saved - now
-                if stop:
-                    self._heartbeat("stopped")
-                    return Outcome("stopped", {})
+            if stop:
+                saver.finish()
+                self._heartbeat("stopped")
+                return Outcome("stopped", {})
         return self._finish(task)
 
     def _one_step(self, task: Task) -> Any:
@@ -368,6 +389,10 @@ class _Run:
         }
         self._append("end", **event)
         self._heartbeat(status, event["loss"])
+        if self.saver is not None:
+            self.saver.close()  # nobody needs what it writes
+            if self.spread.sharded:
+                self.team.agree(False)  # all ranks have
         if self.record is not None:
             self.record.tidy_up()
         return Outcome(status, event)
@@ -393,12 +418,13 @@ class _Run:
             spent_tokens=self._spent(),
         )
 
-    def _snapshot(self) -> dict[str, Any]:
+    def _snapshot(self, state: dict[str, Any] | None = None) -> dict[str, Any]:
+        """All of the run as a checkpoint has it, with weights and optimiser as ``state`` has."""
         self.seconds = self._elapsed()
         self.watch.settle()
-        state = {
+        found = {
             "step": self.step,
-            **self.spread.state(self.optimizer),
+            **(state or self.spread.state(self.optimizer)),
             "curve": self.curve,
             "loss_sum": float(self.loss_sum),
             "loss_count": self.loss_count,
@@ -408,10 +434,10 @@ class _Run:
             **self._marks(),
         }
         if carried := getattr(self.task, "carried", ()):
-            state["carried"] = [part.cpu() for part in carried]
+            found["carried"] = [part.cpu() for part in carried]
         if self.device.type == "cuda":
-            state["cuda_rng"] = torch.cuda.get_rng_state(self.device)
-        return state
+            found["cuda_rng"] = torch.cuda.get_rng_state(self.device)
+        return found
 
     def _keep_weights(self) -> None:
         with averaged(self.optimizer):

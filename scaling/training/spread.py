@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from scaling.base import note, peak_flops, training_memory
+from scaling.base import is_compiled, note, training_memory
 from scaling.spec import RunSpec
 from scaling.training.blocks import blocks_of, can_recompute, give_weights, recompute, shard
 from scaling.training.fitting import Fit, fit
@@ -28,9 +28,6 @@ from scaling.training.task import Task
 from scaling.training.team import Team
 
 MEMORY_SHARE = 0.8  # of a GPU that the training state may take before it is sharded
-EAGER_SHARE = 0.3  # of a card's peak that a model reaches without being compiled
-USUAL_PEAK = 1e14  # FLOP/s of a card that is not listed
-WORTH_SECONDS = 180.0  # compiling takes 45 of them for 12 blocks, and saves a quarter of the rest
 REPLAY_STEPS = 30  # recording takes the time of a few
 
 
@@ -228,6 +225,10 @@ class Spread:
         """Weights and optimiser as one process would have them; needs every rank."""
         return {"model": self.weights(), "optimizer": self._as_one(optimizer.state_dict())}
 
+    def references(self, optimizer: torch.optim.Optimizer) -> dict[str, Any]:
+        """The same as this rank has it: what the next step changes, in parts where sharded."""
+        return {"model": self.model.state_dict(), "optimizer": optimizer.state_dict()}
+
     def _as_one(self, state: dict[str, Any]) -> dict[str, Any]:
         return _whole(state, self.team.leads) if self.sharded else state
 
@@ -281,12 +282,8 @@ def _fit(spec: RunSpec, most: int, team: Team, sharded: bool, device: torch.devi
 
 
 def _compiles(asked: str, spec: RunSpec, team: Team, device: torch.device) -> bool:
-    if asked != "auto":
-        return asked == "always"
-    if device.type != "cuda":
-        return False
-    peak = peak_flops(torch.cuda.get_device_name(device), arithmetic(spec, device)) or USUAL_PEAK
-    return spec.flops / (EAGER_SHARE * peak * team.size) > WORTH_SECONDS
+    card = torch.cuda.get_device_name(device) if device.type == "cuda" else ""
+    return is_compiled(asked, spec.flops, card, arithmetic(spec, device), team.size)
 
 
 def _on_meta(build: Callable[[], nn.Module], team: Team) -> tuple[nn.Module, nn.Module | None]:

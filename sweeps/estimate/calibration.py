@@ -19,7 +19,7 @@ from statistics import median
 from typing import Any
 
 from scaling import RunSpec, evaluated
-from scaling.base import Store, digest, hashed, read_json, write_atomic
+from scaling.base import Store, digest, hashed, is_compiled, read_json, write_atomic
 from scaling.data import DataInfo
 from scaling.families import get_family
 
@@ -62,6 +62,19 @@ CUDA_SHAPES: Mapping[str, Sequence[Mapping[str, int]]] = {  # a GPU is idle in t
         {"depth": 1, "width": 2048, "context": 256, "batch_size": 16},
     )
 }
+# Where steps are timed both compiled and not. Few blocks: compiling each takes seconds.
+COMPILED_SHAPES: Mapping[str, Sequence[Mapping[str, int]]] = {
+    "cpu": (
+        {"depth": 1, "width": 64, "context": 64, "batch_size": 8},
+        {"depth": 1, "width": 256, "context": 64, "batch_size": 4},
+    ),
+    "cuda": (
+        {"depth": 2, "width": 512, "context": 512, "batch_size": 32},
+        {"depth": 2, "width": 1024, "context": 1024, "batch_size": 16},
+        {"depth": 1, "width": 2048, "context": 1024, "batch_size": 16},
+    ),
+}
+COMPILING_SECONDS = 3.75  # a block, on a GPU's host
 INHERITED = ("mlp", "norm", "tied", "vocab_size", "activation", "input_shape", "num_classes")
 RUN_SECONDS = 0.1  # a run's start in a worker that has done one: its model, data and journal
 WORKER_SECONDS = 4.0  # from a worker's process to its first step
@@ -110,6 +123,10 @@ class StepTimes:
         Where the numbers come from, in words.
     factor : float
         What runs took over what these prices say of them.
+    card : str
+        The GPU's name.
+    compiled : tuple of (FLOPs of a forward pass per token, ratio)
+        What compiled steps take over those that are not, by size; empty where none was timed.
     """
 
     training: tuple[float, ...]
@@ -117,11 +134,20 @@ class StepTimes:
     device: str
     source: str
     factor: float = 1.0
+    card: str = ""
+    compiled: tuple[tuple[float, float], ...] = ()
 
-    def step(self, spec: RunSpec) -> float:
+    def step(self, spec: RunSpec, *, compiled: bool = False) -> float:
         """Seconds of one optimiser step."""
         amounts = _amounts(spec, spec.units_per_step, spec.cost.flops_train)
-        return self.factor * _total(self.training, amounts)
+        ratio = 1.0
+        if compiled and self.compiled:
+            ratio = Throughput(self.compiled, self.device, "").at(spec.cost.flops_forward)
+        return self.factor * ratio * _total(self.training, amounts)
+
+    def is_compiled(self, spec: RunSpec, asked: str, processes: int = 1) -> bool:
+        """Whether a run will be compiled here, as its resources ask for it."""
+        return _is_compiled(spec, asked, self.card, processes)
 
     def evaluating(self, spec: RunSpec, seen: int) -> float:
         """Seconds to evaluate so many held-out tokens (examples)."""
@@ -135,10 +161,12 @@ class StepTimes:
         amounts = _amounts(spec, chunk, spec.cost.flops_forward)
         return self.factor * _total(self.evaluation, amounts)
 
-    def seconds(self, spec: RunSpec, heldout: int, first_step: int = 0) -> float:
+    def seconds(
+        self, spec: RunSpec, heldout: int, first_step: int = 0, *, compiled: bool = False
+    ) -> float:
         """Seconds of a run from ``first_step`` to its end, with its evaluations."""
         seen = evaluated(spec.train, heldout, spec.units_per_step, first_step)
-        trained = (spec.num_steps - first_step) * self.step(spec)
+        trained = (spec.num_steps - first_step) * self.step(spec, compiled=compiled)
         return trained + self.evaluating(spec, seen)
 
 
@@ -161,17 +189,27 @@ def _total(prices: Sequence[float], amounts: Sequence[float]) -> float:
     return sum(price * amount for price, amount in zip(prices, amounts, strict=True))
 
 
-def calibrated(store: Store, specs: list[RunSpec]) -> StepTimes:
+def _is_compiled(spec: RunSpec, asked: str, card: str, processes: int) -> bool:
+    arithmetic = "bfloat16" if spec.train.precision == "bfloat16" else "tf32"
+    return is_compiled(asked, spec.flops, card, arithmetic, processes)
+
+
+def calibrated(
+    store: Store, specs: list[RunSpec], asked: Sequence[tuple[str, int]] = ()
+) -> StepTimes:
     """Prices of steps for models of one family, from those kept or from timing a few.
 
     A transformer or an MLP is timed at ``SHAPES``, with the options of the first spec that change
     a layer's work, its precision and its optimiser; other families at some of the specs from the
     smallest to the largest, or, where each step of these takes too long, as transformers.
+
+    Where one of the specs will be compiled, by what is ``asked`` for it and its processes, steps
+    are also timed compiled: as transformers, at ``COMPILED_SHAPES``.
     """
     kept = _kept(store)
     if "device" not in kept:  # torch takes seconds to import: not for what is known
-        kept["device"] = {"name": _device(), "time": time.time()}
-    device = kept["device"]["name"]
+        kept["device"] = {"name": _device(), "card": _card(), "time": time.time()}
+    device, card = kept["device"]["name"], kept["device"].get("card", "")
     models = _to_time(specs, device)
     key = digest(
         {
@@ -188,7 +226,26 @@ def calibrated(store: Store, specs: list[RunSpec]) -> StepTimes:
         _keep(store, kept)
     value = kept[key]
     prices = tuple(value["training"]), tuple(value["evaluation"])
-    return StepTimes(*prices, value["device"], value["source"])
+    times = StepTimes(*prices, value["device"], value["source"], card=card)
+    wanted = zip(specs, asked, strict=False)
+    if not any(times.is_compiled(spec, *how) for spec, how in wanted):
+        return times
+    first = models[0] if models[0].family == "transformer" else _any_transformer()
+    key = digest({"compiled": key, "shapes": COMPILED_SHAPES[device]})
+    if key not in kept:
+        kept[key] = {"ratios": compiled_ratios(first, device), "time": time.time()}
+        _keep(store, kept)
+    return replace(times, compiled=tuple((size, ratio) for size, ratio in kept[key]["ratios"]))
+
+
+def compiled_ratios(first: RunSpec, device: str) -> list[tuple[float, float]]:
+    """For transformers like ``first``, by size: a compiled step over one that is not."""
+    models = shapes(first, COMPILED_SHAPES[device])
+    models.sort(key=lambda model: model.cost.flops_forward)
+    return [
+        (model.cost.flops_forward, measure(model, compiled=True)[0] / measure(model)[0])
+        for model in models
+    ]
 
 
 def priced(models: Sequence[RunSpec], times: Sequence[tuple[float, ...]], device: str) -> StepTimes:
@@ -281,11 +338,17 @@ def _device() -> str:
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
-def measure(spec: RunSpec, seconds: float = 0.06) -> tuple[float, float]:
+def _card() -> str:
+    import torch
+
+    return str(torch.cuda.get_device_name()) if torch.cuda.is_available() else ""
+
+
+def measure(spec: RunSpec, seconds: float = 0.06, *, compiled: bool = False) -> tuple[float, float]:
     """Seconds of a training step and of a chunk of an evaluation, on made-up data.
 
-    As a run does them that is not compiled, by one thread on a CPU; each is the median over
-    ``seconds``.
+    As a run does them, by one thread on a CPU; each is the median over ``seconds``. Evaluations
+    are not compiled.
     """
     import torch
 
@@ -298,6 +361,10 @@ def measure(spec: RunSpec, seconds: float = 0.06) -> tuple[float, float]:
     with _as_a_worker(torch):
         set_arithmetic(device)
         model = family.build(spec.model).to(device)
+        forward: Any = model
+        if compiled:
+            torch.compiler.reset()
+            forward = torch.compile(model, dynamic=False)
         on_cuda = device.type == "cuda"
         asks_loss = on_cuda and getattr(model, "takes_targets", False) and not spec.train.task
         optimizer = make_optimizer(spec, model)
@@ -317,9 +384,11 @@ def measure(spec: RunSpec, seconds: float = 0.06) -> tuple[float, float]:
             with torch.autocast(
                 device.type, torch.bfloat16, enabled=spec.train.precision == "bfloat16"
             ):
+                training = torch.is_grad_enabled()
+                through = forward if training else model
                 if asks_loss:
-                    return model(inputs, targets, mean=torch.is_grad_enabled())
-                outputs = model(inputs)
+                    return through(inputs, targets, mean=training)
+                outputs = through(inputs)
             outputs = outputs.float()
             if spec.train.task:  # what a user's task asks of them is not known
                 return outputs.square()
@@ -330,7 +399,7 @@ def measure(spec: RunSpec, seconds: float = 0.06) -> tuple[float, float]:
         trained, held_out = batch(spec.train.batch_size), batch(items)
 
         replayed = None
-        if asks_loss and getattr(model, "can_replay", False):
+        if asks_loss and not compiled and getattr(model, "can_replay", False):
             replayed = Replay(model, spec, spec.train.batch_size, device)
 
         def step() -> None:

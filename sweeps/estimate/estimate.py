@@ -10,9 +10,16 @@ from typing import Any
 
 from scaling import ProgramSpec, RunSpec, Spec, cooldown_start
 from scaling.base import WATTS, Store
-from sweeps.estimate.calibration import RUN_SECONDS, WORKER_SECONDS, StepTimes, Throughput
+from sweeps.estimate.calibration import (
+    COMPILING_SECONDS,
+    RUN_SECONDS,
+    WORKER_SECONDS,
+    StepTimes,
+    Throughput,
+)
 from sweeps.estimate.prices import Prices
 from sweeps.estimate.throughput import heldout_sizes, kind_of, size_of, throughput, work
+from sweeps.resources import ResourceRules
 from sweeps.sweep import Sweep
 
 
@@ -110,7 +117,8 @@ def estimate(
     spent = sum(spent_flops(sweep))
     ours = not any(isinstance(spec, ProgramSpec) for spec in specs)
     store = Store.at(root)
-    rates = {kind_of(spec): rate for spec in specs} if rate else throughput(store, specs)
+    asked = _compiling(sweep)
+    rates = {kind_of(spec): rate for spec in specs} if rate else throughput(store, specs, asked)
     known = {kind: found for kind, found in rates.items() if found is not None}
     count = int(assumed.workers)
     empty = Estimate(
@@ -140,8 +148,8 @@ def estimate(
         )
         return replace(empty, measured=unknown)
     seconds = [
-        _seconds(known[kind_of(spec)], spec, flops, held, start)
-        for spec, flops, held, start in zip(specs, whole, heldout, starts, strict=True)
+        _seconds(known[kind_of(spec)], spec, flops, held, start, how)
+        for spec, flops, held, start, how in zip(specs, whole, heldout, starts, asked, strict=True)
     ]
     device = "cuda" if any(found.device == "cuda" for found in known.values()) else "cpu"
     timed = any(isinstance(found, StepTimes) for found in known.values())
@@ -164,12 +172,31 @@ def estimate(
     )
 
 
+def _compiling(sweep: Sweep) -> list[tuple[str, int]]:
+    """For each run what is asked of compiling, and over how many GPUs it goes."""
+    rules = ResourceRules.parse(sweep.resources)
+    found = []
+    for entry in sweep:
+        given = rules.of(entry.spec.cost.num_params if isinstance(entry.spec, RunSpec) else 0)
+        found.append((given.compile, max(1, given.gpus)))
+    return found
+
+
 def _seconds(
-    rate: Throughput | StepTimes, spec: Spec, flops: float, heldout: int, first_step: int
+    rate: Throughput | StepTimes,
+    spec: Spec,
+    flops: float,
+    heldout: int,
+    first_step: int,
+    asked: tuple[str, int],
 ) -> float:
     """What a run takes of its worker's time, its start included where that is known."""
     if isinstance(rate, StepTimes) and isinstance(spec, RunSpec):
-        return rate.seconds(spec, heldout, first_step) + RUN_SECONDS
+        compiled = rate.is_compiled(spec, *asked)
+        start = RUN_SECONDS
+        if compiled and rate.device == "cuda":
+            start += COMPILING_SECONDS * getattr(spec.model, "depth", 1)
+        return rate.seconds(spec, heldout, first_step, compiled=compiled) + start
     assert isinstance(rate, Throughput)
     return flops / rate.at(size_of(spec))
 

@@ -27,26 +27,30 @@ def size_of(spec: Spec) -> float:
     return spec.cost.flops_train / 3 if isinstance(spec, ProgramSpec) else spec.cost.flops_forward
 
 
-def throughput(store: Store, specs: Iterable[Spec]) -> dict[str, Throughput | StepTimes | None]:
+def throughput(
+    store: Store, specs: Iterable[Spec], asked: Iterable[tuple[str, int]] = ()
+) -> dict[str, Throughput | StepTimes | None]:
     """For each kind of ``specs``: by timed steps, times what its finished runs took over them.
 
     By the runs alone where these are of another kind of device than is here, and for programs,
     None without any: only a program itself can say how fast it is. So are n-grams, which have no
-    steps to time.
+    steps to time. ``asked`` is for each spec what its resources say of compiling, and its GPUs.
     """
-    by_kind: dict[str, list[Spec]] = {}
-    for spec in specs:
-        by_kind.setdefault(kind_of(spec), []).append(spec)
+    by_kind: dict[str, list[tuple[Spec, tuple[str, int]]]] = {}
+    listed = list(specs)
+    for spec, how in zip(listed, list(asked) or [("auto", 1)] * len(listed), strict=True):
+        by_kind.setdefault(kind_of(spec), []).append((spec, how))
     runs = finished_runs(store)
     past = rates(store, runs)
     found: dict[str, Throughput | StepTimes | None] = {}
     for kind, members in by_kind.items():
-        ours = [s for s in members if isinstance(s, RunSpec) and not s.is_counted]
+        timed = [(s, how) for s, how in members if isinstance(s, RunSpec) and not s.is_counted]
+        ours = [spec for spec, _ in timed]
         device = past[kind].device if kind in past else None
         if not ours or (device and device != (local_device(store) or device)):
             found[kind] = past.get(kind)
             continue
-        times = calibrated(store, ours)
+        times = calibrated(store, ours, [how for _, how in timed])
         if device and device != times.device:
             found[kind] = past[kind]
         else:
@@ -57,7 +61,10 @@ def throughput(store: Store, specs: Iterable[Spec]) -> dict[str, Throughput | St
 def _by_runs(times: StepTimes, runs: Sequence[Finished]) -> StepTimes:
     """Prices times what runs took over them, all runs together: the longer say more."""
     pairs = [
-        (run.seconds, times.seconds(run.done, run.heldout, run.first_step))
+        (
+            run.seconds,
+            times.seconds(run.done, run.heldout, run.first_step, compiled=run.compiled),
+        )
         for run in runs
         if isinstance(run.done, RunSpec) and run.device == times.device
     ]
@@ -109,6 +116,7 @@ class Finished:
     heldout: int
     first_step: int
     seconds: float
+    compiled: bool = False
 
 
 def finished_runs(store: Store) -> list[Finished]:
@@ -120,7 +128,8 @@ def finished_runs(store: Store) -> list[Finished]:
     for folder in folders[:MOST_RUNS]:
         events = read_journal(folder)
         last, plain = end(events), read_json(folder / SPEC)
-        devices = [event.get("device", "cpu") for event in events if event["event"] == "start"]
+        begun = [event for event in events if event["event"] == "start"]
+        devices = [event.get("device", "cpu") for event in begun]
         if last is None or last["status"] != "done" or plain is None or not devices:
             continue
         seconds = last.get("seconds") or 0.0
@@ -144,7 +153,8 @@ def finished_runs(store: Store) -> list[Finished]:
             seconds -= first.get("seconds", 0.0)
         if seconds > 0:
             when, size = last.get("time", 0.0), heldout.get(name, 0)
-            found.append(Finished(when, device, spec, done, size, first_step, seconds))
+            compiled = bool(begun[-1].get("compiled"))
+            found.append(Finished(when, device, spec, done, size, first_step, seconds, compiled))
     return sorted(found, key=lambda run: (run.time, run.device))
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 
@@ -49,13 +50,19 @@ def changes(origin: Mapping[str, str]) -> str:
     """The packages that have another version now than in ``origin``, in words; empty if none."""
     found = []
     for package, version in origin.items():
-        try:
-            now = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            now = "not installed"
+        now = _installed(package)
         if now != version:
             found.append(f"{package} {version} (now {now})")
     return ", ".join(found)
+
+
+@cache
+def _installed(package: str) -> str:
+    """A package's version, read once: six of them take a worker as long as a run's start."""
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return "not installed"
 
 
 def prepare(name: str, home: Path) -> DataInfo:

@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from scaling.families import get_family, loss_module
-from scaling.run.journal import end, points, read_journal
+from scaling.run.checkpoint import load
+from scaling.run.journal import checkpoints, end, points, read_journal
 from scaling.spec import RunSpec
 from scaling.training import fitting
 from scaling.training.blocks import blocks_of, recompute
@@ -70,12 +71,19 @@ def test_a_run_is_that_of_the_cpu_within_what_a_seed_changes(spec, tmp_path, pre
         {"family": "recurrent", "cell": "gru", "optimizer": "lion", "lr": 0.002},
         {"family": "mamba2", "head_dim": 16, "state": 16, "optimizer": "muon"},
         {"optimizer": "muon"},
+        {"optimizer": "muon", "precision": "bfloat16"},
+        {"optimizer": "ademamix"},
+        {"optimizer": "schedulefree", "schedule": "constant"},
+        {"experts": 4, "experts_per_token": 2},
+        {"experts": 4, "experts_per_token": 2, "precision": "bfloat16"},
     ],
     ids=str,
 )
 def test_other_families_and_optimisers_are_those_of_the_cpu(tiny, tmp_path, options):
     spec = RunSpec.resolve(**{**tiny, "width": 32, **options})
-    train(spec, tmp_path / "cpu", device="cpu")
+    # Beside the same in float32: the CPU need not know bfloat16.
+    plain = replace(spec, train=replace(spec.train, precision="float32"))
+    train(plain, tmp_path / "cpu", device="cpu")
     train(spec, tmp_path / "cuda", device="cuda")
     one, other = (end(read_journal(tmp_path / name))["loss"] for name in ("cpu", "cuda"))
     assert abs(one - other) < max(0.01 * one, 2 * seed_spread(spec, tmp_path))
@@ -117,8 +125,17 @@ def test_an_ensemble_is_its_runs_alone(spec, tmp_path):
         )
 
 
-def test_a_compiled_network_for_images_is_the_run(tmp_path):
-    spec = RunSpec.resolve(data="teacher", family="mlp", batch_size=32, num_tokens=960, lr=1e-3)
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"data": "teacher", "family": "mlp"},
+        {"data": "digits", "family": "vit", "resolution": 8, "depth": 2, "width": 32},
+        {"data": "digits", "family": "convnext", "resolution": 8, "depths": [1], "widths": [16]},
+    ],
+    ids=str,
+)
+def test_a_compiled_network_for_images_is_the_run(tmp_path, options):
+    spec = RunSpec.resolve(**options, batch_size=32, num_tokens=960, lr=1e-3)
     train(spec, tmp_path / "plain", device="cuda", compile="never")
     train(spec, tmp_path / "compiled", device="cuda", compile="always")
     assert curve(tmp_path / "compiled") == pytest.approx(curve(tmp_path / "plain"), rel=1e-2)
@@ -128,6 +145,18 @@ def test_a_run_goes_on_where_it_was_stopped(spec, tmp_path):
     train(spec, tmp_path / "whole", device="cuda")
     parts = tmp_path / "parts"
     assert train(spec, parts, device="cuda", should_stop=stop_after(17)).status == "stopped"
+    assert train(spec, parts, device="cuda").status == "done"
+    assert curve(parts) == pytest.approx(curve(tmp_path / "whole"), rel=1e-4)
+
+
+def test_checkpoints_written_beside_the_steps_are_those_of_their_step(spec, tmp_path):
+    """Each a copy of its moment, whatever the GPU does meanwhile."""
+    train(spec, tmp_path / "whole", device="cuda")
+    parts, stop = tmp_path / "parts", stop_after(17)
+    train(spec, parts, device="cuda", should_stop=stop, checkpoint_seconds=0)
+    latest, previous = checkpoints(parts)
+    assert load(previous)["step"] < load(latest)["step"] == 17
+    latest.write_bytes(b"damaged")
     assert train(spec, parts, device="cuda").status == "done"
     assert curve(parts) == pytest.approx(curve(tmp_path / "whole"), rel=1e-4)
 

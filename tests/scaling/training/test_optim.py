@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -13,6 +15,7 @@ from scaling.base.spec_names import ONLY_DECOUPLED, OPTIMIZERS, SCHEDULES
 from scaling.schedule import cooldown_start, lr_factor
 from scaling.spec import RunSpec
 from scaling.spec_parts import ScheduleSpec
+from scaling.training import optim
 from scaling.training.alike import ensemble_key
 from scaling.training.optim import make_optimizer, set_lr
 from tests.scaling.test_spec import BASE, INFO
@@ -61,22 +64,62 @@ def test_wsd_trunks_agree_before_either_cooldown(one, other):
 ELSEWHERE = {"adafactor", "muon", "ademamix", "schedulefree"}  # by hand in test_optimizers
 
 
-@pytest.mark.parametrize("name", sorted(OPTIMIZERS))
-def test_every_optimizer_lowers_a_quadratic(name):
-    options = {"optimizer": name, "lr": 0.01, "weight_decay": 0, "schedule": "constant"}
+def quadratic(name, steps=20, weight_decay=0.0):
+    """Losses on the way down a quadratic, and the weights at its end."""
+    options = {"optimizer": name, "lr": 0.01, "weight_decay": weight_decay, "schedule": "constant"}
     spec = RunSpec.resolve(info=INFO, **{**BASE, **options})
     torch.manual_seed(0)
     model = torch.nn.Linear(4, 1)
     optimizer = make_optimizer(spec, model)
     x, y = torch.randn(32, 4), torch.randn(32, 1)
     losses = []
-    for _ in range(20):
+    for step in range(steps):
+        if step == steps // 2:
+            optimizer.load_state_dict(optimizer.state_dict())
         optimizer.zero_grad()
         loss = ((model(x) - y) ** 2).mean()
         loss.backward()
         optimizer.step()
         losses.append(float(loss.detach()))
+    return losses, model.weight.detach()
+
+
+@pytest.mark.parametrize("name", sorted(OPTIMIZERS))
+def test_every_optimizer_lowers_a_quadratic(name):
+    losses, _ = quadratic(name)
     assert losses[-1] < losses[0]
+
+
+@pytest.mark.parametrize("name", sorted(OPTIMIZERS))
+def test_without_the_compilers_wrapping_steps_are_torchs(name, monkeypatch):
+    ours = quadratic(name, weight_decay=0.1)
+    monkeypatch.setattr(optim, "_uncompiled", lambda kind: kind)
+    theirs = quadratic(name, weight_decay=0.1)
+    assert ours[0] == theirs[0]
+    assert torch.equal(ours[1], theirs[1])
+
+
+HEAVY = ("torch._dynamo", "sympy", "mlflow", "pandas", "scipy", "matplotlib", "transformers")
+RUNS = f"""
+import sys
+from pathlib import Path
+from scaling import RunSpec, train
+from scaling.base import OPTIMIZERS
+for name in OPTIMIZERS:
+    spec = RunSpec.resolve(
+        data="teacher:features=8", family="mlp", optimizer=name, width=8, depth=1, batch_size=8,
+        num_tokens=16, lr=0.01, weight_decay=0, schedule="constant",
+    )
+    assert train(spec, Path(sys.argv[1]) / name, device="cpu").status == "done"
+print([name for name in {HEAVY} if name in sys.modules])
+"""
+
+
+def test_a_worker_loads_nothing_heavy_but_torch(tmp_path):
+    """Its compiler alone takes as long as torch itself: half of the start of a worker."""
+    command = [sys.executable, "-c", RUNS, str(tmp_path)]
+    found = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "[]"
 
 
 def test_weight_decay_leaves_embeddings_and_gains_alone():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from itertools import product
 
 import numpy as np
@@ -12,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scaling import Counts, Program, ProgramSpec
-from scaling.base import Store, write_atomic
+from scaling.base import Store, is_compiled, write_atomic
 from scaling.run.journal import Journal
 from scaling.schedule import cooldown_start
 from scaling.spec import RunSpec
@@ -133,11 +134,11 @@ def test_workers_devices_and_price(info):
     assert two.longest_hours == pytest.approx(1 / 3600)
 
 
-def finished(store, spec, rate, device="cpu", time=1.0, **changes):
+def finished(store, spec, rate, device="cpu", time=1.0, compiled=False, **changes):
     folder = store.run_dir(spec.run_id)
     write_atomic(folder / "spec.json", json.dumps(spec.to_dict()))
     journal = Journal(folder)
-    journal.append("start", device=device, time=time)
+    journal.append("start", device=device, time=time, compiled=compiled)
     end = {"status": "done", "tokens": spec.num_tokens, "seconds": spec.flops / rate}
     journal.append("end", **{**end, "time": time, **changes})
     journal.close()
@@ -274,14 +275,20 @@ def seconds_of(spec):
     )
 
 
+def ratio_of(flops_forward):
+    """What a compiled step takes over another, on a machine where it falls with the size."""
+    return 0.8 * (flops_forward / 1e5) ** -0.05
+
+
 @pytest.fixture
 def machine(monkeypatch):
     """A machine with known prices, and how often it was timed."""
     timed = []
 
-    def fake(spec):
+    def fake(spec, *, compiled=False):
         timed.append(spec)
-        return seconds_of(spec)
+        step, chunk = seconds_of(spec)
+        return step * (ratio_of(spec.cost.flops_forward) if compiled else 1.0), chunk
 
     monkeypatch.setattr(calibration, "measure", fake)
     return timed
@@ -335,6 +342,40 @@ def test_short_runs_of_the_past_do_not_mislead_about_long_ones(info, home, machi
     assert after.source.endswith("by 11 finished runs")
     finished(store, spec_of(info, seed=99), 1.0, seconds=1e9, time=3.0, ensemble=8)
     assert throughput(store, [long])["transformer"] == after
+
+
+def test_a_run_that_will_be_compiled_is_foretold_so(info, home, machine):
+    spec = spec_of(info, depth=3, width=96, num_tokens=1e6)
+    plain = estimate(Sweep.of("x", [spec])).longest_hours
+    assert len(machine) == len(SHAPES["transformer"])
+    asked = replace(Sweep.of("x", [spec]), resources={"compile": "always"})
+    times = calibrated(Store.at(), [spec], [("always", 1)])
+    assert len(machine) == len(SHAPES["transformer"]) + 2 * len(calibration.COMPILED_SHAPES["cpu"])
+    ratio = ratio_of(spec.cost.flops_forward)
+    assert times.step(spec, compiled=True) == pytest.approx(ratio * times.step(spec))
+    trained = spec.num_steps * times.step(spec) * (1 - ratio) / 3600
+    assert estimate(asked).longest_hours == pytest.approx(plain - trained)
+    assert len(machine) == len(SHAPES["transformer"]) + 2 * len(calibration.COMPILED_SHAPES["cpu"])
+    # One that was compiled and took what is foretold says nothing else of those that are not.
+    seconds = times.seconds(spec, 0, compiled=True)
+    finished(Store.at(), spec, 1.0, seconds=seconds, compiled=True)
+    found = throughput(Store.at(), [spec], [("always", 1)])["transformer"]
+    assert found.factor == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize(
+    ("asked", "card", "flops", "compiled"),
+    [  # 180 s at 0.3 of 989e12 FLOP/s are 5.3e16 FLOPs; a quarter of it on four GPUs
+        ("auto", "NVIDIA H100 80GB HBM3", 5.2e16, False),
+        ("auto", "NVIDIA H100 80GB HBM3", 5.5e16, True),
+        ("auto", "", 1e20, False),
+        ("always", "", 1.0, True),
+        ("never", "NVIDIA H100 80GB HBM3", 1e20, False),
+    ],
+)
+def test_what_is_compiled(asked, card, flops, compiled):
+    assert is_compiled(asked, flops, card, "bfloat16") is compiled
+    assert is_compiled(asked, 4 * flops, card, "bfloat16", 4) is compiled
 
 
 def test_runs_on_another_kind_of_device_than_is_here_speak_for_themselves(info, home, machine):

@@ -218,6 +218,8 @@ DRAWN = {
                                "C_3": 2.5, "gamma_3": 0.6},
                               "proportion_1", (0.01, 0.79), "proportion_2", (0.01, 0.1, 0.2),
                               {"num_params": 1e9, "num_tokens": 2e10}),
+    "transfer": Drawn("text_to_python", "sft_data_size", (1e5, 1e9), "num_params",
+                      (1e7, 1e8, 1e9)),
     "critical_batch": Drawn("kaplan", "loss", (1.8, 5.0), points=critical_batches,
                             of="what `batch_steps` finds at each size and loss of "
                             "`steplaw_lr_batch`, where eight batches reach it"),

@@ -1,11 +1,12 @@
 """DARTS against random search of equal FLOPs, each cell that was found retrained with three seeds.
 
-    python benchmarks/cell_search.py [--figure docs/images/cell-search.png]
+    python benchmarks/cell_search.py [--seeds 0 1 2] [--workers 2] [--figure cell-search.png]
 
 Needs fashion-mnist (``scaling data fetch fashion-mnist``). Searches by
-``examples/darts_search.yaml`` and ``examples/darts_random.yaml``; both choose by examples of the
-training part: no search sees the test images, on which the retrained networks are judged. What is
-done already is not done again. Prints the table and draws it.
+``examples/darts_search.yaml`` and ``examples/darts_random.yaml``; a search's seed is that of its
+training, and random search draws other cells with each. Both choose by examples of the training
+part: no search sees the test images, on which the retrained networks are judged. What is done
+already is not done again. Prints a table for each way, a row a search, and draws it.
 """
 
 from __future__ import annotations
@@ -52,25 +53,34 @@ def prepare_halves() -> None:
         prepare_labelled(HALVES, source_of((path,)), Store.at().data_dir)
 
 
-def done(file: str, **changes: Any) -> pd.DataFrame:
-    """The runs of a sweep file, trained here."""
-    sheet = yaml.safe_load((ROOT / "examples" / file).read_text())
-    fixed = changes.pop("fixed", {})
-    sheet = {**sheet, **changes, "fixed": {**sheet["fixed"], **fixed}}
-    submit(load_sweep(sheet), on="inline")
+def example(file: str) -> dict[str, Any]:
+    """A sweep file of the examples."""
+    sheet: dict[str, Any] = yaml.safe_load((ROOT / "examples" / file).read_text())
+    return sheet
+
+
+def done(sheet: dict[str, Any], workers: int) -> pd.DataFrame:
+    """The runs of a sweep, trained on this machine."""
+    submit(load_sweep(sheet), on="local", workers=workers, wait=True)
     return load_runs(sheet["name"])
 
 
-def search() -> tuple[dict[str, dict[str, str]], dict[str, Any]]:
+def search(seed: int, workers: int) -> tuple[dict[str, dict[str, str]], dict[str, Any]]:
     """The cell that each way chose, and what it spent in FLOPs and seconds."""
-    runs = done("darts_search.yaml")
+    sheet = example("darts_search.yaml")
+    runs = done({**sheet, "name": f"darts-search-{seed}", "seeds": [seed]}, workers)
     cells, spent = {}, {}
     for _, run in runs.iterrows():
         way = NAMES[int(run["order"])]
         cells[way] = {kind: run[f"found/{kind}"] for kind in ("normal", "reduce")}
         spent[way] = run["flops"], run["seconds"]
     prepare_halves()
-    tried = done("darts_random.yaml", data=HALVES, fixed={"final_examples": 5000})
+    sheet = example("darts_random.yaml")
+    drawn = sheet["grid"]["product"]["cell_seed"]
+    sheet |= {"name": f"darts-random-{seed}", "data": HALVES, "seeds": [seed]}
+    sheet["fixed"]["final_examples"] = 5000
+    sheet["grid"] = {"product": {"cell_seed": [len(drawn) * seed + n for n in drawn]}}
+    tried = done(sheet, workers)
     best = tried.loc[tried["loss"].idxmin()]
     cells[RANDOM] = random_cell(int(best["cell_seed"]))
     spent[RANDOM] = (tried["flops"].sum(), tried["seconds"].sum())
@@ -79,35 +89,29 @@ def search() -> tuple[dict[str, dict[str, str]], dict[str, Any]]:
 
 def random_cell(seed: int) -> dict[str, str]:
     """A cell of ``examples/darts_random.yaml``."""
-    fixed = yaml.safe_load((ROOT / "examples" / "darts_random.yaml").read_text())["fixed"]
+    fixed = example("darts_random.yaml")["fixed"]
     drawn = random_cells(fixed["nodes"], tuple(fixed["operations"]), seed)
     return dict(zip(("normal", "reduce"), map(write_cell, drawn), strict=True))
 
 
-def retrained(cells: dict[str, dict[str, str]]) -> pd.DataFrame:
-    """Every chosen cell with three seeds, and cells that nobody chose, on all training examples."""
-    fixed = yaml.safe_load((ROOT / "examples" / "darts_random.yaml").read_text())["fixed"]
+def retrained(name: str, cells: dict[str, dict[str, str]], seeds: Any, workers: int) -> Any:
+    """Each cell trained on all training examples with each of the seeds."""
+    fixed = example("darts_random.yaml")["fixed"]
     kept = {k: v for k, v in fixed.items() if k not in ("cell", "nodes", "operations")}
     kept |= {"num_examples": RETRAINED, "final_examples": 0}
+    sheet = {
+        "name": name,
+        "data": "fashion-mnist",
+        "family": "darts",
+        "seeds": list(seeds),
+        "fixed": kept,
+        "grid": {"zip": {k: [cell[k] for cell in cells.values()] for k in ("normal", "reduce")}},
+    }
+    runs = done(sheet, workers)
     tables = []
-    for part, seeds, some in (
-        ("found", SEEDS, cells),
-        ("controls", SEEDS[:1], {f"{CONTROL} {n}": random_cell(n) for n in CONTROLS}),
-    ):
-        grid = {kind: [cell[kind] for cell in some.values()] for kind in ("normal", "reduce")}
-        sheet = {
-            "name": f"cells-{part}",
-            "data": "fashion-mnist",
-            "family": "darts",
-            "seeds": list(seeds),
-            "fixed": kept,
-            "grid": {"zip": grid},
-        }
-        submit(load_sweep(sheet), on="inline")
-        runs = load_runs(sheet["name"])
-        for name, cell in some.items():
-            mine = runs[(runs["normal"] == cell["normal"]) & (runs["reduce"] == cell["reduce"])]
-            tables.append(mine.assign(way=CONTROL if part == "controls" else name))
+    for way, cell in cells.items():
+        mine = runs[(runs["normal"] == cell["normal"]) & (runs["reduce"] == cell["reduce"])]
+        tables.append(mine.assign(way=way))
     return pd.concat(tables, ignore_index=True)
 
 
@@ -127,19 +131,35 @@ def draw(runs: pd.DataFrame) -> Figure:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="of the searches")
+    parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--figure", type=Path)
     args = parser.parse_args()
-    cells, spent = search()
-    for way, cell in cells.items():
-        flops, seconds = spent[way]
-        print(f"{way}: {flops:.3g} FLOPs, {seconds:.0f} s", *cell.values(), sep="\n  ")
-    runs = retrained(cells)
+    tables = []
+    for seed in args.seeds:
+        cells, spent = search(seed, args.workers)
+        for way, cell in cells.items():
+            flops, seconds = spent[way]
+            print(
+                f"{way}, seed {seed}: {flops:.3g} FLOPs, {seconds:.0f} s",
+                *cell.values(),
+                sep="\n  ",
+            )
+        runs = retrained(f"cells-found-{seed}", cells, SEEDS, args.workers)
+        tables.append(runs.assign(search=seed))
+    controls = {f"{CONTROL} {n}": random_cell(n) for n in CONTROLS}
+    runs = retrained("cells-controls", controls, SEEDS[:1], args.workers)
+    tables.append(runs.assign(search=runs["way"], way=CONTROL))
+    runs = pd.concat(tables, ignore_index=True)
     for way in COLOURS:
-        mine = runs[runs["way"] == way]
+        each = runs[runs["way"] == way].groupby("search")
+        columns = ["num_params", "flops", "error", "loss"]
+        print(way, each[columns].mean().to_string(), sep="\n")
+        size, flops, error, loss = each[columns].mean().mean()
+        spread = 100 * each["error"].mean().std(ddof=1)
         print(
-            f"{way:28} N {mine['num_params'].mean():8.0f}  C {mine['flops'].mean():.3g}  "
-            f"error {100 * mine['error'].mean():.2f} % ± {100 * mine['error'].std(ddof=1):.2f}  "
-            f"loss {mine['loss'].mean():.4f}"
+            f"  mean of {len(each)}: N {size:.0f}  C {flops:.3g}  error {100 * error:.2f} % ± "
+            f"{spread:.2f} over searches  loss {loss:.4f}"
         )
     if args.figure:
         print(save(draw(runs), args.figure))

@@ -31,6 +31,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "asha": {"rungs": 3, "eta": 3},
     "halving": {"rungs": 3, "eta": 3},
     "bayes": {"startup": 16},
+    "genetic": {"population": 16},
 }
 
 

@@ -261,6 +261,8 @@ DRAWN = {
                              points=printed_granularities,
                              of="the seven losses printed in the paper's table 2, each at its own "
                              "tokens and granularity"),
+    "transfer": Drawn("text_to_python", "sft_data_size", (1e5, 1e9), "num_params",
+                      (1e7, 1e8, 1e9)),
     "critical_batch": Drawn("kaplan", "loss", (1.8, 5.0), points=critical_batches,
                             of="what `batch_steps` finds at each size and loss of "
                             "`steplaw_lr_batch`, where eight batches reach it"),

@@ -1,6 +1,7 @@
 """Runs in progress that will not be the best of their size: by the median, or by a forecast.
 
 Compared are runs of equal N and D that differ in how they are trained: of one size the best counts.
+Of a search the best of all counts: there runs of equal D are compared, of whatever N.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 Rule = Literal["median", "forecast"]
 RULES: tuple[str, ...] = get_args(Rule)
 ALIKE = ("family", "data", "num_params", "num_tokens")
+SEARCH = "strategy"  # the column of runs that a search chose
+RUNG = "rung"  # of those that are cut by a strategy of its own
 FEWEST_PEERS = 3  # that are done
 FEWEST_POINTS = 6  # of a curve that is forecast
 BEGUN = 0.2  # share of its tokens before which a run is not judged
@@ -56,7 +59,8 @@ def hopeless(
     Parameters
     ----------
     runs : DataFrame
-        A run table with ``run_id``, ``status``, ``num_params``, ``num_tokens``.
+        A run table with ``run_id``, ``status``, ``num_params``, ``num_tokens``. Those with a
+        ``strategy`` are a search's: all of one search and D are of a size.
     curves : DataFrame
         ``run_id``, ``step`` (tokens) and ``loss``.
     rule : {"median", "forecast"}
@@ -73,7 +77,7 @@ def hopeless(
     -------
     list of Hopeless
         In the table's order. None of a size with fewer than three runs done, nor before a fifth of
-        a run.
+        a run, nor of a search that cuts by rungs itself.
 
     Raises
     ------
@@ -101,10 +105,17 @@ def hopeless(
 
 def _in_progress(runs: pd.DataFrame) -> Iterator[tuple[dict[str, Any], list[str]]]:
     """Each run that is not done, with the ids of those of its size that are."""
-    alike = [name for name in ALIKE if name in runs]
-    for _, group in runs.groupby(alike, dropna=False, sort=False):
+    keys = [name for name in ALIKE if name in runs]
+    if SEARCH in runs:
+        searched = runs[SEARCH].notna()
+        runs = runs.assign(num_params=runs["num_params"].mask(searched, 0))
+        keys += [name for name in ("sweep", SEARCH) if name in runs]
+    for _, group in runs.groupby(keys, dropna=False, sort=False):
         done = group.loc[group["status"] == "done", "run_id"].tolist()
-        for row in group[group["status"] == "running"].to_dict("records"):
+        open_runs = group[group["status"] == "running"]
+        if RUNG in group:
+            open_runs = open_runs[open_runs[RUNG].isna()]
+        for row in open_runs.to_dict("records"):
             yield {str(key): value for key, value in row.items()}, done
 
 

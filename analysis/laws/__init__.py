@@ -37,6 +37,7 @@ from analysis.laws.scores import score_laws
 from analysis.laws.shifts import shifted
 from analysis.laws.sigmoid import SIGMOID
 from analysis.laws.step_law import STEP_LAW_BATCH, STEP_LAW_LR
+from analysis.laws.transfer import TRANSFER
 from analysis.laws.vocabulary import VOCABULARY
 from analysis.laws.width_depth import WIDTH_DEPTH, WIDTH_OF_DEPTH
 from scaling import COLUMNS
@@ -73,6 +74,7 @@ LAWS: dict[str, Law] = {
         MOE_SPARSITY,
         MOE_GRANULARITY,
         FINE_TUNING,
+        TRANSFER,
         MIXTURE,
         MIXTURE_ADDITIVE,
         BATCH_DATA,

@@ -96,6 +96,7 @@ PARAMS: dict[str, dict[str, float]] = {
         "C_1": 1.5, "gamma_1": 0.4, "C_2": 0.6, "gamma_2": 0.8, "C_3": 2.5, "gamma_3": 0.6,
     },
     "fine_tuning": {"E": 1.2, "B": 90.0, "D_l": 30.0, "beta": 0.5},
+    "transfer": {"k": 1.9e4, "alpha": 0.18, "beta": 0.38},
     "batch_data": {
         "E": 1.82, "A": 478.0, "B": 2143.0, "alpha": 0.347, "beta": 0.367, "B_crit": 5e5
     },

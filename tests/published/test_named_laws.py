@@ -98,6 +98,19 @@ def test_granularity_gives_the_losses_that_were_printed() -> None:
     np.testing.assert_allclose(given, [3.133, 2.491, 2.245, 2.076, 1.694, 1.503, 1.367], rtol=0.01)
 
 
+def test_transfer_is_what_its_paper_works_out() -> None:
+    """Hernandez et al. 2021: sec. 6.2, one character and GPT-3's size, and 300 characters over one;
+    sec. 1.1, ten times the parameters are worth about a hundred times the data."""
+    known = {"text_to_python": (3.7e8, 2.8), "text_and_code_to_python": (4.1e9, 1.7)}
+    for constants, (few_shot, multiplied) in known.items():
+        given = published("transfer", constants, num_params=[1.75e11] * 2, sft_data_size=[1, 300])
+        assert given[0] == pytest.approx(few_shot, rel=0.05)
+        assert given[1] / given[0] == pytest.approx(multiplied, abs=0.05)
+    at = {"num_params": [1e8, 1e9, 1e8], "sft_data_size": [1e6, 1e6, 1e8]}
+    base, larger, more = published("transfer", "text_to_python", **at)
+    assert larger / base == pytest.approx(more / base, rel=0.05)
+
+
 def test_critical_batches_of_step_law_are_those_of_kaplan() -> None:
     """Steps to a loss by batch size, between Step Law's lengths of training, least over rates."""
     table = pd.read_csv(DATA / "steplaw_lr_batch.csv").query("num_params == 214663680")

@@ -9,33 +9,63 @@ from collections import Counter
 
 import pytest
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 
 from scaling.families import get_family
 from scaling.families.base import with_preset
+from tests.published.test_zoo_counts import counted
 
+REGNETS = {"200mf": "002", "400mf": "004", "600mf": "006", "800mf": "008", "1.6gf": "016", "3.2gf":
+           "032", "4.0gf": "040", "6.4gf": "064", "8.0gf": "080", "12gf": "120", "16gf": "160",
+           "32gf": "320"}  # fmt: skip
 TORCHVISION = {
     "alexnet": "alexnet",
+    **{f"vgg:{n}": f"vgg{n}" for n in (11, 13, 16, 19)},
+    **{f"vgg:{n}-bn": f"vgg{n}_bn" for n in (11, 13, 16, 19)},
     "googlenet": "googlenet",
-    "densenet:121": "densenet121",
-    "wrn:50-2": "wide_resnet50_2",
+    **{f"resnet:{n}": f"resnet{n}" for n in (18, 34, 50, 101, 152)},
+    **{f"resnet:wide-{n}-2": f"wide_resnet{n}_2" for n in (50, 101)},
+    **{f"wrn:{n}-2": f"wide_resnet{n}_2" for n in (50, 101)},
+    "resnext:50-32x4d": "resnext50_32x4d",
+    "resnext:101-32x8d": "resnext101_32x8d",
+    "resnext:101-64x4d": "resnext101_64x4d",
+    **{f"densenet:{n}": f"densenet{n}" for n in (121, 161, 169, 201)},
     "mobilenet:v2": "mobilenet_v2",
     "mobilenet:v3-large": "mobilenet_v3_large",
     "mobilenet:v3-small": "mobilenet_v3_small",
-    "swin:tiny": "swin_t",
-    "vgg:11-bn": "vgg11_bn",
-    "resnet:18": "resnet18",
+    **{f"efficientnet:b{n}": f"efficientnet_b{n}" for n in range(8)},
+    **{f"convnext:{n}": f"convnext_{n}" for n in ("tiny", "small", "base", "large")},
+    **{f"vit:{n[0]}{n[2:]}": f"vit_{n}" for n in ("b_16", "b_32", "l_16", "l_32", "h_14")},
+    **{f"swin:{n}": f"swin_{n[0]}" for n in ("tiny", "small", "base")},
 }
 TIMM = {
     "inception-resnet": "inception_resnet_v2",
-    "senet:50": "seresnet50",
-    "nfnet:f0": "dm_nfnet_f0",
+    "resnext:101-32x4d": "resnext101_32x4d",
+    **{f"senet:{n}": f"legacy_seresnet{n}" for n in (18, 34)},
+    **{f"senet:{n}": f"seresnet{n}" for n in (50, 101, 152)},
+    **{f"senet:{n}-32x4d": f"seresnext{n}_32x4d" for n in (50, 101)},
+    **{f"regnet{kind}:{n}": f"regnet{kind}_{size}" for kind in "xy" for n, size in REGNETS.items()},
+    **{f"nfnet:f{n}": f"dm_nfnet_f{n}" for n in range(7)},
+    "convnext:xlarge": "convnext_xlarge",
+    "vit:ti16": "vit_tiny_patch16_224",
+    "vit:s16": "vit_small_patch16_224",
+    "vit:s32": "vit_small_patch32_224",
+    "vit:b8": "vit_base_patch8_224",
+    "vit:l14": "vit_large_patch14_224",
+    "vit:g14": "vit_giant_patch14_224",
+    "vit:gigantic14": "vit_gigantic_patch14_224",
 }
 
 
-def ours(model: str):
+def config_of(model: str):
     name, _, preset = model.partition(":")
     family = get_family(name)
-    return family.build(family.resolve(with_preset(family, preset) if preset else {}))
+    return family, family.resolve(with_preset(family, preset) if preset else {})
+
+
+def ours(model: str):
+    family, config = config_of(model)
+    return family.build(config)
 
 
 def theirs(model: str):
@@ -51,12 +81,42 @@ def shape(weight):
     return tuple(size for size in weight.shape if size > 1)
 
 
-@pytest.mark.parametrize("model", [*TORCHVISION, *TIMM])
+@pytest.mark.parametrize(
+    "model",
+    [
+        "alexnet",
+        "googlenet",
+        "inception-resnet",
+        "densenet:121",
+        "wrn:50-2",
+        "mobilenet:v2",
+        "mobilenet:v3-large",
+        "mobilenet:v3-small",
+        "swin:tiny",
+        "vgg:11-bn",
+        "resnet:18",
+        "senet:50",
+        "nfnet:f0",
+    ],
+)
 def test_weights_have_the_librarys_shapes(model):
     with torch.device("meta"):
         library, own = theirs(model), ours(model)
     of_library = Counter(shape(weight) for weight in library.parameters())
     assert Counter(shape(weight) for weight in own.parameters()) == of_library
+
+
+@pytest.mark.parametrize("model", [*TORCHVISION, *TIMM])
+def test_parameters_and_macs_are_the_librarys(model):
+    """Those that torch counts while the library's own model runs; biases are none of them."""
+    with torch.device("meta"):
+        library = theirs(model).eval()
+        x = torch.zeros(1, *config_of(model)[1].input_shape)
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        library(x)
+    cost, macs = counted(model)
+    num_params = sum(weight.numel() for weight in library.parameters())
+    assert (cost.num_params, 2 * macs) == (num_params, counter.get_total_flops())
 
 
 @pytest.mark.parametrize(

@@ -76,3 +76,16 @@ def test_what_cannot_be_judged_is_refused():
         hopeless(runs, curves, rule="mean")
     with pytest.raises(ValueError, match="no column num_tokens in the run table"):
         hopeless(runs.drop(columns="num_tokens"), curves)
+
+
+def test_of_a_search_all_sizes_of_one_data_size_are_compared():
+    """The best of the search counts; rungs are cut by the search itself."""
+    runs, curves = study([1.0, 1.1, 1.2, 1.6], seen=14, sizes=[100, 200, 300, 400])
+    assert not hopeless(runs, curves, rule="forecast")
+    searched = runs.assign(strategy="random", sweep="s")
+    (found,) = hopeless(searched, curves, rule="forecast")
+    assert (found.run_id, found.limit) == ("r3", pytest.approx(1.0 + 3 * TOTAL**-0.3))
+    assert [one.run_id for one in hopeless(searched, curves)] == ["r3"]
+    assert not hopeless(searched.assign(rung=0), curves)
+    assert not hopeless(searched.assign(num_tokens=[TOTAL / 3] * 3 + [TOTAL]), curves)
+    assert not hopeless(searched.assign(sweep=["other"] * 3 + ["s"]), curves)

@@ -75,6 +75,11 @@ def _data_seed_before(spec: RunSpec) -> int | None:
     return spec.data_seed if spec.data_seed == spec.seed else None
 
 
+def _has_stacks(spec: RunSpec) -> bool:
+    """Whether Muon meets matrices of experts."""
+    return spec.optim.optimizer == "muon" and bool(getattr(spec.model, "experts", 0))
+
+
 @dataclass(frozen=True)
 class RunSpec:
     """One run, fully resolved; equal specs give equal results.
@@ -88,6 +93,9 @@ class RunSpec:
         Of initialisation and dropout, and of the data's order where ``data_seed`` is None.
     data_seed : int, optional
         Of the data's order and augmentation.
+    by_expert : bool
+        Whether Muon takes each expert's matrix by itself; False in specs of an earlier release,
+        which took a layer's as one.
 
     Examples
     --------
@@ -106,6 +114,7 @@ class RunSpec:
     schema_version: int = field(default=SCHEMA_VERSION)
     data_seed: int | None = field(default=None, metadata={"before": _data_seed_before})
     plugins: Mapping[str, str] = field(default_factory=dict, hash=False, metadata={"before": {}})
+    by_expert: bool = field(default=True, metadata={"before": False, "counts": _has_stacks})
 
     @classmethod
     def resolve(
@@ -287,14 +296,19 @@ class RunSpec:
                 "batch_size",
             )
 
-    def check_plugins(self) -> None:
+    def check_code(self) -> None:
         """Refuse to go on with other code than the spec's.
 
         Raises
         ------
         ValueError
-            If the source of what is plugged in is another one now.
+            If the source of what is plugged in is another one now, or a rule of this package is.
         """
+        if _has_stacks(self) and not self.by_expert:
+            raise ValueError(
+                "Muon with experts is of an earlier release here, which took the experts of a "
+                "layer as one matrix: expand the sweep again"
+            )
         for path, source in sources(self.plugins).items():
             if source != self.plugins[path]:
                 raise ValueError(
@@ -421,6 +435,8 @@ class RunSpec:
         written = {**asdict(self), "model": stated(self.model)}
         if self.data_seed is None:
             del written["data_seed"]
+        if self.by_expert and not _has_stacks(self):
+            del written["by_expert"]
         return written
 
     @classmethod
@@ -445,7 +461,7 @@ class RunSpec:
             parts: dict[str, Any] = {
                 part: as_written(kind, value[part]) for part, kind in PARTS.items()
             }
-            return cls(
+            spec = cls(
                 family=value["family"],
                 model=model,
                 seed=value["seed"],
@@ -454,6 +470,7 @@ class RunSpec:
                 plugins=value.get("plugins", {}),
                 **parts,
             )
+            return replace(spec, by_expert=value.get("by_expert", not _has_stacks(spec)))
         except (TypeError, KeyError) as error:
             raise ValueError(f"not a run spec: {error}") from None
 

@@ -186,7 +186,7 @@ class _Run:
         self.device = team.device(device)
         set_arithmetic(self.device)
         torch.set_num_threads(threads)
-        spec.check_plugins()
+        spec.check_code()
         task = self.task = make_task(spec, data_dir, self.device)
         if hasattr(task, "carried") and team.size > 1:
             raise ValueError(

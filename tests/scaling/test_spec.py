@@ -29,6 +29,19 @@ def test_literal_ids_are_pinned():
     assert resolve(curve_tokens=65536).trunk_id == "2e51ff6633134189"
 
 
+def test_a_layer_s_experts_as_one_matrix_of_muon_are_another_run_than_each_by_itself():
+    now = resolve(optimizer="muon", experts=4)
+    written = now.to_dict()
+    assert RunSpec.from_dict(written) == now
+    before = RunSpec.from_dict({k: v for k, v in written.items() if k != "by_expert"})
+    assert before.run_id == "ebdff5481638cbf5"
+    with pytest.raises(ValueError, match="earlier release"):
+        before.check_code()
+    for dense in (resolve(optimizer="muon"), resolve(experts=4)):
+        assert "by_expert" not in dense.to_dict()
+        assert replace(dense, by_expert=False).run_id == dense.run_id
+
+
 @pytest.mark.parametrize(
     ("options", "old", "new"),
     [

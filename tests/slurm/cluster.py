@@ -21,7 +21,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import gettempdir
 
@@ -45,6 +45,10 @@ class Cluster:
         Whether pre-emption sends the user's signal first (``preempt_send_user_signal``).
     options : dict
         More lines for ``slurm.conf``, such as ``MaxArraySize``.
+    name : str
+    shares : Cluster, optional
+        Another one, which is up, whose accounting and key this one has too: ``--clusters`` then
+        reaches each from the other.
     """
 
     folder: Path = FOLDER
@@ -52,6 +56,8 @@ class Cluster:
     port: int = PORT
     user_signals: bool = True
     options: Mapping[str, object] = field(default_factory=dict)
+    name: str = "lab"
+    shares: Cluster | None = None
 
     @classmethod
     def beside(cls, number: int) -> Cluster:
@@ -59,6 +65,11 @@ class Cluster:
         if number == 0:
             return cls()
         return cls(FOLDER.with_name(f"{FOLDER.name}-{number}"), port=PORT + 100 * number)
+
+    def second(self) -> Cluster:
+        """Another cluster, ``annex`` of two nodes, that shares this one's accounting."""
+        folder = self.folder.with_name(f"{self.folder.name}-annex")
+        return Cluster(folder, 2, self.port + 50, name="annex", shares=self)
 
     @property
     def node_names(self) -> list[str]:
@@ -107,12 +118,14 @@ class Cluster:
         (self.folder / "munge").chmod(0o711)
         self._configure()
         self._name_nodes()
-        self._start_munge()
-        self._start_database()
-        self._start("slurmdbd", "slurmdbd")
+        if self.shares is None:
+            self._start_munge()
+            self._start_database()
+            self._start("slurmdbd", "slurmdbd")
         _wait_for("slurmdbd", lambda: self.ask("sacctmgr", "-n", "list", "cluster") is not None)
-        if "lab" not in self.ask("sacctmgr", "-n", "list", "cluster", "format=cluster").split():
-            self.ask("sacctmgr", "-iQ", "add", "cluster", "lab")
+        known = self.ask("sacctmgr", "-n", "-P", "list", "cluster", "format=cluster").split()
+        if self.name not in known:
+            self.ask("sacctmgr", "-iQ", "add", "cluster", self.name)
         self.start_controller()
         for node in self.node_names:
             self.start_node(node)
@@ -203,7 +216,7 @@ class Cluster:
     @contextlib.contextmanager
     def configured(self, *, user_signals: bool = True, **options: object) -> Iterator[None]:
         """The same cluster with other settings inside the block; restarts its daemons."""
-        changed = Cluster(self.folder, self.nodes, self.port, user_signals, options)
+        changed = replace(self, user_signals=user_signals, options=options)
         try:
             changed._reconfigure()
             yield
@@ -224,7 +237,17 @@ class Cluster:
         self.wait_until_idle()
 
     def _configure(self) -> None:
-        configuration.write(self.folder, self.nodes, self.port, self.user_signals, self.options)
+        shared = self.shares or self
+        configuration.write(
+            self.folder,
+            self.nodes,
+            self.port,
+            self.user_signals,
+            self.options,
+            name=self.name,
+            shared=shared.folder,
+            slurmdbd=shared.port + 2,
+        )
 
     def _name_nodes(self) -> None:
         """Let the nodes' names mean this machine; torch's rendezvous looks them up."""

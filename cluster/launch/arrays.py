@@ -19,6 +19,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from cluster.launch.defaults import as_the_sweep_says
 from cluster.launch.place import Order
 from cluster.slurm import GO_ON, NO_SETUP, Site, named, number, output, plain, run
 from cluster.work import BEGAN, Queue, Task, jobs_before, logs_dir, try_out, work_in_slurm
@@ -113,7 +114,8 @@ def _ask_slurm(resources: Resources) -> None:
         executor = _executor(Path(folder), "test", resources, None)
         script.write_text(executor._make_submission_file_text("true", ""))
         try:
-            output(("sbatch", "--test-only", str(script)))  # which names the cluster
+            with as_the_sweep_says(resources):
+                output(("sbatch", "--test-only", str(script)))  # which names the cluster
         except WorkError as error:
             raise ValueError(f"SLURM says: {error}") from None
 
@@ -143,7 +145,7 @@ def send_canary(
         cluster = kind.resources.cluster
         executor = _executor(_logs(order, cluster), f"{name}-canary", kind.resources, code)
         arguments = (str(order.store.root), name, queue.path.stem, spec, queue.resources)
-        with _refusals():
+        with _refusals(), as_the_sweep_says(kind.resources):
             jobs.append(named(str(executor.submit(try_out, *arguments).job_id), cluster))
     return tuple(jobs)
 
@@ -174,7 +176,7 @@ def send(
     while indices:
         chunk = indices[:size]
         try:
-            with _refusals():
+            with _refusals(), as_the_sweep_says(kind.resources):
                 jobs = executor.map_array(
                     work_in_slurm, *([value] * len(chunk) for value in fixed), chunk
                 )

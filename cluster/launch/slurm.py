@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cluster.launch.arrays import JobClass, classes, possible, send, send_canary
+from cluster.launch.defaults import default_cluster
 from cluster.launch.feeder import feed
 from cluster.launch.place import Order, Started
 from cluster.launch.preview import Preview, preview
@@ -26,7 +27,7 @@ from cluster.work import (
     read_queues,
 )
 from scaling.base import Store, WorkError, note
-from sweeps import Policy
+from sweeps import Policy, Resources
 
 LOOK_SECONDS = 5.0  # between questions to the controller
 ATTEMPTS = 5  # to send jobs again, or to let SLURM launch what it could not
@@ -93,7 +94,10 @@ class Slurm:
             return sites[cluster]
 
         sizes = {entry.run_id: float(entry.spec.cost.num_params) for entry in order.sweep}
-        kinds = classes(order.tasks, sizes, order.rules)
+        kinds = [
+            replace(kind, resources=_on_a_cluster(kind.resources))
+            for kind in classes(order.tasks, sizes, order.rules)
+        ]
         if order.sweep.search and any(kind.resources.is_alone for kind in kinds):
             raise ValueError(
                 "alone and processes give each run a job of its own, and the runs of a search are "
@@ -239,6 +243,11 @@ class Slurm:
                 note(f"{error}; trying again")
             time.sleep(PAUSE_LOOKS * LOOK_SECONDS)
             attempt += 1
+
+
+def _on_a_cluster(resources: Resources) -> Resources:
+    """On the user's own default where the sweep names none, so that jobs keep that name."""
+    return resources if resources.cluster else replace(resources, cluster=default_cluster())
 
 
 def _standing(store: Store, name: str, queues: Sequence[Queue]) -> tuple[int, int]:

@@ -33,8 +33,9 @@ COMMANDS = {
     "srun": "exit 1",
     "squeue": "[ -e FOLDER/gone ] || cat FOLDER/queue.$at",
     "sbatch": """
+env | grep ^SBATCH_ >> FOLDER/defaults
 [ "$1" = --test-only ] && exit 0
-at=$(sed -n 's/^#SBATCH --clusters=//p' "$1")
+at=${SLURM_CLUSTERS:-$(sed -n 's/^#SBATCH --clusters=//p' "$1")}
 echo "77|0|RUNNING|node1|0:03|N/A|None" > FOLDER/queue.$at
 echo "Submitted batch job 77${at:+ on cluster $at}"
 """,
@@ -44,7 +45,6 @@ echo "Submitted batch job 77${at:+ on cluster $at}"
 @pytest.fixture
 def asked(home, command, tmp_path, monkeypatch):
     """Two clusters, east and west, that both give the number 77; what was asked of them so far."""
-    monkeypatch.setenv("SLURM_CLUSTERS", "nowhere")  # the user's own default
     for name, script in COMMANDS.items():
         command(name, (SAYS + script).replace("FOLDER", str(tmp_path)))
     (tmp_path / "queue.").touch()
@@ -155,6 +155,20 @@ def test_a_sweep_after_one_on_another_cluster_is_refused(submit, no_shipper, cap
     assert submit({"cluster": "west"}) == 0
     assert submit({}, "--set", "after=s", name="then") == 2
     assert "are on 'west', and SLURM waits within one cluster only" in capsys.readouterr().err
+
+
+def test_defaults_of_the_user_hold_where_the_sweep_leaves_a_choice(
+    asked, submit, no_shipper, home, tmp_path, monkeypatch
+):
+    theirs = {"TIMELIMIT": "1", "ARRAY_INX": "0-9", "ACCOUNT": "mine", "PARTITION": "cpu"}
+    for name, value in theirs.items():
+        monkeypatch.setenv(f"SBATCH_{name}", value)
+    monkeypatch.setenv("SLURM_CLUSTERS", "west")
+    assert submit({"partition": "gpu", "minutes": 60}) == 0
+    seen = (tmp_path / "defaults").read_text().splitlines()
+    assert set(seen) == {"SBATCH_ACCOUNT=mine"}
+    (queue,) = read_queues(Store(home).sweep_dir("s"))
+    assert queue.slurm_jobs == ("77@west",)
 
 
 def test_a_cluster_is_a_setting_of_a_worker():

@@ -50,8 +50,6 @@ def test_a_sweep_on_another_cluster_is_followed_requeued_attached_to_and_cancell
         found = beside(site.store, run_id, ["printenv", "SLURM_CLUSTER_NAME"])
         said = subprocess.run(found.command, capture_output=True, text=True, check=False)
         assert said.stdout.strip() == annex.name, said.stderr
-            said.stderr + annex.ask("squeue") + annex.ask("sinfo")
-        )
         annex.ask("scancel", "--signal=USR2", number)  # as for pre-emption: it asks for its return
     finally:
         thaw(pid)

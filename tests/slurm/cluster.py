@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import fcntl
 import os
 import shlex
 import shutil
@@ -31,6 +32,7 @@ from tests.slurm.install import UnavailableError, install
 FOLDER = Path(os.environ.get("SCALING_SLURM_DIR") or Path(gettempdir()) / "scaling-slurm")
 PORT = int(os.environ.get("SCALING_SLURM_PORT", "16800"))  # + 1 ... + 10 + nodes are used
 PATIENCE = 180.0
+STRIDE, MOST_CLUSTERS = 10, 60  # one has room for ten of xdist's workers; six sessions at a time
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,24 @@ class Cluster:
         if number == 0:
             return cls()
         return cls(FOLDER.with_name(f"{FOLDER.name}-{number}"), port=PORT + 100 * number)
+
+    @classmethod
+    @contextlib.contextmanager
+    def of_our_own(cls, number: int) -> Iterator[Cluster]:
+        """The first of ``number``, ``number + STRIDE`` ... that no other session of tests has.
+
+        Two in one would cancel each other's jobs.
+        """
+        for candidate in range(number, MOST_CLUSTERS, STRIDE):
+            cluster = cls.beside(candidate)
+            with cluster.folder.with_name(f"{cluster.folder.name}.lock").open("w") as lock:
+                try:
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    continue
+                yield cluster
+                return
+        raise UnavailableError(f"all test clusters of worker {number} are in use: {FOLDER}*.lock")
 
     def second(self) -> Cluster:
         """Another cluster, ``annex`` of two nodes, that shares this one's accounting."""

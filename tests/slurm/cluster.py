@@ -87,9 +87,12 @@ class Cluster:
         raise UnavailableError(f"all test clusters of worker {number} are in use: {FOLDER}*.lock")
 
     def second(self) -> Cluster:
-        """Another cluster, ``annex`` of two nodes, that shares this one's accounting."""
+        """Another cluster, of two nodes, that shares this one's accounting.
+
+        Under a new name each time: the accounting remembers jobs by their numbers.
+        """
         folder = self.folder.with_name(f"{self.folder.name}-annex")
-        return Cluster(folder, 2, self.port + 50, name="annex", shares=self)
+        return Cluster(folder, 2, self.port + 50, name=f"annex{os.getpid()}", shares=self)
 
     @property
     def node_names(self) -> list[str]:
@@ -114,9 +117,10 @@ class Cluster:
         subprocess.CalledProcessError, subprocess.TimeoutExpired
             If it fails, or takes longer than ``patience`` seconds.
         """
+        ours = {key: value for key, value in os.environ.items() if key != "SLURM_CLUSTERS"}
         return subprocess.run(
             command,
-            env={**os.environ, **self.environment},
+            env={**ours, **self.environment},
             capture_output=True,
             text=True,
             check=True,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 
@@ -26,7 +27,8 @@ def annex(slurm):
         yield annex
     finally:
         annex.down(wipe=True)
-        slurm.ask("sacctmgr", "-iQ", "delete", "cluster", annex.name)
+        with contextlib.suppress(subprocess.CalledProcessError):  # it may still write
+            slurm.ask("sacctmgr", "-iQ", "delete", "cluster", annex.name)
 
 
 # slow: that each command of SLURM's finds a job on a cluster that is not its own
@@ -55,8 +57,8 @@ def test_a_sweep_on_another_cluster_is_followed_requeued_attached_to_and_cancell
         thaw(pid)
     site.until(lambda: len(site.starts(run_id)) == 2, what="the second attempt")
     listed = ("sacct", "-X", "-n", "-P", "-D", "-j", number, "-o", "State")
-    assert annex.ask(*listed, f"--clusters={annex.name}").split()[0] == "REQUEUED"
-    assert not site.cluster.ask("squeue", "-h", f"--clusters={site.cluster.name}").split()
+    assert annex.ask(*listed).split()[0] == "REQUEUED"
+    assert not site.cluster.ask("squeue", "-h").split()
     assert cancel("s") == 0
     assert sweep_status("s").counts == {"stopped": 1}
     site.submit(sweep, workers=1, wait=True)

@@ -3,7 +3,8 @@
 Run: ``OMP_NUM_THREADS=1 python benchmarks/scale.py [RUNS ...]``. Each step is timed in processor
 seconds of one process, as others may use the machine; a tracking store is made before. Of a
 submission all is done but to start the workers. The runs are then given folders as real ones leave
-them, a fifth of them failed.
+them, a fifth of them failed. The last step has nothing of ours: it is what the file system makes of
+more files. ``TMPDIR=/dev/shm`` leaves the disk out.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ seeds: [0, 1, 2, 3, 4]
 STEPS = (
     *("read the sweep file", "submit", "status, none begun", "status, four fifths done"),
     *("a worker finds nothing to do", "usage", "retry of the failed", "archive"),
-    *("status from the archive",),
+    *("status from the archive", "as many files made and removed, no code of ours"),
 )
 
 
@@ -77,6 +78,18 @@ def leave(folder: Path, spec: dict[str, Any], failed: bool) -> None:
     (folder / STATE).write_text(json.dumps({**state, "loss": 2.0, "host": "n", "time": 2.0}))
 
 
+def files_alone(folder: Path, runs: int) -> None:
+    """Make and remove a folder of three files for each run."""
+    for i in range(runs):
+        (folder / str(i)).mkdir(parents=True)
+        for name in (JOURNAL, SPEC, STATE):
+            (folder / str(i) / name).write_bytes(bytes(2000))
+    for i in range(runs):
+        for name in (JOURNAL, SPEC, STATE):
+            (folder / str(i) / name).unlink()
+        (folder / str(i)).rmdir()
+
+
 def measure(runs: int) -> list[float]:
     """Processor seconds of each step."""
     with tempfile.TemporaryDirectory() as folder:
@@ -107,6 +120,7 @@ def measure(runs: int) -> list[float]:
         timed(lambda: submit(sweep, rerun="failed", dry_run=True))
         timed(lambda: archive(store, "big"))
         timed(lambda: sweep_status("big"))
+        timed(lambda: files_alone(root / "alone", runs))
         shutil.rmtree(root / "runs", ignore_errors=True)
     return times
 

@@ -9,6 +9,7 @@ from .policy import POLICY_KEYS as POLICY_KEYS
 from .policy import Cap as Cap
 from .policy import Policy as Policy
 from .programs import changed_code as changed_code
+from .resources import OWNED as OWNED
 from .resources import SHORTEST_MINUTES as SHORTEST_MINUTES
 from .resources import ResourceRules as ResourceRules
 from .resources import Resources as Resources

@@ -30,6 +30,7 @@ OWNED = {
     "mem-per-cpu": "memory",
     "mem-per-gpu": "memory",
     "partition": "partition",
+    "clusters": "cluster",
     "account": "account",
     "qos": "qos",
     "constraint": "constraint",
@@ -39,7 +40,7 @@ OWNED = {
         ("requeue", "no-requeue", "output", "error", "open-mode", "kill-on-invalid-dep", "wrap"),
         "",
     ),
-    **dict.fromkeys(("parsable", "test-only", "wait", "clusters"), ""),
+    **dict.fromkeys(("parsable", "test-only", "wait"), ""),
 }
 """Options of ``sbatch`` that jobs need to have as they are -> the setting that they follow."""
 _MEGABYTES = {"K": 1 / 1024, "M": 1.0, "G": 1024.0, "T": 1024.0**2}
@@ -73,6 +74,9 @@ class Resources:
     partition, account, qos, constraint : str
         As ``sbatch`` has them; empty for the site's default. Of several partitions (``a,b``, or a
         list) SLURM takes where a job begins first.
+    cluster : str
+        The cluster of a site with several, as ``--clusters`` has it; empty for the one that SLURM's
+        commands ask by themselves.
     fallback : tuple of dict
         Settings to try, one after the other, where the site cannot give the others.
     nodes, tasks_per_node : int
@@ -120,6 +124,7 @@ class Resources:
     compile: str = "auto"
     ensemble: int = 0
     partition: str = ""
+    cluster: str = ""
     account: str = ""
     qos: str = ""
     constraint: str = ""
@@ -158,6 +163,11 @@ class Resources:
             refuse_unknown(self.stop_signal, STOP_SIGNALS, "stop_signal")
         if self.stage and self.stage not in STAGES:
             refuse_unknown(self.stage, STAGES, "stage")
+        if self.cluster and not re.fullmatch(r"[\w-]+", self.cluster):
+            raise ValueError(
+                f"cluster {self.cluster!r} is not the name of one: jobs go to one cluster; give "
+                "others as fallback: [{cluster: NAME}]"
+            )
         if self.gpu_type and not self.gpus:
             raise ValueError(
                 f"gpu_type {self.gpu_type!r} without gpus: write gpus: {self.gpu_type}:1"
@@ -340,6 +350,8 @@ def _checked(values: Mapping[str, Any]) -> dict[str, Any]:
         if not isinstance(lines, Sequence) or not all(isinstance(line, str) for line in lines):
             raise ValueError("setup must be a list of shell lines")
         checked["setup"] = tuple(lines)
+    if isinstance(names_ := checked.get("cluster"), list | tuple):
+        checked["cluster"] = ",".join(map(str, names_))
     if isinstance(names_ := checked.get("partition"), list | tuple):
         checked["partition"] = ",".join(map(str, names_))
     if isinstance(checked.get("partition"), str):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import shutil
 import zipfile
@@ -11,7 +12,7 @@ from typing import Any
 
 from cluster.work import claim, lease_dir
 from scaling import read_any_spec
-from scaling.base import Store
+from scaling.base import Store, uncollected
 from scaling.run import (
     archive_path,
     has_result,
@@ -65,6 +66,7 @@ class Archived:
         }
 
 
+@uncollected()
 def archive(store: Store, name: str, *, dry_run: bool = False) -> Archived:
     """Put those runs of a sweep that have a result into its archive, and remove their folders.
 
@@ -83,11 +85,11 @@ def archive(store: Store, name: str, *, dry_run: bool = False) -> Archived:
         if _is_over(store.run_dir(row["run_id"]))
     }
     runs = [store.run_dir(run_id) for run_id in folders]
-    files = sum(len(_files(run_dir)) for run_dir in runs)
+    sizes = {run_dir: files_of(run_dir) for run_dir in runs}
+    files = sum(map(len, sizes.values()))
     if runs and not dry_run:
-        sizes = {run_dir.name: _files(run_dir) for run_dir in runs}
-        write_archive(path, runs)
-        runs = [d for d in runs if _remove(d, folders[d.name], sizes[d.name])]
+        write_archive(path, sizes)
+        runs = [d for d in runs if _remove(d, folders[d.name], sizes[d])]
     there = tuple(run_dir.name for run_dir in runs)
     return Archived(name, path, there, len(rows) - len(there), files)
 
@@ -118,13 +120,15 @@ def _is_over(run_dir: Path) -> bool:
     return run_dir.is_dir() and has_result(run_dir)
 
 
-def _files(run_dir: Path) -> dict[str, int]:
+def files_of(run_dir: Path) -> dict[str, int]:
     """The files of a run and their sizes, without what says who holds it."""
-    return {
-        str(one.relative_to(run_dir)): one.stat().st_size
-        for one in run_dir.rglob("*")
-        if one.is_file() and not one.name.startswith(("lease-", "."))
-    }
+    found = {}
+    for folder, _, names in os.walk(run_dir):
+        inside = Path(folder).relative_to(run_dir)
+        for name in names:
+            if not name.startswith(("lease-", ".")):
+                found[str(inside / name)] = (Path(folder) / name).stat().st_size
+    return found
 
 
 def _remove(run_dir: Path, held: Path, sizes: dict[str, int]) -> bool:
@@ -133,7 +137,8 @@ def _remove(run_dir: Path, held: Path, sizes: dict[str, int]) -> bool:
     if lease is None:
         return False
     with lease:
-        if _files(run_dir) != sizes:
+        if files_of(run_dir) != sizes:
             return False
         shutil.rmtree(run_dir)
+        lease.release(remove=True)  # a trunk's: the journals in the archive tell its epochs
     return True

@@ -14,15 +14,17 @@ import re
 import shlex
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from cluster.launch.defaults import as_the_sweep_says
 from cluster.launch.place import Order
-from cluster.slurm import GO_ON, NO_SETUP, Site, number, output, run
-from cluster.work import BEGAN, Queue, Task, jobs_before, try_out, work_in_slurm
+from cluster.slurm import GO_ON, NO_SETUP, Site, named, number, output, plain, run
+from cluster.work import BEGAN, Queue, Task, jobs_before, logs_dir, try_out, work_in_slurm
 from scaling.base import WorkError, note
+from scaling.run import CLUSTER
 from sweeps import Policy, ResourceRules, Resources
 
 REQUEUE_PAUSE_SECONDS = 2  # between tries to put a job back into the queue
@@ -70,30 +72,39 @@ def classes(
     return [JobClass(resources, tuple(of_class)) for resources, of_class in found.values()]
 
 
-def possible(site: Site, kind: JobClass) -> JobClass:
-    """The class as the site can run it: as asked for, else by the first of its fallbacks that fits.
+def possible(sites: Callable[[str], Site], kind: JobClass) -> JobClass:
+    """The class as a site can run it: as asked for, else by the first of its fallbacks that fits.
+
+    ``sites`` gives the site of a cluster.
 
     Raises
     ------
     ValueError
         Before anything is sent, for what ``sinfo`` shows, and for whatever else the controller
         refuses (``sbatch --test-only``: account, qos, constraints).
+    WorkError
+        If SLURM does not answer.
     """
-    refused = ""
+    refused: ValueError | WorkError | None = None
     for resources in (kind.resources, *kind.resources.fall_back()):
         now = replace(kind, resources=resources)
         try:
             _check_setup(resources.setup)
+            site = sites(resources.cluster)
             now = within(site, now)
             site.check(now.resources)
             _ask_slurm(now.resources)
         except ValueError as error:
-            refused = refused or f"resources of {kind.name}: {error}"
+            refused = refused or ValueError(f"resources of {kind.name}: {error}")
+            continue
+        except WorkError as error:  # this cluster is away; another may be there
+            refused = refused or error
             continue
         if refused:
             note(f"{refused}; falling back to what fits")
         return now
-    raise ValueError(refused)
+    assert refused is not None
+    raise refused
 
 
 def _ask_slurm(resources: Resources) -> None:
@@ -103,7 +114,8 @@ def _ask_slurm(resources: Resources) -> None:
         executor = _executor(Path(folder), "test", resources, None)
         script.write_text(executor._make_submission_file_text("true", ""))
         try:
-            output(("sbatch", "--test-only", str(script)))
+            with as_the_sweep_says(resources):
+                output(("sbatch", "--test-only", str(script)))  # which names the cluster
         except WorkError as error:
             raise ValueError(f"SLURM says: {error}") from None
 
@@ -130,10 +142,11 @@ def send_canary(
         queue, kind = next(
             (q, k) for q, k in queues if any(run_id in task.run_ids for task in k.tasks)
         )
-        executor = _executor(_logs(order), f"{name}-canary", kind.resources, code)
+        cluster = kind.resources.cluster
+        executor = _executor(_logs(order, cluster), f"{name}-canary", kind.resources, code)
         arguments = (str(order.store.root), name, queue.path.stem, spec, queue.resources)
-        with _refusals():
-            jobs.append(str(executor.submit(try_out, *arguments).job_id))
+        with _refusals(), as_the_sweep_says(kind.resources):
+            jobs.append(named(str(executor.submit(try_out, *arguments).job_id), cluster))
     return tuple(jobs)
 
 
@@ -163,7 +176,7 @@ def send(
     while indices:
         chunk = indices[:size]
         try:
-            with _refusals():
+            with _refusals(), as_the_sweep_says(kind.resources):
                 jobs = executor.map_array(
                     work_in_slurm, *([value] * len(chunk) for value in fixed), chunk
                 )
@@ -176,14 +189,17 @@ def send(
             continue
         indices = indices[len(chunk) :]
         own = {
-            run_id: str(job.job_id)
+            run_id: named(str(job.job_id), kind.resources.cluster)
             for task, job in zip(chunk, jobs, strict=True)
             if task is not None
             for run_id in queue.tasks[task]
         }
         queue = replace(
             queue,
-            slurm_jobs=(*queue.slurm_jobs, number(str(jobs[0].job_id))),
+            slurm_jobs=(
+                *queue.slurm_jobs,
+                number(named(str(jobs[0].job_id), kind.resources.cluster)),
+            ),
             own_jobs={**queue.own_jobs, **own},
         )
         queue.write()
@@ -211,12 +227,12 @@ def class_executor(
     options: dict[str, Any] = {"array_parallelism": parallel, "teardown": teardown}
     policy, conditions = Policy.parse(queue.policy), []
     if queue.canary:
-        conditions.append(f"afterok:{':'.join(queue.canary)}")
+        conditions.append(f"afterok:{_numbers(queue.canary)}")
     if before := jobs_before(order.store, policy.after):
-        conditions.append(f"afterany:{':'.join(before)}")
+        conditions.append(f"afterany:{_numbers(before)}")
     if conditions:
         options["dependency"] = ",".join(conditions)
-    where = _logs(order) if folder is None else folder
+    where = _logs(order, kind.resources.cluster) if folder is None else folder
     resources = replace(kind.resources, sbatch={**_asked_by(policy), **kind.resources.sbatch})
     return _executor(where, order.sweep.name, resources, code, **options)
 
@@ -257,8 +273,13 @@ def _refusals() -> Iterator[None]:
         raise WorkError(f"SLURM refuses the jobs: {' '.join(str(error).split())}") from None
 
 
-def _logs(order: Order) -> Path:
-    return order.store.sweep_dir(order.sweep.name) / "logs"
+def _logs(order: Order, cluster: str) -> Path:
+    return logs_dir(order.store.sweep_dir(order.sweep.name), cluster)
+
+
+def _numbers(jobs: Iterable[str]) -> str:
+    """Jobs as a condition of others of their cluster names them."""
+    return ":".join(plain(job)[0] for job in jobs)
 
 
 def _executor(
@@ -276,6 +297,8 @@ def _executor(
     began, more = f"export {BEGAN}=$(date +%s)", dict(resources.sbatch)
     if "dependency" in options and "dependency" in more:  # both have to be met
         more["dependency"] = f"{options.pop('dependency')},{more['dependency']}"
+    if resources.cluster:
+        more["clusters"] = resources.cluster
     parameters = {
         "job_name": name,
         "time": int(resources.minutes or 0),
@@ -289,7 +312,7 @@ def _executor(
         "gpus_per_node": gpus or None,
         "mem": f"{resources.memory_mb:.0f}M" if resources.memory else None,
         "signal_delay_s": int(resources.margin),
-        "setup": [began, *guarded(resources.setup), *_setup(resources, code)],
+        "setup": [*_here(resources), began, *guarded(resources.setup), *_setup(resources, code)],
         "srun_args": srun,
         "wckey": None,
         "additional_parameters": {"requeue": True, "kill-on-invalid-dep": "yes", **more},
@@ -350,6 +373,11 @@ def _check_setup(lines: Sequence[str]) -> None:
                 f"setup line {line!r} is no whole shell command ({reply.last_line}): each line "
                 "must stand for itself; write what belongs together as one"
             )
+
+
+def _here(resources: Resources) -> list[str]:
+    """A job's own cluster is the one that it asks (to be put back), whatever its user's default."""
+    return [f"export {CLUSTER}={resources.cluster}", "unset SLURM_CLUSTERS"]
 
 
 def _setup(resources: Resources, code: Path | None) -> list[str]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from cluster.slurm import on_cluster, plain
 from cluster.status import sweep_status
 from scaling.base import Store, note
 from scaling.run import known_sweeps, node_name, read_rows, state_of
@@ -60,10 +61,11 @@ def beside(store: Store, run: str, words: Sequence[str] = ()) -> Beside:
     shell = tuple(words) or (os.environ.get("SHELL") or "/bin/sh",)
     if running and status.job:
         pty = () if words else ("--pty",)
-        srun = ("srun", "--overlap", f"--jobid={status.job}", f"--nodelist={host}", "--ntasks=1")
+        job, cluster = plain(status.job)
+        srun = ("srun", "--overlap", f"--jobid={job}", f"--nodelist={host}", "--ntasks=1")
         return Beside(
             folder,
-            (*srun, f"--chdir={folder}", *pty, *shell),
+            (*on_cluster(srun, cluster), f"--chdir={folder}", *pty, *shell),
             variables,
             f"run {status.run_id}, in job {status.job} on {host}",
         )

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from cluster.slurm import PATIENCE_SECONDS as SLURM_PATIENCE
-from cluster.slurm import Answer, ask_queue, run
+from cluster.slurm import Answer, ask_queue, by_cluster, run
 from cluster.status import sweep_status
 from cluster.work import ProcessId, Queue, ask_about, holder, lease_dir, read_queues
 from scaling import read_any_spec
@@ -61,11 +61,9 @@ def cancel(
     note(f"asking {count or 'the'} workers to write their checkpoints and stop ...")
     until = time.monotonic() + patience
     tried = [job for queue in live for job in queue.canary if job in jobs]
-    if tried:
-        _scancel(*tried)  # a canary leaves nothing
-    if jobs:
-        _scancel("--state=PENDING", *jobs)
-        _scancel("--signal=TERM", *jobs)
+    _scancel(tried)  # a canary leaves nothing
+    _scancel(jobs, "--state=PENDING")
+    _scancel(jobs, "--signal=TERM")
     _end_processes([p for p in processes if p.is_local], until, patience)
     _end_jobs(jobs, until, patience)
     elsewhere = sorted({p.host for p in processes if not p.is_local})
@@ -89,9 +87,8 @@ def _cancel_run(
     for queue in asked:
         queue.stop_run(run_id)
     jobs = [job for queue in asked if (job := _job_for_it_alone(queue, store, run_id))]
-    if jobs:
-        _scancel("--state=PENDING", *jobs)
-        _scancel("--signal=TERM", *jobs)
+    _scancel(jobs, "--state=PENDING")
+    _scancel(jobs, "--signal=TERM")
     other = _other_sweep(store, name, row)
     while not other and (running := _runs(name, store, row)) and time.monotonic() < until:
         time.sleep(LOOK_SECONDS)
@@ -160,27 +157,28 @@ def _end_jobs(jobs: list[str], until: float, patience: float) -> None:
         jobs = [job for job in jobs if said.may_run(job)]
         if jobs:
             time.sleep(LOOK_SECONDS)
-            _scancel("--state=PENDING", *jobs)  # those that were pre-empted just now wait again
+            _scancel(jobs, "--state=PENDING")  # those that were pre-empted just now wait again
     if jobs:
-        _scancel(*jobs)
+        _scancel(jobs)
         note(
             f"jobs {', '.join(jobs)} did not end within {patience:.0f} s and are cancelled; "
             "what they ran goes on from its last checkpoint"
         )
 
 
-def _scancel(*arguments: str) -> None:
-    """Run ``scancel``; jobs that are gone already are no mistake.
+def _scancel(jobs: Sequence[str], *options: str) -> None:
+    """Run ``scancel`` for jobs, if any; those that are gone already are no mistake.
 
     Raises
     ------
     WorkError
         If SLURM does not answer.
     """
-    reply = run(["scancel", "--quiet", *arguments], SLURM_PATIENCE)
-    problem = reply.problem if reply.failure != "refused" else " ".join(reply.words.split())
-    if problem and not any(words in problem for words in GONE):
-        raise WorkError(
-            f"SLURM does not answer ({problem}): workers that run stop within seconds all the "
-            "same; cancel again for those that wait"
-        )
+    for cluster, numbers in by_cluster(jobs).items():
+        reply = run(["scancel", "--quiet", *options, *numbers], SLURM_PATIENCE, cluster)
+        problem = reply.problem if reply.failure != "refused" else " ".join(reply.words.split())
+        if problem and not any(words in problem for words in GONE):
+            raise WorkError(
+                f"SLURM does not answer ({problem}): workers that run stop within seconds all the "
+                "same; cancel again for those that wait"
+            )

@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,7 @@ FEED_SECONDS = 30.0
 LOG = "feeder.log"
 
 
-def feed(order: Order, site: Site, queues: Sequence[Queue]) -> list[Queue]:
+def feed(order: Order, sites: Mapping[str, Site], queues: Sequence[Queue]) -> list[Queue]:
     """Start what sends the jobs that wait for a place, if any do; the queues, which name it."""
     left = sum(len(queue.waiting) for queue in queues)
     if not left:
@@ -40,7 +40,7 @@ def feed(order: Order, site: Site, queues: Sequence[Queue]) -> list[Queue]:
         "queues": [str(queue.path) for queue in queues if queue.waiting],
         "code": str(snapshot(folder, order.plugins)),
         "workers": order.workers,
-        "max_array": site.max_array,
+        "max_array": {cluster: site.max_array for cluster, site in sites.items()},
         "seconds": FEED_SECONDS,
     }
     log = folder / "logs" / LOG
@@ -104,7 +104,8 @@ def main(argv: list[str]) -> int:
         rules,
         rules.of(0),
     )
-    site, left = Site((), told["max_array"]), [Path(path) for path in told["queues"]]
+    sites = {cluster: Site((), size) for cluster, size in told["max_array"].items()}
+    left = [Path(path) for path in told["queues"]]
     most = dict.fromkeys(left, 0)
     with stop_on_signals(signal.SIGTERM, signal.SIGINT) as stop:
         while left:
@@ -115,9 +116,9 @@ def main(argv: list[str]) -> int:
                 break
             for path in tuple(left):
                 try:
-                    queue, live = give(
-                        order, site, Queue.read(path), Path(told["code"]), most[path]
-                    )
+                    queue = Queue.read(path)
+                    site = sites[queue.resources.get("cluster", "")]
+                    queue, live = give(order, site, queue, Path(told["code"]), most[path])
                 except FileNotFoundError:  # the sweep was removed
                     left.remove(path)
                     continue

@@ -11,7 +11,7 @@ from typing import Any
 from cluster.launch.arrays import JobClass, at_a_time, class_executor
 from cluster.launch.place import Order
 from cluster.slurm import Site
-from cluster.work import Queue
+from cluster.work import Queue, logs_dir
 from sweeps import Resources
 
 
@@ -73,4 +73,4 @@ def _script(order: Order, site: Site, kind: JobClass, jobs: int) -> str:
         if jobs > 1:
             executor.parameters["map_count"] = min(jobs, site.max_array)
         text: str = executor._make_submission_file_text(executor._submitit_command_str, "")
-        return text.replace(empty, str(folder / "logs"))
+        return text.replace(empty, str(logs_dir(folder, kind.resources.cluster)))

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import shlex
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cluster.launch.arrays import JobClass, classes, possible, send, send_canary
+from cluster.launch.defaults import default_cluster
 from cluster.launch.feeder import feed
 from cluster.launch.place import Order, Started
 from cluster.launch.preview import Preview, preview
 from cluster.launch.snapshot import snapshot
-from cluster.slurm import Site, ask_queue, output
+from cluster.slurm import Site, ask_queue, by_cluster, on_cluster, output, plain
 from cluster.status import watching
 from cluster.tracking import start_shipper, take_over
 from cluster.work import (
@@ -26,7 +27,7 @@ from cluster.work import (
     read_queues,
 )
 from scaling.base import Store, WorkError, note
-from sweeps import Policy
+from sweeps import Policy, Resources
 
 LOOK_SECONDS = 5.0  # between questions to the controller
 ATTEMPTS = 5  # to send jobs again, or to let SLURM launch what it could not
@@ -41,13 +42,14 @@ class Slurm:
     Attributes
     ----------
     order : Order
-    site : Site
+    sites : dict
+        By the name of a cluster; empty for the one that SLURM's commands ask by themselves.
     kinds : tuple of JobClass
         The order's tasks by what they may use.
     """
 
     order: Order
-    site: Site
+    sites: Mapping[str, Site]
     kinds: tuple[JobClass, ...]
 
     @staticmethod
@@ -83,20 +85,34 @@ class Slurm:
                 f"priority {order.policy.priority} has no effect on SLURM, which raises nobody's "
                 "jobs: give the less urgent sweeps one below 0"
             )
-        jobs_before(order.store, order.policy.after)  # refuses what SLURM cannot wait for
-        site = Site.ask()
+        before = jobs_before(order.store, order.policy.after)  # refuses some of them
+        sites: dict[str, Site] = {}
+
+        def site(cluster: str) -> Site:
+            if cluster not in sites:
+                sites[cluster] = Site.ask(cluster)
+            return sites[cluster]
+
         sizes = {entry.run_id: float(entry.spec.cost.num_params) for entry in order.sweep}
-        kinds = classes(order.tasks, sizes, order.rules)
+        kinds = [
+            replace(kind, resources=_on_a_cluster(kind.resources))
+            for kind in classes(order.tasks, sizes, order.rules)
+        ]
         if order.sweep.search and any(kind.resources.is_alone for kind in kinds):
             raise ValueError(
                 "alone and processes give each run a job of its own, and the runs of a search are "
                 "not known before: leave them out, its jobs take run after run"
             )
-        return cls(order, site, tuple(possible(site, kind) for kind in kinds))
+        kinds = [possible(site, kind) for kind in kinds]
+        _check_conditions(order, before, kinds, site)
+        return cls(order, sites, tuple(kinds))
 
     def previews(self) -> tuple[Preview, ...]:
         """What would be sent, by class."""
-        return tuple(preview(self.order, self.site, kind) for kind in self.kinds)
+        return tuple(preview(self.order, self._site(kind), kind) for kind in self.kinds)
+
+    def _site(self, kind: JobClass) -> Site:
+        return self.sites[kind.resources.cluster]
 
     def start(self) -> Started:
         """Send the jobs, and start what ships their journals.
@@ -113,7 +129,7 @@ class Slurm:
             if any(queue.slurm_jobs for queue in read_queues(store.sweep_dir(name))):
                 start_shipper(store, name, uri)
             raise
-        queues = feed(self.order, self.site, queues)
+        queues = feed(self.order, self.sites, queues)
         job_ids = tuple(job for queue in queues for job in queue.slurm_jobs)
         return Started(job_ids, tuple(queues), shipper=start_shipper(store, name, uri))
 
@@ -156,7 +172,7 @@ class Slurm:
             for queue in queues:
                 queue.write()
         return [
-            send(order, self.site, kind, queue, code)
+            send(order, self._site(kind), kind, queue, code)
             for queue, kind in zip(queues, self.kinds, strict=True)
         ]
 
@@ -220,13 +236,18 @@ class Slurm:
         while True:
             again = replace(Queue.read(queue.path), canary=())
             try:
-                return send(self.order, self.site, kind, again, code)
+                return send(self.order, self._site(kind), kind, again, code)
             except WorkError as error:
                 if attempt == ATTEMPTS:
                     raise
                 note(f"{error}; trying again")
             time.sleep(PAUSE_LOOKS * LOOK_SECONDS)
             attempt += 1
+
+
+def _on_a_cluster(resources: Resources) -> Resources:
+    """On the user's own default where the sweep names none, so that jobs keep that name."""
+    return resources if resources.cluster else replace(resources, cluster=default_cluster())
 
 
 def _standing(store: Store, name: str, queues: Sequence[Queue]) -> tuple[int, int]:
@@ -276,9 +297,11 @@ def _wait_for_jobs(queues: Sequence[Queue]) -> list[Queue]:
         if held := said.held:
             others_go_on = any(not (job.has_ended or job.is_held) for job in said.jobs.values())
             if looks >= ATTEMPTS * PAUSE_LOOKS and not others_go_on:
+                job, cluster = plain(held[0])
+                shown = shlex.join(on_cluster(("scontrol", "show", "job", job), cluster))
                 raise WorkError(
                     f"SLURM could not launch job {held[0]}, {ATTEMPTS} times: see the nodes it was "
-                    f"given (`scontrol show job {held[0]}`); `scaling retry` goes on"
+                    f"given (`{shown}`); `scaling retry` goes on"
                 )
             if looks % PAUSE_LOOKS == 0:
                 _release(held)
@@ -288,10 +311,35 @@ def _wait_for_jobs(queues: Sequence[Queue]) -> list[Queue]:
 
 def _release(held: Sequence[str]) -> None:
     """Let SLURM try again what it holds because it could not launch it."""
-    if not held:
-        return
-    try:
-        output(("scontrol", "release", ",".join(held)))
-        note(f"SLURM could not launch {', '.join(held)} and held it: released")
-    except WorkError as error:
-        note(f"SLURM holds {', '.join(held)}, which it could not launch: {error}")
+    for cluster, jobs in by_cluster(held).items():
+        try:
+            output(("scontrol", "release", ",".join(jobs)), cluster)
+            note(f"SLURM could not launch {', '.join(jobs)} and held it: released")
+        except WorkError as error:
+            note(f"SLURM holds {', '.join(jobs)}, which it could not launch: {error}")
+
+
+def _check_conditions(
+    order: Order, before: Sequence[str], kinds: Sequence[JobClass], site: Callable[[str], Site]
+) -> None:
+    """Refuse jobs that would have to wait for those of another cluster: SLURM's cannot.
+
+    Raises
+    ------
+    ValueError
+        Naming both clusters.
+    """
+    names = {kind.resources.cluster: site(kind.resources.cluster).name for kind in kinds}
+    if order.canary and len(set(names.values())) > 1:
+        raise ValueError(
+            f"canary: jobs would go to the clusters {', '.join(sorted(names.values()))}, and those "
+            "of one cannot wait for those of another: give all classes one cluster"
+        )
+    for theirs in by_cluster(before):
+        there = site(theirs).name
+        other = next((name for name in names.values() if name != there), "")
+        if other:
+            raise ValueError(
+                f"after: jobs go to cluster {other!r}, those that they come after are on "
+                f"{there!r}, and SLURM waits within one cluster only: submit when they have ended"
+            )

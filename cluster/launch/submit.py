@@ -33,7 +33,7 @@ from cluster.work import (
     tidy_up_after,
 )
 from scaling import ProgramSpec, RunSpec, Spec
-from scaling.base import Store, WorkError, note
+from scaling.base import Store, WorkError, note, uncollected
 from scaling.data import make_ready
 from scaling.programs import forget, is_copied, snapshot
 from scaling.run import (
@@ -43,7 +43,7 @@ from scaling.run import (
     end,
     lacks_weights,
     last_epoch,
-    read_journal,
+    read_turns,
     remove_weights,
     sweep_path,
     unfold,
@@ -261,10 +261,12 @@ def _one_of(option: str, value: str, allowed: Iterable[str]) -> None:
         raise ValueError(f"{option} {value!r} is not known: choose one of {', '.join(allowed)}")
 
 
+@uncollected()
 def _runs_to_do(
     store: Store, sweep: Sweep, rerun: Rerun, only: Collection[str] | None
 ) -> dict[str, int]:
     """The runs to do, with how often each has ended so far; those begun anew never have."""
+    only = None if only is None else set(only)
     packed = archived_runs(store) if rerun == "all" else frozenset()
     if taken := [entry.run_id for entry in sweep if entry.run_id in packed]:
         raise ValueError(
@@ -275,7 +277,7 @@ def _runs_to_do(
     for entry in sweep:
         if only is not None and entry.run_id not in only:
             continue
-        events = read_journal(store.run_dir(entry.run_id))
+        events = read_turns(store.run_dir(entry.run_id))
         last = end(events)
         again = last is not None and ENDED_AS.get(rerun) == last["status"]
         if rerun == "all" or again or (last is None and rerun != "early"):
@@ -334,6 +336,7 @@ def _say_who_works_already(store: Store, name: str, run_ids: Collection[str]) ->
 
 def _say_what_is_not_kept(store: Store, sweep: Sweep, skipped: Collection[str]) -> None:
     """Say how many runs are done and did not keep the weights that the sweep asks for."""
+    skipped = set(skipped)
     without = sum(
         lacks_weights(store.run_dir(entry.run_id), entry.spec, sweep.keep)
         for entry in sweep

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from cluster.slurm.command import Reply, output, run
+from cluster.slurm.command import Reply, on_cluster, output, run
+from cluster.slurm.ids import by_cluster, named, number, plain
 from cluster.slurm.jobs import (
     FAILING,
     FULL,
@@ -17,7 +18,6 @@ from cluster.slurm.jobs import (
     Job,
     ask,
     ask_queue,
-    number,
 )
 from cluster.slurm.site import Site
 
@@ -37,7 +37,11 @@ __all__ = [
     "Site",
     "ask",
     "ask_queue",
+    "by_cluster",
+    "named",
     "number",
+    "on_cluster",
     "output",
+    "plain",
     "run",
 ]

@@ -57,7 +57,7 @@ class Reply:
 class Call:
     """A command that has been started; several may run at a time."""
 
-    def __init__(self, command: Sequence[str]) -> None:
+    def __init__(self, command: Sequence[str], cluster: str = "") -> None:
         self.name = command[0]
         self.problem = ""
         self.began = time.monotonic()
@@ -65,7 +65,7 @@ class Call:
         kept = {k: v for k, v in os.environ.items() if not k.startswith(("SQUEUE_", "SACCT_"))}
         try:
             self.process = subprocess.Popen(
-                command,
+                on_cluster(command, cluster),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
@@ -93,13 +93,21 @@ class Call:
         return Reply(self.name, out)
 
 
-def run(command: Sequence[str], patience: float = PATIENCE_SECONDS) -> Reply:
+def on_cluster(command: Sequence[str], cluster: str) -> list[str]:
+    """A SLURM command to a site's cluster of that name; to the one that is asked without, for none.
+
+    This is the one place that says so: each of them knows the option.
+    """
+    return [command[0], *([f"--clusters={cluster}"] if cluster else ()), *command[1:]]
+
+
+def run(command: Sequence[str], patience: float = PATIENCE_SECONDS, cluster: str = "") -> Reply:
     """What a SLURM command answers within ``patience`` seconds; never raises."""
-    call = Call(command)
+    call = Call(command, cluster)
     return call.reply(call.began + patience)
 
 
-def output(command: Sequence[str]) -> str:
+def output(command: Sequence[str], cluster: str = "") -> str:
     """What a SLURM command prints.
 
     Raises
@@ -107,7 +115,7 @@ def output(command: Sequence[str]) -> str:
     WorkError
         If there is no such command here, it fails, or it takes over 30 seconds.
     """
-    reply = run(command)
+    reply = run(command, cluster=cluster)
     if reply.failure == "missing":
         raise WorkError(
             f"there is no {reply.name} here: submit from a login node of a SLURM cluster, or "

@@ -1,4 +1,4 @@
-"""What SLURM says of a sweep's jobs: one ``squeue`` and one ``sacct`` for all of them.
+"""What SLURM says of a sweep's jobs: one ``squeue`` and one ``sacct`` for all of a cluster's.
 
 ``squeue`` is up to date and forgets jobs some minutes after their end; ``sacct`` lags by seconds
 and remembers how they ended, all attempts of a requeued job too. The formats are those of SLURM
@@ -8,11 +8,12 @@ and remembers how they ended, all attempts of a requeued job too. The formats ar
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from cluster.slurm.command import Call, Reply
+from cluster.slurm.ids import by_cluster, named, number, plain
 from scaling.world import time
 from sweeps import megabytes
 
@@ -72,7 +73,7 @@ class Job:
     Attributes
     ----------
     job_id : str
-        ``12`` or, for a task of an array, ``12_3``.
+        ``12`` or, for a task of an array, ``12_3``; see :mod:`cluster.slurm.ids`.
     state : str
         SLURM's word, without what follows it (``CANCELLED by 0``).
     reason : str
@@ -140,14 +141,14 @@ class Answer:
         GPU time of all attempts of all jobs; None where SLURM's accounting does not say.
     problem : str
         What could not be asked, and why; empty if all went well.
-    sees_queue : bool
-        Whether ``squeue`` answered, so that a job that is not there is over.
+    silent : frozenset of str
+        Clusters whose ``squeue`` did not answer; of others a job that is not there is over.
     """
 
     jobs: Mapping[str, Job] = field(default_factory=dict)
     gpu_seconds: float | None = None
     problem: str = ""
-    sees_queue: bool = True
+    silent: frozenset[str] = frozenset()
 
     @cached_property
     def _by_number(self) -> Mapping[str, list[Job]]:
@@ -168,28 +169,26 @@ class Answer:
     def may_run(self, job_id: str) -> bool:
         """Whether a job, or a task of the array, waits, runs, or is not known to be over."""
         task = self.jobs.get(job_id)
-        tasks = [task] if task else [] if "_" in job_id else self.tasks(job_id)
+        own, cluster = plain(job_id)
+        tasks = [task] if task else [] if "_" in own else self.tasks(job_id)
         if not tasks:
-            return not self.sees_queue
+            return cluster in self.silent
         return any(not job.has_ended for job in tasks)
-
-
-def number(job_id: str) -> str:
-    """The number of a job, of an array the one for all its tasks: ``12`` for ``12_3``."""
-    return re.split(r"[_+.]", job_id, maxsplit=1)[0]
 
 
 def ask_queue(job_ids: Iterable[str], *, patience: float = PATIENCE_SECONDS) -> Answer:
     """What ``squeue`` alone says of some jobs, enough for :meth:`Answer.may_run`; never raises."""
-    numbers = _numbers(job_ids)
-    if not numbers:
-        return Answer()
-    queue = _queue(Call([*_SQUEUE, f"--jobs={numbers}"]), time.monotonic() + patience)
-    return Answer(
-        read_squeue(queue.text),
-        problem=f"SLURM does not answer ({queue.problem})" if queue.problem else "",
-        sees_queue=not queue.problem,
-    )
+    until = time.monotonic() + patience
+    calls = {
+        cluster: Call([*_SQUEUE, f"--jobs={numbers}"], cluster)
+        for cluster, numbers in _numbers(job_ids).items()
+    }
+    found = []
+    for cluster, call in calls.items():
+        queue = _queue(call, until)
+        problem = f"SLURM does not answer ({queue.problem})" if queue.problem else ""
+        found.append(_of_cluster(cluster, read_squeue(queue.text), None, problem, queue))
+    return _together(found)
 
 
 def ask(job_ids: Iterable[str], *, since: str = "", patience: float = PATIENCE_SECONDS) -> Answer:
@@ -198,23 +197,41 @@ def ask(job_ids: Iterable[str], *, since: str = "", patience: float = PATIENCE_S
     Parameters
     ----------
     job_ids : iterable of str
-        Numbers of jobs and arrays; without any, SLURM is not asked.
+        Jobs and arrays; without any, SLURM is not asked, and each cluster for its own alone.
     since : str
         Not before (``YYYY-MM-DD``): a site's job numbers begin again some day.
     patience : float
-        Seconds that both calls together may take.
+        Seconds that all calls together may take.
     """
-    numbers = _numbers(job_ids)
-    if not numbers:
-        return Answer()
     until = time.monotonic() + patience
     start = [f"--starttime={since}"] if since else []
-    calls = [Call([*_SQUEUE, f"--jobs={numbers}"]), Call([*_SACCT, f"--jobs={numbers}", *start])]
-    queue, accounting = _queue(calls[0], until), calls[1].reply(until)
-    live = read_squeue(queue.text)
-    past, gpu_seconds = read_sacct(accounting.text)
+    calls = {
+        cluster: (
+            Call([*_SQUEUE, f"--jobs={numbers}"], cluster),
+            Call([*_SACCT, f"--jobs={numbers}", *start], cluster),
+        )
+        for cluster, numbers in _numbers(job_ids).items()
+    }
+    found = []
+    for cluster, (asked, recorded) in calls.items():
+        queue, accounting = _queue(asked, until), recorded.reply(until)
+        past, gpu_seconds = read_sacct(accounting.text)
+        found.append(
+            _of_cluster(
+                cluster,
+                _joined(read_squeue(queue.text), past, knows_queue=not queue.problem),
+                None if accounting.problem else gpu_seconds,
+                _describe(queue.problem, accounting.problem),
+                queue,
+            )
+        )
+    return _together(found)
+
+
+def _joined(live: dict[str, Job], past: dict[str, Job], *, knows_queue: bool) -> dict[str, Job]:
+    """What the queue and the accounting say of each job."""
     # What the queue does not have is over, even where the accounting never heard of its end.
-    kept = {k: job for k, job in past.items() if job.has_ended or queue.problem}
+    kept = {k: job for k, job in past.items() if job.has_ended or not knows_queue}
     jobs = {**kept, **live}
     for job_id, job in live.items():
         known = past.get(job_id)
@@ -223,16 +240,41 @@ def ask(job_ids: Iterable[str], *, since: str = "", patience: float = PATIENCE_S
             jobs[job_id] = replace(
                 job, before=before, exit_code=known.exit_code, memory_mb=known.memory_mb
             )
+    return jobs
+
+
+def _of_cluster(
+    cluster: str, jobs: dict[str, Job], gpu_seconds: float | None, problem: str, queue: Reply
+) -> Answer:
+    """The answer of one cluster, its jobs by the names that they have here."""
     return Answer(
-        jobs,
-        None if accounting.problem else gpu_seconds,
-        _describe(queue.problem, accounting.problem),
-        sees_queue=not queue.problem,
+        {
+            named(job_id, cluster): replace(job, job_id=named(job_id, cluster))
+            for job_id, job in jobs.items()
+        },
+        gpu_seconds,
+        f"cluster {cluster}: {problem}" if cluster and problem else problem,
+        frozenset([cluster] if queue.problem else ()),
     )
 
 
-def _numbers(job_ids: Iterable[str]) -> str:
-    return ",".join(sorted({number(job_id) for job_id in job_ids}))
+def _together(answers: Sequence[Answer]) -> Answer:
+    if len(answers) == 1:
+        return answers[0]
+    seconds = [answer.gpu_seconds for answer in answers]
+    known = [amount for amount in seconds if amount is not None]
+    return Answer(
+        {job_id: job for answer in answers for job_id, job in answer.jobs.items()},
+        sum(known) if answers and len(known) == len(seconds) else None,
+        "; ".join(answer.problem for answer in answers if answer.problem),
+        frozenset().union(*(answer.silent for answer in answers)),
+    )
+
+
+def _numbers(job_ids: Iterable[str]) -> dict[str, str]:
+    """What each cluster is asked for."""
+    found = by_cluster(sorted({number(job_id) for job_id in job_ids}))
+    return {cluster: ",".join(numbers) for cluster, numbers in found.items()}
 
 
 def _queue(call: Call, until: float) -> Reply:

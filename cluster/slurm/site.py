@@ -7,12 +7,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from cluster.slurm.command import output
-from scaling.base import refuse_unknown
+from scaling.base import WorkError, refuse_unknown
 from sweeps import SHORTEST_MINUTES, Resources
 
 SINFO = ("sinfo", "-h", "-e", "-o", "%P|%l|%c|%m|%G|%f|%D")
 
-Ask = Callable[[Sequence[str]], str]
+Ask = Callable[[Sequence[str], str], str]
+CLUSTERS = ("sacctmgr", "-n", "-P", "list", "cluster", "format=cluster")
 
 
 @dataclass(frozen=True)
@@ -44,23 +45,34 @@ class NodeGroup:
 
 @dataclass(frozen=True)
 class Site:
-    """The nodes of a cluster, and how large an array may be."""
+    """The nodes of a cluster, how large an array may be, and what the cluster is called."""
 
     groups: tuple[NodeGroup, ...]
     max_array: int
+    name: str = ""
 
     @classmethod
-    def ask(cls, ask: Ask = output) -> Site:
-        """The site that the SLURM commands of this machine speak to.
+    def ask(cls, cluster: str = "", ask: Ask = output) -> Site:
+        """The cluster of that name, or the one that SLURM's commands ask by themselves.
 
         Raises
         ------
+        ValueError
+            If the accounting knows no such cluster.
         WorkError
             If they do not answer.
         """
-        groups = tuple(_group(line) for line in ask(SINFO).splitlines() if line.strip())
-        found = re.search(r"MaxArraySize\s*=\s*(\d+)", ask(("scontrol", "show", "config")))
-        return cls(groups, max(1, int(found[1])) if found else 1001)  # 0: the site has no arrays
+        try:
+            lines = ask(SINFO, cluster).splitlines()
+        except WorkError:
+            _refuse_unknown_cluster(cluster, ask)
+            raise
+        groups = tuple(_group(line) for line in lines if line.count("|") == SINFO[-1].count("|"))
+        config = ask(("scontrol", "show", "config"), cluster)
+        found = re.search(r"MaxArraySize\s*=\s*(\d+)", config)
+        name = re.search(r"^ClusterName\s*=\s*(\S+)", config, re.MULTILINE)
+        size = max(1, int(found[1])) if found else 1001  # 0: the site has no arrays
+        return cls(groups, size, name[1] if name else cluster)
 
     def check(self, resources: Resources) -> None:
         """Refuse what no job of this site could have.
@@ -154,6 +166,18 @@ class Site:
                 f"margin_seconds {resources.margin:g} leaves nothing of {minutes:g} minutes: "
                 "lower it, or raise minutes"
             )
+
+
+def _refuse_unknown_cluster(cluster: str, ask: Ask) -> None:
+    """Say which clusters there are where a command does not reach one of that name."""
+    if not cluster:
+        return
+    try:
+        known = ask(CLUSTERS, "").split()
+    except WorkError:
+        return
+    if cluster not in known:
+        refuse_unknown(cluster, known, "cluster")
 
 
 def _group(line: str) -> NodeGroup:

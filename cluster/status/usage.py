@@ -12,7 +12,7 @@ from cluster.status.run import Work
 from cluster.status.run_status import RunStatus
 from cluster.status.sweep import sweep_status
 from cluster.work import EARLY, entries, read_queues
-from scaling.base import Store
+from scaling.base import Store, uncollected
 from scaling.run import read_rows
 from sweeps import Policy, Resources
 
@@ -88,6 +88,7 @@ class Usage:
         }
 
 
+@uncollected()
 def usage(store: Store, name: str) -> Usage:
     """What the sweep ``name`` has used; runs that another sweep did are that one's.
 
@@ -104,10 +105,11 @@ def usage(store: Store, name: str) -> Usage:
         held = Hours(entry.gpu_seconds / 3600, entry.cpu_seconds / 3600)
         users[entry.user] = users[entry.user].plus(held)
     spent: dict[str, Hours] = defaultdict(Hours)
+    given = {queue.path: Resources.from_dict(queue.resources) for queue in work.queues}
     for run in status.runs:
         if run.imported or not run.seconds or run.run_id not in work.newest:
             continue
-        own, again = _hours(run, work.resources(run.run_id))
+        own, again = _hours(run, given[work.newest[run.run_id].path])
         spent[_purpose(run)] = spent[_purpose(run)].plus(own)
         spent[AGAIN] = spent[AGAIN].plus(again)
     results, left = spent.pop("results", Hours()), spent.pop("open", Hours())
@@ -131,9 +133,8 @@ def _purpose(run: RunStatus) -> str:
     return run.cause or "open"
 
 
-def _hours(run: RunStatus, given: Mapping[str, Any]) -> tuple[Hours, Hours]:
+def _hours(run: RunStatus, resources: Resources) -> tuple[Hours, Hours]:
     """What a run took on the way to where it is, and what it computed again."""
-    resources = Resources.from_dict(given)
     gpus, cpus = float(run.gpus or 0), float(resources.threads * resources.processes)
     hours = (run.seconds or 0.0) / 3600
     more = hours * (run.spent / run.step - 1) if run.step and run.spent > run.step else 0.0

@@ -8,7 +8,7 @@ from cluster.work.causes import NAMES, Fault, fault_of_end, fault_of_job
 from cluster.work.early import EARLY, read_reasons, stop_early
 from cluster.work.lease import Holder, claim, holder, now_of
 from cluster.work.ledger import cap_reached, caps_of, entries, used_of_caps, user_name
-from cluster.work.logs import job_log, last_words
+from cluster.work.logs import job_log, last_words, logs_dir
 from cluster.work.policed import take_turns, work
 from cluster.work.process import ProcessId
 from cluster.work.search import Outlook, ended_runs, outlook
@@ -52,6 +52,7 @@ __all__ = [
     "last_stall",
     "last_words",
     "lease_dir",
+    "logs_dir",
     "make_tasks",
     "now_of",
     "outlook",

@@ -92,22 +92,25 @@ def _work_together(foreman: Foreman) -> bool:
     from scaling.training import connect
 
     require_device(foreman.resources.device)
-    with connect(foreman.store.root / "rendezvous", foreman.resources.device) as team:
+    watch = Watch(foreman.resources.silent_minutes)
+    leads = not int(os.environ.get("SLURM_PROCID") or 0)
+    with (
+        watch.running() if leads else contextlib.nullcontext(),
+        connect(foreman.store.root / "rendezvous", foreman.resources.device) as team,
+    ):
         if not team.leads:
             follow(team, foreman.stop)
             return False
-        watch = Watch(foreman.resources.silent_minutes)
-        with watch.running():
-            turn = run_queue(
-                foreman.store,
-                foreman.sweep,
-                foreman.queue,
-                replace(foreman.resources, minutes=None),
-                foreman.stop,
-                capture=True,
-                shift=foreman.shift,
-                train=partial(watch.train, partial(train_together, team)),
-            )
+        turn = run_queue(
+            foreman.store,
+            foreman.sweep,
+            foreman.queue,
+            replace(foreman.resources, minutes=None),
+            watch.asking(foreman.stop),
+            capture=True,
+            shift=foreman.shift,
+            train=partial(watch.train, partial(train_together, team)),
+        )
     foreman.short_of_time = turn.short_of_time
     return True
 

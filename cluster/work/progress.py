@@ -70,7 +70,8 @@ class Watch:
     """Ends this process when the run that it trains hangs, in a call to others of its team say.
 
     Such a call can be neither interrupted nor waited for. SLURM ends the others with it, and the
-    job goes on in another attempt.
+    job goes on in another attempt. Between two runs (looking for the next, meeting or leaving the
+    team) it hangs when it does not ask whether to stop for as long as a run may take to begin.
     """
 
     silent_minutes: float
@@ -87,6 +88,16 @@ class Watch:
         finally:
             over.set()
 
+    def asking(self, stop: Callable[[], bool]) -> Callable[[], bool]:
+        """``stop``, which between two runs is a sign of getting on."""
+
+        def asked() -> bool:
+            if not self.progress.run_id:
+                self.progress.heard = time.monotonic()
+            return stop()
+
+        return asked
+
     def train(self, train: Callable[..., Any], spec: Any, run_dir: Path, **options: Any) -> Any:
         """``train``, watched: each of its steps asks whether to stop."""
         stop = options.pop("should_stop")
@@ -100,19 +111,22 @@ class Watch:
         try:
             return train(spec, run_dir, should_stop=asked, **options)
         finally:
-            self.progress.run_id = ""
+            self.progress.begin("")
 
     def _look(self, over: Any) -> None:
         while not over.wait(LOOK_SECONDS):
-            trains = bool(self.progress.run_id)  # asked first: what was before a run is no silence
+            run_id = self.progress.run_id  # asked first: what was before a run is no silence of it
             silence = self.progress.silence(self.silent_minutes)
-            if silence and trains:
+            if silence and run_id == self.progress.run_id:
                 say = threading.Thread(target=self._say, args=(silence,), daemon=True)
                 say.start()
                 say.join(SAY_SECONDS)  # what hangs may be the disk
                 os._exit(GO_ON)
 
     def _say(self, silence: float) -> None:
+        if not self.progress.run_id:
+            note(f"nothing done between two runs for {silence:.0f} s: another attempt goes on")
+            return
         reason = self.progress.reason(silence)
         note(f"{self.progress.run_id}: {reason}: this job goes on in another attempt")
         say_stalled(self.run_dir, self.progress.since, reason)

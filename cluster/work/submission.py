@@ -15,7 +15,7 @@ from typing import Any
 from cluster.slurm import Answer, ask
 from cluster.work.process import ProcessId
 from scaling.base import Store, read_json, write_atomic
-from scaling.run import NOTHING, Keep, end, read_journal
+from scaling.run import NOTHING, Keep, end, read_turns
 from scaling.world import secrets, time
 
 
@@ -219,7 +219,7 @@ class Queue:
         """Whether a run is still to be done for this submission."""
         if self.is_run_stopped(run_id):
             return False
-        events = read_journal(store.run_dir(run_id))
+        events = read_turns(store.run_dir(run_id))
         last = end(events)
         if last and last["status"] in ("done", "diverged"):
             return False

@@ -8,6 +8,7 @@ from .folded import fold as fold
 from .folded import note_of as note_of
 from .folded import state_of as state_of
 from .folded import unfold as unfold
+from .host import CLUSTER as CLUSTER
 from .host import here as here
 from .host import node_name as node_name
 from .host import oom_kills as oom_kills

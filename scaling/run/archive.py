@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import shutil
 import zipfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from pathlib import Path
 
@@ -40,16 +40,15 @@ def archived_runs(store: Store) -> frozenset[str]:
     return frozenset(_index(store.root))
 
 
-def write_archive(path: Path, run_dirs: Iterable[Path]) -> None:
-    """Add the folders of some runs to an archive, which is whole before the old one goes.
+def write_archive(path: Path, files: Mapping[Path, Iterable[str]]) -> None:
+    """Add files of some runs' folders to an archive, which is whole before the old one goes.
 
     Raises
     ------
     OSError
         If what was written cannot be read again.
     """
-    run_dirs = list(run_dirs)
-    anew = {run_dir.name for run_dir in run_dirs}
+    anew = {run_dir.name for run_dir in files}
     with replacing(path) as file:
         with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, strict_timestamps=False) as package:
             if path.exists():
@@ -57,10 +56,9 @@ def write_archive(path: Path, run_dirs: Iterable[Path]) -> None:
                     for info in before.infolist():
                         if info.filename.partition("/")[0] not in anew:
                             package.writestr(info, before.read(info))
-            for run_dir in run_dirs:
-                for one in sorted(run_dir.rglob("*")):
-                    if one.is_file() and not one.name.startswith(("lease-", ".")):
-                        package.write(one, f"{run_dir.name}/{one.relative_to(run_dir)}")
+            for run_dir, names in files.items():
+                for name in sorted(names):
+                    package.write(run_dir / name, f"{run_dir.name}/{name}")
         file.flush()
         with zipfile.ZipFile(file.name) as written:
             damaged = written.testzip()

@@ -15,10 +15,18 @@ def node_name() -> str:
     return os.environ.get("SLURMD_NODENAME") or platform.node()
 
 
+CLUSTER = "SCALING_SLURM_CLUSTER"  # in a job that was sent to a cluster by its name: that name
+
+
 def slurm_job() -> str:
-    """The SLURM job of this process, ``12_3`` for a task of an array; empty without SLURM."""
+    """The SLURM job of this process, ``12_3`` for a task of an array; empty without SLURM.
+
+    ``12_3@b`` in a job that was sent to the cluster ``b`` by its name.
+    """
     array, task = (os.environ.get(f"SLURM_ARRAY_{name}", "") for name in ("JOB_ID", "TASK_ID"))
-    return f"{array}_{task}" if array and task else os.environ.get("SLURM_JOB_ID", "")
+    job = f"{array}_{task}" if array and task else os.environ.get("SLURM_JOB_ID", "")
+    cluster = os.environ.get(CLUSTER, "")
+    return f"{job}@{cluster}" if job and cluster else job
 
 
 def here() -> dict[str, str]:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import fcntl
 import os
 import shlex
 import shutil
@@ -21,7 +22,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import gettempdir
 
@@ -31,6 +32,7 @@ from tests.slurm.install import UnavailableError, install
 FOLDER = Path(os.environ.get("SCALING_SLURM_DIR") or Path(gettempdir()) / "scaling-slurm")
 PORT = int(os.environ.get("SCALING_SLURM_PORT", "16800"))  # + 1 ... + 10 + nodes are used
 PATIENCE = 180.0
+STRIDE, MOST_CLUSTERS = 10, 60  # one has room for ten of xdist's workers; six sessions at a time
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,10 @@ class Cluster:
         Whether pre-emption sends the user's signal first (``preempt_send_user_signal``).
     options : dict
         More lines for ``slurm.conf``, such as ``MaxArraySize``.
+    name : str
+    shares : Cluster, optional
+        Another one, which is up, whose accounting and key this one has too: ``--clusters`` then
+        reaches each from the other.
     """
 
     folder: Path = FOLDER
@@ -52,6 +58,8 @@ class Cluster:
     port: int = PORT
     user_signals: bool = True
     options: Mapping[str, object] = field(default_factory=dict)
+    name: str = "lab"
+    shares: Cluster | None = None
 
     @classmethod
     def beside(cls, number: int) -> Cluster:
@@ -59,6 +67,32 @@ class Cluster:
         if number == 0:
             return cls()
         return cls(FOLDER.with_name(f"{FOLDER.name}-{number}"), port=PORT + 100 * number)
+
+    @classmethod
+    @contextlib.contextmanager
+    def of_our_own(cls, number: int) -> Iterator[Cluster]:
+        """The first of ``number``, ``number + STRIDE`` ... that no other session of tests has.
+
+        Two in one would cancel each other's jobs.
+        """
+        for candidate in range(number, MOST_CLUSTERS, STRIDE):
+            cluster = cls.beside(candidate)
+            with cluster.folder.with_name(f"{cluster.folder.name}.lock").open("w") as lock:
+                try:
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    continue
+                yield cluster
+                return
+        raise UnavailableError(f"all test clusters of worker {number} are in use: {FOLDER}*.lock")
+
+    def second(self) -> Cluster:
+        """Another cluster, of two nodes, that shares this one's accounting.
+
+        Under a new name each time: the accounting remembers jobs by their numbers.
+        """
+        folder = self.folder.with_name(f"{self.folder.name}-annex")
+        return Cluster(folder, 2, self.port + 50, name=f"annex{os.getpid()}", shares=self)
 
     @property
     def node_names(self) -> list[str]:
@@ -83,9 +117,10 @@ class Cluster:
         subprocess.CalledProcessError, subprocess.TimeoutExpired
             If it fails, or takes longer than ``patience`` seconds.
         """
+        ours = {key: value for key, value in os.environ.items() if key != "SLURM_CLUSTERS"}
         return subprocess.run(
             command,
-            env={**os.environ, **self.environment},
+            env={**ours, **self.environment},
             capture_output=True,
             text=True,
             check=True,
@@ -107,12 +142,14 @@ class Cluster:
         (self.folder / "munge").chmod(0o711)
         self._configure()
         self._name_nodes()
-        self._start_munge()
-        self._start_database()
-        self._start("slurmdbd", "slurmdbd")
+        if self.shares is None:
+            self._start_munge()
+            self._start_database()
+            self._start("slurmdbd", "slurmdbd")
         _wait_for("slurmdbd", lambda: self.ask("sacctmgr", "-n", "list", "cluster") is not None)
-        if "lab" not in self.ask("sacctmgr", "-n", "list", "cluster", "format=cluster").split():
-            self.ask("sacctmgr", "-iQ", "add", "cluster", "lab")
+        known = self.ask("sacctmgr", "-n", "-P", "list", "cluster", "format=cluster").split()
+        if self.name not in known:
+            self.ask("sacctmgr", "-iQ", "add", "cluster", self.name)
         self.start_controller()
         for node in self.node_names:
             self.start_node(node)
@@ -203,7 +240,7 @@ class Cluster:
     @contextlib.contextmanager
     def configured(self, *, user_signals: bool = True, **options: object) -> Iterator[None]:
         """The same cluster with other settings inside the block; restarts its daemons."""
-        changed = Cluster(self.folder, self.nodes, self.port, user_signals, options)
+        changed = replace(self, user_signals=user_signals, options=options)
         try:
             changed._reconfigure()
             yield
@@ -224,7 +261,17 @@ class Cluster:
         self.wait_until_idle()
 
     def _configure(self) -> None:
-        configuration.write(self.folder, self.nodes, self.port, self.user_signals, self.options)
+        shared = self.shares or self
+        configuration.write(
+            self.folder,
+            self.nodes,
+            self.port,
+            self.user_signals,
+            self.options,
+            name=self.name,
+            shared=shared.folder,
+            slurmdbd=shared.port + 2,
+        )
 
     def _name_nodes(self) -> None:
         """Let the nodes' names mean this machine; torch's rendezvous looks them up."""

@@ -11,12 +11,12 @@ from collections.abc import Mapping
 from pathlib import Path
 
 SLURM_CONF = """\
-ClusterName=lab
+ClusterName={name}
 SlurmctldHost=localhost(127.0.0.1)
 SlurmctldPort={slurmctld}
 SlurmUser=root
 AuthType=auth/munge
-AuthInfo=cred_expire=10,socket={folder}/munge/socket
+AuthInfo=cred_expire=10,socket={shared}/munge/socket
 StateSaveLocation={folder}/state
 SlurmdSpoolDir={folder}/spool/%n
 SlurmctldPidFile={folder}/pid/slurmctld.pid
@@ -47,7 +47,7 @@ DefMemPerCPU=100
 AccountingStorageType=accounting_storage/slurmdbd
 AccountingStorageHost=127.0.0.1
 AccountingStoragePort={slurmdbd}
-AccountingStoragePass={folder}/munge/socket
+AccountingStoragePass={shared}/munge/socket
 AccountingStorageTRES=gres/gpu
 GresTypes=gpu
 NodeName=node[1-{nodes}] NodeHostname=localhost NodeAddr=127.0.0.1 Port=[{first}-{last}] \
@@ -83,18 +83,31 @@ ConstrainRAMSpace=yes
 
 
 def write(
-    folder: Path, nodes: int, port: int, user_signals: bool, options: Mapping[str, object]
+    folder: Path,
+    nodes: int,
+    port: int,
+    user_signals: bool,
+    options: Mapping[str, object],
+    *,
+    name: str,
+    shared: Path,
+    slurmdbd: int,
 ) -> None:
-    """Write ``folder/etc``; see :class:`tests.slurm.cluster.Cluster` for the arguments."""
+    """Write ``folder/etc``; see :class:`tests.slurm.cluster.Cluster` for the arguments.
+
+    The key and the accounting (at port ``slurmdbd``) are those of the cluster in ``shared``.
+    """
     ports = {
         "mariadb": port + 1,
-        "slurmdbd": port + 2,
+        "slurmdbd": slurmdbd,
         "slurmctld": port + 3,
         "first": port + 11,
         "last": port + 10 + nodes,
     }
     grace = 20 if user_signals else 0
-    text = SLURM_CONF.format(folder=folder, nodes=nodes, grace=grace, **ports)
+    text = SLURM_CONF.format(
+        folder=folder, nodes=nodes, grace=grace, name=name, shared=shared, **ports
+    )
     parameters = {"MaxArraySize": 10001, **options}
     if user_signals:
         parameters["SlurmctldParameters"] = "preempt_send_user_signal"

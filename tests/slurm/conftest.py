@@ -55,14 +55,22 @@ def slurm():
     Where there can be none the tests are skipped, but with ``CI`` or ``SCALING_REQUIRE_SLURM``
     in the environment that is a failure.
     """
-    cluster = Cluster.beside(int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")))
-    ours = not cluster.is_up
-    try:
-        cluster.up()
-    except UnavailableError as error:
-        if os.environ.get("CI") or os.environ.get("SCALING_REQUIRE_SLURM"):
-            pytest.fail(str(error))
-        pytest.skip(str(error))
+    number = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    with contextlib.ExitStack() as stack:
+        try:
+            cluster = stack.enter_context(Cluster.of_our_own(number))
+            ours = not cluster.is_up
+            cluster.up()
+        except UnavailableError as error:
+            if os.environ.get("CI") or os.environ.get("SCALING_REQUIRE_SLURM"):
+                pytest.fail(str(error))
+            pytest.skip(str(error))
+        yield from _known_to_clients(cluster)
+        if ours:
+            cluster.down(wipe=True)
+
+
+def _known_to_clients(cluster):
     before = {key: os.environ.get(key) for key in cluster.environment}
     os.environ.update(cluster.environment)
     yield cluster
@@ -71,8 +79,6 @@ def slurm():
             del os.environ[key]
         else:
             os.environ[key] = value
-    if ours:
-        cluster.down(wipe=True)
 
 
 @pytest.fixture(scope="session")

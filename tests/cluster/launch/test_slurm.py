@@ -60,7 +60,7 @@ def test_jobs_are_sent_again_with_patience_and_not_for_ever(home, monkeypatch, c
     kind = JobClass(Resources(), (Task("a", ("a",), 1.0),))
     rules = ResourceRules.parse({})
     order = Order(store, Sweep("s", ()), kind.tasks, {"a": 0}, NO_SERVER, 1, rules, rules.of(0))
-    place = slurm.Slurm(order, Site((), 1), (kind,))
+    place = slurm.Slurm(order, {"": Site((), 1)}, (kind,))
     refusals = 3
     assert place._send_again(queue, kind, home) == queue
     assert (len(asked), len(pauses)) == (3, 2)
@@ -149,7 +149,7 @@ def test_a_process_feeds_without_a_terminal_and_is_what_makes_the_sweep_live(
     order, site, kind, queue = few(True, 4)
     queue = send(order, site, kind, queue, tmp_path)
     (order.store.sweep_dir("s") / "logs").mkdir(parents=True, exist_ok=True)
-    (queue,) = feeder.feed(order, site, [queue])
+    (queue,) = feeder.feed(order, {"": site}, [queue])
     (process,) = queue.processes
     assert queue.waits("r6")
     assert queue.may_take("r6", Answer())

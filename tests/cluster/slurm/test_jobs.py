@@ -71,7 +71,7 @@ def test_of_a_task_that_nobody_knows_its_siblings_say_nothing():
     said = Answer({"20_0": Job("20_0", "RUNNING")})
     assert said.may_run("20")
     assert not said.may_run("20_1")
-    assert replace(said, sees_queue=False).may_run("20_1")
+    assert replace(said, silent=frozenset({""})).may_run("20_1")
 
 
 def test_memory_is_that_of_a_node():

@@ -18,13 +18,13 @@ debug|30:00|8|16000|gpu:2,shard:8|(null)|1
 """
 
 
-def answers(command):
+def answers(command, cluster):
     return SINFO if command[0] == "sinfo" else "SlurmVersion\nMaxArraySize            = 1001\n"
 
 
 @pytest.fixture
 def site():
-    return Site.ask(answers)
+    return Site.ask(ask=answers)
 
 
 def test_partitions_nodes_and_the_array_limit_are_read(site):
@@ -78,14 +78,15 @@ def test_what_does_not_fit_is_named_with_its_limit(site, resources, message):
 
 def test_nodes_that_have_one_thing_each_do_not_have_both():
     lines = "p*|infinite|64|1000|gpu:1|(null)|1\np*|infinite|8|9000|(null)|(null)|1\n"
-    site = Site.ask(lambda command: lines if command[0] == "sinfo" else "")
+    site = Site.ask(ask=lambda command, _: lines if command[0] == "sinfo" else "")
     assert site.max_array == 1001
     with pytest.raises(ValueError, match="no node of partition 'p' has the cpus, memory and gpus"):
         site.check(Resources(gpus=1, memory="8GB"))
 
 
 def test_a_site_without_a_default_partition_wants_one_named():
-    site = Site.ask(lambda command: SINFO.replace("*", "") if command[0] == "sinfo" else "")
+    lines = SINFO.replace("*", "")
+    site = Site.ask(ask=lambda command, _: lines if command[0] == "sinfo" else "")
     with pytest.raises(ValueError, match="no default partition: give one of cpu, debug, gpu"):
         site.check(Resources())
 
@@ -106,6 +107,6 @@ def test_commands_that_are_missing_fail_or_hang_are_one_line(monkeypatch):
         command.output(["sh", "-c", "echo Invalid account >&2; exit 1"])
 
     silent = command.Reply("sinfo", failure="silent", words="nothing within 30 s")
-    monkeypatch.setattr(command, "run", lambda *_: silent)
+    monkeypatch.setattr(command, "run", lambda *_, **__: silent)
     with pytest.raises(WorkError, match="sinfo did not answer within 30 s"):
         command.output(["sinfo"])

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from dataclasses import replace
 
 import pytest
 
 from cluster.slurm import GO_ON
-from cluster.work import Queue
+from cluster.work import Queue, array_task, progress
 from cluster.work.array_task import work_in_slurm
 from cluster.work.progress import Progress, Watch
 from cluster.work.stalled import last_stall, stalled_here
@@ -59,8 +60,37 @@ def test_a_collective_that_hangs_ends_the_job_and_is_said(make_sweep, home, monk
     assert not stalled_here(events)
 
 
-def test_between_runs_nobody_is_watched(monkeypatch):
+def test_a_first_process_that_hangs_between_two_runs_ends_the_job(make_sweep, home, monkeypatch):
+    """Two real processes; the first never comes to begin a run, the second waits for it."""
+    store = Store.at(home)
+    make_sweep().write(store.sweep_dir("tiny") / "sweep.jsonl")
+    queue = Queue.new(store.sweep_dir("tiny"), [("a",)], {})
+    replace(queue, resources={"nodes": 2, "silent_minutes": 0.02}).write()
+    monkeypatch.setattr(progress, "BEGIN_SECONDS", 3.0)
+    monkeypatch.setattr(array_task, "run_queue", lambda *_, **__: time.sleep(600))
+
+    def work():
+        work_in_slurm(str(home), "tiny", str(queue.path), None)
+
+    job = {"SLURM_NTASKS": "2", "SLURM_JOB_ID": "7", "SLURM_STEP_ID": "0"}
+    leader, waiting = (
+        in_child(work, {**job, "SLURM_PROCID": rank, "SLURM_LOCALID": rank}) for rank in "01"
+    )
+    try:
+        assert exit_status(leader) == GO_ON
+    finally:
+        os.kill(waiting, signal.SIGKILL)
+        exit_status(waiting)
+
+
+def test_who_asks_whether_to_stop_between_runs_is_not_taken_to_hang(monkeypatch):
     watch = Watch(0.0, Progress(heard=-1e6))
-    looks = iter([False, True])
     monkeypatch.setattr(os, "_exit", pytest.fail)
+
+    def waits():
+        yield False
+        yield True
+
+    looks = waits()
+    assert watch.asking(lambda: True)()
     watch._look(type("Over", (), {"wait": lambda _, seconds: next(looks)})())

@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import Any, TypeGuard
 
 from scaling.base import WATTS, kwh_of, peak_flops
-from scaling.run import PROGRAM_METRIC, points, trained_columns
+from scaling.run import PROGRAM_METRIC, SYSTEM, points, trained_columns
 from scaling.schema import EVAL_PREFIX
 
 CURVE_METRICS = {
@@ -47,6 +47,23 @@ def of_curve(events: list[dict[str, Any]], seen: int) -> list[Value]:
         for column, metric in curve_metrics(point).items()
         if _is_number(point.get(column))
     ]
+
+
+def of_system(events: Sequence[Mapping[str, Any]]) -> list[Value]:
+    """The samples of the machine; step = whole seconds since the run's first start.
+
+    Steps go up: of two samples in one second, or of a node whose clock is behind, only the first
+    counts.
+    """
+    values: list[Value] = []
+    born, last = float(born_of(events)), -1
+    for sample in (event for event in events if event["event"] == "system"):
+        step = int(sample["time"] - born)
+        if step > last:
+            last = step
+            named = ((name, v) for name, v in sample.items() if name.startswith(SYSTEM))
+            values += [(name, float(v), sample["time"], step) for name, v in named if _is_number(v)]
+    return values
 
 
 def of_end(

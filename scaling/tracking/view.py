@@ -23,7 +23,7 @@ COLUMNS = (
     "tags.`scaling.status`",
     *(f"metrics.`{key}`" for key in ("final/loss", *map("scale/{}".format, SIZES))),
 )
-PREFIXES = ("eval", "final", "heldout", "scale", "train")
+PREFIXES = ("eval", "final", "heldout", "scale", "system", "train")
 
 
 def chart_url(base: str, experiment_id: str, *, view: bool) -> str:

@@ -232,7 +232,7 @@ def test_an_unknown_sweep_is_wrong_input(command, capsys):
 
 def test_cancel_with_nobody_at_work_is_no_mistake(done, capsys):
     assert main(["cancel", "tiny"]) == 0
-    assert "nothing to cancel" in capsys.readouterr().err
+    assert "nothing to cancel" in capsys.readouterr().out
 
 
 def test_ui_needs_a_store_and_a_free_port(done, tmp_path, capsys):

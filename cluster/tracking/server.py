@@ -18,6 +18,10 @@ from scaling.tracking import (
     sqlite_path,
 )
 
+# MLflow's assistant opens over a quarter of the page where the address is localhost, 127.0.0.1 or
+# ::1; browsers take names under localhost for the loopback too (RFC 6761, 6.3).
+PAGE = "mlflow.localhost"
+
 
 def serve(
     port: int, root: str | None = None, tracking_uri: str | None = None, sweep: str | None = None
@@ -46,7 +50,7 @@ def serve(
     check_port(LOOPBACK, port)
     if path:
         follow_store(path)
-    url = _chart_page(f"http://{LOOPBACK}:{port}", uri, sweep)
+    url = _chart_page(f"http://{PAGE}:{port}", uri, sweep)
     folder = path.parent if path else store.root
     options = ["--host", LOOPBACK, "--port", str(port), "--workers", "1"]
     options += ["--artifacts-destination", str(folder / "artifacts")]
@@ -55,14 +59,17 @@ def serve(
     note("starting the MLflow UI ...")
     environment = {
         "MLFLOW_BACKEND_STORE_URI": uri,
-        HOSTS: os.environ.get(HOSTS) or hosts_allowed(),
+        HOSTS: os.environ.get(HOSTS) or hosts_allowed(PAGE),
     }
     with (
         log.open("wb") as output,
         listening(options, environment, folder, output, health, problem) as server,
     ):
         print(url, flush=True)
-        note("Ctrl-C ends it")
+        note(
+            f"Ctrl-C ends it; a browser that does not know {PAGE} finds it at {LOOPBACK}:{port}, "
+            "where MLflow's assistant opens at first"
+        )
         return server.wait()
     return 0
 

@@ -22,7 +22,7 @@ CURVE_METRICS = {
 }
 """Column of the curve table -> metric."""
 OWN_PREFIXES = (EVAL_PREFIX, PROGRAM_METRIC)  # of metrics that are called as their columns
-LOGARITHMS = ("num_params", "num_tokens", "flops")
+LOGARITHMS = {"num_params": "N", "num_tokens": "D", "flops": "C"}  # short: titles of charts have it
 KEY_LENGTH = 250
 
 Value = tuple[str, float, float, int]  # metric, value, seconds since 1970, step
@@ -150,9 +150,9 @@ def _scale(columns: Mapping[str, Any]) -> dict[str, float]:
     """The metrics ``scale/*`` of the numeric columns."""
     numbers = {k: v for k, v in columns.items() if _is_number(v)}
     metrics = {f"scale/{key}": float(value) for key, value in numbers.items()}
-    for column in LOGARITHMS:
+    for column, letter in LOGARITHMS.items():
         if numbers.get(column, 0) > 0:
-            metrics[f"scale/log10_{column}"] = math.log10(numbers[column])
+            metrics[f"scale/log10_{letter}"] = math.log10(numbers[column])
     return metrics
 
 

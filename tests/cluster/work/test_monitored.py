@@ -121,7 +121,7 @@ def test_a_machine_without_a_gpu_is_said_in_the_log(home, monkeypatch):
 
 
 def test_what_cannot_be_measured_is_refused_before_anything_begins(make_sweep, monkeypatch):
-    with pytest.raises(ValueError, match="monitor_seconds 0.5 is not at least 1"):
+    with pytest.raises(ValueError, match=r"monitor_seconds 0\.5 is not at least 1"):
         Resources(monitor_seconds=0.5)
     monkeypatch.setitem(sys.modules, "psutil", None)
     with pytest.raises(ValueError, match=r"monitor_seconds 10: .* needs psutil: pip install"):

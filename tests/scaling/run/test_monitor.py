@@ -137,12 +137,16 @@ def test_what_is_not_there_is_said_and_left_out(nvml, monkeypatch):
         Monitor()
 
 
+def cpu_of(who):
+    used = resource.getrusage(who)
+    return used.ru_utime + used.ru_stime
+
+
 def test_cpu_of_the_process_and_of_what_it_started():
     """One child has ended by then, another still works: seconds of CPU by the kernel's accounts."""
     work = "import sys, time\nwhile time.process_time() < 0.3: pass\n"
     monitor, began = Monitor(gpus=False), time.monotonic()
-    own, ended = (resource.getrusage(who).ru_utime + resource.getrusage(who).ru_stime
-                  for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))  # fmt: skip
+    own, ended = cpu_of(resource.RUSAGE_SELF), cpu_of(resource.RUSAGE_CHILDREN)
     subprocess.run([sys.executable, "-c", work], check=True)
     living = subprocess.Popen(
         [sys.executable, "-c", work + "print(flush=True); sys.stdin.read()"],
@@ -152,8 +156,8 @@ def test_cpu_of_the_process_and_of_what_it_started():
     living.stdout.readline()
     sample, seconds = monitor.sample(), time.monotonic() - began
     living.communicate()
-    own, ended = (resource.getrusage(who).ru_utime + resource.getrusage(who).ru_stime - before
-                  for who, before in ((resource.RUSAGE_SELF, own), (resource.RUSAGE_CHILDREN, ended)))  # fmt: skip
+    own = cpu_of(resource.RUSAGE_SELF) - own
+    ended = cpu_of(resource.RUSAGE_CHILDREN) - ended
     assert ended > 0.6
     assert sample["system/process_cpu_percentage"] * seconds / 100 == pytest.approx(
         own + ended, abs=0.15

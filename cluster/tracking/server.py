@@ -6,7 +6,14 @@ import os
 from urllib.parse import urlsplit
 
 from cluster.tracking.address import address
-from cluster.tracking.listening import HOSTS, LOOPBACK, check_port, hosts_allowed, listening
+from cluster.tracking.listening import (
+    HOSTS,
+    LOOPBACK,
+    ORIGINS,
+    check_port,
+    hosts_allowed,
+    listening,
+)
 from scaling.base import Store, note
 from scaling.tracking import (
     VIEW_TAG,
@@ -60,6 +67,7 @@ def serve(
     environment = {
         "MLFLOW_BACKEND_STORE_URI": uri,
         HOSTS: os.environ.get(HOSTS) or hosts_allowed(PAGE),
+        ORIGINS: os.environ.get(ORIGINS) or f"http://{PAGE}:{port}",
     }
     with (
         log.open("wb") as output,

@@ -223,6 +223,7 @@ class Plot {
       const beyond = x + 4 * ratio + c.measureText(text).width > c.canvas.width, at = beyond ? y - 9 * ratio : y;
       if (at - last < 12 * ratio || at < 0) continue;
       c.textBaseline = "middle"; c.textAlign = beyond ? "right" : "left";
+      if (beyond) { c.strokeStyle = colour("card"); c.lineWidth = 3 * ratio; c.strokeText(text, x, at); }
       c.fillText(text, x + (beyond ? 0 : 4 * ratio), at);
       last = at;
     }
@@ -343,14 +344,18 @@ function stills(figure, name) {
     save(`${name}${i ? "-" + i : ""}.svg`, text, "image/svg+xml");
   });
 }
+const SWATCHES = { points: "points", line: "line", hrule: "line", vrule: "line", hbars: "line", vbars: "line" };
+const swatchOf = layer => (SWATCHES[layer.kind] || "band") + (layer.dash?.length ? " dash" : "");
 function legend(picture, name) {
-  const found = new Map();
-  for (const panel of picture.panels) for (const layer of panel.layers) if (layer.label)
+  const found = new Map(), kinds = new Map();
+  for (const panel of picture.panels) for (const layer of panel.layers) if (layer.label) {
     found.set(layer.label, [...(found.get(layer.label) || []), ...[layer.colour || "ink"].flat()]);
+    kinds.set(layer.label, kinds.get(layer.label) || swatchOf(layer));
+  }
   if (!found.size) return "";
   const list = make("ul", { class: "legend", "aria-label": "legend" });
   for (const [label, colours] of found) {
-    const swatch = make("i"), each = new Set(colours);
+    const swatch = make("i", { class: kinds.get(label) }), each = new Set(colours);
     swatch.style.background = each.size === 1 ? `var(--${colours[0]})` : picture.shading ? "linear-gradient(90deg,var(--s2),var(--s21))" : "var(--ink)";
     const button = make("button", { type: "button", "aria-pressed": "true" }, swatch, label);
     button.addEventListener("click", () => {

@@ -272,7 +272,7 @@ function mark(c, kind, x, y, r, ratio) {
   if (kind === "|") { c.lineWidth = 2.5 * ratio; c.moveTo(x, y - r); c.lineTo(x, y + r); c.stroke(); return; }
   if (kind === "P") { c.lineWidth = r * 0.7; c.moveTo(x - r, y); c.lineTo(x + r, y); c.moveTo(x, y - r); c.lineTo(x, y + r); c.stroke(); return; }
   if (kind === "*") { for (let k = 0; k < 10; k++) { const a = -Math.PI / 2 + k * Math.PI / 5, s = k % 2 ? r * 0.45 : r * 1.1; c[k ? "lineTo" : "moveTo"](x + s * Math.cos(a), y + s * Math.sin(a)); } c.closePath(); c.fill(); return; }
-  c.arc(x, y, Math.max(r * 0.75, 1.5 * ratio), 0, 7); c.fill();
+  c.arc(x, y, Math.max(r, 1.5 * ratio), 0, 7); c.fill();
 }
 
 // --- runs: which is near, which are marked

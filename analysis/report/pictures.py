@@ -34,7 +34,7 @@ def still(picture: Picture, name: str) -> list[Markup]:
 
 
 def legend(picture: Picture) -> list[tuple[str, str, str]]:
-    """Each label, the name of its colour, ink where it has several, and what its mark looks like."""
+    """Each label, the name of its colour (ink for several), and what its mark looks like."""
     found: dict[str, set[str]] = {}
     marks: dict[str, str] = {}
     for panel in picture.panels:

@@ -61,7 +61,8 @@ class Monitor:
     """
 
     def __init__(self, *, gpus: bool = True) -> None:
-        self.missing, self._gpus, self._nvml = "", dict[int, Any](), None
+        self.missing, self._gpus = "", dict[int, Any]()
+        self._nvml: Any = None
         self._seen: dict[str, list[float]] = defaultdict(list)
         if problem := lacks_monitor():
             raise ValueError(problem)

@@ -93,6 +93,7 @@ def add_commands(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]
     cancel.add_argument(
         "run_id", metavar="RUN", nargs="?", help=f"{RUN}; its worker goes on with others"
     )
+    cancel.add_argument("--json", action="store_true", help="one JSON document on stdout")
     cancel.set_defaults(run=_cancel)
 
     retry = subparsers.add_parser("retry", help="run a sweep's missing and failed runs")
@@ -318,12 +319,19 @@ def _watch(name: str, root: str | None) -> SweepStatus:
 
 
 def _cancel(args: argparse.Namespace) -> int:
+    from dataclasses import asdict
+
     from cluster.launch import cancel
-    from scaling.base import Store
+    from scaling.base import Store, print_json
 
     name = sweep_name(args.sweep)
     run_id = _run_id(Store.at(args.root), name, args.run_id) if args.run_id else ""
-    return cancel(name, args.root, run_id=run_id)
+    cancelled = cancel(name, args.root, run_id=run_id)
+    if args.json:
+        print_json({"sweep": name, "run_id": run_id or None, **asdict(cancelled)})
+    else:
+        print(cancelled.words)
+    return 0
 
 
 def _logs(args: argparse.Namespace) -> int:

@@ -109,6 +109,9 @@ class Resources:
     silent_minutes : float
         Without a step for so long, and for twenty times its longest pause between two, a run is
         stalled and its worker killed (SLURM); a program without a report or a line of output.
+    monitor_seconds : float
+        Seconds between samples of what the machine's CPUs, memory and GPUs do, which go into the
+        journals of the runs that train meanwhile; at least 1, 0 for none.
     stage : {"", "local"}
         ``local``: data sets are copied to the node's own disk and read there.
     code : str
@@ -144,6 +147,7 @@ class Resources:
     stop_signal: str = "SIGTERM"
     stop_seconds: float = 60.0
     silent_minutes: float = 30.0
+    monitor_seconds: float = 0.0
     stage: str = ""
     code: str = ""
     fallback: tuple[Mapping[str, Any], ...] = ()
@@ -159,6 +163,8 @@ class Resources:
         for name in ("stop_seconds", "silent_minutes"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} {getattr(self, name)} is not above 0")
+        if not (self.monitor_seconds == 0 or self.monitor_seconds >= 1):
+            raise ValueError(f"monitor_seconds {self.monitor_seconds} is not at least 1, or 0")
         if self.stop_signal not in STOP_SIGNALS:
             refuse_unknown(self.stop_signal, STOP_SIGNALS, "stop_signal")
         if self.stage and self.stage not in STAGES:

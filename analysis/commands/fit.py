@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
@@ -74,6 +75,7 @@ def run(args: argparse.Namespace) -> int:
         raise
     if asked.keep:
         note(f"kept for later fits and reports of the sweep: {keep(source, how)}")
+        note(f"`scaling sync {shlex.quote(source.name)}` puts it into the note in MLflow")
     found = fit_values(fitted, level)
     found["notes"] = [*table.attrs["notes"], *fitted.diagnostics["notes"]]
     found["chosen"] = why

@@ -289,7 +289,7 @@ def residuals(runs: pd.DataFrame, fit: Fit, holdout: pd.DataFrame | None = None)
     sigma = float(np.nanstd(left))
     beyond = _left(holdout, fit) if holdout is not None and len(holdout) else ()
     said = f"band: two standard deviations, {2 * sigma:.2g} {unit}".rstrip()
-    up = Axis(f"ln(measured / law)  ({unit})" if unit else "measured - law")
+    up = Axis(f"ln(measured / law) ({unit})" if unit else "measured - law")
     panels = [
         Panel(
             [

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 _NAMED = THEME | {colour: f"s{i}" for i, colour in enumerate(ON_WHITE)}
 _PLACES = re.compile(r'\b(?:d|x|y)="[^"]*"')
 _LONG = re.compile(r"(\.\d\d)\d+")  # hundredths of a point are not seen
+_MARKS = {"points": "points", **dict.fromkeys(("line", "hrule", "vrule", "hbars", "vbars"), "line")}
+"""What a mark looks like in a legend; others are areas. The page's script has the same list."""
 _HEX = re.compile("|".join(_NAMED))
 
 
@@ -31,14 +33,19 @@ def still(picture: Picture, name: str) -> list[Markup]:
     ]
 
 
-def legend(picture: Picture) -> list[tuple[str, str]]:
-    """Each label and the name of its colour; ink where it has several."""
+def legend(picture: Picture) -> list[tuple[str, str, str]]:
+    """Each label, the name of its colour (ink for several), and what its mark looks like."""
     found: dict[str, set[str]] = {}
+    marks: dict[str, str] = {}
     for panel in picture.panels:
         for layer in panel.layers:
             if layer.label:
                 found.setdefault(layer.label, set()).add(THEME.get(layer.colour, "ink"))
-    return [(label, of.pop() if len(of) == 1 else "ink") for label, of in found.items()]
+                dash = " dash" if layer.dash else ""
+                marks.setdefault(layer.label, _MARKS.get(layer.kind, "band") + dash)
+    return [
+        (label, of.pop() if len(of) == 1 else "ink", marks[label]) for label, of in found.items()
+    ]
 
 
 def shades() -> str:

@@ -66,7 +66,7 @@ class Shown:
 
     name: str
     stills: Sequence[Markup]
-    legend: Sequence[tuple[str, str]]
+    legend: Sequence[tuple[str, str, str]]
     caption: str
     whole: bool
 

@@ -49,6 +49,7 @@ def add_serving(subparsers: argparse._SubParsersAction[argparse.ArgumentParser])
         "--upgrade", action="store_true", help="bring older tables up to date; back up first"
     )
     server.add_argument("--check", action="store_true", help="check all, and start nothing")
+    server.add_argument("--json", action="store_true", help="with --check: one JSON document")
     server.set_defaults(run=_server)
 
 
@@ -61,8 +62,11 @@ def _ui(args: argparse.Namespace) -> int:
 def _server(args: argparse.Namespace) -> int:
     from pathlib import Path
 
-    from cluster.tracking import TeamServer, serve_team
+    from cluster.tracking import TeamServer, check_team, serve_team
+    from scaling.base import print_json
 
+    if args.json and not args.check:
+        raise ValueError("--json is for --check: a server runs until it is interrupted")
     server = TeamServer(
         args.database,
         Path(args.artifacts).expanduser(),
@@ -73,4 +77,11 @@ def _server(args: argparse.Namespace) -> int:
         args.permission,
     )
     file = Path(args.credentials).expanduser() if args.credentials else None
-    return serve_team(server, file, upgrade=args.upgrade, only_check=args.check)
+    if not args.check:
+        return serve_team(server, file, upgrade=args.upgrade)
+    ready = check_team(server, file, upgrade=args.upgrade)
+    if args.json:
+        print_json(ready)
+    else:
+        print(f"ready: {ready['database']}, {ready['artifacts']}, {ready['url']}")
+    return 0

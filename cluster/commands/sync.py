@@ -21,14 +21,19 @@ def add_sync(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 
 def _sync(args: argparse.Namespace) -> int:
-    from cluster.tracking import ship_sweep
-    from scaling.base import WorkError, print_json
+    from cluster.tracking import address, prepare_tracking, ship_sweep
+    from scaling.base import Store, WorkError, print_json
+    from scaling.run import sweep_path
+    from sweeps import load_sweep
 
     name = sweep_name(args.sweep)
     where = {"root": args.root, "tracking_uri": args.tracking_uri}
     shipped = ship_sweep(name, **where, compare=True, restore=args.restore)
     if shipped.problem:
         raise WorkError(f"{shipped.problem}; run `scaling sync` again later")
+    store = Store.at(args.root)
+    if (sweep := load_sweep(sweep_path(store, name))).entries:
+        prepare_tracking(sweep, address(store, name, args.tracking_uri))
     if args.json:
         print_json(shipped.to_dict())
         return 0

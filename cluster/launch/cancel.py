@@ -9,6 +9,7 @@ import shlex
 import signal
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from cluster.slurm import PATIENCE_SECONDS as SLURM_PATIENCE
@@ -24,9 +25,25 @@ LOOK_SECONDS = 1.0
 GONE = ("Invalid job id", "already completed")  # SLURM's words for a job that has ended
 
 
+@dataclass(frozen=True)
+class Cancelled:
+    """What came of it.
+
+    Attributes
+    ----------
+    stopped : bool
+        Whether somebody worked for the sweep, and does no more.
+    words : str
+        The same for people, with what to do next.
+    """
+
+    stopped: bool
+    words: str
+
+
 def cancel(
     name: str, root: str | None = None, patience: float = PATIENCE_SECONDS, run_id: str = ""
-) -> int:
+) -> Cancelled:
     """Ask all that work on a sweep to checkpoint and stop, and wait until they have.
 
     Its submissions are marked as stopped, which workers on any machine see within seconds; jobs
@@ -51,8 +68,7 @@ def cancel(
             raise ValueError(f"sweep {name!r} has no run {run_id!r}: see `scaling status {name}`")
         return _cancel_run(store, name, row, live, said, patience)
     if not live:
-        note(f"nobody works on sweep {name!r}: nothing to cancel")
-        return 0
+        return Cancelled(False, f"nobody works on sweep {name!r}: nothing to cancel")
     processes = sorted({p for queue in live for p in queue.live_processes}, key=lambda p: p.pid)
     for queue in live:
         queue.stop()
@@ -69,8 +85,7 @@ def cancel(
     elsewhere = sorted({p.host for p in processes if not p.is_local})
     if elsewhere:
         note(f"workers on {', '.join(elsewhere)} see it within seconds; they are not waited for")
-    print(f"stopped; `scaling retry {name}` or submitting again goes on")
-    return 0
+    return Cancelled(True, f"stopped; `scaling retry {name}` or submitting again goes on")
 
 
 def _cancel_run(
@@ -80,7 +95,7 @@ def _cancel_run(
     live: Sequence[Queue],
     said: Answer,
     patience: float,
-) -> int:
+) -> Cancelled:
     """Stop one run: what does it goes on with others, a SLURM job of its own is cancelled."""
     run_id, until = row["run_id"], time.monotonic() + patience
     asked = [queue for queue in live if _has_open(queue, store, run_id, said)]
@@ -99,12 +114,12 @@ def _cancel_run(
         )
     _end_jobs(jobs, until, patience)
     if other:
-        print(f"sweep {other!r} does run {run_id}: `scaling cancel {other} {run_id}` stops it")
-    elif asked:
-        print(f"run {run_id} is stopped; `scaling retry {name}` or submitting again goes on")
-    else:
-        note(f"nobody works on run {run_id} for sweep {name!r}: nothing to cancel")
-    return 0
+        how = f"`scaling cancel {other} {run_id}` stops it"
+        return Cancelled(False, f"sweep {other!r} does run {run_id}: {how}")
+    if asked:
+        how = f"`scaling retry {name}` or submitting again goes on"
+        return Cancelled(True, f"run {run_id} is stopped; {how}")
+    return Cancelled(False, f"nobody works on run {run_id} for sweep {name!r}: nothing to cancel")
 
 
 def _has_open(queue: Queue, store: Store, run_id: str, said: Answer) -> bool:

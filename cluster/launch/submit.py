@@ -41,6 +41,7 @@ from scaling.run import (
     archived_runs,
     begin_anew,
     end,
+    lacks_monitor,
     lacks_weights,
     last_epoch,
     read_turns,
@@ -181,6 +182,7 @@ def submit(
     check_after(store, sweep.name, policy.after)
     check_notify(policy.notify)
     check_rule(policy.stop_early)
+    _check_monitor(rules)
     sweep = search_goes_on(store, sweep, dry_run=dry_run)
     place = PLACES[on]
     ends = _runs_to_do(store, sweep, rerun, only)
@@ -283,6 +285,20 @@ def _runs_to_do(
         if rerun == "all" or again or (last is None and rerun != "early"):
             chosen[entry.run_id] = 0 if rerun == "all" else count_ends(events)
     return chosen
+
+
+def _check_monitor(rules: ResourceRules) -> None:
+    """Refuse to measure machines without the package for it.
+
+    Raises
+    ------
+    ValueError
+        With the remedy.
+    """
+    classes = [rules.of(size) for size in (0.0, *(size for size, _ in rules.rules))]
+    asked = next((one.monitor_seconds for one in classes if one.monitor_seconds), 0.0)
+    if asked and (problem := lacks_monitor()):
+        raise ValueError(f"monitor_seconds {asked:g}: {problem}")
 
 
 def _check_writable(store: Store, name: str, run_ids: Iterable[str]) -> None:

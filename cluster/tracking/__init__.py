@@ -15,13 +15,14 @@ from cluster.tracking.results import law_text
 from cluster.tracking.rule import check_rule
 from cluster.tracking.server import serve
 from cluster.tracking.shipper import ship_sweep, start_shipper, without_shippers
-from cluster.tracking.team import TeamServer, serve_team
+from cluster.tracking.team import TeamServer, check_team, serve_team
 
 __all__ = [
     "TeamServer",
     "address",
     "check_notify",
     "check_rule",
+    "check_team",
     "delete_experiment",
     "deliver",
     "deliver_in_time",

@@ -68,7 +68,7 @@ N, D, C and their log10. A run's truth is its journal; this is the index.
 To find runs, in the line above the table:
 
     tags.`scaling.status` = 'diverged'
-    metrics.`final/loss` < 3.5 and metrics.`scale/log10_flops` > 18
+    metrics.`final/loss` < 3.5 and metrics.`scale/log10_C` > 18
     params.`optim.lr` = '0.001'
 
 `scaling status {name}`, `scaling runs {name}`, `scaling report {name} -o report.html`. To do

@@ -21,6 +21,7 @@ from scaling.tracking import set_environment
 LOOPBACK = "127.0.0.1"
 START_SECONDS = 300.0
 HOSTS = "MLFLOW_SERVER_ALLOWED_HOSTS"
+ORIGINS = "MLFLOW_SERVER_CORS_ALLOWED_ORIGINS"  # of pages, beside the loopback's
 
 
 def check_port(host: str, port: int) -> None:

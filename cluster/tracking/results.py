@@ -1,4 +1,4 @@
-"""What came out of a sweep, in its experiment's note: the best runs, and the law that was kept."""
+"""What came out of a sweep, in its experiment's note: the best runs, and its law."""
 
 from __future__ import annotations
 
@@ -22,8 +22,9 @@ ROOM = 8000  # characters of the table: MLflow takes 20,000 of a note
 LETTERS = 40
 OPTIONS = 4  # columns of what was swept
 DRAWS = 100  # of the law's interval: 0.3 s for 20 runs
-SECONDS = 30.0  # that the law may take, the start of its command included
+SECONDS = 120.0  # that the law may take, the start of its command included
 KEPT = "fit.json"  # `scaling fit --keep` writes it into a sweep's folder
+LEAST = 5  # runs of a sweep that is fitted though nobody kept a law with it
 ENDED = ("done", "diverged", "failed", EARLY)
 
 
@@ -32,12 +33,13 @@ def sections(
 ) -> dict[str, str]:
     """The sections of a note, by heading: the results as a table, the law with its interval.
 
-    The law is there when all runs ended and the sweep has a fit that was kept.
+    The law is there when all runs ended: the one that was kept with the sweep, else the usual one.
     """
     found = {"Results": results(status, rows)}
     all_ended = len(status.in_state(*ENDED)) == len(status.runs)
-    if all_ended and (store.sweep_dir(status.name) / KEPT).exists():
-        found["Law"] = _law(store, status.name)
+    is_kept = (store.sweep_dir(status.name) / KEPT).exists()
+    if all_ended and (is_kept or len(status.in_state("done", EARLY)) >= LEAST):
+        found["Law"] = _law(store, status.name, is_kept=is_kept)
     return found
 
 
@@ -89,8 +91,8 @@ def _is_loss(value: float | None) -> bool:
     return value is not None and math.isfinite(value)
 
 
-def _law(store: Store, name: str) -> str:
-    """The law and its intervals, as ``scaling fit`` says them; the command where it has none."""
+def _law(store: Store, name: str, *, is_kept: bool) -> str:
+    """The law and its intervals, as ``scaling fit`` says them; why where it has none."""
     words = ["scaling", "fit", name]
     asked = [sys.executable, "-m", *words, "--root", str(store.root), "--bootstrap", str(DRAWS)]
     command = f"`{shlex.join(words)}`"
@@ -103,9 +105,17 @@ def _law(store: Store, name: str) -> str:
             env=dict(os.environ),
         )
         found = json.loads(told.stdout) if told.returncode == 0 else None
+        why = (told.stderr.splitlines() or [""])[-1].removeprefix("scaling fit: ")
     except (OSError, ValueError, subprocess.TimeoutExpired):
-        found = None
-    return law_text(found, command) if found else f"{command} says it"
+        return f"{command} says it."
+    if found is None:
+        return f"None: {cell(why)}\n\n{command} says more."
+    text = law_text(found, command)
+    if is_kept:
+        return text
+    another = f"`{shlex.join([*words, '--law', 'NAME', '--keep'])}`"
+    how = f"{another} keeps another, and `scaling sync` shows it here"
+    return f"{text}\n\nThis is the usual law: {how}."
 
 
 def law_text(found: Mapping[str, Any], command: str) -> str:

@@ -6,7 +6,14 @@ import os
 from urllib.parse import urlsplit
 
 from cluster.tracking.address import address
-from cluster.tracking.listening import HOSTS, LOOPBACK, check_port, hosts_allowed, listening
+from cluster.tracking.listening import (
+    HOSTS,
+    LOOPBACK,
+    ORIGINS,
+    check_port,
+    hosts_allowed,
+    listening,
+)
 from scaling.base import Store, note
 from scaling.tracking import (
     VIEW_TAG,
@@ -17,6 +24,10 @@ from scaling.tracking import (
     reported,
     sqlite_path,
 )
+
+# MLflow's assistant opens over a quarter of the page where the address is localhost, 127.0.0.1 or
+# ::1; browsers take names under localhost for the loopback too (RFC 6761, 6.3).
+PAGE = "mlflow.localhost"
 
 
 def serve(
@@ -46,7 +57,7 @@ def serve(
     check_port(LOOPBACK, port)
     if path:
         follow_store(path)
-    url = _chart_page(f"http://{LOOPBACK}:{port}", uri, sweep)
+    url = _chart_page(f"http://{PAGE}:{port}", uri, sweep)
     folder = path.parent if path else store.root
     options = ["--host", LOOPBACK, "--port", str(port), "--workers", "1"]
     options += ["--artifacts-destination", str(folder / "artifacts")]
@@ -55,14 +66,18 @@ def serve(
     note("starting the MLflow UI ...")
     environment = {
         "MLFLOW_BACKEND_STORE_URI": uri,
-        HOSTS: os.environ.get(HOSTS) or hosts_allowed(),
+        HOSTS: os.environ.get(HOSTS) or hosts_allowed(PAGE),
+        ORIGINS: os.environ.get(ORIGINS) or f"http://{PAGE}:{port}",
     }
     with (
         log.open("wb") as output,
         listening(options, environment, folder, output, health, problem) as server,
     ):
         print(url, flush=True)
-        note("Ctrl-C ends it")
+        note(
+            f"Ctrl-C ends it; a browser that does not know {PAGE} finds it at {LOOPBACK}:{port}, "
+            "where MLflow's assistant opens at first"
+        )
         return server.wait()
     return 0
 

@@ -119,9 +119,17 @@ def check(server: TeamServer, given: Mapping[str, str], *, upgrade: bool) -> Non
         raise ValueError(f"{ADMIN_PASSWORD} is shorter than {PASSWORD_LENGTH} characters")
 
 
-def serve_team(
-    server: TeamServer, credentials: Path | None, *, upgrade: bool, only_check: bool
-) -> int:
+def check_team(server: TeamServer, credentials: Path | None, *, upgrade: bool) -> dict[str, str]:
+    """:func:`check` with these credentials; what is ready: ``database``, ``artifacts``, ``url``."""
+    check(server, read_credentials(credentials), upgrade=upgrade)
+    return {
+        "database": masked(server.database),
+        "artifacts": str(server.artifacts),
+        "url": server.url,
+    }
+
+
+def serve_team(server: TeamServer, credentials: Path | None, *, upgrade: bool) -> int:
     """Check, then serve until interrupted.
 
     Raises
@@ -131,9 +139,6 @@ def serve_team(
     """
     given = read_credentials(credentials)
     check(server, given, upgrade=upgrade)
-    if only_check:
-        print(f"ready: {masked(server.database)}, {server.artifacts}, {server.url}")
-        return 0
     note("starting the server ...")
     with tempfile.TemporaryDirectory() as folder:  # without a secret in it
         users = Path(folder) / "users.ini"

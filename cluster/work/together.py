@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from cluster.work.lease import Lease
+from cluster.work.monitored import monitored
 from cluster.work.submission import Queue
 from cluster.work.trunks import tidy
 from scaling import RunSpec, read_spec
@@ -123,12 +124,14 @@ class Company:
         ]
         with self._logs([run_id for run_id, _ in members]) as say:
             try:
-                outcomes = train_ensemble(
-                    entries,
-                    device=given.device,
-                    threads=given.threads,
-                    checkpoint_seconds=given.checkpoint_seconds,
-                )
+                folders = [(store.run_dir(run_id), lease) for run_id, lease in members]
+                with monitored(folders, given, lambda words: say([words])):
+                    outcomes = train_ensemble(
+                        entries,
+                        device=given.device,
+                        threads=given.threads,
+                        checkpoint_seconds=given.checkpoint_seconds,
+                    )
             except Exception:
                 say([f"{traceback.format_exc()}\nthe ensemble failed: its runs train alone"])
                 raise

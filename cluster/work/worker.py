@@ -14,6 +14,7 @@ from cluster.work.causes import out_of_memory
 from cluster.work.early import settle
 from cluster.work.lease import Lease, claim, is_silent
 from cluster.work.logs import job_log
+from cluster.work.monitored import monitored
 from cluster.work.search import Search
 from cluster.work.shift import Pace, Shift, Turn, fits, shift_of
 from cluster.work.stalled import last_stall, stalled_here
@@ -293,8 +294,12 @@ def run_one(
     run_dir.mkdir(parents=True, exist_ok=True)
     with (run_dir / LOG).open("a", encoding="utf-8", buffering=1) as log:
         print(f"{_now()} begin {run_id} in process {os.getpid()}", file=log)
+        say = partial(print, file=log)
         try:
-            with _printing_to(log) if capture else contextlib.nullcontext():
+            with (
+                _printing_to(log) if capture else contextlib.nullcontext(),
+                monitored([(run_dir, lease)], resources, say),
+            ):
                 outcome = (train or train_alone)(
                     spec,
                     run_dir,

@@ -13,7 +13,7 @@ from scaling.data import DATASETS
 
 def checks() -> list[dict[str, Any]]:
     """One entry a thing: ``what``, whether it ``works``, and a ``detail`` or remedy."""
-    found = [_torch(), _gpu(), _cores(), _slurm(), _store(), _tracking(), _data()]
+    found = [_torch(), _gpu(), _cores(), _slurm(), _store(), _tracking(), _monitor(), _data()]
     return [*found, *_plugged()]
 
 
@@ -66,6 +66,14 @@ def _tracking() -> dict[str, Any]:
     except metadata.PackageNotFoundError:
         return _entry("tracking", False, "mlflow is not installed; pip install mlflow")
     return _entry("tracking", True, f"mlflow {version}, {masked(Store.at().tracking_uri)}")
+
+
+def _monitor() -> dict[str, Any]:
+    from scaling.run import Monitor, lacks_monitor
+
+    if problem := lacks_monitor():
+        return _entry("monitor", False, problem)
+    return _entry("monitor", True, Monitor().missing or "CPU, memory and GPUs (monitor_seconds)")
 
 
 def _data() -> dict[str, Any]:

@@ -34,6 +34,10 @@ from .keep import NOTHING as NOTHING
 from .keep import Keep as Keep
 from .log import LOG as LOG
 from .log import log_tail as log_tail
+from .monitor import CPU as CPU
+from .monitor import SYSTEM as SYSTEM
+from .monitor import Monitor as Monitor
+from .monitor import lacks_monitor as lacks_monitor
 from .outcome import Outcome as Outcome
 from .record import Record as Record
 from .record import as_begun as as_begun

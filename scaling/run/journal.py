@@ -9,6 +9,7 @@ Each line is one JSON object with an ``event``:
 ``kept``    step, file and its SHA-256: weights that last
 ``stalled`` reason, host, attempt_of: its worker made no step any more and was killed
 ``state``   the last state and what was shipped, folded in (``folded.py``)
+``system``  time, and what the machine did (``monitor.py``)
 ``eval``    step, task, and numbers by column: what kept weights are worth elsewhere
 
 A line that a crash left unfinished is ended and ignored; a resumed run appends only points that
@@ -54,11 +55,11 @@ def read_journal(run_dir: Path) -> list[dict[str, Any]]:
 
 
 def read_turns(run_dir: Path) -> list[dict[str, Any]]:
-    """A journal without its points, several times faster than all of it.
+    """A journal without its points and samples of the machine, several times faster than all of it.
 
-    Each attempt begins with its ``start``, so the points that are skipped decide nothing.
+    Each attempt begins with its ``start``, so what is skipped decides nothing.
     """
-    return [event for _, event in _read(run_dir, skip=_POINT) if event["event"] != BEGIN]
+    return [event for _, event in _read(run_dir, skip=_MANY) if event["event"] != BEGIN]
 
 
 _EVENT, _START = b'{"event": ', b'{"event": "start"'
@@ -122,15 +123,15 @@ def journal_bytes(run_dir: Path) -> bytes:
         return archived(run_dir, JOURNAL) or b""
 
 
-_POINT = b'{"event": "point"'
+_MANY = b'{"event": "point"', b'{"event": "system"'
 
 
-def _read(run_dir: Path, skip: bytes | None = None) -> Iterator[tuple[int, dict[str, Any]]]:
+def _read(run_dir: Path, skip: tuple[bytes, ...] = ()) -> Iterator[tuple[int, dict[str, Any]]]:
     """Epoch and event of every line that counts and does not begin with ``skip``."""
     data = journal_bytes(run_dir)
     newest = 0
     for line in data.split(b"\n"):
-        if skip is not None and line.startswith(skip):
+        if line.startswith(skip):
             continue
         found = event_of(line)
         if found is not None and found[0] >= newest:

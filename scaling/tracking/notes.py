@@ -32,6 +32,20 @@ def with_sections(note: str, sections: Mapping[str, str]) -> str:
     return note
 
 
+def with_head(note: str, head: str) -> str:
+    """The note with its first section, which says what a sweep is, replaced or put before all.
+
+    Examples
+    --------
+    >>> with_head("### s: 2 runs\\n\\nold\\n\\n### Law\\n\\nkept\\n", "### s: 3 runs\\n\\nnew\\n")
+    '### s: 3 runs\\n\\nnew\\n\\n### Law\\n\\nkept\\n'
+    """
+    title = head.partition(":")[0] + ":"
+    rest = re.sub(r"\A.*?(?=^### |\Z)", "", note[1:], count=1, flags=re.M | re.S)
+    rest = rest if note.startswith(title) else note
+    return f"{head.rstrip()}\n" + (f"\n{rest}" if rest.strip() else "")
+
+
 def cell(text: object) -> str:
     """Text for a cell of a table: no bar, no line break, no markup of its own."""
     return re.sub(r"([\\|`*_<\[\]])", r"\\\1", " ".join(str(text).split()))

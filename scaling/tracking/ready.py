@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from scaling.tracking.address import masked
 from scaling.tracking.errors import DeletedError, TrackingError, reason
 from scaling.tracking.moved import artifacts_of, follow_store
-from scaling.tracking.notes import NOTE_TAG
+from scaling.tracking.notes import NOTE_TAG, with_head
 from scaling.tracking.view import VIEW_TAG, chart_view
 
 if TYPE_CHECKING:
@@ -129,7 +129,8 @@ def prepare(
             if found is None or VIEW_TAG not in found.tags:
                 client.set_experiment_tag(experiment_id, VIEW_TAG, chart_view(options))
             if description:
-                client.set_experiment_tag(experiment_id, NOTE_TAG, description)
+                before = found.tags.get(NOTE_TAG, "") if found else ""
+                client.set_experiment_tag(experiment_id, NOTE_TAG, with_head(before, description))
     return str(experiment_id)
 
 

@@ -19,6 +19,8 @@ metric ``final/*``     numeric values of the journal's ``end`` event; tokens a s
                        where the card's peak is known, MFU
 data set               name and fingerprint of what a run of ours was trained on
 metric ``diverged``    1 for a run that diverged
+metric ``system/*``    what the machine did meanwhile, where the worker measures it
+                       (``monitor_seconds``); step = seconds since the run's first start
 =====================  ===========================================================
 
 A metric's time is that of the run's first start plus the seconds it trained, so that shipping a
@@ -36,7 +38,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from scaling.base import write_atomic
-from scaling.run import JOURNAL, end, note_of, points, read_journal, unfold
+from scaling.run import CPU, JOURNAL, end, note_of, points, read_journal, unfold
 from scaling.schema import BUDGET
 from scaling.tracking.address import masked, without_password
 from scaling.tracking.errors import DeletedError, TrackingError
@@ -54,6 +56,7 @@ from scaling.tracking.values import (
     metric_key,
     of_curve,
     of_end,
+    of_system,
 )
 from scaling.tracking.view import COLOUR_TAG
 
@@ -160,9 +163,16 @@ class Tracker:
         if not events:
             return None
         last = end(events)
+        sure = position.get("mlflow_run_id") in self._trusted and "system" in position
+        samples = of_system(events)
         try:
             with reported(self.uri):
                 run_id, seen, known = self._find_or_create(row, events, position)
+                if samples:
+                    sure = sure and run_id == position["mlflow_run_id"]
+                    there = position["system"] if sure else self._last_step(run_id, CPU)
+                    new = [value for value in samples if value[3] > there]
+                    known = [*known[0], *new], known[1]
                 self._send(run_id, row, events, seen, known, alive)
         except TrackingError:
             self._trusted.discard(str(position.get("mlflow_run_id")))  # it may have been deleted
@@ -174,6 +184,7 @@ class Tracker:
             "mlflow_run_id": run_id,
             "born": born_of(events),
             "step": max((point["step"] for point in points(events)), default=-1),
+            "system": max((step for *_, step in samples), default=-1),
             "size": size,
             "ended": last is not None,
             "alive": alive,
@@ -278,12 +289,16 @@ class Tracker:
             there = {*found[0].data.params, *found[0].data.metrics}
             if not {*params, *(key for key, *_ in metrics)} - there:
                 known = [], {}
-            history = client.get_metric_history(run_id, CURVE_METRICS["seconds"])
-            seen = max((point.step for point in history), default=-1)
+            seen = self._last_step(run_id, CURVE_METRICS["seconds"])
         else:
             run_id, seen, known = self._create(row, born), -1, known_before(row, born)
         self._trusted.add(run_id)
         return run_id, seen, known
+
+    def _last_step(self, run_id: str, metric: str) -> int:
+        """The last step of a metric that the store has; -1 where it has none."""
+        history = self.client.get_metric_history(run_id, metric)
+        return max((point.step for point in history), default=-1)
 
     def _restore(self, name: str, run_id: str) -> None:
         if not self.restore:

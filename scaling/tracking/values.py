@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import Any, TypeGuard
 
 from scaling.base import WATTS, kwh_of, peak_flops
-from scaling.run import PROGRAM_METRIC, points, trained_columns
+from scaling.run import PROGRAM_METRIC, SYSTEM, points, trained_columns
 from scaling.schema import EVAL_PREFIX
 
 CURVE_METRICS = {
@@ -22,7 +22,7 @@ CURVE_METRICS = {
 }
 """Column of the curve table -> metric."""
 OWN_PREFIXES = (EVAL_PREFIX, PROGRAM_METRIC)  # of metrics that are called as their columns
-LOGARITHMS = ("num_params", "num_tokens", "flops")
+LOGARITHMS = {"num_params": "N", "num_tokens": "D", "flops": "C"}  # short: titles of charts have it
 KEY_LENGTH = 250
 
 Value = tuple[str, float, float, int]  # metric, value, seconds since 1970, step
@@ -47,6 +47,23 @@ def of_curve(events: list[dict[str, Any]], seen: int) -> list[Value]:
         for column, metric in curve_metrics(point).items()
         if _is_number(point.get(column))
     ]
+
+
+def of_system(events: Sequence[Mapping[str, Any]]) -> list[Value]:
+    """The samples of the machine; step = whole seconds since the run's first start.
+
+    Steps go up: of two samples in one second, or of a node whose clock is behind, only the first
+    counts.
+    """
+    values: list[Value] = []
+    born, last = float(born_of(events)), -1
+    for sample in (event for event in events if event["event"] == "system"):
+        step = int(sample["time"] - born)
+        if step > last:
+            last = step
+            named = ((name, v) for name, v in sample.items() if name.startswith(SYSTEM))
+            values += [(name, float(v), sample["time"], step) for name, v in named if _is_number(v)]
+    return values
 
 
 def of_end(
@@ -133,9 +150,9 @@ def _scale(columns: Mapping[str, Any]) -> dict[str, float]:
     """The metrics ``scale/*`` of the numeric columns."""
     numbers = {k: v for k, v in columns.items() if _is_number(v)}
     metrics = {f"scale/{key}": float(value) for key, value in numbers.items()}
-    for column in LOGARITHMS:
+    for column, letter in LOGARITHMS.items():
         if numbers.get(column, 0) > 0:
-            metrics[f"scale/log10_{column}"] = math.log10(numbers[column])
+            metrics[f"scale/log10_{letter}"] = math.log10(numbers[column])
     return metrics
 
 

@@ -23,7 +23,7 @@ COLUMNS = (
     "tags.`scaling.status`",
     *(f"metrics.`{key}`" for key in ("final/loss", *map("scale/{}".format, SIZES))),
 )
-PREFIXES = ("eval", "final", "heldout", "scale", "train")
+PREFIXES = ("eval", "final", "heldout", "scale", "system", "train")
 
 
 def chart_url(base: str, experiment_id: str, *, view: bool) -> str:
@@ -58,9 +58,9 @@ def chart_view(options: Iterable[str] = ()) -> str:
         *({"uuid": p, "name": p, "display": False, "columns": 3} for p in PREFIXES),
     ]
     charts = [
-        _scatter("scale/log10_flops", "final/loss"),
-        _scatter("scale/log10_num_params", "final/loss"),
-        _scatter("scale/log10_num_tokens", "final/loss"),
+        _scatter("scale/log10_C", "final/loss"),
+        _scatter("scale/log10_N", "final/loss"),
+        _scatter("scale/log10_D", "final/loss"),
         _line("heldout/loss", "log", "log"),
         _line("train/loss", "log", "log"),
         _line("train/lr", "linear", "linear"),

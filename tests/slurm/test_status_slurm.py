@@ -46,7 +46,7 @@ def test_cancel_checkpoints_what_runs_and_retry_finishes_with_the_same_bits(site
         for pid in pids:
             site.until(lambda pid=pid: is_signalled(pid), 60, "the word to stop")
             thaw(pid)
-        assert cancelled.result() == 0
+        assert cancelled.result().stopped
     assert not site.cluster.ask("squeue", "-h", "-n", "s").split()
     status = sweep_status("s")
     assert status.counts == {"planned": 1, "stopped": 2}
@@ -73,7 +73,7 @@ def test_cancel_of_one_run_ends_its_own_job_or_leaves_a_packed_one_to_the_others
         asked = site.store.sweep_dir("s") / "submissions"
         site.until(lambda: list(asked.glob(f"*.stopped/{run.run_id}")), 60, "the word to stop")
         thaw(pid)
-        assert cancelled.result() == 0
+        assert cancelled.result().stopped
     assert list(site.store.run_dir(run.run_id).glob("checkpoint*.pt"))
     site.until(lambda: sweep_status("s").counts == {"done": 1, "stopped": 1}, 300, "the other")
     site.submit(sweep, workers=2, wait=True)
@@ -153,7 +153,7 @@ def test_a_held_job_is_queued_for_the_reason_that_slurm_gives(site):
     submission = site.submit(sweep, workers=1)
     (run,) = sweep_status("s").runs
     assert (run.state, run.reason) == ("queued", "SLURM says JobHeldUser")
-    assert cancel("s") == 0
+    assert cancel("s").stopped
     assert sweep_status("s").counts == {"planned": 1}
     assert submission.job_ids
 

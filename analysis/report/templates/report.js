@@ -223,6 +223,7 @@ class Plot {
       const beyond = x + 4 * ratio + c.measureText(text).width > c.canvas.width, at = beyond ? y - 9 * ratio : y;
       if (at - last < 12 * ratio || at < 0) continue;
       c.textBaseline = "middle"; c.textAlign = beyond ? "right" : "left";
+      if (beyond) { c.strokeStyle = colour("card"); c.lineWidth = 3 * ratio; c.strokeText(text, x, at); }
       c.fillText(text, x + (beyond ? 0 : 4 * ratio), at);
       last = at;
     }
@@ -271,7 +272,7 @@ function mark(c, kind, x, y, r, ratio) {
   if (kind === "|") { c.lineWidth = 2.5 * ratio; c.moveTo(x, y - r); c.lineTo(x, y + r); c.stroke(); return; }
   if (kind === "P") { c.lineWidth = r * 0.7; c.moveTo(x - r, y); c.lineTo(x + r, y); c.moveTo(x, y - r); c.lineTo(x, y + r); c.stroke(); return; }
   if (kind === "*") { for (let k = 0; k < 10; k++) { const a = -Math.PI / 2 + k * Math.PI / 5, s = k % 2 ? r * 0.45 : r * 1.1; c[k ? "lineTo" : "moveTo"](x + s * Math.cos(a), y + s * Math.sin(a)); } c.closePath(); c.fill(); return; }
-  c.arc(x, y, Math.max(r * 0.75, 1.5 * ratio), 0, 7); c.fill();
+  c.arc(x, y, Math.max(r, 1.5 * ratio), 0, 7); c.fill();
 }
 
 // --- runs: which is near, which are marked
@@ -343,14 +344,18 @@ function stills(figure, name) {
     save(`${name}${i ? "-" + i : ""}.svg`, text, "image/svg+xml");
   });
 }
+const SWATCHES = { points: "points", line: "line", hrule: "line", vrule: "line", hbars: "line", vbars: "line" };
+const swatchOf = layer => (SWATCHES[layer.kind] || "band") + (layer.dash?.length ? " dash" : "");
 function legend(picture, name) {
-  const found = new Map();
-  for (const panel of picture.panels) for (const layer of panel.layers) if (layer.label)
+  const found = new Map(), kinds = new Map();
+  for (const panel of picture.panels) for (const layer of panel.layers) if (layer.label) {
     found.set(layer.label, [...(found.get(layer.label) || []), ...[layer.colour || "ink"].flat()]);
+    kinds.set(layer.label, kinds.get(layer.label) || swatchOf(layer));
+  }
   if (!found.size) return "";
   const list = make("ul", { class: "legend", "aria-label": "legend" });
   for (const [label, colours] of found) {
-    const swatch = make("i"), each = new Set(colours);
+    const swatch = make("i", { class: kinds.get(label) }), each = new Set(colours);
     swatch.style.background = each.size === 1 ? `var(--${colours[0]})` : picture.shading ? "linear-gradient(90deg,var(--s2),var(--s21))" : "var(--ink)";
     const button = make("button", { type: "button", "aria-pressed": "true" }, swatch, label);
     button.addEventListener("click", () => {

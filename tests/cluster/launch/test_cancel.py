@@ -37,8 +37,10 @@ def test_a_run_that_waits_is_not_begun_and_the_others_stay_queued(waiting, home,
     assert sweep_status("tiny").counts == {"queued": 1, "planned": 1}
     assert not queue.is_open(Store.at(home), one)
     assert queue.is_open(Store.at(home), other)
-    assert main(["cancel", "tiny", one]) == 0
-    assert f"nobody works on run {one}" in capsys.readouterr().err
+    assert main(["cancel", "tiny", one, "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert (said["sweep"], said["run_id"], said["stopped"]) == ("tiny", one, False)
+    assert f"nobody works on run {one}" in said["words"]
 
 
 @pytest.mark.usefixtures("store_ready")
@@ -64,7 +66,7 @@ def test_only_a_job_that_has_nothing_else_to_do_is_cancelled(
     tasks = ((one,), (other,)) if alone else ((one, other),)
     jobs = {one: "7_0", other: "7_1" if alone else "7_0"}
     replace(queue, tasks=tasks, own_jobs=jobs).write()
-    assert cancel("tiny", run_id=one) == 0
+    assert cancel("tiny", run_id=one).stopped
     said = log.read_text() if log.exists() else ""
     assert said == alone * "--quiet --state=PENDING 7_0\n--quiet --signal=TERM 7_0\n"
 

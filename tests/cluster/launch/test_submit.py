@@ -298,12 +298,12 @@ def test_cancel_checkpoints_what_runs_and_begins_nothing_more(make_sweep, home, 
     # a Popen's zombie must be reaped for the process to count as gone here and now
     reaper = threading.Thread(target=lambda: [job._process.wait() for job in submission.workers])
     reaper.start()
-    assert cancel("tiny") == 0
+    assert cancel("tiny").stopped
     reaper.join()
     assert sweep_status("tiny").counts == {"planned": 1, "stopped": 1}
     stopped = sweep_status("tiny").in_state("stopped")[0]
     assert checkpoints(store.run_dir(stopped.run_id))
-    assert cancel("tiny") == 0
+    assert not cancel("tiny").stopped
 
 
 @pytest.mark.slow  # one run of a worker process is stopped, and the other is not
@@ -314,7 +314,7 @@ def test_cancel_of_one_run_lets_its_worker_go_on_with_another(make_sweep, home, 
     quiet_end(submission)
     wait_until(lambda: sweep_status("tiny").counts == {"running": 1, "queued": 1})
     (running,) = sweep_status("tiny").in_state("running")
-    assert cancel("tiny", run_id=running.run_id) == 0
+    assert cancel("tiny", run_id=running.run_id).stopped
     assert checkpoints(store.run_dir(running.run_id))
     wait_until(lambda: sweep_status("tiny").counts == {"stopped": 1, "done": 1})
     (other,) = sweep_status("tiny").in_state("done")
@@ -333,7 +333,7 @@ def test_workers_and_shipper_hold_none_of_the_streams_of_whoever_submits(make_sw
         said = process.communicate(timeout=300)[0]  # its end, not only that of the process
     assert "1 runs submitted" in said
     assert not sweep_status("tiny").in_state("done")
-    assert cancel("tiny") == 0
+    assert cancel("tiny").stopped
 
 
 @pytest.mark.slow  # a terminal's Ctrl-C reaches all processes

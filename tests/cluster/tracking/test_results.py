@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 import subprocess
 
+import pytest
+
 from cluster import submit, sweep_status
 from cluster.tracking import results, ship_sweep
 from scaling.base import Store
+from scaling.cli import main
 from scaling.run import read_rows
 from scaling.tracking import connect, with_sections
 from scaling.tracking.notes import NOTE_TAG
@@ -51,7 +54,23 @@ def test_the_note_has_the_results_and_the_law_that_was_kept(
     assert "--bootstrap" in asked[0]
     monkeypatch.setattr(results, "subprocess", FakeProcesses(None))
     ship_sweep("tiny", tracking_uri=store_ready)
-    assert "`scaling fit tiny` says it" in note_of(store_ready)
+    assert "`scaling fit tiny` says it." in note_of(store_ready)
+
+
+@pytest.mark.slow  # `scaling fit` as the shipper calls it: its law, and why there is none
+def test_a_sweep_whose_law_nobody_chose_has_the_usual_one(make_sweep, store_ready, capfd):
+    sizes = {"width": [8, 16, 32], "num_tokens": [2048, 4096, 8192]}
+    submit(make_sweep(schedule="cosine", **sizes), on="inline", tracking_uri=store_ready)
+    law = note_of(store_ready).partition("### Law\n\n")[2]
+    assert "`scaling fit tiny --law NAME --keep`" in law and "| alpha | " in law
+    assert main(["fit", "tiny", "--json", "--bootstrap", "100"]) == 0
+    found = json.loads(capfd.readouterr().out)
+    assert f"`{found['formula']}`" in law
+    assert f"| E | {found['params']['E']:.4g} |" in law
+
+    submit(make_sweep(name="seeds", seed=[0, 1, 2, 3, 4]), on="inline", tracking_uri=store_ready)
+    law = note_of(store_ready, "seeds").partition("### Law\n\n")[2]
+    assert law.startswith("None: ") and "`scaling fit seeds` says more." in law
 
 
 class FakeProcesses:

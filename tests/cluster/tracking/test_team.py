@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 
 import pytest
@@ -122,7 +123,15 @@ def test_the_database_is_looked_at_before_the_server_starts(
     check = ["server", "--check", "--database", address, *map(str, words)]
     check += ["--credentials", str(secrets_given)]
     assert main(check) == 0
-    assert f"http://127.0.0.1:{words[-1]}" in capsys.readouterr().out
+    url = f"http://127.0.0.1:{words[-1]}"
+    assert url in capsys.readouterr().out
+    assert main([*check, "--json"]) == 0
+    out = capsys.readouterr().out
+    ready = json.loads(out)
+    assert (ready["database"].endswith("/lab"), ready["url"]) == (True, url)
+    assert PASSWORD not in out and ADMIN not in out
+    assert main([word for word in [*check, "--json"] if word != "--check"]) == 2
+    assert "--json is for --check" in capsys.readouterr().err
     postgres.ask("UPDATE alembic_version SET version_num = 'ffffffffffff'", "lab")
     assert "tables of a newer MLflow (revision ffffffffffff" in said()
 

@@ -98,8 +98,8 @@ def test_a_run_is_shipped_whole(uri, run_dir, row):
     expected = {"kind": "run", "status": "done", "sweep": "s", "family": "transformer"}
     assert {k: tags[f"scaling.{k}"] for k in expected} == expected
     assert metrics["scale/num_tokens"] == row["num_tokens"]
-    for column in ("num_params", "num_tokens", "flops"):
-        assert metrics[f"scale/log10_{column}"] == pytest.approx(math.log10(row[column]))
+    for letter, column in {"N": "num_params", "D": "num_tokens", "C": "flops"}.items():
+        assert metrics[f"scale/log10_{letter}"] == pytest.approx(math.log10(row[column]))
     assert {k: metrics[f"final/{k}"] for k in ("loss", "loss_se", "tokens")} == {
         "loss": 3.25,
         "loss_se": 0.01,

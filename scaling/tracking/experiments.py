@@ -15,8 +15,6 @@ from scaling.tracking.stored import StoredRun
 
 PAGE = 1000  # runs that a store gives at once
 PARENT = "mlflow.parentRunId"
-OURS = "scaling.run_id"
-"""The tag that our tracker puts on a run."""
 
 
 def has_experiment(tracking_uri: str, name: str) -> bool:

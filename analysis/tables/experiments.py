@@ -9,6 +9,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from analysis.tables.kept import kept
 from analysis.tables.options import differing
 from analysis.tables.reading import TableReading, understood
 from analysis.tables.rows import NUMBERS, TEXTS, extra_columns, is_extra, run_table, why_not
@@ -40,12 +41,18 @@ def experiment_runs(
 
     Anybody's are read as a file is: each parameter, metric and numeric tag is a column under its
     own name, ``columns`` and usual spellings say what it is. What is no number is the reason why
-    a run is left out.
+    a run is left out. While the store does not change the table is kept (:mod:`.kept`).
     """
-    runs = stored_runs(uri, name)
-    if not runs or any(OURS in run.tags for run in runs):
-        return _own_runs(name, runs), True
-    return _anybodys_runs(name, runs, columns, how), False
+
+    def make() -> pd.DataFrame:
+        runs = stored_runs(uri, name)
+        ours = not runs or any(OURS in run.tags for run in runs)
+        frame = _own_runs(name, runs) if ours else _anybodys_runs(name, runs, columns, how)
+        frame.attrs["ours"] = ours
+        return frame
+
+    frame = kept(uri, (name, sorted(columns.items()), how), make)
+    return frame, bool(frame.attrs.pop("ours"))
 
 
 def _anybodys_runs(

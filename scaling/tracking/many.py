@@ -18,7 +18,7 @@ from scaling.tracking.errors import DeletedError
 from scaling.tracking.ready import reported, sent_once, sqlite_path
 from scaling.tracking.tables import NewRun, Tables
 from scaling.tracking.tracker import Tracker
-from scaling.tracking.values import born_of, start_of
+from scaling.tracking.values import born_of, data_of, start_of
 
 LEAST = 8  # runs for which this is worth while
 AT_ONCE = 100
@@ -109,6 +109,15 @@ def _send(tracker: Tracker, part: Sequence[Ended]) -> None:
     starts = [start_of(born_of(ended.events)) for ended in part]
     if not starts:
         return
+
+    def make(ended: Ended) -> tuple[Ended, str]:
+        run_id = tracker.create(ended.row, born_of(ended.events))
+        tracker.send(run_id, content_of(ended.row, ended.events))
+        return ended, run_id
+
+    def note(ended: Ended, run_id: str) -> None:
+        tracker.note(ended.run_dir, run_id, ended.events, ended.size)
+
     # A create whose answer is lost is not repeated here: the next look finds what it made.
     with reported(tracker.uri), sent_once():
         between = (
@@ -116,17 +125,21 @@ def _send(tracker: Tracker, part: Sequence[Ended]) -> None:
         )
         found = tracker.search(between, deleted=True)
         there = {run.data.tags.get(OURS) for run in found}
+        new = [ended for ended in part if ended.row["run_id"] not in there]
+        # Of each data set one first: two that make it at once are one too many for MLflow.
+        heads = {data_of(ended.row): ended for ended in reversed(new)}
+        for ended in heads.values():
+            note(*make(ended))
+        failed: BaseException | None = None
         with ThreadPoolExecutor(CONNECTIONS) as pool:
-
-            def deliver(ended: Ended) -> tuple[Ended, str]:
-                run_id = tracker.create(ended.row, born_of(ended.events))
-                tracker.send(run_id, content_of(ended.row, ended.events))
-                return ended, run_id
-
-            sent = [pool.submit(deliver, e) for e in part if e.row["run_id"] not in there]
-            try:
-                for future in as_completed(sent):
-                    ended, run_id = future.result()
-                    tracker.note(ended.run_dir, run_id, ended.events, ended.size)
-            finally:
-                pool.shutdown(cancel_futures=True)
+            rest = [ended for ended in new if heads[data_of(ended.row)] is not ended]
+            for future in as_completed([pool.submit(make, ended) for ended in rest]):
+                if future.cancelled():
+                    continue
+                if error := future.exception():
+                    failed = failed or error
+                    pool.shutdown(wait=False, cancel_futures=True)
+                else:
+                    note(*future.result())
+        if failed:
+            raise failed

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import math
+import os
+import random
 import re
 import shutil
+import signal
 import sqlite3
 
 import pytest
@@ -13,7 +16,8 @@ from mlflow import MlflowClient
 
 from scaling.run.journal import Journal
 from scaling.spec import RunSpec
-from scaling.tracking import ship_many
+from scaling.tracking import connect, many, ship_many
+from scaling.tracking.tables import Tables
 from scaling.tracking.tracker import Tracker
 from sweeps.sweep import Sweep
 
@@ -31,7 +35,7 @@ def lines(tiny, tmp_path):
         write(run_dir, number)
         found.append((run_dir, row))
     found[3][1]["flops_asked"] = 1e15
-    found[4][1]["name"] = "é' \"quoted\"\n" + "long " * 40
+    found[4][1]["name"] = 'é\' "quoted"\n' + "long " * 40
     return found
 
 
@@ -113,3 +117,83 @@ def test_the_tables_are_those_that_the_client_fills(two, lines, monkeypatch):
     for run_dir, row in lines:
         assert again.ship(run_dir, row, alive=False)
     assert again.again == 0
+
+
+def stops_after(seconds, ship):
+    """Whether a fork that ships was ended by the kernel after so much processor time."""
+    child = os.fork()
+    if not child:
+        try:
+            # The kernel ends it, as SIGKILL would: nothing cleans up.
+            signal.signal(signal.SIGPROF, signal.SIG_DFL)
+            signal.setitimer(signal.ITIMER_PROF, seconds)
+            ship()
+        finally:
+            os._exit(0)
+    return os.WIFSIGNALED(os.waitpid(child, 0)[1])
+
+
+@pytest.mark.slow  # a shipper that is killed twenty times: each run is there once, and whole
+def test_killed_at_any_point_nothing_is_lost_and_nothing_doubled(two, lines, monkeypatch):
+    monkeypatch.setattr(many, "AT_ONCE", 5)
+    one_by_one(two[0], lines)
+    expected = everything(two[0])
+    rng, killed = random.Random(0), 0
+
+    def ship():
+        tracker = Tracker(two[1], "s")
+        ship_many(tracker, lines)
+        for run_dir, row in lines:
+            tracker.ship(run_dir, row, alive=False)
+
+    for _ in range(20):
+        killed += stops_after(rng.uniform(0.02, 0.5), ship)
+        for run_dir, _ in rng.sample(lines, 2):  # and its notes may be lost too
+            Tracker(two[1], "s").forget(run_dir)
+    assert not stops_after(1000.0, ship)
+    assert killed > 5
+    assert everything(two[1]) == expected
+
+
+@pytest.mark.parametrize("changed", ["a column", "a table", "a tag"])
+def test_a_store_that_writes_otherwise_is_written_by_its_client_alone(
+    two, lines, monkeypatch, changed
+):
+    """As a later MLflow may."""
+    create = MlflowClient.create_run
+
+    def create_otherwise(client, *arguments, **values):
+        run = create(client, *arguments, **values)
+        if changed == "a tag":
+            client.set_tag(run.info.run_id, "mlflow.new", "1")
+        else:
+            words = {
+                "a column": "UPDATE tags SET value = value || '!' WHERE run_uuid = ?",
+                "a table": "INSERT INTO inputs SELECT hex(randomblob(16)), 'NEW', 'x', 'RUN', ?, 0",
+            }[changed]
+            with sqlite3.connect(two[1].removeprefix("sqlite:///")) as connection:
+                connection.execute(words, (run.info.run_id,))
+            connection.close()
+        return run
+
+    added = []
+    add = Tables.add
+    monkeypatch.setattr(Tables, "add", lambda *a: added.append(add(*a)) or added[-1])
+    monkeypatch.setattr(MlflowClient, "create_run", create_otherwise)
+    ship_many(Tracker(two[1], "s"), lines[:10])
+    assert not added
+    monkeypatch.setattr(MlflowClient, "create_run", create)
+    ship_many(Tracker(two[0], "s"), lines[:10])
+    assert [len(made) for made in added] == [9]
+
+
+def test_what_the_store_has_in_part_or_has_deleted_is_left_to_the_client(two, lines):
+    tracker = Tracker(two[0], "s")
+    begun = tracker.create(lines[9][1], "1001.5") if tracker.client else ""
+    gone = tracker.create(lines[10][1], "1002.5")
+    tracker.client.delete_run(gone)
+    ship_many(tracker, lines)
+    assert [run_dir.name for run_dir, _ in lines if tracker.lacks(run_dir)] == ["9", "10"]
+    client = connect(two[0])
+    assert client.get_run(begun).data.params == {}
+    assert len(client.search_runs([tracker.experiment_id])) == RUNS - 1

@@ -3,8 +3,8 @@
 Only of SQLite files without a write-ahead log: each transaction that changes one adds to a counter
 in its header, by which SQLite itself tells whether what it has read still holds. With the file's
 identity, size and times, copies and backups put back are told from it as well. A server is asked
-each time. What is kept is a parquet file, whose content is read as values and never as code; one
-that cannot be read, or was made by other code, is as good as none.
+each time. What is kept is parquet and JSON, read as values and never as code; a file that cannot be
+read, or was made by other code, is as good as none.
 """
 
 from __future__ import annotations
@@ -14,13 +14,14 @@ import hashlib
 import json
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from analysis.tables.reading import Note
-from scaling.base import replacing
+from scaling.base import replacing, write_atomic
 from scaling.families import FAMILIES
 from scaling.table_file import Lines
 from scaling.tracking import sqlite_path
@@ -42,20 +43,58 @@ def kept(
 
     ``asked`` is values whose ``repr`` tells them apart.
     """
-    path = sqlite_path(tracking_uri)
-    store = path.resolve() if path and find_spec("pyarrow") else None
-    before = state_of(store) if store else None
-    if store is None or before is None:
+    before = store_state(tracking_uri) if find_spec("pyarrow") else None
+    if before is None:
         return make()
-    named = repr((str(store), asked))
-    file = folder() / f"{hashlib.sha256(named.encode()).hexdigest()[:32]}.parquet"
-    made_of = json.dumps([before, _code(), sys.version, named])
+    file, made_of = _place(tracking_uri, asked, "parquet", before)
     found = _read(file, made_of)
     if found is None:
         found = make()
-        if state_of(store) == before:  # nobody wrote meanwhile
+        if store_state(tracking_uri) == before:  # nobody wrote meanwhile
             _write(file, made_of, found)
     return found
+
+
+def read_values(tracking_uri: str, name: str) -> dict[str, Any]:
+    """The values that were kept under a name for a store, whatever became of it since."""
+    if not sqlite_path(tracking_uri):
+        return {}
+    file, made_of = _place(tracking_uri, name, "json")
+    try:
+        with file.open(encoding="utf-8") as lines:
+            found = json.loads(lines.readline()) if lines.readline() == f"{made_of}\n" else None
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def write_values(tracking_uri: str, name: str, values: Mapping[str, Any]) -> None:
+    """Keep values that JSON has."""
+    file, made_of = _place(tracking_uri, name, "json")
+    with contextlib.suppress(OSError):
+        write_atomic(file, f"{made_of}\n{json.dumps(values)}\n")
+        _prune(file)
+
+
+def store_state(tracking_uri: str) -> list[int] | None:
+    """What differs after each change of a store; None where nothing cheap tells."""
+    path = sqlite_path(tracking_uri)
+    return state_of(path.resolve()) if path else None
+
+
+def _place(tracking_uri: str, asked: object, kind: str, state: object = None) -> tuple[Path, str]:
+    """The file for what is asked of a store, and what it has to be made of."""
+    named = repr((os.path.realpath(str(sqlite_path(tracking_uri))), asked))
+    digest = hashlib.sha256(named.encode("utf-8", "surrogateescape")).hexdigest()[:32]
+    code = _code(tuple(sorted(FAMILIES)))
+    return folder() / f"{digest}.{kind}", json.dumps([state, code, sys.version, named])
+
+
+def _prune(file: Path) -> None:
+    """Leave the newest files of a kind."""
+    newest = sorted(file.parent.glob(f"*{file.suffix}"), key=lambda one: -one.stat().st_mtime)
+    for old in newest[MOST:]:
+        old.unlink(missing_ok=True)
 
 
 def folder() -> Path:
@@ -77,14 +116,15 @@ def state_of(store: Path) -> list[int] | None:
     return [found.st_dev, found.st_ino, found.st_size, *times, counter]
 
 
-def _code() -> str:
+@cache
+def _code(families: tuple[str, ...]) -> str:
     """A digest of the files whose code has a say: their names, sizes and times."""
     top = Path(__file__).parents[2]
     files = {path for room in ROOMS for path in (top / room).rglob("*.py")}
-    modules = {sys.modules.get(type(family).__module__) for family in FAMILIES.values()}
+    modules = {sys.modules.get(FAMILIES[name].config.__module__) for name in families}
     files |= {Path(module.__file__) for module in modules if module and module.__file__}
     told = sorted((str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in files)
-    return hashlib.sha256(repr((told, sorted(FAMILIES))).encode()).hexdigest()
+    return hashlib.sha256(repr((told, families)).encode()).hexdigest()
 
 
 def _read(file: Path, made_of: str) -> pd.DataFrame | None:
@@ -120,12 +160,9 @@ def _write(file: Path, made_of: str, frame: pd.DataFrame) -> None:
         again = table.to_pandas()
         if not again.equals(bare) or list(again.dtypes) != list(bare.dtypes):
             return
-        file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         with replacing(file) as out:
             pyarrow.parquet.write_table(table, out)
-        newest = sorted(file.parent.glob("*.parquet"), key=lambda one: -one.stat().st_mtime)
-        for old in newest[MOST:]:
-            old.unlink(missing_ok=True)
+        _prune(file)
     except (OSError, ValueError, KeyError, TypeError, pyarrow.ArrowException):
         return
 

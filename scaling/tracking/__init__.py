@@ -5,7 +5,7 @@ from __future__ import annotations
 from scaling.tracking.address import masked, without_password
 from scaling.tracking.content import OURS
 from scaling.tracking.errors import DeletedError, TrackingError, reason
-from scaling.tracking.experiments import has_experiment, stored_runs, without_binders
+from scaling.tracking.experiments import has_experiment, prints, stored_runs, without_binders
 from scaling.tracking.histories import histories, metric_histories
 from scaling.tracking.many import ship_many
 from scaling.tracking.moved import follow_store
@@ -38,6 +38,7 @@ __all__ = [
     "masked",
     "metric_histories",
     "prepare",
+    "prints",
     "reason",
     "reported",
     "set_environment",

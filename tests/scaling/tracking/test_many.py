@@ -10,17 +10,21 @@ import re
 import shutil
 import signal
 import sqlite3
+import threading
 
 import pytest
 from mlflow import MlflowClient
 
 from scaling.run.journal import Journal
 from scaling.spec import RunSpec
-from scaling.tracking import connect, many, ship_many
+from scaling.tracking import TrackingError, connect, many, prepare, ship_many
+from scaling.tracking.ready import ENVIRONMENT
 from scaling.tracking.tables import Tables
 from scaling.tracking.tracker import Tracker
 from sweeps.sweep import Sweep
+from tests.dying_server import Server
 
+FILES = re.compile(r"file://\S*/artifacts/s|mlflow-artifacts:/\d+")
 UUID = re.compile(r"[0-9a-f]{32}")
 RUNS = 24
 
@@ -70,7 +74,7 @@ def everything(uri, *, without=()):
         rows = connection.execute(f"SELECT * FROM {table}").fetchall()
         if table not in ("experiments", *without):  # its times are those of its making
             said = (UUID.sub(lambda m: ids.get(m[0], m[0]), repr(row)) for row in rows)
-            found[table] = sorted(re.sub(r"file://\S*/artifacts/s", "", one) for one in said)
+            found[table] = sorted(FILES.sub("", one) for one in said)
     connection.close()
     return found
 
@@ -153,6 +157,37 @@ def test_killed_at_any_point_nothing_is_lost_and_nothing_doubled(two, lines, mon
     assert not stops_after(1000.0, ship)
     assert killed > 5
     assert everything(two[1]) == expected
+
+
+@pytest.mark.slow  # a real server that dies under several connections
+def test_a_server_that_dies_again_and_again_has_each_run_once(two, lines, tmp_path, monkeypatch):
+    for name, value in ENVIRONMENT.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(many, "AT_ONCE", 8)
+    one_by_one(two[0], lines)
+    server, rng, missed = Server(two[1], tmp_path), random.Random(0), 0
+    uri = f"http://127.0.0.1:{server.port}"
+    try:
+        server.anew()
+        server.wait()
+        prepare(uri, "s")
+        for _ in range(6):
+            end = threading.Timer(rng.uniform(0.1, 2.0), server.anew)
+            end.start()
+            try:
+                ship_many(Tracker(uri, "s"), lines)
+            except TrackingError:
+                missed += 1
+            end.join()
+            server.wait()
+        tracker = Tracker(uri, "s")
+        ship_many(tracker, lines)
+        for run_dir, row in lines:
+            assert tracker.ship(run_dir, row, alive=False)
+    finally:
+        server.close()
+    assert missed
+    assert everything(two[1]) == everything(two[0])
 
 
 @pytest.mark.parametrize("changed", ["a column", "a table", "a tag"])

@@ -245,8 +245,8 @@ def _ship(
     states = {run.run_id: run.state for run in status.runs}
     tracker.colours, tracker.marks = colours(rows), marks(store, tracker.experiment)
     unfinished, problem = 0, ""
-    over = ("done", "diverged", "failed")
-    ended = [row for row in rows if states[row["run_id"]] in over and row["run_id"] not in complete]
+    over, settled = ("done", "diverged", "failed"), complete | tracker.deleted
+    ended = [row for row in rows if states[row["run_id"]] in over and row["run_id"] not in settled]
     with contextlib.suppress(TrackingError):  # the look at each run tells
         ship_many(tracker, [(store.run_dir(row["run_id"]), row) for row in ended])
     for row in rows:

@@ -2,7 +2,7 @@
 
 Tables, columns and defaults are those of the installed MLflow's own models. Nothing about a run's
 row is known here beyond what a run says itself: the rest is copied from a run that MLflow's own
-client made, and :meth:`Table.agrees` compares, before anything is kept, all that the tables say of
+client made, and :meth:`Tables.agrees` compares, before anything is kept, all that the tables say of
 that run with what they would say of it had it been written here.
 """
 
@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import uuid
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from scaling.tracking.content import OURS, Content
+from scaling.tracking.values import metric_key
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Table
@@ -23,7 +24,10 @@ if TYPE_CHECKING:
 LONGEST = 5000  # characters: what MLflow cuts or refuses is left to it
 LOCK_SECONDS = 60
 _OF_A_RUN = ("run_uuid", "run_id", "source_id", "destination_id", "entity_id", "input_uuid")
-_FOUR = ("key", "value", "timestamp", "step")
+
+Row = dict[str, Any]
+Logged = tuple[str, float, int, int]
+"""Of a metric: key, value, milliseconds since 1970, step."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +45,11 @@ class NewRun:
         """Whether MLflow would write all of it as it is."""
         said, tags = self.content, {**self.tags, **self.content.tags}
         texts = (self.name, *said.params.values(), *tags.values())
-        return max(map(len, texts)) <= LONGEST and bool(self.name) and said.ended is not None
+        return (
+            bool(self.name and self.start > 0 and said.ended)  # else it puts its own there
+            and max(map(len, texts)) <= LONGEST
+            and all(metric_key(key) == key for key in tags)
+        )
 
 
 class Tables:
@@ -115,69 +123,38 @@ class Tables:
         return set(connection.execute(question).scalars())
 
     def _insert(self, connection: Connection, runs: Sequence[NewRun]) -> dict[str, str]:
-        from sqlalchemy import insert, select
+        from sqlalchemy import insert
 
-        def of(table: str, column: str, value: str) -> list[dict[str, Any]]:
-            one = self._all[table]
-            return [
-                dict(row)
-                for row in connection.execute(select(one).where(one.c[column] == value)).mappings()
-            ]
-
-        (row,) = of("runs", "run_uuid", self._like)
-        used = of("inputs", "destination_id", self._like)
-        marks = [of("input_tags", "input_uuid", one["input_uuid"]) for one in used]
-        data = self._all["datasets"]
-        known = {
-            (one["name"], one["digest"]): one["dataset_uuid"]
-            for one in connection.execute(
-                select(data).where(data.c.experiment_id == self._experiment)
-            ).mappings()
-        }
-        rows: dict[str, list[dict[str, Any]]] = defaultdict(list)
-        made: dict[str, str] = {}
+        example = self._example(connection)
+        made = {run.run_id: uuid.uuid4().hex for run in runs if example and example.fits(run)}
+        rows: dict[str, list[Row]] = defaultdict(list)
         for run in runs:
-            said = run.content
-            if (
-                not run.is_plain
-                or len(used) != bool(said.data)
-                or (said.data and said.data not in known)
-            ):
-                continue
-            own = uuid.uuid4().hex
-            made[run.run_id] = own
-            rows["runs"].append(
-                {
-                    **row, "run_uuid": own, "name": run.name, "status": said.status,
-                    "start_time": run.start, "end_time": said.ended,
-                    "artifact_uri": row["artifact_uri"].replace(self._like, own),
-                }
-            )  # fmt: skip
-            tags = {**run.tags, "mlflow.runName": run.name, **said.tags}
-            rows["tags"] += [{"run_uuid": own, "key": k, "value": v} for k, v in tags.items()]
-            rows["params"] += [
-                {"run_uuid": own, "key": k, "value": v} for k, v in said.params.items()
-            ]
-            values = dict.fromkeys((k, v, round(1000 * s), step) for k, v, s, step in said.values)
-            latest: dict[str, tuple[str, float, int, int]] = {}
-            for value in values:
-                before = latest.setdefault(value[0], value)
-                if _newness(value) > _newness(before):
-                    latest[value[0]] = value
-            for table, those in (("metrics", values), ("latest_metrics", latest.values())):
-                rows[table] += [
-                    {"run_uuid": own, "is_nan": False, **dict(zip(_FOUR, one, strict=True))}
-                    for one in those
-                ]
-            for one, words in zip(used, marks, strict=True):
-                number = uuid.uuid4().hex
-                ids = {"input_uuid": number, "source_id": known[said.data], "destination_id": own}  # type: ignore[index]
-                rows["inputs"].append({**one, **ids})
-                rows["input_tags"] += [{**word, "input_uuid": number} for word in words]
-        for table, values_ in rows.items():
-            if values_:
-                connection.execute(insert(self._all[table]), values_)
+            if example and run.run_id in made:
+                for table, those in example.rows(run, made[run.run_id]).items():
+                    rows[table] += those
+        for table, those in rows.items():
+            if those:
+                connection.execute(insert(self._all[table]), those)
         return made
+
+    def _example(self, connection: Connection) -> _Example | None:
+        """``like``, as the tables have it; None if it is gone."""
+        from sqlalchemy import select
+
+        def of(table: str, column: str, value: object) -> list[Row]:
+            question = select(self._all[table]).where(self._all[table].c[column] == value)
+            return [dict(row) for row in connection.execute(question).mappings()]
+
+        run = of("runs", "run_uuid", self._like)
+        links = {
+            one["input_uuid"]: (one, of("input_tags", "input_uuid", one["input_uuid"]))
+            for one in of("inputs", "destination_id", self._like)
+        }
+        data = {
+            (one["name"], one["digest"]): one["dataset_uuid"]
+            for one in of("datasets", "experiment_id", self._experiment)
+        }
+        return _Example(run[0], list(links.values()), data) if run else None
 
     def _image(self, connection: Connection, run: str) -> list[tuple[str, list[tuple[str, str]]]]:
         """All that any table says of a run, its own ids apart."""
@@ -201,6 +178,66 @@ class Tables:
         return sorted(found)
 
 
-def _newness(value: tuple[str, float, int, int]) -> tuple[int, int, float]:
+@dataclass(frozen=True)
+class _Example:
+    """The row of a run, its links to data sets with their tags, the ids of data sets."""
+
+    run: Row
+    links: Sequence[tuple[Row, Sequence[Row]]]
+    data: Mapping[tuple[str, str], str]
+
+    def fits(self, run: NewRun) -> bool:
+        """Whether a run is one like this, whose data set is there."""
+        used = run.content.data
+        return run.is_plain and len(self.links) == bool(used) and (not used or used in self.data)
+
+    def rows(self, run: NewRun, own: str) -> dict[str, list[Row]]:
+        """Table -> rows of a run that fits, under the id ``own``."""
+        said = run.content
+        values = dict.fromkeys((k, v, round(1000 * s), step) for k, v, s, step in said.values)
+        rows: dict[str, list[Row]] = {
+            "runs": [
+                {
+                    **self.run, "run_uuid": own, "name": run.name, "status": said.status,
+                    "start_time": run.start, "end_time": said.ended,
+                    "artifact_uri": self.run["artifact_uri"].replace(self.run["run_uuid"], own),
+                }
+            ],
+            "tags": _pairs(own, {**run.tags, "mlflow.runName": run.name, **said.tags}),
+            "params": _pairs(own, said.params),
+            "metrics": [_metric(own, value) for value in values],
+            "latest_metrics": [_metric(own, value) for value in _latest(values)],
+            "inputs": [],
+            "input_tags": [],
+        }  # fmt: skip
+        if said.data:
+            for link, tags in self.links:
+                ids = {"input_uuid": uuid.uuid4().hex, "destination_id": own}
+                rows["inputs"].append({**link, **ids, "source_id": self.data[said.data]})
+                rows["input_tags"] += [{**tag, "input_uuid": ids["input_uuid"]} for tag in tags]
+        return rows
+
+
+def _pairs(own: str, pairs: Mapping[str, str]) -> list[Row]:
+    return [{"run_uuid": own, "key": key, "value": value} for key, value in pairs.items()]
+
+
+def _metric(own: str, value: Logged) -> Row:
+    key, number, at, step = value
+    return {"run_uuid": own, "key": key, "value": number, "timestamp": at, "step": step,
+            "is_nan": False}  # fmt: skip
+
+
+def _latest(values: Iterable[Logged]) -> Iterable[Logged]:
+    """Of each metric the value that MLflow calls its latest."""
+    latest: dict[str, Logged] = {}
+    for value in values:
+        before = latest.setdefault(value[0], value)
+        if _newness(value) > _newness(before):
+            latest[value[0]] = value
+    return latest.values()
+
+
+def _newness(value: Logged) -> tuple[int, int, float]:
     """By what MLflow tells the latest of a metric's values: step, time, value."""
     return value[3], value[2], value[1]

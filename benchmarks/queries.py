@@ -95,6 +95,8 @@ def fill(uri: str, name: str, runs: int, ours: bool) -> None:
 
 def edit(uri: str, runs: int) -> None:
     """Another last value for so many runs."""
+    if not runs:
+        return
     with contextlib.closing(sqlite3.connect(uri.removeprefix("sqlite:///"))) as store, store:
         some = "SELECT run_uuid FROM runs WHERE experiment_id = 1 ORDER BY run_uuid LIMIT ?"
         store.execute(
@@ -115,7 +117,7 @@ def main() -> None:
     parser.add_argument("--ours", action="store_true")
     args = parser.parse_args()
     warnings.simplefilter("ignore")
-    print("| runs | table (CPU s) | again | 1 changed | 100 changed | search_runs | 100 curves |")
+    print("| runs | table (CPU s) | again | 1 changed | 100 changed | 100 curves | search_runs |")
     print("| --- | --- | --- | --- | --- | --- | --- |")
     for runs in args.runs:
         with tempfile.TemporaryDirectory() as folder:
@@ -124,12 +126,13 @@ def main() -> None:
             fill(uri, "few", 100, True)
             os.environ["XDG_CACHE_HOME"] = folder
             read = OURS_READ.format(uri=uri)
-            told = [processor_seconds(read), processor_seconds(read)]
-            for changed in (1, 100):
+            print(f"| {runs} |", end="", flush=True)
+            for changed in (0, 0, 1, 100):
                 edit(uri, changed)
-                told.append(processor_seconds(read))
-            told += [processor_seconds(code.format(uri=uri)) for code in (PEER, OUR_CURVES)]
-            print(f"| {runs} | " + " | ".join(f"{seconds:.1f}" for seconds in told) + " |")
+                print(f" {processor_seconds(read):.1f} |", end="", flush=True)
+            for code in (OUR_CURVES, PEER):
+                print(f" {processor_seconds(code.format(uri=uri)):.1f} |", end="", flush=True)
+            print()
 
 
 if __name__ == "__main__":

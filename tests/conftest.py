@@ -40,6 +40,7 @@ def home(tmp_path_factory, monkeypatch):
     """A store root that no other test sees."""
     root = tmp_path_factory.mktemp("home")
     monkeypatch.setenv("SCALING_HOME", str(root))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(root / "cache"))
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     return root
 

@@ -9,6 +9,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from analysis.tables.kept import kept, read_values, store_state, write_values
 from analysis.tables.options import differing
 from analysis.tables.reading import TableReading, understood
 from analysis.tables.rows import NUMBERS, TEXTS, extra_columns, is_extra, run_table, why_not
@@ -19,6 +20,7 @@ from scaling.tracking import (
     OURS,
     curve_metrics,
     histories,
+    prints,
     spec_of,
     stored_runs,
     without_binders,
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from scaling.tracking import StoredRun
 
 _OPTIONS = "options."  # before the names of a program's options among the params of a run
+MOST_CHANGED = 0.5  # of the runs: beyond it all are read
 STATUS = {"FINISHED": "done", "RUNNING": "running", "SCHEDULED": "planned", "KILLED": "stopped"}
 
 
@@ -40,12 +43,23 @@ def experiment_runs(
 
     Anybody's are read as a file is: each parameter, metric and numeric tag is a column under its
     own name, ``columns`` and usual spellings say what it is. What is no number is the reason why
-    a run is left out.
+    a run is left out. While the store does not change the table is kept (:mod:`.kept`); after a
+    change only those of our runs are read of which something differs.
     """
-    runs = stored_runs(uri, name)
-    if not runs or any(OURS in run.tags for run in runs):
-        return _own_runs(name, runs), True
-    return _anybodys_runs(name, runs, columns, how), False
+
+    def make() -> pd.DataFrame:
+        said = _known_runs(uri, name)
+        if said is None:
+            before = store_state(uri)
+            runs = stored_runs(uri, name)
+            if runs and not any(OURS in run.tags for run in runs):
+                return _anybodys_runs(name, runs, columns, how)
+            said = [_said(name, run) for run in runs]
+            _keep(uri, name, runs, said, before)
+        return _own_runs(said)
+
+    frame = kept(uri, (name, sorted(columns.items()), how), make)
+    return frame, "source" not in frame.attrs
 
 
 def _anybodys_runs(
@@ -98,37 +112,72 @@ def _say_twins(frame: pd.DataFrame, notes: list[str]) -> None:
         notes.append(f"{len(group)} runs are equal in all but their ids ({names}); all kept")
 
 
-def _own_runs(name: str, runs: Sequence[StoredRun]) -> pd.DataFrame:
+_Said = tuple[bool, dict[str, Any], dict[str, Any], dict[str, Any]]
+"""Of a run that our tracker shipped: whether it has our tag, its spec, columns, what follows."""
+
+
+def _known_runs(uri: str, name: str) -> list[_Said] | None:
+    """What the runs of an experiment of ours say; None where most of that is to be read.
+
+    What a run said is kept with a print of all that the store has of it.
+    """
+    known = read_values(uri, name)
+    marks = prints(uri, name) if known else None
+    if not known or not marks:
+        return None
+    changed = [run for run, mark in marks.items() if known.get(run, [""])[0] != mark]
+    if len(changed) > len(marks) * MOST_CHANGED:
+        return None
+    new = {run.run_id: run for run in stored_runs(uri, name, changed)} if changed else {}
+    for run in changed:
+        known[run] = [marks[run], _said(name, new[run]) if run in new else None]
+    said = [known[run][1] for run in marks if known[run][1]]
+    return said if any(run[0] for run in said) else None
+
+
+def _keep(
+    uri: str, name: str, runs: Sequence[StoredRun], said: Sequence[_Said], before: object
+) -> None:
+    marks = prints(uri, name) if before else None
+    if marks and store_state(uri) == before:  # so they are of what was read
+        told = {run.run_id: one for run, one in zip(runs, said, strict=True)}
+        write_values(uri, name, {run: [mark, told.get(run)] for run, mark in marks.items()})
+
+
+def _said(name: str, run: StoredRun) -> _Said:
+    """What one run says for the run table."""
+    tags, params, metrics = run.tags, run.params, run.metrics
+    spec = spec_of(params)
+    row: dict[str, Any] = {"run_id": run.run_id, "name": run.name, "sweep": name}
+    row["status"] = STATUS.get(run.status, "failed")
+    if tags.get("scaling.status") == "diverged":
+        row["status"] = "diverged"
+    for column in TEXTS:
+        value = tags.get(f"scaling.{column}", params.get(column))
+        if value is not None:
+            row[column] = value
+    for column in NUMBERS:
+        keys = (f"final/{column}", f"scale/{column}", column)
+        number = next((metrics[key] for key in keys if key in metrics), params.get(column))
+        if number is not None:
+            row[column] = number
+    row.update({k: v for k, v in metrics.items() if k.startswith(EVAL_PREFIX)})
+    final = {k.removeprefix("final/"): v for k, v in metrics.items() if k.startswith("final/")}
+    row.update({k: v for k, v in final.items() if k not in row and is_extra(k, v)})
+    rest = _options(params)
+    tokens = metrics.get("final/tokens")
+    if tokens is not None and "scale/num_tokens_planned" not in metrics:
+        # It went to its end, or was shipped by a tracker of before.
+        rest.update(trained_columns({**row, **rest, "spec": spec}, {"tokens": tokens}))
+    reason = why_not(row["status"], tags.get("scaling.reason"))
+    rest["exclude_reason"] = {**row, **rest}.get("exclude_reason") or reason
+    return OURS in tags, spec, row, rest
+
+
+def _own_runs(said: Sequence[_Said]) -> pd.DataFrame:
     """The run table of runs that our tracker has shipped."""
-    rows = []
-    told = differing([spec_of(run.params) for run in runs])
-    for run, options in zip(runs, told, strict=True):
-        tags, params, metrics = run.tags, run.params, run.metrics
-        row: dict[str, Any] = {"run_id": run.run_id, "name": run.name, "sweep": name}
-        row["status"] = STATUS.get(run.status, "failed")
-        if tags.get("scaling.status") == "diverged":
-            row["status"] = "diverged"
-        for column in TEXTS:
-            value = tags.get(f"scaling.{column}", params.get(column))
-            if value is not None:
-                row[column] = value
-        for column in NUMBERS:
-            keys = (f"final/{column}", f"scale/{column}", column)
-            number = next((metrics[key] for key in keys if key in metrics), params.get(column))
-            if number is not None:
-                row[column] = number
-        row.update({k: v for k, v in metrics.items() if k.startswith(EVAL_PREFIX)})
-        final = {k.removeprefix("final/"): v for k, v in metrics.items() if k.startswith("final/")}
-        row.update({k: v for k, v in final.items() if k not in row and is_extra(k, v)})
-        row = options | row | _options(params)
-        tokens = metrics.get("final/tokens")
-        if tokens is not None and "scale/num_tokens_planned" not in metrics:
-            # It went to its end, or was shipped by a tracker of before.
-            row.update(trained_columns({**row, "spec": spec_of(params)}, {"tokens": tokens}))
-        reason = why_not(row["status"], tags.get("scaling.reason"))
-        row["exclude_reason"] = row.get("exclude_reason") or reason
-        rows.append(row)
-    return run_table(rows)
+    told = differing([spec for _, spec, _, _ in said])
+    return run_table([one | row | rest for one, (_, _, row, rest) in zip(told, said, strict=True)])
 
 
 def _options(params: Mapping[str, str]) -> dict[str, Any]:

@@ -31,7 +31,7 @@ from scaling.run import (
     read_rows,
     read_turns,
 )
-from scaling.tracking import DeletedError, Tracker, TrackingError, colours
+from scaling.tracking import DeletedError, Tracker, TrackingError, colours, ship_many
 from scaling.world import os, subprocess, time
 
 SHIP_SECONDS = 5.0
@@ -245,6 +245,10 @@ def _ship(
     states = {run.run_id: run.state for run in status.runs}
     tracker.colours, tracker.marks = colours(rows), marks(store, tracker.experiment)
     unfinished, problem = 0, ""
+    over, settled = ("done", "diverged", "failed"), complete | tracker.deleted
+    ended = [row for row in rows if states[row["run_id"]] in over and row["run_id"] not in settled]
+    with contextlib.suppress(TrackingError):  # the look at each run tells
+        ship_many(tracker, [(store.run_dir(row["run_id"]), row) for row in ended])
     for row in rows:
         run_id = row["run_id"]
         if run_id in complete or run_id in tracker.deleted or states[run_id] == "planned":

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from scaling.tracking.address import masked, without_password
+from scaling.tracking.content import OURS
 from scaling.tracking.errors import DeletedError, TrackingError, reason
-from scaling.tracking.experiments import OURS, has_experiment, stored_runs, without_binders
+from scaling.tracking.experiments import has_experiment, prints, stored_runs, without_binders
 from scaling.tracking.histories import histories, metric_histories
+from scaling.tracking.many import ship_many
 from scaling.tracking.moved import follow_store
 from scaling.tracking.notes import cell, with_sections
 from scaling.tracking.ready import connect, prepare, reported, set_environment, sqlite_path
@@ -36,9 +38,11 @@ __all__ = [
     "masked",
     "metric_histories",
     "prepare",
+    "prints",
     "reason",
     "reported",
     "set_environment",
+    "ship_many",
     "spec_of",
     "sqlite_path",
     "stored_runs",

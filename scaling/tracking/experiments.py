@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -10,13 +10,11 @@ from urllib.parse import unquote, urlsplit
 from scaling.tracking.address import masked
 from scaling.tracking.errors import TrackingError
 from scaling.tracking.ready import connect, reported, sqlite_path
-from scaling.tracking.sql import experiments_in, is_sql, runs_in
+from scaling.tracking.sql import experiments_in, is_sql, prints_in, runs_in
 from scaling.tracking.stored import StoredRun
 
 PAGE = 1000  # runs that a store gives at once
 PARENT = "mlflow.parentRunId"
-OURS = "scaling.run_id"
-"""The tag that our tracker puts on a run."""
 
 
 def has_experiment(tracking_uri: str, name: str) -> bool:
@@ -35,8 +33,28 @@ def has_experiment(tracking_uri: str, name: str) -> bool:
         return connect(tracking_uri).get_experiment_by_name(name) is not None
 
 
-def stored_runs(tracking_uri: str, name: str) -> list[StoredRun]:
+def prints(tracking_uri: str, name: str) -> dict[str, str] | None:
+    """Id of each run of an experiment, the oldest first -> what differs when anything of it does.
+
+    None where that costs as much as the runs: of any store but a SQLite file.
+
+    Raises
+    ------
+    TrackingError
+        If the store does not answer.
+    """
+    if not _may_exist(tracking_uri):
+        return None
+    with _reading(tracking_uri):
+        return prints_in(tracking_uri, name)
+
+
+def stored_runs(
+    tracking_uri: str, name: str, only: Collection[str] | None = None
+) -> list[StoredRun]:
     """The training runs of the experiment ``name``, the oldest first; no run of kind ``report``.
+
+    With ``only`` those of these ids, of a store that is a database.
 
     Raises
     ------
@@ -49,7 +67,10 @@ def stored_runs(tracking_uri: str, name: str) -> list[StoredRun]:
         shown = masked(tracking_uri)
         raise ValueError(f"there is no tracking store at {shown}; check --tracking-uri")
     with _reading(tracking_uri):
-        found, names = (runs_in if is_sql(tracking_uri) else _asked)(tracking_uri, name)
+        if is_sql(tracking_uri):
+            found, names = runs_in(tracking_uri, name, only)
+        else:
+            found, names = _asked(tracking_uri, name)
     if found is None:
         there = f"it has {', '.join(names)}" if names else "it has none"
         raise ValueError(f"{masked(tracking_uri)} has no experiment {name!r}; {there}")

@@ -6,6 +6,7 @@ import contextlib
 import errno
 import os
 import shlex
+import sqlite3
 import sys
 import time
 import warnings
@@ -195,9 +196,10 @@ def reported(tracking_uri: str) -> Iterator[None]:
 
 
 def _errors_of_stores() -> tuple[type[Exception], ...]:
-    """MLflow's and SQLAlchemy's, of those that are imported: MLflow takes seconds."""
+    """SQLite's, and MLflow's and SQLAlchemy's if they are imported: MLflow takes seconds."""
     names = {"mlflow.exceptions": "MlflowException", "sqlalchemy.exc": "SQLAlchemyError"}
-    return tuple(getattr(sys.modules[m], n) for m, n in names.items() if m in sys.modules)
+    found = (getattr(sys.modules[m], n) for m, n in names.items() if m in sys.modules)
+    return (sqlite3.Error, *found)
 
 
 def sqlite_path(tracking_uri: str) -> Path | None:

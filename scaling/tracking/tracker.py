@@ -39,37 +39,28 @@ from typing import TYPE_CHECKING, Any
 
 from scaling.base import write_atomic
 from scaling.run import CPU, JOURNAL, end, note_of, points, read_journal, unfold
-from scaling.schema import BUDGET
 from scaling.tracking.address import masked, without_password
+from scaling.tracking.content import Content, content_of, new_tags
 from scaling.tracking.errors import DeletedError, TrackingError
-from scaling.tracking.experiments import OURS
 from scaling.tracking.notes import NOTE_TAG, with_sections
 from scaling.tracking.ready import SUPERSEDED, connect, prepare, reported, sent_once, sqlite_path
 from scaling.tracking.values import (
     CURVE_METRICS,
     Known,
-    Value,
     born_of,
-    data_of,
-    ended_at,
     known_before,
     metric_key,
-    of_curve,
-    of_end,
     of_system,
+    start_of,
 )
-from scaling.tracking.view import COLOUR_TAG
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.entities import Run
 
 BATCH_METRICS, BATCH_PARAMS = 1000, 100  # MLflow's limits for one log_batch
-PARAM_LENGTH = 6000
 PAGE = 1000  # runs in one answer of the store
 ENDED = ("FINISHED", "FAILED")  # MLflow's words for a run whose end was shipped
-# Others that ended are FINISHED; the list shows nothing else of a run that diverged.
-_STATUS = {"failed": "FAILED", "diverged": "FAILED", "stopped": "KILLED"}
-WHERE = ("host", "device", "card", "job")  # what a run's last start says of its place
 
 
 class Tracker:
@@ -85,6 +76,8 @@ class Tracker:
         ``run_id`` -> colour in charts, for runs that are to be made.
     marks : dict of str to str
         Further tags of runs that are to be made.
+    experiment_id : str
+        The store's, once it was asked.
     again : int
         Runs that were shipped again, because :meth:`compare` did not find them, or not whole.
     """
@@ -100,7 +93,7 @@ class Tracker:
         self.key = key  # of this store and experiment, in names of files
         self._position = f"shipped-{key}.json"
         self._client: MlflowClient | None = None
-        self._experiment_id = ""
+        self.experiment_id = ""
         self._trusted: set[str] = set()
         self._there: dict[str, str] | None = None
 
@@ -115,17 +108,22 @@ class Tracker:
             If the experiment was deleted and is not to be restored.
         """
         with reported(self.uri):
-            there, token = {}, None
-            while token is None or token:
-                page = self.client.search_runs(
-                    [self._experiment_id],
-                    "tags.`scaling.kind` = 'run'",
-                    max_results=PAGE,
-                    page_token=token,
-                )
-                there.update({str(run.info.run_id): str(run.info.status) for run in page})
-                token = page.token or ""
-        self._there = there
+            found = self.search("tags.`scaling.kind` = 'run'", deleted=False)
+        self._there = {str(run.info.run_id): str(run.info.status) for run in found}
+
+    def search(self, words: str, *, deleted: bool) -> list[Run]:
+        """The experiment's runs for which a filter of MLflow's holds, page by page."""
+        from mlflow.entities import ViewType
+
+        client, found, token = self.client, list[Any](), None
+        view = ViewType.ALL if deleted else ViewType.ACTIVE_ONLY
+        while token is None or token:
+            page = client.search_runs(
+                [self.experiment_id], words, view, max_results=PAGE, page_token=token
+            )
+            found.extend(page)
+            token = page.token or ""
+        return found
 
     def ship(self, run_dir: Path, row: Mapping[str, Any], *, alive: bool) -> bool | None:
         """Bring MLflow up to date with one run's journal.
@@ -155,55 +153,74 @@ class Tracker:
             size = (run_dir / JOURNAL).stat().st_size
         except (FileNotFoundError, NotADirectoryError):
             return None
-        noted = note_of(run_dir, self._position)
-        position = noted if self._is_there(noted) else {}
+        position = self._trusted_note(run_dir)
         if position.get("size") == size and (position["ended"] or position["alive"] == alive):
             return bool(position["ended"])
         events = read_journal(run_dir)
         if not events:
             return None
-        last = end(events)
         sure = position.get("mlflow_run_id") in self._trusted and "system" in position
-        samples = of_system(events)
         try:
             with reported(self.uri):
                 run_id, seen, known = self._find_or_create(row, events, position)
-                if samples:
-                    sure = sure and run_id == position["mlflow_run_id"]
-                    there = position["system"] if sure else self._last_step(run_id, CPU)
-                    new = [value for value in samples if value[3] > there]
-                    known = [*known[0], *new], known[1]
-                self._send(run_id, row, events, seen, known, alive)
+                if sure and run_id == position["mlflow_run_id"]:
+                    sampled = int(position["system"])
+                else:
+                    sampled = self._last_step(run_id, CPU) if of_system(events) else -1
+                self.send(run_id, content_of(row, events, seen, known, alive, sampled))
         except TrackingError:
             self._trusted.discard(str(position.get("mlflow_run_id")))  # it may have been deleted
             raise
-        self.again += bool(noted) and not position
+        self.note(run_dir, run_id, events, size, alive=alive)
+        return end(events) is not None
+
+    def lacks(self, run_dir: Path) -> bool:
+        """Whether the store has nothing of a run, as far as its note and the store's word tell."""
+        return not self._trusted_note(run_dir)
+
+    def noted_id(self, run_dir: Path) -> str:
+        """MLflow's id of a run, by its note; empty without one."""
+        return str(note_of(run_dir, self._position).get("mlflow_run_id", ""))
+
+    def note(
+        self,
+        run_dir: Path,
+        run_id: str,
+        events: list[dict[str, Any]],
+        size: int,
+        *,
+        alive: bool = False,
+    ) -> None:
+        """Note beside a run what its MLflow run ``run_id`` has: a journal of ``size`` bytes."""
+        ended = end(events) is not None
+        self.again += bool(note_of(run_dir, self._position)) and self.lacks(run_dir)
         if self._there is not None:
-            self._there[run_id] = ENDED[0] if last else "RUNNING"
+            self._there[run_id] = ENDED[0] if ended else "RUNNING"
         position = {
             "mlflow_run_id": run_id,
             "born": born_of(events),
             "step": max((point["step"] for point in points(events)), default=-1),
-            "system": max((step for *_, step in samples), default=-1),
+            "system": max((step for *_, step in of_system(events)), default=-1),
             "size": size,
-            "ended": last is not None,
+            "ended": ended,
             "alive": alive,
         }
         write_atomic(run_dir / self._position, json.dumps(position))
-        return last is not None
 
-    def _is_there(self, position: Mapping[str, Any]) -> bool:
-        """Whether the store has what this side noted, as far as it was asked."""
+    def _trusted_note(self, run_dir: Path) -> Mapping[str, Any]:
+        """What was noted of a run, unless the store was asked and has not got it."""
+        position = note_of(run_dir, self._position)
         if self._there is None or not position:
-            return True
+            return position
         status = self._there.get(position["mlflow_run_id"])
-        return status in ENDED if position["ended"] else status is not None
+        there = status in ENDED if position["ended"] else status is not None
+        return position if there else {}
 
     def answers(self) -> bool:
         """Whether the store answers; if so, what it refused is a run's own matter."""
         try:
             with reported(self.uri):
-                self.client.get_experiment(self._experiment_id)
+                self.client.get_experiment(self.experiment_id)
         except TrackingError:
             return False
         return True
@@ -232,10 +249,10 @@ class Tracker:
         """
         client = self.client
         with reported(self.uri):
-            before = client.get_experiment(self._experiment_id).tags.get(NOTE_TAG, "")
+            before = client.get_experiment(self.experiment_id).tags.get(NOTE_TAG, "")
             after = with_sections(before, sections)
             if after != before:
-                client.set_experiment_tag(self._experiment_id, NOTE_TAG, after)
+                client.set_experiment_tag(self.experiment_id, NOTE_TAG, after)
 
     def delete_experiment(self) -> bool:
         """Mark the experiment as deleted, under another name; False where there is none."""
@@ -257,7 +274,7 @@ class Tracker:
     def client(self) -> MlflowClient:
         """The client, connected on first use."""
         if self._client is None:
-            self._experiment_id = prepare(self.uri, self.experiment, restore=self.restore)
+            self.experiment_id = prepare(self.uri, self.experiment, restore=self.restore)
             self._client = connect(self.uri)
         return self._client
 
@@ -279,7 +296,7 @@ class Tracker:
             return run_id, int(position["step"]), ([], {})
         # This process may follow one that died after writing to MLflow and before noting it.
         mine = f"tags.`scaling.run_id` = '{row['run_id']}' and tags.`scaling.born` = '{born}'"
-        found = client.search_runs([self._experiment_id], mine, ViewType.ALL)
+        found = client.search_runs([self.experiment_id], mine, ViewType.ALL)
         found.sort(key=lambda run: run.info.lifecycle_stage == "deleted")
         if found:
             run_id = str(found[0].info.run_id)
@@ -287,11 +304,11 @@ class Tracker:
                 self._restore(row["run_id"], run_id)
             metrics, params = known = known_before(row, born)
             there = {*found[0].data.params, *found[0].data.metrics}
-            if not {*params, *(key for key, *_ in metrics)} - there:
+            if not {*map(metric_key, params), *(key for key, *_ in metrics)} - there:
                 known = [], {}
             seen = self._last_step(run_id, CURVE_METRICS["seconds"])
         else:
-            run_id, seen, known = self._create(row, born), -1, known_before(row, born)
+            run_id, seen, known = self.create(row, born), -1, known_before(row, born)
         self._trusted.add(run_id)
         return run_id, seen, known
 
@@ -309,63 +326,29 @@ class Tracker:
             )
         self.client.restore_run(run_id)
 
-    def _create(self, row: Mapping[str, Any], born: str) -> str:
-        texts = {k: v for k, v in row.items() if isinstance(v, str) and k != "run_id"}
-        tags = {
-            "scaling.kind": "run",
-            OURS: row["run_id"],
-            "scaling.born": born,
-            **{f"scaling.{key}": value for key, value in texts.items()},
-            **self.marks,
-        }
-        if row.get(BUDGET):
-            tags["scaling.budget"] = f"{row[BUDGET]:g}"
-        if colour := self.colours.get(row["run_id"]):
-            tags[COLOUR_TAG] = colour
+    def create(self, row: Mapping[str, Any], born: str) -> str:
+        """Make an MLflow run of a journal; its id."""
         client = self.client
         with sent_once():
             run = client.create_run(
-                self._experiment_id,
-                start_time=round(1000 * float(born)),
-                tags=tags,
+                self.experiment_id,
+                start_time=start_of(born),
+                tags=new_tags(row, born, self.colours, self.marks),
                 run_name=row["name"],
             )
         return str(run.info.run_id)
 
-    def _send(
-        self,
-        run_id: str,
-        row: Mapping[str, Any],
-        events: list[dict[str, Any]],
-        seen: int,
-        known: Known,
-        alive: bool,
-    ) -> None:
+    def send(self, run_id: str, content: Content) -> None:
         """What is new, in as few calls as MLflow allows, then the status."""
-        before, params = known
-        values = [*before, *of_curve(events, seen)]
-        last = end(events)
-        status = str(last["status"]) if last else ("running" if alive else "stopped")
-        tags = {"scaling.status": status}
-        for begun in (event for event in events if event["event"] == "start"):
-            tags |= {f"scaling.{key}": str(begun[key]) for key in WHERE if begun.get(key)}
-        if last:
-            values += of_end(row, events, last)
-            if last.get("reason"):
-                tags["scaling.reason"] = str(last["reason"])
-        if params and (data := data_of(row)):  # before the params: they tell that it was said
-            self._say_data(run_id, *data)
-        self._log(run_id, values, params, tags)
-        if last:
-            ended, mlflow_status = (
-                round(1000 * ended_at(events, last)),
-                _STATUS.get(status, "FINISHED"),
-            )
-            self.client.set_terminated(run_id, status=mlflow_status, end_time=ended)
-        elif alive:
+        if content.data:  # before the params: they tell that it was said
+            self._say_data(run_id, *content.data)
+        self._log(run_id, content)
+        if content.status == "RUNNING":
             self.client.update_run(run_id, status="RUNNING")
+        elif content.ended is None:
+            self.client.set_terminated(run_id, status=content.status)
         else:
-            self.client.set_terminated(run_id, status="KILLED")
+            self.client.set_terminated(run_id, status=content.status, end_time=content.ended)
 
     def _say_data(self, run_id: str, name: str, fingerprint: str) -> None:
         """The data set of a run, as MLflow's own kind of thing."""
@@ -376,23 +359,17 @@ class Tracker:
         used = DatasetInput(data, [InputTag("mlflow.data.context", "training")])
         self.client.log_inputs(run_id, datasets=[used])
 
-    def _log(
-        self,
-        run_id: str,
-        values: Sequence[Value],
-        params: Mapping[str, str],
-        tags: Mapping[str, str],
-    ) -> None:
+    def _log(self, run_id: str, content: Content) -> None:
         from mlflow.entities import Metric, Param, RunTag
 
         metrics = [
-            Metric(metric_key(k), value, round(1000 * s), step) for k, value, s, step in values
+            Metric(key, value, round(1000 * s), step) for key, value, s, step in content.values
         ]
-        pairs = [Param(metric_key(key), value[:PARAM_LENGTH]) for key, value in params.items()]
-        marks = [RunTag(key, value) for key, value in tags.items()]
+        pairs = [Param(key, value) for key, value in content.params.items()]
+        marks = [RunTag(key, value) for key, value in content.tags.items()]
         while metrics or pairs or marks:
             now, pairs = pairs[:BATCH_PARAMS], pairs[BATCH_PARAMS:]
-            room = BATCH_METRICS - len(now) - len(tags)
+            room = BATCH_METRICS - len(now) - len(content.tags)
             said, metrics = metrics[:room], metrics[room:]
             done = [] if metrics or pairs else marks  # with the last of it
             self.client.log_batch(run_id, metrics=said, params=now, tags=done)

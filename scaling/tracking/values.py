@@ -156,6 +156,11 @@ def _scale(columns: Mapping[str, Any]) -> dict[str, float]:
     return metrics
 
 
+def start_of(born: str) -> int:
+    """When a journal was begun, in MLflow's milliseconds since 1970."""
+    return round(1000 * float(born))
+
+
 def born_of(events: Sequence[Mapping[str, Any]]) -> str:
     """When the journal was begun; it tells a run from one that was thrown away and done anew."""
     return repr(float(next((e["time"] for e in events if e.get("time")), 0.0)))

@@ -100,7 +100,7 @@ def shipped_again(monkeypatch):
         if known:
             return known, int(position["step"]), ([], {})
         born = born_of(events)
-        return self._create(row, born), -1, known_before(row, born)
+        return self.create(row, born), -1, known_before(row, born)
 
     monkeypatch.setattr(Tracker, "_find_or_create", find)
 

@@ -203,7 +203,7 @@ def plain(values: pd.Series, name: str, mark: str | None) -> pd.Series:
     if pd.api.types.is_numeric_dtype(values):
         return values
     cells = [_cell(value) for value in values]
-    texts = [cell for cell in cells if isinstance(cell, str)]
+    texts = {cell for cell in cells if isinstance(cell, str)}
     if not texts or not all(_PLAIN.fullmatch(text) for text in texts):
         return values
     found, faults = parsed(values, name, mark)
@@ -215,7 +215,7 @@ def unread(values: pd.Series, name: str, option: str = "") -> list[str]:
 
     ``option`` is the one that takes another column, for what is proposed.
     """
-    texts = [value.strip() for value in values if isinstance(value, str)]
+    texts = {value.strip() for value in values if isinstance(value, str)}
     said = {
         f"the spreads (± or in brackets) in {name!r} are not used": _SPREAD,
         f"the marks of footnotes in {name!r} are left out": _MARKS,
@@ -244,13 +244,20 @@ def decimal_mark(columns: Iterable[pd.Series], semicolons: bool = False) -> str 
 def _cell(value: Any) -> Any:
     """A cell as lower-case text or as a value; None where it is missing."""
     if isinstance(value, str):
-        text = value.strip().translate(_BLANKS).lower()
-        text = _TYPESET.sub(lambda power: f"^{power[0].translate(_RAISED)}", text)
-        text = _MARKS.sub("", text.strip("$*")).replace("\\times", "x").replace("\\cdot", "x")
-        return None if text in MISSING else text
+        return _text(value)
     return None if value is None or (isinstance(value, Number) and value != value) else value
 
 
+@lru_cache(maxsize=1 << 16)
+def _text(value: str) -> str | None:
+    """The same of a text: runs say the same few things."""
+    text = value.strip().translate(_BLANKS).lower()
+    text = _TYPESET.sub(lambda power: f"^{power[0].translate(_RAISED)}", text)
+    text = _MARKS.sub("", text.strip("$*")).replace("\\times", "x").replace("\\cdot", "x")
+    return None if text in MISSING else text
+
+
+@lru_cache(maxsize=1 << 16)
 def _mark(text: str) -> str:
     """What a number says of the decimal mark: ``,`` or ``.``, with ``?`` in doubt, or nothing."""
     found = _MARKED.match(text)

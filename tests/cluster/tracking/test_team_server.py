@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-import base64
-import contextlib
 import json
-import os
 import random
 import subprocess
 import sys
 import threading
 import time
-import urllib.error
-import urllib.request
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import pytest
 
@@ -26,6 +20,7 @@ from scaling.spec import RunSpec
 from scaling.tracking import Tracker, TrackingError, prepare
 from scaling.tracking.ready import ENVIRONMENT
 from sweeps.sweep import Sweep
+from tests.dying_server import Server, status
 from tests.postgres import PASSWORD, PROGRAMS, Postgres, free_port
 
 pytestmark = [
@@ -41,18 +36,6 @@ def postgres():
     made = Postgres()
     yield made
     made.stop()
-
-
-def status(url, user=None, host=None):
-    headers = {"Host": host} if host else {}
-    if user:
-        headers["Authorization"] = f"Basic {base64.b64encode(user.encode()).decode()}"
-    try:
-        with urllib.request.urlopen(urllib.request.Request(url, headers=headers)) as answer:
-            return answer.status
-    except urllib.error.HTTPError as error:
-        error.close()
-        return error.code
 
 
 def test_a_server_asks_for_passwords_and_shows_none(
@@ -95,48 +78,6 @@ def test_a_server_asks_for_passwords_and_shows_none(
     assert b"for this machine only" in log.read_bytes()
     for text in (*shown, *(file.read_bytes() for file in files)):
         assert PASSWORD.encode() not in text and ADMIN.encode() not in text
-
-
-class Server:
-    """One that is killed and back at once; see ``tests/mlflow_server.py``."""
-
-    def __init__(self, address: str, folder: Path) -> None:
-        self.port = free_port()
-        environment = {
-            "PGPASSWORD": PASSWORD,
-            "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
-            "_MLFLOW_SGI_NAME": "uvicorn",
-            "_MLFLOW_SERVER_FILE_STORE": address,
-            "_MLFLOW_SERVER_SERVE_ARTIFACTS": "true",
-            "_MLFLOW_SERVER_ARTIFACT_ROOT": "mlflow-artifacts:/",
-        }
-        self.log = folder / "server.log"
-        with self.log.open("wb") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-W", "ignore", "-m", "tests.mlflow_server", str(self.port)],
-                env={**os.environ, **environment},
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=log,
-                text=True,
-            )
-        assert self.process.stdout.readline() == "up\n", self.log.read_text()
-
-    def anew(self) -> None:
-        self.process.stdin.write("\n")
-        self.process.stdin.flush()
-
-    def wait(self) -> None:
-        until = time.monotonic() + 60
-        while time.monotonic() < until:
-            with contextlib.suppress(OSError):
-                if status(f"http://127.0.0.1:{self.port}/health") == 200:
-                    return
-            time.sleep(0.05)
-        raise AssertionError(self.log.read_text())
-
-    def close(self) -> None:
-        self.process.communicate("")
 
 
 def write_and_ship(folder, row, uri, over, seed):

@@ -73,7 +73,7 @@ class Job:
     Attributes
     ----------
     job_id : str
-        ``12`` or, for a task of an array, ``12_3``; see :mod:`cluster.slurm.ids`.
+        ``12`` or, for a task of an array, ``12_3``; ``12_3@west`` on another cluster.
     state : str
         SLURM's word, without what follows it (``CANCELLED by 0``).
     reason : str

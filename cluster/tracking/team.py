@@ -120,7 +120,7 @@ def check(server: TeamServer, given: Mapping[str, str], *, upgrade: bool) -> Non
 
 
 def check_team(server: TeamServer, credentials: Path | None, *, upgrade: bool) -> dict[str, str]:
-    """:func:`check` with these credentials; what is ready: ``database``, ``artifacts``, ``url``."""
+    """``check`` with these credentials; what is ready: ``database``, ``artifacts``, ``url``."""
     check(server, read_credentials(credentials), upgrade=upgrade)
     return {
         "database": masked(server.database),

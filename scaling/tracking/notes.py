@@ -43,7 +43,7 @@ def with_head(note: str, head: str) -> str:
     title = head.partition(":")[0] + ":"
     rest = re.sub(r"\A.*?(?=^### |\Z)", "", note[1:], count=1, flags=re.M | re.S)
     rest = rest if note.startswith(title) else note
-    return f"{head.rstrip()}\n" + (f"\n{rest}" if rest.strip() else "")
+    return f"{head.rstrip()}\n\n{rest}" if rest.strip() else head
 
 
 def cell(text: object) -> str:

@@ -73,9 +73,13 @@ def test_the_note_has_the_results_and_the_law_that_was_kept(
     assert list(lines_of(store_ready)) == ["law: L = 2 + 3 / N^0.5"]  # no answer is no other law
     trained = load_runs("tiny", tracking_uri=store_ready)  # the line is none of them
     assert sorted(trained["loss"]) == [run.loss for run in runs]
+    refused = subprocess.CompletedProcess([], 2, "", "scaling fit: too few runs\n")
+    monkeypatch.setattr(results, "subprocess", FakeProcesses(lambda *_, **__: refused))
+    ship_sweep("tiny", tracking_uri=store_ready)
+    assert "None: too few runs" in note_of(store_ready) and lines_of(store_ready) == {}
 
 
-@pytest.mark.slow  # `scaling fit` as the shipper calls it: its law, and why there is none
+@pytest.mark.slow  # `scaling fit` as the shipper calls it: its law, and what it does not say
 def test_a_sweep_whose_law_nobody_chose_has_the_usual_one(make_sweep, store_ready, capfd):
     sizes = {"width": [8, 16, 32], "num_tokens": [2048, 4096, 8192]}
     submit(make_sweep(schedule="cosine", **sizes), on="inline", tracking_uri=store_ready)
@@ -92,7 +96,7 @@ def test_a_sweep_whose_law_nobody_chose_has_the_usual_one(make_sweep, store_read
 
     submit(make_sweep(name="seeds", seed=[0, 1, 2, 3, 4]), on="inline", tracking_uri=store_ready)
     law = note_of(store_ready, "seeds").partition("### Law\n\n")[2]
-    assert law.startswith("None: ") and "`scaling fit seeds` says more." in law
+    assert "params has 1 distinct value" in law and "`scaling fit seeds` says more." in law
 
 
 class FakeProcesses:

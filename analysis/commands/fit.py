@@ -21,10 +21,10 @@ from analysis.commands.fit_text import (
 from analysis.commands.kept import fit_options, keep
 from analysis.commands.loading import curves_of, fit_of, table_of
 from analysis.commands.options import FitOptions, Source, read
-from analysis.compute import Approach, compare
+from analysis.compute import Approach, compare, efficient
 from analysis.fits import Fit, checklist
 from analysis.forecasts import out_of_sample
-from analysis.tables import NATS
+from analysis.tables import NATS, usable
 from scaling.base import NoAnswerError, format_value, note, print_json, print_table
 
 if TYPE_CHECKING:
@@ -87,6 +87,7 @@ def run(args: argparse.Namespace) -> int:
         found["approaches"] = [approach.to_dict() for approach in approaches]
     items = checklist(fitted, table, level) if asked.checklist else []
     if asked.json:
+        found["frontier"] = frontier_values(fitted, table)
         found |= {"checklist": [asdict(item) for item in items]} if items else {}
         print_json(found)
         return 0
@@ -196,6 +197,17 @@ def fit_values(fitted: Fit, level: float = 0.9) -> dict[str, Any]:
         found.update(zip(fitted.exponent_names, both, strict=True))  # as in ci
     found["status"] = _status(fitted, found)
     return found
+
+
+def frontier_values(fitted: Fit, runs: pd.DataFrame) -> list[tuple[float, float]]:
+    """Training FLOPs and the lowest loss that the law expects there; empty where it has none."""
+    if fitted.y_col != "loss" or not fitted.in_plane or "flops" not in runs.columns:
+        return []
+    try:
+        flops, losses = efficient(fitted, usable(runs, "flops"))
+    except (ValueError, NoAnswerError):
+        return []
+    return list(zip(flops.tolist(), losses.tolist(), strict=True))
 
 
 def _status(fitted: Fit, found: dict[str, Any]) -> str:

@@ -12,6 +12,7 @@ from analysis.compute.approach2_minimum import Minimum
 from analysis.compute.approaches import BEYOND, Approach, compare, crossings, method_bias
 from analysis.compute.architectures import Architecture, architectures, family_cost, size_options
 from analysis.compute.expected import AsFitted, Expected
+from analysis.compute.frontier import efficient
 from analysis.compute.mixture import Mixture, best_mixture
 from analysis.compute.next_runs import BY_FORECAST, NextRuns, next_runs
 from analysis.compute.next_sweep import settings, sweep_text
@@ -41,6 +42,7 @@ __all__ = [
     "cost_of",
     "crossings",
     "curve_points",
+    "efficient",
     "family_cost",
     "group_budgets",
     "is_profile",

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from itertools import cycle
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from analysis.compute import AsFitted, cost_of, curve_points, lower_envelope, plan
+from analysis.compute import curve_points, efficient, lower_envelope
 from analysis.plotting.picture import Axis, Layer, Panel, Picture, Shading, log_x, loss_y
 from analysis.plotting.style import BLUE, INK, MUTED, SERIES, VERMILION
 from analysis.wording import count
@@ -116,18 +115,17 @@ def frontier(
                   label="lowest loss measured")
         )  # fmt: skip
     else:
-        flops = np.geomspace(float(table["flops"].min()), 10 * float(table["flops"].max()), 60)
-        best = plan(AsFitted(replace(fit, draws=None)), list(flops), cost=cost_of(table))
+        flops, losses = efficient(fit, table)
         layers.append(
-            Layer("line", flops, np.array([b.loss for b in best]), colour=VERMILION, width=1.8,
+            Layer("line", flops, losses, colour=VERMILION, width=1.8,
                   dash=(5, 2), label="compute-efficient frontier of the fit")
         )  # fmt: skip
     layers += held_out(holdout, "flops")
-    losses = everything["loss"]
+    highest = float(everything["loss"].max())
     panel = Panel(
         layers,
         log_x("Training compute (FLOPs)", "powers", low=float(everything["flops"].min()) / 3),
-        loss_y(loss_label(runs), high=float(losses.max()) * 1.12),
+        loss_y(loss_label(runs), high=highest * 1.12),
     )
     return Picture([panel], Shading.of(runs["num_params"], "Parameters N"), legend="lower left")
 

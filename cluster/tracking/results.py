@@ -7,6 +7,7 @@ import math
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from cluster.work import EARLY
@@ -28,19 +29,35 @@ LEAST = 5  # runs of a sweep that is fitted though nobody kept a law with it
 ENDED = ("done", "diverged", "failed", EARLY)
 
 
-def sections(
-    store: Store, status: SweepStatus, rows: Sequence[Mapping[str, Any]]
-) -> dict[str, str]:
-    """The sections of a note, by heading: the results as a table, the law with its interval.
+@dataclass(frozen=True)
+class Law:
+    """A sweep's law as the store is told of it.
 
-    The law is there when all runs ended: the one that was kept with the sweep, else the usual one.
+    Attributes
+    ----------
+    text : str
+        Markdown: the law and its intervals, or why there is none.
+    formula : str
+        Empty where there is no law.
+    line : sequence of (float, float)
+        Training FLOPs and the lowest loss that it expects there; empty where it has none.
+    is_known : bool
+        Whether ``scaling fit`` answered.
     """
-    found = {"Results": results(status, rows)}
+
+    text: str
+    formula: str = ""
+    line: Sequence[tuple[float, float]] = ()
+    is_known: bool = True
+
+
+def law_of(store: Store, status: SweepStatus) -> Law | None:
+    """The law when all runs ended: the one that was kept with the sweep, else the usual one."""
     all_ended = len(status.in_state(*ENDED)) == len(status.runs)
     is_kept = (store.sweep_dir(status.name) / KEPT).exists()
     if all_ended and (is_kept or len(status.in_state("done", EARLY)) >= LEAST):
-        found["Law"] = _law(store, status.name, is_kept=is_kept)
-    return found
+        return _law(store, status.name, is_kept=is_kept)
+    return None
 
 
 def results(status: SweepStatus, rows: Sequence[Mapping[str, Any]]) -> str:
@@ -91,7 +108,7 @@ def _is_loss(value: float | None) -> bool:
     return value is not None and math.isfinite(value)
 
 
-def _law(store: Store, name: str, *, is_kept: bool) -> str:
+def _law(store: Store, name: str, *, is_kept: bool) -> Law:
     """The law and its intervals, as ``scaling fit`` says them; why where it has none."""
     words = ["scaling", "fit", name]
     asked = [sys.executable, "-m", *words, "--root", str(store.root), "--bootstrap", str(DRAWS)]
@@ -107,15 +124,15 @@ def _law(store: Store, name: str, *, is_kept: bool) -> str:
         found = json.loads(told.stdout) if told.returncode == 0 else None
         why = (told.stderr.splitlines() or [""])[-1].removeprefix("scaling fit: ")
     except (OSError, ValueError, subprocess.TimeoutExpired):
-        return f"{command} says it."
+        return Law(f"{command} says it.", is_known=False)
     if found is None:
-        return f"None: {cell(why)}\n\n{command} says more."
-    text = law_text(found, command)
+        return Law(f"None: {cell(why)}\n\n{command} says more.")
+    text, line = law_text(found, command), found["frontier"]
     if is_kept:
-        return text
+        return Law(text, found["formula"], line)
     another = f"`{shlex.join([*words, '--law', 'NAME', '--keep'])}`"
     how = f"{another} keeps another, and `scaling sync` shows it here"
-    return f"{text}\n\nThis is the usual law: {how}."
+    return Law(f"{text}\n\nThis is the usual law: {how}.", found["formula"], line)
 
 
 def law_text(found: Mapping[str, Any], command: str) -> str:

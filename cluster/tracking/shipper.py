@@ -17,7 +17,7 @@ from typing import Any
 from cluster.status import SweepStatus, sweep_status
 from cluster.tracking.address import address, marks
 from cluster.tracking.notices import tell
-from cluster.tracking.results import sections
+from cluster.tracking.results import law_of, results
 from cluster.tracking.rule import Rule
 from cluster.work import claim, clean_up, holder, lease_dir
 from scaling import read_any_spec
@@ -31,7 +31,7 @@ from scaling.run import (
     read_rows,
     read_turns,
 )
-from scaling.tracking import DeletedError, Tracker, TrackingError, colours, ship_many
+from scaling.tracking import DeletedError, Tracker, TrackingError, colours, log_law, ship_many
 from scaling.world import os, subprocess, time
 
 SHIP_SECONDS = 5.0
@@ -279,10 +279,14 @@ def _tell(
     status: SweepStatus,
     shipped: Shipped,
 ) -> None:
-    """Put what came out into the experiment's note; a store that is away gets it next time."""
-    if not shipped.problem and shipped.complete:
-        with contextlib.suppress(TrackingError):
-            tracker.tell(sections(store, status, rows))
+    """Put what came out into the experiment's note and charts; a store away gets it next time."""
+    if shipped.problem or not shipped.complete:
+        return
+    with contextlib.suppress(TrackingError):
+        said, law = {"Results": results(status, rows)}, law_of(store, status)
+        tracker.tell({**said, "Law": law.text} if law else said)
+        if law and law.is_known:
+            log_law(tracker.uri, tracker.experiment, law.formula, law.line)
 
 
 def make_compact(store: Store, tracker: Tracker, rows: Iterable[Mapping[str, Any]]) -> None:

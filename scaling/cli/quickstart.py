@@ -142,10 +142,10 @@ def _report(
 ) -> None:
     """Write the report; its figures go to the tracking store too."""
     from analysis import plotting
-    from analysis.commands.fit import fit_values
+    from analysis.commands.fit import fit_values, frontier_values
     from analysis.report import figures, predictions, write_report
     from cluster.tracking import law_text
-    from scaling.tracking import Tracker, TrackingError, log_report
+    from scaling.tracking import Tracker, TrackingError, log_law, log_report
 
     # The law in the report is fitted to all runs, so its figures mark none as held out.
     drawn = {"predictions": predictions(found), **figures(replace(found, holdout=()))}
@@ -159,8 +159,11 @@ def _report(
     try:
         pictures = {name: plotting.draw(picture) for name, picture in drawn.items()}
         log_report(store.tracking_uri, name, path, pictures, {"runs": found.runs})
-        law = law_text(fit_values(found.fits[0], found.level), f"`scaling fit {name}`")
+        fitted = found.fits[0]
+        law = law_text(fit_values(fitted, found.level), f"`scaling fit {name}`")
         Tracker(store.tracking_uri, name).tell({"Law": law})
+        line = frontier_values(fitted, found.runs)
+        log_law(store.tracking_uri, name, fitted.formula(), line)
     except TrackingError as error:
         note(f"warning: the report is not in the tracking store: {error}")
 

@@ -7,6 +7,7 @@ from scaling.tracking.content import OURS
 from scaling.tracking.errors import DeletedError, TrackingError, reason
 from scaling.tracking.experiments import has_experiment, prints, stored_runs, without_binders
 from scaling.tracking.histories import histories, metric_histories
+from scaling.tracking.law import log_law
 from scaling.tracking.many import ship_many
 from scaling.tracking.moved import follow_store
 from scaling.tracking.notes import cell, with_sections
@@ -34,6 +35,7 @@ __all__ = [
     "follow_store",
     "has_experiment",
     "histories",
+    "log_law",
     "log_report",
     "masked",
     "metric_histories",

@@ -15,6 +15,7 @@ from scaling.tracking.stored import StoredRun
 
 PAGE = 1000  # runs that a store gives at once
 PARENT = "mlflow.parentRunId"
+NO_TRAINING = ("report", "law")  # what we put beside the training runs, by kind
 
 
 def has_experiment(tracking_uri: str, name: str) -> bool:
@@ -52,7 +53,7 @@ def prints(tracking_uri: str, name: str) -> dict[str, str] | None:
 def stored_runs(
     tracking_uri: str, name: str, only: Collection[str] | None = None
 ) -> list[StoredRun]:
-    """The training runs of the experiment ``name``, the oldest first; no run of kind ``report``.
+    """The training runs of the experiment ``name``, the oldest first; no report, no law.
 
     With ``only`` those of these ids, of a store that is a database.
 
@@ -74,7 +75,7 @@ def stored_runs(
     if found is None:
         there = f"it has {', '.join(names)}" if names else "it has none"
         raise ValueError(f"{masked(tracking_uri)} has no experiment {name!r}; {there}")
-    return [run for run in found if run.tags.get("scaling.kind") != "report"]
+    return [run for run in found if run.tags.get("scaling.kind") not in NO_TRAINING]
 
 
 def _asked(tracking_uri: str, name: str) -> tuple[list[StoredRun] | None, list[str]]:

@@ -7,10 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from scaling.tracking.ready import connect, prepare, reported, sent_once
+from scaling.tracking.view import COLOUR_TAG
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
+
+GREY = "#8c8c8c"  # no size has it, and no law
 
 
 def log_report(
@@ -46,7 +49,7 @@ def log_report(
         if found:
             run = found[0]
         else:
-            tags = {"scaling.kind": "report", "scaling.sweep": experiment}
+            tags = {"scaling.kind": "report", "scaling.sweep": experiment, COLOUR_TAG: GREY}
             with sent_once():
                 run = client.create_run(experiment_id, tags=tags, run_name="report")
         run_id = str(run.info.run_id)

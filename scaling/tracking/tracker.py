@@ -3,7 +3,7 @@
 One experiment per sweep, its training runs flat beside each other:
 
 =====================  ===========================================================
-tag ``scaling.*``      ``kind`` (``run`` or ``report``), ``run_id``, ``status``,
+tag ``scaling.*``      ``kind`` (``run``, ``report`` or ``law``), ``run_id``, ``status``,
                        ``reason``, ``host``, ``device``, ``card`` and ``job`` (SLURM's) of its last
                        attempt, the text columns of the run table, ``budget`` where the sweep has
                        budgets, ``git_commit`` of the tree from which it was submitted
@@ -18,6 +18,7 @@ metric ``program/*``   what else the program of a run reported, under its own na
 metric ``final/*``     numeric values of the journal's ``end`` event; tokens a second, energy and,
                        where the card's peak is known, MFU
 data set               name and fingerprint of what a run of ours was trained on
+metric ``law/*``       the final loss once more; step = training compute in 10^6 FLOPs, for a chart
 metric ``diverged``    1 for a run that diverged
 metric ``system/*``    what the machine did meanwhile, where the worker measures it
                        (``monitor_seconds``); step = seconds since the run's first start

@@ -24,6 +24,9 @@ CURVE_METRICS = {
 OWN_PREFIXES = (EVAL_PREFIX, PROGRAM_METRIC)  # of metrics that are called as their columns
 LOGARITHMS = {"num_params": "N", "num_tokens": "D", "flops": "C"}  # short: titles of charts have it
 KEY_LENGTH = 250
+LAW_METRIC = "law/loss over MFLOPs"
+"""A run's loss, and a law's line: step = training compute in 10^6 FLOPs, as a chart's x axis."""
+LARGEST_STEP = 2**62
 
 Value = tuple[str, float, float, int]  # metric, value, seconds since 1970, step
 Known = tuple[list[Value], dict[str, str]]  # metrics and params
@@ -77,6 +80,10 @@ def of_end(
     if last["status"] == "diverged":
         final["diverged"] = 1.0
     values: list[Value] = [(key, float(value), ended, step) for key, value in final.items()]
+    flops = {**row, **trained_columns(row, last)}.get("flops")
+    at = compute_step(flops) if _is_number(flops) else 0
+    if at and last["status"] != "diverged" and "final/loss" in final:
+        values.append((LAW_METRIC, float(final["final/loss"]), ended, at))
     values += [
         (key, float(value), event["time"], event["step"])
         for event in events
@@ -111,6 +118,12 @@ def _pace(
     if peak and planned and flops:
         found["mfu"] = flops * tokens / planned / (seconds * devices * peak)
     return found
+
+
+def compute_step(flops: float) -> int:
+    """Training compute as the step of a metric, in 10^6 FLOPs; 0 where it cannot be one."""
+    step = round(flops / 1e6)
+    return step if 0 < step < LARGEST_STEP else 0
 
 
 def ended_at(events: Sequence[Mapping[str, Any]], last: Mapping[str, Any]) -> float:

@@ -12,6 +12,8 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from scaling.tracking.values import LAW_METRIC
+
 VIEW_KEY = "scaling"
 VIEW_TAG = f"mlflow.sharedViewState.{VIEW_KEY}"
 ALL_RUNS = 1000
@@ -23,7 +25,7 @@ COLUMNS = (
     "tags.`scaling.status`",
     *(f"metrics.`{key}`" for key in ("final/loss", *map("scale/{}".format, SIZES))),
 )
-PREFIXES = ("eval", "final", "heldout", "scale", "system", "train")
+PREFIXES = ("eval", "final", "heldout", "law", "scale", "system", "train")
 
 
 def chart_url(base: str, experiment_id: str, *, view: bool) -> str:
@@ -47,7 +49,7 @@ def colours(rows: Sequence[Mapping[str, Any]]) -> dict[str, str]:
 
 
 def chart_view(options: Iterable[str] = ()) -> str:
-    """The view as the tag's text: final loss over N, D and C, and the learning curves.
+    """The view as the tag's text: the law, final loss over N, D and C, and the learning curves.
 
     The table has status, loss, N, D, C and the params ``options``.
     """
@@ -58,6 +60,7 @@ def chart_view(options: Iterable[str] = ()) -> str:
         *({"uuid": p, "name": p, "display": False, "columns": 3} for p in PREFIXES),
     ]
     charts = [
+        {**_line(LAW_METRIC, "log", "log", "scaling"), "displayPoints": True},
         _scatter("scale/log10_C", "final/loss"),
         _scatter("scale/log10_N", "final/loss"),
         _scatter("scale/log10_D", "final/loss"),
@@ -98,9 +101,9 @@ def _scatter(x: str, y: str) -> dict[str, Any]:
     }
 
 
-def _line(metric: str, x_scale: str, y_scale: str) -> dict[str, Any]:
+def _line(metric: str, x_scale: str, y_scale: str, section: str = "curves") -> dict[str, Any]:
     return {
-        **_card(metric, "curves", "LINE"),
+        **_card(metric, section, "LINE"),
         "metricKey": metric,
         "selectedMetricKeys": [metric],
         "xAxisKey": "step",

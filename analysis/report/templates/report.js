@@ -104,6 +104,8 @@ class Plot {
       cursor: { x: false, y: false, points: { show: false }, drag: { x: true, y: true, setScale: false, uni: 12 }, bind: { dblclick: () => () => { this.reset(); } } },
       hooks: { draw: [() => this.draw()], setSelect: [u => this.selected(u)] },
     }, [this.view.x, this.view.y], this.place);
+    // Not the window's size alone: a figure that appears takes room from the one beside it.
+    new ResizeObserver(() => { if (this.place.clientWidth && this.size().width !== this.u.width) this.resize(); }).observe(this.place);
     const over = this.u.over;
     over.addEventListener("mousemove", event => this.hover(event));
     over.addEventListener("mouseleave", () => near(null));
@@ -495,8 +497,6 @@ function start() {
     });
   });
   document.querySelectorAll("figure[data-picture]").forEach(live);
-  let width = innerWidth;
-  addEventListener("resize", () => { if (innerWidth !== width) { width = innerWidth; state.plots.forEach(plot => plot.resize()); } });
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
     palette.clear();
     state.plots.forEach(plot => plot.u.redraw(false, true));

@@ -7,6 +7,7 @@ import subprocess
 
 import pytest
 
+from analysis import load_runs
 from cluster import submit, sweep_status
 from cluster.tracking import results, ship_sweep
 from scaling.base import Store
@@ -14,10 +15,23 @@ from scaling.cli import main
 from scaling.run import read_rows
 from scaling.tracking import connect, with_sections
 from scaling.tracking.notes import NOTE_TAG
+from scaling.tracking.values import LAW_METRIC
 
 
 def note_of(uri, name="tiny"):
     return connect(uri).get_experiment_by_name(name).tags[NOTE_TAG]
+
+
+def lines_of(uri, name="tiny"):
+    """The lines in the charts: of each run of kind ``law`` its name and its points."""
+    client = connect(uri)
+    experiment = client.get_experiment_by_name(name).experiment_id
+    return {
+        run.info.run_name: {
+            p.step: p.value for p in client.get_metric_history(run.info.run_id, LAW_METRIC)
+        }
+        for run in client.search_runs([experiment], "tags.`scaling.kind` = 'law'")
+    }
 
 
 def test_the_note_has_the_results_and_the_law_that_was_kept(
@@ -43,7 +57,7 @@ def test_the_note_has_the_results_and_the_law_that_was_kept(
         found = {
             "level": 0.9, "formula": "L = 2 + 3 / N^0.5", "params": {"E": 2.0, "alpha": 0.5},
             "ci": {"E": [1.5, 2.5]}, "n_runs": 2, "draws": {"used": 7},
-            "status": "identified",
+            "status": "identified", "frontier": [[1e9, 3.0], [1e10, 2.0]],
         }  # fmt: skip
         return subprocess.CompletedProcess(words, 0, json.dumps(found), "")
 
@@ -52,12 +66,20 @@ def test_the_note_has_the_results_and_the_law_that_was_kept(
     said = note_of(store_ready)
     assert "| E | 2 | 1.5 | 2.5 |" in said and said.count("### Results") == 1
     assert "--bootstrap" in asked[0]
+    assert lines_of(store_ready) == {"law: L = 2 + 3 / N^0.5": {1000: 3.0, 10000: 2.0}}
     monkeypatch.setattr(results, "subprocess", FakeProcesses(None))
     ship_sweep("tiny", tracking_uri=store_ready)
     assert "`scaling fit tiny` says it." in note_of(store_ready)
+    assert list(lines_of(store_ready)) == ["law: L = 2 + 3 / N^0.5"]  # no answer is no other law
+    trained = load_runs("tiny", tracking_uri=store_ready)  # the line is none of them
+    assert sorted(trained["loss"]) == [run.loss for run in runs]
+    refused = subprocess.CompletedProcess([], 2, "", "scaling fit: too few runs\n")
+    monkeypatch.setattr(results, "subprocess", FakeProcesses(lambda *_, **__: refused))
+    ship_sweep("tiny", tracking_uri=store_ready)
+    assert "None: too few runs" in note_of(store_ready) and lines_of(store_ready) == {}
 
 
-@pytest.mark.slow  # `scaling fit` as the shipper calls it: its law, and why there is none
+@pytest.mark.slow  # `scaling fit` as the shipper calls it: its law, and what it does not say
 def test_a_sweep_whose_law_nobody_chose_has_the_usual_one(make_sweep, store_ready, capfd):
     sizes = {"width": [8, 16, 32], "num_tokens": [2048, 4096, 8192]}
     submit(make_sweep(schedule="cosine", **sizes), on="inline", tracking_uri=store_ready)
@@ -67,10 +89,14 @@ def test_a_sweep_whose_law_nobody_chose_has_the_usual_one(make_sweep, store_read
     found = json.loads(capfd.readouterr().out)
     assert f"`{found['formula']}`" in law
     assert f"| E | {found['params']['E']:.4g} |" in law
+    ((name, line),) = lines_of(store_ready).items()
+    assert name == f"law: {found['formula']}"
+    drawn = {round(flops / 1e6): loss for flops, loss in found["frontier"] if flops > 5e5}
+    assert line == pytest.approx(drawn, rel=1e-5)
 
     submit(make_sweep(name="seeds", seed=[0, 1, 2, 3, 4]), on="inline", tracking_uri=store_ready)
     law = note_of(store_ready, "seeds").partition("### Law\n\n")[2]
-    assert law.startswith("None: ") and "`scaling fit seeds` says more." in law
+    assert "params has 1 distinct value" in law and "`scaling fit seeds` says more." in law
 
 
 class FakeProcesses:

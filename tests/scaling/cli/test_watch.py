@@ -114,6 +114,9 @@ def test_the_page_follows_the_journals(port, store, planted_runs, tmp_path):
         row = f"document.querySelector('tr[data-run=\"{run['run_id']}\"]')"
         browser.wait(f"{row} && {row}.cells[0].textContent === 'planned'")
         browser.wait("document.querySelectorAll('canvas').length === 3")
+        right = "getBoundingClientRect().right"
+        inside = f"c => c.{right} < c.closest('figure').{right}"
+        browser.wait(f"[...document.querySelectorAll('canvas')].every({inside})", 5)
         canvas = "document.querySelector('[data-picture=curves] canvas').toDataURL()"
         before = browser.js(canvas)
         journal = Journal(store.run_dir(run["run_id"]))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -130,16 +130,15 @@ def _send(tracker: Tracker, part: Sequence[Ended]) -> None:
         heads = {data_of(ended.row): ended for ended in reversed(new)}
         for ended in heads.values():
             note(*make(ended))
-        failed: BaseException | None = None
         with ThreadPoolExecutor(CONNECTIONS) as pool:
             rest = [ended for ended in new if heads[data_of(ended.row)] is not ended]
-            for future in as_completed([pool.submit(make, ended) for ended in rest]):
-                if future.cancelled():
-                    continue
-                if error := future.exception():
-                    failed = failed or error
-                    pool.shutdown(wait=False, cancel_futures=True)
-                else:
-                    note(*future.result())
-        if failed:
-            raise failed
+            sent = [pool.submit(make, ended) for ended in rest]
+            wait(sent, return_when=FIRST_EXCEPTION)
+            pool.shutdown(cancel_futures=True)
+        tried = [future for future in sent if not future.cancelled()]
+        errors = [error for future in tried if (error := future.exception())]
+        for future in tried:
+            if not future.exception():
+                note(*future.result())
+        if errors:
+            raise errors[0]

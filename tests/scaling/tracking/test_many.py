@@ -137,12 +137,12 @@ def stops_after(seconds, ship):
     return os.WIFSIGNALED(os.waitpid(child, 0)[1])
 
 
-@pytest.mark.slow  # a shipper that is killed twenty times: each run is there once, and whole
+@pytest.mark.slow  # a shipper that is killed again and again: each run is there once, and whole
 def test_killed_at_any_point_nothing_is_lost_and_nothing_doubled(two, lines, monkeypatch):
     monkeypatch.setattr(many, "AT_ONCE", 5)
     one_by_one(two[0], lines)
     expected = everything(two[0])
-    rng, killed = random.Random(0), 0
+    rng, killed, longest = random.Random(0), 0, 0.5
 
     def ship():
         tracker = Tracker(two[1], "s")
@@ -150,12 +150,14 @@ def test_killed_at_any_point_nothing_is_lost_and_nothing_doubled(two, lines, mon
         for run_dir, row in lines:
             tracker.ship(run_dir, row, alive=False)
 
-    for _ in range(20):
-        killed += stops_after(rng.uniform(0.02, 0.5), ship)
+    while killed < 12:
+        if stops_after(rng.uniform(0.01, longest), ship):
+            killed += 1
+        else:
+            longest *= 0.8
         for run_dir, _ in rng.sample(lines, 2):  # and its notes may be lost too
             Tracker(two[1], "s").forget(run_dir)
     assert not stops_after(1000.0, ship)
-    assert killed > 5
     assert everything(two[1]) == expected
 
 

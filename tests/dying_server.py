@@ -55,6 +55,7 @@ class Server:
     def anew(self) -> None:
         self.process.stdin.write("\n")
         self.process.stdin.flush()
+        assert self.process.stdout.readline() == "gone\n", self.log.read_text()
 
     def wait(self) -> None:
         until = time.monotonic() + 60

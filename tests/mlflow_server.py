@@ -2,7 +2,7 @@
 
 ``python -m tests.mlflow_server PORT`` imports it once, which takes seconds; each line that it reads
 then ends the server that runs, as SIGKILL does, and starts another: a fork, with connections to the
-database of its own. It says ``up`` when the first can be started.
+database of its own. It says ``up`` when the first can be started, ``gone`` when one was ended.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ def main() -> None:
         if child:
             os.kill(child, signal.SIGKILL)
             os.waitpid(child, 0)
+        print("gone", flush=True)
         child = os.fork()
         if not child:
             uvicorn.run(app, host="127.0.0.1", port=port, log_level="warning")

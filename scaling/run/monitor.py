@@ -6,7 +6,6 @@ MLflow's own monitors would load MLflow in every worker, and say nothing of the 
 from __future__ import annotations
 
 import contextlib
-import time
 from collections import defaultdict
 from collections.abc import Callable
 from importlib import import_module
@@ -14,7 +13,7 @@ from importlib.util import find_spec
 from itertools import takewhile
 from typing import Any
 
-from scaling.world import os
+from scaling.world import os, time
 
 SYSTEM = "system/"  # begins the names, as MLflow's do
 CPU = "system/cpu_utilization_percentage"

@@ -81,7 +81,7 @@ def torn_line_is_the_end(monkeypatch):
     """What comes after a line that a crash cut off is not read."""
     read = journals._read
 
-    def until_torn(run_dir, skip=None):
+    def until_torn(run_dir, skip=()):
         try:
             lines = (run_dir / journals.JOURNAL).read_bytes().split(b"\n")
         except FileNotFoundError:

@@ -59,7 +59,7 @@ def test_a_sweep_on_another_cluster_is_followed_requeued_attached_to_and_cancell
     listed = ("sacct", "-X", "-n", "-P", "-D", "-j", number, "-o", "State")
     assert annex.ask(*listed).split()[0] == "REQUEUED"
     assert not site.cluster.ask("squeue", "-h").split()
-    assert cancel("s") == 0
+    assert cancel("s").stopped
     assert sweep_status("s").counts == {"stopped": 1}
     site.submit(sweep, workers=1, wait=True)
     assert site.table(sweep) == site.undisturbed(sweep)

@@ -106,7 +106,7 @@ def test_mlflow_says_the_same(home, store_ready, stopped, shipped, monkeypatch):
     (run,) = client.search_runs([experiment], f"params.run_id = '{early.run_id}'")
     flops = here.loc[early.run_id, "flops"]
     assert flops < whole.flops
-    assert run.data.metrics["scale/log10_flops"] == pytest.approx(np.log10(flops))
+    assert run.data.metrics["scale/log10_C"] == pytest.approx(np.log10(flops))
 
 
 @pytest.mark.parametrize("x_col", ["num_tokens", "flops"])

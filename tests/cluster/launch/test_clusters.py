@@ -85,7 +85,7 @@ def test_everything_that_is_asked_about_a_sweep_goes_to_its_cluster(
 
     status = sweep_status("s")
     assert status.is_live and status.problem == ""
-    assert cancel("s") == 0
+    assert cancel("s").stopped
     for name in ("squeue", "sacct", "scancel"):
         assert asked(name) and all("--clusters=west" in line for line in asked(name))
     assert asked("scancel")[-1][-1] == "77"

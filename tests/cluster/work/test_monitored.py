@@ -15,7 +15,7 @@ from cluster.tracking import ship_sweep
 from cluster.work.submission import count_ends
 from cluster.work.worker import run_queue
 from scaling.base import Store
-from scaling.run import LOG, end, points, read_journal
+from scaling.run import JOURNAL, LOG, end, points, read_journal
 from scaling.run.monitor import CPU
 from sweeps.resources import Resources
 from sweeps.sweep import Sweep
@@ -31,13 +31,12 @@ def samples(run_dir):
     return [event for event in read_journal(run_dir) if event["event"] == "system"]
 
 
-def slowly(seconds):
-    """A question whether to stop that takes its time, and says no."""
-    until = time.monotonic() + seconds
+def until_sampled(*run_dirs):
+    """A question whether to stop that takes its time until runs have samples, and says no."""
 
     def stop():
-        if time.monotonic() < until:
-            time.sleep(0.05)
+        if any((folder / JOURNAL).exists() and len(samples(folder)) < 2 for folder in run_dirs):
+            time.sleep(0.1)
         return False
 
     return stop
@@ -53,8 +52,8 @@ def test_a_run_that_is_watched_has_the_same_bits(make_sweep, home):
     other = Store(home / "watched")
     other.root.mkdir()
     (other.root / "data").symlink_to(store.root / "data")
-    run_queue(other, "tiny", queue_of(other, sweep), EVERY, slowly(2.5))
     watched = other.run_dir(sweep.entries[0].run_id)
+    run_queue(other, "tiny", queue_of(other, sweep), EVERY, until_sampled(watched))
     found = samples(watched)
     assert len(found) >= 2
     assert {CPU, "system/process_memory_megabytes"} <= set(found[0])
@@ -99,11 +98,13 @@ def test_a_program_killed_twice_keeps_every_sample_and_mlflow_has_each_once(home
     assert steps == sorted(set(steps))
 
 
-def test_members_of_an_ensemble_have_the_samples_of_their_worker(make_sweep, home):
+def test_members_of_an_ensemble_have_the_samples_of_their_worker(make_sweep, home, monkeypatch):
+    monkeypatch.setattr("scaling.training.ensemble.LOOK_SECONDS", 0.0)
     store, sweep = Store.at(home), make_sweep(num_tokens=8192, seed=[0, 1])
     resources = Resources(monitor_seconds=1, device="cpu", ensemble=2)
-    run_queue(store, "tiny", queue_of(store, sweep), resources, slowly(2.5))
-    one, two = (samples(store.run_dir(entry.run_id)) for entry in sweep)
+    folders = [store.run_dir(entry.run_id) for entry in sweep]
+    run_queue(store, "tiny", queue_of(store, sweep), resources, until_sampled(*folders))
+    one, two = map(samples, folders)
     assert one
     assert one == two
 

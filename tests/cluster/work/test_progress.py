@@ -22,6 +22,23 @@ from tests.scaling.processes import exit_status, in_child
 pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded")
 
 
+def assert_the_first_of_two_leaves(home, queue):
+    """Of two real processes of a job: the first ends for another attempt, the second is killed."""
+
+    def work():
+        work_in_slurm(str(home), "tiny", str(queue.path), None)
+
+    job = {"SLURM_NTASKS": "2", "SLURM_JOB_ID": "7", "SLURM_STEP_ID": "0"}
+    first, second = (
+        in_child(work, {**job, "SLURM_PROCID": rank, "SLURM_LOCALID": rank}) for rank in "01"
+    )
+    try:
+        assert exit_status(first) == GO_ON
+    finally:
+        os.kill(second, signal.SIGKILL)
+        exit_status(second)
+
+
 def test_a_collective_that_hangs_ends_the_job_and_is_said(make_sweep, home, monkeypatch):
     """Two real processes; the second is stopped in the third step of the run they train."""
     store, (entry,) = Store.at(home), make_sweep(seed=[0])
@@ -39,18 +56,7 @@ def test_a_collective_that_hangs_ends_the_job_and_is_said(make_sweep, home, monk
     together = Team.agree
     monkeypatch.setattr(Team, "agree", agree)
 
-    def work():
-        work_in_slurm(str(home), "tiny", str(queue.path), None)
-
-    job = {"SLURM_NTASKS": "2", "SLURM_JOB_ID": "7", "SLURM_STEP_ID": "0"}
-    leader, hanging = (
-        in_child(work, {**job, "SLURM_PROCID": rank, "SLURM_LOCALID": rank}) for rank in "01"
-    )
-    try:
-        assert exit_status(leader) == GO_ON
-    finally:
-        os.kill(hanging, signal.SIGKILL)
-        exit_status(hanging)
+    assert_the_first_of_two_leaves(home, queue)
     events = read_journal(store.run_dir(entry.run_id))
     assert [e["processes"] for e in events if e["event"] == "start"] == [2]
     assert last_stall(events)["reason"].startswith("no step for ")
@@ -69,18 +75,7 @@ def test_a_first_process_that_hangs_between_two_runs_ends_the_job(make_sweep, ho
     monkeypatch.setattr(progress, "BEGIN_SECONDS", 3.0)
     monkeypatch.setattr(array_task, "run_queue", lambda *_, **__: time.sleep(600))
 
-    def work():
-        work_in_slurm(str(home), "tiny", str(queue.path), None)
-
-    job = {"SLURM_NTASKS": "2", "SLURM_JOB_ID": "7", "SLURM_STEP_ID": "0"}
-    leader, waiting = (
-        in_child(work, {**job, "SLURM_PROCID": rank, "SLURM_LOCALID": rank}) for rank in "01"
-    )
-    try:
-        assert exit_status(leader) == GO_ON
-    finally:
-        os.kill(waiting, signal.SIGKILL)
-        exit_status(waiting)
+    assert_the_first_of_two_leaves(home, queue)
 
 
 def test_who_asks_whether_to_stop_between_runs_is_not_taken_to_hang(monkeypatch):

@@ -355,12 +355,12 @@ class RunSpec:
         """D: training tokens (examples)."""
         return self.train.num_tokens
 
-    @property
+    @cached_property
     def units_per_step(self) -> int:
         """Tokens (examples) per optimiser step."""
         return self.train.batch_size * get_family(self.family).units_per_item(self.model)
 
-    @property
+    @cached_property
     def num_steps(self) -> int:
         """Optimiser steps."""
         return self.train.num_tokens // self.units_per_step

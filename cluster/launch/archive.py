@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shlex
 import shutil
@@ -141,4 +142,6 @@ def _remove(run_dir: Path, held: Path, sizes: dict[str, int]) -> bool:
             return False
         shutil.rmtree(run_dir)
         lease.release(remove=True)  # a trunk's: the journals in the archive tell its epochs
+    with contextlib.suppress(OSError):  # a trunk's that holds checkpoints, or the run's own: gone
+        held.rmdir()
     return True

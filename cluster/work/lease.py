@@ -208,7 +208,7 @@ def claim(folder: Path, purpose: str = "", *, after: int = 0) -> Lease | None:
     content = json.dumps({**holder, "lot": secrets.token_hex(8)}).encode()
     try:
         file = os.open(_path(folder, epoch), os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
-    except FileExistsError:
+    except (FileExistsError, FileNotFoundError):  # or an archive has just removed the folder
         return None
     try:
         os.write(file, content)

@@ -27,6 +27,8 @@ from scaling.training.task import (
     _mean,
 )
 
+FEW_CLASSES = 16  # fewer fill no vector of the processor: a softmax is faster with classes first
+
 Logits = Callable[[Tensor], Tensor]  # inputs (k, batch, ...) to logits (k, batch, ..., classes)
 
 
@@ -74,13 +76,11 @@ def shared(task: Task) -> Shared:
 
 def losses(logits: Tensor, targets: Tensor, smoothing: float = 0.0) -> Tensor:
     """The cross-entropy of each prediction, in the shape of ``targets``."""
-    flat = F.cross_entropy(
-        logits.float().flatten(0, -2),
-        targets.flatten(),
-        reduction="none",
-        label_smoothing=smoothing,
-    )
-    return flat.view(targets.shape)
+    flat, labels = logits.float().flatten(0, -2), targets.flatten()
+    if flat.shape[1] < FEW_CLASSES:
+        flat, labels = flat.mT[None], labels[None]
+    found = F.cross_entropy(flat, labels, reduction="none", label_smoothing=smoothing)
+    return found.view(targets.shape)
 
 
 class SharedTokens:

@@ -45,6 +45,8 @@ def test_tables_status_and_logs_are_the_same_from_an_archive(make_sweep, home, c
         assert len(package.namelist()) == 6
     assert load_runs("tiny").equals(tables[0]) and load_curves("tiny").equals(tables[1])
     assert sweep_status("tiny").to_dict() == tables[2]
+    trunks = store.root / "trunks"  # only those with a checkpoint are left
+    assert all(any(trunk.glob("*.pt")) for trunk in trunks.glob("*"))
     assert main(["logs", "tiny", ids[0]]) == 0
     assert capsys.readouterr().out == log
     assert submit(sweep, on="inline").submitted == ()

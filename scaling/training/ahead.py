@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Generic, TypeVar
+from typing import Generic, NoReturn, TypeVar
 
 import torch
 
@@ -47,7 +47,12 @@ class Ahead(Generic[T]):
         return self._begun.pop((step, rows.start, rows.stop)).result()
 
     def close(self) -> None:
-        """End the threads; batches that nobody asked for are dropped."""
+        """End the threads; batches that nobody asked for are dropped, and what makes them."""
         if self._pool is not None:
             self._pool.shutdown(cancel_futures=True)
             self._begun.clear()
+        self.make = _after_the_end  # whose method it was holds this, and the data
+
+
+def _after_the_end(step: int, rows: slice) -> NoReturn:
+    raise RuntimeError(f"the batch of step {step} was asked for after the shutdown")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
 import threading
 import time
+import weakref
 
 import numpy as np
 import pytest
@@ -136,3 +138,24 @@ def test_rows_may_be_numbers():
     every, all_labels = data.batch(0, batch_size=10, seed=0)
     np.testing.assert_array_equal(inputs, every[[3, 1]])
     np.testing.assert_array_equal(labels, all_labels[[3, 1]])
+
+
+def test_what_makes_batches_is_let_go_at_the_end_without_a_collection():
+    class Task:
+        def __init__(self, threads):
+            self.ahead = Ahead(self.made, 3, threads)
+
+        def made(self, step, rows):
+            return step
+
+    for threads in (0, 1):
+        task = Task(threads)
+        gone = weakref.ref(task)
+        assert task.ahead.get(0, slice(0, 1)) == 0
+        gc.disable()
+        try:
+            task.ahead.close()
+            del task
+            assert gone() is None
+        finally:
+            gc.enable()

@@ -119,7 +119,8 @@ def retrained(
             "data": "fashion-mnist",
             "family": "darts",
             "seeds": list(seeds),
-            "fixed": kept | cell,
+            "fixed": kept,
+            "runs": [cell],
         }
         tables.append(done(sheet, workers).assign(way=way))
     return pd.concat(tables, ignore_index=True)

@@ -1,10 +1,12 @@
 """Strategies of search at equal FLOPs, over one space of MLPs on 14 x 14 images.
 
-    python benchmarks/strategies.py STORE [--kinds random evolution asha bayes] [--seeds 0 1 2]
+    python benchmarks/strategies.py STORE [--kinds random evolution asha ...] [--seeds 0 1 2]
 
 runs each in this process, one sweep a kind and seed; what is done already is not done again. Then
 
     scaling plot STORE/strategies.csv search -o search.png
+
+``benchmarks/strategies.csv`` has the columns of it that the figure needs.
 
 ``--ladder`` instead trains the points of search-random-0 on a third and a ninth of the data too;
 then ``scaling ranks ladder --by depth,width,activation,norm,dropout,lr,batch_size``.
@@ -39,7 +41,7 @@ def main() -> None:
     """Run the searches, seed by seed, and write their table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("store", type=Path)
-    parser.add_argument("--kinds", nargs="+", default=["random", "evolution", "asha", "bayes"])
+    parser.add_argument("--kinds", nargs="+", default=list(SETTINGS), choices=SETTINGS)
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--ladder", action="store_true")
     args = parser.parse_args()

@@ -12,6 +12,7 @@ from analysis.commands.forecasting import forecast_for
 from analysis.commands.loading import table_of
 from analysis.commands.options import FIGURE, TABLE, ForecastOptions, Form, Source, output_of, read
 from analysis.diagnosis import (
+    LONGER,
     REGULARISATION,
     TRAINING,
     Lever,
@@ -289,6 +290,8 @@ def _print(found: Diagnosis, asked: Options) -> None:
     print_table("what would help", header, rows)
     best = most_helpful(found.levers)
     print(f"most: {best.name}, best in {100 * best.best:.0f} % of the draws")
+    if any(lever.name == LONGER for lever in found.levers):
+        print(f"{LONGER}: on few data its interval is too narrow, as no law lets a loss rise again")
     if not any(lever.change == REGULARISATION for lever in found.levers):
         most = "" if found.parts is None else f"; the variance is {found.parts.variance:.4g}"
         print(f"regularisation: not tried, no two runs differ in it alone{most}")

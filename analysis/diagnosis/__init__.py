@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from analysis.diagnosis.levers import REGULARISATION, Lever, levers, most_helpful
+from analysis.diagnosis.levers import LONGER, REGULARISATION, Lever, levers, most_helpful
 from analysis.diagnosis.parts import (
     TRAINING,
     Parts,
@@ -14,6 +14,7 @@ from analysis.diagnosis.parts import (
 from analysis.diagnosis.regularisers import plain, regularisers
 
 __all__ = [
+    "LONGER",
     "REGULARISATION",
     "TRAINING",
     "Lever",

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 UNIQUE = "num_unique_tokens"
 REGULARISATION = "regularisation"
 """What is changed by an option that regularises."""
+LONGER = "longer training"
+"""More passes over the same data, where a law tells them from new data."""
 
 
 @dataclass(frozen=True)
@@ -132,7 +134,7 @@ def _moves(
         longer = {"num_tokens": factor * point["num_tokens"]}
         if UNIQUE in x_cols:
             moves.append(("more data", {**longer, UNIQUE: factor * point[UNIQUE]}))
-            moves.append(("longer training", longer))
+            moves.append((LONGER, longer))
         else:
             moves.append(("more data, longer training", longer))
     return [(name, {**point, **changed}) for name, changed in moves]

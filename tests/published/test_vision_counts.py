@@ -73,6 +73,22 @@ def test_num_params_to_the_unit(model):
     assert cost_of(model).num_params == NUM_PARAMS[model]
 
 
+@pytest.mark.parametrize(
+    ("depth", "millions"),
+    [(20, "0.27"), (32, "0.46"), (44, "0.66"), (56, "0.85"), (110, "1.7")],
+)
+def test_resnets_of_cifar_without_projections_are_the_papers(depth, millions):
+    """He et al. 2016, table 6; section 4.2: all shortcuts are the identity, padded with zeros."""
+    papers, ours = (
+        cost_of(f"resnet:cifar-{depth}", shortcut=shortcut) for shortcut in ("padded", "projection")
+    )
+    digits = len(millions) - 2
+    assert f"{papers.num_params / 1e6:.{digits}f}" == millions
+    # Two 1x1 convolutions with norm.
+    assert ours.num_params - papers.num_params == 16 * 32 + 2 * 32 + 32 * 64 + 2 * 64
+    assert ours.macs_forward - papers.macs_forward == 16 * 32 * 16**2 + 32 * 64 * 8**2
+
+
 # GFLOPS of torchvision's documentation, which are MACs without biases.
 @pytest.mark.parametrize(
     ("model", "giga"),

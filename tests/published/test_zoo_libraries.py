@@ -57,6 +57,44 @@ TIMM = {
 }
 
 
+# Presets that no function of theirs makes, of their own classes.
+ENCODERS = {"vit:h16": (16, 32, 1280, 5120), "vit:so150m14": (14, 18, 880, 2320),
+            "vit:so400m14": (14, 27, 1152, 4304)}  # fmt: skip
+CIFAR = {f"resnet:cifar-{6 * n + 2}": n for n in (3, 5, 7, 9, 18)}
+CLASSES = ("resnext:152-32x4d", *ENCODERS, *CIFAR)
+
+
+def of_classes(model: str):
+    if model in ENCODERS:
+        patch, depth, width, mlp_width = ENCODERS[model]
+        made = pytest.importorskip("timm.models.vision_transformer").VisionTransformer
+        mean = {"class_token": False, "global_pool": "avg", "fc_norm": False}
+        return made(
+            patch_size=patch,
+            embed_dim=width,
+            depth=depth,
+            num_heads=16,
+            mlp_ratio=mlp_width / width,
+            **(mean if "so" in model else {}),
+        )
+    parts = pytest.importorskip("torchvision.models.resnet")
+    if model not in CIFAR:
+        return parts.ResNet(parts.Bottleneck, [3, 8, 36, 3], groups=32, width_per_group=4)
+    # He et al. 2016, section 4.2: a 3x3 convolution, three stages of n blocks, a matrix.
+    network = parts.ResNet(parts.BasicBlock, [1] * 4)  # for its way to make stages
+    network.inplanes = 16
+    stages = [network._make_layer(parts.BasicBlock, 16, CIFAR[model])]
+    stages += [network._make_layer(parts.BasicBlock, w, CIFAR[model], 2) for w in (32, 64)]
+    return torch.nn.Sequential(
+        torch.nn.Conv2d(3, 16, 3, padding=1, bias=False),
+        torch.nn.BatchNorm2d(16),
+        *stages,
+        torch.nn.AdaptiveAvgPool2d(1),
+        torch.nn.Flatten(),
+        torch.nn.Linear(64, 10),
+    )
+
+
 def config_of(model: str):
     name, _, preset = model.partition(":")
     family = get_family(name)
@@ -69,6 +107,8 @@ def ours(model: str):
 
 
 def theirs(model: str):
+    if model in CLASSES:
+        return of_classes(model)
     if model in TIMM:
         return pytest.importorskip("timm").create_model(TIMM[model])
     library = pytest.importorskip("torchvision")
@@ -106,7 +146,7 @@ def test_weights_have_the_librarys_shapes(model):
     assert Counter(shape(weight) for weight in own.parameters()) == of_library
 
 
-@pytest.mark.parametrize("model", [*TORCHVISION, *TIMM])
+@pytest.mark.parametrize("model", [*TORCHVISION, *TIMM, *CLASSES])
 def test_parameters_and_macs_are_the_librarys(model):
     """Those that torch counts while the library's own model runs; biases are none of them."""
     with torch.device("meta"):

@@ -226,6 +226,18 @@ def _(layer: L.Residual, t: Tally) -> None:
 
 
 @_count.register
+def _(layer: L.Padded, t: Tally) -> None:
+    if layer.out < t.shape[0]:
+        raise OptionError(
+            f"shortcut padded has no {layer.out} of {t.shape[0]} channels: take widths that do "
+            "not fall, or shortcut projection",
+            "shortcut",
+            "widths",
+        )
+    t.shape = (layer.out, *t.window(1, layer.stride, 0))
+
+
+@_count.register
 def _(layer: L.Graph, t: Tally) -> None:
     values = [(t.shape, t.field, t.jump, t.asks)]
     for node in layer.nodes:

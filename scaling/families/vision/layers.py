@@ -198,6 +198,17 @@ class Residual:
 
 
 @dataclass(frozen=True)
+class Padded:
+    """Each ``stride``-th position, with channels of 0 behind its own, ``out`` in all.
+
+    A shortcut without parameters (He et al. 2016, sec. 3.3, option A).
+    """
+
+    out: int
+    stride: int = 1
+
+
+@dataclass(frozen=True)
 class Shift:
     """The image moved by one pixel, up and to the left; zeros come in."""
 
@@ -368,6 +379,7 @@ Layer: TypeAlias = (
     | Scale
     | SqueezeExcite
     | Residual
+    | Padded
     | Shift
     | Graph
     | Mixed

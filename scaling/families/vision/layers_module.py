@@ -19,6 +19,7 @@ from scaling.families.vision.pieces_module import (
     AuxiliaryModule,
     ConcatModule,
     MaxoutModule,
+    PaddedModule,
     PReLUModule,
     ResponseNormModule,
     SpaceToDepthModule,
@@ -246,6 +247,11 @@ def _num_groups(channels: int, most: int) -> int:
 @_module.register
 def _(layer: L.Linear, shape: Shape) -> Any:
     return (ZeroLinear if layer.zero else nn.Linear)(shape[-1], layer.out, bias=layer.bias)
+
+
+@_module.register
+def _(layer: L.Padded, shape: Shape) -> Any:
+    return PaddedModule(layer, shape)
 
 
 @_module.register

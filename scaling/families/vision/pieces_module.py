@@ -104,6 +104,19 @@ class AuxiliaryModule(nn.Module):
         return x
 
 
+class PaddedModule(nn.Module):
+    """Each ``stride``-th position, with channels of 0 behind its own."""
+
+    def __init__(self, layer: L.Padded, shape: Shape) -> None:
+        super().__init__()
+        self.more, self.stride = layer.out - shape[0], layer.stride
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``(batch, c, h, w)`` to ``(batch, out, h / stride, w / stride)``, sides rounded up."""
+        thin = x[:, :, :: self.stride, :: self.stride]
+        return F.pad(thin, (0, 0, 0, 0, 0, self.more))
+
+
 class SpaceToDepthModule(nn.Module):
     """Each 2x2 pixels as one with four times the channels; in the order of Liu et al.'s code."""
 

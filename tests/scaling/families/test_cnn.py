@@ -26,6 +26,7 @@ CASES = [
     ("vgg", {**SMALL, "norm": "batch"}),
     ("vgg", {"width_multiplier": 0.1, "resolution": 28, "num_classes": 10}),
     ("resnet", {**SMALL, "block": "basic", "se_ratio": 0.25}),
+    ("resnet", {**SMALL, "block": "basic", "shortcut": "padded", "stem_width": 6}),
     ("resnet", {**SMALL, "stem": "pooled", "norm": "group", "resolution": 64}),
     ("resnet", {**SMALL, "norm": "none", "se_ratio": 0.5, "activation": "gelu"}),
     ("resnext", {**SMALL, "groups": 2, "stride_1x1": True}),

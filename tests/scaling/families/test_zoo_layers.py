@@ -77,6 +77,16 @@ def test_maxout_is_the_larger_of_successive_channels():
         module(L.Maxout(4))
 
 
+def test_a_padded_shortcut_is_the_image_thinned_with_zeros_behind():
+    out = module(L.Padded(9, 2))(X)
+    assert out.shape == (2, 9, 3, 3)
+    assert torch.equal(out[:, :6], F.avg_pool2d(X, 1, 2))  # as in Facebook's and the authors' code
+    assert not out[:, 6:].any()
+    assert list(module(L.Padded(9, 2)).parameters()) == []
+    with pytest.raises(ValueError, match="shortcut padded has no 4 of 6 channels"):
+        module(L.Padded(4, 2))
+
+
 def test_response_normalisation_is_krizhevskys():
     x = 20 * X
     out = module(L.ResponseNorm())(x)

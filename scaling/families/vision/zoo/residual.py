@@ -20,6 +20,7 @@ from scaling.families.vision.layers import (
     Linear,
     Network,
     Norm,
+    Padded,
     Pool,
     Residual,
     Scale,
@@ -30,6 +31,7 @@ BLOCKS = ("bottleneck", "basic", "vanilla")
 STEMS = ("imagenet", "pooled", "small")
 NORMS_OR_NONE = (*NORMS, "none")
 SQUEEZED = ("inner", "output")
+SHORTCUTS = ("projection", "padded")
 # Gain g with Var[g f(z)] = 1 for z standard normal: Brock et al. 2021, sec. 3.3 of arXiv 2101.08692
 # and `nonlinearities` of their code.
 GAINS = {
@@ -82,6 +84,9 @@ class ResidualConfig(VisionConfig):
         Before the last convolution of such a block (Zagoruyko and Komodakis 2016, sec. 2.4).
     weight_standardisation : bool
         Of convolutions (Qiao et al. 2019, arXiv 1903.10520).
+    shortcut : {"projection", "padded"}
+        Where a block changes the shape: a 1x1 convolution with norm, or each second position with
+        channels of 0 and no parameters (He et al. 2016, sec. 3.3, options B and A).
     """
 
     depths: tuple[int, ...]
@@ -110,6 +115,13 @@ class ResidualConfig(VisionConfig):
     weight_standardisation: bool = field(
         default=False, metadata={"before": False, **read_unless(norm="none")}
     )
+    shortcut: str = field(
+        default="projection",
+        metadata={
+            "before": "projection",
+            **read_unless(block="vanilla", norm="none", preactivation=True),
+        },
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -119,6 +131,7 @@ class ResidualConfig(VisionConfig):
             ("stem", STEMS),
             ("norm", NORMS_OR_NONE),
             ("se_position", SQUEEZED),
+            ("shortcut", SHORTCUTS),
         ):
             if getattr(self, name) not in valid:
                 refuse_unknown(getattr(self, name), valid, name)
@@ -229,7 +242,11 @@ def normed_block(
         branch.append(_squeeze(c, stage.width))
     if not residual:
         return (*branch, act)
-    shortcut = (_conv(c, stage.width, 1, stride), Norm(c.norm)) if changes else ()
+    shortcut: Layers = ()
+    if changes and c.shortcut == "padded":
+        shortcut = (Padded(stage.width, stride),)
+    elif changes:
+        shortcut = (_conv(c, stage.width, 1, stride), Norm(c.norm))
     return (Residual(tuple(branch), shortcut, drop=drop), act)
 
 

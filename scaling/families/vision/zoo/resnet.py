@@ -168,7 +168,7 @@ class PlainResNet(ResNet):
             f"wide-{name}-2": {"depths": DEPTHS[name], "inner_widths": (128, 256, 512, 1024)}
             for name in ("50", "101")
         },
-        # He et al. 2016, sec. 4.2, with projections (option B) where the width changes.
+        # He et al. 2016, sec. 4.2, but for projections where the width changes: theirs are padded.
         **{
             f"cifar-{6 * n + 2}": {
                 "depths": (n, n, n),

@@ -7,11 +7,13 @@ import torch
 
 from scaling.cli import main
 from scaling.families import get_family
+from scaling.families.vision.layers_module import Activation
 from scaling.families.vision.wired.cells import random_cells, read_cell, write_cell
 from scaling.families.vision.wired.search import found_cell
 from tests.scaling.built import assert_counted_exactly, built
 
 DARTS, SEARCH = get_family("darts"), get_family("darts_search")
+POOLS = (torch.nn.MaxPool2d, torch.nn.AvgPool2d)
 SMALL = {"resolution": 27, "in_channels": 1, "num_classes": 10, "cells": 3, "width": 4}
 OPERATIONS = ("none", "max_pool_3x3", "skip_connect", "sep_conv_3x3", "dil_conv_5x5")
 
@@ -30,6 +32,58 @@ def test_published_cells_have_the_counts_of_the_authors_code(preset, params, mac
     config = DARTS.resolve(DARTS.presets[preset])
     cost = DARTS.cost(config)
     assert (cost.num_params, cost.macs_forward) == (params, macs + config.num_classes)
+
+
+@pytest.mark.parametrize(
+    ("normal", "reduce", "millions", "mega"),
+    [
+        (
+            "skip_connect:0 dil_conv_3x3:1 | skip_connect:0 sep_conv_3x3:1 | "
+            "sep_conv_3x3:1 sep_conv_3x3:3 | sep_conv_3x3:0 dil_conv_5x5:4",
+            "avg_pool_3x3:0 sep_conv_5x5:1 | sep_conv_3x3:0 dil_conv_5x5:2 | "
+            "max_pool_3x3:0 dil_conv_3x3:1 | dil_conv_3x3:1 dil_conv_5x5:3",
+            4.9,
+            557,
+        ),
+        (
+            "sep_conv_3x3:1 skip_connect:0 | sep_conv_3x3:0 dil_conv_3x3:1 | "
+            "sep_conv_5x5:0 sep_conv_3x3:1 | avg_pool_3x3:0 dil_conv_3x3:1",
+            "sep_conv_5x5:1 max_pool_3x3:0 | sep_conv_5x5:1 sep_conv_5x5:2 | "
+            "sep_conv_3x3:0 sep_conv_3x3:3 | sep_conv_3x3:1 sep_conv_3x3:2",
+            5.3,
+            586,
+        ),
+        (
+            "skip_connect:1 sep_conv_3x3:0 | sep_conv_3x3:0 skip_connect:1 | "
+            "sep_conv_3x3:1 sep_conv_3x3:3 | sep_conv_3x3:1 dil_conv_5x5:4",
+            "sep_conv_3x3:0 skip_connect:1 | dil_conv_5x5:2 max_pool_3x3:1 | "
+            "sep_conv_3x3:2 sep_conv_3x3:1 | sep_conv_5x5:0 sep_conv_3x3:3",
+            5.3,
+            597,
+        ),
+    ],
+    ids=["P-DARTS", "PC-DARTS of CIFAR-10", "PC-DARTS of ImageNet"],
+)
+def test_successors_cells_on_imagenet_have_their_published_counts(normal, reduce, millions, mega):
+    """Cells of the authors' code, millions of parameters and mult-adds of their tables (Chen et al.
+    2019, Xu et al. 2020), which have two for each output of a norm and one of a ReLU or pool."""
+    config = DARTS.resolve({**DARTS.presets["v2-imagenet"], "normal": normal, "reduce": reduce})
+    cost, elements = DARTS.cost(config), 0
+    with torch.device("meta"):
+        model, image = DARTS.build(config).eval(), torch.zeros(1, 3, 224, 224)
+    for module in model.modules():
+        if isinstance(module, (torch.nn.BatchNorm2d, Activation, *POOLS)):
+            times = 2 if isinstance(module, torch.nn.BatchNorm2d) else 1
+
+            def add(_, __, out, times=times):
+                nonlocal elements
+                elements += times * out.numel()
+
+            module.register_forward_hook(add)
+    with torch.no_grad():
+        model(image)
+    assert round(cost.num_params / 1e6, 1) == millions
+    assert round((cost.macs_forward + elements) / 1e6) == mega
 
 
 def test_the_search_network_of_cifar_has_the_size_of_the_authors_code():

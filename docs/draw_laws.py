@@ -219,7 +219,7 @@ SHOWN = {
                          where="num_params == 214663680", fitted="loss == 2.5"),
     "fine_tuning": Shown("sft_flan", "sft_data_size", "group", "group == 'bart-base'"),
     **dict.fromkeys(
-        ("annealing", "multi_power"),
+        ("annealing", "annealing_at_once", "multi_power"),
         Shown("lr_schedules_25m", "step", "curve", only="step > 5000"),
     ),
     "sigmoid": Shown("downstream_ladder", "task_loss", "group", "group == 'arc_easy_test'",

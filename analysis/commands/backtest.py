@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from analysis.commands.loading import estimand_of, require, response_of, table_of
+from analysis.commands.loading import estimand_of, law_of, require, response_of, table_of
 from analysis.commands.options import ForecastOptions, Source, changed, read
 from analysis.forecasts import Backtest
 from analysis.forecasts import backtest as run_backtest
@@ -37,7 +37,7 @@ class Options(ForecastOptions):
 
 def backtest_of(table: pd.DataFrame, asked: Options) -> Backtest:
     """The backtest that was asked for."""
-    law = None if asked.is_auto else asked.law_for(table)
+    law = None if asked.is_auto else law_of(table, asked)
     return run_backtest(
         table,
         law=law or "auto",

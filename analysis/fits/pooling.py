@@ -28,8 +28,8 @@ from analysis.fits.problem import Problem
 from analysis.fits.profile import dispersion
 from analysis.laws import Array, Law
 
-SPAN = 1e3
-"""Strengths are sought within this factor of what a group's rows weigh."""
+LEAST, MOST = float(np.log(1e-9)), float(np.log(1e3))
+"""Logarithms between which strengths are sought, over what a group's rows weigh."""
 
 
 def prior_of(law: Law, strengths: Mapping[str, float]) -> Array:
@@ -57,14 +57,14 @@ def pool(problem: Problem, theta: Array) -> tuple[Problem, dict[str, Any]]:
     squares = _Restricted(replace(problem, penalty=Penalty("mse")), theta)
     log_strengths = squares.best()
     at, phi = squares.fitted(log_strengths)
-    together = log_strengths >= np.log(SPAN) - 0.5
+    together = log_strengths >= MOST - 0.5
     strengths = squares.strengths(log_strengths)
     between = np.sqrt(phi / strengths)
     levels, by = dict(groups.levels), dict(groups.by)
     kept = [w / (w + lam) for w, lam in zip(squares.weights, strengths, strict=True)]
     if problem.penalty.loss_fn != "mse":
         own = _Restricted(problem, at)
-        most = own.strengths(np.full(len(names), np.log(SPAN)))
+        most = own.strengths(np.full(len(names), MOST))
         strengths = np.where(together, most, dispersion(problem, at) / between**2)
     found = dict(zip(names, strengths.tolist(), strict=True))
     said = {
@@ -123,8 +123,8 @@ class _Restricted:
 
     def best(self) -> Array:
         """The logarithms of most restricted likelihood."""
-        count, far = len(self.names), np.log(SPAN)
-        grid = np.linspace(-far, far, 8)
+        count = len(self.names)
+        grid = np.linspace(LEAST, MOST, 12)
         scores = [self.criterion(np.full(count, value)) for value in grid]
         first: Array = np.full(count, grid[int(np.argmin(scores))])
         simplex = first + np.concatenate([np.zeros((1, count)), np.eye(count)])
@@ -134,12 +134,12 @@ class _Restricted:
             method="Nelder-Mead",
             options={"xatol": 1e-4, "fatol": 1e-8, "initial_simplex": simplex},
         ).x
-        return np.clip(found, -far, far)
+        return np.clip(found, LEAST, MOST)
 
     def strengths(self, logs: Array) -> Array:
         """lambda of each pooled parameter."""
         typical = np.array([weights.mean() for weights in self.weights])
-        return typical * np.exp(np.clip(logs, -np.log(SPAN), np.log(SPAN)))
+        return typical * np.exp(np.clip(logs, LEAST, MOST))
 
     def fitted(self, logs: Array) -> tuple[Array, float]:
         """The optimum ``(p,)`` at these strengths, and phi there."""

@@ -105,14 +105,15 @@ class _Restricted:
     """The restricted likelihood of least squares as a function of the pooled strengths.
 
     Strengths are given as logarithms over what a group's rows weigh on average. Each fit begins
-    where the last one ended.
+    where the last one ended and where groups stand alone: strong strengths may lead elsewhere.
     """
 
     def __init__(self, problem: Problem, theta: Array) -> None:
         groups = problem.law.groups
         assert groups is not None
         self.problem, self.names = problem, groups.pooled
-        self.at: Array = minimise(problem, theta[None])[0][0]
+        self.alone: Array = minimise(problem, theta[None])[0][0]
+        self.at = self.alone
         _, _, scale = self._derivatives(problem, self.at)
         places = [groups.values_of(name) for name in self.names]
         self.weights = [scale[place] ** 2 for place in places]
@@ -143,9 +144,10 @@ class _Restricted:
 
     def fitted(self, logs: Array) -> tuple[Array, float]:
         """The optimum ``(p,)`` at these strengths, and phi there."""
-        found, objective = minimise(self._with_prior(logs), self.at[None])
-        self.at = found[0]
-        return self.at, max(2 * float(objective[0]), 1e-300) / self.rest
+        found, objectives = minimise(self._with_prior(logs), np.stack([self.alone, self.at]))
+        best = int(np.argmin(objectives))
+        self.at = found[best]
+        return self.at, max(2 * float(objectives[best]), 1e-300) / self.rest
 
     def criterion(self, logs: Array) -> float:
         """Minus the logarithm of the likelihood, phi at its maximum, up to a constant."""

@@ -39,6 +39,6 @@ ANNEALING_AT_ONCE = named_law(
         Parameter("alpha", "exponent of the sum of learning rates", 1e-3, 5.0, (0.05, 2.0)),
         Parameter("B", "what a unit of the rate's fall takes off", 1e-10, 1e10),
     ),
-    units={"A": {"S": "-alpha"}, "B": {"R": -1.0}},
+    units={"A": {"S": "-alpha"}, "B": {"R": 1.0}},
     derive=with_schedule_sums,
 )  # fmt: skip

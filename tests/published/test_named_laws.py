@@ -233,7 +233,7 @@ def test_few_schedules_extrapolate_better_with_what_a_fall_takes_off_held() -> N
     at_once = fit("annealing_at_once", fitted, starts=2)
     assert at_once.params["B"] == pytest.approx(363.8, rel=0.05)
     f = fit(LAWS["multi_power"].hold({"B": at_once.params["B"]}), fitted, starts=1)
-    assert rmse(f, held_out) < 0.0018
+    assert rmse(f, held_out) < 0.0021
 
 
 def test_multi_power_constants_are_those_of_the_paper() -> None:

@@ -133,8 +133,8 @@ def held_out_error(
 
 
 def holding(task: Task, fitted: pd.DataFrame, held: tuple[str, ...]) -> str | Law:
-    """The task's law with some constants held: B of its first law, by Huber's penalty as its authors
-    have it, and others as published."""
+    """The task's law with some constants held: B of its first law, by Huber's penalty as its
+    authors have it, and others as published."""
     if not held:
         return task.law
     values = dict(LAWS[task.law].published[task.constants])

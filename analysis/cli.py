@@ -139,6 +139,8 @@ def add_commands(subparsers: Any) -> None:
     _add_fit(backtest, law="auto, the average of several")
     backtest.add_argument("--by", metavar="COL,COL", help="one fit for each group")
     backtest.add_argument("--train-col", metavar="COL", help="fit rows where it is true")
+    for shown in ("--checklist", "--keep", "--latex"):  # answered with what they are of
+        backtest.add_argument(shown, action="store_true", help=argparse.SUPPRESS)
     backtest.add_argument(
         "--within-runs", action="store_true",
         help="rows of one run may be fitted and others of it predicted",

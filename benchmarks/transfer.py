@@ -23,7 +23,6 @@ import pandas as pd
 import torch
 
 from analysis.fits import Bootstrap, fit
-from analysis.laws import law_for
 from analysis.plotting import Axis, Layer, Panel, Picture, log_x, loss_y, save_all
 from benchmarks.bias_variance import halved
 from scaling import RunSpec
@@ -193,8 +192,8 @@ def main() -> None:
     if len(usable) < ENOUGH:
         print(f"a law of three parameters needs {ENOUGH}: nothing was transferred")
         return
-    formula = "log(transferred) = logk + alpha*log(examples) + beta*log(num_params)"
-    found = fit(law_for(formula, usable), usable, bootstrap=Bootstrap(500))
+    columns = {"examples": "sft_data_size", "transferred": "data_transferred"}
+    found = fit("transfer", usable.rename(columns=columns), bootstrap=Bootstrap(500))
     print(found.summary())
 
 

@@ -219,7 +219,7 @@ SHOWN = {
                          where="num_params == 214663680", fitted="loss == 2.5"),
     "fine_tuning": Shown("sft_flan", "sft_data_size", "group", "group == 'bart-base'"),
     **dict.fromkeys(
-        ("annealing", "multi_power"),
+        ("annealing", "annealing_at_once", "multi_power"),
         Shown("lr_schedules_25m", "step", "curve", only="step > 5000"),
     ),
     "sigmoid": Shown("downstream_ladder", "task_loss", "group", "group == 'arc_easy_test'",
@@ -382,6 +382,8 @@ def draw(name: str, shown: Shown, table: pd.DataFrame) -> None:
         axes.set_xscale("log", base=2 if shown.x == "weight_bits" else 10)
         if 10 < table[shown.x].max() / table[shown.x].min() < 100:
             axes.xaxis.set_minor_formatter("")  # they would overlap
+    if shown.x == "step":
+        axes.locator_params(axis="x", nbins=5)  # labels would overlap
     low, high = table[f.y_col].min(), table[f.y_col].max()  # a law may leave the points far behind
     if f.space == "log" and f.law.output not in ("loss", "accuracy"):
         axes.set_yscale("log")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from analysis.commands.loading import estimand_of, require, response_of, table_of
+from analysis.commands.loading import estimand_of, law_of, require, response_of, table_of
 from analysis.commands.options import ForecastOptions, Source, changed, read
 from analysis.forecasts import Backtest
 from analysis.forecasts import backtest as run_backtest
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _OF_DRAWS = ("bootstrap", "resample", "cluster", "level")
+_OF_A_FIT = ("checklist", "keep", "latex")
 MOST = 40
 """Predictions that are listed; of more only ``--json`` has all."""
 
@@ -28,12 +29,15 @@ class Options(ForecastOptions):
     by: str = ""
     train_col: str | None = None
     within_runs: bool = False
+    checklist: bool = False
+    keep: bool = False
+    latex: bool = False
     json: bool = False
 
 
 def backtest_of(table: pd.DataFrame, asked: Options) -> Backtest:
     """The backtest that was asked for."""
-    law = None if asked.is_auto else asked.law_for(table)
+    law = None if asked.is_auto else law_of(table, asked)
     return run_backtest(
         table,
         law=law or "auto",
@@ -54,6 +58,8 @@ def run(args: argparse.Namespace) -> int:
         if name in _OF_DRAWS:
             note(f"--{name} is of a law's own draws (scaling fit); these intervals are 90 % of the "
                  "forecast's")  # fmt: skip
+        if name in _OF_A_FIT:
+            note(f"--{name} is of one fit (scaling fit); a backtest makes several and keeps none")
     table = table_of(source)
     if asked.law == "auto":
         require(table, "loss")

@@ -59,7 +59,11 @@ def next_command(source: Source, asked: FitOptions, fitted: Fit, found: dict[str
     own = flags(replace(asked, bootstrap=FitOptions.bootstrap, level=FitOptions.level))
     if found.get("a") is not None and fitted.identified:
         words = ["plan", *words_of(source), *own]
-    elif fitted.identified and len(fitted.law.variables) == len(fitted.x_cols) == 1:
+    elif (
+        fitted.identified
+        and len(fitted.law.variables) == len(fitted.x_cols) == 1
+        and fitted.inputs[0].max() > 1  # a share has no ten times
+    ):
         largest = BEYOND * float(fitted.inputs[0].max())
         words = ["predict", *words_of(source), *own, "--at", f"{fitted.x_cols[0]}={largest:.2g}"]
     else:

@@ -72,8 +72,15 @@ def curves_of(source: Source) -> pd.DataFrame | None:
     return load_curves(source.name, **source.kept)
 
 
-def fit_of(table: pd.DataFrame, asked: FitOptions) -> Fit:
-    """The fit that was asked for."""
+def law_of(table: pd.DataFrame, asked: FitOptions) -> Law:
+    """The law that was asked for, if the table has what it takes.
+
+    Raises
+    ------
+    ValueError
+        If ``--x-col`` names what the law does not take, a column of the formula may be meant as a
+        parameter, or a column is missing.
+    """
     law = asked.law_for(table)
     if "," in (asked.x_col or "") and asked.x_col not in table.columns:
         raise ValueError(
@@ -97,6 +104,12 @@ def fit_of(table: pd.DataFrame, asked: FitOptions) -> Fit:
     if missing:
         alone = None if asked.law or missing == ["loss"] else one_variable(table)
         raise ValueError(proposal(table, *missing) + (f"; {_other_laws(alone)}" if alone else ""))
+    return law
+
+
+def fit_of(table: pd.DataFrame, asked: FitOptions) -> Fit:
+    """The fit that was asked for."""
+    law = law_of(table, asked)
     estimand = replace(estimand_of(asked), y_col=response_of(law, table))
     fitted = fit_law(law, table, estimand, bootstrap=asked.drawn, seed=asked.seed)
     found = fitted.diagnostics

@@ -55,7 +55,7 @@ def run(args: argparse.Namespace) -> int:
         for one in asked.losses
     ]
     for f in fits:
-        if f.status != "ok":
+        if not f.identified:
             note(f"fit of {f.y_col}: {f.status}")
     best = best_mixture(
         fits,

@@ -204,7 +204,7 @@ class ForecastOptions(FitOptions):
         if not self.is_auto:
             super().__post_init__()
             return
-        of_a_fit = ("loss_fn", "delta", "asymmetry", "space", "start", "signed", "hold")
+        of_a_fit = ("loss_fn", "delta", "asymmetry", "space", "start", "signed", "hold", "pool")
         for name, value in changed(self).items():
             if name in of_a_fit:
                 flag = name.replace("_", "-")

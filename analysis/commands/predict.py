@@ -143,7 +143,9 @@ def curve_of(law: Law, params: Mapping[str, float], schedule: pd.DataFrame) -> p
     import pandas as pd
 
     if law.derive is None:
-        raise ValueError(f"{law.name} takes no schedule: annealing and multi_power do")
+        raise ValueError(
+            f"{law.name} takes no schedule: annealing, annealing_at_once and multi_power do"
+        )
     missing = [name for name in ("step", "lr") if name not in schedule]
     if missing:
         raise ValueError(

@@ -28,8 +28,8 @@ from analysis.fits.problem import Problem
 from analysis.fits.profile import dispersion
 from analysis.laws import Array, Law
 
-SPAN = 1e3
-"""Strengths are sought within this factor of what a group's rows weigh."""
+LEAST, MOST = float(np.log(1e-9)), float(np.log(1e3))
+"""Logarithms between which strengths are sought, over what a group's rows weigh."""
 
 
 def prior_of(law: Law, strengths: Mapping[str, float]) -> Array:
@@ -57,14 +57,14 @@ def pool(problem: Problem, theta: Array) -> tuple[Problem, dict[str, Any]]:
     squares = _Restricted(replace(problem, penalty=Penalty("mse")), theta)
     log_strengths = squares.best()
     at, phi = squares.fitted(log_strengths)
-    together = log_strengths >= np.log(SPAN) - 0.5
+    together = log_strengths >= MOST - 0.5
     strengths = squares.strengths(log_strengths)
     between = np.sqrt(phi / strengths)
     levels, by = dict(groups.levels), dict(groups.by)
     kept = [w / (w + lam) for w, lam in zip(squares.weights, strengths, strict=True)]
     if problem.penalty.loss_fn != "mse":
         own = _Restricted(problem, at)
-        most = own.strengths(np.full(len(names), np.log(SPAN)))
+        most = own.strengths(np.full(len(names), MOST))
         strengths = np.where(together, most, dispersion(problem, at) / between**2)
     found = dict(zip(names, strengths.tolist(), strict=True))
     said = {
@@ -105,14 +105,15 @@ class _Restricted:
     """The restricted likelihood of least squares as a function of the pooled strengths.
 
     Strengths are given as logarithms over what a group's rows weigh on average. Each fit begins
-    where the last one ended.
+    where the last one ended and where groups stand alone: strong strengths may lead elsewhere.
     """
 
     def __init__(self, problem: Problem, theta: Array) -> None:
         groups = problem.law.groups
         assert groups is not None
         self.problem, self.names = problem, groups.pooled
-        self.at: Array = minimise(problem, theta[None])[0][0]
+        self.alone: Array = minimise(problem, theta[None])[0][0]
+        self.at = self.alone
         _, _, scale = self._derivatives(problem, self.at)
         places = [groups.values_of(name) for name in self.names]
         self.weights = [scale[place] ** 2 for place in places]
@@ -123,8 +124,8 @@ class _Restricted:
 
     def best(self) -> Array:
         """The logarithms of most restricted likelihood."""
-        count, far = len(self.names), np.log(SPAN)
-        grid = np.linspace(-far, far, 8)
+        count = len(self.names)
+        grid = np.linspace(LEAST, MOST, 12)
         scores = [self.criterion(np.full(count, value)) for value in grid]
         first: Array = np.full(count, grid[int(np.argmin(scores))])
         simplex = first + np.concatenate([np.zeros((1, count)), np.eye(count)])
@@ -134,18 +135,19 @@ class _Restricted:
             method="Nelder-Mead",
             options={"xatol": 1e-4, "fatol": 1e-8, "initial_simplex": simplex},
         ).x
-        return np.clip(found, -far, far)
+        return np.clip(found, LEAST, MOST)
 
     def strengths(self, logs: Array) -> Array:
         """lambda of each pooled parameter."""
         typical = np.array([weights.mean() for weights in self.weights])
-        return typical * np.exp(np.clip(logs, -np.log(SPAN), np.log(SPAN)))
+        return typical * np.exp(np.clip(logs, LEAST, MOST))
 
     def fitted(self, logs: Array) -> tuple[Array, float]:
         """The optimum ``(p,)`` at these strengths, and phi there."""
-        found, objective = minimise(self._with_prior(logs), self.at[None])
-        self.at = found[0]
-        return self.at, max(2 * float(objective[0]), 1e-300) / self.rest
+        found, objectives = minimise(self._with_prior(logs), np.stack([self.alone, self.at]))
+        best = int(np.argmin(objectives))
+        self.at = found[best]
+        return self.at, max(2 * float(objectives[best]), 1e-300) / self.rest
 
     def criterion(self, logs: Array) -> float:
         """Minus the logarithm of the likelihood, phi at its maximum, up to a constant."""

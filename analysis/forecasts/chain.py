@@ -30,7 +30,7 @@ class Chain:
     @property
     def status(self) -> str:
         """``"ok"``, or what to be careful of in either step."""
-        said = [f"{f.y_col}: {f.status}" for f in (self.first, self.second) if f.status != "ok"]
+        said = [f"{f.y_col}: {f.status}" for f in (self.first, self.second) if not f.identified]
         return "; ".join(said) or "ok"
 
     def predict(self, table: Mapping[str, Any] | pd.DataFrame) -> Array:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from analysis.laws.annealing import ANNEALING
+from analysis.laws.annealing import ANNEALING, ANNEALING_AT_ONCE
 from analysis.laws.any_inputs import laws_in
 from analysis.laws.base import Array, Law, Parameter, scales
 from analysis.laws.batch import BATCH_DATA, BATCH_STEPS, CRITICAL_BATCH
@@ -84,6 +84,7 @@ LAWS: dict[str, Law] = {
         STEP_LAW_BATCH,
         STEP_LAW_LOSS,
         ANNEALING,
+        ANNEALING_AT_ONCE,
         MULTI_POWER,
         SIGMOID,
         POLYNOMIAL2,

@@ -103,6 +103,7 @@ PARAMS: dict[str, dict[str, float]] = {
     "batch_steps": {"S_min": 3000.0, "B_crit": 2e5},
     "critical_batch": {"B_star": 2e8, "alpha_B": 0.21},
     "annealing": {"L_0": 2.8, "A": 0.59, "alpha": 0.46, "C": 0.48},
+    "annealing_at_once": {"L_0": 2.64, "A": 0.6, "alpha": 0.44, "B": 457.0},
     "multi_power": {
         "L_0": 2.65, "A": 0.6, "B": 438.0, "alpha": 0.45, "C": 2.1, "beta": 0.6, "gamma": 0.65
     },

@@ -227,6 +227,15 @@ def test_schedules_lead_to_other_schedules_and_lengths() -> None:
         assert f.predict(part)[-1] == pytest.approx(float(end.loss.iloc[0]), rel=6e-3), name
 
 
+def test_few_schedules_extrapolate_better_with_what_a_fall_takes_off_held() -> None:
+    """Luo et al. 2025 print B 363.8 for the 25M model; free, these three curves say 652."""
+    fitted, held_out = read("lr_schedules_25m")
+    at_once = fit("annealing_at_once", fitted, starts=2)
+    assert at_once.params["B"] == pytest.approx(363.8, rel=0.05)
+    f = fit(LAWS["multi_power"].hold({"B": at_once.params["B"]}), fitted, starts=1)
+    assert rmse(f, held_out) < 0.0021
+
+
 def test_multi_power_constants_are_those_of_the_paper() -> None:
     """Luo et al. 2025: mean RMSE .00465 over its test curves at 25M; with rows thinned here."""
     both = pd.concat(read("lr_schedules_25m"))

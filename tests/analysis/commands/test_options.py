@@ -34,6 +34,7 @@ ROOM = Path(analysis.commands.__file__).parent
         ("plan nothing.csv --family vit --set foo=3", "unknown vit option 'foo'"),
         ("next nothing.csv --flops 1e9 -o x.txt", "-o x.txt: a sweep file is written as .yaml"),
         ("backtest nothing.csv --law nothing", "unknown law 'nothing'"),
+        ("backtest nothing.csv --pool N", "--pool N: it is of one law's fit"),
         ("plot nothing.csv cloud -o x.gif", "-o x.gif: a figure is written as .png, .pdf, .svg"),
         ("plot nothing.csv edf -o x.gif", "-o x.gif: a figure is written as"),
         ("plot nothing.csv residuals -o x.svg --law nothing", "unknown law 'nothing'"),
@@ -114,3 +115,22 @@ def test_arguments_end_where_a_command_begins():
         ("options.py", "output_of"),
         ("kept.py", "fit_options"),
     }
+
+
+def test_a_backtest_answers_every_option_of_a_fit(capsys, tmp_path):
+    commands = scaling.cli.parser()._subparsers._group_actions[0].choices
+    of_fit, of_backtest = (
+        {word for action in commands[name]._actions for word in action.option_strings}
+        for name in ("fit", "backtest")
+    )
+    assert of_fit <= of_backtest
+    path = tmp_path / "runs.csv"
+    rows = [f"{10**k},{2 * 10**k},{1 + 10 ** (-0.1 * k)}" for k in range(3, 13)]
+    path.write_text("\n".join(["width,depth,loss", *rows]))
+    words = ["backtest", str(path), "--law", "L = E + A / width**a"]
+    assert scaling.cli.main([*words, "--latex", "--bootstrap", "9"]) == 0
+    said = capsys.readouterr().err
+    assert "--latex is of one fit" in said
+    assert "--bootstrap is of a law's own draws" in said
+    assert scaling.cli.main([*words, "--x-col", "depth"]) == 2
+    assert "write depth in it, or leave --x-col out" in capsys.readouterr().err

@@ -111,3 +111,14 @@ def test_a_family_with_one_run_is_drawn_towards_the_others() -> None:
     kept = pooled.diagnostics["pooled"]["E"]["kept"]
     assert kept["new"] < min(kept[name] for name in "abcde")
     assert pooled.draws.shape == (10, 8)
+
+
+def test_scatter_between_groups_is_told_where_rows_are_precise() -> None:
+    """Of groups that their own rows tell well it is their standard deviation."""
+    sizes, own = np.tile(np.geomspace(1e7, 1e10, 8), 3), np.repeat([50.0, 75.0, 40.0], 8)
+    noise = np.exp(np.random.default_rng(0).normal(0, 2e-3, 24))
+    runs = pd.DataFrame({"g": np.repeat(list("abc"), 8), "x": sizes})
+    runs["loss"] = (1.5 + own * sizes**-0.25) * noise
+    f = fit("L = E + A[~g]/x^a", runs)
+    expected = np.std(np.log([50.0, 75.0, 40.0]), ddof=1)
+    assert f.diagnostics["pooled"]["A"]["between_sd"] == pytest.approx(expected, rel=0.02)

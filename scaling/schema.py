@@ -50,7 +50,7 @@ _SPELLINGS = {
         "l", "finalloss", "valloss", "validationloss", "testloss", "evalloss",
         "finalvalloss", "finalvalidationloss", "finaltestloss", "finalevalloss",
         "heldoutloss", "lossval", "lossvalidation", "losstest", "losseval",
-        "valcrossentropy", "crossentropy", "crossentropyloss", "valnll", "nll", "devloss",
+        "logloss", "valcrossentropy", "crossentropy", "crossentropyloss", "valnll", "nll", "devloss",
         "lossfinal",
     ),
 }  # fmt: skip

@@ -97,6 +97,8 @@ def flat(row: Mapping[str, Any], prefix: str = "") -> Row:
             found[f"{prefix}{name}"] = value["value"]
         elif isinstance(value, Mapping):
             found.update(flat(value, f"{prefix}{name}."))
+        elif _is_pairs(value):
+            found.update(flat({one["key"]: one["value"] for one in value}, f"{prefix}{name}."))
         else:
             found[f"{prefix}{name}"] = value
     return found
@@ -159,6 +161,11 @@ def _columns(columns: Mapping[str, list[Any]]) -> list[Row]:
 
 def _is_objects(value: Any) -> bool:
     return isinstance(value, list) and bool(value) and all(isinstance(v, Mapping) for v in value)
+
+
+def _is_pairs(value: Any) -> bool:
+    """Whether it is a list of names and values, as MLflow's server answers."""
+    return _is_objects(value) and all({"key", "value"} <= set(one) for one in value)
 
 
 def _is_series(value: Any) -> bool:

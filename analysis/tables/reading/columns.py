@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 _LOGS = (3.0, 40.0)
 """Between which the logarithms of sizes lie."""
+_LOG10 = {"num_params": 13.0, "num_tokens": 14.0, "flops": 28.0}
+"""What logarithms to base 10 of sizes stay below."""
 NEAR = 0.5
 """Decades within which C is 6 N D by any usual count."""
 _SIZE = re.compile(r"(?<![a-z0-9.])(\d+(?:\.\d+)?[kmbt])(?![a-z0-9])", re.IGNORECASE)
@@ -49,7 +51,8 @@ class Stated:
 
 @dataclass
 class Taken:
-    """What is taken from a table, as it grows: columns, notes, faults by column, units."""
+    """What is taken from a table, as it grows: columns, notes, faults by column, units; and the base
+    of its logarithms, where their names say none."""
 
     notes: list[str]
     columns: dict[str, pd.Series] = field(default_factory=dict)
@@ -57,6 +60,7 @@ class Taken:
     units: dict[str, str] = field(default_factory=dict)
     sources: dict[str, str] = field(default_factory=dict)
     untrained: dict[int, str] = field(default_factory=dict)
+    base: float = 10.0
 
 
 def take(frame: pd.DataFrame, stated: Stated, source: str) -> Taken:
@@ -67,7 +71,7 @@ def take(frame: pd.DataFrame, stated: Stated, source: str) -> Taken:
     ValueError
         If a stated column is neither there nor a formula of those that are.
     """
-    taken = Taken([])
+    taken = Taken([], base=_base_of_logs(frame, stated))
     names = [str(name) for name in frame.columns]
     for column in RUN_COLUMNS:
         if text := stated.columns.get(column.name):
@@ -107,20 +111,55 @@ def _found(column: str, names: list[str]) -> tuple[str, Header] | None:
         return found, Header(found)
     sized = column in SIZES or column == "loss"
     headers = {name: header_of(name) for name in names} if sized else {}
-    if column == "loss":  # loss_1e18 is one at that budget
-        headers = {name: header for name, header in headers.items() if header.factor == 1}
+    if column == "loss":  # loss_1e18 is one at that budget, log_loss need not be a logarithm of one
+        headers = {n: one for n, one in headers.items() if one.factor == 1 and one.log != 0}
     if by_base := find_column(column, [header.base for header in headers.values()]):
         return next((name, header) for name, header in headers.items() if header.base == by_base)
     means = {_MEAN.sub("", name): name for name in names if _MEAN.search(name)}
     if by_mean := find_column(column, [*means]):
         return means[by_mean], Header(means[by_mean])
-    parts = {name: re.split(r"[./]", name) for name in names}
+    if column == "loss" and (found := _in_brackets(names)):
+        return found, Header(found)
+    parts = {name: re.split(r"[./]", name) for name in names if not _is_ratio(name)}
     for length in range(max(map(len, parts.values())) - 1, 0, -1):
         ends = {n: "/".join(all_[-length:]) for n, all_ in parts.items() if len(all_) > length}
         same = [name for name, end in ends.items() if len(end) > 1 and find_column(column, [end])]
         if len(same) == 1:
             return same[0], Header(same[0])
     return None
+
+
+def _in_brackets(names: list[str]) -> str | None:
+    """The one loss whose name goes on in brackets that say nothing else: ``loss (val)``."""
+    bare = {name: re.sub(r"\s*[(\[][^()\[\]]*[)\]]$", "", name) for name in names}
+    found = [
+        name
+        for name, base in bare.items()
+        if base != name and header_of(name) == Header(name) and find_column("loss", [base])
+    ]
+    return found[0] if len(found) == 1 else None
+
+
+def _is_ratio(name: str) -> bool:
+    """Whether a name is of one amount for each of another: ``flops/token``."""
+    both = name.split("/")[-2:]
+    amounts = (*SIZES, "loss")
+    return len(both) == 2 and all(any(find_column(a, [one]) for a in amounts) for one in both)
+
+
+def _base_of_logs(frame: pd.DataFrame, stated: Stated) -> float:
+    """The base of logarithms whose names say none: e where one is too large for another."""
+    import numpy as np
+
+    for name in map(str, frame.columns):
+        if (header := header_of(name)).log != 0:
+            continue
+        for column, most in _LOG10.items():
+            if find_column(column, [header.base]) or stated.columns.get(column) == name:
+                values, _ = parsed(frame[name], name, stated.decimal)
+                if values.max() >= most:
+                    return float(np.e)
+    return 10.0
 
 
 def _other(
@@ -173,8 +212,8 @@ def _numbers(
         )
         return
     taken.faults += faults
-    if header.log is not None and column in (*SIZES, "loss"):
-        base = header.log or (10.0 if parsed_.max() < _LOGS[1] * 0.75 else float(np.e))
+    if header.log is not None and (column in SIZES or (column == "loss" and header.log)):
+        base = header.log or taken.base
         parsed_, header = base**parsed_, replace(header, log=base)
     taken.columns[column] = parsed_
     taken.notes += [

@@ -22,12 +22,18 @@ from analysis.tables.reading.numbers import decimal_mark, plain, unread
 from analysis.tables.reading.sizes import complete
 from analysis.tables.reading.unpivot import NEVER, long
 from scaling import COLUMN_FLAGS, TABLE_SUFFIXES, find_column, read_frame
-from scaling.table_file import Lines, is_archive, unpacked
+from scaling.table_file import REMARKS, Lines, is_archive, unpacked
 
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
     from numpy.typing import NDArray
+
+_TOTALS = {
+    *("total", "totals", "grand total", "sum", "average", "avg", "avg.", "mean", "median"),
+    *("overall", "gesamt", "summe", "mittelwert", "moyenne"),
+}
+"""The first words of rows that are none of a run's."""
 
 
 @dataclass(frozen=True)
@@ -108,7 +114,7 @@ def _read(path: Path, columns: Mapping[str, str], how: TableReading, source: str
     frame.columns = [str(name) for name in frame.columns]
     frame.attrs.setdefault("lines", range(2, len(frame) + 2))
     _say_names(frame, notes)
-    frame = _filled(_without_empty(frame, notes), notes)
+    frame = _filled(_without_totals(_without_empty(frame, notes), notes), notes)
     mark = how.decimal or decimal_mark(_texts(frame), frame.attrs.get("separator") == ";")
     if mark == "," and path.is_file():
         frame = _as_text(path, frame, how.decimal, notes)
@@ -230,7 +236,7 @@ def _as_text(path: Path, frame: pd.DataFrame, stated: str | None, notes: list[st
     if not stated:
         notes.append("numbers have decimal commas, points between thousands; --decimal . if not")
     text.attrs.setdefault("lines", frame.attrs["lines"])
-    return _filled(_without_empty(text, []), [])
+    return _filled(_without_totals(_without_empty(text, []), []), [])
 
 
 def _say_names(frame: pd.DataFrame, notes: list[str]) -> None:
@@ -273,7 +279,7 @@ def _without_empty(frame: pd.DataFrame, notes: list[str]) -> pd.DataFrame:
     texts = few.astype(object).where(few.notna(), "").astype(str)
     texts = texts.apply(lambda column: column.str.strip())
     empty, names = ((texts == one).all(axis=1) for one in ("", list(frame.columns)))
-    remark = texts.iloc[:, 0].str.startswith("#") & (texts.iloc[:, 1:] == "").all(axis=1)
+    remark = texts.iloc[:, 0].str.startswith(REMARKS) & (texts.iloc[:, 1:] == "").all(axis=1)
     whats = (("empty", empty), ("the line of names once more", names), ("a remark", remark))
     for what, rows in whats:
         if rows.any():
@@ -286,3 +292,22 @@ def _without_empty(frame: pd.DataFrame, notes: list[str]) -> pd.DataFrame:
     found: pd.DataFrame = frame.iloc[kept].reset_index(drop=True)
     found.attrs = {**frame.attrs, "lines": Lines(lines[i] for i in kept)}
     return found
+
+
+def _without_totals(frame: pd.DataFrame, notes: list[str]) -> pd.DataFrame:
+    """The rows without the last ones that sum up those above, as their first word says."""
+    last = len(frame)
+    while last > 1 and _first_word(frame.iloc[last - 1]) in _TOTALS:
+        last -= 1
+    if last == len(frame):
+        return frame
+    rows = [*range(last, len(frame))]
+    word = _first_word(frame.iloc[last])
+    notes.append(f"left out, {word!r} of the rows above: {counted(frame, rows)}")
+    return frame.iloc[:last].reset_index(drop=True)
+
+
+def _first_word(row: pd.Series) -> str:
+    """The first text of a row, in lower case, if it is among the first two cells."""
+    words = (cell for cell in row.iloc[:2] if isinstance(cell, str) and cell.strip())
+    return next(words, "").strip(" :*_").lower()

@@ -18,16 +18,19 @@ LOSS_UNITS = {
     "nats": "nats/token", "nat": "nats/token", "nats/token": "nats/token",
     "bits": "bits/token", "bit": "bits/token", "bits/token": "bits/token",
     "bits/byte": "bits/byte", "bpb": "bits/byte", "bits/char": "bits/character",
+    "bits/character": "bits/character",
 }  # fmt: skip
 """The units of a loss as names of columns have them, and in our words."""
 
 _BRACKETS = re.compile(r"^(.*?)[\s_]*[(\[]\s*(.+?)\s*[)\]]$")
 _LOG = re.compile(
-    r"^(log10|log_10|lg|ln|log2|log)(?:[\s_]+(?:of[\s_]+)?|\s*\()(.+?)\)?$", re.IGNORECASE
+    r"^(log10|log_10|lg|ln|log2|log)(?:[\s_]+(?:of[\s_]+)?|\s*\(|(?=[NDC]$))(.+?)\)?$", re.IGNORECASE
 )
 _COUNTED = re.compile(r"#|count|params|parameters|tokens|examples|flops?", re.IGNORECASE)
 """What is counted, one by one: ``D (tokens)``."""
-_OF_LOSS = re.compile(r"^(.*?)(?:\s*,\s*|[\s_]+in[\s_]+)(\S+)$")
+_OF_LOSS = re.compile(
+    r"^(.*?)(?:\s*,\s*|[\s_]+in[\s_]+|(?<=loss)[\s_]+)(nats?\b.*|bits?\b.*|bpb)$", re.IGNORECASE
+)
 _DIVIDED = re.compile(r"^(.+?)\s*/\s*(1e\d+|10\^\d+|10\*\*\d+)$", re.IGNORECASE)
 _ENDING = re.compile(
     r"^(.{2,}?)[\s_,-]+(?:in[\s_-]+)?(k|m|mn|b|bn|t|thousands?|millions?|billions?|trillions?"
@@ -83,14 +86,14 @@ def header_of(name: str) -> Header:
         base, inner = found[1], found[2]
         if _COUNTED.fullmatch(inner) and base.lower() not in (*_LOGS, "log"):
             return Header(base)
-        if inner.lower() in LOSS_UNITS:
-            return Header(base, unit=LOSS_UNITS[inner.lower()])
+        if unit := _unit_of_loss(inner):
+            return Header(base, unit=unit)
         if inner.lower() in _LOGS or inner.lower() == "log":
             return Header(base, log=_LOGS.get(inner.lower(), 0.0))
         if base.lower() not in (*_LOGS, "log") and (factor := _factor(inner)):
             return Header(base, factor)
-    if (found := _OF_LOSS.match(name)) and found[2].lower() in LOSS_UNITS:
-        return Header(found[1], unit=LOSS_UNITS[found[2].lower()])
+    if (found := _OF_LOSS.match(name)) and (unit := _unit_of_loss(found[2])):
+        return Header(found[1], unit=unit)
     if found := _LOG.match(name):
         return Header(found[2], log=_LOGS.get(found[1].lower(), 0.0))
     if (found := _DIVIDED.match(name)) and (factor := _factor(found[2])):
@@ -100,6 +103,10 @@ def header_of(name: str) -> Header:
     if found := _FLOPS.match(name):
         return Header(f"{found[1] or ''} flops".strip(), _factor(found[2]))
     return Header(name)
+
+
+def _unit_of_loss(text: str) -> str:
+    return LOSS_UNITS.get(re.sub(r"[\s_]+per[\s_]+", "/", text.lower()), "")
 
 
 def _factor(text: str) -> float:

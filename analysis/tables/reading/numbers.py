@@ -51,7 +51,7 @@ _RAISED = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻", "0123456789-")
 _TYPESET = re.compile(r"(?<=10)[⁰¹²³⁴⁵⁶⁷⁸⁹⁻]+")
 _IN_BRACKETS = re.compile(r"\(\s*([^()]*\d[^()]*?)\s*\)")
 _RANGE = re.compile(r"(\d[\d.,]*[kmbgt]?)\s*(?:[-–—−]|to|\.{2,3})\s*(\d[\d.,]*[kmbgt]?)", re.I)
-_BLANKS = str.maketrans(dict.fromkeys("\u00a0\u2009\u202f", " ") | {"−": "-"})
+_BLANKS = str.maketrans(dict.fromkeys("\u00a0\u2009\u202f", " ") | {"−": "-", "’": "'"})
 TEXTS = 4
 """Texts in a column of numbers that a remedy names."""
 _PLAIN = re.compile(r"[^a-df-z]*\d[^a-df-z]*")

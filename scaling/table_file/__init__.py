@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from scaling.table_file.archives import is_archive, unpacked
+from scaling.table_file.cells import opened, value_in
 from scaling.table_file.charts import curves_of_chart
 from scaling.table_file.delimited import REMARKS
 from scaling.table_file.lines import Lines
@@ -23,7 +24,9 @@ __all__ = [
     "json_value",
     "kind_of",
     "number_of",
+    "opened",
     "plain_value",
     "read_frame",
     "unpacked",
+    "value_in",
 ]

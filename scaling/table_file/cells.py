@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import json
-import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -12,8 +11,6 @@ from scaling.table_file.nested import flat
 
 if TYPE_CHECKING:
     import pandas as pd
-
-_NO_NUMBER = re.compile(r"(?<=[:\s,\[(])(nan|-?inf)(?=\s*[,}\])])")
 
 
 def opened(frame: pd.DataFrame) -> pd.DataFrame:
@@ -23,35 +20,47 @@ def opened(frame: pd.DataFrame) -> pd.DataFrame:
 
     for name in [*frame.columns]:
         known = frame[name].dropna()
-        if not len(known) or _object(known.iloc[0]) is None:
+        known = known[known.astype(str) != ""] if known.dtype == object else known
+        if not len(known) or not _is_object(known.iloc[0]):
             continue
-        objects = [None if _is_missing(cell) else _object(cell) for cell in frame[name]]
-        if sum(one is not None for one in objects) < len(known):
+        objects = known.map(value_in)
+        if not objects.map(lambda one: isinstance(one, Mapping)).all():
             continue
-        values = pd.DataFrame([flat({name: one or {}}) for one in objects], index=frame.index)
+        values = pd.DataFrame([flat({name: one}) for one in objects], index=known.index)
         others = frame.drop(columns=name)
-        new = values.columns.difference(others.columns, sort=False)
-        found = pd.concat([others, values[new]], axis=1)
+        new = values[values.columns.difference(others.columns, sort=False)]
+        found = others.join(new)
         found.attrs = frame.attrs
         frame = found
     return frame
 
 
-def _is_missing(cell: Any) -> bool:
-    return cell is None or cell == "" or (isinstance(cell, float) and cell != cell)
+def value_in(cell: Any) -> Any:
+    """The value that a field of text holds, as JSON or as Python writes it; else the field.
 
-
-def _object(cell: Any) -> Mapping[str, Any] | None:
-    """The object in a cell, as JSON or Python writes it; None where there is none."""
-    if isinstance(cell, Mapping):
+    >>> value_in("{'loss': 3.5, 'seed': None}")
+    {'loss': 3.5, 'seed': None}
+    """
+    if not isinstance(cell, str):
         return cell
-    text = cell.strip() if isinstance(cell, str) else ""
-    if not (text.startswith("{") and text.endswith("}")):
-        return None
-    for read in (json.loads, lambda text: ast.literal_eval(_NO_NUMBER.sub("None", text))):
+    for read in (json.loads, _python):
         try:
-            found = read(text)
+            return read(cell)
         except (ValueError, SyntaxError, RecursionError, MemoryError):
             continue
-        return found if isinstance(found, dict) else None
-    return None
+    return cell
+
+
+def _is_object(cell: Any) -> bool:
+    return isinstance(cell, Mapping) or (isinstance(cell, str) and cell.lstrip().startswith("{"))
+
+
+def _python(text: str) -> Any:
+    """A value as Python prints it, ``nan`` and ``inf`` too."""
+    tree = ast.parse(text, mode="eval")
+
+    class Numbers(ast.NodeTransformer):
+        def visit_Name(self, node: ast.Name) -> ast.expr:
+            return ast.Constant(float(node.id)) if node.id in ("nan", "inf") else node
+
+    return ast.literal_eval(Numbers().visit(tree))

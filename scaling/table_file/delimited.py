@@ -36,6 +36,8 @@ _DRAWN = str.maketrans(
     {**dict.fromkeys("│┃║", "|"), **dict.fromkeys("─━═┄┈", "-"), **dict.fromkeys("┌┐└┘├┤┬┴┼┏┓┗┛┣┫┳┻╋┡┩╇╔╗╚╝╠╣╦╩╬╞╡╪╭╮╰╯", "+")}
 )
 """Tables that are drawn, as libraries for terminals do, with bars in place of their lines."""
+_NONE = ("-", "–", "—")
+"""What stands for no unit below a name."""
 _SAMPLE = 12
 """Rows that say whether a second line has names or numbers."""
 
@@ -140,7 +142,8 @@ def _are_labels(rows: Sequence[Row]) -> bool:
     """Whether the first fields are the numbers of the rows, or differ and are no numbers."""
     first = [fields[0] for _, fields in rows]
     counted = any(first == [str(i + k) for i in range(len(first))] for k in (0, 1))
-    return counted or (len({*first}) == len(first) and not any(map(_is_number, first)))
+    unlike = len({*first}) == len(first) and not any(map(_is_number, first))
+    return len(first) > 1 and (counted or unlike)
 
 
 def _all_fields(text: str, layout: _Layout) -> Iterator[tuple[int, list[str]]]:
@@ -200,7 +203,9 @@ def _layout(text: str) -> _Layout:
             f"line {first + 1} has numbers where names are wanted; write a line of names above"
         )
     below, more = _fields(lines, first + used, separator)
+    below = ["" if field in _NONE else field for field in below]
     after, last = _fields(lines, first + used + more, separator)
+    after = ["" if field in _NONE else field for field in after]
     if _names_index(names, after) and _are_levels(names, below, after.index("")):
         return _Layout(separator, _of_levels(names, below, after), first + used + more + last)
     if _names_index(names, below) and (not names[0] or all(map(_is_number, names[1:]))):
@@ -274,7 +279,9 @@ def _fields(lines: list[str], at: int, separator: str) -> tuple[list[str], int]:
 
 def _is_second_header(names: list[str], below: list[str], rows: list[list[str]]) -> bool:
     """Whether a second line goes on with the names: words above columns of numbers."""
-    if len(below) != len(names) or not rows or any(map(_is_number, filter(None, below))):
+    words = [word for word in below if word]
+    units = all(map(_UNITS.fullmatch, words)) and not all(map(_is_number, words))
+    if len(below) != len(names) or not rows or (any(map(_is_number, words)) and not units):
         return False
     columns = [
         i
@@ -282,8 +289,6 @@ def _is_second_header(names: list[str], below: list[str], rows: list[list[str]])
         if word and any(len(row) > i and row[i] for row in rows)
         and all(_is_number(row[i]) for row in rows if len(row) > i and row[i])
     ]  # fmt: skip
-    words = [word for word in below if word]
-    units = all(map(_UNITS.fullmatch, words))
     # One word in a column of numbers is a fault of that row, not a line of names.
     return bool(columns) and (units or len(columns) > 1)
 

@@ -20,6 +20,9 @@ _OF_CONFIG = {"value", "desc"}
 _TRAINER = {"log_history", "global_step"}
 """Names in the state that Hugging Face's Trainer keeps beside a checkpoint."""
 
+_SETS = {"train", "training", "val", "valid", "validation", "eval", "test", "dev"}
+"""Names of lists that are one run's."""
+
 _TENSORBOARD = ("Wall time", "Step", "Value")
 """Names of the three numbers of a point in what TensorBoard's page exports as JSON."""
 
@@ -109,7 +112,7 @@ def _rows(value: Any) -> Iterable[Row]:
         return _rows_of_list(value)
     if not isinstance(value, Mapping) or not value:
         return []
-    if set(value) >= _TRAINER:  # its other values are of the last step, or settings
+    if set(value) >= _TRAINER and _is_objects(value["log_history"]):  # its other values are of the last step, or settings
         return [flat(row) for row in value["log_history"]]
     inner = list(value.values())
     if {"schema", "data"} == set(value):  # pandas, orient="table"
@@ -121,6 +124,9 @@ def _rows(value: Any) -> Iterable[Row]:
             return _columns({name: list(one.values()) for name, one in value.items()})
         if set.intersection(*map(set, inner)):
             return [row for name, one in value.items() for row in expanded({"name": name, **one})]
+    if len(inner) > 1 and all(map(_is_objects, inner)) and not {*value} <= _SETS:  # runs by name
+        return [row for name, one in value.items() for row in _rows_of_list(
+            [{"name": name, **each} for each in one])]
     if all(isinstance(one, list) and not _is_objects(one) for one in inner):
         return _columns(value)
     return expanded(value)

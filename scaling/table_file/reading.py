@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from scaling.table_file.archives import ARCHIVES
-from scaling.table_file.cells import opened
 from scaling.table_file.databases import DATABASES, read_database
 from scaling.table_file.delimited import read_text, row_lines
 from scaling.table_file.documents import DOCUMENTS, latex_table, markdown_table
@@ -34,6 +34,9 @@ TABLE_SUFFIXES = (*_TEXT, *_LINES, ".json", ".parquet", ".feather", ".dta", ".xl
 _NAMED = (*DOCUMENTS, *RESTRUCTURED, *PAGES, *DATABASES, *LOGS, "")
 """Kinds that are read where they are named; in a folder they are no tables."""
 _TABLES = {".tex": latex_table, **dict.fromkeys(RESTRUCTURED, rst_table)}
+
+_MARKDOWN = re.compile(r"(?m)^\s*\|?\s*:?-{3,}:?\s*\|")
+"""The line below the names of Markdown's tables, which documents of other suffixes have too."""
 
 _BY_PANDAS = (
     'python -c "import sys, pandas; pandas.{how}'
@@ -96,7 +99,7 @@ def read_frame(path: Path, *, as_text: bool = False) -> pd.DataFrame:
             f"not {kind!r}: save it as .csv"
         )
     try:
-        return opened(_frame_of(path, kind, as_text))
+        return _frame_of(path, kind, as_text)
     except PermissionError:
         raise ValueError(f"{path}: you may not read this file; change its permissions") from None
     except UnicodeDecodeError as error:
@@ -122,15 +125,15 @@ def _frame_of(path: Path, kind: str, as_text: bool) -> pd.DataFrame:
         return read_database(path)
     if kind == ".xlsx":
         return _read_sheet(path, as_text)
-    if kind == ".json":
-        return pd.DataFrame(json_rows(path))
     if kind in _LINES:
         return _read_lines(path)
     text, encoding = decoded(path, is_page=kind in PAGES)
     if kind in (*DOCUMENTS, *RESTRUCTURED, *PAGES):
         return _read_document(text, kind, as_text)
-    if text.lstrip().startswith(("[{", "[\n", "{")):  # JSON by another name
+    if kind == ".json" or text.lstrip().startswith(("[{", "[\n", "{")):  # or by another name
         return _read_lines(path) if _is_json_lines(text) else pd.DataFrame(json_rows(path))
+    if _MARKDOWN.search(text):
+        return _read_document(text, ".md", as_text)
     if kind in LOGS or _begins_as_log(text):
         return _read_log(text)
     frame = read_text(text, as_text)
@@ -173,10 +176,10 @@ def _read_log(text: str) -> pd.DataFrame:
 
 
 def _is_json_lines(text: str) -> bool:
-    first, *_ = text.lstrip().splitlines()
+    first, *more = text.strip().splitlines() or [""]
     try:
-        return isinstance(json.loads(first), dict) and "\n" in text.strip()
-    except ValueError:
+        return bool(more) and first.startswith("{") and isinstance(json.loads(first), dict)
+    except (ValueError, RecursionError):
         return False
 
 
@@ -226,7 +229,8 @@ def _read_sheet(path: Path, as_text: bool) -> pd.DataFrame:
     if not filled:
         raise ValueError(f"{path}: no sheet has rows; a table has a line of names")
     taken = max(filled, key=lambda name: cells[name])
-    frame = read_text(sheets[taken].to_csv(index=False, header=False), as_text)
+    sheet = sheets[taken].loc[:, sheets[taken].notna().any().cummax()]  # from the first column on
+    frame = read_text(sheet.to_csv(index=False, header=False), as_text)
     if len(filled) > 1:
         others = ", ".join(repr(name) for name in filled if name != taken)
         _say(frame, f"sheet {taken!r} is read, as it is the fullest; not {others}")

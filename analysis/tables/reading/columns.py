@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from analysis.tables.reading.doubts import SIZES
 from analysis.tables.reading.header import Header, header_of
-from analysis.tables.reading.likely import flags, varies
+from analysis.tables.reading.likely import flags, is_ratio, varies
 from analysis.tables.reading.metrics import advice, loss_by_metric, unit_of
 from analysis.tables.reading.notes import Note, quoted
 from analysis.tables.reading.numbers import Fault, parsed, unread
@@ -120,12 +120,13 @@ def _found(column: str, names: list[str]) -> tuple[str, Header] | None:
         return means[by_mean], Header(means[by_mean])
     if column == "loss" and (found := _in_brackets(names)):
         return found, Header(found)
-    parts = {name: re.split(r"[./]", name) for name in names if not _is_ratio(name)}
-    for length in range(max(map(len, parts.values())) - 1, 0, -1):
+    known = {name: headers.get(name, Header(name)) for name in names if not is_ratio(name)}
+    parts = {name: re.split(r"[./]", header.base) for name, header in known.items()}
+    for length in range(max(map(len, parts.values()), default=1) - 1, 0, -1):
         ends = {n: "/".join(all_[-length:]) for n, all_ in parts.items() if len(all_) > length}
         same = [name for name, end in ends.items() if len(end) > 1 and find_column(column, [end])]
         if len(same) == 1:
-            return same[0], Header(same[0])
+            return same[0], known[same[0]]
     return None
 
 
@@ -138,13 +139,6 @@ def _in_brackets(names: list[str]) -> str | None:
         if base != name and header_of(name) == Header(name) and find_column("loss", [base])
     ]
     return found[0] if len(found) == 1 else None
-
-
-def _is_ratio(name: str) -> bool:
-    """Whether a name is of one amount for each of another: ``flops/token``."""
-    both = name.split("/")[-2:]
-    amounts = (*SIZES, "loss")
-    return len(both) == 2 and all(any(find_column(a, [one]) for a in amounts) for one in both)
 
 
 def _base_of_logs(frame: pd.DataFrame, stated: Stated) -> float:

@@ -18,11 +18,11 @@ from analysis.tables.reading.doubts import SIZES
 from analysis.tables.reading.folders import read_folder
 from analysis.tables.reading.likely import flags
 from analysis.tables.reading.notes import Note, counted
-from analysis.tables.reading.numbers import decimal_mark, plain, unread
+from analysis.tables.reading.numbers import decimal_mark, is_written, plain, unread
 from analysis.tables.reading.sizes import complete
 from analysis.tables.reading.unpivot import NEVER, long
 from scaling import COLUMN_FLAGS, TABLE_SUFFIXES, find_column, read_frame
-from scaling.table_file import REMARKS, Lines, is_archive, unpacked
+from scaling.table_file import REMARKS, Lines, is_archive, opened, unpacked
 
 if TYPE_CHECKING:
     import numpy as np
@@ -108,7 +108,7 @@ def read_table(
 
 def _read(path: Path, columns: Mapping[str, str], how: TableReading, source: str) -> pd.DataFrame:
     notes: list[str] = []
-    frame = read_folder(path, notes) if path.is_dir() else read_frame(path)
+    frame = read_folder(path, notes) if path.is_dir() else opened(read_frame(path))
     if not len(frame.columns) or not len(frame):
         raise ValueError(f"{path}: the file has no rows; a run table has one row per run")
     frame.columns = [str(name) for name in frame.columns]
@@ -232,7 +232,7 @@ def _is_plain(values: pd.Series) -> bool:
 
 def _as_text(path: Path, frame: pd.DataFrame, stated: str | None, notes: list[str]) -> pd.DataFrame:
     """The same rows as text: where commas are decimal marks, ``1.234`` may be a thousand."""
-    text: pd.DataFrame = read_frame(path, as_text=True)
+    text = opened(read_frame(path, as_text=True))
     if not stated:
         notes.append("numbers have decimal commas, points between thousands; --decimal . if not")
     text.attrs.setdefault("lines", frame.attrs["lines"])
@@ -279,7 +279,8 @@ def _without_empty(frame: pd.DataFrame, notes: list[str]) -> pd.DataFrame:
     texts = few.astype(object).where(few.notna(), "").astype(str)
     texts = texts.apply(lambda column: column.str.strip())
     empty, names = ((texts == one).all(axis=1) for one in ("", list(frame.columns)))
-    remark = texts.iloc[:, 0].str.startswith(REMARKS) & (texts.iloc[:, 1:] == "").all(axis=1)
+    alone = (texts.iloc[:, 1:] == "").all(axis=1) & ~empty
+    remark = alone & (texts.iloc[:, 0].str.startswith(REMARKS) | _stray(frame.iloc[:, 0], alone))
     whats = (("empty", empty), ("the line of names once more", names), ("a remark", remark))
     for what, rows in whats:
         if rows.any():
@@ -292,6 +293,15 @@ def _without_empty(frame: pd.DataFrame, notes: list[str]) -> pd.DataFrame:
     found: pd.DataFrame = frame.iloc[kept].reset_index(drop=True)
     found.attrs = {**frame.attrs, "lines": Lines(lines[i] for i in kept)}
     return found
+
+
+def _stray(values: pd.Series, alone: pd.Series) -> pd.Series:
+    """Which of the cells that stand ``alone`` in their rows are words in a column of numbers."""
+    import numpy as np
+
+    words = alone & np.array([not is_written(cell) for cell in values[alone.index]], dtype=bool)
+    among_numbers = words.any() and 2 * sum(map(is_written, values)) > len(values)
+    return words & among_numbers
 
 
 def _without_totals(frame: pd.DataFrame, notes: list[str]) -> pd.DataFrame:

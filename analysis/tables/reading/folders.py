@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from analysis.tables.reading.notes import Note
 from analysis.tables.reading.unpivot import LABEL
 from scaling import bare_name, is_table, read_frame
-from scaling.table_file import Lines
+from scaling.table_file import Lines, opened
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,10 +24,14 @@ def tables_in(folder: Path) -> list[Path]:
 
     Folders with several files each are runs' logs, which ``scaling import`` reads.
     """
-    own = sorted(path for path in folder.iterdir() if path.is_file() and is_table(path))
-    below = sorted(path for path in folder.glob("*/*") if path.is_file() and is_table(path))
+    own = sorted(filter(_is_run, folder.iterdir()))
+    below = sorted(filter(_is_run, folder.glob("*/*")))
     alone = len({path.parent for path in below}) == len(below)
     return own or (below if alone else [])
+
+
+def _is_run(path: Path) -> bool:
+    return path.is_file() and is_table(path) and not path.name.startswith(".")
 
 
 def read_folder(folder: Path, notes: list[str]) -> pd.DataFrame:
@@ -41,7 +45,7 @@ def read_folder(folder: Path, notes: list[str]) -> pd.DataFrame:
     files: list[pd.DataFrame] = []
     curves: dict[str, list[pd.DataFrame]] = {}
     for path, name in zip(paths, _names(folder, paths), strict=True):
-        frame = read_frame(path)
+        frame = opened(read_frame(path))
         lines = frame.attrs.get("lines", range(2, len(frame) + 2))
         is_curve = set(frame.columns) == _TENSORBOARD
         frame["_place"] = [f"{path.relative_to(folder)}, line {line}" for line in lines]
@@ -55,7 +59,7 @@ def read_folder(folder: Path, notes: list[str]) -> pd.DataFrame:
     files += [_joined(tags).assign(**{LABEL: run}) for run, tags in curves.items()]
     whole = pd.concat(files, ignore_index=True)
     whole.attrs = {"lines": Lines(whole.pop("_place"))}
-    others = [path for path in folder.iterdir() if path.is_file() and not is_table(path)]
+    others = [path for path in folder.iterdir() if path.is_file() and not _is_run(path)]
     unread = f"; {len(others)} other files are not read" * bool(others)
     notes.append(Note(f"{len(paths)} files are the table; {LABEL} is the file's name{unread}"))
     return whole

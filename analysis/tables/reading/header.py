@@ -31,7 +31,14 @@ _COUNTED = re.compile(r"#|count|params|parameters|tokens|examples|flops?", re.IG
 _OF_LOSS = re.compile(
     r"^(.*?)(?:\s*,\s*|[\s_]+in[\s_]+|(?<=loss)[\s_]+)(nats?\b.*|bits?\b.*|bpb)$", re.IGNORECASE
 )
-_DIVIDED = re.compile(r"^(.+?)\s*/\s*(1e\d+|10\^\d+|10\*\*\d+)$", re.IGNORECASE)
+_DIVIDED = re.compile(
+    r"^(.+?)\s*/\s*(1e\d+|10\^\d+|10\*\*\d+|[kmbgt]|(?:m|b|tr)illions?)$", re.IGNORECASE
+)
+_BEFORE = re.compile(
+    r"^([kmbgt]|thousands?|(?:m|b|tr)illions?)\s*(?:of\s+)?(params?|parameters|tokens)$", re.IGNORECASE
+)
+_GLUED = re.compile(r"^(params|parameters|tokens|[ND](?=_[MB]))_?([KMBGT])$")
+_LOG_OF = re.compile(r"^(.{2,}?)[\s_]+(log10|log2|ln|log)$", re.IGNORECASE)
 _ENDING = re.compile(
     r"^(.{2,}?)[\s_,-]+(?:in[\s_-]+)?(k|m|mn|b|bn|t|thousands?|millions?|billions?|trillions?"
     r"|1e\d+)$",
@@ -96,6 +103,12 @@ def header_of(name: str) -> Header:
         return Header(found[1], unit=unit)
     if found := _LOG.match(name):
         return Header(found[2], log=_LOGS.get(found[1].lower(), 0.0))
+    if found := _LOG_OF.match(name):
+        return Header(found[1], log=_LOGS.get(found[2].lower(), 0.0))
+    if found := _BEFORE.match(name):
+        return Header(found[2], _POWERS[found[1].lower()])
+    if found := _GLUED.match(name):
+        return Header(found[1], _POWERS[found[2].lower()])
     if (found := _DIVIDED.match(name)) and (factor := _factor(found[2])):
         return Header(found[1], factor)
     if found := _ENDING.match(name):

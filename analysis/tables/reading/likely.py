@@ -131,9 +131,19 @@ def lookalikes(frame: pd.DataFrame, column: str) -> list[str]:
         for name in names
         if (name not in COLUMNS or name in {*_SPARE.get(column, ())} - own)
         and looks.search(normalise(name))
-        and (column == "loss" or not _NO_AMOUNT.search(name.lower()))
+        and (column == "loss" or not (_NO_AMOUNT.search(name.lower()) or is_ratio(name)))
         and varies(frame[name], name)
     ]
+
+
+def is_ratio(name: str) -> bool:
+    """Whether a name is of one amount for each of another.
+
+    >>> is_ratio("flops/token"), is_ratio("train/loss")
+    (True, False)
+    """
+    both = name.split("/")[-2:]
+    return len(both) == 2 and all(any(find_column(a, [one]) for a in COLUMN_FLAGS) for one in both)
 
 
 def alike(wanted: str, frame: pd.DataFrame) -> str:

@@ -22,7 +22,10 @@ from scaling import number_of
 if TYPE_CHECKING:
     import pandas as pd
 
-MISSING = {"", "-", "--", "–", "—", "?", "n/a", "na", "nan", "none", "null", "tbd", "missing"}
+MISSING = {
+    *("", "-", "--", "–", "—", "?", "n/a", "na", "nan", "none", "null", "tbd", "missing"),
+    *("#n/a", "#div/0!", "#value!", "#ref!", "#num!", "#name?"),
+}
 """What stands for an unknown value, in lower case."""
 
 SMALL = 1000
@@ -47,11 +50,14 @@ _MARKS = re.compile(
 )
 """Marks of footnotes after a number."""
 _SCALED = re.compile(r"\s*(?:[x×*·]\s*)?10\s*(?:\^|\*\*)\s*\{?([+-]?\d+)\}?$")
+_POWER = re.compile(r"(\d{1,2})\s*(?:\^|\*\*)\s*\{?(\d{1,2}(?:\.\d{1,9})?)\}?")
+"""``2**30``, ``10^18.5``."""
 _RAISED = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻", "0123456789-")
+_IN_TEXT = re.compile(r"\\(?:text|math|num)\w*\{([^{}]*)\}")
 _TYPESET = re.compile(r"(?<=10)[⁰¹²³⁴⁵⁶⁷⁸⁹⁻]+")
 _IN_BRACKETS = re.compile(r"\(\s*([^()]*\d[^()]*?)\s*\)")
 _RANGE = re.compile(r"(\d[\d.,]*[kmbgt]?)\s*(?:[-–—−]|to|\.{2,3})\s*(\d[\d.,]*[kmbgt]?)", re.I)
-_BLANKS = str.maketrans(dict.fromkeys("\u00a0\u2009\u202f", " ") | {"−": "-", "’": "'"})
+_BLANKS = str.maketrans(dict.fromkeys("\u00a0\u2009\u202f", " ") | {"−": "-", "’": "'", "∞": "inf"})
 TEXTS = 4
 """Texts in a column of numbers that a remedy names."""
 _PLAIN = re.compile(r"[^a-df-z]*\d[^a-df-z]*")
@@ -235,7 +241,7 @@ def decimal_mark(columns: Iterable[pd.Series], semicolons: bool = False) -> str 
     marks: set[str] = set()
     for values in columns:
         texts = {cell for cell in map(_cell, values) if isinstance(cell, str)}
-        if texts and all(_is_written(text) for text in texts):
+        if texts and all(map(is_written, texts)):
             marks |= {_mark(text) for text in texts}
     told = "," in marks or (semicolons and "?," in marks)
     return "," if told and "." not in marks else None
@@ -253,6 +259,7 @@ def _text(value: str) -> str | None:
     """The same of a text: runs say the same few things."""
     text = value.strip().translate(_BLANKS).lower()
     text = _TYPESET.sub(lambda power: f"^{power[0].translate(_RAISED)}", text)
+    text = _IN_TEXT.sub(r"\1", text) if "\\" in text else text
     text = _MARKS.sub("", text.strip("$*")).replace("\\times", "x").replace("\\cdot", "x")
     return None if text in MISSING else text
 
@@ -293,6 +300,8 @@ def _number_in(cell: str, comma: bool) -> tuple[float, bool]:
     if (flops := re.search(r"\s*([pez])flops?$", text)) is not None:
         return float(number_of(_plain(text[: flops.start()], comma))) * _FLOPS[flops[1]], True
     text = _AFTER.sub("", text)
+    if power := _POWER.fullmatch(text):
+        return float(power[1]) ** float(power[2]), False
     if text.endswith("%"):
         return float(number_of(_plain(text[:-1], comma))) / 100, False
     if power := _SCALED.search(text):
@@ -314,11 +323,11 @@ def _plain(text: str, comma: bool) -> str:
     return text
 
 
-def _is_written(text: str) -> bool:
-    """Whether a text is a number by one reading of its commas or the other."""
+def is_written(cell: Any) -> bool:
+    """Whether a cell is a number, by one reading of its commas or the other."""
     for comma in (False, True):
         try:
-            _value(text, comma)
+            _value(_cell(cell), comma)
         except ValueError:
             continue
         return True

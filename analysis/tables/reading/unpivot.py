@@ -105,7 +105,7 @@ def _upright(frame: pd.DataFrame, notes: list[str]) -> pd.DataFrame:
     rows = [str(cell) for cell in frame[first]]
     said, named = (
         sum(find_column(column, names) is not None for column in (*SIZES, "loss"))
-        for names in ([row for row in rows if len(row) > 1], runs)
+        for names in ([row for row in rows if len(row) > 1 or row in "NDCL"], runs)
     )
     if said < 2 or said <= named:
         return frame

@@ -210,6 +210,13 @@ def _layout(text: str) -> _Layout:
         return _Layout(separator, _of_levels(names, below, after), first + used + more + last)
     if _names_index(names, below) and (not names[0] or all(map(_is_number, names[1:]))):
         return _Layout(separator, _of_levels([""] * len(names), names, below), first + used + more)
+    if _is_cross(names, below):
+        return _Layout(separator, _crossed(names, below), first + used + more)
+    if len({*names[1:]}) < len(names[1:]) and all(map(_is_number, names[1:])):
+        raise ValueError(
+            f"line {first + 1} has numbers where names are wanted: write a line of names above, one "
+            "for each run if a line is N, D or the loss of all"
+        )
     sample = lines[first + used + more : first + used + more + _SAMPLE]
     rows = [_fields([row], 0, separator)[0] for row in sample]
     if _spans_both(names, below) or _is_second_header(names, below, rows):
@@ -302,6 +309,24 @@ def _spans_both(names: list[str], below: list[str]) -> bool:
         and below != names
         and not any(map(_is_number, below))
     )
+
+
+def _is_cross(names: list[str], below: list[str]) -> bool:
+    """Whether one word stands above a line of a word and sizes: ``Tokens`` over ``N, 2B, 10B``."""
+    return (
+        len(below) == len(names) > 2
+        and not names[0]
+        and len({*names}) == 2
+        and not _is_number(below[0])
+        and all(map(_is_number, below[1:]))
+    )
+
+
+def _crossed(names: list[str], below: list[str]) -> list[str]:
+    """Their names as those of a cross table, ``N \\ Tokens``; a loss above is what the cells hold."""
+    (top,) = {*names} - {""}
+    is_loss = re.search("loss|ppl|perplexity|bp[bc]", top, re.IGNORECASE)
+    return below if is_loss or not below[0] else [f"{below[0]} \\ {top}", *below[1:]]
 
 
 def _names_index(names: list[str], fields: list[str]) -> bool:

@@ -61,12 +61,29 @@ def json_value(path: Path) -> Any:
     ValueError
         If it is none; with the line.
     """
+    text = text_of(path)
     try:
-        return json.loads(text_of(path), parse_int=_whole)
+        return json.loads(text, parse_int=_whole)
     except json.JSONDecodeError as error:
+        if error.msg == "Extra data" and (values := _one_by_one(text)):
+            return values
         raise ValueError(f"{path}: line {error.lineno} is not JSON ({error.msg})") from None
     except RecursionError:
         raise ValueError(f"{path}: it is nested too deep; a table is a list of objects") from None
+
+
+def _one_by_one(text: str) -> list[Any]:
+    """The objects of a text that has one after the other, as ``jq`` writes them; else none."""
+    decoder = json.JSONDecoder(parse_int=_whole)
+    values, at = [], 0
+    try:
+        while at < len(text):
+            value, at = decoder.raw_decode(text, at)
+            values.append(value)
+            at += len(text[at:]) - len(text[at:].lstrip())
+    except ValueError:
+        return []
+    return values if all(isinstance(one, dict) for one in values) else []
 
 
 def json_rows(path: Path) -> list[Row]:
@@ -135,13 +152,21 @@ def _rows(value: Any) -> Iterable[Row]:
 def _rows_of_list(values: list[Any]) -> list[Row]:
     if values and all(isinstance(one, list) for one in values):
         names, *rows = values
-        if not all(isinstance(name, str) for name in names):
+        if _are_points(values):
             names, rows = list(_TENSORBOARD), values
-        if all(len(row) == len(names) for row in rows):
+        if all(isinstance(name, str) for name in names) and all(
+            len(row) == len(names) for row in rows
+        ):
             return [dict(zip(names, row, strict=True)) for row in rows]
     if all(isinstance(one, Mapping) for one in values):
         return [row for one in values for row in expanded(one)]
     return []
+
+
+def _are_points(values: list[Any]) -> bool:
+    """Whether each has a time, in seconds since 1970, a step and a value."""
+    numbers = all(isinstance(one, int | float) for row in values for one in row)
+    return numbers and all(len(row) == 3 and 1e9 < row[0] < 1e10 for row in values)
 
 
 def expanded(row: Mapping[str, Any]) -> list[Row]:

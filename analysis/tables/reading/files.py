@@ -200,7 +200,7 @@ def understood(
     for name, values in taken.columns.items():
         frame[name] = values
     notes += taken.notes
-    frame = complete(frame, notes, taken.untrained)
+    frame = complete(frame, notes, taken.untrained, taken.sources)
     frame.attrs = {
         "notes": notes,
         "source": own,

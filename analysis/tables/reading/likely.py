@@ -176,13 +176,14 @@ def likely(frame: pd.DataFrame, column: str) -> list[str]:
     if column == "num_tokens":
         found += _tokens(frame)
     if column == "num_params" and not found:
-        found = _sized(frame) or _shaped(frame)
+        found = _sized(frame) or _by_compute(frame) or _shaped(frame)
     if column != "loss":
         return found[:MOST]
     scores = [name for name in map(str, frame.columns) if _is_score(frame, name)]
     turned = [_turned(frame[name], name) for name in scores if name not in found]
     turned += [f"0 - {quoted(name)}" for name in map(str, frame.columns)
-               if name not in found and _LIKELIHOOD.search(normalise(name))]  # fmt: skip
+               if name not in found and _LIKELIHOOD.search(normalise(name))
+               and "neg" not in name.lower()]  # fmt: skip
     return [*found, *turned][:MOST]
 
 
@@ -262,14 +263,29 @@ def _rest(frame: pd.DataFrame, column: str) -> list[str]:
         no_size = column != "loss" and _NO_AMOUNT.search(name.lower())
         if known or no_size or name in COLUMNS:
             continue
-        values, faults = parsed(frame[name], name, ",")
-        if 2 * len(faults) >= len(values) or values.nunique() < 2:
+        values, faults = parsed(frame[name], name, ",", header_of(name).factor)
+        if 2 * len(faults) >= len(values) or values.nunique() < 2 or _is_taken(frame, values):
             continue
         low, high = _LOSSES
-        is_size = values.median() * header_of(name).factor >= _COUNT
+        is_size = values.median() >= _COUNT
         if is_size if column != "loss" else values.dropna().between(low, high).all():
             found.append(name)
     return found[:MOST]
+
+
+def _is_taken(frame: pd.DataFrame, values: pd.Series) -> bool:
+    """Whether numbers are those of N, D, C or the loss already."""
+    return any(name in frame and values.equals(frame[name]) for name in COLUMN_FLAGS)
+
+
+def _by_compute(frame: pd.DataFrame) -> list[str]:
+    """N of compute and data, where the table has these plainly."""
+    own = {
+        name: next((n for n in map(str, frame.columns) if frame[n].equals(frame[name])), name)
+        for name in ("flops", "num_tokens")
+        if name in frame
+    }
+    return [f"{quoted(own['flops'])} / (6 * {quoted(own['num_tokens'])})"] if len(own) == 2 else []
 
 
 def _sized(frame: pd.DataFrame) -> list[str]:

@@ -54,6 +54,8 @@ _POWER = re.compile(r"(\d{1,2})\s*(?:\^|\*\*)\s*\{?(\d{1,2}(?:\.\d{1,9})?)\}?")
 """``2**30``, ``10^18.5``."""
 _RAISED = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻", "0123456789-")
 _IN_TEXT = re.compile(r"\\(?:text|math|num)\w*\{([^{}]*)\}")
+_WRAPPED = re.compile(r"^(?:tensor|(?:np|numpy|torch)\.\w{1,20})\(([^(),]+)(?:,[^()]*)?\)$")
+"""A number as Python prints it within its kind: ``tensor(3.2, device='cuda:0')``."""
 _TYPESET = re.compile(r"(?<=10)[⁰¹²³⁴⁵⁶⁷⁸⁹⁻]+")
 _IN_BRACKETS = re.compile(r"\(\s*([^()]*\d[^()]*?)\s*\)")
 _RANGE = re.compile(r"(\d[\d.,]*[kmbgt]?)\s*(?:[-–—−]|to|\.{2,3})\s*(\d[\d.,]*[kmbgt]?)", re.I)
@@ -221,7 +223,7 @@ def unread(values: pd.Series, name: str, option: str = "") -> list[str]:
 
     ``option`` is the one that takes another column, for what is proposed.
     """
-    texts = {value.strip() for value in values if isinstance(value, str)}
+    texts = {_WRAPPED.sub(r"\1", value.strip()) for value in values if isinstance(value, str)}
     said = {
         f"the spreads (± or in brackets) in {name!r} are not used": _SPREAD,
         f"the marks of footnotes in {name!r} are left out": _MARKS,
@@ -258,6 +260,7 @@ def _cell(value: Any) -> Any:
 def _text(value: str) -> str | None:
     """The same of a text: runs say the same few things."""
     text = value.strip().translate(_BLANKS).lower()
+    text = _WRAPPED.sub(r"\1", text)
     text = _TYPESET.sub(lambda power: f"^{power[0].translate(_RAISED)}", text)
     text = _IN_TEXT.sub(r"\1", text) if "\\" in text else text
     text = _MARKS.sub("", text.strip("$*")).replace("\\times", "x").replace("\\cdot", "x")

@@ -33,7 +33,11 @@ what these write below."""
 _BARS = re.compile(r"(?m)^[ \t]*\|(.*)\|[ \t]*$")
 """Lines that begin and end with a bar."""
 _DRAWN = str.maketrans(
-    {**dict.fromkeys("│┃║", "|"), **dict.fromkeys("─━═┄┈", "-"), **dict.fromkeys("┌┐└┘├┤┬┴┼┏┓┗┛┣┫┳┻╋┡┩╇╔╗╚╝╠╣╦╩╬╞╡╪╭╮╰╯", "+")}
+    {
+        **dict.fromkeys("│┃║", "|"),
+        **dict.fromkeys("─━═┄┈", "-"),
+        **dict.fromkeys("┌┐└┘├┤┬┴┼┏┓┗┛┣┫┳┻╋┡┩╇╔╗╚╝╠╣╦╩╬╞╡╪╭╮╰╯", "+"),
+    }
 )
 """Tables that are drawn, as libraries for terminals do, with bars in place of their lines."""
 _NONE = ("-", "–", "—")
@@ -109,7 +113,11 @@ def _evened(text: str, layout: _Layout) -> tuple[str, _Layout, str]:
         If what is there without a name holds numbers.
     """
     count = len(layout.names)
-    rows = [row for row in _all_fields(text, layout) if any(row[1]) and not row[1][0].startswith(REMARKS)]
+    rows = [
+        row
+        for row in _all_fields(text, layout)
+        if any(row[1]) and not row[1][0].startswith(REMARKS)
+    ]
     for _, fields in rows:
         while len(fields) > count and not fields[-1]:
             fields.pop()

@@ -63,7 +63,8 @@ def markdown_table(text: str) -> tuple[str, int]:
     if not tables:
         raise ValueError("there is no table with bars (| a | b |) in it; save the table as .csv")
     first, end = max(tables, key=lambda ends: lines[ends[0]].count("|") * (ends[1] - ends[0]))
-    kept = (_BLANKS.sub("|", _marked(line)) for line in lines[first:end])
+    kept = ["" if _RULE.fullmatch(line) else _BLANKS.sub("|", _marked(line))
+            for line in lines[first:end]]  # fmt: skip
     return "\n" * first + "\n".join(kept), len(tables)
 
 

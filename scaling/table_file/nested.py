@@ -118,7 +118,8 @@ def flat(row: Mapping[str, Any], prefix: str = "") -> Row:
         elif isinstance(value, Mapping):
             found.update(flat(value, f"{prefix}{name}."))
         elif _is_pairs(value):
-            found.update(flat({one["key"]: one["value"] for one in value}, f"{prefix}{name}."))
+            key = "key" if "key" in value[0] else "name"
+            found.update(flat({str(o[key]): o["value"] for o in value}, f"{prefix}{name}."))
         else:
             found[f"{prefix}{name}"] = value
     return found
@@ -129,7 +130,9 @@ def _rows(value: Any) -> Iterable[Row]:
         return _rows_of_list(value)
     if not isinstance(value, Mapping) or not value:
         return []
-    if set(value) >= _TRAINER and _is_objects(value["log_history"]):  # its other values are of the last step, or settings
+    if set(value) >= _TRAINER and _is_objects(
+        value["log_history"]
+    ):  # its other values are of the last step, or settings
         return [flat(row) for row in value["log_history"]]
     inner = list(value.values())
     if {"schema", "data"} == set(value):  # pandas, orient="table"
@@ -142,8 +145,11 @@ def _rows(value: Any) -> Iterable[Row]:
         if set.intersection(*map(set, inner)):
             return [row for name, one in value.items() for row in expanded({"name": name, **one})]
     if len(inner) > 1 and all(map(_is_objects, inner)) and not {*value} <= _SETS:  # runs by name
-        return [row for name, one in value.items() for row in _rows_of_list(
-            [{"name": name, **each} for each in one])]
+        return [
+            row
+            for name, one in value.items()
+            for row in _rows_of_list([{"name": name, **each} for each in one])
+        ]
     if all(isinstance(one, list) and not _is_objects(one) for one in inner):
         return _columns(value)
     return expanded(value)
@@ -196,7 +202,10 @@ def _is_objects(value: Any) -> bool:
 
 def _is_pairs(value: Any) -> bool:
     """Whether it is a list of names and values, as MLflow's server answers."""
-    return _is_objects(value) and all({"key", "value"} <= set(one) for one in value)
+    return _is_objects(value) and (
+        all({"key", "value"} <= set(one) for one in value)
+        or all({"name", "value"} == set(one) for one in value)
+    )
 
 
 def _is_series(value: Any) -> bool:

@@ -231,6 +231,9 @@ def _read_sheet(path: Path, as_text: bool) -> pd.DataFrame:
     taken = max(filled, key=lambda name: cells[name])
     sheet = sheets[taken].loc[:, sheets[taken].notna().any().cummax()]  # from the first column on
     frame = read_text(sheet.to_csv(index=False, header=False), as_text)
+    if empty := [repr(str(name)) for name in frame if frame[name].isna().all()]:
+        said = "a formula has no value until a spreadsheet program saves the workbook"
+        _say(frame, f"nothing below {', '.join(empty)}: {said}")
     if len(filled) > 1:
         others = ", ".join(repr(name) for name in filled if name != taken)
         _say(frame, f"sheet {taken!r} is read, as it is the fullest; not {others}")

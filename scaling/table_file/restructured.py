@@ -109,7 +109,10 @@ def _put(rows: Rows, at: int, fields: list[str], new: bool) -> None:
         rows.append((at, fields))
     else:
         above, before = rows[-1]
-        rows[-1] = above, [" ".join(filter(None, both)) for both in zip(before, fields, strict=True)]
+        rows[-1] = (
+            above,
+            [" ".join(filter(None, both)) for both in zip(before, fields, strict=True)],
+        )
 
 
 def _of_list(lines: list[str], at: int, end: int) -> Rows:

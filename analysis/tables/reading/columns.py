@@ -26,8 +26,24 @@ _LOG10 = {"num_params": 13.0, "num_tokens": 14.0, "flops": 28.0}
 NEAR = 0.5
 """Decades within which C is 6 N D by any usual count."""
 _SIZE = re.compile(r"(?<![a-z0-9.])(\d+(?:\.\d+)?[kmbt])(?![a-z0-9])", re.IGNORECASE)
+_ASIDE = re.compile(r"\s*(?:[(\[][^()\[\]\d%]*(?<![\d%])[a-zA-Z↓]\d*[)\]]|(?:±|\\pm|\+/-).*)$")
+"""What follows the name of a loss and says nothing of its unit."""
 _MEAN = re.compile(r"[\s._/(\[-]+(mean|avg|average)(\W.*)?$", re.IGNORECASE)
 """A column's mean over seeds, beside its spread: ``loss.mean``."""
+_ANY = {"n", "num", "number", "no", "of", "total", "all", "count", "metrics", "summary", "the"}
+_DONE = {"seen", "consumed", "processed", "trained", "train", "training", "pretrain", "pretraining"}
+_WORDS = {
+    "num_params": ({"params", "parameters", "param"}, {*_ANY, "model", "trainable"}),
+    "num_tokens": ({"tokens", "toks", "tok", "token"}, {*_ANY, *_DONE, "data", "d"}),
+    "flops": ({"flops", "flop", "flos"}, {*_ANY, *_DONE, "compute", "c"}),
+    "loss": (
+        {"loss", "losses", "nll", "xent", "ce"},
+        {"final", "last", "best", "min", "end", "avg", "average", "mean", "val", "valid", "l", "lm",
+         "validation", "eval", "evaluation", "test", "dev", "heldout", "held", "out", "metrics",
+         "summary", "pretrain", "pretraining", "cross", "entropy", "smoothed", "at", "the"},
+    ),
+}  # fmt: skip
+"""The words of a size or the loss, and the words beside them that leave it that."""
 _NO_END = {
     *("diverged", "diverges", "diverge", "divergence", "did not converge", "not converged"),
     *("oom", "out of memory", "failed", "failure", "fail", "crashed", "crash", "error", "killed"),
@@ -120,19 +136,33 @@ def _found(column: str, names: list[str]) -> tuple[str, Header] | None:
         return means[by_mean], Header(means[by_mean])
     if column == "loss" and (found := _in_brackets(names)):
         return found, Header(found)
-    known = {name: headers.get(name, Header(name)) for name in names if not is_ratio(name)}
+    known = {name: headers.get(name, Header(name)) for name in names if not is_ratio(name, names)}
     parts = {name: re.split(r"[./]", header.base) for name, header in known.items()}
     for length in range(max(map(len, parts.values()), default=1) - 1, 0, -1):
         ends = {n: "/".join(all_[-length:]) for n, all_ in parts.items() if len(all_) > length}
-        same = [name for name, end in ends.items() if len(end) > 1 and find_column(column, [end])]
+        same = [n for n, end in ends.items()
+                if len(normalise(end)) > 1 and find_column(column, [end])]  # fmt: skip
         if len(same) == 1:
             return same[0], known[same[0]]
-    return None
+    worded = [name for name, header in known.items() if _is_worded(column, header)]
+    return (worded[0], known[worded[0]]) if len(worded) == 1 else None
+
+
+def _is_worded(column: str, header: Header) -> bool:
+    """Whether a name has a word for a size or the loss, and else only words that add nothing."""
+    if column not in _WORDS or (
+        column == "loss" and (header.factor != 1 or header.log is not None)
+    ):
+        return False
+    named, others = _WORDS[column]
+    spaced = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", _ASIDE.sub("", header.base)).lower()
+    words = {*re.findall(r"[a-z]+|\d+", spaced)}
+    return bool(words & named) and words <= named | others
 
 
 def _in_brackets(names: list[str]) -> str | None:
     """The one loss whose name goes on in brackets that say nothing else: ``loss (val)``."""
-    bare = {name: re.sub(r"\s*[(\[][^()\[\]]*[)\]]$", "", name) for name in names}
+    bare = {name: _ASIDE.sub("", name) for name in names}
     found = [
         name
         for name, base in bare.items()
@@ -195,7 +225,6 @@ def _numbers(
     values: pd.Series, column: str, found: str, header: Header, stated: Stated, taken: Taken
 ) -> None:
     """Take a column of numbers, in the unit that its name says."""
-    import numpy as np
 
     if column == "loss":
         values, taken.untrained = _untrained(values)

@@ -33,7 +33,8 @@ _TOTALS = {
     *("total", "totals", "grand total", "sum", "average", "avg", "avg.", "mean", "median"),
     *("overall", "gesamt", "summe", "mittelwert", "moyenne"),
 }
-"""The first words of rows that are none of a run's."""
+"""What stands in the first cells of rows that sum up others."""
+_STATISTICS = {"std", "stdev", "sd", "sem", "var", "min", "max", "count", "n", "25%", "50%", "75%"}
 
 
 @dataclass(frozen=True)
@@ -305,19 +306,21 @@ def _stray(values: pd.Series, alone: pd.Series) -> pd.Series:
 
 
 def _without_totals(frame: pd.DataFrame, notes: list[str]) -> pd.DataFrame:
-    """The rows without the last ones that sum up those above, as their first word says."""
-    last = len(frame)
-    while last > 1 and _first_word(frame.iloc[last - 1]) in _TOTALS:
-        last -= 1
-    if last == len(frame):
-        return frame
-    rows = [*range(last, len(frame))]
-    word = _first_word(frame.iloc[last])
-    notes.append(f"left out, {word!r} of the rows above: {counted(frame, rows)}")
-    return frame.iloc[:last].reset_index(drop=True)
+    """The rows without those that sum up others, as one of their first two cells says.
 
-
-def _first_word(row: pd.Series) -> str:
-    """The first text of a row, in lower case, if it is among the first two cells."""
-    words = (cell for cell in row.iloc[:2] if isinstance(cell, str) and cell.strip())
-    return next(words, "").strip(" :*_").lower()
+    Where other statistics have rows too, or half of the rows are such, none is left out.
+    """
+    texts = [frame[name].astype(str).str.strip(" :*_").str.lower()
+             for name in frame.columns[:2] if not _is_plain(frame[name])]  # fmt: skip
+    for words in texts:
+        rows = words.isin(_TOTALS).to_numpy().nonzero()[0].tolist()
+        if not rows or 2 * len(rows) >= len(frame) or words.isin(_STATISTICS).any():
+            continue
+        said = ", ".join(repr(word) for word in dict.fromkeys(words.iloc[rows]))
+        notes.append(f"left out, {said} of other rows: {counted(frame, rows)}")
+        lines = frame.attrs["lines"]
+        kept = [row for row in range(len(frame)) if row not in {*rows}]
+        found: pd.DataFrame = frame.iloc[kept].reset_index(drop=True)
+        found.attrs = {**frame.attrs, "lines": Lines(lines[i] for i in kept)}
+        return found
+    return frame

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 _POWERS = {
     "k": 1e3, "thousand": 1e3, "thousands": 1e3,
-    "m": 1e6, "mm": 1e6, "mn": 1e6, "mio": 1e6, "million": 1e6, "millions": 1e6,
+    "m": 1e6, "mm": 1e6, "mn": 1e6, "mio": 1e6, "mil": 1e6, "million": 1e6, "millions": 1e6,
     "b": 1e9, "bn": 1e9, "g": 1e9, "billion": 1e9, "billions": 1e9, "mrd": 1e9, "md": 1e9,
     "t": 1e12, "tn": 1e12, "trillion": 1e12, "trillions": 1e12,
 }  # fmt: skip
@@ -18,13 +18,14 @@ LOSS_UNITS = {
     "nats": "nats/token", "nat": "nats/token", "nats/token": "nats/token",
     "bits": "bits/token", "bit": "bits/token", "bits/token": "bits/token",
     "bits/byte": "bits/byte", "bpb": "bits/byte", "bits/char": "bits/character",
-    "bits/character": "bits/character",
+    "bits/character": "bits/character", "%": "percent", "percent": "percent",
 }  # fmt: skip
 """The units of a loss as names of columns have them, and in our words."""
 
 _BRACKETS = re.compile(r"^(.*?)[\s_]*[(\[]\s*(.+?)\s*[)\]]$")
 _LOG = re.compile(
-    r"^(log10|log_10|lg|ln|log2|log)(?:[\s_]+(?:of[\s_]+)?|\s*\(|(?=[NDC]$))(.+?)\)?$", re.IGNORECASE
+    r"^(log10|log_10|lg|ln|log2|log)(?:[\s_]+(?:of[\s_]+)?|\s*\(|(?=[NDC]$))(.+?)\)?$",
+    re.IGNORECASE,
 )
 _COUNTED = re.compile(r"#|count|params|parameters|tokens|examples|flops?", re.IGNORECASE)
 """What is counted, one by one: ``D (tokens)``."""
@@ -35,13 +36,14 @@ _DIVIDED = re.compile(
     r"^(.+?)\s*/\s*(1e\d+|10\^\d+|10\*\*\d+|[kmbgt]|(?:m|b|tr)illions?)$", re.IGNORECASE
 )
 _BEFORE = re.compile(
-    r"^([kmbgt]|thousands?|(?:m|b|tr)illions?)\s*(?:of\s+)?(params?|parameters|tokens)$", re.IGNORECASE
+    r"^([kmbgt]|thousands?|(?:m|b|tr)illions?)\s*(?:of\s+)?(params?|parameters|tokens?|toks?)$",
+    re.IGNORECASE,
 )
 _GLUED = re.compile(r"^(params|parameters|tokens|[ND](?=_[MB]))_?([KMBGT])$")
 _LOG_OF = re.compile(r"^(.{2,}?)[\s_]+(log10|log2|ln|log)$", re.IGNORECASE)
 _ENDING = re.compile(
-    r"^(.{2,}?)[\s_,-]+(?:in[\s_-]+)?(k|m|mn|b|bn|t|thousands?|millions?|billions?|trillions?"
-    r"|1e\d+)$",
+    r"^(.{2,}?)[\s_,-]+(?:in[\s_-]+)?(k|m|mn|mil|b|bn|t|thousands?|millions?|billions?"
+    r"|trillions?|[x×]?\s*(?:1e|10\^|10\*\*)\d+)$",
     re.IGNORECASE,
 )
 _LETTER = r"(?:giga|tera|peta|exa|zetta|yotta|[gtpezy])"
@@ -112,7 +114,7 @@ def header_of(name: str) -> Header:
     if (found := _DIVIDED.match(name)) and (factor := _factor(found[2])):
         return Header(found[1], factor)
     if found := _ENDING.match(name):
-        return Header(found[1], _POWERS.get(found[2].lower()) or float(found[2]))
+        return Header(found[1], _factor(found[2]))
     if found := _FLOPS.match(name):
         return Header(f"{found[1] or ''} flops".strip(), _factor(found[2]))
     return Header(name)
@@ -124,7 +126,8 @@ def _unit_of_loss(text: str) -> str:
 
 def _factor(text: str) -> float:
     """The number that a unit such as ``B``, ``1E21``, ``10^9`` or ``PF-days`` is; 0 if none."""
-    text = re.sub(r"^(in|[x×*·])\s*", "", text.strip(" .").lower())
+    text = re.sub(r"^(in|[x×*·]|\\times)\s*", "", text.strip(" .").lower())
+    text = re.sub(r"(?<=^[kmbgt])t(ok(en)?s?)?$", "", text)
     text = re.sub("10([⁰¹²³⁴⁵⁶⁷⁸⁹]+)", lambda found: f"10^{found[1].translate(_RAISED)}", text)
     text = re.sub(r"\s*(of )?\b(params|parameters|tokens|flops?|examples)$", "", text)
     if text in _POWERS:

@@ -33,7 +33,7 @@ SMALL = 1000
 
 _WORDS = {
     "thousand": "k", "million": "m", "millions": "m", "mn": "m", "mio": "m",
-    "billion": "b", "billions": "b", "bn": "b", "trillion": "t", "trillions": "t", "tn": "t",
+    "billion": "b", "billions": "b", "bn": "b", "mrd": "b", "md": "b", "trillion": "t", "trillions": "t", "tn": "t",
 }  # fmt: skip
 _AFTER = re.compile(r"\s*(params|parameters|tokens|flops?|examples|nats)$", re.IGNORECASE)
 _FLOPS = {"p": 1e15, "e": 1e18, "z": 1e21}
@@ -60,6 +60,8 @@ _TYPESET = re.compile(r"(?<=10)[⁰¹²³⁴⁵⁶⁷⁸⁹⁻]+")
 _IN_BRACKETS = re.compile(r"\(\s*([^()]*\d[^()]*?)\s*\)")
 _RANGE = re.compile(r"(\d[\d.,]*[kmbgt]?)\s*(?:[-–—−]|to|\.{2,3})\s*(\d[\d.,]*[kmbgt]?)", re.I)
 _BLANKS = str.maketrans(dict.fromkeys("\u00a0\u2009\u202f", " ") | {"−": "-", "’": "'", "∞": "inf"})
+LONGEST = 60
+"""Characters of a cell that a message shows."""
 TEXTS = 4
 """Texts in a column of numbers that a remedy names."""
 _PLAIN = re.compile(r"[^a-df-z]*\d[^a-df-z]*")
@@ -142,7 +144,9 @@ class _Column:
     def fault(self, row: int, why: str) -> None:
         """Keep a fault of a row."""
         where = f"{place(self.values, row)}, column {self.name!r}"
-        self.faults.append(Fault(row, f"{where}: {str(self.values.iloc[row])!r} {why}"))
+        shown = repr(str(self.values.iloc[row]))
+        shown = f"{shown[:LONGEST]}..." if len(shown) > LONGEST + 3 else shown
+        self.faults.append(Fault(row, f"{where}: {shown} {why}"))
 
     def advice(self, row: int, rows: Sequence[int]) -> str:
         """What to do about one of the rows that hold text."""

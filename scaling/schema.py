@@ -52,7 +52,8 @@ _SPELLINGS = {
         "l", "finalloss", "valloss", "validationloss", "testloss", "evalloss",
         "finalvalloss", "finalvalidationloss", "finaltestloss", "finalevalloss",
         "heldoutloss", "lossval", "lossvalidation", "losstest", "losseval",
-        "logloss", "negativeloglikelihood", "avgnegativeloglikelihood", "valcrossentropy", "crossentropy", "crossentropyloss", "valnll", "nll", "devloss",
+        "logloss", "negativeloglikelihood", "avgnegativeloglikelihood", "valcrossentropy",
+        "crossentropy", "crossentropyloss", "valnll", "nll", "devloss",
         "lossfinal",
     ),
 }  # fmt: skip

@@ -1,4 +1,4 @@
-"""Objects in the cells of a table, as ``DataFrame.to_csv`` writes the configurations of W&B's runs."""
+"""Objects in the cells of a table, as pandas writes the configurations of W&B's runs."""
 
 from __future__ import annotations
 

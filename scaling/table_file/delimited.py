@@ -189,9 +189,9 @@ def _lines_of_rows(text: str, layout: _Layout, count: int) -> Sequence[int | str
 def _layout(text: str) -> _Layout:
     """Separator, names and the number of lines before the rows.
 
-    Lines at the top that are blank, a title, or begin with ``#``, ``%``, ``//`` or Excel's ``sep=``, are
-    skipped; the last of those with ``#`` has the names where none follow (as ``numpy.savetxt``
-    writes it).
+    Lines at the top that are blank, a title, or begin with ``#``, ``%``, ``//`` or Excel's
+    ``sep=``, are skipped; the last of those with ``#`` has the names where none follow (as
+    ``numpy.savetxt`` writes it).
     """
     lines = text.splitlines()
     telling = [i for i, line in enumerate(lines) if _says_something(line)]
@@ -222,8 +222,8 @@ def _layout(text: str) -> _Layout:
         return _Layout(separator, _crossed(names, below), first + used + more)
     if len({*names[1:]}) < len(names[1:]) and all(map(_is_number, names[1:])):
         raise ValueError(
-            f"line {first + 1} has numbers where names are wanted: write a line of names above, one "
-            "for each run if a line is N, D or the loss of all"
+            f"line {first + 1} has numbers where names are wanted: write a line of names above, "
+            "one for each run if a line is N, D or the loss of all"
         )
     sample = lines[first + used + more : first + used + more + _SAMPLE]
     rows = [_fields([row], 0, separator)[0] for row in sample]
@@ -331,7 +331,7 @@ def _is_cross(names: list[str], below: list[str]) -> bool:
 
 
 def _crossed(names: list[str], below: list[str]) -> list[str]:
-    """Their names as those of a cross table, ``N \\ Tokens``; a loss above is what the cells hold."""
+    """Their names as those of a cross table, ``N \\ Tokens``; a loss above is that of the cells."""
     (top,) = {*names} - {""}
     is_loss = re.search("loss|ppl|perplexity|bp[bc]", top, re.IGNORECASE)
     return below if is_loss or not below[0] else [f"{below[0]} \\ {top}", *below[1:]]

@@ -67,8 +67,8 @@ class Stated:
 
 @dataclass
 class Taken:
-    """What is taken from a table, as it grows: columns, notes, faults by column, units; and the base
-    of its logarithms, where their names say none."""
+    """What is taken from a table, as it grows: columns, notes, faults by column, units, and the
+    base of its logarithms where their names say none."""
 
     notes: list[str]
     columns: dict[str, pd.Series] = field(default_factory=dict)
@@ -89,7 +89,8 @@ def take(frame: pd.DataFrame, stated: Stated, source: str) -> Taken:
     """
     taken = Taken([], base=_base_of_logs(frame, stated))
     names = [str(name) for name in frame.columns]
-    for column in RUN_COLUMNS:
+    formulas = [c for c in RUN_COLUMNS if stated.columns.get(c.name, names[0]) not in names]
+    for column in (*(c for c in RUN_COLUMNS if c not in formulas), *formulas):
         if text := stated.columns.get(column.name):
             if text not in names:
                 _by_formula(frame, column.name, text, source, stated, taken)
@@ -127,7 +128,7 @@ def _found(column: str, names: list[str]) -> tuple[str, Header] | None:
         return found, Header(found)
     sized = column in SIZES or column == "loss"
     headers = {name: header_of(name) for name in names} if sized else {}
-    if column == "loss":  # loss_1e18 is one at that budget, log_loss need not be a logarithm of one
+    if column == "loss":  # loss_1e18 is one at that budget, log_loss none
         headers = {n: one for n, one in headers.items() if one.factor == 1 and one.log != 0}
     if by_base := find_column(column, [header.base for header in headers.values()]):
         return next((name, header) for name, header in headers.items() if header.base == by_base)

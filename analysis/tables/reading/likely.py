@@ -179,7 +179,8 @@ def likely(frame: pd.DataFrame, column: str) -> list[str]:
     """Up to three expressions that may be ``column``: its lookalikes, and scores turned round."""
     found = lookalikes(frame, column)
     if column == "num_tokens":
-        found += _tokens(frame)
+        made = _tokens(frame)
+        found = made + found if any("epoch" in one.lower() for one in made) else found + made
     if column == "num_params" and not found:
         found = _sized(frame) or _by_compute(frame) or _shaped(frame)
     if column != "loss":

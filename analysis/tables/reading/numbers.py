@@ -33,7 +33,8 @@ SMALL = 1000
 
 _WORDS = {
     "thousand": "k", "million": "m", "millions": "m", "mn": "m", "mio": "m",
-    "billion": "b", "billions": "b", "bn": "b", "mrd": "b", "md": "b", "trillion": "t", "trillions": "t", "tn": "t",
+    "billion": "b", "billions": "b", "bn": "b", "mrd": "b", "md": "b",
+    "trillion": "t", "trillions": "t", "tn": "t",
 }  # fmt: skip
 _AFTER = re.compile(r"\s*(params|parameters|tokens|flops?|examples|nats)$", re.IGNORECASE)
 _FLOPS = {"p": 1e15, "e": 1e18, "z": 1e21}

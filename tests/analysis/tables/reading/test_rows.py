@@ -26,7 +26,7 @@ def columns(names, rows):
 
 
 def grid(names, rows, inner=True):
-    """A grid, as reStructuredText and Python's ``prettytable`` (without ``inner`` lines) have it."""
+    """A grid, as reStructuredText has it, and ``prettytable`` without the ``inner`` lines."""
     rule = "+" + "+".join("-" * 18 for _ in names) + "+"
     lines = ["|" + "|".join(f" {cell:17}" for cell in row) + "|" for row in (names, *rows)]
     body = (f"\n{rule}\n" if inner else "\n").join(lines[1:])
@@ -44,7 +44,7 @@ TEXTS = {
     "simple.rst": f"Runs\n====\n\nText.\n\n{columns(NAMES, SHORT)}\nMore.\n",
     "indented.rst": ".. table:: Runs\n\n   " + columns(NAMES, SHORT).replace("\n", "\n   "),
     "grid.rst": f"Runs\n====\n\n{grid(NAMES, SHORT)}\n",
-    "marked.rst": columns(NAMES, [(f"**{n}**", rf"{d[:-1]}\ |x| 10\ :sup:`9`".replace("|x|", "x"), x)
+    "marked.rst": columns(NAMES, [(f"**{n}**", rf"{d[:-1]}\ x 10\ :sup:`9`", x)
                                   for n, d, x in SHORT]),
     "list.RST": ".. list-table:: Runs\n   :header-rows: 1\n\n" + "".join(
         f"   * - {n}\n     - {d}\n     - {x}\n" for n, d, x in (NAMES, *SHORT)),
@@ -82,7 +82,8 @@ TEXTS = {
     "server.json": json.dumps({"runs": [
         {"info": {"run_id": f"{i}"}, "data": {
             "metrics": [{"key": "val_loss", "value": x, "step": 3}],
-            "params": [{"key": "n_params", "value": f"{n:.0f}"}, {"key": "tokens", "value": str(d)}]}}
+            "params": [{"key": "n_params", "value": f"{n:.0f}"},
+                       {"key": "tokens", "value": str(d)}]}}
         for i, (n, d, x) in enumerate(ROWS)]}),
 }  # fmt: skip
 
@@ -100,8 +101,8 @@ def test_a_planted_table_opens(tmp_path, name):
     ("name", "said"),
     [
         ("remark.csv", "line 4 have more fields than there are names: such as 'again' is not read"),
-        ("total.csv", "left out, 'total' of the rows above: 1 row (line 8)"),
-        ("mean.csv", "left out, 'average' of the rows above: 2 rows (lines 8, 9)"),
+        ("total.csv", "left out, 'total' of other rows: 1 row (line 8)"),
+        ("mean.csv", "left out, 'average', 'median' of other rows: 2 rows (lines 8, 9)"),
         ("log.csv", "num_params is 2.71828**logN"),
     ],
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import numpy as np
 import pandas as pd
@@ -76,6 +77,28 @@ TEXTS = {
     "set.csv": PLAIN.replace("loss", "Loss (C4)"),
     "pairs.csv": "loss_70M,tokens_70M,loss_160M,tokens_160M,loss_1.4B,tokens_1.4B\n" + "".join(
         ",".join(f"{LOSS[i + k]},{D[i + k]}" for i in (0, 2, 4)) + "\n" for k in (0, 1)),
+    "slash.csv": csv(("Params/M", "Billion tokens", "loss"),
+                     [(n / 1e6, d / 1e9, x) for n, d, x in ROWS]),
+    "glued.csv": csv(("paramsM", "BTokens", "lm loss"),
+                     [(n / 1e6, d / 1e9, x) for n, d, x in ROWS]),
+    "three.csv": csv(("Model", "Data", "Result"), [("params", "tokens", "loss"),
+                     ("(M)", "(B)", "-"), *((n / 1e6, d / 1e9, x) for n, d, x in ROWS)]),
+    "powers.csv": csv(("params_log2", "tokens", "loss"),
+                      [(np.log2(n), f"{d / 1e9}*10**9", x) for n, d, x in ROWS]),
+    "cross.csv": "".join(f"{line}\n" for line in (
+        ",Tokens,,,,,", "Params," + ",".join(d for _, d, _ in SHORT), *(
+            ",".join([n, *(x if i == k else "" for i in range(6))])
+            for k, (n, _, x) in enumerate(SHORT)))),
+    "export.csv": csv(("parameters/n_params", "parameters/tokens", "metrics/train/loss (last)",
+                       "metrics/val/loss (last)"), [(n, d, 9, x) for n, d, x in ROWS]),
+    "tensors.csv": csv(SIZES, [(n, d, f"tensor({x})") for n, d, x in ROWS]),
+    "ppl.csv": csv(("params", "tokens", "train_ppl", "val_ppl"),
+                   [(n, d, 9, np.exp(x)) for n, d, x in ROWS]),
+    "source.csv": PLAIN + "\nSource: ours\n",
+    "lines.json": "".join(json.dumps(dict(zip(SIZES, row, strict=True))) + "\n" for row in ROWS),
+    "jq.json": "\n".join(json.dumps(dict(zip(SIZES, row, strict=True)), indent=1) for row in ROWS),
+    "lists.json": json.dumps({n: [{"tokens": d, "loss": x} for m, d, x in SHORT if m == n]
+                              for n, _, _ in SHORT}),
     "cells.csv": pd.DataFrame(
         {"name": ["a"] * 6, "config": [{"n_params": n, "tokens": d, "x": None} for n, d, _ in ROWS],
          "summary": [{"loss": x, "lr": float("nan")} for x in LOSS]}).to_csv(),
@@ -100,6 +123,7 @@ def test_a_planted_table_opens(tmp_path, name):
 @pytest.mark.parametrize(
     ("name", "said"),
     [
+        ("source.csv", "left out, a remark: 1 row (line 9)"),
         ("remark.csv", "line 4 have more fields than there are names: such as 'again' is not read"),
         ("total.csv", "left out, 'total' of other rows: 1 row (line 8)"),
         ("mean.csv", "left out, 'average', 'median' of other rows: 2 rows (lines 8, 9)"),
@@ -146,3 +170,83 @@ def test_one_amount_by_another_is_neither(tmp_path):
     table = load_runs(tmp_path / "a.csv")
     assert not {"num_params", "num_tokens"} & {*table.columns}
     assert "--params-col 'Size (M)'" in proposal(table, "num_params", "num_tokens")
+
+
+def test_statistics_in_rows_are_no_totals(tmp_path):
+    """Where means stand beside deviations, a table is not one of runs and some totals."""
+    rows = [(what, *row) for row in ROWS for what in ("mean", "std", "n")]
+    (tmp_path / "a.csv").write_text(csv(("what", *SIZES), rows))
+    assert len(load_runs(tmp_path / "a.csv")) == len(rows)
+
+
+def test_utf16_without_a_mark_opens(tmp_path):
+    for encoding in ("utf-16-le", "utf-16-be"):
+        (tmp_path / "a.csv").write_text(PLAIN, encoding=encoding)
+        assert load_runs(tmp_path / "a.csv")["loss"].tolist() == LOSS
+
+
+def test_files_of_a_folder_may_have_names_of_their_own(tmp_path):
+    (tmp_path / "a.csv").write_text(csv(SIZES, ROWS[:3]))
+    (tmp_path / "b.csv").write_text(csv(("N", "D", "val_loss"), ROWS[3:]))
+    (tmp_path / ".hidden.csv").write_text("x,y\n1,2\n")
+    table = load_runs(tmp_path)
+    assert table[["num_params", "num_tokens", "loss"]].to_numpy().tolist() == [[*r] for r in ROWS]
+    assert "num_params is 'params' or 'N', as a file has it" in table.attrs["notes"]
+
+
+@pytest.mark.parametrize(
+    ("names", "says"),
+    [
+        (("C", "D", "loss"), "--params-col 'C / (6 * D)'"),
+        (("N", "TFLOPs", "loss"), "--flops-col 'TFLOPs * 1e12'"),
+        (("N", "iters", "bs", "ctx", "loss"), "--tokens-col 'iters * batch_size * ctx'"),
+    ],
+)
+def test_what_is_proposed_gives_the_planted_table(tmp_path, names, says):
+    flops = 6 * np.array(N) * D
+    table = pd.DataFrame({"N": N, "D": D, "loss": LOSS, "C": flops, "TFLOPs": flops / 1e12})
+    table = table.assign(iters=np.array(D) / 2**16, bs=64, ctx=1024)[[*names]]
+    table.to_csv(tmp_path / "a.csv", index=False)
+    missing = "num_params" if "N" not in names else "num_tokens"
+    assert says in proposal(load_runs(tmp_path / "a.csv"), missing)
+    flag, formula = says.split(" ", 1)
+    column = {"--params-col": "num_params", "--flops-col": "flops", "--tokens-col": "num_tokens"}
+    found = load_runs(tmp_path / "a.csv", columns={column[flag]: formula.strip("'")})
+    np.testing.assert_allclose(found["num_params"], N)
+    np.testing.assert_allclose(found["num_tokens"], D)
+
+
+def test_a_row_a_metric_is_asked_for_by_its_name(tmp_path):
+    rows = [(n, d, what, v) for n, d, x in ROWS for what, v in (("train_loss", 9), ("val_loss", x))]
+    (tmp_path / "a.csv").write_text(csv(("params", "tokens", "metric", "value"), rows))
+    said = proposal(load_runs(tmp_path / "a.csv"), "loss")
+    assert """--loss-col value --where 'metric == "val_loss"'""" in said
+    found = load_runs(tmp_path / "a.csv", columns={"loss": "value"}, where='metric == "val_loss"')
+    assert found["loss"].tolist() == LOSS
+
+
+@pytest.mark.parametrize("by", [(1e9, 1e9), (1e6, 1e9), (1, 1e9)])
+def test_units_that_look_wrong_are_answered_with_columns_and_factors(tmp_path, by):
+    rows = [(n / by[0], d / by[1], x) for n, d, x in ROWS]
+    (tmp_path / "a.csv").write_text(csv(("size", "toks", "loss"), rows))
+    told = {"num_params": "size", "num_tokens": "toks"}
+    note = next(str(note) for note in load_runs(tmp_path / "a.csv", columns=told).attrs["notes"]
+                if "plain counts" in note)  # fmt: skip
+    formulas = dict(re.findall(r"--(params|tokens)-col '([^']*)'", note))
+    found = load_runs(tmp_path / "a.csv", columns=told | {
+        f"num_{name}": formula for name, formula in formulas.items()})  # fmt: skip
+    np.testing.assert_allclose(found["num_params"], N)
+    np.testing.assert_allclose(found["num_tokens"], D)
+
+
+@pytest.mark.parametrize("name", ["train_loss", "aux_loss", "loss_std", "z loss", "router/loss x"])
+def test_other_losses_are_not_taken_for_the_loss(tmp_path, name):
+    (tmp_path / "a.csv").write_text(csv(("params", "tokens", name), ROWS))
+    assert "loss" not in load_runs(tmp_path / "a.csv")
+
+
+@pytest.mark.parametrize("name", ["batch_tokens", "unique_tokens", "val_tokens", "context (tokens)",
+                                  "tokens/step", "vocab tokens", "tokens_per_batch"])  # fmt: skip
+def test_other_tokens_are_not_taken_for_d(tmp_path, name):
+    (tmp_path / "a.csv").write_text(csv(("params", name, "loss"), ROWS))
+    assert "num_tokens" not in load_runs(tmp_path / "a.csv")

@@ -301,7 +301,7 @@ def _stray(values: pd.Series, alone: pd.Series) -> pd.Series:
     import numpy as np
 
     words = alone & np.array([not is_written(cell) for cell in values[alone.index]], dtype=bool)
-    among_numbers = words.any() and 2 * sum(map(is_written, values)) > len(values)
+    among_numbers = bool(words.any()) and 2 * sum(map(is_written, values)) > len(values)
     return words & among_numbers
 
 

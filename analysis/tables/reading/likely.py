@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from analysis.tables.reading.header import header_of
@@ -139,15 +140,24 @@ def lookalikes(frame: pd.DataFrame, column: str) -> list[str]:
 
 
 def is_ratio(name: str, names: Iterable[str] = ()) -> bool:
-    """Whether a name is of one amount for each of another; not where others of the ``names`` begin
-    as it does, ``parameters/...``.
+    """Whether a name is of one amount for each of another; not where several of the ``names`` are
+    ``parameters/...``, as Neptune calls them.
 
     >>> is_ratio("flops/token"), is_ratio("train/loss")
     (True, False)
     """
+    group = name.split("/")[0] + "/"
+    is_group = group in _GROUPS and sum(one.startswith(group) for one in names) > 1
+    return _is_by(name) and not is_group
+
+
+_GROUPS = ("parameters/", "params/")
+
+
+@lru_cache(maxsize=1 << 14)
+def _is_by(name: str) -> bool:
+    """Whether the last two parts of a name are both amounts."""
     both = name.split("/")[-2:]
-    if any(other != name and other.startswith(f"{both[0]}/") for other in names):
-        return False
     return len(both) == 2 and all(any(find_column(a, [one]) for a in COLUMN_FLAGS) for one in both)
 
 

@@ -71,7 +71,7 @@ TEXTS = {
     "log.csv": csv(("logN", "log(D)", "loss"), [(np.log(n), np.log(d), x) for n, d, x in ROWS]),
     "log10.csv": csv(("log N", "log D", "L"), [(np.log10(n), np.log10(d), x) for n, d, x in ROWS]),
     "log_loss.csv": PLAIN.replace("loss", "log_loss"),
-    "ratio.csv": csv((*SIZES[:1], "C", "flops/token", "tokens/params", "loss"),
+    "ratio.csv": csv((*SIZES[:1], "C", "flops/token", "flops/params", "loss"),
                      [(n, 6 * n * d, 6 * n, d / n, x) for n, d, x in ROWS]),
     "unit.csv": PLAIN.replace("loss", "Validation loss (nats per token)"),
     "set.csv": PLAIN.replace("loss", "Loss (C4)"),

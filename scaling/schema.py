@@ -32,6 +32,7 @@ _SPELLINGS = {
         "n", "params", "parameters", "nparams", "nparameters", "numparameters", "modelsize",
         "totalparams", "paramstotal", "numparamstotal", "totalparameters", "parametercount",
         "paramcount", "modelparams", "modelparameters", "trainableparams", "param", "parameter",
+        "numberofparameters", "numberofparams",
     ),
     "num_tokens": (
         "d", "tokens", "ntokens", "numtoken", "trainingtokens", "traintokens",
@@ -40,6 +41,7 @@ _SPELLINGS = {
         "pretrainingdatasize", "pretrainingtokens", "samplesseen", "examplesseen",
         "datasetsize", "totaltokensseen", "consumedtokens", "tokensconsumed", "inputtokensseen",
         "numinputtokensseen", "tokensprocessed", "pretraintokens", "imagesseen",
+        "numberoftokens", "numberoftrainingtokens",
     ),
     "flops": (
         "c", "compute", "trainingflops", "trainflops", "totalflops", "flop", "budget",
@@ -50,7 +52,8 @@ _SPELLINGS = {
         "l", "finalloss", "valloss", "validationloss", "testloss", "evalloss",
         "finalvalloss", "finalvalidationloss", "finaltestloss", "finalevalloss",
         "heldoutloss", "lossval", "lossvalidation", "losstest", "losseval",
-        "valcrossentropy", "crossentropy", "crossentropyloss", "valnll", "nll", "devloss",
+        "logloss", "negativeloglikelihood", "avgnegativeloglikelihood", "valcrossentropy",
+        "crossentropy", "crossentropyloss", "valnll", "nll", "devloss",
         "lossfinal",
     ),
 }  # fmt: skip

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import ast
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -23,6 +21,7 @@ from scaling.table_file import (
     kind_of,
     plain_value,
     read_frame,
+    value_in,
 )
 
 _IDS, _NAMES = ("id", "runid"), ("name", "runname", "displayname", "run")
@@ -168,7 +167,7 @@ def _run(place: str, row: Mapping[str, Any]) -> FoundRun:
     history: Sequence[Any] = ()
     for name, value in row.items():
         form = normalise(name)
-        if form in _NESTED and isinstance(nested := _mapping(value), Mapping):
+        if form in _NESTED and isinstance(nested := value_in(value), Mapping):
             parts[_NESTED[form]].update(flat(unwrapped(nested)))
         elif form == "history" and isinstance(value, list):
             history = [flat(record) for record in value if isinstance(record, Mapping)]
@@ -210,29 +209,6 @@ def _said(row: Mapping[str, Any], forms: Sequence[str]) -> Any:
 def _texts(row: Mapping[str, Any]) -> Flat:
     """Fields of text that are plainly numbers, as these."""
     return {k: plain_value(v) if isinstance(v, str) else v for k, v in row.items()}
-
-
-def _mapping(value: Any) -> Any:
-    """A mapping that a field of text holds, as JSON or as Python writes one."""
-    if not isinstance(value, str):
-        return value
-    for read in (json.loads, _python):
-        try:
-            return read(value)
-        except (ValueError, SyntaxError, RecursionError, MemoryError):
-            continue
-    return value
-
-
-def _python(text: str) -> Any:
-    """A value as Python prints it, ``nan`` and ``inf`` too."""
-    tree = ast.parse(text, mode="eval")
-
-    class Numbers(ast.NodeTransformer):
-        def visit_Name(self, node: ast.Name) -> ast.expr:
-            return ast.Constant(float(node.id)) if node.id in ("nan", "inf") else node
-
-    return ast.literal_eval(Numbers().visit(tree))
 
 
 def _time(value: Any) -> float | None:

@@ -5,18 +5,20 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from scaling.table_file.lines import Lines
+from scaling.table_file.lines import Lines, Row, on_their_lines
 from scaling.table_file.numbers import number_of
 
 if TYPE_CHECKING:
     import pandas as pd
 
 SEPARATORS = (",", ";", "\t", "|")
+REMARKS = ("#", "%", "//")
+"""How lines begin that are no rows."""
 WHITE, WIDE = r"\s+", r"\s{2,}"
 """Of columns that are set apart by blanks; ``WIDE`` where names have blanks of their own."""
 
@@ -30,6 +32,16 @@ _RULE = re.compile(r"(?m)^(?=.*(?:---|===|:--))[ |:+=-]*$|^\(\d+ rows?\)$")
 what these write below."""
 _BARS = re.compile(r"(?m)^[ \t]*\|(.*)\|[ \t]*$")
 """Lines that begin and end with a bar."""
+_DRAWN = str.maketrans(
+    {
+        **dict.fromkeys("│┃║", "|"),
+        **dict.fromkeys("─━═┄┈", "-"),
+        **dict.fromkeys("┌┐└┘├┤┬┴┼┏┓┗┛┣┫┳┻╋┡┩╇╔╗╚╝╠╣╦╩╬╞╡╪╭╮╰╯", "+"),
+    }
+)
+"""Tables that are drawn, as libraries for terminals do, with bars in place of their lines."""
+_NONE = ("-", "–", "—")
+"""What stands for no unit below a name."""
 _SAMPLE = 12
 """Rows that say whether a second line has names or numbers."""
 
@@ -49,29 +61,111 @@ def read_text(text: str, as_text: bool) -> pd.DataFrame:
 
     if not text.strip():
         raise pd.errors.EmptyDataError
-    text = _RULE.sub("", text)
+    text = _RULE.sub("", text.translate(_DRAWN))
     if all(_BARS.fullmatch(line) for line in text.splitlines() if line.strip()):
         text = _BARS.sub(r"\1", text)
-    layout = _layout(text)
-    unique, twice = _unique(layout.names)
-    frame = pd.read_csv(
+    layout, said = _layout(text), ""
+    separator = layout.separator
+    try:
+        frame = _parsed(text, layout, as_text)
+        even = isinstance(frame.index, pd.RangeIndex)
+    except pd.errors.ParserError as error:
+        if "Expected" not in str(error):
+            raise
+        even = False
+    if not even:
+        text, layout, said = _evened(text, layout)
+        frame = _parsed(text, layout, as_text)
+    lines = _lines_of_rows(text, layout, len(frame))
+    twice = _unique(layout.names)[1]
+    frame.attrs |= {"lines": lines, "twice": twice, "separator": separator}
+    if said:
+        frame.attrs["said"] = said
+    return frame
+
+
+def _parsed(text: str, layout: _Layout, as_text: bool) -> pd.DataFrame:
+    """The rows as pandas reads them."""
+    import pandas as pd
+
+    frame: pd.DataFrame = pd.read_csv(
         io.StringIO(_rows_of(text, layout.skip)),
         sep=layout.separator,
         engine="python" if layout.separator == WIDE else "c",
         header=None,
-        names=unique,
+        names=_unique(layout.names)[0],
         skipinitialspace=True,
         dtype=str if as_text else None,
         keep_default_na=not as_text,
     )
-    if not isinstance(frame.index, pd.RangeIndex):
-        raise ValueError(
-            "the lines have more fields than the line of names; name each column, take away "
-            "separators at the ends of lines, and quote numbers with decimal commas"
-        )
-    lines = _lines_of_rows(text, layout, len(frame))
-    frame.attrs |= {"lines": lines, "twice": twice, "separator": layout.separator}
     return frame
+
+
+def _evened(text: str, layout: _Layout) -> tuple[str, _Layout, str]:
+    """Rows that have more fields than there are names, as rows that do not, and what is to be said.
+
+    Separators at the end of a line are left out, and remarks after them; a first field without a
+    name is the number or the name of the row, as pandas and R write it.
+
+    Raises
+    ------
+    ValueError
+        If what is there without a name holds numbers.
+    """
+    count = len(layout.names)
+    rows = [
+        row
+        for row in _all_fields(text, layout)
+        if any(row[1]) and not row[1][0].startswith(REMARKS)
+    ]
+    for _, fields in rows:
+        while len(fields) > count and not fields[-1]:
+            fields.pop()
+    longer = [(at, fields) for at, fields in rows if len(fields) > count]
+    names, said = layout.names, ""
+    if rows and all(len(fields) == count + 1 for _, fields in rows) and _are_labels(rows):
+        names = ["", *names]
+    elif longer:
+        at, fields = next(
+            ((at, fields) for at, fields in longer if any(map(_is_number, fields[count:]))),
+            longer[0],
+        )
+        if any(map(_is_number, fields[count:])):
+            raise ValueError(
+                f"line {at + 1} has {len(fields)} fields, the line of names {count}: name each "
+                "column, and put fields with separators in them between quotes, as numbers with "
+                "decimal commas or with commas between thousands"
+            )
+        more = f" and {len(longer) - 1} others" * (len(longer) > 1)
+        said = (
+            f"line {at + 1}{more} have more fields than there are names: such as {fields[count]!r} "
+            "is not read"
+        )
+        rows = [(at, fields[:count]) for at, fields in rows]
+    separator = "\t" if layout.separator in (WHITE, WIDE) else layout.separator
+    return on_their_lines(rows, separator), _Layout(separator, names, layout.skip), said
+
+
+def _are_labels(rows: Sequence[Row]) -> bool:
+    """Whether the first fields are the numbers of the rows, or differ and are no numbers."""
+    first = [fields[0] for _, fields in rows]
+    counted = any(first == [str(i + k) for i in range(len(first))] for k in (0, 1))
+    unlike = len({*first}) == len(first) and not any(map(_is_number, first))
+    return len(first) > 1 and (counted or unlike)
+
+
+def _all_fields(text: str, layout: _Layout) -> Iterator[tuple[int, list[str]]]:
+    """The fields of each row below the names, with the number of its line from 0."""
+    rest = text.splitlines(keepends=True)[layout.skip :]
+    if layout.separator in (WHITE, WIDE):
+        for at, line in enumerate(rest, layout.skip):
+            yield at, _fields([line], 0, layout.separator)[0]
+        return
+    reader = csv.reader(rest, delimiter=layout.separator, skipinitialspace=True)
+    at = layout.skip
+    for fields in reader:
+        yield at, [field.strip() for field in fields]
+        at = layout.skip + reader.line_num
 
 
 def _rows_of(text: str, skip: int) -> str:
@@ -95,9 +189,9 @@ def _lines_of_rows(text: str, layout: _Layout, count: int) -> Sequence[int | str
 def _layout(text: str) -> _Layout:
     """Separator, names and the number of lines before the rows.
 
-    Lines at the top that are blank, a title, or begin with ``#`` or Excel's ``sep=``, are
-    skipped; the last of those with ``#`` has the names where none follow (as ``numpy.savetxt``
-    writes it).
+    Lines at the top that are blank, a title, or begin with ``#``, ``%``, ``//`` or Excel's
+    ``sep=``, are skipped; the last of those with ``#`` has the names where none follow (as
+    ``numpy.savetxt`` writes it).
     """
     lines = text.splitlines()
     telling = [i for i, line in enumerate(lines) if _says_something(line)]
@@ -108,8 +202,8 @@ def _layout(text: str) -> _Layout:
         first = telling[1]
     separator = _separator(lines[first:])
     names, used = _fields(lines, first, separator)
-    above = next((line for line in reversed(lines[:first]) if line.startswith("#")), "")
-    said, _ = _fields([above.lstrip("# ")], 0, separator)
+    above = next((line for line in reversed(lines[:first]) if line.startswith(REMARKS)), "")
+    said, _ = _fields([above.lstrip("#%/ ")], 0, separator)
     if any(map(_is_number, names)) and len(said) == len(names) > 1:
         return _Layout(separator, said, first)
     if all(map(_is_number, names)):
@@ -117,11 +211,20 @@ def _layout(text: str) -> _Layout:
             f"line {first + 1} has numbers where names are wanted; write a line of names above"
         )
     below, more = _fields(lines, first + used, separator)
+    below = ["" if field in _NONE else field for field in below]
     after, last = _fields(lines, first + used + more, separator)
+    after = ["" if field in _NONE else field for field in after]
     if _names_index(names, after) and _are_levels(names, below, after.index("")):
         return _Layout(separator, _of_levels(names, below, after), first + used + more + last)
     if _names_index(names, below) and (not names[0] or all(map(_is_number, names[1:]))):
         return _Layout(separator, _of_levels([""] * len(names), names, below), first + used + more)
+    if _is_cross(names, below):
+        return _Layout(separator, _crossed(names, below), first + used + more)
+    if len({*names[1:]}) < len(names[1:]) and all(map(_is_number, names[1:])):
+        raise ValueError(
+            f"line {first + 1} has numbers where names are wanted: write a line of names above, "
+            "one for each run if a line is N, D or the loss of all"
+        )
     sample = lines[first + used + more : first + used + more + _SAMPLE]
     rows = [_fields([row], 0, separator)[0] for row in sample]
     if _spans_both(names, below) or _is_second_header(names, below, rows):
@@ -134,7 +237,7 @@ def _layout(text: str) -> _Layout:
 
 def _says_something(line: str) -> bool:
     plain = line.strip(" \t,;|")
-    return bool(plain) and not plain.startswith("#") and not re.fullmatch("sep=.", plain)
+    return bool(plain) and not plain.startswith(REMARKS) and not re.fullmatch("sep=.", plain)
 
 
 def _is_title(line: str, below: str) -> bool:
@@ -191,7 +294,9 @@ def _fields(lines: list[str], at: int, separator: str) -> tuple[list[str], int]:
 
 def _is_second_header(names: list[str], below: list[str], rows: list[list[str]]) -> bool:
     """Whether a second line goes on with the names: words above columns of numbers."""
-    if len(below) != len(names) or not rows or any(map(_is_number, filter(None, below))):
+    words = [word for word in below if word]
+    units = all(map(_UNITS.fullmatch, words)) and not all(map(_is_number, words))
+    if len(below) != len(names) or not rows or (any(map(_is_number, words)) and not units):
         return False
     columns = [
         i
@@ -199,8 +304,6 @@ def _is_second_header(names: list[str], below: list[str], rows: list[list[str]])
         if word and any(len(row) > i and row[i] for row in rows)
         and all(_is_number(row[i]) for row in rows if len(row) > i and row[i])
     ]  # fmt: skip
-    words = [word for word in below if word]
-    units = all(map(_UNITS.fullmatch, words))
     # One word in a column of numbers is a fault of that row, not a line of names.
     return bool(columns) and (units or len(columns) > 1)
 
@@ -214,6 +317,24 @@ def _spans_both(names: list[str], below: list[str]) -> bool:
         and below != names
         and not any(map(_is_number, below))
     )
+
+
+def _is_cross(names: list[str], below: list[str]) -> bool:
+    """Whether one word stands above a line of a word and sizes: ``Tokens`` over ``N, 2B, 10B``."""
+    return (
+        len(below) == len(names) > 2
+        and not names[0]
+        and len({*names}) == 2
+        and not _is_number(below[0])
+        and all(map(_is_number, below[1:]))
+    )
+
+
+def _crossed(names: list[str], below: list[str]) -> list[str]:
+    """Their names as those of a cross table, ``N \\ Tokens``; a loss above is that of the cells."""
+    (top,) = {*names} - {""}
+    is_loss = re.search("loss|ppl|perplexity|bp[bc]", top, re.IGNORECASE)
+    return below if is_loss or not below[0] else [f"{below[0]} \\ {top}", *below[1:]]
 
 
 def _names_index(names: list[str], fields: list[str]) -> bool:

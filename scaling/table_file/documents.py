@@ -5,16 +5,17 @@ Rows stay on their lines, so that what is said of a line is true of the document
 
 from __future__ import annotations
 
-import csv
-import io
 import re
 from collections.abc import Iterable
+
+from scaling.table_file.lines import on_their_lines
 
 DOCUMENTS = (".md", ".markdown", ".org", ".tex")
 
 _RULE = re.compile(r"\s*\|?\s*:?-+:?\s*([|+]\s*:?-*:?\s*)*")
 """The line below the names of a table in Markdown, or in Org mode (``|---+---|``)."""
-_EMPHASIS = re.compile(r"\*\*|__|`")
+_EMPHASIS = re.compile(r"\*\*|__|`|</?(?!sup\b)[a-z]+\s*/?>|</sup>", re.IGNORECASE)
+_LINK = re.compile(r"!?\[([^\]]*)\]\([^)]*\)")
 _BLANKS = re.compile(r" *\| *")
 
 _TABULAR = re.compile(
@@ -62,8 +63,14 @@ def markdown_table(text: str) -> tuple[str, int]:
     if not tables:
         raise ValueError("there is no table with bars (| a | b |) in it; save the table as .csv")
     first, end = max(tables, key=lambda ends: lines[ends[0]].count("|") * (ends[1] - ends[0]))
-    kept = (_BLANKS.sub("|", _EMPHASIS.sub("", line)) for line in lines[first:end])
+    kept = ["" if _RULE.fullmatch(line) else _BLANKS.sub("|", _marked(line))
+            for line in lines[first:end]]  # fmt: skip
     return "\n" * first + "\n".join(kept), len(tables)
+
+
+def _marked(line: str) -> str:
+    """A line of Markdown without links, emphasis and HTML; ``10<sup>9</sup>`` is ``10^9``."""
+    return _EMPHASIS.sub("", _LINK.sub(r"\1", line)).replace("<sup>", "^")
 
 
 def latex_table(text: str) -> tuple[str, int]:
@@ -88,16 +95,7 @@ def latex_table(text: str) -> tuple[str, int]:
     if not tables:
         raise ValueError("there is no tabular (rows with & and \\\\) in it; save the table as .csv")
     rows = max(tables, key=lambda rows: sum(len(row) for _, row in rows))
-    width = max(len(row) for _, row in rows)
-    out: list[str] = []
-    for at, row in rows:
-        out += [""] * (at - len(out))
-        written = io.StringIO()
-        csv.writer(written, delimiter="\t", lineterminator="").writerow(
-            [*row, *[""] * (width - len(row))]
-        )
-        out.append(written.getvalue())
-    return "\n".join(out), len(tables)
+    return on_their_lines(rows), len(tables)
 
 
 def _after_columns(body: str, kind: str) -> str:

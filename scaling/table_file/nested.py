@@ -20,6 +20,9 @@ _OF_CONFIG = {"value", "desc"}
 _TRAINER = {"log_history", "global_step"}
 """Names in the state that Hugging Face's Trainer keeps beside a checkpoint."""
 
+_SETS = {"train", "training", "val", "valid", "validation", "eval", "test", "dev"}
+"""Names of lists that are one run's."""
+
 _TENSORBOARD = ("Wall time", "Step", "Value")
 """Names of the three numbers of a point in what TensorBoard's page exports as JSON."""
 
@@ -58,12 +61,29 @@ def json_value(path: Path) -> Any:
     ValueError
         If it is none; with the line.
     """
+    text = text_of(path)
     try:
-        return json.loads(text_of(path), parse_int=_whole)
+        return json.loads(text, parse_int=_whole)
     except json.JSONDecodeError as error:
+        if error.msg == "Extra data" and (values := _one_by_one(text)):
+            return values
         raise ValueError(f"{path}: line {error.lineno} is not JSON ({error.msg})") from None
     except RecursionError:
         raise ValueError(f"{path}: it is nested too deep; a table is a list of objects") from None
+
+
+def _one_by_one(text: str) -> list[Any]:
+    """The objects of a text that has one after the other, as ``jq`` writes them; else none."""
+    decoder = json.JSONDecoder(parse_int=_whole)
+    values, at = [], 0
+    try:
+        while at < len(text):
+            value, at = decoder.raw_decode(text, at)
+            values.append(value)
+            at += len(text[at:]) - len(text[at:].lstrip())
+    except ValueError:
+        return []
+    return values if all(isinstance(one, dict) for one in values) else []
 
 
 def json_rows(path: Path) -> list[Row]:
@@ -97,6 +117,9 @@ def flat(row: Mapping[str, Any], prefix: str = "") -> Row:
             found[f"{prefix}{name}"] = value["value"]
         elif isinstance(value, Mapping):
             found.update(flat(value, f"{prefix}{name}."))
+        elif _is_pairs(value):
+            key = "key" if "key" in value[0] else "name"
+            found.update(flat({str(o[key]): o["value"] for o in value}, f"{prefix}{name}."))
         else:
             found[f"{prefix}{name}"] = value
     return found
@@ -107,7 +130,9 @@ def _rows(value: Any) -> Iterable[Row]:
         return _rows_of_list(value)
     if not isinstance(value, Mapping) or not value:
         return []
-    if set(value) >= _TRAINER:  # its other values are of the last step, or settings
+    if set(value) >= _TRAINER and _is_objects(
+        value["log_history"]
+    ):  # its other values are of the last step, or settings
         return [flat(row) for row in value["log_history"]]
     inner = list(value.values())
     if {"schema", "data"} == set(value):  # pandas, orient="table"
@@ -119,6 +144,12 @@ def _rows(value: Any) -> Iterable[Row]:
             return _columns({name: list(one.values()) for name, one in value.items()})
         if set.intersection(*map(set, inner)):
             return [row for name, one in value.items() for row in expanded({"name": name, **one})]
+    if len(inner) > 1 and all(map(_is_objects, inner)) and not {*value} <= _SETS:  # runs by name
+        return [
+            row
+            for name, one in value.items()
+            for row in _rows_of_list([{"name": name, **each} for each in one])
+        ]
     if all(isinstance(one, list) and not _is_objects(one) for one in inner):
         return _columns(value)
     return expanded(value)
@@ -127,13 +158,21 @@ def _rows(value: Any) -> Iterable[Row]:
 def _rows_of_list(values: list[Any]) -> list[Row]:
     if values and all(isinstance(one, list) for one in values):
         names, *rows = values
-        if not all(isinstance(name, str) for name in names):
+        if _are_points(values):
             names, rows = list(_TENSORBOARD), values
-        if all(len(row) == len(names) for row in rows):
+        if all(isinstance(name, str) for name in names) and all(
+            len(row) == len(names) for row in rows
+        ):
             return [dict(zip(names, row, strict=True)) for row in rows]
     if all(isinstance(one, Mapping) for one in values):
         return [row for one in values for row in expanded(one)]
     return []
+
+
+def _are_points(values: list[Any]) -> bool:
+    """Whether each has a time, in seconds since 1970, a step and a value."""
+    numbers = all(isinstance(one, int | float) for row in values for one in row)
+    return numbers and all(len(row) == 3 and 1e9 < row[0] < 1e10 for row in values)
 
 
 def expanded(row: Mapping[str, Any]) -> list[Row]:
@@ -159,6 +198,14 @@ def _columns(columns: Mapping[str, list[Any]]) -> list[Row]:
 
 def _is_objects(value: Any) -> bool:
     return isinstance(value, list) and bool(value) and all(isinstance(v, Mapping) for v in value)
+
+
+def _is_pairs(value: Any) -> bool:
+    """Whether it is a list of names and values, as MLflow's server answers."""
+    return _is_objects(value) and (
+        all({"key", "value"} <= set(one) for one in value)
+        or all({"name", "value"} == set(one) for one in value)
+    )
 
 
 def _is_series(value: Any) -> bool:

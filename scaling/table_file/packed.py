@@ -13,6 +13,10 @@ from pathlib import Path
 PACKINGS = (".gz", ".zst", ".bz2", ".xz")
 
 _BINARY = re.compile(rb"[\x00-\x08\x0e-\x1f]")
+_WITHOUT_MARK = {
+    "utf-16-le": re.compile(rb"(?:[\x20-\x7e]\x00){3}"),
+    "utf-16-be": re.compile(rb"(?:\x00[\x20-\x7e]){3}"),
+}
 _NO_TABLE = (
     (re.compile(rb"\s*<(!doctype\s+html|html)\b", re.IGNORECASE),
      "it is a web page, not a table: download the file itself (raw)"),
@@ -75,8 +79,8 @@ def text_of(path: Path) -> str:
 def decoded(path: Path, *, is_page: bool = False) -> tuple[str, str]:
     """The text of a file and its encoding; of a web page only where ``is_page`` says that it is.
 
-    It is UTF-8, or UTF-16 with a byte order mark as Excel writes it, or else Windows' own
-    (cp1252), as Excel writes ``.csv``.
+    It is UTF-8, or UTF-16 as Excel writes it, or else Windows' own (cp1252), as Excel writes
+    ``.csv``.
 
     Raises
     ------
@@ -91,6 +95,9 @@ def decoded(path: Path, *, is_page: bool = False) -> tuple[str, str]:
             raise ValueError(f"{path}: {said}")
     if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return data.decode("utf-16"), "UTF-16"
+    for encoding, form in _WITHOUT_MARK.items():
+        if form.match(data):
+            return data.decode(encoding), "UTF-16"
     try:
         return data.decode("utf-8-sig"), "UTF-8"
     except UnicodeDecodeError:

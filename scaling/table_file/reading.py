@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,6 +23,7 @@ from scaling.table_file.nested import expanded, json_objects, json_rows
 from scaling.table_file.numbers import number_of
 from scaling.table_file.packed import PACKINGS, content_of, decoded, kind_of
 from scaling.table_file.pages import PAGES, html_table
+from scaling.table_file.restructured import RESTRUCTURED, rst_table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,8 +31,12 @@ if TYPE_CHECKING:
 _TEXT = (".csv", ".tsv", ".txt", ".dat", ".tab", ".psv")
 _LINES = (".jsonl", ".ndjson", ".jl")
 TABLE_SUFFIXES = (*_TEXT, *_LINES, ".json", ".parquet", ".feather", ".dta", ".xlsx")
-_NAMED = (*DOCUMENTS, *PAGES, *DATABASES, *LOGS, "")
+_NAMED = (*DOCUMENTS, *RESTRUCTURED, *PAGES, *DATABASES, *LOGS, "")
 """Kinds that are read where they are named; in a folder they are no tables."""
+_TABLES = {".tex": latex_table, **dict.fromkeys(RESTRUCTURED, rst_table)}
+
+_MARKDOWN = re.compile(r"(?m)^\s*\|?\s*:?-{3,}:?\s*\|")
+"""The line below the names of Markdown's tables, which documents of other suffixes have too."""
 
 _BY_PANDAS = (
     'python -c "import sys, pandas; pandas.{how}'
@@ -93,27 +99,7 @@ def read_frame(path: Path, *, as_text: bool = False) -> pd.DataFrame:
             f"not {kind!r}: save it as .csv"
         )
     try:
-        if kind in (".parquet", ".feather", ".dta"):
-            return _read_binary(path, kind)
-        if kind in DATABASES:
-            return read_database(path)
-        if kind == ".xlsx":
-            return _read_sheet(path, as_text)
-        if kind == ".json":
-            return pd.DataFrame(json_rows(path))
-        if kind in _LINES:
-            return _read_lines(path)
-        text, encoding = decoded(path, is_page=kind in PAGES)
-        if kind in (*DOCUMENTS, *PAGES):
-            return _read_document(text, kind, as_text)
-        if text.lstrip().startswith(("[{", "[\n", "{")):  # JSON by another name
-            return _read_lines(path) if _is_json_lines(text) else pd.DataFrame(json_rows(path))
-        if kind in LOGS or _begins_as_log(text):
-            return _read_log(text)
-        frame = read_text(text, as_text)
-        if encoding == "Windows-1252":
-            frame.attrs["said"] = f"the text is taken as {encoding}, as it is not UTF-8"
-        return frame
+        return _frame_of(path, kind, as_text)
     except PermissionError:
         raise ValueError(f"{path}: you may not read this file; change its permissions") from None
     except UnicodeDecodeError as error:
@@ -130,15 +116,41 @@ def read_frame(path: Path, *, as_text: bool = False) -> pd.DataFrame:
         raise ValueError(text if str(path) in text else f"{path}: {text}") from None
 
 
+def _frame_of(path: Path, kind: str, as_text: bool) -> pd.DataFrame:
+    import pandas as pd
+
+    if kind in (".parquet", ".feather", ".dta"):
+        return _read_binary(path, kind)
+    if kind in DATABASES:
+        return read_database(path)
+    if kind == ".xlsx":
+        return _read_sheet(path, as_text)
+    if kind in _LINES:
+        return _read_lines(path)
+    text, encoding = decoded(path, is_page=kind in PAGES)
+    if kind in (*DOCUMENTS, *RESTRUCTURED, *PAGES):
+        return _read_document(text, kind, as_text)
+    if kind == ".json" or text.lstrip().startswith(("[{", "[\n", "{")):  # or by another name
+        return _read_lines(path) if _is_json_lines(text) else pd.DataFrame(json_rows(path))
+    if _MARKDOWN.search(text):
+        return _read_document(text, ".md", as_text)
+    if kind in LOGS or _begins_as_log(text):
+        return _read_log(text)
+    frame = read_text(text, as_text)
+    if encoding == "Windows-1252":
+        _say(frame, f"the text is taken as {encoding}, as it is not UTF-8")
+    return frame
+
+
 def _read_document(text: str, kind: str, as_text: bool) -> pd.DataFrame:
     """The largest table of a document; of a page its rows have numbers in place of lines."""
-    table = html_table if kind in PAGES else latex_table if kind == ".tex" else markdown_table
+    table = _TABLES.get(kind, html_table if kind in PAGES else markdown_table)
     text, count = table(text)
     frame = read_text(text, as_text)
     if kind in PAGES:
         frame.attrs["lines"] = Lines(f"row {i} of the table" for i in range(1, len(frame) + 1))
     if count > 1:
-        frame.attrs["said"] = f"the largest of {count} tables is read"
+        _say(frame, f"the largest of {count} tables is read")
     return frame
 
 
@@ -164,10 +176,10 @@ def _read_log(text: str) -> pd.DataFrame:
 
 
 def _is_json_lines(text: str) -> bool:
-    first, *_ = text.lstrip().splitlines()
+    first, *more = text.strip().splitlines() or [""]
     try:
-        return isinstance(json.loads(first), dict) and "\n" in text.strip()
-    except ValueError:
+        return bool(more) and first.startswith("{") and isinstance(json.loads(first), dict)
+    except (ValueError, RecursionError):
         return False
 
 
@@ -217,8 +229,17 @@ def _read_sheet(path: Path, as_text: bool) -> pd.DataFrame:
     if not filled:
         raise ValueError(f"{path}: no sheet has rows; a table has a line of names")
     taken = max(filled, key=lambda name: cells[name])
-    frame = read_text(sheets[taken].to_csv(index=False, header=False), as_text)
+    sheet = sheets[taken].loc[:, sheets[taken].notna().any().cummax()]  # from the first column on
+    frame = read_text(sheet.to_csv(index=False, header=False), as_text)
+    if empty := [repr(str(name)) for name in frame if frame[name].isna().all()]:
+        said = "a formula has no value until a spreadsheet program saves the workbook"
+        _say(frame, f"nothing below {', '.join(empty)}: {said}")
     if len(filled) > 1:
         others = ", ".join(repr(name) for name in filled if name != taken)
-        frame.attrs["said"] = f"sheet {taken!r} is read, as it is the fullest; not {others}"
+        _say(frame, f"sheet {taken!r} is read, as it is the fullest; not {others}")
     return frame
+
+
+def _say(frame: pd.DataFrame, text: str) -> None:
+    """Put a text into ``attrs["said"]``, after what is there."""
+    frame.attrs["said"] = "; ".join(filter(None, (frame.attrs.get("said"), text)))

@@ -23,7 +23,7 @@ CSV = b"N,D,loss\n1e6,2e7,3\n"
         ("a.csv.xz", CSV, "is not a whole .xz file"),
         ("a.csv.zst", CSV, "is not a whole .zst file"),
         ("a.csv", b"1e6,2e7,3\n2e6,2e7,2\n", "line 1 has numbers where names are wanted"),
-        ("a.csv", b"N,D\n1,2,\n", "more fields than the line of names"),
+        ("a.csv", b"N,D\n1,2,3\n", "line 2 has 3 fields, the line of names 2"),
         ("a.txt", b"", "the file is empty"),
         ("a.csv", b"N," + 200_000 * b"x" + b"\n1,2\n", "line 1 cannot be read (field larger"),
         ("a.csv", b"# nothing\n\n", "the file has no rows"),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from analysis.tables.reading.doubts import SIZES
 from analysis.tables.reading.header import Header, header_of
-from analysis.tables.reading.likely import flags, varies
+from analysis.tables.reading.likely import flags, is_ratio, varies
 from analysis.tables.reading.metrics import advice, loss_by_metric, unit_of
 from analysis.tables.reading.notes import Note, quoted
 from analysis.tables.reading.numbers import Fault, parsed, unread
@@ -21,11 +21,29 @@ if TYPE_CHECKING:
 
 _LOGS = (3.0, 40.0)
 """Between which the logarithms of sizes lie."""
+_LOG10 = {"num_params": 13.0, "num_tokens": 14.0, "flops": 28.0}
+"""What logarithms to base 10 of sizes stay below."""
 NEAR = 0.5
 """Decades within which C is 6 N D by any usual count."""
 _SIZE = re.compile(r"(?<![a-z0-9.])(\d+(?:\.\d+)?[kmbt])(?![a-z0-9])", re.IGNORECASE)
+_ASIDE = re.compile(r"\s*(?:[(\[][^()\[\]\d%]*(?<![\d%])[a-zA-Z↓]\d*[)\]]|(?:±|\\pm|\+/-).*)$")
+"""What follows the name of a loss and says nothing of its unit."""
 _MEAN = re.compile(r"[\s._/(\[-]+(mean|avg|average)(\W.*)?$", re.IGNORECASE)
 """A column's mean over seeds, beside its spread: ``loss.mean``."""
+_ANY = {"n", "num", "number", "no", "of", "total", "all", "count", "metrics", "summary", "the"}
+_DONE = {"seen", "consumed", "processed", "trained", "train", "training", "pretrain", "pretraining"}
+_WORDS = {
+    "num_params": ({"params", "parameters", "param"}, {*_ANY, "model", "trainable"}),
+    "num_tokens": ({"tokens", "toks", "tok", "token"}, {*_ANY, *_DONE, "data", "d"}),
+    "flops": ({"flops", "flop", "flos"}, {*_ANY, *_DONE, "compute", "c"}),
+    "loss": (
+        {"loss", "losses", "nll", "xent", "ce"},
+        {"final", "last", "best", "min", "end", "avg", "average", "mean", "val", "valid", "l", "lm",
+         "validation", "eval", "evaluation", "test", "dev", "heldout", "held", "out", "metrics",
+         "summary", "pretrain", "pretraining", "cross", "entropy", "smoothed", "at", "the"},
+    ),
+}  # fmt: skip
+"""The words of a size or the loss, and the words beside them that leave it that."""
 _NO_END = {
     *("diverged", "diverges", "diverge", "divergence", "did not converge", "not converged"),
     *("oom", "out of memory", "failed", "failure", "fail", "crashed", "crash", "error", "killed"),
@@ -49,7 +67,8 @@ class Stated:
 
 @dataclass
 class Taken:
-    """What is taken from a table, as it grows: columns, notes, faults by column, units."""
+    """What is taken from a table, as it grows: columns, notes, faults by column, units, and the
+    base of its logarithms where their names say none."""
 
     notes: list[str]
     columns: dict[str, pd.Series] = field(default_factory=dict)
@@ -57,6 +76,7 @@ class Taken:
     units: dict[str, str] = field(default_factory=dict)
     sources: dict[str, str] = field(default_factory=dict)
     untrained: dict[int, str] = field(default_factory=dict)
+    base: float = 10.0
 
 
 def take(frame: pd.DataFrame, stated: Stated, source: str) -> Taken:
@@ -67,9 +87,10 @@ def take(frame: pd.DataFrame, stated: Stated, source: str) -> Taken:
     ValueError
         If a stated column is neither there nor a formula of those that are.
     """
-    taken = Taken([])
+    taken = Taken([], base=_base_of_logs(frame, stated))
     names = [str(name) for name in frame.columns]
-    for column in RUN_COLUMNS:
+    formulas = [c for c in RUN_COLUMNS if stated.columns.get(c.name, names[0]) not in names]
+    for column in (*(c for c in RUN_COLUMNS if c not in formulas), *formulas):
         if text := stated.columns.get(column.name):
             if text not in names:
                 _by_formula(frame, column.name, text, source, stated, taken)
@@ -107,20 +128,63 @@ def _found(column: str, names: list[str]) -> tuple[str, Header] | None:
         return found, Header(found)
     sized = column in SIZES or column == "loss"
     headers = {name: header_of(name) for name in names} if sized else {}
-    if column == "loss":  # loss_1e18 is one at that budget
-        headers = {name: header for name, header in headers.items() if header.factor == 1}
+    if column == "loss":  # loss_1e18 is one at that budget, log_loss none
+        headers = {n: one for n, one in headers.items() if one.factor == 1 and one.log != 0}
     if by_base := find_column(column, [header.base for header in headers.values()]):
         return next((name, header) for name, header in headers.items() if header.base == by_base)
     means = {_MEAN.sub("", name): name for name in names if _MEAN.search(name)}
     if by_mean := find_column(column, [*means]):
         return means[by_mean], Header(means[by_mean])
-    parts = {name: re.split(r"[./]", name) for name in names}
-    for length in range(max(map(len, parts.values())) - 1, 0, -1):
+    if column == "loss" and (found := _in_brackets(names)):
+        return found, Header(found)
+    known = {name: headers.get(name, Header(name)) for name in names if not is_ratio(name, names)}
+    parts = {name: re.split(r"[./]", header.base) for name, header in known.items()}
+    for length in range(max(map(len, parts.values()), default=1) - 1, 0, -1):
         ends = {n: "/".join(all_[-length:]) for n, all_ in parts.items() if len(all_) > length}
-        same = [name for name, end in ends.items() if len(end) > 1 and find_column(column, [end])]
+        same = [n for n, end in ends.items()
+                if len(normalise(end)) > 1 and find_column(column, [end])]  # fmt: skip
         if len(same) == 1:
-            return same[0], Header(same[0])
-    return None
+            return same[0], known[same[0]]
+    worded = [name for name, header in known.items() if _is_worded(column, header)]
+    return (worded[0], known[worded[0]]) if len(worded) == 1 else None
+
+
+def _is_worded(column: str, header: Header) -> bool:
+    """Whether a name has a word for a size or the loss, and else only words that add nothing."""
+    if column not in _WORDS or (
+        column == "loss" and (header.factor != 1 or header.log is not None)
+    ):
+        return False
+    named, others = _WORDS[column]
+    spaced = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", _ASIDE.sub("", header.base)).lower()
+    words = {*re.findall(r"[a-z]+|\d+", spaced)}
+    return bool(words & named) and words <= named | others
+
+
+def _in_brackets(names: list[str]) -> str | None:
+    """The one loss whose name goes on in brackets that say nothing else: ``loss (val)``."""
+    bare = {name: _ASIDE.sub("", name) for name in names}
+    found = [
+        name
+        for name, base in bare.items()
+        if base != name and header_of(name) == Header(name) and find_column("loss", [base])
+    ]
+    return found[0] if len(found) == 1 else None
+
+
+def _base_of_logs(frame: pd.DataFrame, stated: Stated) -> float:
+    """The base of logarithms whose names say none: e where one is too large for another."""
+    import numpy as np
+
+    for name in map(str, frame.columns):
+        if (header := header_of(name)).log != 0:
+            continue
+        for column, most in _LOG10.items():
+            if find_column(column, [header.base]) or stated.columns.get(column) == name:
+                values, _ = parsed(frame[name], name, stated.decimal)
+                if values.max() >= most:
+                    return float(np.e)
+    return 10.0
 
 
 def _other(
@@ -162,7 +226,6 @@ def _numbers(
     values: pd.Series, column: str, found: str, header: Header, stated: Stated, taken: Taken
 ) -> None:
     """Take a column of numbers, in the unit that its name says."""
-    import numpy as np
 
     if column == "loss":
         values, taken.untrained = _untrained(values)
@@ -173,8 +236,8 @@ def _numbers(
         )
         return
     taken.faults += faults
-    if header.log is not None and column in (*SIZES, "loss"):
-        base = header.log or (10.0 if parsed_.max() < _LOGS[1] * 0.75 else float(np.e))
+    if header.log is not None and (column in SIZES or (column == "loss" and header.log)):
+        base = header.log or taken.base
         parsed_, header = base**parsed_, replace(header, log=base)
     taken.columns[column] = parsed_
     taken.notes += [

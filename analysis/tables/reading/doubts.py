@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from analysis.tables.reading.notes import Note, places, quoted
@@ -36,6 +37,8 @@ LARGEST = 1e14
 """Parameters of a median run beyond which N is taken to be in another unit."""
 SURE, CLEAR = 4.0, 0.5
 """Standard errors, and a correlation, beyond either of which a loss is said to rise."""
+USUAL = 20.0
+"""Tokens per parameter."""
 TIED = 0.98
 """Correlation of ln N and ln D beyond which they are not told apart."""
 
@@ -67,8 +70,11 @@ def _true(values: pd.Series) -> int:
     return int(values.map(is_true).sum()) if set(words) <= _TRUTHS else 0
 
 
-def doubts(frame: pd.DataFrame) -> list[str]:
-    """Units that look wrong by powers of 1000, a loss that rises, and rows that are there twice."""
+def doubts(frame: pd.DataFrame, sources: Mapping[str, str]) -> list[str]:
+    """Units that look wrong by powers of 1000, a loss that rises, and rows that are there twice.
+
+    ``sources`` are the table's own names of the run table's columns.
+    """
     import numpy as np
 
     found: list[str] = []
@@ -100,15 +106,17 @@ def doubts(frame: pd.DataFrame) -> list[str]:
     if {"num_params", "num_tokens"} <= set(frame.columns):
         n, d = frame["num_params"].median(), frame["num_tokens"].median()
         if n < 1e3 and d < 1e5:
-            ways = "--params-col 'COL * 1e6'" + (
-                ", or logarithms: --params-col '10**COL'" * bool(n > 3 and d > 3 and max(n, d) < 20)
+            own = [quoted(sources.get(name, name)) for name in ("num_params", "num_tokens")]
+            ways = _multiplied(n, d, own) + (
+                f", or logarithms: --params-col '10**{own[0]}' --tokens-col '10**{own[1]}'"
+                * bool(n > 3 and d > 3 and max(n, d) < 20)
             )
             said = (
                 f"num_params {n:.3g} and num_tokens {d:.3g} in the median look like millions or "
                 f"billions; plain counts are wanted, as by {ways}"
             )
             found.append(Note(said, "num_params"))
-        elif not 1e-4 < d / n < 1e6:
+        elif n == n and d == d and not 1e-4 < d / n < 1e6:
             (low, small), (high, large) = sorted(((n, "num_params"), (d, "num_tokens")))
             who, value, looks = (
                 (small, low, "like millions or billions")
@@ -117,7 +125,8 @@ def doubts(frame: pd.DataFrame) -> list[str]:
             )
             said = (
                 f"{who} is {value:.3g} in the median, {d / n:.2g} tokens per parameter: it looks "
-                f"{looks}; plain counts are wanted"
+                f"{looks}; plain counts are wanted, as by {COLUMN_FLAGS[who]} "
+                f"'{quoted(sources.get(who, who))} {'*' if low < 1e6 else '/'} {_step(n, d)}'"
             )
             found.append(Note(said, who))
         elif n > LARGEST:
@@ -134,6 +143,23 @@ def doubts(frame: pd.DataFrame) -> list[str]:
         lines = places(frame, np.flatnonzero(twice).tolist())
         found.append(f"{int(twice.sum())} rows are equal in every column ({lines}); all kept")
     return found
+
+
+def _multiplied(n: float, d: float, own: Sequence[str]) -> str:
+    """Options for sizes in millions or billions, those with the most usual tokens a parameter."""
+    import numpy as np
+
+    pairs = [(1e9, 1e9), (1e6, 1e9), (1e6, 1e6)]
+    by_n, by_d = min(pairs, key=lambda pair: abs(np.log(d * pair[1] / (n * pair[0]) / USUAL)))
+    return f"--params-col '{own[0]} * {by_n:.0e}' --tokens-col '{own[1]} * {by_d:.0e}'".replace(
+        "e+0", "e"
+    )
+
+
+def _step(n: float, d: float) -> str:
+    """The factor, a million or a billion, by which one of two sizes is off."""
+    off = max(d / n / USUAL, USUAL * n / d)
+    return "1e6" if off < 10**7.5 else "1e9"
 
 
 def _apart(values: pd.Series, known: set[int]) -> list[str]:

@@ -18,16 +18,23 @@ from analysis.tables.reading.doubts import SIZES
 from analysis.tables.reading.folders import read_folder
 from analysis.tables.reading.likely import flags
 from analysis.tables.reading.notes import Note, counted
-from analysis.tables.reading.numbers import decimal_mark, plain, unread
+from analysis.tables.reading.numbers import decimal_mark, is_written, plain, unread
 from analysis.tables.reading.sizes import complete
 from analysis.tables.reading.unpivot import NEVER, long
 from scaling import COLUMN_FLAGS, TABLE_SUFFIXES, find_column, read_frame
-from scaling.table_file import Lines, is_archive, unpacked
+from scaling.table_file import REMARKS, Lines, is_archive, opened, unpacked
 
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
     from numpy.typing import NDArray
+
+_TOTALS = {
+    *("total", "totals", "grand total", "sum", "average", "avg", "avg.", "mean", "median"),
+    *("overall", "gesamt", "summe", "mittelwert", "moyenne"),
+}
+"""What stands in the first cells of rows that sum up others."""
+_STATISTICS = {"std", "stdev", "sd", "sem", "var", "min", "max", "count", "n", "25%", "50%", "75%"}
 
 
 @dataclass(frozen=True)
@@ -102,13 +109,13 @@ def read_table(
 
 def _read(path: Path, columns: Mapping[str, str], how: TableReading, source: str) -> pd.DataFrame:
     notes: list[str] = []
-    frame = read_folder(path, notes) if path.is_dir() else read_frame(path)
+    frame = read_folder(path, notes) if path.is_dir() else opened(read_frame(path))
     if not len(frame.columns) or not len(frame):
         raise ValueError(f"{path}: the file has no rows; a run table has one row per run")
     frame.columns = [str(name) for name in frame.columns]
     frame.attrs.setdefault("lines", range(2, len(frame) + 2))
     _say_names(frame, notes)
-    frame = _filled(_without_empty(frame, notes), notes)
+    frame = _filled(_without_totals(_without_empty(frame, notes), notes), notes)
     mark = how.decimal or decimal_mark(_texts(frame), frame.attrs.get("separator") == ";")
     if mark == "," and path.is_file():
         frame = _as_text(path, frame, how.decimal, notes)
@@ -194,7 +201,7 @@ def understood(
     for name, values in taken.columns.items():
         frame[name] = values
     notes += taken.notes
-    frame = complete(frame, notes, taken.untrained)
+    frame = complete(frame, notes, taken.untrained, taken.sources)
     frame.attrs = {
         "notes": notes,
         "source": own,
@@ -226,11 +233,11 @@ def _is_plain(values: pd.Series) -> bool:
 
 def _as_text(path: Path, frame: pd.DataFrame, stated: str | None, notes: list[str]) -> pd.DataFrame:
     """The same rows as text: where commas are decimal marks, ``1.234`` may be a thousand."""
-    text: pd.DataFrame = read_frame(path, as_text=True)
+    text = opened(read_frame(path, as_text=True))
     if not stated:
         notes.append("numbers have decimal commas, points between thousands; --decimal . if not")
     text.attrs.setdefault("lines", frame.attrs["lines"])
-    return _filled(_without_empty(text, []), [])
+    return _filled(_without_totals(_without_empty(text, []), []), [])
 
 
 def _say_names(frame: pd.DataFrame, notes: list[str]) -> None:
@@ -273,7 +280,8 @@ def _without_empty(frame: pd.DataFrame, notes: list[str]) -> pd.DataFrame:
     texts = few.astype(object).where(few.notna(), "").astype(str)
     texts = texts.apply(lambda column: column.str.strip())
     empty, names = ((texts == one).all(axis=1) for one in ("", list(frame.columns)))
-    remark = texts.iloc[:, 0].str.startswith("#") & (texts.iloc[:, 1:] == "").all(axis=1)
+    alone = (texts.iloc[:, 1:] == "").all(axis=1) & ~empty
+    remark = alone & (texts.iloc[:, 0].str.startswith(REMARKS) | _stray(frame.iloc[:, 0], alone))
     whats = (("empty", empty), ("the line of names once more", names), ("a remark", remark))
     for what, rows in whats:
         if rows.any():
@@ -286,3 +294,33 @@ def _without_empty(frame: pd.DataFrame, notes: list[str]) -> pd.DataFrame:
     found: pd.DataFrame = frame.iloc[kept].reset_index(drop=True)
     found.attrs = {**frame.attrs, "lines": Lines(lines[i] for i in kept)}
     return found
+
+
+def _stray(values: pd.Series, alone: pd.Series) -> pd.Series:
+    """Which of the cells that stand ``alone`` in their rows are words in a column of numbers."""
+    import numpy as np
+
+    words = alone & np.array([not is_written(cell) for cell in values[alone.index]], dtype=bool)
+    among_numbers = bool(words.any()) and 2 * sum(map(is_written, values)) > len(values)
+    return words & among_numbers
+
+
+def _without_totals(frame: pd.DataFrame, notes: list[str]) -> pd.DataFrame:
+    """The rows without those that sum up others, as one of their first two cells says.
+
+    Where other statistics have rows too, or half of the rows are such, none is left out.
+    """
+    texts = [frame[name].astype(str).str.strip(" :*_").str.lower()
+             for name in frame.columns[:2] if not _is_plain(frame[name])]  # fmt: skip
+    for words in texts:
+        rows = words.isin(_TOTALS).to_numpy().nonzero()[0].tolist()
+        if not rows or 2 * len(rows) >= len(frame) or words.isin(_STATISTICS).any():
+            continue
+        said = ", ".join(repr(word) for word in dict.fromkeys(words.iloc[rows]))
+        notes.append(f"left out, {said} of other rows: {counted(frame, rows)}")
+        lines = frame.attrs["lines"]
+        kept = [row for row in range(len(frame)) if row not in {*rows}]
+        found: pd.DataFrame = frame.iloc[kept].reset_index(drop=True)
+        found.attrs = {**frame.attrs, "lines": Lines(lines[i] for i in kept)}
+        return found
+    return frame

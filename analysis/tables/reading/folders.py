@@ -6,10 +6,11 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from analysis.tables.reading.doubts import SIZES
 from analysis.tables.reading.notes import Note
 from analysis.tables.reading.unpivot import LABEL
-from scaling import bare_name, is_table, read_frame
-from scaling.table_file import Lines
+from scaling import bare_name, find_column, is_table, read_frame
+from scaling.table_file import Lines, opened
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,10 +25,14 @@ def tables_in(folder: Path) -> list[Path]:
 
     Folders with several files each are runs' logs, which ``scaling import`` reads.
     """
-    own = sorted(path for path in folder.iterdir() if path.is_file() and is_table(path))
-    below = sorted(path for path in folder.glob("*/*") if path.is_file() and is_table(path))
+    own = sorted(filter(_is_run, folder.iterdir()))
+    below = sorted(filter(_is_run, folder.glob("*/*")))
     alone = len({path.parent for path in below}) == len(below)
     return own or (below if alone else [])
+
+
+def _is_run(path: Path) -> bool:
+    return path.is_file() and is_table(path) and not path.name.startswith(".")
 
 
 def read_folder(folder: Path, notes: list[str]) -> pd.DataFrame:
@@ -41,7 +46,7 @@ def read_folder(folder: Path, notes: list[str]) -> pd.DataFrame:
     files: list[pd.DataFrame] = []
     curves: dict[str, list[pd.DataFrame]] = {}
     for path, name in zip(paths, _names(folder, paths), strict=True):
-        frame = read_frame(path)
+        frame = opened(read_frame(path))
         lines = frame.attrs.get("lines", range(2, len(frame) + 2))
         is_curve = set(frame.columns) == _TENSORBOARD
         frame["_place"] = [f"{path.relative_to(folder)}, line {line}" for line in lines]
@@ -53,12 +58,27 @@ def read_folder(folder: Path, notes: list[str]) -> pd.DataFrame:
         else:
             files.append(frame if LABEL in frame.columns else frame.assign(**{LABEL: name}))
     files += [_joined(tags).assign(**{LABEL: run}) for run, tags in curves.items()]
+    files = _of_one_name(files, notes)
     whole = pd.concat(files, ignore_index=True)
     whole.attrs = {"lines": Lines(whole.pop("_place"))}
-    others = [path for path in folder.iterdir() if path.is_file() and not is_table(path)]
+    others = [path for path in folder.iterdir() if path.is_file() and not _is_run(path)]
     unread = f"; {len(others)} other files are not read" * bool(others)
     notes.append(Note(f"{len(paths)} files are the table; {LABEL} is the file's name{unread}"))
     return whole
+
+
+def _of_one_name(files: list[pd.DataFrame], notes: list[str]) -> list[pd.DataFrame]:
+    """The files with N, D, C and the loss by one name each, where each has one of its own."""
+    for column in (*SIZES, "loss"):
+        spelled = [[n for n in map(str, file) if find_column(column, [n])] for file in files]
+        different = list(dict.fromkeys(names[0] for names in spelled if len(names) == 1))
+        if len(different) > 1 and all(len(names) == 1 for names in spelled):
+            to = different[0]
+            files = [
+                f.rename(columns={names[0]: to}) for f, names in zip(files, spelled, strict=True)
+            ]
+            notes.append(Note(f"{column} is {' or '.join(map(repr, different))}, as a file has it"))
+    return files
 
 
 def _names(folder: Path, paths: list[Path]) -> list[str]:

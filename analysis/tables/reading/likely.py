@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from analysis.tables.reading.header import header_of
@@ -21,7 +22,7 @@ MOST, SHOWN = 3, 24
 _LOOKS = {
     "num_params": r"param|modelsize|^size$|weights",
     "num_tokens": r"token|sample|example|images|seen|data(set|size)?$|character|corpus",
-    "flops": r"flop|compute|budget|pfday|macs",
+    "flops": r"flo[ps]|compute|budget|pfday|macs",
     "loss": r"loss|ppl|perplex|bpb|bitsper|nll|crossent|xent|err|brier|"
     r"^(value|val|valid|validation|eval|test|dev)$",
 }
@@ -111,6 +112,8 @@ _YOURS = {
 """Numbers in proposals that only the reader knows, and what they stand for."""
 _COUNT, _LOSSES = 1e3, (0.0, 100.0)
 """A column of another name may be a size where its median is above, a loss between these."""
+_METRIC = ("metric", "metricname", "tag", "variable", "key")
+"""Names of the column that says what a value is, in a table with a row a value."""
 _HOURS = re.compile(r"([gt]pu|device|accelerator|node|[avh]\d{2,3})s?hours?")
 _LIKELIHOOD = re.compile(r"loglik|logprob|^ll$")
 _SCORE = re.compile(r"acc|score|miou|top1|f1|bleu|mmlu|arc|hella|wino|gsm|piqa|recall|map$|auc")
@@ -131,9 +134,31 @@ def lookalikes(frame: pd.DataFrame, column: str) -> list[str]:
         for name in names
         if (name not in COLUMNS or name in {*_SPARE.get(column, ())} - own)
         and looks.search(normalise(name))
-        and (column == "loss" or not _NO_AMOUNT.search(name.lower()))
+        and (column == "loss" or not (_NO_AMOUNT.search(name.lower()) or is_ratio(name, names)))
         and varies(frame[name], name)
     ]
+
+
+def is_ratio(name: str, names: Iterable[str] = ()) -> bool:
+    """Whether a name is of one amount for each of another; not where several of the ``names`` are
+    ``parameters/...``, as Neptune calls them.
+
+    >>> is_ratio("flops/token"), is_ratio("train/loss")
+    (True, False)
+    """
+    group = name.split("/")[0] + "/"
+    is_group = group in _GROUPS and sum(one.startswith(group) for one in names) > 1
+    return _is_by(name) and not is_group
+
+
+_GROUPS = ("parameters/", "params/")
+
+
+@lru_cache(maxsize=1 << 14)
+def _is_by(name: str) -> bool:
+    """Whether the last two parts of a name are both amounts."""
+    both = name.split("/")[-2:]
+    return len(both) == 2 and all(any(find_column(a, [one]) for a in COLUMN_FLAGS) for one in both)
 
 
 def alike(wanted: str, frame: pd.DataFrame) -> str:
@@ -164,19 +189,21 @@ def likely(frame: pd.DataFrame, column: str) -> list[str]:
     """Up to three expressions that may be ``column``: its lookalikes, and scores turned round."""
     found = lookalikes(frame, column)
     if column == "num_tokens":
-        found += _tokens(frame)
+        made = _tokens(frame)
+        found = made + found if any("epoch" in one.lower() for one in made) else found + made
     if column == "num_params" and not found:
-        found = _sized(frame) or _shaped(frame)
+        found = _sized(frame) or _by_compute(frame) or _shaped(frame)
     if column != "loss":
         return found[:MOST]
     scores = [name for name in map(str, frame.columns) if _is_score(frame, name)]
     turned = [_turned(frame[name], name) for name in scores if name not in found]
     turned += [f"0 - {quoted(name)}" for name in map(str, frame.columns)
-               if name not in found and _LIKELIHOOD.search(normalise(name))]  # fmt: skip
+               if name not in found and _LIKELIHOOD.search(normalise(name))
+               and "neg" not in name.lower()]  # fmt: skip
     return [*found, *turned][:MOST]
 
 
-def flags(column: str, expressions: Sequence[str]) -> list[str]:
+def flags(column: str, expressions: Iterable[str]) -> list[str]:
     """Each expression with the option that says it, quoted for a shell.
 
     >>> flags("loss", ["val ppl"])
@@ -191,7 +218,9 @@ def proposal(frame: pd.DataFrame, *missing: str) -> str:
     for column in missing:
         found = flags(column, likely(frame, column))
         if column == "num_tokens" and "num_params" in frame and "flops" not in frame.columns:
-            found += flags("flops", lookalikes(frame, "flops")[:1])  # D is then C / 6 N
+            found += flags("flops", map(_counted, lookalikes(frame, "flops")[:1]))  # D = C / 6 N
+        if column == "loss" and (long := _of_long_table(frame)):
+            found = [long]
         ways = " or ".join(found[:MOST] or flags(column, _rest(frame, column)))
         yours = [words for number, words in _YOURS.items() if number in ways]
         said.append(
@@ -210,6 +239,29 @@ def proposal(frame: pd.DataFrame, *missing: str) -> str:
     names = own or [str(name) for name in frame.columns]
     more = f", ... ({len(names)} in all)" if len(names) > SHOWN else ""
     return f"the table has {'; '.join(said)}; its columns are {', '.join(names[:SHOWN])}{more}"
+
+
+def _counted(name: str) -> str:
+    """A column of compute as FLOPs: that of GFLOPs and TFLOPs, which are a rate as a rule."""
+    found = re.search(r"(?:^|[^a-z])([gt])flops?$", name.lower())
+    return f"{quoted(name)} * {'1e9' if found[1] == 'g' else '1e12'}" if found else name
+
+
+def _of_long_table(frame: pd.DataFrame) -> str:
+    """The options for a loss among the metrics of a table with a row for each of them."""
+    by_form = {normalise(str(name)): str(name) for name in frame.columns}
+    value = by_form.get("value")
+    for form in _METRIC:
+        name = by_form.get(form)
+        if value is None or name is None:
+            continue
+        said = [str(cell) for cell in frame[name].unique()]
+        losses = [one for one in said if likely_loss(one)]
+        losses.sort(key=lambda one: "train" in one.lower())
+        if losses and len(said) > 1:
+            where = shlex.quote(f'{quoted(name)} == "{losses[0]}"')
+            return f"{flags('loss', [value])[0]} --where {where}"
+    return ""
 
 
 def _tokens(frame: pd.DataFrame) -> list[str]:
@@ -252,14 +304,29 @@ def _rest(frame: pd.DataFrame, column: str) -> list[str]:
         no_size = column != "loss" and _NO_AMOUNT.search(name.lower())
         if known or no_size or name in COLUMNS:
             continue
-        values, faults = parsed(frame[name], name, ",")
-        if 2 * len(faults) >= len(values) or values.nunique() < 2:
+        values, faults = parsed(frame[name], name, ",", header_of(name).factor)
+        if 2 * len(faults) >= len(values) or values.nunique() < 2 or _is_taken(frame, values):
             continue
         low, high = _LOSSES
-        is_size = values.median() * header_of(name).factor >= _COUNT
+        is_size = values.median() >= _COUNT
         if is_size if column != "loss" else values.dropna().between(low, high).all():
             found.append(name)
     return found[:MOST]
+
+
+def _is_taken(frame: pd.DataFrame, values: pd.Series) -> bool:
+    """Whether numbers are those of N, D, C or the loss already."""
+    return any(name in frame and values.equals(frame[name]) for name in COLUMN_FLAGS)
+
+
+def _by_compute(frame: pd.DataFrame) -> list[str]:
+    """N of compute and data, where the table has these plainly."""
+    own = {
+        name: next((n for n in map(str, frame.columns) if frame[n].equals(frame[name])), name)
+        for name in ("flops", "num_tokens")
+        if name in frame
+    }
+    return [f"{quoted(own['flops'])} / (6 * {quoted(own['num_tokens'])})"] if len(own) == 2 else []
 
 
 def _sized(frame: pd.DataFrame) -> list[str]:

@@ -92,6 +92,8 @@ def loss_by_metric(
     there = [(metric, name) for name in map(str, frame.columns) if (metric := metric_of(name))]
     for metric in METRICS:
         names = [name for one, name in there if one is metric]
+        if len(names) > 1:
+            names = [name for name in names if "train" not in name.lower()]
         if len(names) != 1:
             continue
         values, faults = parsed(frame[names[0]], names[0], mark)

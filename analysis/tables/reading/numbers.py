@@ -22,7 +22,10 @@ from scaling import number_of
 if TYPE_CHECKING:
     import pandas as pd
 
-MISSING = {"", "-", "--", "–", "—", "?", "n/a", "na", "nan", "none", "null", "tbd", "missing"}
+MISSING = {
+    *("", "-", "--", "–", "—", "?", "n/a", "na", "nan", "none", "null", "tbd", "missing"),
+    *("#n/a", "#div/0!", "#value!", "#ref!", "#num!", "#name?"),
+}
 """What stands for an unknown value, in lower case."""
 
 SMALL = 1000
@@ -30,7 +33,8 @@ SMALL = 1000
 
 _WORDS = {
     "thousand": "k", "million": "m", "millions": "m", "mn": "m", "mio": "m",
-    "billion": "b", "billions": "b", "bn": "b", "trillion": "t", "trillions": "t", "tn": "t",
+    "billion": "b", "billions": "b", "bn": "b", "mrd": "b", "md": "b",
+    "trillion": "t", "trillions": "t", "tn": "t",
 }  # fmt: skip
 _AFTER = re.compile(r"\s*(params|parameters|tokens|flops?|examples|nats)$", re.IGNORECASE)
 _FLOPS = {"p": 1e15, "e": 1e18, "z": 1e21}
@@ -47,11 +51,18 @@ _MARKS = re.compile(
 )
 """Marks of footnotes after a number."""
 _SCALED = re.compile(r"\s*(?:[x×*·]\s*)?10\s*(?:\^|\*\*)\s*\{?([+-]?\d+)\}?$")
+_POWER = re.compile(r"(\d{1,2})\s*(?:\^|\*\*)\s*\{?(\d{1,2}(?:\.\d{1,9})?)\}?")
+"""``2**30``, ``10^18.5``."""
 _RAISED = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻", "0123456789-")
+_IN_TEXT = re.compile(r"\\(?:text|math|num)\w*\{([^{}]*)\}")
+_WRAPPED = re.compile(r"^(?:tensor|(?:np|numpy|torch)\.\w{1,20})\(([^(),]+)(?:,[^()]*)?\)$")
+"""A number as Python prints it within its kind: ``tensor(3.2, device='cuda:0')``."""
 _TYPESET = re.compile(r"(?<=10)[⁰¹²³⁴⁵⁶⁷⁸⁹⁻]+")
 _IN_BRACKETS = re.compile(r"\(\s*([^()]*\d[^()]*?)\s*\)")
 _RANGE = re.compile(r"(\d[\d.,]*[kmbgt]?)\s*(?:[-–—−]|to|\.{2,3})\s*(\d[\d.,]*[kmbgt]?)", re.I)
-_BLANKS = str.maketrans(dict.fromkeys("\u00a0\u2009\u202f", " ") | {"−": "-"})
+_BLANKS = str.maketrans(dict.fromkeys("\u00a0\u2009\u202f", " ") | {"−": "-", "’": "'", "∞": "inf"})
+LONGEST = 60
+"""Characters of a cell that a message shows."""
 TEXTS = 4
 """Texts in a column of numbers that a remedy names."""
 _PLAIN = re.compile(r"[^a-df-z]*\d[^a-df-z]*")
@@ -134,7 +145,9 @@ class _Column:
     def fault(self, row: int, why: str) -> None:
         """Keep a fault of a row."""
         where = f"{place(self.values, row)}, column {self.name!r}"
-        self.faults.append(Fault(row, f"{where}: {str(self.values.iloc[row])!r} {why}"))
+        shown = repr(str(self.values.iloc[row]))
+        shown = f"{shown[:LONGEST]}..." if len(shown) > LONGEST + 3 else shown
+        self.faults.append(Fault(row, f"{where}: {shown} {why}"))
 
     def advice(self, row: int, rows: Sequence[int]) -> str:
         """What to do about one of the rows that hold text."""
@@ -215,7 +228,7 @@ def unread(values: pd.Series, name: str, option: str = "") -> list[str]:
 
     ``option`` is the one that takes another column, for what is proposed.
     """
-    texts = {value.strip() for value in values if isinstance(value, str)}
+    texts = {_WRAPPED.sub(r"\1", value.strip()) for value in values if isinstance(value, str)}
     said = {
         f"the spreads (± or in brackets) in {name!r} are not used": _SPREAD,
         f"the marks of footnotes in {name!r} are left out": _MARKS,
@@ -235,7 +248,7 @@ def decimal_mark(columns: Iterable[pd.Series], semicolons: bool = False) -> str 
     marks: set[str] = set()
     for values in columns:
         texts = {cell for cell in map(_cell, values) if isinstance(cell, str)}
-        if texts and all(_is_written(text) for text in texts):
+        if texts and all(map(is_written, texts)):
             marks |= {_mark(text) for text in texts}
     told = "," in marks or (semicolons and "?," in marks)
     return "," if told and "." not in marks else None
@@ -252,7 +265,9 @@ def _cell(value: Any) -> Any:
 def _text(value: str) -> str | None:
     """The same of a text: runs say the same few things."""
     text = value.strip().translate(_BLANKS).lower()
+    text = _WRAPPED.sub(r"\1", text)
     text = _TYPESET.sub(lambda power: f"^{power[0].translate(_RAISED)}", text)
+    text = _IN_TEXT.sub(r"\1", text) if "\\" in text else text
     text = _MARKS.sub("", text.strip("$*")).replace("\\times", "x").replace("\\cdot", "x")
     return None if text in MISSING else text
 
@@ -293,6 +308,8 @@ def _number_in(cell: str, comma: bool) -> tuple[float, bool]:
     if (flops := re.search(r"\s*([pez])flops?$", text)) is not None:
         return float(number_of(_plain(text[: flops.start()], comma))) * _FLOPS[flops[1]], True
     text = _AFTER.sub("", text)
+    if power := _POWER.fullmatch(text):
+        return float(power[1]) ** float(power[2]), False
     if text.endswith("%"):
         return float(number_of(_plain(text[:-1], comma))) / 100, False
     if power := _SCALED.search(text):
@@ -314,11 +331,11 @@ def _plain(text: str, comma: bool) -> str:
     return text
 
 
-def _is_written(text: str) -> bool:
-    """Whether a text is a number by one reading of its commas or the other."""
+def is_written(cell: Any) -> bool:
+    """Whether a cell is a number, by one reading of its commas or the other."""
     for comma in (False, True):
         try:
-            _value(text, comma)
+            _value(_cell(cell), comma)
         except ValueError:
             continue
         return True

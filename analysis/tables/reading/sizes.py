@@ -19,7 +19,10 @@ _RULES = {"num_tokens": "flops / (6 * {0})", "flops": "6 * {0} * num_tokens"}
 
 
 def complete(
-    frame: pd.DataFrame, notes: list[str], untrained: Mapping[int, str] | None = None
+    frame: pd.DataFrame,
+    notes: list[str],
+    untrained: Mapping[int, str] | None = None,
+    sources: Mapping[str, str] | None = None,
 ) -> pd.DataFrame:
     """``frame`` with D or C from the other two sizes, ``exclude_reason``, and notes on doubts.
 
@@ -43,7 +46,7 @@ def complete(
         if "flops_6nd" not in have:
             frame["flops_6nd"] = product
     _mark(frame, notes, untrained or {})
-    notes.extend(doubts(frame))
+    notes.extend(doubts(frame, sources or {}))
     return frame
 
 
@@ -104,7 +107,9 @@ def _mark(frame: pd.DataFrame, notes: list[str], untrained: Mapping[int, str]) -
             _low(frame, values, notes)
         else:
             wrong[f"{name} not positive"] = values <= 0
-            if missing.any() and not missing.all():
+            if missing.all():
+                notes.append(Note(f"{name} is empty in every row", name))
+            elif missing.any():
                 rows = missing.nonzero()[0].tolist()
                 missed = f"{name} missing: {places(frame, rows)}, not used where it is needed"
                 notes.append(Note(missed, name))

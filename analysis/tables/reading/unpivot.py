@@ -105,7 +105,7 @@ def _upright(frame: pd.DataFrame, notes: list[str]) -> pd.DataFrame:
     rows = [str(cell) for cell in frame[first]]
     said, named = (
         sum(find_column(column, names) is not None for column in (*SIZES, "loss"))
-        for names in ([row for row in rows if len(row) > 1], runs)
+        for names in ([row for row in rows if len(row) > 1 or row in "NDCL"], runs)
     )
     if said < 2 or said <= named:
         return frame
@@ -189,9 +189,10 @@ def _by_size(names: list[str], sizes: Sequence[str], across: str | None) -> Wide
         if len(found) == 1:
             rest = _SIZE.sub("", name).strip(" _-/.()@:=")
             rest = _OF_SIZE.sub("", rest)
-            is_size = any(find_column(size, [rest]) for size in SIZES)
-            cells[name] = (found[0], "loss" if is_size or not rest else rest)
+            cells[name] = (found[0], rest or "loss")
             by_rest.setdefault(rest, []).append(name)
+    if len(by_rest) == 1 and any(find_column(size, [*by_rest]) for size in SIZES):
+        cells = {name: (label, "loss") for name, (label, _) in cells.items()}  # ``2B tokens``
     shapes = [{cells[name][0] for name in group} for group in by_rest.values()]
     if not shapes or len(shapes[0]) < 2 or any(shape != shapes[0] for shape in shapes):
         return None

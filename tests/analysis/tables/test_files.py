@@ -113,7 +113,7 @@ def test_compute_comes_from_the_sizes_when_there_is_none(tmp_path):
         ("N,D,loss\n1.2Q,5,3\n", "line 2, column 'N': '1.2Q' is not a number"),
         ("# two\n# lines\nN,D,loss\n1,2,x\n", "line 4, column 'loss'"),
         ("N,D,loss\n1,2,True\n4,5,False\n", "line 2, column 'loss': 'True' is not a number"),
-        ("N,D,loss\n1,2,3\n4,5,6,7,8\n", "Expected 3 fields in line 3, saw 5"),
+        ("N,D,loss\n1,2,3\n4,5,6,7,8\n", "line 3 has 5 fields, the line of names 3"),
     ],
 )
 def test_a_fault_in_a_csv_names_file_and_place(tmp_path, text, says):

@@ -76,6 +76,8 @@ def _found(source: Source, how: Kept, named: bool) -> Findings:
             raise
         why = str(error)
         note(f"a report without a law: {why}")
+    if fits and not named and options.law is None and not fits[0].tells_exponents:
+        fits, why = [], fits[0].status  # nobody asked for it, and it says nothing
     return Findings(
         table,
         fits=fits,

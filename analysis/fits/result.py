@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from analysis.fits.certificate import SCALES, distinct
 from analysis.fits.estimand import Estimand
 from analysis.fits.pooling import prior_of
 from analysis.fits.problem import Problem
@@ -78,6 +79,11 @@ class Fit:
     def identified(self) -> bool:
         """Whether the runs tell every parameter, as far as was checked."""
         return self.status == IDENTIFIED
+
+    @property
+    def tells_exponents(self) -> bool:
+        """Whether some input takes the three values that an exponent needs."""
+        return any(distinct(x) >= SCALES for x in self.inputs)
 
     @property
     def loss_fn(self) -> str:

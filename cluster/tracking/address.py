@@ -6,8 +6,8 @@ import json
 import os
 import subprocess
 
-from scaling.base import Store, read_json, write_atomic
-from scaling.tracking import without_password
+from scaling.base import Store, note, read_json, write_atomic
+from scaling.tracking import masked, without_password
 
 TRACKING = "tracking.json"  # in a sweep's folder
 GIT = "scaling.git_commit"
@@ -62,3 +62,14 @@ def address(store: Store, name: str | None, given: str | None = None) -> str:
         return given or store.tracking_uri
     own = str(noted["uri"]) or store.own_tracking_uri
     return store.tracking_uri if own == without_password(store.tracking_uri) else own
+
+
+def told_address(store: Store, name: str | None, given: str | None = None) -> str:
+    """:func:`address`, with a word where the environment names another store than the sweep's."""
+    uri = address(store, name, given)
+    if not given and without_password(uri) != without_password(store.tracking_uri):
+        note(
+            f"sweep {name!r} is tracked in {masked(uri)}, where it was submitted last, not in "
+            f"{masked(store.tracking_uri)}: --tracking-uri goes elsewhere"
+        )
+    return uri

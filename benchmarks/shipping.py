@@ -165,7 +165,10 @@ def main() -> None:
     print("| store | way | runs/s (clock) | shipper, ms a run | server, ms a run |")
     print("| --- | --- | --- | --- | --- |")
     for kind in args.stores:
-        with tempfile.TemporaryDirectory() as name, store_of(kind, Path(name), args.workers) as (uri, group):
+        with (
+            tempfile.TemporaryDirectory() as name,
+            store_of(kind, Path(name), args.workers) as (uri, group),
+        ):
             (Path(name) / "runs").mkdir()
             lines = make_lines(Path(name) / "runs", args.runs, args.points)
             for way in (one_by_one, many):  # imports, connections

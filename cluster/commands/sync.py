@@ -29,9 +29,7 @@ def _sync(args: argparse.Namespace) -> int:
     name = sweep_name(args.sweep)
     store = Store.at(args.root)
     uri = told_address(store, name, args.tracking_uri)
-    shipped = ship_sweep(
-        name, root=args.root, tracking_uri=uri, compare=True, restore=args.restore
-    )
+    shipped = ship_sweep(name, root=args.root, tracking_uri=uri, compare=True, restore=args.restore)
     if shipped.problem:
         raise WorkError(f"{shipped.problem}; run `scaling sync` again later")
     if (sweep := load_sweep(sweep_path(store, name))).entries:
@@ -41,7 +39,9 @@ def _sync(args: argparse.Namespace) -> int:
         return 0
     print(f"{shipped.complete} runs are complete in the tracking store, {shipped.open} unfinished")
     if shipped.again:
-        print(f"{shipped.again} of them had been shipped, were not there, or not whole, and are again")
+        print(
+            f"{shipped.again} of them had been shipped, were not there, or not whole, and are again"
+        )
     if shipped.deleted:
         how = f"`scaling sync {shlex.quote(name)} --restore` brings them back"
         print(f"{shipped.deleted} were deleted there and stay so: {how}")

@@ -14,15 +14,16 @@ GIT = "scaling.git_commit"
 GIT_SECONDS = 10.0
 
 
-def remember(store: Store, name: str, uri: str) -> None:
+def remember(store: Store, name: str, uri: str, *, begun: bool = True) -> None:
     """Note where a sweep was submitted to be tracked, and the commit of the tree around us, if any.
 
-    The root's own store is noted as the empty text, for roots are moved and copied.
+    The root's own store is noted as the empty text, for roots are moved and copied. Where no run
+    was ``begun`` the commit stays.
     """
+    file = store.sweep_dir(name) / TRACKING
     noted = "" if uri == store.own_tracking_uri else without_password(uri)
-    write_atomic(
-        store.sweep_dir(name) / TRACKING, json.dumps({"uri": noted, "commit": commit_here()})
-    )
+    commit = commit_here() if begun else str((read_json(file) or {}).get("commit") or "")
+    write_atomic(file, json.dumps({"uri": noted, "commit": commit}))
 
 
 def marks(store: Store, name: str) -> dict[str, str]:

@@ -325,4 +325,3 @@ def main(argv: list[str] | None = None) -> int:
     if problem:
         print(problem, file=sys.stderr)
     return 1 if problem else 0
-

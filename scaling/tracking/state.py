@@ -13,14 +13,17 @@ import os
 import time
 from pathlib import Path
 
-from scaling.tracking.ready import reported, sqlite_path
 from scaling.tracking.errors import TrackingError
+from scaling.tracking.ready import reported, sqlite_path
 from scaling.tracking.sql import snapshot_in
 
 State = list[int | str]
 
-SETTLED = 3.0  # seconds: of two writes in one tick of a clock, or in 2 s of FAT's, times say nothing
+SETTLED = (
+    3.0  # seconds: of two writes in one tick of a clock, or in 2 s of FAT's, times say nothing
+)
 _HEADER, _MODES, _COUNTER = 100, slice(18, 20), slice(24, 28)  # of SQLite's file format
+_LOG_HEADER = 32  # with salts that differ each time that the log is begun again
 _ROLLBACK, _WAL = b"\x01\x01", b"\x02\x02"
 
 
@@ -42,23 +45,27 @@ def state_of(store: Path) -> State | None:
     one may have the counter of before, but the time of its inode cannot be set.
     """
     try:
-        with store.open("rb") as file:
-            header, found = file.read(_HEADER), os.fstat(file.fileno())
-        counter = int.from_bytes(header[_COUNTER], "big")
+        header, found = _read(store, _HEADER)
+        state = [*_identity(found), found.st_ctime_ns, int.from_bytes(header[_COUNTER], "big")]
         if header[_MODES] == _ROLLBACK:
-            is_half = store.with_name(f"{store.name}-journal").exists()
-            return None if is_half else [*_identity(found), counter]
+            return None if store.with_name(f"{store.name}-journal").exists() else state
         if header[_MODES] != _WAL:
             return None
-        log = store.with_name(f"{store.name}-wal")
-        both = [found, *([log.stat()] if log.exists() else [])]
+        newest, log = found.st_mtime, store.with_name(f"{store.name}-wal")
+        if log.exists():
+            salt, written = _read(log, _LOG_HEADER)
+            newest = max(newest, written.st_mtime)
+            # Not the time of its inode: SQLite sets its owner at each look that root takes.
+            state += [*_identity(written), salt.hex()]
     except OSError:
         return None
-    if any(abs(time.time() - one.st_mtime) < SETTLED for one in both):
-        return None
-    return [counter, *(value for one in both for value in _identity(one))]
+    return state if abs(time.time() - newest) > SETTLED else None
 
 
-def _identity(found: os.stat_result) -> list[int]:
-    times = found.st_mtime_ns, found.st_ctime_ns
-    return [found.st_dev, found.st_ino, found.st_size, *times]
+def _read(file: Path, size: int) -> tuple[bytes, os.stat_result]:
+    with file.open("rb") as opened:
+        return opened.read(size), os.fstat(opened.fileno())
+
+
+def _identity(found: os.stat_result) -> State:
+    return [found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns]

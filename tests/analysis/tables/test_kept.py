@@ -212,8 +212,14 @@ def test_only_the_newest_are_kept(store, cache, monkeypatch):
     monkeypatch.setattr(kept, "MOST", 2)
     client = connect(f"sqlite:///{store}")
     fill(client, client.create_experiment("e"), 1, ours=False)
+    cache.mkdir(parents=True)
+    old, new = cache / ".of-a-killed-one.parquet.7", cache / ".being-written.parquet.8"
+    for half in (old, new):
+        half.touch()
+    os.utime(old, (time.time() - 2 * kept.HALF,) * 2)
     for name in ("num_params", "num_tokens", "seed"):
         both(store, {name: "model.width"})
+    new.unlink()
     assert len(list(cache.iterdir())) == 2
 
 
@@ -249,6 +255,7 @@ READER = """
 import sys
 from analysis import load_runs
 print("ready", flush=True)
+sys.stdin.readline()
 for _ in range(int(sys.argv[2])):
     table = load_runs("e", tracking_uri=sys.argv[1])
     assert len(table) == 12 and table["loss"].nunique() == 1, table["loss"].tolist()
@@ -266,34 +273,39 @@ def test_processes_at_the_cache_at_once(store, cache):
 
     def start(times):
         command = [sys.executable, "-c", READER, uri, str(times)]
-        one = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+        one = subprocess.Popen(command, text=True, **pipes)
         assert one.stdout.readline() == "ready\n"
         return one
 
-    readers, doomed = [start(60) for _ in range(3)], start(10**6)
+    def go(one):
+        one.stdin.write("\n")
+        one.stdin.flush()
+
+    def end(one, kill=False):
+        if kill:
+            one.kill()
+        one.communicate()
+        return one.returncode
+
+    readers, doomed = [start(100) for _ in range(3)], start(10**6)
+    for one in (*readers, doomed):
+        go(one)
     with contextlib.closing(sqlite3.connect(store, timeout=60)) as connection:
         while any(one.poll() is None for one in readers):
             loss = rng.random()
-            connection.execute("UPDATE latest_metrics SET value = ? WHERE key = 'final/loss'", (loss,))
+            connection.execute(
+                "UPDATE latest_metrics SET value = ? WHERE key = 'final/loss'", (loss,)
+            )
             connection.commit()
             time.sleep(rng.random() / 20)
-            if rng.random() < 0.1:
-                doomed.kill()
-                doomed.wait()
-                doomed.stdout.close()
+            if rng.random() < 0.05:
+                end(doomed, kill=True)
                 doomed = start(10**6)
-    doomed.kill()
-    doomed.wait()
-    doomed.stdout.close()
-    for one in readers:
-        one.stdout.close()
-    assert [one.returncode for one in readers] == [0, 0, 0]
+                go(doomed)
+    end(doomed, kill=True)
+    assert list(map(end, readers)) == [0, 0, 0]
     assert both(store)["loss"].unique().tolist() == [loss]
-    old = time.time() - 2 * kept.HALF
-    for half in cache.glob(".*"):
-        os.utime(half, (old, old))
-    both(store, {"num_params": "model.width"})
-    assert not list(cache.glob(".*"))
 
 
 @pytest.mark.slow  # a real PostgreSQL: what its snapshots tell of edits, half-done ones too

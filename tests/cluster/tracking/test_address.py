@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 import time
@@ -79,7 +80,11 @@ def test_where_the_environment_names_another_store_it_is_said(
     assert said in capsys.readouterr().err
     (home / "away.db").rename(home / "mlflow.db")
     assert connect(team).get_experiment_by_name("tiny") is None
-    submit(make_sweep(), on="inline")  # again: it is the team's from now on
+    noted = Store.at(home).sweep_dir("tiny") / "tracking.json"
+    before = json.loads(noted.read_text())
+    submit(make_sweep(), on="inline")  # nothing is left to do; it is the team's from now on
+    assert json.loads(noted.read_text()) == {**before, "uri": team}
+    assert connect(team).get_experiment_by_name("tiny") is not None
     assert main(["remove", "tiny", "--tracking"]) == 0
     assert "is tracked in" not in capsys.readouterr().err
     assert connect(team).get_experiment_by_name("tiny") is None

@@ -81,9 +81,11 @@ class Fit:
         return self.status == IDENTIFIED
 
     @property
-    def tells_exponents(self) -> bool:
-        """Whether some input takes the three values that an exponent needs."""
-        return any(distinct(x) >= SCALES for x in self.inputs)
+    def untold(self) -> str:
+        """Why these runs tell no exponent: no input takes three values; empty where one does."""
+        if any(distinct(x) >= SCALES for x in self.inputs):
+            return ""
+        return f"{' and '.join(self.x_cols)} have fewer than the three values an exponent needs"
 
     @property
     def loss_fn(self) -> str:

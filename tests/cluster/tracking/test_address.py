@@ -116,6 +116,7 @@ def test_no_password_is_printed_kept_or_an_argument(make_sweep, home, capfd, mon
         assert shipper.wait(120) == 1
     assert "cluster.tracking" in arguments.split("\0")
     assert AWAY in environment
+    assert "Warning" not in (home / "sweeps" / "tiny" / "shipper.log").read_text()
     kept = [path.read_bytes() for path in home.rglob("*") if path.is_file()]
     assert any(b"http://ann@127.0.0.1:9" in text for text in kept)
     assert "ann@" not in shown

@@ -104,11 +104,12 @@ def processor_of(group: int | None) -> float:
 
 
 @contextlib.contextmanager
-def serving(folder: Path, store: str) -> Iterator[tuple[str, int]]:
+def serving(folder: Path, store: str, workers: int) -> Iterator[tuple[str, int]]:
     """A tracking server on a database; its address and its process group."""
     port = free_port()
-    command = [sys.executable, "-m", "mlflow", "server", "--workers", "1", "--port", str(port)]
-    command += ["--backend-store-uri", store, "--artifacts-destination", str(folder / "files")]
+    command = [sys.executable, "-m", "mlflow", "server", "--workers", str(workers)]
+    command += ["--port", str(port), "--backend-store-uri", store]
+    command += ["--artifacts-destination", str(folder / "files")]
     environment = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
     with (folder / "server.log").open("wb") as log:
         process = subprocess.Popen(
@@ -129,19 +130,20 @@ def serving(folder: Path, store: str) -> Iterator[tuple[str, int]]:
 
 
 @contextlib.contextmanager
-def store_of(kind: str, folder: Path) -> Iterator[tuple[str, int | None]]:
+def store_of(kind: str, folder: Path, workers: int) -> Iterator[tuple[str, int | None]]:
     """A tracking store; its address, and the process group that serves it."""
     if kind == "sqlite":
         yield f"sqlite:///{folder / 'mlflow.db'}", None
     elif kind == "server":
-        with serving(folder, f"sqlite:///{folder / 'mlflow.db'}") as served:
+        with serving(folder, f"sqlite:///{folder / 'mlflow.db'}", workers) as served:
             yield served
     else:
         postgres = Postgres()
         try:
             postgres.create("mlflow")
             address = postgres.address("mlflow", PASSWORD)
-            with serving(folder, address.replace("postgresql:", "postgresql+psycopg2:")) as served:
+            driver = address.replace("postgresql:", "postgresql+psycopg2:")
+            with serving(folder, driver, workers) as served:
                 yield served
         finally:
             postgres.stop()
@@ -153,6 +155,7 @@ def main() -> None:
     parser.add_argument("--stores", nargs="+", choices=kinds, default=kinds)
     parser.add_argument("--runs", type=int, default=200)
     parser.add_argument("--points", type=int, default=40)
+    parser.add_argument("--workers", type=int, default=1, help="processes of the server (1)")
     parser.add_argument("--rounds", type=int, default=2)
     args = parser.parse_args()
     set_environment()
@@ -162,7 +165,10 @@ def main() -> None:
     print("| store | way | runs/s (clock) | shipper, ms a run | server, ms a run |")
     print("| --- | --- | --- | --- | --- |")
     for kind in args.stores:
-        with tempfile.TemporaryDirectory() as name, store_of(kind, Path(name)) as (uri, group):
+        with (
+            tempfile.TemporaryDirectory() as name,
+            store_of(kind, Path(name), args.workers) as (uri, group),
+        ):
             (Path(name) / "runs").mkdir()
             lines = make_lines(Path(name) / "runs", args.runs, args.points)
             for way in (one_by_one, many):  # imports, connections

@@ -191,7 +191,7 @@ def _submit(args: argparse.Namespace) -> int:
 
 def _retry(args: argparse.Namespace) -> int:
     from cluster.status import broken_by, sweep_status
-    from cluster.tracking import address
+    from cluster.tracking import told_address
     from cluster.work import read_queues
     from scaling.base import Store
     from scaling.run import read_rows, sweep_path
@@ -205,7 +205,7 @@ def _retry(args: argparse.Namespace) -> int:
         asked = replace(asked, on="slurm" if last and last.slurm_jobs else "local")
     if asked.workers is None and last:
         asked = replace(asked, workers=last.workers or None)
-    asked = replace(asked, tracking_uri=address(store, name, asked.tracking_uri))
+    asked = replace(asked, tracking_uri=told_address(store, name, asked.tracking_uri))
     if args.stopped_early:
         if args.cause:
             raise ValueError("--stopped-early and --cause ask for other runs: give one")
@@ -365,7 +365,7 @@ def _run_id(store: Store, name: str, word: str) -> str:
 
 def _remove(args: argparse.Namespace) -> int:
     from cluster.launch import plan_removal, remove
-    from cluster.tracking import address
+    from cluster.tracking import told_address
     from scaling.base import Store, print_json
 
     store, name = Store.at(args.root), sweep_name(args.sweep)
@@ -375,7 +375,7 @@ def _remove(args: argparse.Namespace) -> int:
             print(line)
     deleted = False
     if not args.dry_run:
-        uri = address(store, name, args.tracking_uri) if args.tracking else None
+        uri = told_address(store, name, args.tracking_uri) if args.tracking else None
         deleted = remove(store, removal, uri)
     gone = args.tracking and not args.dry_run
     experiment = "deleted" if deleted else "none" if gone else "stays"

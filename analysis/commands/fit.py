@@ -182,6 +182,7 @@ def fit_values(fitted: Fit, level: float = 0.9) -> dict[str, Any]:
         "delta": fitted.delta,
         "space": fitted.space,
         "excluded": list(fitted.excluded),
+        "untold": fitted.untold,
         "diagnostics": fitted.diagnostics,
     }
     if fitted.in_plane:

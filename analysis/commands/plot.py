@@ -132,7 +132,7 @@ def _groups(table: pd.DataFrame, asked: Groups, by: str) -> dict[str, tuple[pd.D
     """A law in one variable for each value of a column; says where each two laws cross."""
     if by not in table.columns:
         refuse_unknown(by, map(str, table.columns), "column")
-    found = {str(value): (rows, fit_of(rows, asked)) for value, rows in table.groupby(by)}
+    found = {_named(value): (rows, fit_of(rows, asked)) for value, rows in table.groupby(by)}
     if not found:
         raise ValueError(f"--by {by}: no row has a value there; check --where")
     x = usable(table, str(asked.x_col))[asked.x_col]
@@ -142,6 +142,11 @@ def _groups(table: pd.DataFrame, asked: Groups, by: str) -> dict[str, tuple[pd.D
         where = f"at {', '.join(map(count, crossed))}" if crossed else "nowhere"
         note(f"{one} and {other} cross {where} between {count(low)} and {count(high)}")
     return found
+
+
+def _named(value: Any) -> str:
+    """A column's value as a legend says it: a whole number without its point."""
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
 
 
 def _isoflop(source: Source, asked: isoflop.Options) -> Picture:

@@ -76,6 +76,8 @@ def _found(source: Source, how: Kept, named: bool) -> Findings:
             raise
         why = str(error)
         note(f"a report without a law: {why}")
+    if fits and fits[0].untold and not named and options.law is None:
+        why, fits = fits[0].untold, []
     return Findings(
         table,
         fits=fits,

@@ -26,6 +26,9 @@ FAILED = 0.01
 LEVEL = 0.9
 """Level of the intervals that must hold their estimate."""
 
+SCALES = 3
+"""Values of an input that an exponent needs."""
+
 NEXT_TO_0 = 1e-6
 """A parameter of a user's law this many times below its starts was hardly sought where it is."""
 
@@ -211,7 +214,7 @@ def untold(law: Law, inputs: tuple[Array, ...]) -> list[str]:
     warnings = []
     for name, x in zip(law.variables, inputs, strict=False):
         scales = distinct(x)
-        if scales < 3:
+        if scales < SCALES:
             values = "value" if scales == 1 else "values"
             warnings.append(f"{name} has {scales} distinct {values}; an exponent needs three")
     if law.in_plane and min(x.min() for x in inputs[:2]) > 0:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from analysis.fits.certificate import SCALES, distinct
 from analysis.fits.estimand import Estimand
 from analysis.fits.pooling import prior_of
 from analysis.fits.problem import Problem
@@ -78,6 +79,13 @@ class Fit:
     def identified(self) -> bool:
         """Whether the runs tell every parameter, as far as was checked."""
         return self.status == IDENTIFIED
+
+    @property
+    def untold(self) -> str:
+        """Why these runs tell no exponent: no input takes three values; empty where one does."""
+        if any(distinct(x) >= SCALES for x in self.inputs):
+            return ""
+        return f"{' and '.join(self.x_cols)} have fewer than the three values an exponent needs"
 
     @property
     def loss_fn(self) -> str:

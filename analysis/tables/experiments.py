@@ -9,7 +9,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from analysis.tables.kept import kept, read_values, store_state, write_values
+from analysis.tables.kept import kept, read_values, write_values
 from analysis.tables.options import differing
 from analysis.tables.reading import TableReading, understood
 from analysis.tables.rows import NUMBERS, TEXTS, extra_columns, is_extra, run_table, why_not
@@ -22,6 +22,7 @@ from scaling.tracking import (
     histories,
     prints,
     spec_of,
+    store_state,
     stored_runs,
     without_binders,
 )

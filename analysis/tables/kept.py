@@ -1,10 +1,9 @@
 """The table of an experiment kept until its store changes: a cache in the user's own folder.
 
-Only of SQLite files without a write-ahead log: each transaction that changes one adds to a counter
-in its header, by which SQLite itself tells whether what it has read still holds. With the file's
-identity, size and times, copies and backups put back are told from it as well. A server is asked
-each time. What is kept is parquet and JSON, read as values and never as code; a file that cannot be
-read, or was made by other code, is as good as none.
+Only of stores that tell at next to no cost whether they changed (:mod:`scaling.tracking.state`):
+SQLite files and PostgreSQL. A server is asked each time. What is kept is parquet and JSON, read as
+values and never as code; a file that cannot be read, is torn, or was made by other code, is as good
+as none.
 """
 
 from __future__ import annotations
@@ -14,6 +13,7 @@ import hashlib
 import json
 import os
 import sys
+import time
 from collections.abc import Callable, Mapping
 from functools import cache
 from importlib.util import find_spec
@@ -24,16 +24,16 @@ from analysis.tables.reading import Note
 from scaling.base import replacing, write_atomic
 from scaling.families import FAMILIES
 from scaling.table_file import Lines
-from scaling.tracking import sqlite_path
+from scaling.tracking import masked, sqlite_path, store_state
 
 if TYPE_CHECKING:
     import pandas as pd
 
 MOST = 40  # tables that are kept
+HALF = 3600.0  # seconds after which a file that is not whole never will be
 ROOMS = ("scaling", "analysis/tables")  # code that has a say in a table
 _MADE_OF = b"scaling.made_of"
 _ATTRS = b"scaling.attrs"
-_HEADER, _COUNTER, _ROLLBACK = 100, slice(24, 28), b"\x01\x01"  # of SQLite's file format
 
 
 def kept(
@@ -62,7 +62,8 @@ def read_values(tracking_uri: str, name: str) -> dict[str, Any]:
     file, made_of = _place(tracking_uri, name, "json")
     try:
         with file.open(encoding="utf-8") as lines:
-            found = json.loads(lines.readline()) if lines.readline() == f"{made_of}\n" else None
+            head, text = lines.readline(), lines.readline()
+        found = json.loads(text) if head == _head(made_of, text) else None
     except (OSError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}
@@ -71,49 +72,38 @@ def read_values(tracking_uri: str, name: str) -> dict[str, Any]:
 def write_values(tracking_uri: str, name: str, values: Mapping[str, Any]) -> None:
     """Keep values that JSON has."""
     file, made_of = _place(tracking_uri, name, "json")
+    text = f"{json.dumps(values)}\n"
     with contextlib.suppress(OSError):
-        write_atomic(file, f"{made_of}\n{json.dumps(values)}\n")
+        write_atomic(file, _head(made_of, text) + text)
         _prune(file)
 
 
-def store_state(tracking_uri: str) -> list[int] | None:
-    """What differs after each change of a store; None where nothing cheap tells."""
-    path = sqlite_path(tracking_uri)
-    return state_of(path.resolve()) if path else None
+def _head(made_of: str, text: str) -> str:
+    """The line before a text: what it was made of, and what tells whether it is whole."""
+    return f"{made_of} {hashlib.sha256(text.encode()).hexdigest()}\n"
 
 
 def _place(tracking_uri: str, asked: object, kind: str, state: object = None) -> tuple[Path, str]:
     """The file for what is asked of a store, and what it has to be made of."""
-    named = repr((os.path.realpath(str(sqlite_path(tracking_uri))), asked))
+    path = sqlite_path(tracking_uri)
+    place = os.path.realpath(path) if path else masked(tracking_uri)
+    named = repr((place, asked))
     digest = hashlib.sha256(named.encode("utf-8", "surrogateescape")).hexdigest()[:32]
     code = _code(tuple(sorted(FAMILIES)))
     return folder() / f"{digest}.{kind}", json.dumps([state, code, sys.version, named])
 
 
 def _prune(file: Path) -> None:
-    """Leave the newest files of a kind."""
+    """Leave the newest files of a kind, and none of a writer that was killed."""
     newest = sorted(file.parent.glob(f"*{file.suffix}"), key=lambda one: -one.stat().st_mtime)
-    for old in newest[MOST:]:
+    halves = [one for one in file.parent.glob(".*") if time.time() - one.stat().st_mtime > HALF]
+    for old in [*newest[MOST:], *halves]:
         old.unlink(missing_ok=True)
 
 
 def folder() -> Path:
     """Where tables are kept: ``$XDG_CACHE_HOME/scaling-lab`` or ``~/.cache/scaling-lab``."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "scaling-lab"
-
-
-def state_of(store: Path) -> list[int] | None:
-    """What differs after each change of a SQLite file; None where nothing cheap tells."""
-    try:
-        with store.open("rb") as file:
-            header, found = file.read(_HEADER), os.fstat(file.fileno())
-        if header[18:20] != _ROLLBACK or store.with_name(f"{store.name}-journal").exists():
-            return None
-    except OSError:
-        return None
-    times = found.st_mtime_ns, found.st_ctime_ns
-    counter = int.from_bytes(header[_COUNTER], "big")
-    return [found.st_dev, found.st_ino, found.st_size, *times, counter]
 
 
 @cache
@@ -132,7 +122,7 @@ def _read(file: Path, made_of: str) -> pd.DataFrame | None:
     import pyarrow.parquet
 
     try:
-        table = pyarrow.parquet.read_table(file)
+        table = pyarrow.parquet.read_table(file, page_checksum_verification=True)
         said = table.schema.metadata or {}
         if said.get(_MADE_OF) != made_of.encode():
             return None
@@ -161,7 +151,7 @@ def _write(file: Path, made_of: str, frame: pd.DataFrame) -> None:
         if not again.equals(bare) or list(again.dtypes) != list(bare.dtypes):
             return
         with replacing(file) as out:
-            pyarrow.parquet.write_table(table, out)
+            pyarrow.parquet.write_table(table, out, write_page_checksum=True)
         _prune(file)
     except (OSError, ValueError, KeyError, TypeError, pyarrow.ArrowException):
         return

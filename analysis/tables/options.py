@@ -34,8 +34,10 @@ def differing(specs: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     rows = [dict(_settings(spec)) for spec in specs]
     names = dict.fromkeys(name for row in rows for name in row if name not in COLUMNS)
     shown = [name for name in names if len({_kind(row.get(name)) for row in rows}) > 1]
-    for row, spec in zip(rows, specs, strict=True):
-        left = _left_as_they_are(str(spec.get("family", "")))
+    families = [str(spec.get("family", "")) for spec in specs]
+    defaults = {family: _left_as_they_are(family) for family in {*families}}
+    for row, family in zip(rows, families, strict=True):
+        left = defaults[family]
         row |= {name: left[name] for name in shown if name not in row and name in left}
     return [{name: row[name] for name in shown if name in row} for row in rows]
 

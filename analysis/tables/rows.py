@@ -55,7 +55,7 @@ def run_table(rows: list[dict[str, Any]]) -> pd.DataFrame:
     import pandas as pd
 
     rows = [_with_perplexity(row) for row in rows]
-    known = [c.name for c in RUN_COLUMNS]
+    known = dict.fromkeys(c.name for c in RUN_COLUMNS)
     names = [name for name in known if any(name in row for row in rows)]
     own = list(dict.fromkeys(name for row in rows for name in row if name not in known))
     own.sort(key=lambda name: name if "/" in name else "")  # options as they come, then eval/...

@@ -21,25 +21,27 @@ def add_sync(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 
 def _sync(args: argparse.Namespace) -> int:
-    from cluster.tracking import address, prepare_tracking, ship_sweep
+    from cluster.tracking import prepare_tracking, ship_sweep, told_address
     from scaling.base import Store, WorkError, print_json
     from scaling.run import sweep_path
     from sweeps import load_sweep
 
     name = sweep_name(args.sweep)
-    where = {"root": args.root, "tracking_uri": args.tracking_uri}
-    shipped = ship_sweep(name, **where, compare=True, restore=args.restore)
+    store = Store.at(args.root)
+    uri = told_address(store, name, args.tracking_uri)
+    shipped = ship_sweep(name, root=args.root, tracking_uri=uri, compare=True, restore=args.restore)
     if shipped.problem:
         raise WorkError(f"{shipped.problem}; run `scaling sync` again later")
-    store = Store.at(args.root)
     if (sweep := load_sweep(sweep_path(store, name))).entries:
-        prepare_tracking(sweep, address(store, name, args.tracking_uri))
+        prepare_tracking(sweep, uri)
     if args.json:
         print_json(shipped.to_dict())
         return 0
     print(f"{shipped.complete} runs are complete in the tracking store, {shipped.open} unfinished")
     if shipped.again:
-        print(f"{shipped.again} of them had been shipped, were not there any more and are again")
+        print(
+            f"{shipped.again} of them had been shipped, were not there, or not whole, and are again"
+        )
     if shipped.deleted:
         how = f"`scaling sync {shlex.quote(name)} --restore` brings them back"
         print(f"{shipped.deleted} were deleted there and stay so: {how}")

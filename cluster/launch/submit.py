@@ -229,10 +229,10 @@ def submit(
             for entry in (entry for entry in sweep if entry.run_id in ends):
                 _begin_anew(store, entry.run_id, lease_dir(store, entry.spec, entry.run_id))
         tidy_up_after(store, (entry.spec for entry in sweep if entry.run_id not in ends))
+        remember(store, sweep.name, order.uri, begun=bool(ends))
         if not ends:
             deliver(store, sweep, order.uri)
             return submission
-        remember(store, sweep.name, order.uri)
         prepare_tracking(sweep, order.uri)
         started = planned.start()
     if wait:

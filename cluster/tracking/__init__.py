@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cluster.tracking.address import address, remember
+from cluster.tracking.address import remember, told_address
 from cluster.tracking.delivery import (
     delete_experiment,
     deliver,
@@ -19,7 +19,6 @@ from cluster.tracking.team import TeamServer, check_team, serve_team
 
 __all__ = [
     "TeamServer",
-    "address",
     "check_notify",
     "check_rule",
     "check_team",
@@ -34,5 +33,6 @@ __all__ = [
     "ship_sweep",
     "start_shipper",
     "take_over",
+    "told_address",
     "without_shippers",
 ]

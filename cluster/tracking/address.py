@@ -6,23 +6,24 @@ import json
 import os
 import subprocess
 
-from scaling.base import Store, read_json, write_atomic
-from scaling.tracking import without_password
+from scaling.base import Store, note, read_json, write_atomic
+from scaling.tracking import masked, without_password
 
 TRACKING = "tracking.json"  # in a sweep's folder
 GIT = "scaling.git_commit"
 GIT_SECONDS = 10.0
 
 
-def remember(store: Store, name: str, uri: str) -> None:
+def remember(store: Store, name: str, uri: str, *, begun: bool = True) -> None:
     """Note where a sweep was submitted to be tracked, and the commit of the tree around us, if any.
 
-    The root's own store is noted as the empty text, for roots are moved and copied.
+    The root's own store is noted as the empty text, for roots are moved and copied. Where no run
+    was ``begun`` the commit stays.
     """
+    file = store.sweep_dir(name) / TRACKING
     noted = "" if uri == store.own_tracking_uri else without_password(uri)
-    write_atomic(
-        store.sweep_dir(name) / TRACKING, json.dumps({"uri": noted, "commit": commit_here()})
-    )
+    commit = commit_here() if begun else str((read_json(file) or {}).get("commit") or "")
+    write_atomic(file, json.dumps({"uri": noted, "commit": commit}))
 
 
 def marks(store: Store, name: str) -> dict[str, str]:
@@ -62,3 +63,14 @@ def address(store: Store, name: str | None, given: str | None = None) -> str:
         return given or store.tracking_uri
     own = str(noted["uri"]) or store.own_tracking_uri
     return store.tracking_uri if own == without_password(store.tracking_uri) else own
+
+
+def told_address(store: Store, name: str | None, given: str | None = None) -> str:
+    """:func:`address`, with a word where the environment names another store than the sweep's."""
+    uri = address(store, name, given)
+    if not given and without_password(uri) != without_password(store.tracking_uri):
+        note(
+            f"sweep {name!r} is tracked in {masked(uri)}, where it was submitted last, not in "
+            f"{masked(store.tracking_uri)}: --tracking-uri goes elsewhere"
+        )
+    return uri

@@ -127,6 +127,8 @@ def _law(store: Store, name: str, *, is_kept: bool) -> Law:
         return Law(f"{command} says it.", is_known=False)
     if found is None:
         return Law(f"None: {cell(why)}\n\n{command} says more.")
+    if not is_kept and found["untold"]:
+        return Law(f"None: {cell(found['untold'])}.\n\n{command} says more.")
     text, line = law_text(found, command), found["frontier"]
     if is_kept:
         return Law(text, found["formula"], line)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from urllib.parse import urlsplit
 
-from cluster.tracking.address import address
+from cluster.tracking.address import told_address
 from cluster.tracking.listening import (
     HOSTS,
     LOOPBACK,
@@ -45,7 +45,7 @@ def serve(
         If the server does not come up.
     """
     store = Store.at(root)
-    uri = address(store, sweep, tracking_uri)
+    uri = told_address(store, sweep, tracking_uri)
     if uri.startswith(("http://", "https://")):
         page = urlsplit(uri)  # the link is without user information
         host = page.netloc.rpartition("@")[2]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -108,7 +108,7 @@ def ship_sweep(
         lease = claim(folder)
     with lease:
         (folder / WISH).unlink(missing_ok=True)
-        problem = _compare(tracker) if compare else ""
+        problem = _compare(tracker, rows) if compare else ""
         shipped = Shipped(0, 0, problem)
         if not problem:
             status = sweep_status(name, root, rows=rows)
@@ -120,10 +120,10 @@ def ship_sweep(
     return shipped
 
 
-def _compare(tracker: Tracker) -> str:
+def _compare(tracker: Tracker, rows: Sequence[Mapping[str, Any]]) -> str:
     """Ask the store what it has; why it does not answer, empty if it does."""
     try:
-        tracker.compare()
+        tracker.compare(rows)
     except DeletedError:
         raise
     except TrackingError as error:
@@ -163,7 +163,7 @@ def start_shipper(store: Store, name: str, uri: str) -> subprocess.Popen[bytes]:
     command = [
         sys.executable,
         "-m",
-        "cluster.tracking.shipper",
+        "cluster.tracking",
         "--root",
         str(store.root),
         "--sweep",
@@ -309,7 +309,7 @@ def make_compact(store: Store, tracker: Tracker, rows: Iterable[Mapping[str, Any
 
 
 def main(argv: list[str] | None = None) -> int:
-    """``python -m cluster.tracking.shipper``: follow one sweep; 1 if not all was delivered."""
+    """``python -m cluster.tracking``: follow one sweep; 1 if not all was delivered."""
     parser = argparse.ArgumentParser()
     for option in ("--root", "--sweep"):
         parser.add_argument(option, required=True)
@@ -325,7 +325,3 @@ def main(argv: list[str] | None = None) -> int:
     if problem:
         print(problem, file=sys.stderr)
     return 1 if problem else 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -28,7 +28,9 @@ from scaling.tracking import masked
 
 PERMISSIONS = ("READ", "EDIT", "MANAGE", "NO_PERMISSIONS")
 PASSWORD_LENGTH = 12  # MLflow's least
-REMEMBER_SECONDS = 60  # a password that was right: to check it costs most of a small request
+# A password that was right: to check it costs ten times a small request. Several workers do not
+# tell each other that it was changed, so it holds that long where another one took the change.
+REMEMBER_SECONDS, REMEMBER_SECONDS_EACH = 60, 10
 MODULES = {"psycopg2": "psycopg2-binary", "flask_wtf": "Flask-WTF"}
 
 
@@ -180,7 +182,7 @@ def _users(server: TeamServer) -> str:
 default_permission = {server.permission}
 database_uri = {address}
 admin_username = admin
-auth_cache_ttl_seconds = {REMEMBER_SECONDS if server.workers == 1 else 0}
+auth_cache_ttl_seconds = {REMEMBER_SECONDS if server.workers == 1 else REMEMBER_SECONDS_EACH}
 """
 
 

@@ -131,7 +131,10 @@ class Watched:
         try:
             source = Source(self.name, root=str(self.store.root))
             how = fit_options(source, argparse.Namespace()).fit
-            fit = fit_of(runs, replace(how, bootstrap=0))
+            fitted = fit_of(runs, replace(how, bootstrap=0))
+            if how.law is None and fitted.untold:
+                raise NoAnswerError(fitted.untold)
+            fit = fitted
             expected = forecast(runs, x_col=how.x_col)
         except (ValueError, NoAnswerError) as error:
             why = str(error)

@@ -13,6 +13,7 @@ from scaling.tracking.moved import follow_store
 from scaling.tracking.notes import cell, with_sections
 from scaling.tracking.ready import connect, prepare, reported, set_environment, sqlite_path
 from scaling.tracking.report import log_report
+from scaling.tracking.state import store_state
 from scaling.tracking.stored import History, StoredRun
 from scaling.tracking.tracker import Tracker
 from scaling.tracking.values import curve_metrics, flat, spec_of, swept
@@ -47,6 +48,7 @@ __all__ = [
     "ship_many",
     "spec_of",
     "sqlite_path",
+    "store_state",
     "stored_runs",
     "swept",
     "with_sections",

@@ -91,7 +91,8 @@ def prepare(
 
     Clients that meet an empty SQLite store at once kill each other while they create its
     tables, so this is done once, before anybody else writes. ``restore`` brings an experiment
-    that was deleted back, with its runs. ``options`` are params that a new one's table shows.
+    that was deleted back, with its runs. ``options`` are params that its table shows; with a
+    ``description`` they replace those that were shown before.
 
     Raises
     ------
@@ -127,8 +128,9 @@ def prepare(
                 old = f"tags.`scaling.status` = '{SUPERSEDED}'"
                 for run in client.search_runs([experiment_id], old, max_results=50_000):
                     client.delete_run(run.info.run_id)
-            if found is None or VIEW_TAG not in found.tags:
-                client.set_experiment_tag(experiment_id, VIEW_TAG, chart_view(options))
+            shown, view = found.tags.get(VIEW_TAG) if found else None, chart_view(options)
+            if not shown or (description and shown != view):  # what users share has other keys
+                client.set_experiment_tag(experiment_id, VIEW_TAG, view)
             if description:
                 before = found.tags.get(NOTE_TAG, "") if found else ""
                 client.set_experiment_tag(experiment_id, NOTE_TAG, with_head(before, description))

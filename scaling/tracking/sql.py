@@ -49,6 +49,7 @@ _PRINTS = """
 _HISTORY = """
     SELECT run_uuid, key, step, value, is_nan FROM metrics
     WHERE run_uuid IN :runs AND key IN :names ORDER BY run_uuid, key, timestamp, step"""
+_SNAPSHOT = "SELECT pg_postmaster_start_time(), current_database(), pg_current_snapshot()"
 _RUNS_AT_ONCE = 500  # in one question: SQLite takes 999 variables at least
 
 
@@ -61,6 +62,21 @@ def experiments_in(tracking_uri: str) -> list[str]:
     """Names of the active experiments."""
     with _connected(tracking_uri) as connection:
         return sorted(_experiments(connection))
+
+
+def snapshot_in(tracking_uri: str) -> list[int | str] | None:
+    """Of PostgreSQL what differs after each transaction that wrote anything; None of others.
+
+    Raises
+    ------
+    sqlalchemy.exc.SQLAlchemyError
+        If the database does not answer, or is older than PostgreSQL 13.
+    """
+    if not tracking_uri.startswith("postgresql"):
+        return None
+    with _connected(tracking_uri) as connection:
+        (row,) = _rows(connection, _SNAPSHOT, {})
+    return list(map(str, row))
 
 
 def prints_in(tracking_uri: str, name: str) -> dict[str, str] | None:

@@ -34,14 +34,14 @@ import hashlib
 import json
 import shlex
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from scaling.base import write_atomic
 from scaling.run import CPU, JOURNAL, end, note_of, points, read_journal, unfold
 from scaling.tracking.address import masked, without_password
-from scaling.tracking.content import Content, content_of, new_tags
+from scaling.tracking.content import OURS, Content, content_of, new_tags
 from scaling.tracking.errors import DeletedError, TrackingError
 from scaling.tracking.notes import NOTE_TAG, with_sections
 from scaling.tracking.ready import SUPERSEDED, connect, prepare, reported, sent_once, sqlite_path
@@ -98,8 +98,11 @@ class Tracker:
         self._trusted: set[str] = set()
         self._there: dict[str, str] | None = None
 
-    def compare(self) -> None:
+    def compare(self, rows: Iterable[Mapping[str, Any]] = ()) -> None:
         """Ask the store which runs it has: from now on its word counts, not the notes beside runs.
+
+        Of the runs in ``rows`` those that lack a metric which is known before they begin, under
+        the name that it has today, are not whole.
 
         Raises
         ------
@@ -110,7 +113,12 @@ class Tracker:
         """
         with reported(self.uri):
             found = self.search("tags.`scaling.kind` = 'run'", deleted=False)
-        self._there = {str(run.info.run_id): str(run.info.status) for run in found}
+        known = {row["run_id"]: known_before(row, "0")[0] for row in rows}
+        self._there = {}
+        for run in found:
+            needed = {metric_key(key) for key, *_ in known.get(run.data.tags.get(OURS, ""), ())}
+            is_whole = needed <= run.data.metrics.keys()
+            self._there[str(run.info.run_id)] = str(run.info.status) if is_whole else ""
 
     def search(self, words: str, *, deleted: bool) -> list[Run]:
         """The experiment's runs for which a filter of MLflow's holds, page by page."""
@@ -214,7 +222,7 @@ class Tracker:
         if self._there is None or not position:
             return position
         status = self._there.get(position["mlflow_run_id"])
-        there = status in ENDED if position["ended"] else status is not None
+        there = status in ENDED if position["ended"] else bool(status)
         return position if there else {}
 
     def answers(self) -> bool:

@@ -179,7 +179,7 @@ class Simulation:
             process = self.kernel.start(me.node, work, dict(environ), "worker")
             me.when_over.append(lambda: gone.append(True))
         else:
-            assert command[2] == "cluster.tracking.shipper"
+            assert command[2] == "cluster.tracking"
             process = self.kernel.start(me.node, self._ship, {}, "shipper")
         return Popen(self.kernel, process, gone)
 

@@ -114,3 +114,17 @@ def test_runs_without_a_size_have_a_report(scaling_command, planted_runs, tmp_pa
     assert "Of 30 finished runs the best is" in text and "No law was fitted" in text
     text = report(scaling_command, tmp_path, tmp_path / "w.csv", "--x-col", "width")
     assert "Across 30 runs, loss falls as width grows" in text
+
+
+def test_runs_of_one_size_have_no_law_unless_one_is_named(scaling_command, planted_runs, tmp_path):
+    same = {name: planted_runs[name].iloc[0] for name in ("num_params", "num_tokens", "flops")}
+    seeds = planted_runs.head(6).assign(**same, seed=range(6))
+    seeds.to_csv(tmp_path / "seeds.csv", index=False)
+    text = report(scaling_command, tmp_path, tmp_path / "seeds.csv")
+    assert "Of 6 finished runs the best is" in text and "Parameters of the law" not in text
+    assert (
+        "num_params and num_tokens have fewer than the three values" in text
+        and "N* ∝ Cᵃ" not in text
+    )
+    named = report(scaling_command, tmp_path, tmp_path / "seeds.csv", "--law", "chinchilla")
+    assert "Parameters of the law" in named

@@ -273,6 +273,12 @@ def test_it_prints_whole(opened, tmp_path):
     rows = "document.querySelector('.runs .scroll')"
     assert opened.js(f"{rows}.scrollHeight <= {rows}.clientHeight + 1")
     assert opened.js("[...document.querySelectorAll('.stills svg')].every(s => s.clientWidth > 50)")
+    end = "getComputedStyle(document.querySelector('footer')).breakBefore"
+    assert opened.js(end) == "avoid"  # with what stands before it, and nothing after it
+    assert opened.js("document.querySelector('footer').getBoundingClientRect().bottom") == (
+        opened.js("document.querySelector('main').getBoundingClientRect().bottom")
+    )
+    assert opened.js("['said', 'tip'].every(i => !document.getElementById(i).clientHeight)")
     opened.pdf(tmp_path / "r.pdf")
     assert (tmp_path / "r.pdf").read_bytes().startswith(b"%PDF")
     opened.call("Emulation.setEmulatedMedia", media="", features=[])

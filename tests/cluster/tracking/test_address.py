@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 import time
@@ -10,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from cluster import submit
-from cluster.tracking import address, remember, start_shipper
-from cluster.tracking.address import marks
+from cluster.tracking import remember, start_shipper
+from cluster.tracking.address import address, marks
 from scaling.base import Store
 from scaling.cli import main
 from scaling.tracking import connect, without_password
@@ -61,6 +62,34 @@ def test_the_address_is_the_sweeps_own_unless_given(
     moved.root.rename(home)
 
 
+def test_where_the_environment_names_another_store_it_is_said(
+    make_sweep, home, store_ready, empty_store, monkeypatch, capsys
+):
+    submit(make_sweep(), on="inline")
+    capsys.readouterr()
+    assert main(["sync", "tiny"]) == 0
+    assert "is tracked in" not in capsys.readouterr().err
+    team = f"sqlite:///{shutil.copy(empty_store, home / 'team.db')}"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", team)
+    said = f"sweep 'tiny' is tracked in sqlite:///{home / 'mlflow.db'}"
+    for words in (["sync", "tiny"], ["retry", "tiny", "--on", "inline"]):
+        assert main(words) == 0
+        assert capsys.readouterr().err.count(said) == 1, words
+    (home / "mlflow.db").rename(home / "away.db")
+    assert main(["ui", "tiny"]) == 2  # the store where it was submitted, which is away
+    assert said in capsys.readouterr().err
+    (home / "away.db").rename(home / "mlflow.db")
+    assert connect(team).get_experiment_by_name("tiny") is None
+    noted = Store.at(home).sweep_dir("tiny") / "tracking.json"
+    before = json.loads(noted.read_text())
+    submit(make_sweep(), on="inline")  # nothing is left to do; it is the team's from now on
+    assert json.loads(noted.read_text()) == {**before, "uri": team}
+    assert connect(team).get_experiment_by_name("tiny") is not None
+    assert main(["remove", "tiny", "--tracking"]) == 0
+    assert "is tracked in" not in capsys.readouterr().err
+    assert connect(team).get_experiment_by_name("tiny") is None
+
+
 @pytest.mark.parametrize("password", ["", ":", ":s3cret", ":p:@:w"])
 @pytest.mark.parametrize("uri", ["postgresql+psycopg2://ann{}@db:5432/x?ssl=on", "http://ann{}@h"])
 def test_a_password_is_left_out_of_an_address(uri, password):
@@ -85,8 +114,9 @@ def test_no_password_is_printed_kept_or_an_argument(make_sweep, home, capfd, mon
         arguments = Path(f"/proc/{shipper.pid}/cmdline").read_text()
         environment = Path(f"/proc/{shipper.pid}/environ").read_text()
         assert shipper.wait(120) == 1
-    assert "cluster.tracking.shipper" in arguments
+    assert "cluster.tracking" in arguments.split("\0")
     assert AWAY in environment
+    assert "Warning" not in (home / "sweeps" / "tiny" / "shipper.log").read_text()
     kept = [path.read_bytes() for path in home.rglob("*") if path.is_file()]
     assert any(b"http://ann@127.0.0.1:9" in text for text in kept)
     assert "ann@" not in shown

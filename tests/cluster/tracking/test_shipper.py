@@ -182,6 +182,6 @@ def test_sync_ships_again_what_the_store_has_lost(
     assert main(["sync", "tiny"]) == 0
     out = capsys.readouterr().out
     assert "2 runs are complete in the tracking store, 0 unfinished" in out
-    assert "2 of them had been shipped, were not there any more and are again" in out
+    assert "2 of them had been shipped, were not there, or not whole, and are again" in out
     assert main(["sync", "tiny"]) == 0
     assert "had been shipped" not in capsys.readouterr().out

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import fcntl
 import json
@@ -10,6 +11,7 @@ import os
 import shutil
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -293,6 +295,33 @@ def test_what_is_gone_or_not_whole_in_the_store_is_shipped_again(uri, home, tmp_
     found = {run.data.tags["scaling.run_id"]: run for run in runs_of(uri)}
     assert {name: run.data.metrics for name, run in found.items()} == before
     assert [step for step, _ in curve(uri, found["early"])] == [100, 200]
+
+
+def test_what_an_earlier_version_shipped_gets_names_and_charts_of_today(uri, home, run_dir, row):
+    write(run_dir, start(), point(100), DONE)
+    tracker = Tracker(uri, "s")
+    tracker.ship(run_dir, row, alive=False)
+    (run,) = runs_of(uri)
+    client, whole = connect(uri), run.data.metrics
+    client.set_experiment_tag(run.info.experiment_id, VIEW_TAG, '{"compareRunCharts":[]}')
+    client.set_experiment_tag(run.info.experiment_id, f"{VIEW_TAG}2", "a user's own")
+    with contextlib.closing(sqlite3.connect(home / "mlflow.db")) as connection, connection:
+        for table in ("metrics", "latest_metrics"):
+            connection.execute(f"DELETE FROM {table} WHERE key LIKE 'law/%'")
+            connection.execute(f"UPDATE {table} SET key = key || 'ew' WHERE key LIKE '%log10%'")
+    for again in (1, 0):
+        asking = Tracker(uri, "s")
+        asking.compare([row])
+        assert asking.ship(run_dir, row, alive=False) and asking.again == again
+    (run,) = runs_of(uri)
+    assert whole.items() <= run.data.metrics.items()
+    assert "scale/log10_New" in run.data.metrics  # that of before stays
+    prepare(uri, "s")  # who knows nothing of the sweep leaves the view
+    tags = client.get_experiment_by_name("s").tags
+    assert "law/" not in tags[VIEW_TAG]
+    prepare(uri, "s", "### s: 1 run")
+    tags = client.get_experiment_by_name("s").tags
+    assert "law/" in tags[VIEW_TAG] and tags[f"{VIEW_TAG}2"] == "a user's own"
 
 
 def test_a_deleted_experiment_comes_back_with_its_runs_but_for_those_begun_anew(uri, run_dir, row):

@@ -314,7 +314,6 @@ def main(argv: list[str] | None = None) -> int:
     for option in ("--root", "--sweep"):
         parser.add_argument(option, required=True)
     args = parser.parse_args(argv)
-    os.nice(19)
     uri = Store.at(args.root).tracking_uri  # what start_shipper put into the environment
     try:
         shipped = follow_alone(args.sweep, root=args.root, tracking_uri=uri)

@@ -206,7 +206,8 @@ def _allocate(
             "the loss": _interval(losses, level)}  # fmt: skip
     if free and status == "ok" and _ratio(ends["N*"]) > UNSURE:
         status = f"N* known within {_ratio(ends['N*']):.0f} times only"
-    missed = excluded(np.array([n[0], d[0], loss]), *np.array([*ends.values()]).T, np.array(SLACK))
+    lows, highs = np.array([*ends.values()]).T
+    missed = excluded(np.array([n[0], d[0], loss]), lows, highs, np.array(SLACK))
     if missed.any():
         names = ", ".join(name for name, out in zip(ends, missed, strict=True) if out)
         said = f"the interval of {names} excludes its own estimate"

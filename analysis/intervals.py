@@ -34,3 +34,15 @@ def interval(draws: NDArray[Any], level: float, axis: int = 0) -> tuple[Any, Any
         return none, none
     low, high = np.quantile(draws, shares, axis=axis)
     return low, high
+
+
+def excluded(
+    estimate: NDArray[Any], low: NDArray[Any], high: NDArray[Any], slack: Any = 1e-9
+) -> NDArray[np.bool_]:
+    """Whether each ``estimate (n,)`` lies outside its own interval, by more than ``slack`` of it.
+
+    >>> excluded(np.array([1.0, 3.0]), np.zeros(2), np.array([1.0, 2.0])).tolist()
+    [False, True]
+    """
+    most = slack * np.abs(estimate)
+    return np.asarray((estimate < low - most) | (estimate > high + most))

@@ -1,8 +1,8 @@
 """How often 90 % intervals of iso-FLOP minima and of their exponent hold the truth: one table.
 
-Run: ``OMP_NUM_THREADS=1 python benchmarks/isoflop_coverage.py [TRIALS] [WORD ...]`` (16 trials: 8
-minutes of processor time). Cells are pooled over laws and noise; with words, as in ``"Kaplan's" x16
-off-centre``, only those that bear them all are run.
+Run: ``OMP_NUM_THREADS=1 python benchmarks/isoflop_coverage.py [TRIALS] [WORD ...] [--from SEED]``
+(16 trials: 8 minutes of processor time). Cells are pooled over laws and noise; with words, as in
+``"Kaplan's" x16 off-centre``, only those that bear them all are run.
 Five budgets, a factor 1000 apart in all, of 5 or 9 sizes that span N* / s to N* s (s = 4, 16), are
 drawn from laws that are known: centred on N*; drifting across it from the smallest budget to the
 largest; or off-centre, about sqrt(s) N*. Noise is .1, .3 and 1 % of the loss. Widths are in those
@@ -11,7 +11,7 @@ of the oracle: who knows the law's form and the noise, and fits all its paramete
 
 from __future__ import annotations
 
-import sys
+import argparse
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
@@ -129,7 +129,7 @@ def held(
         yield method, n_in, n_wide / oracle[0], a_in, a_wide / oracle[1], none
 
 
-def main(trials: int, words: Sequence[str] = ()) -> None:
+def main(trials: int, words: Sequence[str] = (), first: int = 0) -> None:
     pooled: dict[tuple[str, ...], dict[Method, list[list[float]]]] = {}
     for cell, case in enumerate(product(LAWS, SPANS, GRIDS, POINTS, NOISES)):
         truth, span, grid, points, noise = case
@@ -138,7 +138,7 @@ def main(trials: int, words: Sequence[str] = ()) -> None:
         if not {*words} <= {*names}:
             continue
         rows = pooled.setdefault(names, {m: [] for m in METHODS})
-        for method, *row in held(case, [(trial, cell) for trial in range(trials)]):
+        for method, *row in held(case, [(trial, cell) for trial in range(first, first + trials)]):
             rows[method].append(row)
             print(f"{truth.name:10s} x{span:<3g} {grid:10s} {points} sizes, noise {noise:5.1%}, "
                   f"{method:8s}: N* {row[0]:.2f} (x{row[1]:.1f}), a {row[2]:.2f} (x{row[3]:.1f}), "
@@ -155,4 +155,9 @@ def main(trials: int, words: Sequence[str] = ()) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 16, sys.argv[2:])
+    parser = argparse.ArgumentParser(description="Coverage of iso-FLOP intervals.")
+    parser.add_argument("trials", nargs="?", type=int, default=16)
+    parser.add_argument("words", nargs="*")
+    parser.add_argument("--from", dest="first", type=int, default=0)
+    asked = parser.parse_args()
+    main(asked.trials, asked.words, asked.first)

@@ -11,6 +11,7 @@ import numpy as np
 from analysis.commands.forecasting import forecast_for
 from analysis.commands.loading import table_of
 from analysis.commands.options import ForecastOptions, Source, read
+from analysis.intervals import excluded
 from analysis.laws import SYMBOLS, Law, find_law
 from analysis.tables import load_runs
 from scaling import number_of
@@ -105,15 +106,20 @@ def _from_runs(
     value = float(found.predict(at)[0])
     low, high = (float(end[0]) for end in found.predict_ci(at, asked.level))
     beyond = float(found.beyond(at)[0])
+    out = bool(excluded(np.array([value]), np.array([low]), np.array([high]))[0])
+    said = [found.doubt, "the interval excludes its own prediction" * out]
+    status = "; ".join(filter(None, said)) or "ok"
     if as_json:
         print_json(
             {found.y_col: value, f"{found.y_col}_ci": [low, high], "level": asked.level,
-             "at": point, "beyond": beyond, "forecast": found.to_dict()}
+             "at": point, "beyond": beyond, "status": status, "forecast": found.to_dict()}
         )  # fmt: skip
         return 0
     where = ", ".join(f"{name} {v:g}" for name, v in point.items())
     print(f"{found.y_col} {value:.6g}, {100 * asked.level:g} % {low:.6g} to {high:.6g}, at {where}")
     print(f"{beyond:.3g} times the largest size that was fitted. {found.says}")
+    if out:
+        print(f"status: {status}")
     return 0
 
 

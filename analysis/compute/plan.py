@@ -17,7 +17,7 @@ from analysis.compute.allocation import Allocation, Interval, Plan
 from analysis.compute.expected import Expected
 from analysis.fits import Fit
 from analysis.forecasts import forecast_of
-from analysis.intervals import interval
+from analysis.intervals import excluded, interval
 from analysis.tables import usable
 from scaling.base import NoAnswerError
 
@@ -32,6 +32,9 @@ AROUND, POINTS = 2.0, 81
 
 Small models on more data than any run had are where draws know least; some fall without end there.
 """
+
+SLACK = (1e-3, 1e-3, 1e-6)
+"""Of N*, D* and the loss, what the draws' sizes are coarser by than the estimate's."""
 
 UNSURE = 30.0
 """Ratio of the ends of N*'s interval beyond which a plan says that it does not know N*."""
@@ -199,16 +202,24 @@ def _allocate(
     each, losses = _lowest_of(grid, _finite(expected.sample(columns(grid), noise=False)))
     n = np.exp(np.append(best, each))
     d = np.minimum(budget.tokens(n, flops), limit)
-    if free and status == "ok" and _ratio(_interval(n[1:], level)) > UNSURE:
-        status = f"N* known within {_ratio(_interval(n[1:], level)):.0f} times only"
+    ends = {"N*": _interval(n[1:], level), "D*": _interval(d[1:], level),
+            "the loss": _interval(losses, level)}  # fmt: skip
+    if free and status == "ok" and _ratio(ends["N*"]) > UNSURE:
+        status = f"N* known within {_ratio(ends['N*']):.0f} times only"
+    lows, highs = np.array([*ends.values()]).T
+    missed = excluded(np.array([n[0], d[0], loss]), lows, highs, np.array(SLACK))
+    if missed.any():
+        names = ", ".join(name for name, out in zip(ends, missed, strict=True) if out)
+        said = f"the interval of {names} excludes its own estimate"
+        status = said if status == "ok" else f"{status}; {said}"
     return Allocation(
         flops=flops,
         num_params=float(n[0]),
         num_tokens=float(d[0]),
         loss=loss,
-        num_params_ci=_interval(n[1:], level),
-        num_tokens_ci=_interval(d[1:], level),
-        loss_ci=_interval(losses, level),
+        num_params_ci=ends["N*"],
+        num_tokens_ci=ends["D*"],
+        loss_ci=ends["the loss"],
         num_params_range=near,
         training_flops=float(budget.per_token(n[:1])[0] * d[0]),
         status=status,

@@ -15,6 +15,7 @@ from analysis.forecasts.candidates import candidates, columns_of
 from analysis.forecasts.cutoffs import cutoffs, folds
 from analysis.forecasts.rows import Rows
 from analysis.forecasts.scores import crps, interval_score
+from analysis.intervals import excluded
 from analysis.laws import Law, law_for
 from analysis.tables import place, structure
 from scaling.base import NoAnswerError, progress
@@ -77,7 +78,7 @@ class Split:
 
 @dataclass(frozen=True)
 class Group:
-    """The splits of one group of runs; ``status`` is ``"ok"`` or why there are none.
+    """The splits of one group of runs; ``status`` is ``"ok"``, why there are none or what is odd.
 
     ``rmse_log`` and the like are means over the splits. ``together`` says which rows were kept on
     one side of each cut-off.
@@ -321,8 +322,17 @@ def _group(
         except NoAnswerError as error:
             status = str(error)
     return Group(
-        key, how.name, "ok" if splits else status, tuple(splits), len(whole.excluded), together
-    )
+        key, how.name, _odd(splits) if splits else status, tuple(splits), len(whole.excluded),
+        together,
+    )  # fmt: skip
+
+
+def _odd(splits: list[Split]) -> str:
+    """``"ok"``, or how many intervals exclude what they are about."""
+    out = np.concatenate([excluded(s.predicted, s.low, s.high) for s in splits])
+    if not out.any():
+        return "ok"
+    return f"{int(out.sum())} of {len(out)} intervals exclude their own prediction"
 
 
 def _split(

@@ -111,7 +111,7 @@ def forecast(
 
 
 def forecast_of(fitted: Fit, runs: pd.DataFrame | None = None) -> Forecast:
-    """What a fitted law expects beyond its rows, its parameters as they are.
+    """What a fitted law expects beyond its rows, which its fit and its posterior from them say.
 
     ``runs`` is the table that was fitted: it tells which rows are of one run.
     """
@@ -172,8 +172,8 @@ def _blend(
     whole, inner = averages[0], averages[1 + len(near) :]
     draws: tuple[Draws, ...] = ()
     if rows.in_plane:
-        share, scale = _joined(laws, rows, far, inner, auto)
-        draws = _draws(laws, rows, everything, whole.params, auto, WORLDS)
+        share, scale = _joined(laws, rows, far, inner)
+        draws = _draws(laws, rows, everything, whole.params, WORLDS)
     else:
         share, scale = 1.0, _stretched(rows, far, inner)
     pairs = zip(near, errors, strict=True)
@@ -213,7 +213,6 @@ def _draws(
     rows: Rows,
     seen: NDArray[np.bool_],
     params: tuple[Array, ...],
-    auto: bool,
     count: int,
 ) -> tuple[Draws, ...]:
     """``count`` draws of the laws with a discrepancy, from some rows."""
@@ -222,7 +221,7 @@ def _draws(
         for law, vector in zip(laws, params, strict=True)
         for member in members(
             law, rows.some(seen), rows.observed[seen], rows.weights[seen], rows.space, vector,
-            free=auto, labels=None if rows.labels is None else rows.labels[seen],
+            labels=None if rows.labels is None else rows.labels[seen],
         )
     ]  # fmt: skip
     if not found:
@@ -233,7 +232,7 @@ def _draws(
 
 
 def _joined(
-    laws: tuple[Law, ...], rows: Rows, cuts: list[Cutoff], inner: list[Average], auto: bool
+    laws: tuple[Law, ...], rows: Rows, cuts: list[Cutoff], inner: list[Average]
 ) -> tuple[float, float]:
     """``share`` of the average and ``scale`` of all, by what each foretold beyond the cuts."""
     errors, spreads = [], []
@@ -241,7 +240,7 @@ def _joined(
         if cut.seen.sum() < FEWEST:
             continue
         inputs, target = rows.some(cut.ahead), rows.target[cut.ahead]
-        draws = _draws(laws, rows, cut.seen, average.params, auto, INNER_DRAWS)
+        draws = _draws(laws, rows, cut.seen, average.params, INNER_DRAWS)
         centre, _ = average.at(inputs)
         mean, deviation, scatter = moments(draws, inputs)
         if np.isfinite(centre).all() and np.isfinite(mean).all():

@@ -84,7 +84,6 @@ class Member:
     places: Places = field(repr=False)
     seen: Array = field(repr=False)
     whiten: Array = field(repr=False)
-    free: bool = field(default=True, repr=False)
     own: float = field(default=ROUGH, repr=False)
 
     @property
@@ -106,22 +105,21 @@ class Member:
     def draw(self, count: int, rng: np.random.Generator) -> Draws:
         """``count`` draws of the posterior, by importance, or by ``_refitted`` where that fails."""
         p, n = len(self.theta), len(self.seen)
-        many = PROPOSALS * count if self.free else count
+        many = PROPOSALS * count
         z = rng.standard_normal((many, p))
         tail = rng.chisquare(TAILS, many) / TAILS
         theta = self.problem.clip(self.theta + z / np.sqrt(tail)[:, None] @ self.root.T)
         left = np.clip(deviations(self.problem, theta), -50, 50) @ self.whiten
-        if self.free:
-            fit = np.sum(left**2, axis=1) / self.noise**2 + np.sum(self.prior.away(theta) ** 2, 1)
-            proposed = (TAILS + p) * np.log1p(np.sum(z**2, axis=1) / tail / TAILS)
-            weight = np.exp(0.5 * (proposed - fit - (proposed - fit).max()))
-            # weights beyond the root of their number would make few draws of many (Ionides 2008)
-            weight = np.minimum(weight, weight.sum() / np.sqrt(many))
-            chosen = rng.choice(many, count, p=weight / weight.sum())
-            theta, left = theta[chosen], left[chosen]
-            if len(np.unique(chosen)) < FEW * count:
-                theta = self._refitted(count, rng)
-                left = np.clip(deviations(self.problem, theta), -50, 50) @ self.whiten
+        fit = np.sum(left**2, axis=1) / self.noise**2 + np.sum(self.prior.away(theta) ** 2, axis=1)
+        proposed = (TAILS + p) * np.log1p(np.sum(z**2, axis=1) / tail / TAILS)
+        weight = np.exp(0.5 * (proposed - fit - (proposed - fit).max()))
+        # weights beyond the root of their number would make few draws of many (Ionides 2008)
+        weight = np.minimum(weight, weight.sum() / np.sqrt(many))
+        chosen = rng.choice(many, count, p=weight / weight.sum())
+        theta, left = theta[chosen], left[chosen]
+        if len(np.unique(chosen)) < FEW * count:
+            theta = self._refitted(count, rng)
+            left = np.clip(deviations(self.problem, theta), -50, 50) @ self.whiten
         noise = self.noise * np.sqrt(n / rng.chisquare(max(n - p, 3), count))
         return Draws(self, theta, left, noise)
 
@@ -198,7 +196,6 @@ def members(
     weights: Array,
     space: str,
     params: Array,
-    free: bool,
     labels: NDArray[np.intp] | None = None,
 ) -> list[Member]:
     """The law at each amplitude that the runs leave possible; none where it has no slopes.
@@ -213,8 +210,6 @@ def members(
     space : "log" or "linear"
     params : array ``(p,)``
         Where the search starts.
-    free : bool
-        Whether it leaves there; not if they are held to be the optimum, as somebody's fit has them.
     labels : int array ``(n,)``, optional
         The run of each row: what befell a run all its rows share, as much as sizes do theirs.
     """
@@ -245,9 +240,8 @@ def members(
         left = deviations(problem, theta) @ turn
         noise = np.sqrt((np.sum(shrink * left**2, axis=1) + 2 * (QUIET * unit) ** 2) / (n + 2))
         noise = np.maximum(noise, 1e-5 * unit)
-        if free:
-            w = shrink / noise[:, None] ** 2
-            theta, _ = levenberg(problem.with_weights(w), prior, theta, turn)
+        w = shrink / noise[:, None] ** 2
+        theta, _ = levenberg(problem.with_weights(w), prior, theta, turn)
     left = deviations(problem, theta)
     slopes = derivatives(problem, theta, left) @ turn * np.sqrt(shrink)[:, None, :]
     found = []
@@ -263,13 +257,13 @@ def members(
             - (n + 2) * np.log((noise[i] / unit) ** 2)
             - square
             - 2 * QUIET**2 * unit**2 / noise[i] ** 2
-            - float(np.sum(prior.away(theta[i]) ** 2)) * free
+            - float(np.sum(prior.away(theta[i]) ** 2))
             - 2 * float(np.sum(np.log(prior.width)))
             - log_det
         ) - np.log1p((ratio * noise[i] / unit / USUAL) ** 2)
         found.append(
             Member(law, ratio, float(noise[i]), float(evidence), problem, prior, theta[i], root,
-                   places, at, turn * np.sqrt(shrink[i]), free, ROUGH * (1 + shared))
+                   places, at, turn * np.sqrt(shrink[i]), ROUGH * (1 + shared))
         )  # fmt: skip
     best = max((member.evidence for member in found), default=0.0)
     return [member for member in found if member.evidence > best + np.log(LEAST_SHARE)]

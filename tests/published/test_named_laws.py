@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis import LAWS, Estimand, Fit, fit
+from analysis import LAWS, Estimand, Fit, backtest, fit
 from analysis.forecasts import chain
 from analysis.laws import with_schedule_sums
 
@@ -40,6 +40,23 @@ def test_routing_predicts_the_largest_models_as_well_as_a_peer() -> None:
     f = fit("moe_routing", fitted, LEAST_SQUARES)
     assert rmse(f, held_out) == pytest.approx(0.0209, abs=1e-4)
     assert rmse(fit("moe_routing", fitted), held_out) < 0.0209
+
+
+@pytest.mark.parametrize(
+    ("table", "law", "y_col", "by"),
+    [
+        ("moe_sbase", "moe_routing", "loss", ()),
+        ("lr_schedules_25m", "annealing", "loss", ()),
+        ("downstream_ladder", "chinchilla", "task_loss", ("group",)),
+    ],
+)
+def test_a_forecast_by_a_named_law_lies_in_its_interval(table, law, y_col, by) -> None:
+    runs = pd.read_csv(DATA / f"{table}.csv")
+    found = backtest(runs, law=law, y_col=y_col, by=by, train_col="is_training")
+    for group in found.groups:
+        assert group.status == "ok"
+        for split in group.splits:
+            assert ((split.low < split.predicted) & (split.predicted < split.high)).all()
 
 
 def test_routing_constants_are_those_of_the_paper() -> None:

@@ -237,3 +237,20 @@ def test_a_law_of_something_else_than_loss_is_not_planned():
     runs = table("step_law_lr", n=30)
     with pytest.raises(ValueError, match="step_law_lr is one of lr in num_params, num_tokens"):
         plan(fit("step_law_lr", runs, starts=0), [1e20])
+
+
+class Beside:
+    """Draws of half the loss that is expected."""
+
+    x_cols, y_col, name, doubt = TRUTH.x_cols, TRUTH.y_col, "beside", ""
+
+    def predict(self, table):
+        return TRUTH.predict(table)
+
+    def sample(self, table, noise=True):
+        return np.tile(0.5 * TRUTH.predict(table), (20, 1))
+
+
+def test_an_interval_that_excludes_its_own_estimate_is_not_ok():
+    [found] = plan(Beside(), [1e21])
+    assert found.status == "the interval of the loss excludes its own estimate"

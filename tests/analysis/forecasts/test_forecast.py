@@ -99,6 +99,18 @@ def test_from_the_lower_budgets_the_minima_of_the_upper_ones_are_foretold(table)
     assert np.mean(inside) >= 0.75
 
 
+@pytest.mark.parametrize("seed", [0, 1])
+def test_of_runs_of_one_ratio_a_given_law_expects_less_loss_of_more_compute(seed):
+    """As each law of loss in N and D says, whatever the runs leave untold."""
+    n = np.geomspace(1e7, 1e9, 8)
+    noise = 0.003 * np.random.default_rng(seed).standard_normal(len(n))
+    loss = (1.69 + 406.4 / n**0.34 + 410.7 / (20 * n) ** 0.28) * np.exp(noise)
+    runs = pd.DataFrame({"num_params": n, "num_tokens": 20 * n, "loss": loss})
+    found = plan(forecast(runs, "chinchilla"), [1.2e21, 1.2e22, 1.2e23])
+    assert (np.diff([best.loss for best in found]) < 0).all()
+    assert all(best.status.startswith("num_tokens / num_params is constant") for best in found)
+
+
 def test_far_from_the_runs_a_given_law_is_all_that_is_known():
     runs = planted(0.002, 0)
     law = fit("chinchilla", runs, Estimand(delta=1e-2))

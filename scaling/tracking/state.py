@@ -19,9 +19,8 @@ from scaling.tracking.sql import snapshot_in
 
 State = list[int | str]
 
-SETTLED = (
-    3.0  # seconds: of two writes in one tick of a clock, or in 2 s of FAT's, times say nothing
-)
+# Seconds: of two writes in one tick of a clock, or in 2 s of FAT's, times say nothing.
+SETTLED = 3.0
 _HEADER, _MODES, _COUNTER = 100, slice(18, 20), slice(24, 28)  # of SQLite's file format
 _LOG_HEADER = 32  # with salts that differ each time that the log is begun again
 _ROLLBACK, _WAL = b"\x01\x01", b"\x02\x02"

@@ -66,7 +66,7 @@ def address(store: Store, name: str | None, given: str | None = None) -> str:
 
 
 def told_address(store: Store, name: str | None, given: str | None = None) -> str:
-    """:func:`address`, with a word where the environment names another store than the sweep's."""
+    """The address of a sweep's store, with a word where the environment names another one."""
     uri = address(store, name, given)
     if not given and without_password(uri) != without_password(store.tracking_uri):
         note(

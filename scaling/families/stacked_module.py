@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 import torch
 from torch import Tensor, nn
@@ -10,7 +10,6 @@ from torch.nn import functional as F
 
 from scaling.families.parts_module import rotate
 from scaling.families.transformer_module import TransformerModule
-from scaling.families.vision.layers_module import Activation, NetworkModule
 
 Weights = Mapping[str, Tensor]
 Forward = Callable[[Weights, Tensor], Tensor]
@@ -26,8 +25,8 @@ def stacked_forward(model: nn.Module) -> Forward:
     """
     if isinstance(model, TransformerModule) and model.config.is_plain:
         return _Transformers(model)
-    if isinstance(model, NetworkModule):
-        return _Layers(model)
+    if hasattr(model, "in_a_row"):
+        return _Layers(model.in_a_row())
     return _mapped(model)
 
 
@@ -43,17 +42,17 @@ def _mapped(model: nn.Module) -> Forward:
 
 
 class _Layers:
-    """:class:`NetworkModule`'s layers one after another, for many sets of weights.
+    """Layers one after another for many sets of weights.
 
     Members' matrices are one batched product, where ``vmap`` takes twice as long.
     """
 
-    def __init__(self, model: NetworkModule) -> None:
-        self.layers: list[tuple[Forward, dict[str, str]]] = []
-        for part in ("stem", "body", "head"):
-            for i, layer in enumerate(getattr(model, part)):
-                names = {name: f"{part}.{i}.{name}" for name, _ in layer.named_parameters()}
-                self.layers.append((_for_all(layer), names))
+    def __init__(self, layers: Iterable[tuple[str, nn.Module]]) -> None:
+        self.layers = [
+            (_for_all(layer), {own: f"{name}.{own}" for own, _ in layer.named_parameters()})
+            for name, layer in layers
+            if not isinstance(layer, nn.Identity)
+        ]
 
     def __call__(self, weights: Weights, x: Tensor) -> Tensor:
         """Inputs ``(k, batch, *input_shape)`` to logits ``(k, batch, classes)``."""
@@ -63,11 +62,8 @@ class _Layers:
 
 
 def _for_all(layer: nn.Module) -> Forward:
-    if type(layer) is nn.Linear and layer.bias is not None:
-        return _matrix
-    if isinstance(layer, Activation | nn.Identity):
-        return lambda _, x: layer(x)
-    return _mapped(layer)
+    is_matrix = type(layer) is nn.Linear and layer.bias is not None
+    return _matrix if is_matrix else _mapped(layer)
 
 
 def _matrix(weights: Weights, x: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ import hashlib
 import io
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from scaling.base import note, replacing
 from scaling.run.journal import checkpoint_epoch, checkpoint_names, checkpoints
@@ -43,13 +43,26 @@ def save(path: Path, state: dict[str, Any]) -> None:
     """
     import torch
 
-    buffer = io.BytesIO()
-    torch.save(state, buffer)
-    payload = buffer.getbuffer()
     with replacing(path) as file:
-        file.write(MAGIC)
-        file.write(hashlib.sha256(payload).digest())
-        file.write(payload)
+        file.write(MAGIC + bytes(hashlib.sha256().digest_size))
+        payload = _Hashed(file)
+        torch.save(state, payload)
+        file.seek(len(MAGIC))
+        file.write(payload.sha.digest())
+
+
+class _Hashed:
+    """A file that is written from here to its end, and the hash of what was: no copy in memory."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.file, self.sha = file, hashlib.sha256()
+
+    def write(self, data: bytes) -> int:
+        self.sha.update(data)
+        return self.file.write(data)
+
+    def flush(self) -> None:
+        self.file.flush()
 
 
 def part_file(run_dir: Path, epoch: int, step: int, rank: int, size: int) -> Path:

@@ -55,17 +55,15 @@ def of_curve(events: list[dict[str, Any]], seen: int) -> list[Value]:
 def of_system(events: Sequence[Mapping[str, Any]]) -> list[Value]:
     """The samples of the machine; step = whole seconds since the run's first start.
 
-    Steps go up: of two samples in one second, or of a node whose clock is behind, only the first
-    counts.
+    Steps go up: the second of two samples in one second, or one of a node whose clock is behind,
+    gets the step after the one before it.
     """
     values: list[Value] = []
-    born, last = float(born_of(events)), -1
+    born, step = float(born_of(events)), -1
     for sample in (event for event in events if event["event"] == "system"):
-        step = int(sample["time"] - born)
-        if step > last:
-            last = step
-            named = ((name, v) for name, v in sample.items() if name.startswith(SYSTEM))
-            values += [(name, float(v), sample["time"], step) for name, v in named if _is_number(v)]
+        step = max(step + 1, int(sample["time"] - born))
+        named = ((name, v) for name, v in sample.items() if name.startswith(SYSTEM))
+        values += [(name, float(v), sample["time"], step) for name, v in named if _is_number(v)]
     return values
 
 

@@ -357,6 +357,11 @@ class NetworkModule(nn.Module):
         out: Tensor = self.head(self.body(self.stem(x)))
         return out
 
+    def in_a_row(self) -> list[tuple[str, nn.Module]]:
+        """The layers that an input goes through one after another, by name."""
+        parts = (("stem", self.stem), ("body", self.body), ("head", self.head))
+        return [(f"{part}.{i}", layer) for part, layers in parts for i, layer in enumerate(layers)]
+
     def param_groups(self) -> list[dict[str, Any]]:
         """Kernels and matrices decay; norms, biases, gains, scales, positions and tokens do not."""
         kernels = [m.weight for m in self.modules() if isinstance(m, PRODUCTS)]

@@ -65,7 +65,10 @@ def test_a_plain_script_killed_five_times_at_random_ends_as_if_it_had_not_been(h
     run_dir = killed.run_dir(spec.run_id)
     kills = 0
     while kills < KILLS:
-        worker = in_child(lambda: attempt(killed))
+        worker, until = in_child(lambda: attempt(killed)), time.monotonic() + 60
+        while kills % 2 and not children(worker):  # each other one dies with a program
+            assert time.monotonic() < until, "no program was begun"
+            time.sleep(0.01)
         time.sleep(min(chance.expovariate(1 / 0.4), 0.8))
         started = children(worker)
         victim = worker if kills % 2 or len(started) < 2 else started[-1]  # the program itself

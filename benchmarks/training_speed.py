@@ -13,9 +13,9 @@ without the compiler, and says nothing of speed.
 On the CPU the peer is a minimal loop over the same module, its batches made before: what it is
 ahead by is what our loop costs. Processor time is compared, which other work disturbs least. On a
 GPU the peer is nanoGPT's model and loop (Karpathy 2022), written out below: GPT-2 of 124M, context
-1024, bfloat16, compiled, fused AdamW, pinned batches, the better of two micro-batches. Ours runs
-with its default settings; ``ways`` changes one of them at a time, and says what the default is of
-the best. Steps are timed where no
+1024, bfloat16, compiled, fused AdamW, pinned batches, the better of two micro-batches. Ours trains
+the same model, and one with rotary positions, with default settings; ``ways`` changes one of them
+at a time, and says what the default is of the best. Steps are timed where no
 evaluation lies between, and not the first ones, which compile. Utilisation is exact FLOPs over the
 rate of a bfloat16 product of 8192 x 8192 matrices, measured first, on the same card.
 """
@@ -27,6 +27,7 @@ import json
 import math
 import os
 import time
+from collections import defaultdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -56,6 +57,7 @@ CPU_RUNS: dict[str, tuple[dict[str, Any], int, int]] = {
     ),
 }
 GPU_124M = {"depth": 12, "width": 768, "heads": 12, "batch_size": 256, **GPT2}
+LEARNED = {"positions": "learned"}  # as GPT-2 and the peer have them; else rotary
 GPU_350M = {"depth": 24, "width": 1024, "heads": 16, "batch_size": 128, **GPT2}
 GPU_1300M = {"depth": 24, "width": 2048, "heads": 16, "batch_size": 64, **GPT2}
 GPU_TINY = {"depth": 4, "width": 256, "context": 256, "batch_size": 64}
@@ -288,11 +290,33 @@ def profiled(spec: RunSpec, device: str, timed: int, **layout: Any) -> None:
     found = [row for row in profiler.key_averages() if row.device_type == own]
     rows = sorted(found, key=lambda row: -getattr(row, by))
     total = sum(getattr(row, by) for row in rows)
-    print("\n| kernel | share | calls a step |\n| --- | --- | --- |")
+    print(f"\n{total / timed / 1e3:.1f} ms a step\n\n| kernel | share | calls a step |")
+    print("| --- | --- | --- |")
     for row in rows[:14]:
         share = getattr(row, by) / total
         print(f"| `{row.key[:60]}` | {100 * share:.1f} % | {row.count / timed:.0f} |")
+    if device == "cuda":
+        waits(profiler, timed)
     print()
+
+
+def waits(profiler: Any, timed: int) -> None:
+    """How long the GPU does nothing between two kernels, by the one that comes next."""
+    from torch.autograd import DeviceType
+
+    kernels = [event for event in profiler.events() if event.device_type == DeviceType.CUDA]
+    kernels.sort(key=lambda event: event.time_range.start)
+    idle: dict[tuple[str, str], list[float]] = defaultdict(list)
+    last = kernels[0]
+    for event in kernels[1:]:
+        gap = event.time_range.start - last.time_range.end
+        if gap > 0:
+            idle[last.name[:40], event.name[:40]].append(gap)
+        last = max(last, event, key=lambda one: one.time_range.end)
+    print(f"\nidle {sum(map(sum, idle.values())) / timed / 1e3:.2f} ms a step")
+    for (before, after), gaps in sorted(idle.items(), key=lambda item: -sum(item[1]))[:14]:
+        told = f"{sum(gaps) / timed / 1e3:.2f} ms in {len(gaps) / timed:.0f}"
+        print(f"{told}, longest {max(gaps) / 1e3:.2f}: {before} -> {after}")
 
 
 def on_cpu(data: str, profile: bool) -> None:
@@ -347,11 +371,13 @@ def on_gpu(
         micros = (2, 4) if machine.dry else (32, 64)
         each = {micro: peer_gpt(small, tokens, micro, 10, machine) for micro in micros}
         print(f"peer, by micro-batch: { {m: f'{rate:,.0f} tokens/s' for m, rate in each.items()} }")
-        run("124M, default settings", GPU_124M, 8, max(each.values()), compile="always")
+        for name, options in (("learned", {**GPU_124M, **LEARNED}), ("rotary", GPU_124M)):
+            run(f"124M, {name} positions", options, 8, max(each.values()), compile="always")
     if only in ("", "ways"):
         default = run("124M, default settings", GPU_124M, 4, compile="always")
         rates = {}
-        for rows in (1, 2) if machine.dry else (8, 16, 32, 64):
+        rates["block by block"] = run("124M, block by block", GPU_124M, 4, compile="blocks")
+        for rows in (1, 2) if machine.dry else (16, 32):
             name = f"124M, {rows} rows at a time"
             rates[name] = run(name, GPU_124M, 4, compile="always", micro_batch=rows)
         rates["not compiled"] = run("124M, not compiled", GPU_124M, 4, compile="never")
@@ -364,9 +390,10 @@ def on_gpu(
         best = max(rates, key=lambda name: rates[name])
         print(f"default settings reach {default / rates[best]:.3f} of the best other: {best}\n")
     if only in ("", "350m"):
-        run("350M, default settings", GPU_350M, 4, compile="always")
+        run("350M, block by block", GPU_350M, 4, compile="blocks")
+        run("350M, compiled as a whole", GPU_350M, 4, compile="always")
     if only in ("", "1300m"):
-        run("1.3B, default settings", GPU_1300M, 4, compile="always")
+        run("1.3B, block by block", GPU_1300M, 4, compile="blocks")
     if only in ("", "tiny"):
         for name, how in (
             ("replayed", "auto"),
@@ -379,7 +406,7 @@ def on_gpu(
             for said, how in (("not compiled", "never"), ("compiled", "always")):
                 run(f"{name}, {said}", {**IMAGES, **options}, 8, compile=how)
     if profile:
-        spec = spec_of({"precision": "bfloat16", **small}, wide)
+        spec = spec_of({"precision": "bfloat16", **small, **LEARNED}, wide)
         profiled(spec, device, 3, **machine.layout({"compile": "always"}))
 
 

@@ -184,8 +184,8 @@ def _submit(args: argparse.Namespace) -> int:
     expansion, _ = preview(args.source)
     for warning in expansion.rounding():
         note(f"warning: {warning}")
-    if collapsed := str(expansion.collapsed):
-        note(collapsed)
+    for line in expansion.notes():
+        note(line)
     return _launch(Asked.of(args), expansion.sweep, args.rerun, canary=args.canary)
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from sweeps.estimate import Estimate, KeptWeights, Prices
+    from sweeps.expansion import Expansion
     from sweeps.search import Expected
     from sweeps.sweep import Entry, Sweep
 
@@ -68,7 +69,7 @@ def run_sweep(args: argparse.Namespace) -> int:
     left_out = [str(left) for left in expansion.left_out]
     kept = kept_weights(sweep, args.root) if sweep.keep else None
     if expansion.search:
-        return _search(expansion.search, sweep, prices, args)
+        return _search(expansion.search, expansion, prices, args)
     if args.json:
         print_json(
             {
@@ -95,7 +96,7 @@ def run_sweep(args: argparse.Namespace) -> int:
         return 0
     _print_runs(sweep, args.all)
     print(f"\n{_counts(len(sweep), expansion.asked, expansion.repeated)}")
-    for line in [*filter(None, [str(expansion.collapsed)]), *left_out]:
+    for line in [*expansion.notes(), *left_out]:
         print(f"  {line}")
     _print_estimate(taken)
     if kept:
@@ -107,11 +108,14 @@ def run_sweep(args: argparse.Namespace) -> int:
     return 0
 
 
-def _search(expected: Expected, sweep: Sweep, prices: Prices, args: argparse.Namespace) -> int:
+def _search(
+    expected: Expected, expansion: Expansion, prices: Prices, args: argparse.Namespace
+) -> int:
     """Preview a search: its first run, and how many its budget will allow."""
     from scaling.base import print_json
     from sweeps.estimate import estimate
 
+    sweep = expansion.sweep
     sample = estimate(expected.sample, prices, root=args.root, workers=args.workers)
     hours = None
     if sample.worker_hours is not None:
@@ -123,6 +127,8 @@ def _search(expected: Expected, sweep: Sweep, prices: Prices, args: argparse.Nam
         return 0
     _print_runs(sweep, args.all)
     print(f"\n{expected}")
+    for line in expansion.notes():
+        print(f"  {line}")
     workers = f"{sample.workers} worker{'' if sample.workers == 1 else 's'}"
     told = f"{duration(hours)} with {workers}" if hours is not None else "unknown: "
     print(f"time      {told}{'' if hours is not None else sample.measured}")

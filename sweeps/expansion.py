@@ -24,6 +24,7 @@ from sweeps.derive import Facts
 from sweeps.design import Design, place
 from sweeps.document import PlacedError, Where
 from sweeps.programs import ProgramRuns
+from sweeps.resources import ResourceRules
 from sweeps.sweep import Sweep
 from sweeps.unread import Collapse, Given, Readers
 from sweeps.values import MAX_RUNS
@@ -46,6 +47,8 @@ class Expansion:
         Those of them that differ from it in options that neither reads.
     left_out : tuple of LeftOut
         Runs outside the constraints.
+    in_bfloat16 : bool
+        Whether some are in bfloat16 since the sweep asks for GPUs and does not say a precision.
     budgets : dict
         The budget in FLOPs of a run, by ``run_id``, where its point has one.
     asked_tokens : dict
@@ -63,8 +66,19 @@ class Expansion:
     budgets: Mapping[str, float]
     info: Any
     collapsed: Collapse = field(default_factory=Collapse)
+    in_bfloat16: bool = False
     asked_tokens: Mapping[str, float] = field(default_factory=dict)
     search: Any = None
+
+    def notes(self) -> list[str]:
+        """What became of runs that the file does not say, one sentence each."""
+        found = [str(self.collapsed)] if self.collapsed.count else []
+        if self.in_bfloat16:
+            found.append(
+                "precision is bfloat16, since resources ask for GPUs: fix precision: float32 to "
+                "have TF32, half as fast, or to go on with runs of float32"
+            )
+        return found
 
     def rounding(self) -> list[str]:
         """A warning where whole steps move the D of runs by over ``ROUNDED``; else nothing."""
@@ -123,8 +137,10 @@ def expand(
         try:
             fixed = unsized if any(key in point for key in DATA_SIZES) else design.fixed
             options = {**fixed, **point, "seed": seeds[0]}
+            said = "precision" in options
             spec, size, budget = runs.resolve(options)
-            wanted = _Asked(size, budget, readers.see(i, spec, options))
+            in_vain = readers.see(i, spec, options)
+            wanted = _Asked(size, budget, in_vain, not said and "precision" in options)
         except FileNotFoundError as error:
             design.document.refuse(("data",), str(error))
         except ValueError as error:
@@ -194,16 +210,21 @@ def expand(
         info=runs.only_info(),
         budgets={run_id: w.flops for run_id, w in first.items() if w.flops is not None},
         collapsed=collapsed,
+        in_bfloat16=any(wanted.is_default for wanted in first.values()),
         asked_tokens={run_id: w.num_tokens for run_id, w in first.items()},
     )
 
 
 class _Asked(NamedTuple):
-    """D as a run was asked for, its budget if that set D, and what it was given in vain."""
+    """D as a run was asked for, its budget if that set D, and what it was given in vain.
+
+    ``is_default``: its precision follows from the sweep's resources.
+    """
 
     num_tokens: float
     flops: float | None
     in_vain: Given
+    is_default: bool
 
 
 def _is_counted(spec: Spec) -> bool:
@@ -302,6 +323,7 @@ class _Ours:
     def __init__(self, design: Design, info: Any) -> None:
         self.design = design
         self.models = _Models(info)
+        self.on_gpus = ResourceRules.parse(design.resources).in_bfloat16
 
     def only_info(self) -> Any:
         """What is known of the data if there is one set; else None."""
@@ -324,6 +346,8 @@ class _Ours:
         size, budget = data_size(options, model.cost)
         left_out = {*names, *DATA_SIZES, "preset"}
         rest = {k: v for k, v in options.items() if k not in left_out}
+        if self.on_gpus and not getattr(get_family(family), "counted", False):
+            rest.setdefault("precision", "bfloat16")
         for d in derive:
             if not d.rule.on_shape:
                 facts = {**model.facts, **rest}

@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from scaling import RunSpec
 from scaling.base import Store
-from scaling.run import find_sweep_file
+from scaling.run import find_sweep_file, sweep_path
 from sweeps.design import Design, design, read_design
 from sweeps.document import Document
 from sweeps.estimate import Prices
@@ -92,6 +93,20 @@ def preview(
 
 def _expanded(asked: Design, root: str | os.PathLike[str] | None, info: Any) -> Expansion:
     """All runs; of a search the first."""
-    if asked.plan:
-        return begin(asked, info=info, root=root)
-    return expand(asked, info=info, root=root)
+    found = (begin if asked.plan else expand)(asked, info=info, root=root)
+    if found.in_bfloat16:
+        _refuse_float32(asked, Store.at(root))
+    return found
+
+
+def _refuse_float32(asked: Design, store: Store) -> None:
+    """Runs of before, when a sweep on GPUs was in float32, would be trained anew."""
+    path = sweep_path(store, asked.name)
+    entries = Sweep.read(path) if path.exists() else ()
+    specs = [entry.spec for entry in entries if isinstance(entry.spec, RunSpec)]
+    if old := sum(spec.train.precision == "float32" for spec in specs):
+        asked.document.refuse(
+            ("resources",),
+            f"sweep {asked.name!r} has {old} runs in float32, and without a precision runs on GPUs "
+            "are in bfloat16: fix precision: float32 to go on with them, or bfloat16 to train anew",
+        )

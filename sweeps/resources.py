@@ -8,13 +8,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from scaling.base import convert, refuse_unknown, typed
+from scaling.base import convert, has_bfloat16, refuse_unknown, typed
 from scaling.base import parse_settings as pairs
 
 SHORTEST_MINUTES = 2.0
 SHARDS = ("auto", "ddp", "fsdp")
 STAGES = ("local",)
-COMPILE = ("auto", "always", "never")
+COMPILE = ("auto", "always", "blocks", "never")
 STOP_SIGNALS = ("SIGTERM", "SIGINT", "SIGUSR1", "SIGUSR2", "SIGHUP")
 DEVICES = r"auto|cpu|cuda(:\d+)?|mps"
 OWNED = {
@@ -65,7 +65,7 @@ class Resources:
         Sequences (examples) of a forward pass; 0 for the whole batch, on CUDA for what fits.
     shard : {"auto", "ddp", "fsdp"}
         How a run spans processes.
-    compile : {"auto", "always", "never"}
+    compile : {"auto", "always", "blocks", "never"}
         Whether its model is compiled; ``auto``: on CUDA, where a run takes minutes. There a shorter
         run is replayed as CUDA graphs, but with ``never``.
     ensemble : int
@@ -279,6 +279,14 @@ class ResourceRules:
 
     base: Mapping[str, Any] = field(default_factory=dict)
     rules: tuple[tuple[float, Mapping[str, Any]], ...] = ()
+
+    @property
+    def in_bfloat16(self) -> bool:
+        """Whether a run that does not say its precision has bfloat16: on GPUs that all have it."""
+        asked = [self.of(size) for size in (0.0, *(size for size, _ in self.rules))]
+        on_gpus = any(one.gpus or one.device.startswith("cuda") for one in asked)
+        every = [other for one in asked for other in (one, *one.fall_back())]
+        return on_gpus and all(has_bfloat16(one.gpu_type) for one in every)
 
     @classmethod
     def parse(

@@ -117,6 +117,9 @@ def begin(asked: Design, *, info: Any = None, root: Root = None) -> Expansion:
             f"budget {asked.plan.budget:.3g} cannot be used: all {expected.points:.0f} points of "
             f"the space together take {expected.all_flops:.3g} FLOPs; lower it, or widen the space",
         )
+    if expansion.in_bfloat16:  # what follows from resources, which are no part of a search
+        kept["fixed"] = {**kept.get("fixed", {}), "precision": "bfloat16"}
+        expansion = replace(expansion, sweep=replace(expansion.sweep, search=kept))
     return replace(expansion, search=expected)
 
 
@@ -289,6 +292,7 @@ def _settled(search: Mapping[str, Any]) -> dict[str, Any]:
         else:
             found[name] = value
     found.pop("strategy/budget", None)
+    found.setdefault("fixed/precision", "float32")
     return found
 
 

@@ -10,7 +10,6 @@ from typing import Any
 
 from scaling import BUDGET, ProgramSpec, RunSpec, Spec
 from scaling.base import MAX_EPOCHS, placeholders
-from sweeps.resources import ResourceRules
 from sweeps.sweep import Sweep
 
 MIN_SCALES = 3  # a power law with a floor has three parameters
@@ -19,7 +18,6 @@ MIN_SIZE_RANGE = 4.0  # of N at one budget; a parabola over less is flat
 SAME = 1.05  # values within 5 % are one scale
 MAX_CORRELATION = 0.98
 MIN_STEPS = 100
-LARGE = 1e7  # parameters from which on tensor cores decide a GPU's speed
 
 
 def design_warnings(
@@ -45,7 +43,6 @@ def design_warnings(
         else _axes(specs, bool(budgets))
     )
     found += _rates([spec for spec in specs if isinstance(spec, RunSpec)]) + _lengths(specs)
-    found += _on_gpus(sweep)
     if budgets:
         found += _isoflop(sweep, budgets)
     if info is not None and info.train_size:
@@ -208,25 +205,6 @@ def _repeats(specs: Sequence[Spec], info: Any) -> list[str]:
     return [
         f"the longest run sees the data {most:.3g} times, and repeats beyond {MAX_EPOCHS} are "
         f"worth less than new data: stay below {MAX_EPOCHS * info.train_size:.3g} {info.unit}s"
-    ]
-
-
-def _on_gpus(sweep: Sweep) -> list[str]:
-    """Large runs in float32 on GPUs: precision is part of a run's identity, so it is asked for."""
-    rules = ResourceRules.parse(sweep.resources)
-    slow = [
-        spec
-        for spec in (entry.spec for entry in sweep)
-        if isinstance(spec, RunSpec)
-        and spec.train.precision == "float32"
-        and spec.num_params >= LARGE
-        and ((asked := rules.of(spec.num_params)).gpus or asked.device.startswith("cuda"))
-    ]
-    if not slow:
-        return []
-    return [
-        f"{len(slow)} of {len(sweep)} runs are in float32 on GPUs (TF32 there), half as fast as "
-        "in bfloat16: add precision: bfloat16 to fixed, unless you mean it"
     ]
 
 

@@ -101,13 +101,13 @@ SWEEPS = {
     "sweeps.values sweeps.kinds sweeps.programs sweeps.strategies sweeps.sweep sweeps.estimate",
     "sweeps.expansion": f"{MODELS} scaling.schema scaling.program_spec scaling.specs "
     "sweeps.document sweeps.data_size sweeps.derive sweeps.constraints sweeps.values "
-    "sweeps.programs sweeps.sweep sweeps.unread sweeps.design",
+    "sweeps.programs sweeps.resources sweeps.sweep sweeps.unread sweeps.design",
     "sweeps.search": "scaling.base scaling.program_spec sweeps.document sweeps.sweep "
     "sweeps.estimate sweeps.strategies sweeps.design sweeps.expansion",
-    "sweeps.load": "scaling.base scaling.run sweeps.document sweeps.sweep sweeps.estimate "
-    "sweeps.design sweeps.expansion sweeps.search",
+    "sweeps.load": "scaling.base scaling.run scaling.spec sweeps.document sweeps.sweep "
+    "sweeps.estimate sweeps.design sweeps.expansion sweeps.search",
     "sweeps.cli": "scaling.base sweeps.programs sweeps.sweep sweeps.warnings sweeps.estimate "
-    "sweeps.load sweeps.search",
+    "sweeps.expansion sweeps.load sweeps.search",
 }
 SWEEP = "sweeps.sweep sweeps.policy sweeps.resources sweeps.load sweeps.search sweeps.strategies"
 CLUSTER = {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from scaling.base.arithmetic import Arithmetic
-from scaling.base.cards import PEAKS, is_compiled, peak_flops
+from scaling.base.cards import PEAKS, has_bfloat16, is_compiled, peak_flops
 from scaling.base.collector import uncollected
 from scaling.base.cost import (
     MAX_EPOCHS,
@@ -114,6 +114,7 @@ __all__ = [
     "finite_number",
     "flops_text",
     "format_value",
+    "has_bfloat16",
     "hashed",
     "is_compiled",
     "is_full",

@@ -41,6 +41,19 @@ def peak_flops(card: str, arithmetic: str) -> float | None:
     return None
 
 
+BEFORE_BFLOAT16 = ("k80", "m60", "p40", "p100", "v100", "t4", "2080", "1080", "titan")
+"""In the names of cards whose tensor cores, if any, have no bfloat16: those before Ampere."""
+
+
+def has_bfloat16(kind: str) -> bool:
+    """Whether GPUs that a site calls so multiply in bfloat16; true of a name that says nothing.
+
+    >>> has_bfloat16("a100"), has_bfloat16("tesla_v100"), has_bfloat16("")
+    (True, False, True)
+    """
+    return not any(old in kind.lower() for old in BEFORE_BFLOAT16)
+
+
 EAGER_SHARE = 0.3  # of a card's peak that a model reaches without being compiled
 USUAL_PEAK = 1e14  # FLOP/s of a card that is not listed
 WORTH_SECONDS = 180.0  # compiling takes 45 of them for 12 blocks, and saves a quarter of the rest
@@ -52,7 +65,7 @@ def is_compiled(asked: str, flops: float, card: str, arithmetic: str, processes:
     ``card`` is empty on a CPU.
     """
     if asked != "auto":
-        return asked == "always"
+        return asked in ("always", "blocks")
     if not card:
         return False
     peak = peak_flops(card, arithmetic) or USUAL_PEAK

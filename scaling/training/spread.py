@@ -42,10 +42,11 @@ class Layout:
     shard : {"auto", "ddp", "fsdp"}
         ``ddp``: every rank holds the whole state. ``fsdp``: each holds a part of every matrix
         (FSDP2). ``auto``: ``fsdp`` where the state would take over 80 % of the GPU.
-    compile : {"auto", "always", "never"}
-        ``torch.compile`` of the whole model, or of each block where it is sharded; ``auto`` does so
-        on CUDA where the run takes minutes, and where it does not and one pass takes the whole
-        batch, replays the model's passes as CUDA graphs, which ``never`` does not either.
+    compile : {"auto", "always", "blocks", "never"}
+        ``torch.compile`` of the whole model, or of each block where it is sharded or that is asked
+        for: equal blocks are compiled once. ``auto`` does so on CUDA where the run takes minutes,
+        and where it does not and one pass takes the whole batch, replays the model's passes as CUDA
+        graphs, which ``never`` does not either.
     """
 
     micro_batch: int = 0
@@ -103,15 +104,16 @@ class Spread:
             # Or a worker's later runs of other shapes count as one model's, of which torch compiles
             # eight and then no more.
             torch.compiler.reset()
+        by_block = self.compiled and (self.sharded or layout.compile == "blocks")
+        if by_block:
+            for block in blocks_of(model):
+                block.compile(dynamic=False)
         if self.sharded:
-            if self.compiled:
-                for block in blocks_of(model):
-                    block.compile(dynamic=False)
             shard(model, spec, team, device)
             if _is_on_meta(model):
                 give_weights(model, source, device)
         self.model = model.to(device)
-        if self.compiled and not self.sharded:
+        if self.compiled and not by_block:
             self.model.compile(dynamic=False)
         self.forward: Any = self.model
         self.replayed = layout.compile == "auto" and self._can_replay(device)

@@ -125,12 +125,12 @@ def test_resources_go_along_and_are_no_part_of_any_run(sweep, tmp_path):
         "name: s\nfixed: {depth: 2, num_tokens: 1e5, lr: 0.1}\ngrid: {product: {width: [8, 16]}}\n"
     )
     plain = sweep(text)
-    with_resources = sweep(text + "resources: {minutes: 60, rules: [{from_params: 1e6, gpus: 1}]}")
+    with_resources = sweep(text + "resources: {minutes: 60, rules: [{from_params: 1e6, cpus: 4}]}")
     assert [e.run_id for e in with_resources] == [e.run_id for e in plain]
     path = tmp_path / "s.jsonl"
     with_resources.write(path)
     assert Sweep.read(path) == with_resources
-    assert Sweep.read(path).resources["rules"] == [{"from_params": 1e6, "gpus": 1}]
+    assert Sweep.read(path).resources["rules"] == [{"from_params": 1e6, "cpus": 4}]
 
 
 def test_presets_and_top_level_names(sweep):

@@ -132,19 +132,3 @@ def test_a_data_size_that_whole_steps_move_is_said(expanded):
 
 def test_scales_within_five_percent_are_one():
     assert scales([100, 104, 1, 300, 1.04]) == [1, 100, 300]
-
-
-@pytest.mark.parametrize(
-    ("resources", "fixed", "said"),
-    [
-        ("{gpus: 1}", "", True),
-        ("{device: cuda}", "", True),
-        ("{rules: [{from_params: 2e8, gpus: 1}]}", "", False),  # the runs are smaller
-        ("{gpus: 1}", ", precision: bfloat16", False),
-        ("{}", "", False),
-    ],
-)
-def test_large_runs_in_float32_on_gpus_are_named(expanded, resources, fixed, said):
-    text = GOOD.replace("[16, 48, 96]", "[768, 1536, 2560]").replace("64}", f"64{fixed}}}")
-    found = " ".join(warnings(expanded, text + f"    resources: {resources}\n"))
-    assert ("in float32 on GPUs" in found) is said

@@ -10,6 +10,7 @@ import torch
 from scaling.families import get_family, loss_module
 from scaling.run.checkpoint import load
 from scaling.run.journal import checkpoints, end, points, read_journal
+from scaling.run.monitor import Monitor
 from scaling.spec import RunSpec
 from scaling.training import fitting
 from scaling.training.blocks import blocks_of, recompute
@@ -22,6 +23,7 @@ pytestmark = [
     pytest.mark.gpu,
     pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device"),
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),  # torch's compiler has its own
+    pytest.mark.filterwarnings("ignore:The .grad attribute"),
 ]
 CUDA = torch.device("cuda")
 
@@ -89,10 +91,11 @@ def test_other_families_and_optimisers_are_those_of_the_cpu(tiny, tmp_path, opti
     assert abs(one - other) < max(0.01 * one, 2 * seed_spread(spec, tmp_path))
 
 
-def test_a_compiled_run_is_the_run(spec, tmp_path):
+@pytest.mark.parametrize("how", ["always", "blocks"])
+def test_a_compiled_run_is_the_run(spec, tmp_path, how):
     spec = in_bfloat16(spec)
     train(spec, tmp_path / "plain", device="cuda", compile="never")
-    train(spec, tmp_path / "compiled", device="cuda", compile="always")
+    train(spec, tmp_path / "compiled", device="cuda", compile=how)
     assert start(tmp_path / "compiled")["compiled"] is True
     assert curve(tmp_path / "compiled") == pytest.approx(curve(tmp_path / "plain"), rel=1e-2)
 
@@ -265,6 +268,26 @@ def test_utilisation_is_in_the_journal(spec, tmp_path, monkeypatch):
     found = [p.get("mfu") for p in points(read_journal(tmp_path))]
     assert all(0 < mfu < 1 for mfu in found[-3:])
     assert 0 < end(read_journal(tmp_path))["mfu"] < 1
+
+
+def test_samples_of_the_card_are_what_the_driver_says():
+    """Memory beside torch's own question to the driver; a card at work takes power."""
+    monitor, held = Monitor(), torch.empty(1 << 30, dtype=torch.uint8, device=CUDA)
+    square = torch.randn(4096, 4096, device=CUDA)
+    for _ in range(20):
+        for _ in range(20):
+            square @ square
+        torch.cuda.synchronize()
+        monitor.look()
+    found = monitor.sample()
+    free, total = torch.cuda.mem_get_info()
+    used = found["system/gpu_0_memory_usage_megabytes"]
+    assert monitor.missing == ""
+    assert used > held.nbytes / 1e6
+    assert used == pytest.approx((total - free) / 1e6, rel=0.1, abs=1000)
+    assert 0 < found["system/gpu_0_utilization_percentage"] <= 100
+    assert 50 < found["system/gpu_0_power_usage_watts"] < 1500
+    assert 0 < found["system/gpu_0_power_usage_percentage"] < 120
 
 
 def test_batches_made_ahead_are_the_batches(spec):

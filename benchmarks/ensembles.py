@@ -25,7 +25,7 @@ from statistics import median
 from scaling.base import print_table
 from scaling.run import points, read_journal
 from scaling.spec import RunSpec
-from scaling.training import Entry, train, train_ensemble
+from scaling.training import Entry, most_members, train, train_ensemble
 
 TEACHER = {"family": "mlp", "depth": 2, "batch_size": 64, "curve_examples": 64, "final_tokens": 64}
 TEXT = {"data": "python-source", "tied": True, "curve_tokens": 256, "final_tokens": 256}
@@ -70,8 +70,11 @@ def specs(options: dict, members: int, steps: int) -> list[RunSpec]:
 
 
 def together(runs: list[RunSpec], folder: Path, device: str) -> None:
-    """One ensemble."""
-    train_ensemble([Entry(run, folder / run.run_id) for run in runs], device=device)
+    """As a worker does: one ensemble, or on a CPU several, each as large as its caches hold."""
+    most = most_members(runs[0], device)
+    for first in range(0, len(runs), most):
+        few = runs[first : first + most]
+        train_ensemble([Entry(run, folder / run.run_id) for run in few], device=device)
 
 
 def alone(runs: list[RunSpec], folder: Path, device: str, how: str = "auto") -> None:

@@ -282,11 +282,15 @@ class ResourceRules:
 
     @property
     def in_bfloat16(self) -> bool:
-        """Whether a run that does not say its precision has bfloat16: on GPUs that all have it."""
+        """Whether a run that does not say its precision has bfloat16: on GPUs that all have it.
+
+        Not beside ensembles, which are of runs in float32.
+        """
         asked = [self.of(size) for size in (0.0, *(size for size, _ in self.rules))]
         on_gpus = any(one.gpus or one.device.startswith("cuda") for one in asked)
         every = [other for one in asked for other in (one, *one.fall_back())]
-        return on_gpus and all(has_bfloat16(one.gpu_type) for one in every)
+        suits = all(has_bfloat16(one.gpu_type) and one.ensemble < 2 for one in every)
+        return on_gpus and suits
 
     @classmethod
     def parse(

@@ -16,7 +16,7 @@ from cluster.work.trunks import tidy
 from scaling import RunSpec, read_spec
 from scaling.base import Store, is_full
 from scaling.run import LOG
-from scaling.training import ensemble_key
+from scaling.training import ensemble_key, most_members
 from scaling.world import os, time
 from sweeps import Resources
 
@@ -51,18 +51,21 @@ class Company:
     def beside(self, task: Task, lease: Lease, others: Sequence[Task]) -> list[Chain]:
         """The task itself, and further ones of its shape, claimed: a fair part of what is open.
 
-        With several workers each takes its part of the open runs, up to ``resources.ensemble``.
+        With several workers each takes its part of the open runs, up to ``resources.ensemble``,
+        and on a CPU no more than its caches hold.
         """
         group = [(task, lease)]
         ready = self._open(task)
         key = self._key(ready[0]) if ready else None
         if key is None or lease.after_death > MOST_DEATHS:
             return group
+        fitting = most_members(self._spec(ready[0]), self.resources.device)
         alike = [(other, ready[0]) for other in others if (ready := self._open(other))]
         alike = [(other, run_id) for other, run_id in alike if self._key(run_id) == key]
         part = math.ceil((1 + len(alike)) / max(1, self.queue.workers))
+        most = min(self.resources.ensemble, part, fitting)
         for other, run_id in alike:
-            if len(group) >= min(self.resources.ensemble, part):
+            if len(group) >= most:
                 break
             found = self.claim(other, run_id)
             if found is not None and found.after_death > MOST_DEATHS:

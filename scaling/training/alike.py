@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 
 from scaling.base import digest
@@ -10,6 +11,8 @@ from scaling.spec_parts import ScheduleSpec
 
 FAMILIES = ("mlp", "transformer")
 OPTIMIZERS = ("adam", "adamw", "sgd")
+CACHED = 8 << 20  # bytes of activations, of all members: with more each is slower on a CPU
+LEAST = 4  # members, which share the cost of launching an operation whatever their size
 
 
 def ensemble_key(spec: RunSpec) -> str | None:
@@ -51,3 +54,22 @@ def ensemble_key(spec: RunSpec) -> str | None:
         train=type(train)(num_tokens=spec.units_per_step, **kept),
     )
     return digest(common.to_dict())
+
+
+def _has_cuda() -> bool:
+    """Whether ``auto`` is a GPU here."""
+    from torch import cuda  # takes seconds
+
+    return bool(cuda.is_available())
+
+
+def most_members(spec: RunSpec, device: str) -> int:
+    """Runs like this one that ``device`` trains together without one slowing the others.
+
+    On a CPU their activations, which the backward pass reads again, should not leave the core's
+    caches; a GPU has no such limit.
+    """
+    if device != "cpu" and _has_cuda():
+        return sys.maxsize
+    one = 4 * spec.cost.activations * spec.units_per_step
+    return max(LEAST, CACHED // max(1, one))

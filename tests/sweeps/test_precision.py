@@ -47,6 +47,7 @@ def test_on_gpus_it_is_bfloat16(info, resources):
         {"cpus": 4},
         {"gpus": "tesla_v100:1"},  # multiplies no bfloat16
         {"gpus": 1, "fallback": [{"gpus": "t4:1"}]},
+        {"gpus": 1, "ensemble": 8},
     ],
     ids=str,
 )

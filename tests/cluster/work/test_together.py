@@ -47,6 +47,16 @@ def test_runs_of_one_shape_train_together_and_the_others_alone(make_sweep, home)
     assert "done" in log
 
 
+def test_on_a_cpu_no_more_train_together_than_its_caches_hold(make_sweep, home, monkeypatch):
+    store, sweep = Store.at(home), make_sweep(seed=[0, 1, 2, 3, 4])
+    spec = sweep.entries[0].spec
+    bytes_of_one = 4 * spec.units_per_step * spec.cost.activations
+    monkeypatch.setattr("scaling.training.alike.CACHED", 2 * bytes_of_one)
+    monkeypatch.setattr("scaling.training.alike.LEAST", 1)
+    submit(sweep, on="inline", settings={"ensemble": 5, "device": "cpu"})
+    assert sorted(marks(store, sweep)) == [0, 2, 2, 2, 2]
+
+
 def test_runs_of_a_trunk_follow_each_other_beside_those_of_another(make_sweep, home):
     store, sweep = Store.at(home), make_sweep(seed=[0, 1], num_tokens=[4096, 8192], schedule="wsd")
     submit(sweep, on="inline", settings={"ensemble": 8})

@@ -66,8 +66,8 @@ class Resources:
     shard : {"auto", "ddp", "fsdp"}
         How a run spans processes.
     compile : {"auto", "always", "blocks", "never"}
-        Whether its model is compiled; ``auto``: on CUDA, where a run takes minutes. There a shorter
-        run is replayed as CUDA graphs, but with ``never``.
+        Whether its model is compiled, as a whole or block by block; ``auto``: on CUDA, where a run
+        takes minutes. There a shorter run is replayed as CUDA graphs, but with ``never``.
     ensemble : int
         Runs of one shape that a worker trains as one batched computation, at most; 0 for each by
         itself.

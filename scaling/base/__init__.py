@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from scaling.base.arithmetic import Arithmetic
-from scaling.base.cards import PEAKS, has_bfloat16, is_compiled, peak_flops
+from scaling.base.cards import BLOCK_SECONDS, PEAKS, has_bfloat16, how_compiled, peak_flops
 from scaling.base.collector import uncollected
 from scaling.base.cost import (
     MAX_EPOCHS,
@@ -76,6 +76,7 @@ from scaling.base.typed import convert, finite_number, typed
 from scaling.base.units import flops_text, pfs_days
 
 __all__ = [
+    "BLOCK_SECONDS",
     "GROUPS",
     "KG_CO2E_PER_KWH",
     "KG_PER_POUND",
@@ -116,7 +117,7 @@ __all__ = [
     "format_value",
     "has_bfloat16",
     "hashed",
-    "is_compiled",
+    "how_compiled",
     "is_full",
     "is_import_path",
     "jsonable",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 PEAKS: dict[str, tuple[float, float]] = {
     # name, as far as it tells: dense FLOP/s of tensor cores in bfloat16, and in TF32. Data sheets
     # print twice as much, "with sparsity", from A100 on. The first name that fits counts.
@@ -57,16 +59,33 @@ def has_bfloat16(kind: str) -> bool:
 EAGER_SHARE = 0.3  # of a card's peak that a model reaches without being compiled
 USUAL_PEAK = 1e14  # FLOP/s of a card that is not listed
 WORTH_SECONDS = 180.0  # compiling takes 45 of them for 12 blocks, and saves a quarter of the rest
+BLOCK_SECONDS = 3.75  # to compile one block of a whole model, on an H100's host
+BY_BLOCK = 0.01  # of its time that a step takes longer whose blocks are compiled one by one
 
 
-def is_compiled(asked: str, flops: float, card: str, arithmetic: str, processes: int = 1) -> bool:
-    """Whether a run of so many FLOPs is compiled: ``auto`` does so where it takes minutes of a GPU.
+def how_compiled(
+    asked: str, flops: float, card: str, arithmetic: str, processes: int = 1, blocks: int = 1
+) -> Literal["", "blocks", "whole"]:
+    """How a run of so many FLOPs is compiled, if at all.
 
-    ``card`` is empty on a CPU.
+    ``auto`` does so where a run takes minutes of a GPU, and block by block, which compiles equal
+    ones once, where the whole model's compiling would take longer than its faster steps save.
+
+    Parameters
+    ----------
+    asked : {"auto", "always", "blocks", "never"}
+    card : str
+        The GPU's name; empty on a CPU.
+    blocks : int
+        How many the model has that are equal.
     """
     if asked != "auto":
-        return asked in ("always", "blocks")
+        given: dict[str, Literal["blocks", "whole"]] = {"always": "whole", "blocks": "blocks"}
+        return given.get(asked, "")
     if not card:
-        return False
+        return ""
     peak = peak_flops(card, arithmetic) or USUAL_PEAK
-    return flops / (EAGER_SHARE * peak * processes) > WORTH_SECONDS
+    seconds = flops / (EAGER_SHARE * peak * processes)
+    if seconds <= WORTH_SECONDS:
+        return ""
+    return "blocks" if BY_BLOCK * seconds < BLOCK_SECONDS * (blocks - 1) else "whole"

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from scaling.base import is_compiled, note, training_memory
+from scaling.base import how_compiled, note, training_memory
 from scaling.spec import RunSpec
 from scaling.training.blocks import blocks_of, can_recompute, give_weights, recompute, shard
 from scaling.training.fitting import Fit, fit
@@ -44,9 +44,9 @@ class Layout:
         (FSDP2). ``auto``: ``fsdp`` where the state would take over 80 % of the GPU.
     compile : {"auto", "always", "blocks", "never"}
         ``torch.compile`` of the whole model, or of each block where it is sharded or that is asked
-        for: equal blocks are compiled once. ``auto`` does so on CUDA where the run takes minutes,
-        and where it does not and one pass takes the whole batch, replays the model's passes as CUDA
-        graphs, which ``never`` does not either.
+        for: equal blocks are compiled once. ``auto`` does so on CUDA where the run takes minutes, a
+        deep model's block by block unless it takes hours. Where it does not and one pass takes the
+        whole batch, it replays the model's passes as CUDA graphs, which ``never`` does not either.
     """
 
     micro_batch: int = 0
@@ -99,12 +99,13 @@ class Spread:
         model = self._with_exact_norms(model, device)
         again = [block for block in blocks_of(model) if can_recompute(block)]
         recompute(again[: self.fit.recomputed])
-        self.compiled = _compiles(layout.compile, spec, team, device)
+        how = _compiles(layout.compile, spec, team, device)
+        self.compiled = bool(how)
         if self.compiled:
             # Or a worker's later runs of other shapes count as one model's, of which torch compiles
             # eight and then no more.
             torch.compiler.reset()
-        by_block = self.compiled and (self.sharded or layout.compile == "blocks")
+        by_block = how == "blocks" or (self.compiled and self.sharded)
         if by_block:
             for block in blocks_of(model):
                 block.compile(dynamic=False)
@@ -283,9 +284,10 @@ def _fit(spec: RunSpec, most: int, team: Team, sharded: bool, device: torch.devi
     return Fit(min(one.rows for one in fits), max(one.recomputed for one in fits))
 
 
-def _compiles(asked: str, spec: RunSpec, team: Team, device: torch.device) -> bool:
+def _compiles(asked: str, spec: RunSpec, team: Team, device: torch.device) -> str:
     card = torch.cuda.get_device_name(device) if device.type == "cuda" else ""
-    return is_compiled(asked, spec.flops, card, arithmetic(spec, device), team.size)
+    blocks = getattr(spec.model, "depth", 1)
+    return how_compiled(asked, spec.flops, card, arithmetic(spec, device), team.size, blocks)
 
 
 def _on_meta(build: Callable[[], nn.Module], team: Team) -> tuple[nn.Module, nn.Module | None]:

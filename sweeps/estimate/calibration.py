@@ -19,7 +19,7 @@ from statistics import median
 from typing import Any
 
 from scaling import RunSpec, evaluated
-from scaling.base import Store, digest, hashed, is_compiled, read_json, write_atomic
+from scaling.base import Store, digest, hashed, how_compiled, read_json, write_atomic
 from scaling.data import DataInfo
 from scaling.families import get_family
 
@@ -74,7 +74,6 @@ COMPILED_SHAPES: Mapping[str, Sequence[Mapping[str, int]]] = {
         {"depth": 1, "width": 2048, "context": 1024, "batch_size": 16},
     ),
 }
-COMPILING_SECONDS = 3.75  # a block, on a GPU's host
 INHERITED = ("mlp", "norm", "tied", "vocab_size", "activation", "input_shape", "num_classes")
 RUN_SECONDS = 0.1  # a run's start in a worker that has done one: its model, data and journal
 WORKER_SECONDS = 4.0  # from a worker's process to its first step
@@ -145,9 +144,11 @@ class StepTimes:
             ratio = Throughput(self.compiled, self.device, "").at(spec.cost.flops_forward)
         return self.factor * ratio * _total(self.training, amounts)
 
-    def is_compiled(self, spec: RunSpec, asked: str, processes: int = 1) -> bool:
-        """Whether a run will be compiled here, as its resources ask for it."""
-        return _is_compiled(spec, asked, self.card, processes)
+    def how_compiled(self, spec: RunSpec, asked: str, processes: int = 1) -> str:
+        """How a run will be compiled here, as its resources ask for it; empty for not at all."""
+        arithmetic = "bfloat16" if spec.train.precision == "bfloat16" else "tf32"
+        blocks = getattr(spec.model, "depth", 1)
+        return how_compiled(asked, spec.flops, self.card, arithmetic, processes, blocks)
 
     def evaluating(self, spec: RunSpec, seen: int) -> float:
         """Seconds to evaluate so many held-out tokens (examples)."""
@@ -189,11 +190,6 @@ def _total(prices: Sequence[float], amounts: Sequence[float]) -> float:
     return sum(price * amount for price, amount in zip(prices, amounts, strict=True))
 
 
-def _is_compiled(spec: RunSpec, asked: str, card: str, processes: int) -> bool:
-    arithmetic = "bfloat16" if spec.train.precision == "bfloat16" else "tf32"
-    return is_compiled(asked, spec.flops, card, arithmetic, processes)
-
-
 def calibrated(
     store: Store, specs: list[RunSpec], asked: Sequence[tuple[str, int]] = ()
 ) -> StepTimes:
@@ -228,7 +224,7 @@ def calibrated(
     prices = tuple(value["training"]), tuple(value["evaluation"])
     times = StepTimes(*prices, value["device"], value["source"], card=card)
     wanted = zip(specs, asked, strict=False)
-    if not any(times.is_compiled(spec, *how) for spec, how in wanted):
+    if not any(times.how_compiled(spec, *how) for spec, how in wanted):
         return times
     first = models[0] if models[0].family == "transformer" else _any_transformer()
     key = digest({"compiled": key, "shapes": COMPILED_SHAPES[device]})

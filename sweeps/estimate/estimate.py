@@ -9,9 +9,8 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from scaling import ProgramSpec, RunSpec, Spec, cooldown_start
-from scaling.base import WATTS, Store
+from scaling.base import BLOCK_SECONDS, WATTS, Store
 from sweeps.estimate.calibration import (
-    COMPILING_SECONDS,
     RUN_SECONDS,
     WORKER_SECONDS,
     StepTimes,
@@ -192,11 +191,11 @@ def _seconds(
 ) -> float:
     """What a run takes of its worker's time, its start included where that is known."""
     if isinstance(rate, StepTimes) and isinstance(spec, RunSpec):
-        compiled = rate.is_compiled(spec, *asked)
+        how = rate.how_compiled(spec, *asked)
         start = RUN_SECONDS
-        if compiled and rate.device == "cuda":
-            start += COMPILING_SECONDS * getattr(spec.model, "depth", 1)
-        return rate.seconds(spec, heldout, first_step, compiled=compiled) + start
+        if how and rate.device == "cuda":
+            start += BLOCK_SECONDS * (getattr(spec.model, "depth", 1) if how == "whole" else 1)
+        return rate.seconds(spec, heldout, first_step, compiled=bool(how)) + start
     assert isinstance(rate, Throughput)
     return flops / rate.at(size_of(spec))
 

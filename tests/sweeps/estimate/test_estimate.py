@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scaling import Counts, Program, ProgramSpec
-from scaling.base import Store, is_compiled, write_atomic
+from scaling.base import Store, how_compiled, write_atomic
 from scaling.run.journal import Journal
 from scaling.schedule import cooldown_start
 from scaling.spec import RunSpec
@@ -364,18 +364,22 @@ def test_a_run_that_will_be_compiled_is_foretold_so(info, home, machine):
 
 
 @pytest.mark.parametrize(
-    ("asked", "card", "flops", "compiled"),
+    ("asked", "card", "flops", "how"),
     [  # 180 s at 0.3 of 989e12 FLOP/s are 5.3e16 FLOPs; a quarter of it on four GPUs
-        ("auto", "NVIDIA H100 80GB HBM3", 5.2e16, False),
-        ("auto", "NVIDIA H100 80GB HBM3", 5.5e16, True),
-        ("auto", "", 1e20, False),
-        ("always", "", 1.0, True),
-        ("never", "NVIDIA H100 80GB HBM3", 1e20, False),
+        ("auto", "NVIDIA H100 80GB HBM3", 5.2e16, ""),
+        ("auto", "NVIDIA H100 80GB HBM3", 5.5e16, "blocks"),
+        # 11 further blocks take 41 s to compile, a hundredth of 4,125 s or 1.224e18 FLOPs
+        ("auto", "NVIDIA H100 80GB HBM3", 1.21e18, "blocks"),
+        ("auto", "NVIDIA H100 80GB HBM3", 1.24e18, "whole"),
+        ("auto", "", 1e20, ""),
+        ("always", "", 1.0, "whole"),
+        ("blocks", "", 1.0, "blocks"),
+        ("never", "NVIDIA H100 80GB HBM3", 1e20, ""),
     ],
 )
-def test_what_is_compiled(asked, card, flops, compiled):
-    assert is_compiled(asked, flops, card, "bfloat16") is compiled
-    assert is_compiled(asked, 4 * flops, card, "bfloat16", 4) is compiled
+def test_what_is_compiled(asked, card, flops, how):
+    assert how_compiled(asked, flops, card, "bfloat16", blocks=12) == how
+    assert how_compiled(asked, 4 * flops, card, "bfloat16", 4, 12) == how
 
 
 def test_runs_on_another_kind_of_device_than_is_here_speak_for_themselves(info, home, machine):

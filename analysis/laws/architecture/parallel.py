@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from analysis.laws.base import Parameter
 from analysis.laws.named import named_law
-from analysis.laws.power import FLOOR
+from analysis.laws.terms import FLOOR
 
 PARALLEL = named_law(
     name="parallel",

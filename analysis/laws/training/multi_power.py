@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from analysis.laws.base import Array, Law, Parameter, columns, stack
-from analysis.laws.schedules import with_schedule_sums
+from analysis.laws.training.schedules import with_schedule_sums
 
 LEAST = 1e-6
 """Share of a curve's highest rate below which a rate counts as that."""

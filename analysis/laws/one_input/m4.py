@@ -1,4 +1,4 @@
-"""Two laws of learning curves with saturation: M3 and M4 of Alabdulmohsin et al. 2022."""
+"""M4 of Alabdulmohsin et al. 2022: a learning curve that saturates at both ends."""
 
 from __future__ import annotations
 
@@ -7,54 +7,8 @@ import numpy as np
 from analysis.laws.base import Array, Law, Parameter, columns, stack
 from analysis.laws.log_add import log_add
 
-BETA = Parameter("beta", "size", 1e-8, 1e8, unit="as loss")
-EXPONENT = Parameter("c", "exponent", 1e-3, 10.0, (0.03, 2.0))
 
-
-def _m3_predict(params: Array, x: Array) -> Array:
-    beta, c, gamma = columns(params)
-    return beta * np.exp(c * np.log(1.0 / x + gamma))
-
-
-def _m3_gradient(params: Array, x: Array) -> Array:
-    beta, c, gamma = columns(params)
-    base = 1.0 / x + gamma
-    power = np.exp(c * np.log(base))
-    return stack(power, beta * power * np.log(base), beta * power * c / base)
-
-
-def _m3_rescale(params: Array, units: Array) -> Array:
-    beta, c, gamma = np.moveaxis(params, -1, 0)
-    return np.stack([beta * units[0] ** -c, c, gamma * units[0]], axis=-1)
-
-
-M3 = Law(
-    name="m3",
-    formula="L = beta * (1/x + gamma)^c",
-    latex=r"L = \beta\left(\frac{1}{x} + \gamma\right)^{c}",
-    source="Bansal et al. 2022 (arXiv 2202.01994); M3 of Alabdulmohsin et al. 2022"
-    " (arXiv 2209.06640)",
-    parameters=(
-        BETA,
-        EXPONENT,
-        Parameter("gamma", "1 / x where learning ends", 0.0, 1e8, (1e-4, 3.0), scale="linear"),
-    ),
-    inputs=("num_params",),
-    predict=_m3_predict,
-    gradient=_m3_gradient,
-    rescale=_m3_rescale,
-    linear=("beta",),
-    starts=lambda observed, x: np.array(
-        [
-            [1.0, c, gamma]
-            for c in np.geomspace(0.03, 2.0, 8)
-            for gamma in (0.0, *np.geomspace(1e-3, 10.0, 7) / x.max())
-        ]
-    ),
-)
-
-
-def _m4_share(params: Array, x: Array) -> tuple[Array, Array, Array]:
+def _share(params: Array, x: Array) -> tuple[Array, Array, Array]:
     """s in (0, 1) with L = E + (E_0 - E) s, 1 - s and ln(1 - s): Newton's method on u = logit s.
 
     ln s - alpha ln(1 - s) rises with slope between 1 and alpha, and its slope is monotone in u,
@@ -76,14 +30,14 @@ def _m4_share(params: Array, x: Array) -> tuple[Array, Array, Array]:
         return np.exp(u - above), np.exp(-above), -above
 
 
-def _m4_predict(params: Array, x: Array) -> Array:
+def _predict(params: Array, x: Array) -> Array:
     e, _, _, _, e0 = columns(params)
-    return e + (e0 - e) * _m4_share(params, x)[0]
+    return e + (e0 - e) * _share(params, x)[0]
 
 
-def _m4_gradient(params: Array, x: Array) -> Array:
+def _gradient(params: Array, x: Array) -> Array:
     e, beta, _, alpha, e0 = columns(params)
-    s, rest, log_rest = _m4_share(params, x)
+    s, rest, log_rest = _share(params, x)
     span = e0 - e
     # by the implicit function theorem, from ln s - alpha ln(1 - s) = right
     rate = span * s * rest / (rest + alpha * s)
@@ -93,10 +47,10 @@ def _m4_gradient(params: Array, x: Array) -> Array:
     return stack(rest + pull, rate / beta, -rate * np.log(x), by_alpha, s - pull)
 
 
-def _m4_curvature(params: Array, jacobian: Array, v: Array, x: Array) -> Array:
+def _curvature(params: Array, jacobian: Array, v: Array, x: Array) -> Array:
     """s is a function of alpha and of R = ln beta - c ln x - (1 - alpha) ln(E_0 - E)."""
     e, beta, _, alpha, e0 = columns(params)
-    s, rest, log_rest = _m4_share(params, x)
+    s, rest, log_rest = _share(params, x)
     span = e0 - e
     below = rest + alpha * s
     q = s * rest / below  # ds/dR; ds/dalpha = q ln(1 - s)
@@ -129,13 +83,13 @@ def _m4_curvature(params: Array, jacobian: Array, v: Array, x: Array) -> Array:
     return out
 
 
-def _m4_rescale(params: Array, units: Array) -> Array:
+def _rescale(params: Array, units: Array) -> Array:
     out = params.copy()
     out[..., 1] *= units[0] ** -params[..., 2]
     return out
 
 
-def _m4_starts(observed: Array, x: Array) -> Array:
+def _starts(observed: Array, x: Array) -> Array:
     """Given E, E_0 and alpha, ln((L - E) / (E_0 - L)^alpha) is linear in ln x."""
     low, high = observed.min(), observed.max()
     log_x = np.log(x)
@@ -158,15 +112,15 @@ M4 = Law(
         Parameter(
             "E", "loss at infinite x", 0.0, 1e6, unit="as loss", scale="linear", role="floor"
         ),
-        BETA,
-        EXPONENT,
+        Parameter("beta", "size", 1e-8, 1e8, unit="as loss"),
+        Parameter("c", "exponent", 1e-3, 10.0, (0.03, 2.0)),
         Parameter("alpha", "how slowly learning begins", 1e-3, 10.0, (0.1, 2.0)),
         Parameter("E_0", "loss of a model that has learned nothing", 1e-6, 1e6, unit="as loss"),
     ),
     inputs=("num_params",),
-    predict=_m4_predict,
-    gradient=_m4_gradient,
-    curvature=_m4_curvature,
-    rescale=_m4_rescale,
-    starts=_m4_starts,
+    predict=_predict,
+    gradient=_gradient,
+    curvature=_curvature,
+    rescale=_rescale,
+    starts=_starts,
 )

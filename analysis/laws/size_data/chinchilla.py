@@ -1,24 +1,21 @@
-"""Chinchilla's law and its form with one exponent for parameters and data."""
+"""Chinchilla's law: a term of parameters and one of data above a floor."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from analysis.laws.base import Array, Law, Parameter, columns
-
-E = Parameter("E", "irreducible loss", 0.0, 1e6, unit="nats/token", scale="linear", role="floor")
-A = Parameter("A", "size of the parameter term at N = 1", 1e-8, 1e8, unit="nats/token")
-B = Parameter("B", "size of the data term at D = 1", 1e-8, 1e8, unit="nats/token")
-ALPHA = Parameter("alpha", "exponent of parameters", 1e-3, 5.0, (0.03, 2.0))
-BETA = Parameter("beta", "exponent of data", 1e-3, 5.0, (0.03, 2.0))
+from analysis.laws.base import Array, Law, columns
+from analysis.laws.terms import ALPHA, BETA, A, B, E
 
 
-def _predict(params: Array, num_params: Array, num_tokens: Array) -> Array:
+def predict(params: Array, num_params: Array, num_tokens: Array) -> Array:
+    """E + A / N^alpha + B / D^beta."""
     e, a, b, alpha, beta = columns(params)
     return e + a * np.exp(-alpha * np.log(num_params)) + b * np.exp(-beta * np.log(num_tokens))
 
 
-def _gradient(params: Array, *inputs: Array) -> Array:
+def gradient(params: Array, *inputs: Array) -> Array:
+    """Its derivatives by E, A, B, alpha and beta."""
     out = np.empty((*params.shape, len(inputs[0])), dtype=params.dtype)
     logs = np.log(np.array(inputs))
     exponents = np.multiply(params[..., 3:, None], logs, out=out[..., 3:, :])
@@ -40,7 +37,8 @@ def _curvature(params: Array, jacobian: Array, v: Array, *inputs: Array) -> Arra
     return out
 
 
-def _rescale(params: Array, units: Array) -> Array:
+def rescale(params: Array, units: Array) -> Array:
+    """As ``Law.rescale``."""
     e, a, b, alpha, beta = np.moveaxis(params, -1, 0)
     return np.stack([e, a * units[0] ** -alpha, b * units[1] ** -beta, alpha, beta], axis=-1)
 
@@ -68,10 +66,10 @@ CHINCHILLA = Law(
     "2024 (arXiv 2404.10102)",
     parameters=(E, A, B, ALPHA, BETA),
     inputs=("num_params", "num_tokens"),
-    predict=_predict,
-    gradient=_gradient,
+    predict=predict,
+    gradient=gradient,
     curvature=_curvature,
-    rescale=_rescale,
+    rescale=rescale,
     linear=("E", "A", "B"),
     optimum=_optimum,
     exponent=_exponent,
@@ -82,28 +80,3 @@ CHINCHILLA = Law(
         },
     },
 )  # fmt: skip
-
-
-def _widen(params: Array) -> Array:
-    """Parameters of the law with one exponent as those of the law with two."""
-    return np.concatenate([params, params[..., -1:]], axis=-1)
-
-
-def _symmetric_gradient(params: Array, num_params: Array, num_tokens: Array) -> Array:
-    full = _gradient(_widen(params), num_params, num_tokens)
-    full[..., 3, :] += full[..., 4, :]
-    return full[..., :4, :]
-
-
-CHINCHILLA_SYMMETRIC = Law(
-    name="chinchilla_symmetric",
-    formula="L = E + A / N^alpha + B / D^alpha",
-    latex=r"L = E + \frac{A}{N^{\alpha}} + \frac{B}{D^{\alpha}}",
-    source="Hoffmann et al. 2022 (arXiv 2203.15556), eq. 2 with alpha = beta, so N*, D* ~ C^0.5",
-    parameters=(E, A, B, Parameter("alpha", "exponent of both", 1e-3, 5.0, (0.03, 2.0))),
-    inputs=("num_params", "num_tokens"),
-    predict=lambda params, n, d: _predict(_widen(params), n, d),
-    gradient=_symmetric_gradient,
-    rescale=lambda params, units: _rescale(_widen(params), units)[..., :4],
-    linear=("E", "A", "B"),
-)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from analysis.laws.base import Parameter
-from analysis.laws.chinchilla import ALPHA, BETA, A, B, E
 from analysis.laws.named import named_law
+from analysis.laws.terms import ALPHA, BETA, A, B, E
 
 
 def _power(name: str, means: str) -> Parameter:

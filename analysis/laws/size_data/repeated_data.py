@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from analysis.laws.base import Array, Law, Parameter, columns, stack
-from analysis.laws.chinchilla import ALPHA, BETA, A, B, E
+from analysis.laws.terms import ALPHA, BETA, A, B, E
 
 RD = Parameter(
     "R_D",

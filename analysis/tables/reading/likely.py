@@ -116,7 +116,7 @@ _METRIC = ("metric", "metricname", "tag", "variable", "key")
 """Names of the column that says what a value is, in a table with a row a value."""
 _HOURS = re.compile(r"([gt]pu|device|accelerator|node|[avh]\d{2,3})s?hours?")
 _LIKELIHOOD = re.compile(r"loglik|logprob|^ll$")
-_SCORE = re.compile(r"acc|score|miou|top1|f1|bleu|mmlu|arc|hella|wino|gsm|piqa|recall|map$|auc")
+SCORE = re.compile(r"acc|score|miou|top1|f1|bleu|mmlu|arc|hella|wino|gsm|piqa|recall|map$|auc")
 
 
 def lookalikes(frame: pd.DataFrame, column: str) -> list[str]:
@@ -298,7 +298,7 @@ def _rest(frame: pd.DataFrame, column: str) -> list[str]:
     found = []
     for name in map(str, frame.columns):
         form = normalise(name)
-        known = looks.search(form) or _SCORE.search(form) or form in (
+        known = looks.search(form) or SCORE.search(form) or form in (
             *_STEPS, *_BATCH, *_LENGTH, *_EPOCHS, *_WIDTH, *_DEPTH
         )  # fmt: skip
         no_size = column != "loss" and _NO_AMOUNT.search(name.lower())
@@ -354,7 +354,7 @@ def one_variable(frame: pd.DataFrame) -> str | None:
 def _rank(name: str) -> int:
     """Steps tell most of a run, epochs less than what was set, scores nothing."""
     form = normalise(name)
-    return (form not in _STEPS) + form.startswith("epoch") + 2 * bool(_SCORE.search(form))
+    return (form not in _STEPS) + form.startswith("epoch") + 2 * bool(SCORE.search(form))
 
 
 def likely_loss(name: str) -> bool:
@@ -363,9 +363,7 @@ def likely_loss(name: str) -> bool:
 
 
 def _is_score(frame: pd.DataFrame, name: str) -> bool:
-    return (
-        name not in COLUMNS and bool(_SCORE.search(normalise(name))) and varies(frame[name], name)
-    )
+    return name not in COLUMNS and bool(SCORE.search(normalise(name))) and varies(frame[name], name)
 
 
 def _turned(values: pd.Series, name: str) -> str:

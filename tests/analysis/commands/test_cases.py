@@ -69,8 +69,8 @@ REFUSED = {
         9, ("--x-col", "num_params"),
     ),
     "wandb_export_wide.csv": (
-        "no num_tokens: say --tokens-col 'Step * 524288' (524288 stands for your tokens a step); no "
-        "loss: say --loss-col test-tokens/avg_loss",
+        "no num_tokens: say --tokens-col 'Step * 524288' (524288 stands for your tokens a step); "
+        "no loss: say --loss-col test-tokens/avg_loss",
         20, ("--loss-col", "test-tokens/avg_loss", "--x-col", "Step"),
     ),
 }  # fmt: skip

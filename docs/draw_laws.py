@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
-from analysis.commands.laws import examples  # noqa: E402
+from analysis.commands.laws import examples, measured  # noqa: E402
 from analysis.laws import LAWS, Law  # noqa: E402
 
 PAGE, FIGURES = ROOT / "docs" / "laws.md", ROOT / "docs" / "images" / "laws"
@@ -296,12 +296,11 @@ def _shown_over(law: Law) -> str:
 
 
 def _entry(law: Law) -> str:
-    rows = [
-        f"| `{p.name}` | {p.means} | {p.unit} |" for p in law.parameters
-    ]  # fmt: skip
+    rows = [f"| `{p.name}` | {p.means} | {p.unit} |" for p in law.parameters]
+    output, *inputs = (measured(name, law, "`{}`") for name in (law.output, *law.inputs))
     lines = [
         f"$${law.latex}$$",
-        f"`{law.output}` of {', '.join(f'`{name}`' for name in law.inputs)}. {law.source}.",
+        f"{output} of {', '.join(inputs)}. {law.source}.",
         "\n".join(["| parameter | meaning | unit |", "| --- | --- | --- |", *rows]),
     ]
     for name, values in law.published.items():

@@ -19,6 +19,7 @@ PARALLEL = named_law(
         Parameter("alpha", "exponent of parameters", 1e-3, 5.0, (0.05, 1.0)),
     ),
     units={"A": {"N": -1.0}},
+    column_units={"parallel_size": "streams"},
     published={
         "stack_v2_python": {"E": 0.691237, "A": 1.130616e7, "k": 0.393463, "alpha": 0.189371},
         "pile": {"E": 1.288766, "A": 1.973521e8, "k": 0.334456, "alpha": 0.196333},

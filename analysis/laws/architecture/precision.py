@@ -38,6 +38,7 @@ PRECISION = named_law(
         _bits("gamma_kv", "the key-value cache"),
     ),
     units={"A": {"N": "-alpha"}, "B": {"D": "-beta"}},
+    column_units=dict.fromkeys(("weight_bits", "activation_bits", "kv_bits"), "bits"),
     published={
         "kumar": {
             "E": 2.7648, "A": 4299.0, "B": 18060.0, "alpha": 0.4965, "beta": 0.4965,

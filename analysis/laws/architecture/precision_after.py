@@ -20,5 +20,6 @@ PRECISION_AFTER = named_law(
     ),
     units={"C_T": {"D": "gamma_D", "N": "-gamma_N"}},
     output="loss_rise",
+    column_units={"loss_rise": "nats/token", "weight_bits": "bits"},
     published={"kumar": {"C_T": 0.0598, "gamma_D": 0.5068, "gamma_N": 0.3439, "gamma_w": 0.5907}},
 )

@@ -38,5 +38,10 @@ VOCABULARY = named_law(
     ),
     units={"A_1": {"N": "-alpha_1"}, "A_2": {"d": "-alpha_2"}, "B": {"H": "-beta"}},
     output="unigram_normalized_loss",
+    column_units={
+        "unigram_normalized_loss": "nats/token",
+        "non_vocab_params": "parameters",
+        "num_characters": "characters",
+    },
     space="linear",
 )  # fmt: skip

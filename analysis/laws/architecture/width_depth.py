@@ -39,4 +39,5 @@ WIDTH_DEPTH = named_law(
         "C": {"N": "-gamma"},
         "F": {"D": "-zeta"},
     },
+    column_units={"depth": "layers"},
 )

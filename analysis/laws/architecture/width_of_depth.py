@@ -18,5 +18,6 @@ WIDTH_OF_DEPTH = named_law(
     ),
     units={"b": {"Z": 1.0}},
     output="width",
+    column_units={"depth": "layers"},
     published={"levine": {"a": 5.039, "b": 0.0555}},
 )

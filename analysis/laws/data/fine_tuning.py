@@ -19,4 +19,5 @@ FINE_TUNING = named_law(
         Parameter("beta", "exponent of data", 1e-3, 5.0, (0.05, 2.0)),
     ),
     units={"B": {"D": "-beta"}, "D_l": {"D": "-beta"}},
+    column_units={"sft_data_size": "examples"},
 )

@@ -21,6 +21,7 @@ TRANSFER = named_law(
     ),
     units={"k": {"D": "alpha", "N": "beta"}},
     output="data_transferred",
+    column_units=dict.fromkeys(("sft_data_size", "data_transferred"), "characters"),
     published={
         "text_to_python": {"k": 1.9e4, "alpha": 0.18, "beta": 0.38},
         "text_and_code_to_python": {"k": 2.1e5, "alpha": 0.096, "beta": 0.38},

@@ -43,6 +43,7 @@ def _polynomial(degree: int) -> Law:
         rescale=rescale,
         linear=tuple(f"c_{k}" for k in range(degree + 1)),
         space="linear",
+        column_units={"loss": ""},  # any metric
     )
 
 

@@ -47,5 +47,6 @@ SIGMOID = Law(
     rescale=_rescale,
     linear=("a", "b"),
     output="accuracy",
+    column_units={"accuracy": "fraction"},
     space="linear",
 )

@@ -25,6 +25,7 @@ MOE_ROUTING = routing(
     source="Clark et al. 2022 (arXiv 2202.01169), eq. 1 and table 3; K experts beside a dense "
     "model of N; the paper's logarithms are to base 10, so its c is c ln 10 here and its d is d / "
     "ln 10",
+    column_units={"dense_params": "parameters", "num_experts": "experts"},
     published={
         "s_base": _clark(-0.082, -0.108, 0.009, 1.104, 1.847, 314.478),
         "rl_r": _clark(-0.083, -0.126, 0.012, 1.111, 1.880, 469.982),

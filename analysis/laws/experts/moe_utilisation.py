@@ -11,4 +11,5 @@ MOE_UTILISATION = routing(
     {"F": "flops_forward", "R": "parameter_ratio"},
     source="Clark et al. 2022 (arXiv 2202.01169), eq. 2; F FLOPs of a forward pass, R parameters "
     "over those of the dense model of as many FLOPs",
+    column_units={"flops_forward": "FLOPs"},
 )

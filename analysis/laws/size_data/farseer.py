@@ -58,6 +58,7 @@ FARSEER = named_law(
     rescale=_rescale,
     unscaled=("num_tokens",),
     starts=_starts,
+    column_units={"loss": "bits/character"},
     published={
         "li": {
             "a_3": -0.021, "gamma": 0.169, "b_3": -0.091, "a_2": 88.01, "beta": -0.1,

@@ -19,4 +19,5 @@ BATCH_STEPS = named_law(
     ),
     units={"B_crit": {"B": -1.0}},
     output="num_steps",
+    column_units={"num_steps": "steps"},
 )  # fmt: skip

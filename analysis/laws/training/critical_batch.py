@@ -33,5 +33,6 @@ CRITICAL_BATCH = named_law(
     ),
     rescale=_in_other_losses,
     output="critical_batch_size",
+    column_units={"critical_batch_size": "tokens"},
     published={"kaplan": {"B_star": 2e8, "alpha_B": 0.21}},
 )

@@ -29,7 +29,7 @@ _LOOKS = {
 _SPARE = {"loss": ("error", "bits_per_byte")}
 """The run table's columns that may stand for another."""
 _NO_AMOUNT = re.compile(
-    r"per|time|rate|/s$|frac|ratio|share|prop|mfu|(?<!non)(?<!non_)vocab|forward|unique|tokenizer|loss"
+    r"per|batch|time|rate|/s$|frac|ratio|share|prop|mfu|(?<!non)(?<!non_)vocab|forward|unique|tokenizer|loss"
 )
 _STEPS = (
     "step",
@@ -106,6 +106,7 @@ STEP, SEQUENCE, RATE = 524_288, 2048, 1e14
 _YOURS = {
     f"* {STEP}": f"{STEP} stands for your tokens a step",
     f"* {SEQUENCE}": f"{SEQUENCE} stands for your tokens a sequence",
+    "D_T * 1e12": "if its T is trillions",
     "12 * ": "a transformer's parameters without embeddings, where feed-forward layers are four "
     "times as wide",
 }
@@ -191,6 +192,7 @@ def likely(frame: pd.DataFrame, column: str) -> list[str]:
     if column == "num_tokens":
         made = _tokens(frame)
         found = made + found if any("epoch" in one.lower() for one in made) else found + made
+        found = found or [f"{name} * 1e12" for name in map(str, frame.columns) if name == "D_T"]
     if column == "num_params" and not found:
         found = _sized(frame) or _by_compute(frame) or _shaped(frame)
     if column != "loss":
@@ -221,7 +223,9 @@ def proposal(frame: pd.DataFrame, *missing: str) -> str:
             found += flags("flops", map(_counted, lookalikes(frame, "flops")[:1]))  # D = C / 6 N
         if column == "loss" and (long := _of_long_table(frame)):
             found = [long]
-        ways = " or ".join(found[:MOST] or flags(column, _rest(frame, column)))
+        others = {one for other in missing if other != column for one in likely(frame, other)}
+        rest = [name for name in _rest(frame, column) if name not in others]
+        ways = " or ".join(found[:MOST] or flags(column, rest))
         yours = [words for number, words in _YOURS.items() if number in ways]
         said.append(
             f"no {column}: say {ways}{''.join(f' ({words})' for words in yours)}"

@@ -10,9 +10,9 @@ import numpy as np
 
 from analysis.fits import Bootstrap, Estimand, Fit
 from analysis.fits import fit as fit_law
+from analysis.forecasts.bounds import whole_of
 from analysis.intervals import interval
 from analysis.laws import Array, Law
-from analysis.tables import is_score
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -45,10 +45,7 @@ class Chain:
     @property
     def whole(self) -> float | None:
         """What the metric is a share of, 1 or 100 (percent); none if it is no share."""
-        low, high = self.second.observed.min(), self.second.observed.max()
-        if low >= 0.0 and high <= 1.0:
-            return 1.0
-        return 100.0 if low >= 0.0 and high <= 100.0 and is_score(self.second.y_col) else None
+        return whole_of(self.second.observed, self.second.y_col)
 
     def predict_ci(
         self, table: Mapping[str, Any] | pd.DataFrame, level: float = 0.9, seed: int = 0

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis import LAWS, Bootstrap, Estimand, fit
+from analysis import LAWS, Bootstrap, Estimand, fit, forecast
 from analysis.forecasts import Chain, chain
 
 SIZES = np.repeat(np.geomspace(5e7, 1.3e9, 6), 3)
@@ -91,6 +91,15 @@ def test_a_curve_that_goes_on_above_1_predicts_1() -> None:
 def test_what_is_no_share_is_as_large_as_the_curve_says() -> None:
     table = runs(0, 0.97).assign(seconds=lambda t: 30 * t.accuracy)
     assert chain(table, "task_loss", "seconds", first="power_floor").whole is None
+
+
+def test_a_forecast_of_a_score_by_its_sigmoid_is_a_share_too() -> None:
+    found = forecast(runs(0, 0.97), "sigmoid", x_col="task_loss", y_col="accuracy")
+    at = {"task_loss": np.array([0.45, 0.2])}
+    low, high = found.predict_ci(at)
+    assert (low >= 0.0).all() and (low < found.predict(at)).all()
+    assert (found.predict(at) <= high).all() and (high <= 1.0).all()
+    assert (found.sample(at) <= 1.0).all()
 
 
 @pytest.mark.slow

@@ -80,6 +80,9 @@ TASKS = (
     # chosen by leaving out each size of the rows to fit
     Task("moe_lr_spm", "log(loss) = a + b*log(dense_params) + c*log(num_experts) + d*log(lr)"
          " + e*log(lr)^2", 0.0575, -5.6),
+    # the peer's form by its numbers: the bowl in the rate of step_law_loss
+    Task("moe_lr_spm", "loss = E + A / (dense_params^alpha * num_experts^gamma)"
+         " + k*log(lr * dense_params^s / c)^2", 0.0575, -5.6),
     Task("sft_flan", "fine_tuning", 0.0268, 0.910, groups=("group",), sldbench=0.957),
     Task("vocab_small", "vocabulary", 0.158, 0.965, sldbench=0.966),
     Task("mixture_pile5", "mixture", 0.0022, 0.987, "loss_internet", groups=("group",)),

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
-from analysis.commands.laws import examples  # noqa: E402
+from analysis.commands.laws import examples, measured  # noqa: E402
 from analysis.laws import LAWS, Law  # noqa: E402
 
 PAGE, FIGURES = ROOT / "docs" / "laws.md", ROOT / "docs" / "images" / "laws"
@@ -240,7 +240,7 @@ class Drawn:
 
     ``constants`` is the name of published ones; ``at`` has the other inputs. ``points`` are
     measurements to draw, ``of`` what they are of; inputs that are not ``at`` a value are then the
-    points' own.
+    points' own. ``over`` says where along ``x`` the law was measured.
     """
 
     constants: str
@@ -251,16 +251,18 @@ class Drawn:
     at: dict[str, float] = field(default_factory=dict)
     points: Callable[[], pd.DataFrame] | None = None
     of: str = ""
+    over: str = ""
 
 
 DRAWN = {
-    "width_of_depth": Drawn("levine", "depth", (4, 64)),
-    "precision_after": Drawn("kumar", "num_tokens", (1e9, 1e12), "weight_bits", (3, 4, 5),
-                             {"num_params": 1e9}),
+    "width_of_depth": Drawn("levine", "depth", (6, 48), over="the depths that they trained"),
+    "precision_after": Drawn("kumar", "num_tokens", (1e9, 2.6e10), "weight_bits", (3, 4, 5),
+                             {"num_params": 1e9},
+                             over="lengths that they trained, at 1e9 parameters"),
     "moe_granularity": Drawn("expansion_64", "num_params", (4e9, 5e13),
                              points=printed_granularities,
                              of="the seven losses printed in the paper's table 2, each at its own "
-                             "tokens and granularity"),
+                             "tokens and granularity: the authors' use of the law, not runs"),
     "transfer": Drawn("text_to_python", "sft_data_size", (1e5, 1e9), "num_params",
                       (1e7, 1e8, 1e9)),
     "critical_batch": Drawn("kaplan", "loss", (1.8, 5.0), points=critical_batches,
@@ -296,12 +298,11 @@ def _shown_over(law: Law) -> str:
 
 
 def _entry(law: Law) -> str:
-    rows = [
-        f"| `{p.name}` | {p.means} | {p.unit} |" for p in law.parameters
-    ]  # fmt: skip
+    rows = [f"| `{p.name}` | {p.means} | {p.unit} |" for p in law.parameters]
+    output, *inputs = (measured(name, law, "`{}`") for name in (law.output, *law.inputs))
     lines = [
         f"$${law.latex}$$",
-        f"`{law.output}` of {', '.join(f'`{name}`' for name in law.inputs)}. {law.source}.",
+        f"{output} of {', '.join(inputs)}. {law.source}.",
         "\n".join(["| parameter | meaning | unit |", "| --- | --- | --- |", *rows]),
     ]
     for name, values in law.published.items():
@@ -327,7 +328,8 @@ def _entry(law: Law) -> str:
             if drawn.points
             else "No public measurements are known to us; drawn"
         )
-        lines.append(f"{shows} at its published constants `{drawn.constants}`.")
+        over = f", over {drawn.over}" if drawn.over else ""
+        lines.append(f"{shows} at its published constants `{drawn.constants}`{over}.")
         lines.append(f"![{law.name}, not fitted](images/laws/{law.name}.png)")
     return "\n\n".join(lines)
 
@@ -435,7 +437,8 @@ def draw_alone(name: str, drawn: Drawn) -> None:
         if len(sizes) > 1:
             axes.legend(fontsize=6, title="num_params", title_fontsize=6, frameon=False)
     what = "no measurements" if points is None else "not fitted"
-    axes.set(xlabel=drawn.x, ylabel=law.output, title=f"{name}\n{what}, published constants {own}")
+    axes.set(xlabel=measured(drawn.x, law), ylabel=measured(law.output, law),
+             title=f"{name}\n{what}, published constants {own}")  # fmt: skip
     axes.title.set_fontsize(9)
     if drawn.values:
         figure.legend(fontsize=6, title=drawn.line, title_fontsize=6, frameon=False,

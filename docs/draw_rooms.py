@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import ast
 import sys
-from collections import defaultdict
+from collections import Counter, defaultdict
 from functools import cache
 from pathlib import Path
 
@@ -23,6 +23,7 @@ from docs.rooms import arrows, modules, rooms  # noqa: E402
 
 COLUMNS = {"analysis": "#8e5bb5", "scaling": "#2f7d4f", "sweeps": "#b36b00", "cluster": "#2f6db3"}
 WIDTH, HEIGHT, ACROSS, UP, TOP, BETWEEN = 112, 34, 122, 60, 56, 26
+ABREAST = 5
 BEGIN, END = "<!-- the rooms: made by `make rooms` -->", "<!-- end of the rooms -->"
 
 
@@ -41,16 +42,24 @@ def needs() -> dict[str, set[str]]:
 
 
 def levels(direct: dict[str, set[str]]) -> dict[str, int]:
-    """The floor of each room: above all that it needs, close below whatever needs it."""
+    """The floor of each room: above all that it needs, close below whatever needs it.
+
+    Where a package has ``ABREAST`` rooms on that floor, it is the next one down that has a place.
+    """
 
     @cache
     def lowest(room: str) -> int:
         return max((lowest(one) + 1 for one in direct[room]), default=0)
 
     floor: dict[str, int] = {}
+    taken: Counter[tuple[str, int]] = Counter()
     for room in sorted(direct, key=lowest, reverse=True):
         users = [floor[one] for one, found in direct.items() if room in found]
-        floor[room] = min(users, default=lowest(room) + 1) - 1
+        package, level = room.split(".")[0], min(users, default=lowest(room) + 1) - 1
+        while taken[package, level] >= ABREAST and level > lowest(room):
+            level -= 1
+        floor[room] = level
+        taken[package, level] += 1
     return floor
 
 

@@ -126,10 +126,15 @@ CLUSTER = {
 }
 QUESTION = "analysis.intervals analysis.wording analysis.laws analysis.tables"
 ANSWERS = f"{QUESTION} analysis.fits analysis.forecasts analysis.compute"
+LAWS = (
+    "analysis.laws.one_input analysis.laws.size_data analysis.laws.architecture "
+    "analysis.laws.experts analysis.laws.data analysis.laws.training analysis.laws.downstream"
+)
 ANALYSIS = {
     "analysis.intervals": "",
     "analysis.wording": "",
-    "analysis.laws": "scaling.base scaling.schema",
+    **dict.fromkeys(LAWS.split(), ""),
+    "analysis.laws": f"scaling.base scaling.schema {LAWS}",
     "analysis.tables.reading": "scaling.schema scaling.table_file",
     "analysis.tables": "scaling.base scaling.schema scaling.families scaling.spec "
     "scaling.specs scaling.run scaling.table_file scaling.tracking analysis.tables.reading "

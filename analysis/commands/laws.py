@@ -52,6 +52,7 @@ def law_values(law: Law) -> dict[str, Any]:
         "source": law.source,
         "inputs": list(law.inputs),
         "output": law.output,
+        "units": {name: law.unit(name) for name in (law.output, *law.inputs)},
         "space": law.space,
         "assumes": law.assumes,
         "parameters": [
@@ -69,6 +70,12 @@ def law_values(law: Law) -> dict[str, Any]:
         "published": {name: dict(values) for name, values in law.published.items()},
         "examples": examples(law),
     }
+
+
+def measured(name: str, law: Law, mark: str = "{}") -> str:
+    """A column as ``mark`` shows it, with its unit behind it in brackets if that is known."""
+    unit = law.unit(name)
+    return mark.format(name) + (f" ({unit})" if unit else "")
 
 
 def examples(law: Law) -> list[str]:
@@ -103,7 +110,8 @@ def _print_law(law: Law, values: dict[str, Any]) -> None:
     scaled = [name for name in law.inputs if law.rescale is not None and name not in law.unscaled]
     over = f"{', '.join(scaled)} over its geometric mean" if scaled else "the inputs as they are"
     print(f"from, to, starts: with {over}")
-    print(f"predicts {law.output} of {', '.join(law.inputs)}; residuals are {law.space}")
+    output, *inputs = (measured(name, law) for name in (law.output, *law.inputs))
+    print(f"predicts {output} of {', '.join(inputs)}; residuals are {law.space}")
     print(f"source: {law.source}")
     print(f"assumes {law.assumes}")
     print(f"LaTeX: {law.latex}")

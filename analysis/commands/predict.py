@@ -82,12 +82,17 @@ def run(args: argparse.Namespace) -> int:
         raise ValueError(f"{law.formula} has no finite value there: look at --set and --at")
     if asked.json:
         found = {"law": law.name, "formula": law.formula, "params": params, "at": point}
-        print_json({**found, law.output: value})
+        units = {name: law.unit(name) for name in (law.output, *law.inputs)}
+        print_json({**found, law.output: value, "units": units})
         return 0
-    where = ", ".join(f"{name} {v:g}" for name, v in point.items())
-    print(f"{law.output} {value:.6g} at {where}")
+    where = ", ".join(_with_unit(name, f"{v:g}", law) for name, v in point.items())
+    print(f"{_with_unit(law.output, f'{value:.6g}', law)} at {where}")
     print(f"{law.formula} with " + ", ".join(f"{k} {v:g}" for k, v in params.items()))
     return 0
+
+
+def _with_unit(name: str, value: str, law: Law) -> str:
+    return f"{name} {value} {law.unit(name)}".rstrip()
 
 
 def _from_runs(
@@ -132,7 +137,8 @@ def _print_curve(law: Law, params: dict[str, float], asked: Options) -> int:
         return 0
     rows = curve.iloc[:: max(1, len(curve) // 12)]
     print_table(f"loss by {law.formula}", tuple(curve.columns), rows.itertuples(index=False))
-    print(f"at the end: {law.output} {curve['loss'].iloc[-1]:.6g}")
+    end = f"{curve['loss'].iloc[-1]:.6g}"
+    print(f"at the end: {_with_unit(law.output, end, law)}")
     return 0
 
 

@@ -24,6 +24,7 @@ from analysis.forecasts.average import (
     predictions,
     weigh,
 )
+from analysis.forecasts.bounds import whole_of
 from analysis.forecasts.candidates import candidates, columns_of
 from analysis.forecasts.cutoffs import Cutoff
 from analysis.forecasts.forecast import FREEDOM, WORLDS, Forecast, moments
@@ -31,6 +32,7 @@ from analysis.forecasts.members import Draws, members, shares
 from analysis.forecasts.regularised import regularised_fits
 from analysis.forecasts.rows import FEWEST, Rows
 from analysis.laws import Array, Law, law_for
+from analysis.tables import is_score
 from scaling.base import NoAnswerError
 
 if TYPE_CHECKING:
@@ -182,6 +184,7 @@ def _blend(
         tuple(_record(cut, weights @ error, rows.space) for cut, error in pairs),
         excluded=rows.excluded, seed=rows.seed,
         doubt=_doubt(smallest, rows, tested=bool(far)),
+        whole=whole_of(rows.observed, rows.y_col) if is_score(rows.y_col) else None,
     )  # fmt: skip
 
 

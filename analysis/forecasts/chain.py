@@ -10,6 +10,7 @@ import numpy as np
 
 from analysis.fits import Bootstrap, Estimand, Fit
 from analysis.fits import fit as fit_law
+from analysis.forecasts.bounds import whole_of
 from analysis.intervals import interval
 from analysis.laws import Array, Law
 
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class Chain:
     """A law of the loss on a task, and one from that loss to the task's metric.
+
+    A metric that is from 0 to 1 in all runs (0 to 100 if its name is a score's) is a share, and so
+    is what is predicted of it, whatever the curve says.
 
     Source: Bhagia et al. 2024 (arXiv 2412.04403), section 3.
     """
@@ -35,7 +39,13 @@ class Chain:
 
     def predict(self, table: Mapping[str, Any] | pd.DataFrame) -> Array:
         """The metric ``(n,)`` at rows with the first law's inputs."""
-        return self.second.predict({self.second.x_cols[0]: self.first.predict(table)})
+        predicted = self.second.predict({self.second.x_cols[0]: self.first.predict(table)})
+        return predicted if self.whole is None else np.clip(predicted, 0.0, self.whole)
+
+    @property
+    def whole(self) -> float | None:
+        """What the metric is a share of, 1 or 100 (percent); none if it is no share."""
+        return whole_of(self.second.observed, self.second.y_col)
 
     def predict_ci(
         self, table: Mapping[str, Any] | pd.DataFrame, level: float = 0.9, seed: int = 0
@@ -44,7 +54,9 @@ class Chain:
 
         Each draw of the first law, with one of its residuals, gives a loss; that loss, put
         through the same draw of the second law, with one of its residuals, gives a metric. Both
-        fits drew the same rows, so that what goes together in them does here.
+        fits drew the same rows, so that what goes together in them does here. Residuals of a
+        share p are of the angle 2 arcsin(sqrt(p)), whose scatter is the same at any p if the metric
+        counts answers (Bartlett 1936; Freeman and Tukey 1950); it leads to no share beyond 0 and 1.
 
         Raises
         ------
@@ -59,15 +71,28 @@ class Chain:
         metric = np.stack(
             [self.second.law.predict(one, loss) for one, loss in zip(draws[1], losses, strict=True)]
         )
-        return interval(_observed(self.second, metric, seed + 1), level)
+        if self.whole is None:
+            return interval(_observed(self.second, metric, seed + 1), level)
+        f, whole = self.second, self.whole
+        missed = _angle(f.observed / whole) - _angle(f.fitted / whole)
+        angles = _angle(metric / whole) + _drawn(missed, f, metric.shape, seed + 1)
+        return interval(whole * np.sin(0.5 * angles) ** 2, level)
+
+
+def _angle(share: Array) -> Array:
+    return np.asarray(2.0 * np.arcsin(np.sqrt(np.clip(share, 0.0, 1.0))))
 
 
 def _observed(f: Fit, predicted: Array, seed: int) -> Array:
-    """Predictions ``(k, n)`` with a residual of the fit each, widened by sqrt(n / (n - p))."""
-    n = f.n_runs
-    wide = -f.residuals * np.sqrt(n / max(n - len(f.params), 1))
-    added = wide[np.random.default_rng(seed).integers(0, n, predicted.shape)]
+    """Predictions ``(k, n)`` with a residual of the fit each."""
+    added = _drawn(-f.residuals, f, predicted.shape, seed)
     return np.asarray(predicted * np.exp(added) if f.space == "log" else predicted + added)
+
+
+def _drawn(missed: Array, f: Fit, shape: tuple[int, ...], seed: int) -> Array:
+    """Draws ``shape`` of what the fit ``missed`` of its runs, widened by sqrt(n / (n - p))."""
+    wide = missed * np.sqrt(f.n_runs / max(f.n_runs - len(f.params), 1))
+    return np.asarray(wide[np.random.default_rng(seed).integers(0, f.n_runs, shape)])
 
 
 def chain(

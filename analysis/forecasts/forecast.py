@@ -64,6 +64,8 @@ class Forecast:
         The fitted law with its numbers, where there is one.
     doubt : str
         Why its numbers are to be read with care; empty if nothing says so.
+    whole : float or None
+        What a score is a share of, which no prediction goes beyond.
     """
 
     law: str
@@ -80,6 +82,7 @@ class Forecast:
     seed: int = 0
     formula: str = ""
     doubt: str = ""
+    whole: float | None = None
 
     @property
     def laws(self) -> tuple[Law, ...]:
@@ -120,7 +123,7 @@ class Forecast:
 
     def predict(self, table: Mapping[str, Any] | pd.DataFrame) -> Array:
         """The central prediction ``(n,)``."""
-        return self._out(self._centre(self.inputs(table)))
+        return self._out(np.clip(self._centre(self.inputs(table)), *self._within))
 
     def predict_ci(
         self, table: Mapping[str, Any] | pd.DataFrame, level: float = 0.9
@@ -243,6 +246,8 @@ class Forecast:
     @property
     def _within(self) -> tuple[float, float]:
         """What errors in linear space cannot lead beyond."""
+        if self.space == "linear" and self.whole is not None:
+            return 0.0, self.whole
         ends = self.laws[0].within if self.space == "linear" else None
         return ends or (-np.inf, np.inf)
 

@@ -1,4 +1,7 @@
-"""Scaling laws by name: ``LAWS["chinchilla"]``. A new law is one file here and one line below."""
+"""Scaling laws by name: ``LAWS["chinchilla"]``. A new law is one file in a room of these.
+
+Its line is in ``LAWS`` of that room.
+"""
 
 from __future__ import annotations
 
@@ -7,39 +10,23 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from analysis.laws.annealing import ANNEALING, ANNEALING_AT_ONCE
 from analysis.laws.any_inputs import laws_in
+from analysis.laws.architecture import LAWS as ARCHITECTURE
 from analysis.laws.base import Array, Law, Parameter, scales
-from analysis.laws.batch import BATCH_DATA, BATCH_STEPS, CRITICAL_BATCH
-from analysis.laws.bnsl import BNSL0, BNSL1, BNSL2, BNSL3
-from analysis.laws.chinchilla import CHINCHILLA, CHINCHILLA_SYMMETRIC
-from analysis.laws.farseer import FARSEER
-from analysis.laws.fine_tuning import FINE_TUNING
+from analysis.laws.data import LAWS as DATA
+from analysis.laws.downstream import LAWS as DOWNSTREAM
+from analysis.laws.experts import LAWS as EXPERTS
 from analysis.laws.formula import FORMULA, SYMBOLS, formula_law, group_columns
-from analysis.laws.gadre import GADRE
 from analysis.laws.groups import Groups, by_group, group_names, grouped, groups_in
-from analysis.laws.kaplan import KAPLAN
-from analysis.laws.learning_rate import STEP_LAW_LOSS
-from analysis.laws.mixture import MIXTURE, MIXTURE_ADDITIVE
-from analysis.laws.moe import MOE_GRANULARITY, MOE_ROUTING, MOE_SPARSITY, MOE_UTILISATION
-from analysis.laws.multi_power import MULTI_POWER
 from analysis.laws.named import named_law
+from analysis.laws.one_input import LAWS as ONE_INPUT
 from analysis.laws.optimum import exponents, optimal
 from analysis.laws.own import callable_law, looks_fitted
-from analysis.laws.parallel import PARALLEL
-from analysis.laws.polynomial import POLYNOMIAL2, POLYNOMIAL3, POLYNOMIAL5
-from analysis.laws.power import POWER, POWER_FLOOR
-from analysis.laws.precision import PRECISION, PRECISION_AFTER
-from analysis.laws.repeated_data import REPEATED_DATA
-from analysis.laws.saturating import M3, M4
-from analysis.laws.schedules import with_schedule_sums
 from analysis.laws.scores import score_laws
 from analysis.laws.shifts import shifted
-from analysis.laws.sigmoid import SIGMOID
-from analysis.laws.step_law import STEP_LAW_BATCH, STEP_LAW_LR
-from analysis.laws.transfer import TRANSFER
-from analysis.laws.vocabulary import VOCABULARY
-from analysis.laws.width_depth import WIDTH_DEPTH, WIDTH_OF_DEPTH
+from analysis.laws.size_data import LAWS as SIZE_DATA
+from analysis.laws.training import LAWS as TRAINING
+from analysis.laws.training import with_schedule_sums
 from scaling import COLUMNS
 from scaling.base import load, path_of, plugged, refuse_unknown
 
@@ -49,47 +36,13 @@ if TYPE_CHECKING:
 LAWS: dict[str, Law] = {
     law.name: law
     for law in (
-        POWER,
-        POWER_FLOOR,
-        M3,
-        M4,
-        BNSL0,
-        BNSL1,
-        BNSL2,
-        BNSL3,
-        KAPLAN,
-        CHINCHILLA,
-        CHINCHILLA_SYMMETRIC,
-        REPEATED_DATA,
-        GADRE,
-        FARSEER,
-        WIDTH_DEPTH,
-        WIDTH_OF_DEPTH,
-        PARALLEL,
-        PRECISION,
-        PRECISION_AFTER,
-        VOCABULARY,
-        MOE_ROUTING,
-        MOE_UTILISATION,
-        MOE_SPARSITY,
-        MOE_GRANULARITY,
-        FINE_TUNING,
-        TRANSFER,
-        MIXTURE,
-        MIXTURE_ADDITIVE,
-        BATCH_DATA,
-        BATCH_STEPS,
-        CRITICAL_BATCH,
-        STEP_LAW_LR,
-        STEP_LAW_BATCH,
-        STEP_LAW_LOSS,
-        ANNEALING,
-        ANNEALING_AT_ONCE,
-        MULTI_POWER,
-        SIGMOID,
-        POLYNOMIAL2,
-        POLYNOMIAL3,
-        POLYNOMIAL5,
+        *ONE_INPUT,
+        *SIZE_DATA,
+        *ARCHITECTURE,
+        *EXPERTS,
+        *DATA,
+        *TRAINING,
+        *DOWNSTREAM,
     )
 }
 

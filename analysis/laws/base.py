@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from scaling import COLUMNS
 from scaling.base import refuse_unknown
 
 if TYPE_CHECKING:
@@ -121,6 +122,8 @@ class Law:
         Which parameters have a value for each group of rows, if some have (``grouped``).
     within : (float, float) or None
         What the output lies between whatever the inputs, if it cannot lie beyond.
+    column_units : dict
+        The units of its own columns, where the run table knows none or another (``unit``).
     """
 
     name: str
@@ -150,6 +153,7 @@ class Law:
     of_log: Law | None = None
     groups: Groups | None = None
     within: tuple[float, float] | None = None
+    column_units: Mapping[str, str] = field(default_factory=dict, compare=False)
 
     @cached_property
     def names(self) -> tuple[str, ...]:
@@ -172,6 +176,15 @@ class Law:
         beyond = set(self.inputs[2:]) - {"num_unique_tokens"}
         plane = self.inputs[:2] == ("num_params", "num_tokens")
         return self.groups is None and plane and not beyond
+
+    def unit(self, column: str) -> str:
+        """The unit of an input or of the output, as its source has it; empty where none is known.
+
+        A user's law says none of what counts tokens or examples.
+        """
+        stated = COLUMNS[column].unit if column in COLUMNS else ""
+        stated = "" if self.own and " or " in stated else stated.partition(" or ")[0]
+        return self.column_units.get(column, stated)
 
     @property
     def held(self) -> dict[str, float]:

@@ -12,7 +12,7 @@ from analysis.tables.reading.files import (
 )
 from analysis.tables.reading.folders import tables_in
 from analysis.tables.reading.likely import alike, one_variable, proposal
-from analysis.tables.reading.metrics import NATS, is_error
+from analysis.tables.reading.metrics import NATS, is_error, is_score
 from analysis.tables.reading.notes import Note, counted, place
 from analysis.tables.reading.numbers import NotANumberError, numbers
 from analysis.tables.reading.sizes import complete
@@ -27,6 +27,7 @@ __all__ = [
     "counted",
     "flagged",
     "is_error",
+    "is_score",
     "numbers",
     "one_variable",
     "place",

@@ -44,6 +44,8 @@ _WORDS = {
     ),
 }  # fmt: skip
 """The words of a size or the loss, and the words beside them that leave it that."""
+_UNIT = re.compile(r"[(\[]([^()\[\]]+)[)\]]$")
+MOST_PARAMS = 1e14
 _NO_END = {
     *("diverged", "diverges", "diverge", "divergence", "did not converge", "not converged"),
     *("oom", "out of memory", "failed", "failure", "fail", "crashed", "crash", "error", "killed"),
@@ -96,7 +98,7 @@ def take(frame: pd.DataFrame, stated: Stated, source: str) -> Taken:
                 _by_formula(frame, column.name, text, source, stated, taken)
                 continue
             found, header = text, _unit(text)
-        elif (one := _found(column.name, names)) is None:
+        elif (one := _found(column.name, names) or _by_unit(frame, column.name, stated)) is None:
             continue
         else:
             found, header = one
@@ -147,6 +149,26 @@ def _found(column: str, names: list[str]) -> tuple[str, Header] | None:
             return same[0], known[same[0]]
     worded = [name for name, header in known.items() if _is_worded(column, header)]
     return (worded[0], known[worded[0]]) if len(worded) == 1 else None
+
+
+def _by_unit(frame: pd.DataFrame, column: str, stated: Stated) -> tuple[str, Header] | None:
+    """The one column that its unit in brackets tells: N in ``Size (B)``, D in ``Data (B tokens)``.
+
+    Sizes in bytes, which no model has as billions, are none; nor are data of several epochs.
+    """
+    names = [str(name) for name in frame.columns]
+    inside = {name: found[1].lower() for name in names if (found := _UNIT.search(name))}
+    headers = {name: header_of(name) for name in inside}
+    bases = {name: normalise(header.base) for name, header in headers.items()}
+    fits: list[str] = []
+    if column == "num_params":
+        sized = [n for n in bases if bases[n] == "size" and headers[n].factor in (1e6, 1e9)]
+        most = {n: parsed(frame[n], n, stated.decimal, headers[n].factor)[0].max() for n in sized}
+        fits = [n for n in sized if most[n] < MOST_PARAMS]
+    elif column == "num_tokens" and not any("epoch" in name.lower() for name in names):
+        data = ("data", "dataset", "trainingdata")
+        fits = [n for n in bases if bases[n] in data and "tok" in inside[n]]
+    return (fits[0], headers[fits[0]]) if len(fits) == 1 else None
 
 
 def _is_worded(column: str, header: Header) -> bool:

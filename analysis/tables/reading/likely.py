@@ -29,7 +29,7 @@ _LOOKS = {
 _SPARE = {"loss": ("error", "bits_per_byte")}
 """The run table's columns that may stand for another."""
 _NO_AMOUNT = re.compile(
-    r"per|time|rate|/s$|frac|ratio|share|prop|mfu|(?<!non)(?<!non_)vocab|forward|unique|tokenizer|loss"
+    r"per|batch|time|rate|/s$|frac|ratio|share|prop|mfu|(?<!non)(?<!non_)vocab|forward|unique|tokenizer|loss"
 )
 _STEPS = (
     "step",
@@ -106,6 +106,7 @@ STEP, SEQUENCE, RATE = 524_288, 2048, 1e14
 _YOURS = {
     f"* {STEP}": f"{STEP} stands for your tokens a step",
     f"* {SEQUENCE}": f"{SEQUENCE} stands for your tokens a sequence",
+    "D_T * 1e12": "if its T is trillions",
     "12 * ": "a transformer's parameters without embeddings, where feed-forward layers are four "
     "times as wide",
 }
@@ -116,7 +117,7 @@ _METRIC = ("metric", "metricname", "tag", "variable", "key")
 """Names of the column that says what a value is, in a table with a row a value."""
 _HOURS = re.compile(r"([gt]pu|device|accelerator|node|[avh]\d{2,3})s?hours?")
 _LIKELIHOOD = re.compile(r"loglik|logprob|^ll$")
-_SCORE = re.compile(r"acc|score|miou|top1|f1|bleu|mmlu|arc|hella|wino|gsm|piqa|recall|map$|auc")
+SCORE = re.compile(r"acc|score|miou|top1|f1|bleu|mmlu|arc|hella|wino|gsm|piqa|recall|map$|auc")
 
 
 def lookalikes(frame: pd.DataFrame, column: str) -> list[str]:
@@ -191,6 +192,7 @@ def likely(frame: pd.DataFrame, column: str) -> list[str]:
     if column == "num_tokens":
         made = _tokens(frame)
         found = made + found if any("epoch" in one.lower() for one in made) else found + made
+        found = found or [f"{name} * 1e12" for name in map(str, frame.columns) if name == "D_T"]
     if column == "num_params" and not found:
         found = _sized(frame) or _by_compute(frame) or _shaped(frame)
     if column != "loss":
@@ -221,7 +223,9 @@ def proposal(frame: pd.DataFrame, *missing: str) -> str:
             found += flags("flops", map(_counted, lookalikes(frame, "flops")[:1]))  # D = C / 6 N
         if column == "loss" and (long := _of_long_table(frame)):
             found = [long]
-        ways = " or ".join(found[:MOST] or flags(column, _rest(frame, column)))
+        others = {one for other in missing if other != column for one in likely(frame, other)}
+        rest = [name for name in _rest(frame, column) if name not in others]
+        ways = " or ".join(found[:MOST] or flags(column, rest))
         yours = [words for number, words in _YOURS.items() if number in ways]
         said.append(
             f"no {column}: say {ways}{''.join(f' ({words})' for words in yours)}"
@@ -298,7 +302,7 @@ def _rest(frame: pd.DataFrame, column: str) -> list[str]:
     found = []
     for name in map(str, frame.columns):
         form = normalise(name)
-        known = looks.search(form) or _SCORE.search(form) or form in (
+        known = looks.search(form) or SCORE.search(form) or form in (
             *_STEPS, *_BATCH, *_LENGTH, *_EPOCHS, *_WIDTH, *_DEPTH
         )  # fmt: skip
         no_size = column != "loss" and _NO_AMOUNT.search(name.lower())
@@ -354,7 +358,7 @@ def one_variable(frame: pd.DataFrame) -> str | None:
 def _rank(name: str) -> int:
     """Steps tell most of a run, epochs less than what was set, scores nothing."""
     form = normalise(name)
-    return (form not in _STEPS) + form.startswith("epoch") + 2 * bool(_SCORE.search(form))
+    return (form not in _STEPS) + form.startswith("epoch") + 2 * bool(SCORE.search(form))
 
 
 def likely_loss(name: str) -> bool:
@@ -363,9 +367,7 @@ def likely_loss(name: str) -> bool:
 
 
 def _is_score(frame: pd.DataFrame, name: str) -> bool:
-    return (
-        name not in COLUMNS and bool(_SCORE.search(normalise(name))) and varies(frame[name], name)
-    )
+    return name not in COLUMNS and bool(SCORE.search(normalise(name))) and varies(frame[name], name)
 
 
 def _turned(values: pd.Series, name: str) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from analysis.tables.reading.header import header_of
-from analysis.tables.reading.likely import flags
+from analysis.tables.reading.likely import SCORE, flags
 from analysis.tables.reading.notes import Note, quoted
 from analysis.tables.reading.numbers import parsed
 from analysis.tables.where import column_of
@@ -56,6 +56,15 @@ def unit_of(name: str) -> str:
     if metric := metric_of(name):
         return metric.unit
     return "" if _LOSS.search(normalise(name)) else name
+
+
+def is_score(name: str) -> bool:
+    """Whether a column's name tells of right answers, which are better more.
+
+    >>> [is_score(name) for name in ("hellaswag acc", "top1_err", "loss")]
+    [True, False, False]
+    """
+    return SCORE.search(normalise(name)) is not None and not is_error(name)
 
 
 def is_error(name: str) -> bool:

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from analysis.tables.reading.doubts import SIZES, doubts
-from analysis.tables.reading.likely import flags, lookalikes
-from analysis.tables.reading.notes import Note, counted, places
+from analysis.tables.reading.likely import flags, lookalikes, one_variable
+from analysis.tables.reading.notes import Note, counted, places, quoted
 
 if TYPE_CHECKING:
     import numpy as np
@@ -135,7 +135,8 @@ def _low(frame: pd.DataFrame, values: NDArray[np.float64], notes: list[str]) -> 
         way = (
             "--space linear fits them"
             if 2 * len(rows) <= len(values)
-            else "a level of any sign fits them, as --law 'loss = E + A / x**a' --signed E"
+            else "a level of any sign fits them, as --law "
+            f"'loss = E + A / {quoted(one_variable(frame) or 'x')}**a' --signed E"
         )
         said = (
             f"loss is zero or below in {counted(frame, rows)}: laws on its logarithm leave these "

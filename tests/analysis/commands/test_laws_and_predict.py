@@ -38,6 +38,39 @@ def test_published_constants_are_of_the_law_and_within_its_bounds() -> None:
             assert {*constants} == {*law.names}
 
 
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        # by hand: 2e8 / 2.6^4.7619
+        (
+            ["critical_batch", "--constants", "kaplan", "--at", "loss=2.6"],
+            "critical_batch_size 2.11333e+06 tokens at loss 2.6 nats/token",
+        ),
+        (
+            ["farseer", "--constants", "li", "-N", "1e9", "-D", "2e10"],
+            "bits/character at num_params 1e+09 parameters, num_tokens 2e+10 tokens",
+        ),
+        (  # whose unit nobody knows
+            ["loss = E + A/num_params^a", "--set", "E=1", "A=2", "a=.3", "-N", "1e9"],
+            "loss 1.00399 at num_params 1e+09 parameters",
+        ),
+    ],
+)
+def test_predictions_carry_the_units_that_a_law_knows(
+    words: list[str], says: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["predict", "--law", *words]) == 0
+    assert says in capsys.readouterr().out.splitlines()[0]
+    assert main(["predict", "--law", *words, "--json"]) == 0
+    units = json.loads(capsys.readouterr().out)["units"]
+    assert all(unit in says for unit in units.values())
+
+
+def test_units_are_of_a_law_s_own_columns() -> None:
+    for law in LAWS.values():
+        assert {*law.column_units} <= {law.output, *law.inputs}
+
+
 def test_predict_takes_sizes_and_constants_as_people_write_them(
     capsys: pytest.CaptureFixture[str],
 ) -> None:

@@ -46,6 +46,13 @@ def test_every_law_is_planted() -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
+def test_a_law_is_one_file_by_its_name_or_by_the_family_that_a_number_tells_apart(name: str):
+    stems = {name, name.rstrip("0123456789")}
+    rooms = Path(draw_laws.ROOT, "analysis", "laws").glob("*/*.py")
+    assert len([path for path in rooms if path.stem in stems]) == 1
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_gradient_against_finite_differences(name: str) -> None:
     law = LAWS[name]
     params, x = scaled(name)

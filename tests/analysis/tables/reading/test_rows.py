@@ -168,8 +168,40 @@ def test_one_amount_by_another_is_neither(tmp_path):
     (tmp_path / "a.csv").write_text(csv(("Size (M)", "tokens/params", "loss"), [
         (n / 1e6, d / n, x) for n, d, x in ROWS]))  # fmt: skip
     table = load_runs(tmp_path / "a.csv")
-    assert not {"num_params", "num_tokens"} & {*table.columns}
-    assert "--params-col 'Size (M)'" in proposal(table, "num_params", "num_tokens")
+    assert "num_tokens" not in table
+    assert table["num_params"].tolist() == [n for n, *_ in ROWS]
+    assert "say --tokens-col 'num_params * `tokens/params`';" in proposal(table, "num_tokens")
+
+
+@pytest.mark.parametrize(
+    ("n", "d", "found"),
+    [
+        ("Size (B)", "Data (B tokens)", {"num_params", "num_tokens"}),
+        ("Size (B)", "Training data (T tokens)", {"num_params", "num_tokens"}),
+        ("Size (M)", "D_T", {"num_params"}),
+        ("Size (B)", "Data (B)", {"num_params"}),  # of bytes?
+        ("Size", "Data (tokens)", {"num_tokens"}),  # of what?
+        ("N", "B", {"num_params"}),  # a batch
+        ("N", "Batch (B tokens)", {"num_params"}),
+    ],
+)
+def test_a_unit_in_a_header_tells_what_is_sized(tmp_path, n, d, found):
+    units = {"(M)": 1e6, "(B)": 1e9, "(B tokens)": 1e9, "(T tokens)": 1e12, "D_T": 1e12}
+    by, of = (next((u for end, u in units.items() if c.endswith(end)), 1.0) for c in (n, d))
+    (tmp_path / "a.csv").write_text(csv((n, d, "loss"), [(a / by, b / of, x) for a, b, x in ROWS]))
+    table = load_runs(tmp_path / "a.csv")
+    assert {"num_params", "num_tokens"} & {*table.columns} == found
+    for name, values in zip(("num_params", "num_tokens"), zip(*ROWS, strict=False), strict=False):
+        assert name not in found or table[name].tolist() == pytest.approx(values)
+
+
+def test_what_a_unit_does_not_tell_is_proposed(tmp_path):
+    (tmp_path / "a.csv").write_text(csv(("Size (M)", "D_T", "loss"), [
+        (n / 1e6, d / 1e12, x) for n, d, x in ROWS]))  # fmt: skip
+    said = proposal(load_runs(tmp_path / "a.csv"), "num_tokens")
+    assert "say --tokens-col 'D_T * 1e12' (if its T is trillions)" in said
+    (tmp_path / "a.csv").write_text(csv(("Size (B)", "loss"), [(n, x) for n, _, x in ROWS]))
+    assert "num_params" not in load_runs(tmp_path / "a.csv")  # a file's size, in bytes
 
 
 def test_statistics_in_rows_are_no_totals(tmp_path):

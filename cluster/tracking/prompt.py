@@ -17,7 +17,7 @@ LOOP = f"{__name__}:PromptLoop"
 class PromptLoop(asyncio.SelectorEventLoop):
     """asyncio's loop, which asks for TCP_NODELAY for what comes in through a shared socket."""
 
-    async def create_server(self, *args: Any, **options: Any) -> asyncio.Server:  # type: ignore[override]
+    async def create_server(self, *args: Any, **options: Any) -> asyncio.Server:
         """asyncio's; of a listening socket each of its connections has the option."""
         shared = options.get("sock")
         if shared is not None and shared.family in (socket.AF_INET, socket.AF_INET6):

@@ -1,4 +1,4 @@
-"""A connection that comes in through a socket without a protocol's number, as uvicorn shares one."""
+"""A connection through a socket made without a protocol's number, as uvicorn shares one."""
 
 from __future__ import annotations
 

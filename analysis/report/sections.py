@@ -92,7 +92,7 @@ def subject(runs: pd.DataFrame) -> str:
         words.append(
             f"{across(table['flops'], scientific)} FLOPs each, "
             f"together {scientific(table['flops'].sum())} "
-            f"({pfs_days(table['flops'].sum()):.2g} petaflop/s-days)"
+            f"({count(pfs_days(table['flops'].sum()))} petaflop/s-days)"
         )
     return ", ".join(words) + "."
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Iterable
 
 
 def count(value: float) -> str:
@@ -17,6 +18,17 @@ def count(value: float) -> str:
         if value >= 0.9995 * size:
             return f"{value / size:.3g}{suffix}" if value < 1e15 else f"{value:.3g}"
     return f"{value:.3g}"
+
+
+def across(values: Iterable[float], form: Callable[[float], str] = count) -> str:
+    """From the least to the largest value; one word where both read the same.
+
+    >>> across([7.6e9, 8e9, 11.4e9]), across([1e6, 1e6])
+    ('7.6B to 11.4B', '1M')
+    """
+    known = [value for value in values if math.isfinite(value)]
+    low, high = form(min(known)), form(max(known))
+    return low if low == high else f"{low} to {high}"
 
 
 def counts(interval: tuple[float, float]) -> str:

@@ -6,6 +6,7 @@ Runs that ended are shipped in turn by what ``scaling sync`` does (``many``), by
 by run (``one by one``), and by a loop of ``MlflowClient`` calls with the same content, which asks
 nothing and notes nothing (``bare``): the least that MLflow's interface takes. A server is a real
 ``mlflow server`` with one worker, on SQLite or on a PostgreSQL of its own, on the same machine.
+``--prompt`` gives several workers the loop that ``scaling server`` gives them.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from cluster.tracking.prompt import LOOP
 from scaling.run.journal import JOURNAL, read_journal
 from scaling.spec import RunSpec
 from scaling.tracking import Tracker, connect, ship_many
@@ -104,12 +106,16 @@ def processor_of(group: int | None) -> float:
 
 
 @contextlib.contextmanager
-def serving(folder: Path, store: str, workers: int) -> Iterator[tuple[str, int]]:
+def serving(
+    folder: Path, store: str, workers: int, prompt: bool = False
+) -> Iterator[tuple[str, int]]:
     """A tracking server on a database; its address and its process group."""
     port = free_port()
     command = [sys.executable, "-m", "mlflow", "server", "--workers", str(workers)]
     command += ["--port", str(port), "--backend-store-uri", store]
     command += ["--artifacts-destination", str(folder / "files")]
+    if prompt:
+        command += ["--uvicorn-opts", f"--loop {LOOP}"]
     environment = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
     with (folder / "server.log").open("wb") as log:
         process = subprocess.Popen(
@@ -130,12 +136,14 @@ def serving(folder: Path, store: str, workers: int) -> Iterator[tuple[str, int]]
 
 
 @contextlib.contextmanager
-def store_of(kind: str, folder: Path, workers: int) -> Iterator[tuple[str, int | None]]:
+def store_of(
+    kind: str, folder: Path, workers: int, prompt: bool
+) -> Iterator[tuple[str, int | None]]:
     """A tracking store; its address, and the process group that serves it."""
     if kind == "sqlite":
         yield f"sqlite:///{folder / 'mlflow.db'}", None
     elif kind == "server":
-        with serving(folder, f"sqlite:///{folder / 'mlflow.db'}", workers) as served:
+        with serving(folder, f"sqlite:///{folder / 'mlflow.db'}", workers, prompt) as served:
             yield served
     else:
         postgres = Postgres()
@@ -143,7 +151,7 @@ def store_of(kind: str, folder: Path, workers: int) -> Iterator[tuple[str, int |
             postgres.create("mlflow")
             address = postgres.address("mlflow", PASSWORD)
             driver = address.replace("postgresql:", "postgresql+psycopg2:")
-            with serving(folder, driver, workers) as served:
+            with serving(folder, driver, workers, prompt) as served:
                 yield served
         finally:
             postgres.stop()
@@ -156,6 +164,7 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=200)
     parser.add_argument("--points", type=int, default=40)
     parser.add_argument("--workers", type=int, default=1, help="processes of the server (1)")
+    parser.add_argument("--prompt", action="store_true", help="several workers answer at once")
     parser.add_argument("--rounds", type=int, default=2)
     args = parser.parse_args()
     set_environment()
@@ -167,7 +176,7 @@ def main() -> None:
     for kind in args.stores:
         with (
             tempfile.TemporaryDirectory() as name,
-            store_of(kind, Path(name), args.workers) as (uri, group),
+            store_of(kind, Path(name), args.workers, args.prompt) as (uri, group),
         ):
             (Path(name) / "runs").mkdir()
             lines = make_lines(Path(name) / "runs", args.runs, args.points)

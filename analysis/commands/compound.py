@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from analysis.commands.loading import table_of
@@ -15,7 +14,7 @@ from analysis.designs import (
     has_search,
     pick_coefficients,
 )
-from analysis.plotting import axes_at_equal_flops, coefficient_surface, save_all
+from analysis.plotting import CoefficientSurface, axes_at_equal_flops, save_all
 from analysis.wording import count, span
 from scaling.base import note, print_json, print_table
 
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from analysis.plotting import Drawable
+    from analysis.plotting import Picture
 
 
 @dataclass(frozen=True)
@@ -58,7 +57,7 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def figures(source: Source, asked: Options) -> dict[str, Drawable]:
+def figures(source: Source, asked: Options) -> dict[str, Picture | CoefficientSurface]:
     """The figures by name."""
     table = table_of(source)
     return _drawn(table, *_found(table, asked))
@@ -85,10 +84,10 @@ def _found(
 
 def _drawn(
     table: pd.DataFrame, picked: Coefficients | None, compared: AxisComparison | None
-) -> dict[str, Drawable]:
-    drawn: dict[str, Drawable] = {}
+) -> dict[str, Picture | CoefficientSurface]:
+    drawn: dict[str, Picture | CoefficientSurface] = {}
     if picked:
-        drawn["coefficients"] = partial(coefficient_surface, table, picked)
+        drawn["coefficients"] = CoefficientSurface(table, picked)
     if compared:
         drawn["axes"] = axes_at_equal_flops(table, compared)
     return drawn

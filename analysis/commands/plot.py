@@ -81,13 +81,11 @@ def run(args: argparse.Namespace) -> int:
     asked = read(Options, args)
     options, draw = KINDS[args.kind]
     drawn = draw(source, read(options, args))
-    figures = drawn if isinstance(drawn, dict) else {args.kind: drawn}
+    figures = {args.kind: drawn} if isinstance(drawn, Picture) else drawn
     written = plotting.save_all(figures, output, asked.look)
     for path, figure in zip(written, figures.values(), strict=True):
         note(f"written to {path}")
-        if asked.data and not isinstance(figure, Picture):
-            note(f"{args.kind}: the numbers of {path}: scaling {args.kind} --json")
-        elif asked.data:
+        if asked.data:
             numbers = path.with_suffix(".csv")
             write_table(figure.data(), numbers)
             note(f"its numbers: {numbers}")

@@ -246,6 +246,8 @@ class Fit:
         for parameter in self.law.parameters:
             symbol = parameter.latex if style == "latex" else parameter.name
             value = f"{self.params[parameter.name]:.{digits}g}"
+            if style == "latex":  # a template, where a backslash is two
+                value = re.sub(r"e([-+]\d+)", lambda e: rf" \\times 10^{{{int(e[1])}}}", value)
             value = f"({value})" if value.startswith("-") else value
             text = re.sub(rf"(?<![\w\\]){re.escape(symbol)}(?!\w|\\_)", value, text)
         if style == "html":

@@ -1,13 +1,13 @@
 """Figures: each function takes tables and fits and returns a ``Picture``, the numbers to draw.
 
-The surface of a search for coefficients is a matplotlib ``Figure``.
+The surface of a search for coefficients is a value of its own, drawn when it is called.
 """
 
 from __future__ import annotations
 
 from analysis.plotting.allocation import isoflop, plan, predictions
 from analysis.plotting.certainty import cloud, funnel, profile
-from analysis.plotting.compound import axes_at_equal_flops, coefficient_surface
+from analysis.plotting.compound import CoefficientSurface, axes_at_equal_flops
 from analysis.plotting.context import context
 from analysis.plotting.curves import curves
 from analysis.plotting.draw import COLUMNS, Look, draw, width_of
@@ -46,6 +46,7 @@ __all__ = [
     "SERIES",
     "THEME",
     "Axis",
+    "CoefficientSurface",
     "Drawable",
     "Layer",
     "Look",
@@ -57,7 +58,6 @@ __all__ = [
     "as_json",
     "axes_at_equal_flops",
     "cloud",
-    "coefficient_surface",
     "compared",
     "context",
     "curves",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from analysis.tables import usable, with_complexity
 
 if TYPE_CHECKING:
     import pandas as pd
+    from numpy.typing import NDArray
 
     from analysis.designs import AxisComparison, Coefficients
 
@@ -77,65 +79,117 @@ def _over_compound(found: AxisComparison) -> list[Layer]:
     return layers
 
 
-def coefficient_surface(
-    runs: pd.DataFrame, found: Coefficients, look: Look | None = None
-) -> Figure:
-    """The response surface over shares of FLOPs, the cells, and the lowest point's bootstrap."""
-    percent = 100 if found.metric == "error" else 1
-    table = usable(runs[runs["axis"] == "search"], found.metric)
-    logs = log_ratios(table)
-    logs = logs[logs.sum(axis=1) > 0]
-    cells = logs / logs.sum(axis=1, keepdims=True) @ _CORNERS
+@dataclass(frozen=True, eq=False)
+class CoefficientSurface:
+    """The response surface over shares of FLOPs, the cells, and the lowest point's bootstrap.
+
+    A value that is called with a look to be drawn.
+
+    Attributes
+    ----------
+    runs : DataFrame
+        The run table of a search for coefficients.
+    found : Coefficients
+        Its lowest point.
+    """
+
+    runs: pd.DataFrame
+    found: Coefficients
+
+    def __call__(self, look: Look | None = None) -> Figure:
+        """The figure, as matplotlib has it."""
+        found, percent = self.found, self._percent
+        cells = self._cells()[1] @ _CORNERS
+        shares = _grid()
+        height = percent * surface_at(found, shares)
+        x, y = (shares @ _CORNERS).T
+        width, k = (look or Look()).scale(5.2)
+        with styled(k):
+            figure = Figure(figsize=(width, width * 4.3 / 5.2))
+            axes = figure.subplots()
+            filled = axes.tricontourf(x, y, height, levels=14, cmap=COLOURS)
+            filled.set_edgecolor("face")  # no hairlines between the levels in PDF and SVG
+            drawn = found.draws @ _CORNERS
+            axes.scatter(drawn[:, 0], drawn[:, 1], s=k * k * 5, color="white", lw=0, alpha=0.25)
+            axes.scatter(  # white is seen on the surface, not in the legend
+                [], [], s=k * k * 5, facecolors="white", edgecolors=INK, linewidths=0.4 * k,
+                label="lowest points of the bootstrap",
+            )  # fmt: skip
+            axes.scatter(
+                cells[:, 0],
+                cells[:, 1],
+                s=k * k * 22,
+                facecolors="white",  # a ring is not seen on the dark middle
+                edgecolors=INK,
+                linewidths=0.9 * k,
+                label="runs",
+            )
+            lowest = np.array(list(found.shares.values())) @ _CORNERS
+            axes.scatter(
+                lowest[0], lowest[1], s=k * k * 150, marker="*", color=VERMILION,
+                edgecolors="white", linewidths=0.8 * k, zorder=5, label="lowest point",
+            )  # fmt: skip
+            for corner, text, dy in zip(
+                _CORNERS, ("depth alone", "width alone", "resolution alone"), (-0.06, -0.06, 0.05),
+                strict=True,
+            ):  # fmt: skip
+                axes.text(corner[0], corner[1] + dy, text, ha="center", va="center", color=INK)
+            axes.set_xlim(-0.12, 1.12)
+            axes.set_ylim(-0.14, 0.98)
+            axes.set_aspect("equal")
+            axes.set_axis_off()
+            bar = figure.colorbar(filled, ax=axes, pad=0.01, aspect=30, fraction=0.045)
+            bar.set_label("error (%)" if percent == 100 else "loss", color=INK)
+            bar.outline.set_visible(False)
+            p, ci = found.params, found.ci
+            roomy = width / k >= 5.2  # text as wide as it was designed for
+            words = (", " if roomy else "\n").join(
+                f"$\\{name}$ = {p[name]:.2f} ({ci[name][0]:.2f} to {ci[name][1]:.2f})" for name in p
+            )
+            care = "" if found.status == "ok" else f"\nstatus: {found.status}"
+            axes.set_title(words + care, fontweight="normal", fontsize=8.5 * k)
+            figure.legend(loc="outside lower center", fontsize=7 * k, ncols=3 if roomy else 1)
+        return figure
+
+    def data(self) -> pd.DataFrame:
+        """The numbers: a row each point, its series, shares of FLOPs, and metric where it has one.
+
+        Those of the surface are fitted, those of the runs measured; in percent where the metric is
+        an error, as they are drawn.
+        """
+        import pandas as pd
+
+        runs, cells = self._cells()
+        grid = _grid()
+        lowest = np.array([list(self.found.shares.values())])
+        parts = {
+            "surface": (grid, surface_at(self.found, grid)),
+            "runs": (cells, runs[self.found.metric].to_numpy(dtype=float)),
+            "lowest point": (lowest, surface_at(self.found, lowest)),
+            "lowest points of the bootstrap": (self.found.draws, None),
+        }
+        frames = []
+        for series, (shares, values) in parts.items():
+            frame = pd.DataFrame(shares, columns=list(self.found.shares))
+            frame.insert(0, "series", series)
+            frame[self.found.metric] = np.nan if values is None else self._percent * values
+            frames.append(frame)
+        return pd.concat(frames, ignore_index=True)
+
+    @property
+    def _percent(self) -> int:
+        return 100 if self.found.metric == "error" else 1
+
+    def _cells(self) -> tuple[pd.DataFrame, NDArray[np.float64]]:
+        """The runs that grew, and by which shares."""
+        table = usable(self.runs[self.runs["axis"] == "search"], self.found.metric)
+        logs = log_ratios(table)
+        grown = logs.sum(axis=1) > 0
+        return table[grown], logs[grown] / logs[grown].sum(axis=1, keepdims=True)
+
+
+def _grid() -> NDArray[np.float64]:
+    """Shares of the surface that are drawn, of shape (n, 3)."""
     steps = np.linspace(0, 1, 81)
     a, b = (v.ravel() for v in np.meshgrid(steps, steps, indexing="ij"))
-    inside = a + b <= 1 + 1e-9
-    shares = np.column_stack([a, b, 1 - a - b])[inside]
-    height = percent * surface_at(found, shares)
-    x, y = (shares @ _CORNERS).T
-    width, k = (look or Look()).scale(5.2)
-    with styled(k):
-        figure = Figure(figsize=(width, width * 4.3 / 5.2))
-        axes = figure.subplots()
-        filled = axes.tricontourf(x, y, height, levels=14, cmap=COLOURS)
-        filled.set_edgecolor("face")  # no hairlines between the levels in PDF and SVG
-        drawn = found.draws @ _CORNERS
-        axes.scatter(drawn[:, 0], drawn[:, 1], s=k * k * 5, color="white", lw=0, alpha=0.25)
-        axes.scatter(  # white is seen on the surface, not in the legend
-            [], [], s=k * k * 5, facecolors="white", edgecolors=INK, linewidths=0.4 * k,
-            label="lowest points of the bootstrap",
-        )  # fmt: skip
-        axes.scatter(
-            cells[:, 0],
-            cells[:, 1],
-            s=k * k * 22,
-            facecolors="none",
-            edgecolors=INK,
-            linewidths=0.9 * k,
-            label="runs",
-        )
-        lowest = np.array(list(found.shares.values())) @ _CORNERS
-        axes.scatter(
-            lowest[0], lowest[1], s=k * k * 150, marker="*", color=VERMILION, edgecolors="white",
-            linewidths=0.8 * k, zorder=5, label="lowest point",
-        )  # fmt: skip
-        for corner, text, dy in zip(
-            _CORNERS, ("depth alone", "width alone", "resolution alone"), (-0.06, -0.06, 0.05),
-            strict=True,
-        ):  # fmt: skip
-            axes.text(corner[0], corner[1] + dy, text, ha="center", va="center", color=INK)
-        axes.set_xlim(-0.12, 1.12)
-        axes.set_ylim(-0.14, 0.98)
-        axes.set_aspect("equal")
-        axes.set_axis_off()
-        bar = figure.colorbar(filled, ax=axes, pad=0.01, aspect=30, fraction=0.045)
-        bar.set_label("error (%)" if percent == 100 else "loss", color=INK)
-        bar.outline.set_visible(False)
-        p, ci = found.params, found.ci
-        roomy = width / k >= 5.2  # text as wide as it was designed for
-        words = (", " if roomy else "\n").join(
-            f"$\\{name}$ = {p[name]:.2f} ({ci[name][0]:.2f} to {ci[name][1]:.2f})" for name in p
-        )
-        care = "" if found.status == "ok" else f"\nstatus: {found.status}"
-        axes.set_title(words + care, fontweight="normal", fontsize=8.5 * k)
-        figure.legend(loc="outside lower center", fontsize=7 * k, ncols=3 if roomy else 1)
-    return figure
+    return np.column_stack([a, b, 1 - a - b])[a + b <= 1 + 1e-9]

@@ -14,7 +14,7 @@ from analysis.plotting.style import SHADES, THEME
 
 _WORDS = {
     r"\\propto": "∝", r"\\alpha": "α", r"\\beta": "β", r"\\gamma": "γ", r"\\delta": "δ",
-    r"\\times": "×", r"\\,": "", r"[${}]": "",
+    r"\\times": "×", r"\\,": "", r"\^\*": "*", r"[${}]": "",
 }  # fmt: skip
 MOST = 120
 """Points of a line at most: more are not seen."""

@@ -9,7 +9,7 @@ import numpy as np
 from analysis.plotting import data_label, used
 from analysis.report.findings import Findings
 from analysis.report.table import Cell, Row, Table
-from analysis.wording import count, counts, cut, scientific, span
+from analysis.wording import across, count, counts, cut, scientific, span
 
 
 def beside(several: Sequence[Findings]) -> Table:
@@ -32,11 +32,10 @@ def _range(column: str) -> Callable[[Findings], str]:
         table = used(found.runs)
         if column not in table.columns or not table[column].notna().any():
             return ""
-        low, high = float(table[column].min()), float(table[column].max())
         if column == "flops":
-            return f"{scientific(low)} to {scientific(high)}"
+            return across(table[column], scientific)
         unit = f" {data_label(found.runs)}" if column == "num_tokens" else ""
-        return (count(low) if low == high else counts((low, high))) + unit
+        return across(table[column]) + unit
 
     return told
 

@@ -10,7 +10,7 @@ import numpy as np
 from analysis.forecasts import missed, out_of_sample
 from analysis.plotting import data_label, loss_label, used
 from analysis.report.findings import Findings
-from analysis.wording import count, counts, cut, span
+from analysis.wording import across, count, counts, cut, span
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -43,17 +43,17 @@ def _learned(found: Findings) -> str:
         return f"Of {len(runs)} finished runs the best is {cut(label)}, with a loss of {loss}."
     off = 100 * float(np.sqrt(np.mean(fit.residuals**2)))
     near = f"the fitted law is typically within {off:.2g} %" if fit.space == "log" else ""
-    across = f"Across {fit.n_runs} runs"
+    begun = f"Across {fit.n_runs} runs"
     if fit.in_plane and "num_params" in runs.columns:
-        sizes = f"{count(runs['num_params'].min())} to {count(runs['num_params'].max())} parameters"
-        words = f"{across} of {sizes}, the loss falls as models and data grow"
+        sizes = f"{across(runs['num_params'])} parameters"
+        words = f"{begun} of {sizes}, the loss falls as models and data grow"
     elif len(fit.x_cols) == 1:
         x = fit.inputs[0]
         ends = fit.law.predict(fit.vector, np.array([x.min(), x.max()]))
         way = "falls" if ends[1] < ends[0] else "rises"
-        words = f"{across}, {fit.y_col} {way} as {fit.x_cols[0]} grows"
+        words = f"{begun}, {fit.y_col} {way} as {fit.x_cols[0]} grows"
     else:
-        words = f"{across}, {fit.y_col} was described by {', '.join(fit.x_cols)}"
+        words = f"{begun}, {fit.y_col} was described by {', '.join(fit.x_cols)}"
     return f"{words}; {near} of what was measured." if near else f"{words}."
 
 

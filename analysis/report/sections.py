@@ -16,7 +16,7 @@ from analysis.plotting import data_label, run_ids, used
 from analysis.report.findings import Held
 from analysis.report.pictures import legend, still, typeset
 from analysis.report.table import Cell, Row, Table, number, right, short
-from analysis.wording import count, counts, cut, scientific, share, span
+from analysis.wording import across, count, counts, cut, scientific, share, span
 from scaling import COLUMNS
 from scaling.base import NoAnswerError, pfs_days
 
@@ -87,12 +87,12 @@ def subject(runs: pd.DataFrame) -> str:
     words = [f"{len(table)} runs"]
     for name, what in (("num_params", "parameters"), ("num_tokens", data_label(runs))):
         if name in table.columns and table[name].notna().any():
-            words.append(f"{count(table[name].min())} to {count(table[name].max())} {what}")
+            words.append(f"{across(table[name])} {what}")
     if "flops" in table.columns and table["flops"].notna().any():
         words.append(
-            f"{scientific(table['flops'].min())} to {scientific(table['flops'].max())} FLOPs each, "
+            f"{across(table['flops'], scientific)} FLOPs each, "
             f"together {scientific(table['flops'].sum())} "
-            f"({pfs_days(table['flops'].sum()):.2g} petaflop/s-days)"
+            f"({count(pfs_days(table['flops'].sum()))} petaflop/s-days)"
         )
     return ", ".join(words) + "."
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from analysis.tables.kept import kept, read_values, write_values
-from analysis.tables.options import differing
+from analysis.tables.options import differing, settings
 from analysis.tables.reading import TableReading, understood
 from analysis.tables.rows import NUMBERS, TEXTS, extra_columns, is_extra, run_table, why_not
 from scaling import CURVE_COLUMNS, EVAL_PREFIX
@@ -114,7 +114,7 @@ def _say_twins(frame: pd.DataFrame, notes: list[str]) -> None:
 
 
 _Said = tuple[bool, dict[str, Any], dict[str, Any], dict[str, Any]]
-"""Of a run that our tracker shipped: whether it has our tag, its spec, columns, what follows."""
+"""Of a run that our tracker shipped: whether it has our tag, its options, columns, what follows."""
 
 
 def _known_runs(uri: str, name: str) -> list[_Said] | None:
@@ -172,12 +172,12 @@ def _said(name: str, run: StoredRun) -> _Said:
         rest.update(trained_columns({**row, **rest, "spec": spec}, {"tokens": tokens}))
     reason = why_not(row["status"], tags.get("scaling.reason"))
     rest["exclude_reason"] = {**row, **rest}.get("exclude_reason") or reason
-    return OURS in tags, spec, row, rest
+    return OURS in tags, settings(spec), row, rest
 
 
 def _own_runs(said: Sequence[_Said]) -> pd.DataFrame:
     """The run table of runs that our tracker has shipped."""
-    told = differing([spec for _, spec, _, _ in said])
+    told = differing([options for _, options, _, _ in said])
     return run_table([one | row | rest for one, (_, _, row, rest) in zip(told, said, strict=True)])
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from analysis.tables.reading import complete
@@ -56,8 +57,9 @@ def run_table(rows: list[dict[str, Any]]) -> pd.DataFrame:
 
     rows = [_with_perplexity(row) for row in rows]
     known = dict.fromkeys(c.name for c in RUN_COLUMNS)
-    names = [name for name in known if any(name in row for row in rows)]
-    own = list(dict.fromkeys(name for row in rows for name in row if name not in known))
+    said = dict.fromkeys(chain.from_iterable(rows))
+    names = [name for name in known if name in said]
+    own = [name for name in said if name not in known]
     own.sort(key=lambda name: name if "/" in name else "")  # options as they come, then eval/...
     frame = pd.DataFrame(rows, columns=[*names, *own])
     for name in PLANNED_COLUMNS:

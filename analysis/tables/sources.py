@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from analysis.tables.experiments import experiment_curves, experiment_runs
-from analysis.tables.options import differing
+from analysis.tables.options import differing, settings
 from analysis.tables.reading import (
     Note,
     TableReading,
@@ -314,7 +314,7 @@ def _damage(kind: str, place: Path, root: Source | None) -> list[str]:
 def _journal_rows(kind: str, place: Path | str, root: Source | None) -> list[dict[str, Any]]:
     rows = []
     members = list(_members(kind, Path(place), root))
-    told = differing([planned.get("spec") or {} for _, _, planned in members])
+    told = differing([settings(planned.get("spec") or {}) for _, _, planned in members])
     for (run_id, run_dir, planned), options in zip(members, told, strict=True):
         known = {name: value for name, value in planned.items() if name not in _NO_COLUMNS}
         row = options | known

@@ -23,6 +23,7 @@ from cluster.tracking.credentials import (
 )
 from cluster.tracking.database import database_address, has_user, make_ready
 from cluster.tracking.listening import HOSTS, LOOPBACK, check_port, hosts_allowed, listening
+from cluster.tracking.prompt import LOOP
 from scaling.base import note
 from scaling.tracking import masked
 
@@ -154,6 +155,8 @@ def serve_team(server: TeamServer, credentials: Path | None, *, upgrade: bool) -
         }
         options = ["--app-name", "basic-auth", "--host", server.host, "--port", str(server.port)]
         options += ["--workers", str(server.workers)]
+        if server.workers > 1:
+            options += ["--uvicorn-opts", f"--loop {LOOP}"]
         options += ["--artifacts-destination", server.artifacts.resolve().as_uri()]
         reached = LOOPBACK if server.is_everywhere else server.host
         health = f"http://{f'[{reached}]' if ':' in reached else reached}:{server.port}/health"

@@ -33,7 +33,7 @@ from scaling.base.errors import (
     describe,
     is_full,
 )
-from scaling.base.files import read_json, replacing, write_atomic
+from scaling.base.files import beside, read_json, replacing, write_atomic
 from scaling.base.identity import as_written, digest, hashed, stated
 from scaling.base.names import refuse_unknown
 from scaling.base.placeholders import as_word, fill, placeholders, whole
@@ -107,6 +107,7 @@ __all__ = [
     "as_read",
     "as_word",
     "as_written",
+    "beside",
     "console",
     "convert",
     "describe",

@@ -8,7 +8,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from scaling.world import os
+from scaling.world import os, secrets
+
+
+def beside(path: Path) -> Path:
+    """A hidden name in the same folder that nobody else takes: process ids are one container's."""
+    return path.with_name(f".{path.name}.{secrets.token_hex(4)}")
 
 
 @contextmanager
@@ -18,7 +23,7 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
     A reader, and a crash, sees the old or the new, never a part.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary = beside(path)
     try:
         with temporary.open("wb") as file:
             yield file

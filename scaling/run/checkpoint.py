@@ -15,7 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from scaling.base import note, replacing
+from scaling.base import beside, note, replacing
 from scaling.run.journal import checkpoint_epoch, checkpoint_names, checkpoints
 from scaling.world import os
 
@@ -128,8 +128,7 @@ def save_latest(
     older = [path for path in checkpoints(run_dir) if checkpoint_epoch(path) < epoch]
     if latest.exists():
         # A link, so that there is no moment without a file of that name.
-        link = run_dir / f".{previous.name}.{os.getpid()}"
-        link.unlink(missing_ok=True)
+        link = beside(previous)
         os.link(latest, link)
         link.replace(previous)
     write(latest, state)

@@ -23,7 +23,9 @@ from scaling.tracking.values import born_of, data_of, start_of
 LEAST = 8  # runs for which this is worth while
 AT_ONCE = 100
 TRIES = 3
-CONNECTIONS = 4
+# A server of several processes may answer each request 40 ms late (`cluster/tracking/prompt.py`):
+# by four connections no more than 17 runs a second would go there, whatever it can do.
+CONNECTIONS = 8
 
 Line = tuple[Path, Mapping[str, Any]]
 """A run's folder and its line in the sweep's file."""

@@ -37,12 +37,13 @@ _METRICS = (
     + _OF_RUNS
 )
 _ONLY = " AND runs.run_uuid IN :runs"
-# Everything that a table takes of a run, as one text each; SQLite's `quote` tells all values apart.
+# Everything that a table takes of a run, as one text each; SQLite's `quote` tells all values apart,
+# and MLflow allows neither `=` nor `'` in a key.
 _PRINTS = """
     SELECT run_uuid, quote(name) || quote(status) || quote(start_time) || quote(end_time),
-    (SELECT group_concat(quote(key) || quote(value)) FROM tags t WHERE t.run_uuid = r.run_uuid),
-    (SELECT group_concat(quote(key) || quote(value)) FROM params p WHERE p.run_uuid = r.run_uuid),
-    (SELECT group_concat(quote(key) || quote(value) || is_nan) FROM latest_metrics m
+    (SELECT group_concat(key || quote(value)) FROM tags t WHERE t.run_uuid = r.run_uuid),
+    (SELECT group_concat(key || quote(value)) FROM params p WHERE p.run_uuid = r.run_uuid),
+    (SELECT group_concat(key || '=' || quote(value) || is_nan) FROM latest_metrics m
      WHERE m.run_uuid = r.run_uuid)
     FROM runs r WHERE experiment_id = :experiment AND lifecycle_stage = 'active'
     ORDER BY start_time, run_uuid"""

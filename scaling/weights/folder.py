@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,7 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from scaling.base import write_atomic
+from scaling.base import beside, write_atomic
 from scaling.data import find_prepared
 from scaling.data.text import write_tokenizer
 from scaling.run import SPEC, write_weights
@@ -107,7 +106,7 @@ def _new_folder(out: Path) -> Iterator[Path]:
     """A folder that is moved to ``out`` once it is whole."""
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise ValueError(f"{out} is there already and not empty: name another folder, or remove it")
-    partial = out.with_name(f".{out.name}.{os.getpid()}")
+    partial = beside(out)
     partial.mkdir(parents=True)
     try:
         yield partial

@@ -45,7 +45,7 @@ def test_a_formula_in_latex(formula, latex):
 def test_numbers_take_the_place_of_whole_names_only():
     runs = table("power_floor", n=20)
     text = fit("L = A + A_x / num_params**a", runs, starts=0).formula("latex", digits=2)
-    assert text == r"L = 1.7 + \frac{4e+02}{\mathrm{num\_params}^{0.34}}"
+    assert text == r"L = 1.7 + \frac{4 \times 10^{2}}{\mathrm{num\_params}^{0.34}}"
 
 
 def test_without_draws_or_best_size_there_are_no_intervals_and_no_exponents():

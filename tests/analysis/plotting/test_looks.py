@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from functools import partial
 
 import numpy as np
+import pandas as pd
 import pytest
 from matplotlib.colors import to_rgb
 from matplotlib.image import imread
@@ -30,7 +30,33 @@ def pictures(planted_runs):
             names, [2.0, 3.0], [(1.9, 2.1), (2.9, 3.2)], [2.0, 3.1]
         ),
         "cloud": plotting.cloud(law),
+        "curves": plotting.curves(*learning()),
+        "context": plotting.context(places()),
     }
+
+
+def learning():
+    """Runs of six sizes, some ended, and points of their curves."""
+    sizes = [1.3e5 * 2.5**k for k in range(6)]
+    runs = pd.DataFrame({"run_id": [f"r{k}" for k in range(6)], "num_params": sizes, "loss": 3.0})
+    runs["exclude_reason"] = ["", "", "running: not finished"] * 2
+    steps = np.geomspace(1e5, 3e8, 30)
+    curves = [
+        pd.DataFrame({"run_id": run, "step": steps, "loss": 1.7 + 90 / size**0.3 + 60 / steps**0.3})
+        for run, size in zip(runs["run_id"], sizes, strict=True)
+    ]
+    return runs, pd.concat(curves)
+
+
+def places():
+    """Runs of two families and three sizes with losses by place in the context."""
+    rows = [
+        {"family": family, "num_params": size, "loss": 3.0, "exclude_reason": ""}
+        | {f"loss_at_{n}": 2 + drop * size**-0.1 + n**-0.4 for n in (1, 2, 4, 8, 16, 64, 256)}
+        for family, drop in (("transformer", 3.0), ("lstm", 4.0))
+        for size in (1e6, 4e6, 2e7)
+    ]
+    return pd.DataFrame(rows)
 
 
 @pytest.mark.parametrize(
@@ -51,13 +77,22 @@ def test_compound_scaling_is_drawn_in_any_size(look, tmp_path):
     axes = plotting.axes_at_equal_flops(runs, compare_axes(runs, draws=50))
     assert plotting.overlaps(draw(axes, look)) == []
     assert len(axes.data()) > len(runs)
-    surface = partial(plotting.coefficient_surface, cells, pick_coefficients(cells, draws=50))
+    surface = plotting.CoefficientSurface(cells, pick_coefficients(cells, draws=50))
     figure = surface(look)
     figure.draw_without_rendering()
     legend, title = figure.legends[0].get_window_extent(), figure.axes[0].title.get_window_extent()
     corners = [text.get_window_extent() for text in figure.axes[0].texts]
     assert not any(corner.overlaps(box) for corner in corners for box in (legend, title))
     assert title.x1 <= figure.bbox.x1 and legend.x0 >= 0
+    numbers = surface.data()
+    lowest = numbers[numbers["series"] == "surface"].sort_values("error").iloc[0]
+    best = numbers[numbers["series"] == "lowest point"].iloc[0]
+    parts = ["depth", "width", "resolution"]
+    assert np.allclose(numbers[parts].sum(axis=1), 1)
+    assert np.allclose(lowest[parts].astype(float), best[parts].astype(float), atol=0.02)
+    assert lowest["error"] == pytest.approx(best["error"], rel=1e-3)
+    measured = numbers.loc[numbers["series"] == "runs", "error"]
+    assert measured.to_numpy() == pytest.approx(100 * cells["error"].to_numpy())
     width = (look or Look()).scale(5.2)[0]
     path = plotting.save(surface, tmp_path / "s.png", look)
     assert imread(path).shape[1] == pytest.approx(200 * width, abs=1)

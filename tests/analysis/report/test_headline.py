@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from analysis import fit
@@ -70,3 +71,11 @@ def test_a_design_is_told_its_weaknesses(planted_runs):
     assert "There are 2 values of model size" in weaknesses(few)[0]
     repeated = planted_runs.assign(seed=range(30), num_unique_tokens=1e6)
     assert "repeated up to 8 times" in weaknesses(repeated)[0]
+
+
+def test_runs_of_one_size_are_said_by_it():
+    from analysis.report.sections import subject
+
+    table = pd.DataFrame({"num_params": 1e6, "num_tokens": [1e8, 4e8], "loss": [3.0, 2.5]})
+    table["exclude_reason"] = ""
+    assert subject(table) == "2 runs, 1M parameters, 100M to 400M training tokens."

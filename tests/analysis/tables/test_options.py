@@ -80,7 +80,7 @@ def test_the_report_names_them(swept, home):
 
 
 def test_an_option_left_as_it_is_has_its_value_beside_others():
-    from analysis.tables.options import differing
+    from analysis.tables.options import differing, settings
     from scaling.spec import RunSpec
     from tests.scaling.test_spec import BASE, INFO
 
@@ -89,5 +89,24 @@ def test_an_option_left_as_it_is_has_its_value_beside_others():
         for more in ({}, {"attention": "local", "window": 4})
     )
     assert "attention" not in dense["model"]
-    rows = differing([dense, local])
+    rows = differing([settings(dense), settings(local)])
     assert [row["attention"] for row in rows] == ["global", "local"]
+
+
+@pytest.mark.parametrize(
+    ("values", "differ"),
+    [
+        ((1, True), True),
+        ((1, 1.0), True),
+        ((0.5, 0.5), False),
+        ((float("nan"), float("nan")), False),
+        (("a", None), True),
+        (([1, 2], [1, 2]), False),
+        (([1, 2], [2, 1]), True),
+    ],
+)
+def test_what_counts_as_another_value(values, differ):
+    from analysis.tables.options import differing, settings
+
+    rows = differing([settings({"model": {"own": value}}) for value in values])
+    assert [bool(row) for row in rows] == [differ and value is not None for value in values]

@@ -48,7 +48,7 @@ def test_a_server_asks_for_passwords_and_shows_none(
     credentials.chmod(0o600)
     command = [sys.executable, "-m", "scaling", "server", "--database", address]
     command += ["--artifacts", str(tmp_path / "files"), "--port", str(port)]
-    command += ["--credentials", str(credentials)]
+    command += ["--credentials", str(credentials), "--workers", "2"]
     log = tmp_path / "server.log"
     with log.open("wb") as err:
         server = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=err, text=True)

@@ -8,7 +8,7 @@ import shutil
 import pytest
 
 from scaling.tracking import TrackingError, connect, experiments, histories, stored_runs
-from scaling.tracking.sql import is_sql
+from scaling.tracking.sql import is_sql, prints_in
 
 
 @pytest.fixture
@@ -81,6 +81,25 @@ def test_a_file_that_is_no_store(tmp_path):
     (tmp_path / "none.db").write_bytes(b"")
     with pytest.raises(TrackingError, match=r"does not answer: .*no such table"):
         stored_runs(f"sqlite:///{tmp_path / 'none.db'}", "one")
+
+
+def test_runs_whose_keys_and_values_run_together_have_other_prints(empty_store, tmp_path):
+    shutil.copy(empty_store, tmp_path / "close.db")
+    uri = f"sqlite:///{tmp_path / 'close.db'}"
+    client = connect(uri)
+    one = client.create_experiment("one")
+    said = [({"a1": 2.0}, {}), ({"a": 12.0}, {}), ({"a": math.nextafter(12, 13)}, {}),
+            ({}, {"a": "1','b'2"}), ({}, {"a": "1", "b": "2"}), ({}, {"a": "1,b'2"})]  # fmt: skip
+    runs = []
+    for metrics, params in said:
+        run = client.create_run(one, start_time=1, run_name="r").info.run_id
+        for key, value in metrics.items():
+            client.log_metric(run, key, value, step=0, timestamp=0)
+        for key, text in params.items():
+            client.log_param(run, key, text)
+        runs.append(run)
+    found = prints_in(uri, "one")
+    assert sorted(found) == sorted(runs) and len({*found.values()}) == len(said)
 
 
 def test_which_addresses_are_of_databases():

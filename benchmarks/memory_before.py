@@ -1,9 +1,9 @@
 """The memory of runs on a CPU that is foretold from small models, for shapes that were not weighed.
 
-    python benchmarks/memory_before.py [--family mlp|resnet] [--precision bfloat16]
+    python benchmarks/memory_before.py [--family mlp|resnet|convnext] [--precision bfloat16]
 
-Prices are fitted to the models that a preview weighs (for ``resnet``, which has none of its own, to
-some of the runs of a sweep). Then each shape that is held out is trained for 12 steps in a process
+Prices are fitted to the models that a preview weighs: of images, which have none of their own, to
+some of the runs of a sweep. Then each shape that is held out is trained for 12 steps in a process
 of its own that has loaded what a worker has, on real data, with points of the curve, and as many
 checkpoints as come; ``VmHWM`` of that process is what a run takes. Both the whole is compared and
 what the run takes beyond the worker without one, which is 250 MB that need no forecast.
@@ -56,8 +56,15 @@ HELD_OUT = {
         {"depths": [2, 2, 2], "widths": [16, 32, 64], "batch_size": 128},
         {"depths": [1, 1], "widths": [48, 96], "batch_size": 128},
     ),
+    "convnext": (
+        {"depths": [1, 1], "widths": [48, 96], "batch_size": 64},
+        {"depths": [2, 2], "widths": [32, 64], "batch_size": 128},
+        {"depths": [1, 1, 3], "widths": [32, 64, 128], "batch_size": 128},
+        {"depths": [2, 2], "widths": [96, 192], "batch_size": 64},
+        {"depths": [3, 3], "widths": [64, 128], "batch_size": 64},
+    ),
 }
-SWEEP = tuple(  # of which a preview weighs some
+SWEEP = tuple(  # of images, of which a preview weighs some
     {"depths": depths, "widths": [width, 2 * width], "batch_size": batch}
     for depths in ([1, 1], [2, 2])
     for width in (8, 16, 32, 64)
@@ -75,7 +82,9 @@ def spec_of(family: str, shape: dict[str, object], precision: str) -> RunSpec:
     if family == "mlp":
         options["data"] = "teacher:features=64"
     else:
-        options |= {"data": "digits", "resolution": 32, "block": "basic"}
+        options |= {"data": "digits", "resolution": 32}
+    if family == "resnet":
+        options["block"] = "basic"
     return RunSpec.resolve(family=family, num_tokens=examples, curve_examples=128, **options)
 
 
@@ -135,7 +144,8 @@ def main() -> None:
             return spec_of(given.family, shape, given.precision)
 
         held_out = [spec(shape) for shape in HELD_OUT[given.family]]
-        sweep = [spec(shape) for shape in SWEEP] if given.family == "resnet" else held_out
+        of_images = given.family not in memory.SHAPES
+        sweep = [spec(shape) for shape in SWEEP] if of_images else held_out
         models = memory.to_weigh(sweep)
         found = memory.priced(models, memory.weigh(models))
         print(f"{found.source}: a worker {found.worker / 2**20:.0f} MB, prices {found.prices}")

@@ -2,8 +2,9 @@
 
 A run's bytes are those of a worker, and a sum at a price each over its parameters, the outputs of
 the layers in a step, those of one layer, and those of one layer in a chunk of an evaluation. The
-prices are those from 0 that come nearest to what the weighed models took with a checkpoint
-under way, so the holes that the allocator leaves are in them. Data that are mapped do not count.
+first is counted, the others are the non-negative ones that come nearest to what the weighed models
+took with a checkpoint under way, so the holes that the allocator leaves are in them. Data that are
+mapped do not count.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 from scaling import RunSpec
 from scaling.base import Store, digest, hashed, note
@@ -23,9 +24,7 @@ from sweeps.estimate.made_up import CHUNK
 
 WEIGHED = 6  # models of a family without shapes of its own
 STEP_FLOPS = 12e9  # of a step of these, at most: a fifth of a core's second
-# Weights and three moments in float32, twice with a checkpoint under way, and gradients: where all
-# models are small they say little of it.
-MOST_A_PARAMETER = 36.0
+GRADIENT = 4  # bytes of a parameter's
 SHAPES: Mapping[str, Sequence[Mapping[str, int]]] = {
     "transformer": (
         {"depth": 1, "width": 64, "context": 128, "batch_size": 32},
@@ -126,35 +125,47 @@ def to_weigh(specs: Sequence[RunSpec]) -> list[RunSpec]:
     """The models to weigh, the first of which is the smallest."""
     first = specs[0]
     if first.family in SHAPES:
-        return shapes(first, [timed_shapes(first.family, "cpu")[0], *SHAPES[first.family]])
+        wanted = [timed_shapes(first.family, "cpu")[0], *SHAPES[first.family]]
+        return [_affordable(spec) for spec in shapes(first, wanted)]
     others = {(digest(hashed(spec.model)), spec.train.batch_size): spec for spec in specs}
     return spread_over(list(others.values()), STEP_FLOPS, WEIGHED)
 
 
-def priced(models: Sequence[RunSpec], peaks: Sequence[float]) -> Memory:
+def _affordable(spec: RunSpec) -> RunSpec:
+    """The same in smaller batches where a vocabulary is so large that a step takes long."""
+    per_row = spec.cost.flops_train * spec.units_per_step / spec.train.batch_size
+    rows = min(spec.train.batch_size, max(1, int(STEP_FLOPS / per_row)))
+    return replace(spec, train=replace(spec.train, batch_size=rows))
+
+
+def priced(models: Sequence[RunSpec], weights: Sequence[float]) -> Memory:
     """Prices from what a whole process took with the first model, and forks of it with each.
+
+    A parameter's is counted: the state twice, with a checkpoint under way, and a gradient. What
+    small models take says little of it.
 
     Parameters
     ----------
     models : sequence of RunSpec
-    peaks : sequence of float
-        Bytes: of the process, then of a fork for each model. What a fork shares with the process
-        may count for it or not, so only differences between forks are used.
+    weights : sequence of float
+        Bytes: of the first model's weights and optimiser, of the process, then of a fork for each
+        model. What a fork shares with the process may count for it or not, so only differences
+        between forks are used.
     """
     import numpy as np
-    from scipy.optimize import lsq_linear
+    from scipy.optimize import nnls
 
-    whole, *forks = np.asarray(peaks, float)
+    state, whole, *forks = np.asarray(weights, float)
+    parameter = 2 * state / models[0].cost.num_params + GRADIENT
     amounts = np.array([_amounts(model) for model in models])
     more, took = amounts - amounts[0], np.array(forks) - forks[0]
-    scale = np.maximum(np.abs(more).max(axis=0), 1e-300)
-    weights = 1 / (whole + np.maximum(took, 0.0))  # what is wanted is right in proportion, in all
-    most = scale * np.array([MOST_A_PARAMETER, np.inf, np.inf, np.inf])
-    table = more / scale * weights[:, None]
-    prices = lsq_linear(table, took * weights, (0.0, most), method="bvls").x / scale
-    source = f"{len(models)} weighed models of {models[0].family}"
-    worker = whole - float(prices @ amounts[0])
-    return Memory(worker, tuple(float(price) for price in prices), source)
+    scale = np.maximum(np.abs(more).max(axis=0), 1e-300)[1:]
+    parts = 1 / (whole + np.maximum(took, 0.0))  # what is wanted is right in proportion, in all
+    rest = took - parameter * more[:, 0]
+    others = nnls(more[:, 1:] / scale * parts[:, None], rest * parts)[0] / scale
+    prices = (float(parameter), *(float(price) for price in others))
+    worker = whole - float(np.dot(prices, amounts[0]))
+    return Memory(worker, prices, f"{len(models)} weighed models of {models[0].family}")
 
 
 def weigh(models: Sequence[RunSpec]) -> list[int]:

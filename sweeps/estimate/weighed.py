@@ -13,6 +13,7 @@ import json
 import os
 import resource
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,12 +26,12 @@ STEPS = 2  # before the checkpoint and after it: from the second on a step takes
 
 
 def main() -> None:
-    """Write the peak of this process after the first model, and then of one for each, in bytes."""
+    """Write bytes: of the first model's state, this process's peak after it, each one's fork's."""
     specs = [RunSpec.from_dict(plain) for plain in json.load(sys.stdin)]
     data = _data(specs[0])
     with as_a_worker():
-        _train(specs[0])
-        print(json.dumps([_peak(), *map(_peak_of_a_fork, specs)]))
+        state = _train(specs[0])
+        print(json.dumps([state, _peak(), *map(_peak_of_a_fork, specs)]))
     del data
 
 
@@ -41,8 +42,11 @@ def _data(spec: RunSpec) -> Any:
     return None
 
 
-def _train(spec: RunSpec) -> None:
-    """A few steps of a run, an evaluation, and a checkpoint that is written while it goes on."""
+def _train(spec: RunSpec) -> int:
+    """A few steps of a run, an evaluation, and a checkpoint that is written while it goes on.
+
+    Bytes of weights and optimiser.
+    """
     chunk = CHUNK["cpu"][get_family(spec.family).unit]
     work = work_of(spec, "cpu", chunk)
     for _ in range(STEPS):
@@ -51,7 +55,15 @@ def _train(spec: RunSpec) -> None:
     written = copy.deepcopy(work.state())
     for _ in range(STEPS):
         work.step()
-    del written
+    return sum(tensor.nbytes for tensor in _tensors(written))
+
+
+def _tensors(value: Any) -> Iterator[Any]:
+    if isinstance(value, dict):
+        for one in value.values():
+            yield from _tensors(one)
+    elif hasattr(value, "nbytes"):
+        yield value
 
 
 def _peak() -> int:

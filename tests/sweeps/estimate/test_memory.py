@@ -47,7 +47,8 @@ def machine(home, monkeypatch):
     def fake(models):
         asked.append(models)
         shared = 60e6  # pages that a fork shares with the process it came from
-        return [bytes_of(models[0]), *(bytes_of(model) - shared for model in models)]
+        state = 12 * models[0].cost.num_params  # weights and two moments in float32
+        return [state, bytes_of(models[0]), *(bytes_of(model) - shared for model in models)]
 
     monkeypatch.setattr(memory, "weigh", fake)
     monkeypatch.setattr(calibration, "measure", lambda spec, **how: (1e-3, 1e-3))
@@ -91,7 +92,7 @@ def test_the_most_rows_are_the_most(info, width, batch_size, share):
 
 def test_models_of_one_size_have_what_they_took(info, monkeypatch):
     models = [spec_of(info)] * 2
-    found = memory.priced(models, [300e6, 200e6, 200e6])
+    found = memory.priced(models, [1e6, 300e6, 200e6, 200e6])
     assert found.bytes(models[0]) == pytest.approx(300e6)
 
 
@@ -99,7 +100,8 @@ def test_a_process_takes_at_least_what_it_holds():
     """Weights, two moments, and a copy of them: 24 bytes a parameter at the same time."""
     options = {"family": "mlp", "data": "teacher", "depth": 2, "num_tokens": 1e4, "lr": 0.01}
     small, large = (RunSpec.resolve(**options, width=w, batch_size=4) for w in (8, 1536))
-    worker, first, second = memory.weigh([small, large])
+    state, worker, first, second = memory.weigh([small, large])
+    assert 12 <= state / small.cost.num_params < 13
     more = large.cost.num_params - small.cost.num_params
     assert 24 * more < second - first < 48 * more
     assert worker > first / 2

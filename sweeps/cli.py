@@ -6,7 +6,7 @@ import argparse
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from sweeps.estimate import Estimate, KeptWeights, Prices
+    from sweeps.estimate import Estimate, KeptWeights, Needs, Prices
     from sweeps.expansion import Expansion
     from sweeps.search import Expected
     from sweeps.sweep import Entry, Sweep
@@ -36,7 +36,7 @@ def run_sweep(args: argparse.Namespace) -> int:
     from pathlib import Path
 
     from scaling.base import note, print_json
-    from sweeps.estimate import estimate, kept_weights
+    from sweeps.estimate import estimate, kept_weights, memory_needed
     from sweeps.load import preview
     from sweeps.programs import changed_code
     from sweeps.sweep import unfinished
@@ -70,6 +70,10 @@ def run_sweep(args: argparse.Namespace) -> int:
     kept = kept_weights(sweep, args.root) if sweep.keep else None
     if expansion.search:
         return _search(expansion.search, expansion, prices, args)
+    needs = None
+    if taken.device == "cpu":
+        needs = memory_needed(sweep, args.root, workers=taken.workers)
+        warnings += needs.warnings if needs else ()
     if args.json:
         print_json(
             {
@@ -90,6 +94,7 @@ def run_sweep(args: argparse.Namespace) -> int:
                 "unread": expansion.collapsed.since,
                 "left_out": left_out,
                 "warnings": warnings,
+                **({"memory": needs.to_dict()} if needs else {}),
                 **({"keep": kept.to_dict()} if kept else {}),
             }
         )
@@ -99,6 +104,8 @@ def run_sweep(args: argparse.Namespace) -> int:
     for line in [*expansion.notes(), *left_out]:
         print(f"  {line}")
     _print_estimate(taken)
+    if needs and needs.most is not None:
+        _print_needs(needs, needs.most)
     if kept:
         _print_kept(kept)
     if len(left) < len(sweep):
@@ -204,6 +211,12 @@ def _print_estimate(e: Estimate) -> None:
     )
     if e.kg_co2e:
         print(f"          the CO2e of {of_a_flight(e.kg_co2e)}")
+
+
+def _print_needs(needs: Needs, most: float) -> None:
+    least = min(one for one in needs.bytes if one is not None)
+    each = size(most) if most < 1.05 * least else f"{size(least)} to {size(most)}"
+    print(f"memory    {each} a run, by {needs.measured}; mapped data are not counted")
 
 
 def _print_kept(kept: KeptWeights) -> None:

@@ -163,7 +163,7 @@ TORCH = {  # beside scaling/training and *_module.py
     "scaling/weights/data_task.py": "the same",
     "scaling/cli/weights.py": "says which devices are here",
     "scaling/cli/doctor.py": "says which torch and which GPUs are here",
-    "sweeps/estimate/calibration.py": "measures this machine's speed by a few steps of a model",
+    "sweeps/estimate/made_up.py": "measures this machine by a few steps of a model",
     "cluster/work/memory.py": "asks how much memory of the GPU is left for another run",
 }
 

@@ -456,7 +456,9 @@ class _Run:
         if self.team.say(path.exists()):
             return
         state = self._snapshot()
-        if self.record is not None:
+        if self.saver is not None:
+            self.saver.begin_trunk(path, state)
+        elif self.record is not None:
             self.record.save_trunk(path, state)
 
     def _restore(self) -> None:

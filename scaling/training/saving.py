@@ -14,6 +14,7 @@ from typing import Any
 
 from torch import Tensor
 
+from scaling.base import note
 from scaling.run import Record, checkpoint
 from scaling.training.team import Team
 
@@ -110,6 +111,22 @@ class Saver:
         own = files[self.team.place.rank]
         self._write(lambda: checkpoint.save(own, {"tensors": apart.part}))
 
+    def begin_trunk(self, path: Path, state: dict[str, Any]) -> None:
+        """Begin to write a state that rank 0 has whole, for runs of the same trunk.
+
+        Every rank calls it. What was made whole from parts is written at once: a copy more of a
+        model that large would be too much for rank 0.
+        """
+        self.finish()
+        record = self.record
+        if record is None:
+            return
+        if self.sharded:
+            record.save_trunk(path, state)
+            return
+        copied = Apart().copy(state)
+        self._write(lambda: record.save_trunk(path, copied))
+
     def go_on(self) -> None:
         """Begin to write what names the parts; every rank calls it, when none is busy."""
         if not self.is_half:
@@ -134,6 +151,8 @@ class Saver:
         """Wait for the file that is being written, whatever comes of it."""
         if self._pool is not None:
             self._pool.shutdown()
+        if self._begun is not None and isinstance(error := self._begun.exception(), OSError):
+            note(f"the last file was not written: {error}")
         self._begun = None
 
     def _save(self, state: dict[str, Any]) -> None:

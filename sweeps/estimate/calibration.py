@@ -13,15 +13,15 @@ import json
 import math
 import time
 from bisect import bisect_left
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from statistics import median
 from typing import Any
 
 from scaling import RunSpec, evaluated
 from scaling.base import Store, digest, hashed, how_compiled, read_json, write_atomic
 from scaling.data import DataInfo
 from scaling.families import get_family
+from sweeps.estimate.made_up import CHUNK, TIMED_CHUNK, card_name, device_name, measure
 
 FILE = "throughput.json"
 MAX_AGE = 30 * 24 * 3600.0
@@ -171,11 +171,6 @@ class StepTimes:
         return trained + self.evaluating(spec, seen)
 
 
-# Held-out tokens (examples) of a forward pass, and of a timed one.
-CHUNK = {"cpu": {"token": 2048, "example": 64}, "cuda": {"token": 65536, "example": 2048}}
-TIMED_CHUNK = {"cpu": {"token": 512, "example": 64}, "cuda": {"token": 16384, "example": 2048}}
-
-
 def _amounts(spec: RunSpec, units: int, flops: float) -> tuple[float, ...]:
     """What a pass over ``units`` tokens (examples) does: see the module."""
     model, cost = spec.model, spec.cost
@@ -202,10 +197,10 @@ def calibrated(
     Where one of the specs will be compiled, by what is ``asked`` for it and its processes, steps
     are also timed compiled: as transformers, at ``COMPILED_SHAPES``.
     """
-    kept = _kept(store)
-    if "device" not in kept:  # torch takes seconds to import: not for what is known
-        kept["device"] = {"name": _device(), "card": _card(), "time": time.time()}
-    device, card = kept["device"]["name"], kept["device"].get("card", "")
+    known = kept(store)
+    if "device" not in known:  # torch takes seconds to import: not for what is known
+        known["device"] = {"name": device_name(), "card": card_name(), "time": time.time()}
+    device, card = known["device"]["name"], known["device"].get("card", "")
     models = _to_time(specs, device)
     key = digest(
         {
@@ -216,11 +211,11 @@ def calibrated(
             "device": device,
         }
     )
-    if key not in kept:
+    if key not in known:
         found = priced(models, [measure(model) for model in models], device)
-        kept[key] = {**asdict(found), "time": time.time()}
-        _keep(store, kept)
-    value = kept[key]
+        known[key] = {**asdict(found), "time": time.time()}
+        keep(store, known)
+    value = known[key]
     prices = tuple(value["training"]), tuple(value["evaluation"])
     times = StepTimes(*prices, value["device"], value["source"], card=card)
     wanted = zip(specs, asked, strict=False)
@@ -228,10 +223,10 @@ def calibrated(
         return times
     first = models[0] if models[0].family == "transformer" else _any_transformer()
     key = digest({"compiled": key, "shapes": COMPILED_SHAPES[device]})
-    if key not in kept:
-        kept[key] = {"ratios": compiled_ratios(first, device), "time": time.time()}
-        _keep(store, kept)
-    return replace(times, compiled=tuple((size, ratio) for size, ratio in kept[key]["ratios"]))
+    if key not in known:
+        known[key] = {"ratios": compiled_ratios(first, device), "time": time.time()}
+        keep(store, known)
+    return replace(times, compiled=tuple((size, ratio) for size, ratio in known[key]["ratios"]))
 
 
 def compiled_ratios(first: RunSpec, device: str) -> list[tuple[float, float]]:
@@ -259,7 +254,7 @@ def priced(models: Sequence[RunSpec], times: Sequence[tuple[float, ...]], device
 
 def local_device(store: Store) -> str | None:
     """The device that was calibrated here; None before."""
-    name: str | None = _kept(store).get("device", {}).get("name")
+    name: str | None = kept(store).get("device", {}).get("name")
     return name
 
 
@@ -267,13 +262,19 @@ def _to_time(specs: list[RunSpec], device: str) -> list[RunSpec]:
     first = specs[0]
     if wanted := timed_shapes(first.family, device):
         return shapes(first, wanted)
-    fits = [
-        spec for spec in specs if spec.cost.flops_train * spec.units_per_step <= STEP_FLOPS[device]
-    ]
-    fits.sort(key=lambda spec: spec.cost.flops_train * spec.units_per_step)
-    if not fits:
-        return shapes(_any_transformer(), timed_shapes("transformer", device))
-    chosen = {i * (len(fits) - 1) // (TIMED - 1) for i in range(TIMED)}
+    return spread_over(specs, STEP_FLOPS[device], TIMED) or shapes(
+        _any_transformer(), timed_shapes("transformer", device)
+    )
+
+
+def spread_over(specs: Sequence[RunSpec], most_flops: float, count: int) -> list[RunSpec]:
+    """At most ``count`` of the specs whose steps take no more FLOPs, by these, smallest first."""
+
+    def flops(spec: RunSpec) -> float:
+        return spec.cost.flops_train * spec.units_per_step
+
+    fits = sorted((spec for spec in specs if flops(spec) <= most_flops), key=flops)
+    chosen = {i * (len(fits) - 1) // (count - 1) for i in range(count)} if fits else set()
     return [fits[i] for i in sorted(chosen)]
 
 
@@ -312,7 +313,7 @@ def _prices(amounts: Sequence[Sequence[float]], seconds: Sequence[float]) -> tup
     return tuple(float(price) for price in found / scale)
 
 
-def _kept(store: Store) -> dict[str, Any]:
+def kept(store: Store) -> dict[str, Any]:
     """What ``throughput.json`` holds of the last month."""
     value = read_json(store.root / FILE) or {}
     now = time.time()
@@ -323,129 +324,7 @@ def _kept(store: Store) -> dict[str, Any]:
     }
 
 
-def _keep(store: Store, kept: dict[str, Any]) -> None:
+def keep(store: Store, kept: dict[str, Any]) -> None:
+    """Write it, with what was measured now."""
     with contextlib.suppress(OSError):  # a root that cannot be written to: measured again next time
         write_atomic(store.root / FILE, json.dumps(kept, indent=1))
-
-
-def _device() -> str:
-    import torch
-
-    return "cuda" if torch.cuda.is_available() else "cpu"
-
-
-def _card() -> str:
-    import torch
-
-    return str(torch.cuda.get_device_name()) if torch.cuda.is_available() else ""
-
-
-def measure(spec: RunSpec, seconds: float = 0.06, *, compiled: bool = False) -> tuple[float, float]:
-    """Seconds of a training step and of a chunk of an evaluation, on made-up data.
-
-    As a run does them, by one thread on a CPU; each is the median over ``seconds``. Evaluations
-    are not compiled.
-    """
-    import torch
-
-    from scaling.training import Replay, make_optimizer, set_arithmetic
-
-    device = torch.device(_device())
-    family = get_family(spec.family)
-    chunk = TIMED_CHUNK[device.type][family.unit]
-    items = max(1, chunk // family.units_per_item(spec.model))
-    with _as_a_worker(torch):
-        set_arithmetic(device)
-        model = family.build(spec.model).to(device)
-        forward: Any = model
-        if compiled:
-            torch.compiler.reset()
-            forward = torch.compile(model, dynamic=False)
-        on_cuda = device.type == "cuda"
-        asks_loss = on_cuda and getattr(model, "takes_targets", False) and not spec.train.task
-        optimizer = make_optimizer(spec, model)
-        random = torch.Generator().manual_seed(0)
-        shape = tuple(family.input_shape(spec.model))
-
-        def batch(size: int) -> tuple[Any, Any]:
-            if words := getattr(spec.model, "vocab_size", 0):
-                inputs = torch.randint(0, words, (size, *shape), generator=random)
-            else:
-                inputs = torch.rand(size, *shape, generator=random)
-            if family.unit == "token":
-                return inputs.to(device), inputs.to(device)
-            return inputs.to(device), torch.zeros(size, dtype=torch.long, device=device)
-
-        def losses(inputs: Any, targets: Any) -> Any:
-            with torch.autocast(
-                device.type, torch.bfloat16, enabled=spec.train.precision == "bfloat16"
-            ):
-                training = torch.is_grad_enabled()
-                through = forward if training else model
-                if asks_loss:
-                    return through(inputs, targets, mean=training)
-                outputs = through(inputs)
-            outputs = outputs.float()
-            if spec.train.task:  # what a user's task asks of them is not known
-                return outputs.square()
-            return torch.nn.functional.cross_entropy(
-                outputs.flatten(0, -2), targets.flatten(), reduction="none"
-            )
-
-        trained, held_out = batch(spec.train.batch_size), batch(items)
-
-        replayed = None
-        if asks_loss and not compiled and getattr(model, "can_replay", False):
-            replayed = Replay(model, spec, spec.train.batch_size, device)
-
-        def step() -> None:
-            loss = losses(*trained).mean() if replayed is None else replayed(*trained, 0.0)
-            if replayed is None:
-                loss.backward()
-            if spec.optim.grad_clip:
-                torch.nn.utils.clip_grad_norm_(model.parameters(), spec.optim.grad_clip)
-            optimizer.step()
-            optimizer.zero_grad(set_to_none=True)
-            if not on_cuda:
-                loss.item()
-
-        def evaluate() -> None:
-            with torch.no_grad():
-                losses(*held_out).double().cpu()
-
-        return _time(torch, device, step, seconds), _time(torch, device, evaluate, seconds / 2)
-
-
-@contextlib.contextmanager
-def _as_a_worker(torch: Any) -> Iterator[None]:
-    """One thread, as workers have; torch's own settings are put back."""
-    threads, random = torch.get_num_threads(), torch.random.get_rng_state()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
-        torch.random.set_rng_state(random)
-
-
-def _time(torch: Any, device: Any, step: Callable[[], Any], seconds: float) -> float:
-    """Seconds a step: the median of those that fit in ``seconds``, after one to warm up.
-
-    On a CPU of processor time: what else runs now says nothing about when the sweep will run.
-    """
-    clock = time.process_time if device.type == "cpu" else time.perf_counter
-    times: list[float] = []
-    on_cuda = device.type == "cuda"
-    together = 5 if on_cuda else 1  # nothing waits for a GPU after each step
-    step()
-    began = time.perf_counter()
-    while len(times) < 3 or time.perf_counter() - began < seconds:
-        if on_cuda:
-            torch.cuda.synchronize()
-        start = clock()
-        for _ in range(together):
-            step()
-        if on_cuda:
-            torch.cuda.synchronize()
-        times.append((clock() - start) / together)
-    return median(times)

@@ -22,7 +22,7 @@ from scaling.training.loop import train
 from scaling.training.optim import make_optimizer
 from scaling.training.saving import Saver
 from scaling.training.spread import Layout, Spread
-from scaling.training.team import connect
+from scaling.training.team import Team, connect
 from tests.scaling.processes import exit_status, in_child, run_team
 from tests.scaling.training.test_loop import bits, stop_after
 
@@ -60,6 +60,45 @@ def test_steps_are_made_while_a_checkpoint_is_written(spec, tmp_path, monkeypatc
     assert train(spec, tmp_path / "run").status == "done"
     assert bits(tmp_path / "run") == bits(tmp_path / "whole")
     assert checkpoints(tmp_path / "run") == []
+
+
+def test_steps_are_made_while_a_trunk_is_written(tiny, tmp_path, monkeypatch):
+    """Its writer waits for the end of the cooldown, whose weights are no part of it."""
+    options = {**tiny, "schedule": "wsd", "cooldown_fraction": 0.5}
+    short, long = (RunSpec.resolve(**{**options, "num_tokens": n * 128}) for n in (16, 24))
+    cooled, count = threading.Event(), stop_after(16)
+
+    def patient(path, state):
+        assert cooled.wait(60), "training waits for the file"
+        write(path, state)
+
+    def stop():
+        if count():
+            cooled.set()
+        return False
+
+    with monkeypatch.context() as patched:
+        patched.setattr(checkpoint, "save", patient)
+        train(short, tmp_path / "short", trunk_dir=tmp_path / "trunk", should_stop=stop)
+    assert [path.name for path in (tmp_path / "trunk").iterdir()] == ["000000000008.pt"]
+    train(long, tmp_path / "long", trunk_dir=tmp_path / "trunk")
+    train(long, tmp_path / "alone")
+    (start, *_) = read_journal(tmp_path / "long")
+    assert start["step"] == 8 * 128
+    assert bits(tmp_path / "long") == bits(tmp_path / "alone")
+
+
+def test_a_trunk_that_could_not_be_written_is_said(tmp_path, capsys):
+    """By a run that ends before the disk has answered; runs on the trunk do without."""
+
+    def full(path, state):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    record = SimpleNamespace(save_trunk=full)
+    saver = Saver(record, tmp_path, Team(), sharded=False)
+    saver.begin_trunk(tmp_path / "trunk.pt", {"step": 8})
+    saver.close()
+    assert "No space left" in capsys.readouterr().err
 
 
 def test_a_disk_that_is_full_fails_the_run_with_its_words(spec, tmp_path, monkeypatch):

@@ -129,7 +129,8 @@ def cell_of_edges(name: str, operations: Sequence[str]) -> Cell:
     ValueError
         If no cell has so many edges, an operation is unknown, or a node sees nothing.
     """
-    cell, first = [], 0
+    cell: list[tuple[tuple[str, int], ...]] = []
+    first = 0
     while first < len(operations):
         edges = operations[first : first + len(cell) + 2]
         if len(edges) < len(cell) + 2:

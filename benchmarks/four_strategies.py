@@ -43,8 +43,8 @@ from sweeps.document import read_document
 FILE = Path(__file__).with_suffix(".yaml")
 KINDS = ("hand", "wiring", "evolution", "darts", "random")
 BY_GRADIENTS = 0.15  # of the budget
-RETRAINED = {"num_examples": 5120, "final_examples": 0}  # four times as many; judged by all
-COPIES = (0,)  # seeds of the training anew
+RETRAINED = {"num_examples": 6400, "final_examples": 0}  # five times as many; judged by all
+COPIES = (0, 1)  # seeds of the training anew
 RATES = (0.02, 0.04, 0.08, 0.15, 0.3, 0.5)  # by hand
 LETTERS = {
     ".": "none",
@@ -262,7 +262,7 @@ def main() -> None:
     parser.add_argument("--tell", type=Path, metavar="TABLE")
     args = parser.parse_args()
     if args.tell:
-        tell(pd.read_csv(args.tell))
+        tell(pd.read_csv(args.tell).fillna({"exclude_reason": ""}))
         return
     if not (Store.at().data_dir / HALVES).exists():
         prepare_halves()
@@ -270,7 +270,7 @@ def main() -> None:
     runs = pd.concat(tables, ignore_index=True)
     table = pd.concat([runs, judged(runs)], ignore_index=True)
     if args.table:
-        table[[*KEPT]].to_csv(args.table, index=False)
+        table[[*KEPT]].to_csv(args.table, index=False, float_format="%.6g")
 
 
 if __name__ == "__main__":

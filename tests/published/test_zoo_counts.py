@@ -5,10 +5,12 @@ from __future__ import annotations
 import time
 
 import pytest
+import torch
 
 from scaling.families import get_family
 from scaling.families.base import with_preset
 from scaling.families.vision.counts import Tally, walk
+from scaling.families.vision.layers_module import Activation, GlobalMean
 
 # num_params and MACs without biases of a forward pass. T: torchvision 0.29, whose documentation has
 # these parameters and these MACs to three digits; M: timm 1.0.31; both counted in the library's
@@ -83,12 +85,32 @@ PARAMETERS = {
     ),
 }
 
+# Options, parameters and millions of "FLOPs / 2" in osmr/imgclsmob's table (README of its PyTorch
+# models, CIFAR-10); how it counts is in its gluon/model_stats.py.
+IMGCLSMOB = {
+    "nin:cifar": ({}, 966_986, 222.97),
+    "wrn:16-8": ({"widths": [160, 320, 640]}, 17_116_634, 2414.04),  # WRN-16-10
+    "wrn:28-10": ({}, 36_479_194, 5246.98),
+    "wrn:40-4": ({"widths": [128, 256, 512]}, 35_748_314, 5176.90),  # WRN-40-8
+    "densenet:40-12": ({"compression": 0.5, "stem_width": 24}, 599_050, 210.80),
+    "densenet:100-12": ({"compression": 0.5, "stem_width": 24}, 4_068_490, 1353.55),
+    "densenet:100-24": ({"compression": 0.5, "stem_width": 48}, 16_114_138, 5354.19),
+    "densenet:bc-100-12": ({}, 769_162, 298.45),
+    "densenet:bc-190-40": ({}, 25_624_430, 9400.45),
+    "densenet:bc-250-24": ({}, 15_324_406, 5519.54),
+}
+
+
+def configured(model: str, **options):
+    """The family, and its configuration."""
+    name, _, preset = model.partition(":")
+    family = get_family(name)
+    return family, family.resolve({**(with_preset(family, preset) if preset else {}), **options})
+
 
 def counted(model: str, **options):
     """Cost, and MACs without biases."""
-    name, _, preset = model.partition(":")
-    family = get_family(name)
-    config = family.resolve({**(with_preset(family, preset) if preset else {}), **options})
+    family, config = configured(model, **options)
     network = family.network(config)
     tally = Tally(network.input_shape, side=network.input_shape[-1])
     walk((*network.stem, *network.body, *network.head), tally)
@@ -108,6 +130,42 @@ def test_parameters_and_macs_are_the_librarys(model):
 @pytest.mark.parametrize("model", PARAMETERS)
 def test_parameters_are_the_published_ones(model):
     assert counted(model)[0].num_params == PARAMETERS[model]
+
+
+@pytest.mark.parametrize("model", IMGCLSMOB)
+def test_macs_of_networks_for_cifar_are_published_to_ten_thousand(model):
+    """There half of: 2 a product, less 1 for each kernel of a convolution without bias; 4 an output
+    of a norm; 1 one of a ReLU; 1 a pixel of a pooling's window."""
+    options, num_params, millions = IMGCLSMOB[model]
+    cost, macs = counted(model, **options)
+    family, config = configured(model, **options)
+    others = 0
+
+    def add(module, seen, out):
+        nonlocal others
+        if isinstance(module, torch.nn.Conv2d):
+            others -= module.weight[..., 0, 0].numel() if module.bias is None else 0
+        elif isinstance(module, torch.nn.BatchNorm2d):
+            others += 4 * out.numel()
+        elif isinstance(module, Activation):
+            others += out.numel()
+        elif isinstance(module, torch.nn.MaxPool2d | torch.nn.AvgPool2d):
+            others += out.numel() * module.kernel_size**2
+        elif isinstance(module, GlobalMean):
+            others += seen[0].numel()
+
+    with torch.device("meta"), torch.no_grad():
+        network = family.build(config).eval()
+        for module in network.modules():
+            module.register_forward_hook(add)
+        network(torch.zeros(1, *config.input_shape))
+    assert cost.num_params == num_params
+    assert round((macs + others / 2) / 1e6, 2) == millions
+
+
+def test_caffes_alexnet():
+    # 724 MFLOPS, products alone, of caffenet in albanie/convnet-burden.
+    assert round(counted("alexnet:2012")[1] / 1e6) == 724
 
 
 def test_the_authors_se_resnet_strides_in_its_first_convolution():

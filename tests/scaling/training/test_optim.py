@@ -255,6 +255,22 @@ def test_nesterov_under_a_constant_gradient_has_its_closed_form():
     assert ensemble_key(spec) is None  # the stacked SGD has no such step
 
 
+@pytest.mark.parametrize("nesterov", [False, True])
+def test_momentum_is_that_of_torchs_sgd(nesterov):
+    chosen = {"optimizer": "sgd", "weight_decay": 0.0, "momentum": 0.9, "lr": 0.1}
+    spec = RunSpec.resolve(info=INFO, **{**BASE, **chosen, "nesterov": nesterov})
+    model = Two(2.0)
+    ours = make_optimizer(spec, model)
+    (group,) = [g for g in ours.param_groups if any(p is model.slow for p in g["params"])]
+    theirs = torch.nn.Parameter(model.slow.detach().clone())
+    sgd = torch.optim.SGD([theirs], 0.1 * group["lr_scale"], 0.9, nesterov=nesterov)
+    for gradient in (0.3, -1.0, 0.7, 0.0, 2.0):
+        model.slow.grad, theirs.grad = (torch.full_like(theirs, gradient) for _ in range(2))
+        ours.step()
+        sgd.step()
+        assert torch.equal(model.slow, theirs)
+
+
 def test_nesterov_is_part_of_a_run_only_where_it_is_said():
     sgd = {**BASE, "optimizer": "sgd"}
     plain = RunSpec.resolve(info=INFO, **sgd)

@@ -8,6 +8,7 @@ import random
 import numpy as np
 import pytest
 
+from scaling.families import get_family
 from sweeps.kinds.spaces import Parameter, Space
 from sweeps.strategies import Done, SearchSpace
 from sweeps.strategies.draws import RandomSearch
@@ -128,3 +129,24 @@ def test_stages_in_order_stay_in_order():
         assert changed == sorted(changed)
         assert sum(a != b for a, b in zip(changed, value, strict=True)) == 1
         value = changed
+
+
+def test_a_child_of_a_cell_has_another_operation_on_one_edge():
+    """Cells as lists of edges; those with a node that sees nothing are not proposed."""
+    operations, darts = ("none", "skip_connect", "sep_conv_3x3"), get_family("darts")
+    cells = {kind: Parameter("choices", operations, each=5) for kind in ("normal", "reduce")}
+
+    def check(point):
+        try:
+            darts.configure({"resolution": 14, **point})
+        except ValueError:
+            return None
+        return point
+
+    rng, space = np.random.default_rng(0), SearchSpace(Space("cells", "darts", cells), check)
+    for _ in range(20):
+        parent = space.draw(rng, ())
+        child = space.mutate(rng, parent, 1, {key(parent)})
+        pairs = [pair for kind in cells for pair in zip(parent[kind], child[kind], strict=True)]
+        assert sum(before != after for before, after in pairs) == 1
+        assert check(child) == child

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from scaling.base import OptionError, refuse_unknown
@@ -117,6 +117,31 @@ def read_cell(name: str, text: str) -> Cell:
         found.append(tuple(node))
     check_nodes(len(found))
     return tuple(found)
+
+
+def cell_of_edges(name: str, operations: Sequence[str]) -> Cell:
+    """The cell of one operation for each edge: of the first node's two, the second's three, ...
+
+    An edge of operation ``none`` is not there.
+
+    Raises
+    ------
+    ValueError
+        If no cell has so many edges, an operation is unknown, or a node sees nothing.
+    """
+    cell: list[tuple[tuple[str, int], ...]] = []
+    first = 0
+    while first < len(operations):
+        edges = operations[first : first + len(cell) + 2]
+        if len(edges) < len(cell) + 2:
+            raise OptionError(
+                f"{name} has {len(operations)} operations, and cells have 2, 5, 9, 14, ... edges: "
+                "give one for each",
+                name,
+            )
+        cell.append(tuple((op, value) for value, op in enumerate(edges) if op != NONE))
+        first += len(edges)
+    return read_cell(name, write_cell(tuple(cell)))
 
 
 def write_cell(cell: Cell) -> str:

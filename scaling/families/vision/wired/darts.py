@@ -18,11 +18,13 @@ from scaling.families.vision.wired.cells import (
     CellConfig,
     Wiring,
     cell_network,
+    cell_of_edges,
     check_nodes,
     check_operations,
     operation_layers,
     random_cells,
     read_cell,
+    write_cell,
 )
 from scaling.families.vision.wired.graphs import Drawn
 
@@ -52,7 +54,9 @@ class DartsConfig(CellConfig):
     normal, reduce : str
         Given: a node's operations and the values that they see, ``|`` between nodes, as in
         ``"sep_conv_3x3:0 skip_connect:1 | max_pool_3x3:0 sep_conv_3x3:2"``. 0 and 1 are the
-        two cells before, 2 the first node. A search's end says the one that it found.
+        two cells before, 2 the first node. A search's end says the one that it found. Or a list:
+        one operation for each edge, of the first node's two, the second's three and so on, with
+        ``none`` for those that are not there.
     cell_seed : int
     nodes : int
     operations : tuple of str
@@ -102,7 +106,12 @@ class Darts(VisionFamily):
     def configure(self, options: dict[str, Any]) -> DartsConfig:
         """The configuration, with the paper's cell where none is given."""
         own = {} if options.get("cell", "given") != "given" else V2
-        config: DartsConfig = super().configure({**own, **options})
+        listed = {
+            kind: write_cell(cell_of_edges(kind, list(map(str, options[kind]))))
+            for kind in KINDS
+            if isinstance(options.get(kind), list | tuple)
+        }
+        config: DartsConfig = super().configure({**own, **options, **listed})
         return config
 
     def scaled(self, config: DartsConfig, depth: float, width: float) -> DartsConfig:

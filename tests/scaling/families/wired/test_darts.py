@@ -119,6 +119,30 @@ def test_a_cell_is_read_as_it_is_written():
         assert all(len({value for _, value in node}) == 2 for node in normal)
 
 
+def test_a_list_has_an_operation_for_each_edge():
+    edges = ["none", "sep_conv_3x3", "skip_connect", "none", "max_pool_3x3"]
+    config = DARTS.resolve({**SMALL, "normal": edges, "reduce": edges[1:3]})
+    assert config.normal == "sep_conv_3x3:1 | skip_connect:0 max_pool_3x3:2"
+    assert config.reduce == "sep_conv_3x3:0 skip_connect:1"
+    assert config == DARTS.resolve(
+        {**SMALL, "normal": config.normal, "reduce": config.reduce}
+    )  # one network, one run
+
+
+@pytest.mark.parametrize(
+    ("edges", "words"),
+    [
+        (["skip_connect"] * 3, "normal has 3 operations, and cells have 2, 5, 9, 14, ... edges"),
+        (["skip_connect"] * 2 + ["none"] * 3, "node 1 sees nothing"),
+        (["conv", "none"], "unknown operation 'conv'"),
+        ([], "node 0 sees nothing"),
+    ],
+)
+def test_a_list_that_is_no_cell_is_refused(edges, words):
+    with pytest.raises(ValueError, match=words):
+        DARTS.resolve({**SMALL, "normal": edges})
+
+
 def test_the_two_strongest_edges_of_a_node_are_kept_and_never_none():
     table = [
         [0.9, 0.02, 0.03, 0.04, 0.01],  # of node 0: none is the strongest, its others are weak

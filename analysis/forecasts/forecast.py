@@ -112,11 +112,19 @@ class Forecast:
     def says(self) -> str:
         """What the intervals rest on, in one or two sentences."""
         tests = self.backtests
-        told = f"Forecast by {self._laws}; intervals cover the law, what it leaves out and noise"
+        told = f"Forecast by {self._laws}; intervals cover {self._covered}"
         if tests:
             told += f": {len(tests)} backtests inside the runs missed by {missed(tests)}"
         doubt = f" {self.doubt[0].upper()}{self.doubt[1:]}." if self.doubt else ""
         return f"{told}.{doubt}"
+
+    @property
+    def _covered(self) -> str:
+        if self.draws:
+            return "the law, what it leaves out and noise"
+        if len(self.laws) > 1:
+            return "how far the laws differ, and noise that grows beyond the runs"
+        return "noise that grows beyond the runs, and nothing that this law leaves out"
 
     def predict(self, table: Mapping[str, Any] | pd.DataFrame) -> Array:
         """The central prediction ``(n,)``."""
@@ -125,25 +133,21 @@ class Forecast:
     def predict_ci(
         self, table: Mapping[str, Any] | pd.DataFrame, level: float = 0.9
     ) -> tuple[Array, Array]:
-        """Interval of a new observation at each row, ``(n,)`` each."""
+        """Interval of a new observation at each row, ``(n,)`` each, whatever the other rows are."""
         _, below = tails(level)
         if not self.draws:
             centre, spread = self.average.at(self.inputs(table))
             half = self.scale * float(stdtrit(FREEDOM, below)) * spread
             low, high = np.clip([centre - half, centre + half], *self._within)
             return self._out(low), self._out(high)
-        return interval(self.sample(table), level)
+        return interval(self._sampled(self.inputs(table), noise=True, jointly=False), level)
 
     def sample(self, table: Mapping[str, Any] | pd.DataFrame, noise: bool = True) -> Array:
         """Draws ``(k, n)`` of the observation at each row; of what it scatters about, if not.
 
         Rows are drawn jointly: a draw is one world.
         """
-        inputs = self.inputs(table)
-        rng = np.random.default_rng(self.seed)
-        parts = np.array_split(np.arange(len(inputs[0])), -(-len(inputs[0]) // TOGETHER))
-        worlds = [self._worlds(tuple(x[part] for x in inputs), noise, rng) for part in parts]
-        return self._out(np.concatenate(worlds, axis=1))
+        return self._sampled(self.inputs(table), noise, jointly=True)
 
     def spread(self, table: Mapping[str, Any] | pd.DataFrame) -> Array:
         """Standard deviation ``(n,)`` of the (log) draws of an observation."""
@@ -211,19 +215,31 @@ class Forecast:
             return mean
         return self.share * self.average.at(inputs)[0] + (1 - self.share) * mean
 
-    def _worlds(self, inputs: tuple[Array, ...], noise: bool, rng: np.random.Generator) -> Array:
+    def _sampled(self, inputs: tuple[Array, ...], noise: bool, jointly: bool) -> Array:
+        """Draws ``(k, n)``, of all rows in one world or of each as if it were asked alone."""
+        rng, worlds = np.random.default_rng(self.seed), []
+        for part in np.array_split(np.arange(len(inputs[0])), -(-len(inputs[0]) // TOGETHER)):
+            some = tuple(x[part] for x in inputs)
+            own = rng if jointly else np.random.default_rng(self.seed)
+            worlds.append(self._worlds(some, noise, own, jointly))
+        return self._out(np.concatenate(worlds, axis=1))
+
+    def _worlds(
+        self, inputs: tuple[Array, ...], noise: bool, rng: np.random.Generator, jointly: bool
+    ) -> Array:
         if not self.draws:
             centre, spread = self.average.at(inputs)
             own = 0.0 if noise else self.noise
             misses = self.scale * rng.standard_t(FREEDOM, (WORLDS, 1))
             return np.asarray(centre + misses * np.sqrt(np.maximum(spread**2 - own**2, 0.0)))
         means = np.concatenate([each.mean(inputs) for each in self.draws])
-        strays = np.concatenate([each.strays(inputs, rng) for each in self.draws])
+        strays = np.concatenate([each.strays(inputs, rng, jointly) for each in self.draws])
         strays += means - means.mean(axis=0)
         worlds = self._centre(inputs) + self.scale * strays
         if noise:
             scatter = np.concatenate([each.scatter for each in self.draws])
-            worlds = worlds + scatter[:, None] * rng.standard_normal(worlds.shape)
+            misses = rng.standard_normal(worlds.shape if jointly else (len(worlds), 1))
+            worlds = worlds + scatter[:, None] * misses
         return np.asarray(worlds)
 
     def _out(self, values: Array) -> Array:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy.special import stdtrit
+from scipy.special import ndtri, stdtrit
 
 from analysis.forecasts.average import Average
 from analysis.forecasts.members import Draws
@@ -140,14 +140,18 @@ class Forecast:
             half = self.scale * float(stdtrit(FREEDOM, below)) * spread
             low, high = np.clip([centre - half, centre + half], *self._within)
             return self._out(low), self._out(high)
-        return interval(self._sampled(self.inputs(table), noise=True, jointly=False), level)
+        parts = [interval(self._out(self._apart(part)), level) for part in self._parts(table)]
+        low, high = np.concatenate(parts, axis=1)
+        return low, high
 
     def sample(self, table: Mapping[str, Any] | pd.DataFrame, noise: bool = True) -> Array:
         """Draws ``(k, n)`` of the observation at each row; of what it scatters about, if not.
 
         Rows are drawn jointly: a draw is one world.
         """
-        return self._sampled(self.inputs(table), noise, jointly=True)
+        rng = np.random.default_rng(self.seed)
+        worlds = [self._worlds(part, noise, rng) for part in self._parts(table)]
+        return self._out(np.concatenate(worlds, axis=1))
 
     def spread(self, table: Mapping[str, Any] | pd.DataFrame) -> Array:
         """Standard deviation ``(n,)`` of the (log) draws of an observation."""
@@ -206,6 +210,12 @@ class Forecast:
     def _repr_html_(self) -> str:
         return display(self).html
 
+    def _parts(self, table: Mapping[str, Any] | pd.DataFrame) -> list[tuple[Array, ...]]:
+        """The inputs, at most ``TOGETHER`` rows at a time."""
+        inputs = self.inputs(table)
+        rows = np.array_split(np.arange(len(inputs[0])), -(-len(inputs[0]) // TOGETHER))
+        return [tuple(x[part] for x in inputs) for part in rows]
+
     def _centre(self, inputs: tuple[Array, ...]) -> Array:
         """The mean of both forecasts at ``inputs``, ``(n,)``."""
         if not self.draws:
@@ -215,31 +225,33 @@ class Forecast:
             return mean
         return self.share * self.average.at(inputs)[0] + (1 - self.share) * mean
 
-    def _sampled(self, inputs: tuple[Array, ...], noise: bool, jointly: bool) -> Array:
-        """Draws ``(k, n)``, of all rows in one world or of each as if it were asked alone."""
-        rng, worlds = np.random.default_rng(self.seed), []
-        for part in np.array_split(np.arange(len(inputs[0])), -(-len(inputs[0]) // TOGETHER)):
-            some = tuple(x[part] for x in inputs)
-            own = rng if jointly else np.random.default_rng(self.seed)
-            worlds.append(self._worlds(some, noise, own, jointly))
-        return self._out(np.concatenate(worlds, axis=1))
+    def _apart(self, inputs: tuple[Array, ...]) -> Array:
+        """Draws ``(k, n)`` of an observation at each row as if it were asked alone.
 
-    def _worlds(
-        self, inputs: tuple[Array, ...], noise: bool, rng: np.random.Generator, jointly: bool
-    ) -> Array:
+        What a draw does not say is normal; its quantiles are dealt to the draws, so that chance
+        moves the ends of an interval little.
+        """
+        means = np.concatenate([each.mean(inputs) for each in self.draws])
+        strays = [each.noise[:, None] ** 2 * each.strayed(inputs) for each in self.draws]
+        scatter = np.concatenate([each.scatter for each in self.draws])
+        left = np.sqrt(self.scale**2 * np.concatenate(strays) + scatter[:, None] ** 2)
+        places = (np.random.default_rng(self.seed).permutation(len(means)) + 0.5) / len(means)
+        moved = self.scale * (means - means.mean(axis=0)) + ndtri(places)[:, None] * left
+        return np.asarray(self._centre(inputs) + moved)
+
+    def _worlds(self, inputs: tuple[Array, ...], noise: bool, rng: np.random.Generator) -> Array:
         if not self.draws:
             centre, spread = self.average.at(inputs)
             own = 0.0 if noise else self.noise
             misses = self.scale * rng.standard_t(FREEDOM, (WORLDS, 1))
             return np.asarray(centre + misses * np.sqrt(np.maximum(spread**2 - own**2, 0.0)))
         means = np.concatenate([each.mean(inputs) for each in self.draws])
-        strays = np.concatenate([each.strays(inputs, rng, jointly) for each in self.draws])
+        strays = np.concatenate([each.strays(inputs, rng) for each in self.draws])
         strays += means - means.mean(axis=0)
         worlds = self._centre(inputs) + self.scale * strays
         if noise:
             scatter = np.concatenate([each.scatter for each in self.draws])
-            misses = rng.standard_normal(worlds.shape if jointly else (len(worlds), 1))
-            worlds = worlds + scatter[:, None] * misses
+            worlds = worlds + scatter[:, None] * rng.standard_normal(worlds.shape)
         return np.asarray(worlds)
 
     def _out(self, values: Array) -> Array:

@@ -162,19 +162,11 @@ class Draws:
         pull = m.whiten.T @ smooth(m.seen, m.places(inputs)) * m.ratio**2
         return np.asarray(law - self.left @ pull)
 
-    def strays(
-        self, inputs: tuple[Array, ...], rng: np.random.Generator, jointly: bool = True
-    ) -> Array:
-        """What the discrepancy may be besides its mean, ``(k, m)``, jointly over ``inputs``.
-
-        If not, each place is drawn as if it were asked alone.
-        """
+    def strays(self, inputs: tuple[Array, ...], rng: np.random.Generator) -> Array:
+        """What the discrepancy may be besides its mean, ``(k, m)``, jointly over ``inputs``."""
         m = self.member
         if not m.ratio:
             return np.zeros((len(self), len(inputs[0])))
-        if not jointly:
-            z = self.noise * rng.standard_normal(len(self))
-            return np.asarray(z[:, None] * np.sqrt(self.strayed(inputs)))
         at = m.places(inputs)
         known = m.whiten.T @ smooth(m.seen, at) * m.ratio**2
         values, vectors = np.linalg.eigh(m.ratio**2 * smooth(at, at) - known.T @ known)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 MANY = 300
 """Points from which on they are drawn small and without an outline, which would hide the others."""
 HELD_OUT = "held out, not fitted"
-OWN = "90 % of a run if the law is true"
+OWN = "90 % if the law is true"
 """A fit's own band: of its parameters and noise. What a law leaves out is a forecast's to say."""
 
 

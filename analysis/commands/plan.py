@@ -116,3 +116,4 @@ def _print_plan(allocations: Sequence[Allocation], expected: Forecast, level: fl
     header = ("flops", "pfs-days", "N*", percent, "D*", percent, "loss", percent,
               "N within 0.1 %", "status")  # fmt: skip
     print_table(f"plan by {expected.name}", header, rows)
+    print(expected.says)

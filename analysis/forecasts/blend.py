@@ -173,7 +173,8 @@ def _blend(
     ]
     whole, inner = averages[0], averages[1 + len(near) :]
     draws: tuple[Draws, ...] = ()
-    if rows.in_plane:
+    # of few runs the laws' disagreement tells what is unsure; one law has nobody to disagree with
+    if rows.in_plane or (rows.several and len(laws) == 1):
         share, scale = _joined(laws, rows, far, inner)
         draws = _draws(laws, rows, everything, whole.params, WORLDS)
     else:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy.special import stdtrit
+from scipy.special import ndtri, stdtrit
 
 from analysis.forecasts.average import Average
 from analysis.forecasts.members import Draws
@@ -115,11 +115,19 @@ class Forecast:
     def says(self) -> str:
         """What the intervals rest on, in one or two sentences."""
         tests = self.backtests
-        told = f"Forecast by {self._laws}; intervals cover the law, what it leaves out and noise"
+        told = f"Forecast by {self._laws}; intervals cover {self._covered}"
         if tests:
             told += f": {len(tests)} backtests inside the runs missed by {missed(tests)}"
         doubt = f" {self.doubt[0].upper()}{self.doubt[1:]}." if self.doubt else ""
         return f"{told}.{doubt}"
+
+    @property
+    def _covered(self) -> str:
+        if self.draws:
+            return "the law, what it leaves out and noise"
+        if len(self.laws) > 1:
+            return "how far the laws differ, and noise that grows beyond the runs"
+        return "noise that grows beyond the runs, and nothing that this law leaves out"
 
     def predict(self, table: Mapping[str, Any] | pd.DataFrame) -> Array:
         """The central prediction ``(n,)``."""
@@ -128,24 +136,24 @@ class Forecast:
     def predict_ci(
         self, table: Mapping[str, Any] | pd.DataFrame, level: float = 0.9
     ) -> tuple[Array, Array]:
-        """Interval of a new observation at each row, ``(n,)`` each."""
+        """Interval of a new observation at each row, ``(n,)`` each, whatever the other rows are."""
         _, below = tails(level)
         if not self.draws:
             centre, spread = self.average.at(self.inputs(table))
             half = self.scale * float(stdtrit(FREEDOM, below)) * spread
             low, high = np.clip([centre - half, centre + half], *self._within)
             return self._out(low), self._out(high)
-        return interval(self.sample(table), level)
+        parts = [interval(self._out(self._apart(part)), level) for part in self._parts(table)]
+        low, high = np.concatenate(parts, axis=1)
+        return low, high
 
     def sample(self, table: Mapping[str, Any] | pd.DataFrame, noise: bool = True) -> Array:
         """Draws ``(k, n)`` of the observation at each row; of what it scatters about, if not.
 
         Rows are drawn jointly: a draw is one world.
         """
-        inputs = self.inputs(table)
         rng = np.random.default_rng(self.seed)
-        parts = np.array_split(np.arange(len(inputs[0])), -(-len(inputs[0]) // TOGETHER))
-        worlds = [self._worlds(tuple(x[part] for x in inputs), noise, rng) for part in parts]
+        worlds = [self._worlds(part, noise, rng) for part in self._parts(table)]
         return self._out(np.concatenate(worlds, axis=1))
 
     def spread(self, table: Mapping[str, Any] | pd.DataFrame) -> Array:
@@ -205,6 +213,12 @@ class Forecast:
     def _repr_html_(self) -> str:
         return display(self).html
 
+    def _parts(self, table: Mapping[str, Any] | pd.DataFrame) -> list[tuple[Array, ...]]:
+        """The inputs, at most ``TOGETHER`` rows at a time."""
+        inputs = self.inputs(table)
+        rows = np.array_split(np.arange(len(inputs[0])), -(-len(inputs[0]) // TOGETHER))
+        return [tuple(x[part] for x in inputs) for part in rows]
+
     def _centre(self, inputs: tuple[Array, ...]) -> Array:
         """The mean of both forecasts at ``inputs``, ``(n,)``."""
         if not self.draws:
@@ -213,6 +227,20 @@ class Forecast:
         if not self.share:
             return mean
         return self.share * self.average.at(inputs)[0] + (1 - self.share) * mean
+
+    def _apart(self, inputs: tuple[Array, ...]) -> Array:
+        """Draws ``(k, n)`` of an observation at each row as if it were asked alone.
+
+        What a draw does not say is normal; its quantiles are dealt to the draws, so that chance
+        moves the ends of an interval little.
+        """
+        means = np.concatenate([each.mean(inputs) for each in self.draws])
+        strays = [each.noise[:, None] ** 2 * each.strayed(inputs) for each in self.draws]
+        scatter = np.concatenate([each.scatter for each in self.draws])
+        left = np.sqrt(self.scale**2 * np.concatenate(strays) + scatter[:, None] ** 2)
+        places = (np.random.default_rng(self.seed).permutation(len(means)) + 0.5) / len(means)
+        moved = self.scale * (means - means.mean(axis=0)) + ndtri(places)[:, None] * left
+        return np.asarray(self._centre(inputs) + moved)
 
     def _worlds(self, inputs: tuple[Array, ...], noise: bool, rng: np.random.Generator) -> Array:
         if not self.draws:

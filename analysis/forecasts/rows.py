@@ -109,9 +109,14 @@ class Rows:
         return log_size(dict(zip(self.x_cols, self.inputs, strict=True)), self.by)
 
     @property
+    def several(self) -> bool:
+        """Whether there are several inputs."""
+        return len(self.inputs) > 1 + len(self.groups)
+
+    @property
     def in_plane(self) -> bool:
         """Whether there are several inputs, and runs enough to tell a discrepancy from noise."""
-        return len(self.inputs) > 1 + len(self.groups) and len(self.observed) >= FEWEST
+        return self.several and len(self.observed) >= FEWEST
 
     @property
     def of_sizes(self) -> bool:

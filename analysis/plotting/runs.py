@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 MANY = 300
 """Points from which on they are drawn small and without an outline, which would hide the others."""
 HELD_OUT = "held out, not fitted"
+OWN = "90 % if the law is true"
+"""A fit's own band: of its parameters and noise. What a law leaves out is a forecast's to say."""
 
 
 def run_ids(runs: pd.DataFrame) -> list[str]:
@@ -170,7 +172,7 @@ def _law_at(fit: Fit, table: pd.DataFrame, n: Any, d: float, *, first: bool) -> 
     layers = []
     if fit.draws is not None:
         below, above = fit.predict_ci(grid)
-        label = "90 % interval of a run" if first else ""
+        label = OWN if first else ""
         layers.append(Layer("band", n, below, above, label=label, shade=d, alpha=0.15, order=1))
     label = "fitted law" if first else ""
     loss = np.asarray(fit.predict(grid))
@@ -240,9 +242,7 @@ def compared(groups: Mapping[str, tuple[pd.DataFrame, Fit]]) -> Picture:
     return Picture([_against(whole, layers, name, fit.y_col)], legend="above")
 
 
-def _curve(
-    values: Any, fit: Fit, colour: str, label: str, *, band: str = "90 % interval"
-) -> list[Layer]:
+def _curve(values: Any, fit: Fit, colour: str, label: str, *, band: str = OWN) -> list[Layer]:
     """A law from the least of ``values`` to three times the largest, with its interval."""
     import pandas as pd
 

@@ -52,6 +52,19 @@ def test_quickstart_runs_the_loop_once_and_only_once(small, capsys):
     # Shared trunks: what was spent is less than what the runs cost by themselves.
     assert 0 < first["flops_spent"] < first["flops_total"]
 
+    # What it foretells is what the commands by themselves do.
+    told = [(each["num_params"], each["num_tokens"], [each["loss"]], "") for each in first["plan"]]
+    blind = " and ".join(f"run_id != '{each['run_id']}'" for each in first["holdout"])
+    told += [
+        (each["num_params"], each["num_tokens"], [each["predicted"], *each["ci"]], blind)
+        for each in first["holdout"]
+    ]
+    for n, d, says, where in told:
+        words = ["predict", "small", "--root", str(small), "-N", str(n), "-D", str(d), "--json"]
+        assert main([*words, *(["--where", where] if where else [])]) == 0
+        alone = json.loads(capsys.readouterr().out)
+        assert [alone["loss"], *alone["loss_ci"]][: len(says)] == pytest.approx(says, rel=1e-6)
+
     page = (small / "sweeps" / "small" / "report.html").read_text()
     assert not re.search(r"""(?:src|href)\s*=\s*["']https?:""", page)
     assert "Content-Security-Policy" in page  # which lets no script run but its own

@@ -130,6 +130,38 @@ def test_intervals_grow_with_the_distance():
     assert found.spread(rows) == pytest.approx(np.log(high / low) / 2 / 1.645, rel=0.15)
 
 
+def test_an_interval_is_the_same_whatever_else_is_asked():
+    found = forecast(planted(0.005, 1))
+    rows = {"num_params": np.geomspace(1e9, 1e11, 3), "num_tokens": np.geomspace(2e10, 2e12, 3)}
+    low, high = found.predict_ci(rows)
+    for i in range(3):
+        alone = found.predict_ci({name: values[[i]] for name, values in rows.items()})
+        assert np.ravel(alone) == pytest.approx([low[i], high[i]], rel=1e-9)
+
+
+def test_of_seven_runs_a_given_law_does_not_know_its_optimum():
+    """It was told without any interval, beside the truth."""
+    held = []
+    for seed in range(6):
+        order = np.random.default_rng(seed)
+        n = np.geomspace(1e7, 1e9, 7)
+        d = order.permutation(np.geomspace(2e8, 2e10, 7))
+        loss = (1.69 + 406.4 / n**0.34 + 410.7 / d**0.28) * np.exp(0.004 * order.normal(size=7))
+        runs = pd.DataFrame({"num_params": n, "num_tokens": d, "loss": loss})
+        [found] = plan(forecast(runs, "chinchilla"), [1e22])
+        low, high = found.num_params_ci
+        held.append(low < best(1e22)[0] < high)
+    assert sum(held) >= 4
+
+
+def test_a_law_alone_along_one_variable_says_what_its_interval_leaves_out():
+    runs = pd.DataFrame({"num_tokens": np.geomspace(1e8, 1e10, 12)})
+    runs["loss"] = 1.7 + 410 / runs["num_tokens"] ** 0.28
+    assert "nothing that this law leaves out" in forecast(runs, "m3", x_col="num_tokens").says
+    assert "how far the laws differ" in forecast(runs, x_col="num_tokens").says
+    assert "what it leaves out and noise" in forecast(planted(0.005, 1), "chinchilla").says
+
+
 def test_draws_hang_together_and_depend_on_the_seed_alone():
     found = forecast(planted(0.005, 1))
     rows = {"num_params": np.array([1e10, 1.1e10]), "num_tokens": np.array([2e11, 2e11])}

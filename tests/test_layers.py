@@ -113,7 +113,7 @@ SWEEP = "sweeps.sweep sweeps.policy sweeps.resources sweeps.load sweeps.search s
 CLUSTER = {
     "cluster.slurm": f"{WORLD} scaling.base {SWEEP}",
     "cluster.work": f"{WORLD} {RUNS} scaling.programs scaling.training scaling.trainers {SWEEP} "
-    "cluster.slurm",
+    "sweeps.estimate cluster.slurm",
     "cluster.status": f"{WORLD} {RUNS} {SWEEP} cluster.slurm cluster.work",
     "cluster.tracking": f"{WORLD} {RUNS} scaling.tracking {SWEEP} cluster.slurm cluster.work "
     "cluster.status",

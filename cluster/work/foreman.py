@@ -32,16 +32,18 @@ from cluster.work.shift import Shift
 from cluster.work.stalled import say_stalled
 from cluster.work.submission import Queue
 from cluster.work.worker import MAX_DEATHS, Stop, Train, run_queue, stop_on_signals
+from scaling import read_spec
 from scaling.base import Store, WorkError, is_full, note, read_json
-from scaling.run import STATE, node_name, oom_kills, slurm_job
+from scaling.run import STATE, node_name, oom_kills, read_rows, slurm_job
 from scaling.world import os, path_at, signal, subprocess, threading, time
 from sweeps import Resources
+from sweeps.estimate import growth
 
 SHORT_OF_TIME = 3
 ENDINGS = {FULL: errno.ENOSPC, NO_DEVICE: errno.ENODEV}  # no other worker would do better
 LOOK_SECONDS = 0.5
 STOP_LOOK_SECONDS = 2.0
-ROOM = 1.25  # a later run may need more than the first one did so far
+ROOM = 1.25  # a run may need more than one did so far
 KILL_SECONDS = 10.0  # before the limit: what has not stopped by then is killed
 MOST_DEATHS = 2  # in a row, of workers that got no run going: fewer than fail a run
 
@@ -146,7 +148,7 @@ class Foreman:
                         closed = min(closed, places - 1)  # there is a place for its run
                 first = self.workers.get(0)
                 if not measured and first is not None and first.memory:
-                    measured, places = True, min(most, self._places(first.memory))
+                    measured, places = True, min(most, self._places(first.memory, first.run_id))
                 if not self.workers and closed >= places:
                     return
                 if time.time() - looked > STOP_LOOK_SECONDS:
@@ -212,10 +214,15 @@ class Foreman:
                 ended.append((place, status, worker.began))
         return ended
 
-    def _places(self, memory: dict[str, float]) -> int:
-        """How many workers fit side by side if each takes ``memory`` (MB)."""
+    def _places(self, memory: dict[str, float], run_id: str | None = None) -> int:
+        """How many workers fit side by side if each takes ``memory`` (MB), as a run's worker does.
+
+        On a CPU, and the more as later runs are larger.
+        """
         most = self.resources.most_side_by_side
         limit = self.resources.memory_mb or _allocated_mb()
+        if limit and run_id and "gpu" not in memory:
+            memory = {"rss": memory["rss"] * self._growth(run_id)}
         if limit:
             most = min(most, int(limit / (ROOM * memory["rss"])))
         if memory.get("gpu"):
@@ -223,8 +230,14 @@ class Foreman:
             most = min(most, devices * int(memory["gpu_total"] / (ROOM * memory["gpu"])))
         most = max(1, most)
         used = ", ".join(f"{name} {value:.0f} MB" for name, value in memory.items())
-        note(f"the first run takes {used}: {most} side by side")
+        note(f"a run takes {used}: {most} side by side")
         return most
+
+    def _growth(self, run_id: str) -> float:
+        with contextlib.suppress(OSError, ValueError):  # workers say what is wrong with the file
+            specs = [read_spec(row["spec"]) for row in read_rows(self.store, self.sweep)]
+            return growth(self.store, specs, run_id, self.queue.run_ids)
+        return 1.0
 
     def _end_hanging(self) -> bool:
         """Kill workers that make no step any more, whatever their threads say; whether any was."""

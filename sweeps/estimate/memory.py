@@ -16,6 +16,7 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 from scaling import RunSpec
 from scaling.base import Store, digest, hashed, note
@@ -99,16 +100,7 @@ def weighed(store: Store, specs: Sequence[RunSpec]) -> Memory | None:
     models = to_weigh(specs)
     if not models:
         return None
-    known = kept(store)
-    key = digest(
-        {
-            "weighed": [{"family": m.family, **hashed(m.model)} for m in models],
-            "data": models[0].data.data,
-            "batches": [m.train.batch_size for m in models],
-            "precision": models[0].train.precision,
-            "optimizer": models[0].optim.optimizer,
-        }
-    )
+    known, key = kept(store), _key(models)
     if key not in known:
         try:
             found = priced(models, weigh(models))
@@ -117,8 +109,30 @@ def weighed(store: Store, specs: Sequence[RunSpec]) -> Memory | None:
             return None
         known[key] = {**asdict(found), "time": time.time()}
         keep(store, known)
-    value = known[key]
+    return _memory(known[key])
+
+
+def weighed_before(store: Store, specs: Sequence[RunSpec]) -> Memory | None:
+    """The same from what is kept alone."""
+    models = to_weigh(specs)
+    value = kept(store).get(_key(models)) if models else None
+    return None if value is None else _memory(value)
+
+
+def _memory(value: Mapping[str, Any]) -> Memory:
     return Memory(value["worker"], tuple(value["prices"]), value["source"])
+
+
+def _key(models: Sequence[RunSpec]) -> str:
+    return digest(
+        {
+            "weighed": [{"family": m.family, **hashed(m.model)} for m in models],
+            "data": models[0].data.data,
+            "batches": [m.train.batch_size for m in models],
+            "precision": models[0].train.precision,
+            "optimizer": models[0].optim.optimizer,
+        }
+    )
 
 
 def to_weigh(specs: Sequence[RunSpec]) -> list[RunSpec]:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from scaling import RunSpec
+from scaling import RunSpec, Spec
 from scaling.base import Store
 from sweeps.estimate.calibration import local_device
-from sweeps.estimate.memory import Memory, weighed
+from sweeps.estimate.memory import Memory, weighed, weighed_before
 from sweeps.resources import ResourceRules, Resources
 from sweeps.sweep import Sweep
 
@@ -87,6 +87,31 @@ def memory_needed(
     sources = sorted({memory.source for memory in prices.values() if memory is not None})
     told = (_told(short, workers, installed),) if short else ()
     return Needs(tuple(found), "; ".join(sources), told)
+
+
+def growth(store: Store, specs: Sequence[Spec], first: str, later: Iterable[str]) -> float:
+    """How many times a run's memory the largest of later ones takes on a CPU; at least 1.
+
+    By the prices that a preview weighed; 1 where it has weighed none.
+
+    Parameters
+    ----------
+    specs : sequence of Spec
+        Of all the sweep's runs, in order.
+    first, later : str, iterable of str
+        Their ``run_id``.
+    """
+    alike = [spec for spec in specs if isinstance(spec, RunSpec) and not spec.is_counted]
+    measured = next((spec for spec in alike if spec.run_id == first), None)
+    if measured is None:
+        return 1.0
+    alike = [spec for spec in alike if spec.family == measured.family]
+    memory = weighed_before(store, alike)
+    if memory is None:
+        return 1.0
+    ids = {first, *later}
+    largest = max(memory.bytes(spec) for spec in alike if spec.run_id in ids)
+    return largest / memory.bytes(measured)
 
 
 def _room(given: Resources, workers: int, installed: float | None) -> tuple[float, int]:

@@ -20,6 +20,8 @@ from scaling.base import Store, write_atomic
 from scaling.base.errors import WorkError
 from scaling.run import read_journal
 from scaling.run.host import node_name
+from sweeps.estimate import needs
+from sweeps.estimate.memory import Memory
 from sweeps.resources import Resources
 
 
@@ -56,6 +58,22 @@ def test_as_many_run_side_by_side_as_cpus_and_memory_allow(
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", devices)
     monkeypatch.delenv("SLURM_MEM_PER_NODE", raising=False)
     assert foreman(**resources)._places(memory) == places
+
+
+def test_fewer_run_side_by_side_where_later_runs_are_larger(make_sweep, home, monkeypatch):
+    """By prices as a preview keeps them: 100 MB of a worker, 28 bytes a parameter."""
+    sweep = make_sweep(width=[8, 64])
+    sweep.write(Store.at(home).sweep_dir("tiny") / "sweep.jsonl")
+    small, large = sweep.entries
+    monkeypatch.setattr(needs, "weighed_before", lambda *_: Memory(1e4, (28.0, 0, 0, 0), ""))
+    ratio = (1e4 + 28 * large.spec.num_params) / (1e4 + 28 * small.spec.num_params)
+    assert ratio > 2
+    queue = Queue.new(Store.at(home).sweep_dir("tiny"), [(e.run_id,) for e in sweep], {})
+    chosen = Resources.from_dict({"cpus": 16, "memory": "5GB"})
+    at = Foreman(Store.at(home), "tiny", queue, chosen, Shift(), lambda: False)
+    assert at._places({"rss": 500}, large.run_id) == at._places({"rss": 500}) == 8
+    assert at._places({"rss": 500}, small.run_id) == max(1, int(5120 / (1.25 * 500 * ratio)))
+    assert at._places({"rss": 500, "gpu": 1.0, "gpu_total": 99.0}, small.run_id) == 8
 
 
 def test_without_a_limit_of_its_own_slurms_memory_counts(foreman, monkeypatch):

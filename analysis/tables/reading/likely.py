@@ -26,6 +26,8 @@ _LOOKS = {
     "loss": r"loss|ppl|perplex|bpb|bitsper|nll|crossent|xent|err|brier|"
     r"^(value|val|valid|validation|eval|test|dev)$",
 }
+_HINTS = {"num_params": "size|model", "num_tokens": "data|train"}
+"""In a name that tells little: which of two sizes it may be."""
 _SPARE = {"loss": ("error", "bits_per_byte")}
 """The run table's columns that may stand for another."""
 _NO_AMOUNT = re.compile(
@@ -225,6 +227,8 @@ def proposal(frame: pd.DataFrame, *missing: str) -> str:
             found = [long]
         others = {one for other in missing if other != column for one in likely(frame, other)}
         rest = [name for name in _rest(frame, column) if name not in others]
+        hint = _HINTS.get(column, "")
+        rest = [name for name in rest if re.search(hint, name.lower())] or rest
         ways = " or ".join(found[:MOST] or flags(column, rest))
         yours = [words for number, words in _YOURS.items() if number in ways]
         said.append(

@@ -202,6 +202,13 @@ def test_a_failure_proposes_the_options(columns, missing, says):
     assert says in proposal(pd.DataFrame(columns), missing)
 
 
+def test_of_two_sizes_each_is_proposed_for_what_its_name_hints_at():
+    table = pd.DataFrame({"size_b": [0.1, 0.4, 1.5], "data_b": [2.0, 8.0, 20.0], "loss": [4, 3, 2]})
+    said = proposal(table, "num_params", "num_tokens")
+    assert "no num_params: say --params-col size_b;" in said
+    assert "no num_tokens: say --tokens-col data_b" in said and "data_b or" not in said
+
+
 def test_the_variable_of_a_law_of_one_is_proposed():
     assert one_variable(pd.DataFrame({"loss": [1, 2], "Step": [1, 2]})) == "Step"
     assert one_variable(pd.DataFrame({"a": [1, 2], "flops": [1, 2]})) == "flops"

@@ -30,6 +30,8 @@ def tidy(store: Store, trunk_id: str) -> None:
     Such a run starts from the last checkpoint at or before its cooldown. The caller holds the
     trunk's lease.
     """
+    for path in store.trunk_dir(trunk_id).glob(".*.pt.*"):  # half written by who was killed
+        path.unlink(missing_ok=True)
     saved = {int(path.stem): path for path in _saved(store, trunk_id)}
     if len(saved) < 2:
         return

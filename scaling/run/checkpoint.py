@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -132,9 +133,15 @@ def save_latest(
         os.link(latest, link)
         link.replace(previous)
     write(latest, state)
-    for path in older[0 if previous.exists() else 1 :]:
+    for path in (*older[0 if previous.exists() else 1 :], *_half_written(run_dir, epoch)):
         path.unlink(missing_ok=True)
     _remove_parts(run_dir, epoch)
+
+
+def _half_written(run_dir: Path, below: int) -> list[Path]:
+    """What writers of epochs ``below`` that were killed meanwhile have left."""
+    found = run_dir.glob(".*.pt.*")  # as `scaling.base.beside` names them
+    return [path for path in found if checkpoint_epoch(path.with_name(path.name[1:])) < below]
 
 
 def _remove_parts(run_dir: Path, epoch: int) -> None:
@@ -178,6 +185,7 @@ def load_latest(
 
 def remove(run_dir: Path, epoch: int | None = None) -> None:
     """Remove the run's checkpoints, with ``epoch`` only those up to it."""
-    for path in (*checkpoints(run_dir), *run_dir.glob("part.*.pt")):
-        if epoch is None or checkpoint_epoch(path) <= epoch:
-            path.unlink(missing_ok=True)
+    below = sys.maxsize if epoch is None else epoch + 1
+    found = [*checkpoints(run_dir), *run_dir.glob("part.*.pt")]
+    for path in [p for p in found if checkpoint_epoch(p) < below] + _half_written(run_dir, below):
+        path.unlink(missing_ok=True)

@@ -37,7 +37,11 @@ def first_two(make_sweep, home):
 
 def test_what_an_unfinished_run_starts_from_is_kept_and_nothing_else(first_two, home):
     assert saved(home) == [51]  # where the second run left; the first one's, 26, is gone
+    (trunk,) = (path.parent for path in home.glob("trunks/*/*.pt"))
+    half = trunk / ".000000000051.pt.0badcafe"  # of a worker that was killed
+    half.write_bytes(b"half")
     submit(first_two, on="inline")
+    assert not half.exists()
     assert saved(home) == [102]  # a later sweep on more data would go on from it
     spent = {
         e.spec.train.num_tokens: results(Store.at(home), only(first_two, e.spec.train.num_tokens))

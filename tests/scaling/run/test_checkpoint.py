@@ -50,6 +50,21 @@ def test_corrupt_latest_falls_back_and_says_so(tmp_path, capsys):
     assert "starting from the beginning" in capsys.readouterr().err
 
 
+def test_what_killed_writers_left_half_written_goes(tmp_path):
+    """That of an earlier epoch with the next checkpoint, all with the run's end."""
+    dead, own = (
+        tmp_path / ".checkpoint.000001.pt.0badcafe",
+        tmp_path / ".part.000002.7.1-of-2.pt.ab",
+    )
+    later = tmp_path / ".checkpoint.000003.pt.12345678"
+    for path in (dead, own, later):
+        path.write_bytes(b"half")
+    checkpoint.save_latest(tmp_path, {"step": 1}, 2)
+    assert not dead.exists() and own.exists() and later.exists()
+    checkpoint.remove(tmp_path, 2)
+    assert list(tmp_path.iterdir()) == [later]  # a successor's
+
+
 def test_full_disk_keeps_the_old_checkpoint(tmp_path, monkeypatch):
     checkpoint.save(tmp_path / "c.pt", {"step": 1})
 

@@ -118,11 +118,12 @@ def draw() -> str:
         colour = COLUMNS[room.split(".")[0]]
         files = len(rooms()[room])
         name = room.partition(".")[2]
+        size = min(17, round(2 * (WIDTH - 20) / len(name)))  # a letter is about half as wide
         many = f'<tspan fill="#666" font-size="12"> {files}</tspan>' if files > 1 else ""
         parts.append(
             f'<rect x="{x - WIDTH / 2:.0f}" y="{y - HEIGHT / 2:.0f}" width="{WIDTH}" '
             f'height="{HEIGHT}" rx="6" fill="white" stroke="{colour}" stroke-width="1.5"/>'
-            f'<text x="{x:.0f}" y="{y + 5:.0f}" font-size="{17 if len(name) < 11 else 13}">'
+            f'<text x="{x:.0f}" y="{y + 5:.0f}" font-size="{size}">'
             f"{name}{many}</text>"
         )
     return "\n".join([*parts, "</svg>"]) + "\n"

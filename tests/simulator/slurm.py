@@ -250,7 +250,7 @@ class Reply:
     """A command of SLURM as ``Popen`` gives it."""
 
     def __init__(self, kernel: Kernel, out: str, err: str, code: int, late: float) -> None:
-        self._kernel, self._out, self._err, self._late = kernel, out, err, late
+        self._kernel, self._out, self._err, self._due = kernel, out, err, kernel.now + late
         self.returncode, self.pid = code, 1
 
     def asked(self, timeout: float) -> bool:
@@ -265,9 +265,9 @@ class Reply:
         fiber = self._kernel.current
         assert fiber is not None
         self._kernel.op()
-        if timeout is not None and self._late > timeout:
+        if timeout is not None and self._due > self._kernel.now + timeout:
             self._kernel.wait(fiber, self._kernel.now + timeout)
             raise subprocess.TimeoutExpired("slurm", timeout)
-        if timeout is not None:
-            self._kernel.wait(fiber, self._kernel.now + self._late)
+        if timeout is not None and self._due > self._kernel.now:
+            self._kernel.wait(fiber, self._due)
         return self._out, self._err

@@ -6,9 +6,9 @@
     python benchmarks/training_speed.py --device cuda --only 124m  # or ways, 350m, 1300m, ...
     python benchmarks/training_speed.py --dry                      # that the GPU's parts run
 
-The GPU's parts took about 1 (tiny, 124m) and 2 minutes (350m) on an H100; ways, 1300m and images
-have not been run on one. ``--dry`` does each of them on a CPU, at sizes that take seconds and
-without the compiler, and says nothing of speed.
+The GPU's parts took half a minute (tiny), one (1300m, 124m) and two (350m); ways was stopped before
+its end, and images has not been run on one. ``--dry`` does each of them on a CPU, at sizes that
+take seconds and without the compiler, and says nothing of speed.
 
 On the CPU the peer is a minimal loop over the same module, its batches made before: what it is
 ahead by is what our loop costs. Processor time is compared, which other work disturbs least. On a

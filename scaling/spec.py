@@ -341,6 +341,11 @@ class RunSpec:
         return bool(getattr(get_family(self.family), "counted", False))
 
     @property
+    def equal_blocks(self) -> int:
+        """How many blocks can be compiled as one; 1 for images, whose blocks differ."""
+        return int(getattr(self.model, "depth", 1)) if self.cost.unit == "token" else 1
+
+    @property
     def order_seed(self) -> int:
         """The seed of the data's order and augmentation."""
         return self.seed if self.data_seed is None else self.data_seed

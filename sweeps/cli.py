@@ -92,6 +92,7 @@ def run_sweep(args: argparse.Namespace) -> int:
                 "repeated": expansion.repeated,
                 "collapsed": expansion.collapsed.count,
                 "unread": expansion.collapsed.since,
+                "notes": expansion.notes(),
                 "left_out": left_out,
                 "warnings": warnings,
                 **({"memory": needs.to_dict()} if needs else {}),

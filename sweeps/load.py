@@ -95,16 +95,17 @@ def _expanded(asked: Design, root: str | os.PathLike[str] | None, info: Any) -> 
     """All runs; of a search the first."""
     found = (begin if asked.plan else expand)(asked, info=info, root=root)
     if found.in_bfloat16:
-        _refuse_float32(asked, Store.at(root))
+        _refuse_float32(asked, found, Store.at(root))
     return found
 
 
-def _refuse_float32(asked: Design, store: Store) -> None:
+def _refuse_float32(asked: Design, found: Expansion, store: Store) -> None:
     """Runs of before, when a sweep on GPUs was in float32, would be trained anew."""
     path = sweep_path(store, asked.name)
-    entries = Sweep.read(path) if path.exists() else ()
-    specs = [entry.spec for entry in entries if isinstance(entry.spec, RunSpec)]
-    if old := sum(spec.train.precision == "float32" for spec in specs):
+    now = {entry.run_id for entry in found.sweep}
+    left = [e.spec for e in (Sweep.read(path) if path.exists() else ()) if e.run_id not in now]
+    learnt = [spec for spec in left if isinstance(spec, RunSpec) and not spec.is_counted]
+    if old := sum(spec.train.precision == "float32" for spec in learnt):
         asked.document.refuse(
             ("resources",),
             f"sweep {asked.name!r} has {old} runs in float32, and without a precision runs on GPUs "

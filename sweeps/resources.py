@@ -287,6 +287,7 @@ class ResourceRules:
         Not beside ensembles, which are of runs in float32.
         """
         asked = [self.of(size) for size in (0.0, *(size for size, _ in self.rules))]
+        asked = [one for one in asked if one.device != "cpu"]
         on_gpus = any(one.gpus or one.device.startswith("cuda") for one in asked)
         every = [other for one in asked for other in (one, *one.fall_back())]
         suits = all(has_bfloat16(one.gpu_type) and one.ensemble < 2 for one in every)

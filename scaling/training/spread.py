@@ -286,8 +286,8 @@ def _fit(spec: RunSpec, most: int, team: Team, sharded: bool, device: torch.devi
 
 def _compiles(asked: str, spec: RunSpec, team: Team, device: torch.device) -> str:
     card = torch.cuda.get_device_name(device) if device.type == "cuda" else ""
-    blocks = getattr(spec.model, "depth", 1)
-    return how_compiled(asked, spec.flops, card, arithmetic(spec, device), team.size, blocks)
+    how = arithmetic(spec, device)
+    return how_compiled(asked, spec.flops, card, how, team.size, spec.equal_blocks)
 
 
 def _on_meta(build: Callable[[], nn.Module], team: Team) -> tuple[nn.Module, nn.Module | None]:

@@ -147,8 +147,7 @@ class StepTimes:
     def how_compiled(self, spec: RunSpec, asked: str, processes: int = 1) -> str:
         """How a run will be compiled here, as its resources ask for it; empty for not at all."""
         arithmetic = "bfloat16" if spec.train.precision == "bfloat16" else "tf32"
-        blocks = getattr(spec.model, "depth", 1)
-        return how_compiled(asked, spec.flops, self.card, arithmetic, processes, blocks)
+        return how_compiled(asked, spec.flops, self.card, arithmetic, processes, spec.equal_blocks)
 
     def evaluating(self, spec: RunSpec, seen: int) -> float:
         """Seconds to evaluate so many held-out tokens (examples)."""

@@ -45,6 +45,7 @@ def test_on_gpus_it_is_bfloat16(info, resources):
     [
         {},
         {"cpus": 4},
+        {"gpus": 1, "device": "cpu"},
         {"gpus": "tesla_v100:1"},  # multiplies no bfloat16
         {"gpus": 1, "fallback": [{"gpus": "t4:1"}]},
         {"gpus": 1, "ensemble": 8},
@@ -96,6 +97,18 @@ def test_runs_of_before_are_not_trained_anew_unasked(info, tmp_path):
     assert precisions(
         of(info, tmp_path, resources={"gpus": 1}, fixed={"precision": "float32"})
     ) == {"float32"}
+
+
+def test_a_sweep_with_runs_that_have_none_or_say_one_goes_on(info, tmp_path):
+    """What is counted, and a run that says float32, are of the same sweep still."""
+    plain = {**FILE["fixed"], "width": 16}
+    runs = [plain, {**plain, "width": 32, "precision": "float32"}]
+    runs.append({"family": "ngram", "order": 3, "context": 64, "num_tokens": 1e6})
+    asked = {"name": "x", "resources": {"gpus": 1}, "runs": runs}
+    first = load_sweep(asked, tmp_path, info=info)
+    assert [e.spec.train.precision for e in first] == ["bfloat16", "float32", "float32"]
+    first.write(sweep_path(Store.at(tmp_path), "x"))
+    assert load_sweep(asked, tmp_path, info=info) == first
 
 
 def test_a_search_keeps_it():

@@ -103,6 +103,8 @@ TASKS = (
          " embedding_dim/1e3 * batch_size * (prefill_length/1e3)^2", 0.146, 0.985),
     Task("datablations_repeated_data", "repeated_data", np.nan, np.nan, prepare=two_largest_out,
          sldbench=0.911),
+    Task("datablations_repeated_data", "overfitting", np.nan, np.nan, prepare=two_largest_out,
+         sldbench=0.911),
     Task("steplaw_lr_batch", "step_law_loss", np.nan, np.nan, prepare=largest_out, sldbench=-0.076),
 )  # fmt: skip
 

@@ -165,9 +165,12 @@ SHOWN = {
         ("kaplan", "chinchilla", "chinchilla_symmetric", "gadre", "farseer"),
         Shown("isoflop_chinchilla", "num_params", "flops", "not outlier"),
     ),
-    "repeated_data": Shown("datablations_repeated_data", "num_tokens", "num_params",
-                           only="num_unique_tokens == 100000000 and num_params in "
-                           "(14100000, 44000000, 82700000, 146500000, 421200000)"),
+    **dict.fromkeys(
+        ("repeated_data", "overfitting"),
+        Shown("datablations_repeated_data", "num_tokens", "num_params",
+              only="num_unique_tokens == 100000000 and num_params in "
+              "(14100000, 44000000, 82700000, 146500000, 421200000)"),
+    ),
     "width_depth": Shown("gemstones_cool_end", "num_tokens", "run_name",
                          only="width in (256, 512, 1024, 2048) and depth < 28"),
     "step_law_loss": Shown("steplaw_lr_batch", "lr", "batch_size",

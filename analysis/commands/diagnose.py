@@ -290,8 +290,11 @@ def _print(found: Diagnosis, asked: Options) -> None:
     print_table("what would help", header, rows)
     best = most_helpful(found.levers)
     print(f"most: {best.name}, best in {100 * best.best:.0f} % of the draws")
-    if any(lever.name == LONGER for lever in found.levers):
-        print(f"{LONGER}: on few data its interval is too narrow, as no law lets a loss rise again")
+    if any(lever.name == LONGER and "repeated_data" in lever.source for lever in found.levers):
+        print(
+            f"{LONGER}: on few data its interval is too narrow, as repeated_data lets no loss rise "
+            "again; overfitting does (--law)"
+        )
     if not any(lever.change == REGULARISATION for lever in found.levers):
         most = "" if found.parts is None else f"; the variance is {found.parts.variance:.4g}"
         print(f"regularisation: not tried, no two runs differ in it alone{most}")

@@ -144,7 +144,7 @@ def plan(
     if num_tokens is not None and num_tokens > budget.data(expected.x_cols):
         raise ValueError(
             f"num_tokens {num_tokens:.4g} is more than the {unique_tokens:.4g} unique tokens, and "
-            f"law {expected.name} repeats none: give fewer, or choose --law repeated_data"
+            f"law {expected.name} repeats none: give fewer, or choose --law overfitting"
         )
     found = [_allocate(expected, float(c), budget, num_params, num_tokens, level) for c in flops]
     return Plan(tuple(found), expected.name, level)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 ONE_VARIABLE = ("power_floor", "m3", "m4", "bnsl1")
 PARAMS_AND_TOKENS = ("kaplan", "chinchilla", "chinchilla_symmetric")
-REPEATS = ("repeated_data",)
+REPEATS = ("overfitting",)
 LEVELS = ("K", "c")
 """Parameters of laws in any inputs that may differ between groups."""
 

@@ -51,6 +51,10 @@ PARAMS: dict[str, dict[str, float]] = {
         "R_D": 15.4,
         "R_N": 5.3,
     },
+    "overfitting": {
+        "E": 1.87, "A": 521.0, "B": 1488.0, "alpha": 0.353, "beta": 0.353,
+        "P": 0.05, "delta": 0.5, "kappa": 0.6,
+    },
     "gadre": {"E": 1.8, "a": 200.0, "b": 350.0, "eta": 0.136},
     "step_law_lr": {"c": 1.79, "a": -0.713, "b": 0.307},
     "step_law_batch": {"c": 0.58, "b": 0.571},
@@ -160,7 +164,7 @@ def design(name: str, n: int = 60, seed: int = 0) -> dict[str, np.ndarray]:
             columns[one] = rng.uniform(low, high, n)
     if LAWS[name].shares:
         columns |= dict(zip(LAWS[name].shares, rng.dirichlet(np.ones(3), n).T, strict=True))
-    if name == "repeated_data":
+    if "num_unique_tokens" in LAWS[name].inputs:
         columns["num_tokens"] = np.exp(rng.uniform(np.log(1e9), np.log(1e12), n))
         columns["num_unique_tokens"] = columns["num_tokens"] / np.exp(
             rng.uniform(0, np.log(100), n)

@@ -155,3 +155,14 @@ def test_step_law_exponents() -> None:
     for (low, high), published in ((lr["a"], -0.713), (lr["b"], 0.307), (batch["b"], 0.571)):
         assert low < published < high
         assert high - low < 0.7
+
+
+def test_a_cost_of_repeats_describes_the_runs_better_than_data_worth_less() -> None:
+    """Lovelace et al. 2026, of the runs of Muennighoff et al. 2023; with as many parameters or
+    one more. It also says that repeats hurt larger models more (kappa above 0)."""
+    runs = read("datablations_repeated_data")
+    worth, cost = (fit(name, runs, bootstrap=0) for name in ("repeated_data", "overfitting"))
+    assert cost.objective < 0.8 * worth.objective
+    assert cost.identified
+    assert cost.params["kappa"] > 0
+    assert cost.params["delta"] > 0

@@ -7,6 +7,7 @@ from analysis.laws.size_data.chinchilla_symmetric import CHINCHILLA_SYMMETRIC
 from analysis.laws.size_data.farseer import FARSEER
 from analysis.laws.size_data.gadre import GADRE
 from analysis.laws.size_data.kaplan import KAPLAN
+from analysis.laws.size_data.overfitting import OVERFITTING
 from analysis.laws.size_data.repeated_data import REPEATED_DATA
 
 LAWS = (
@@ -14,6 +15,7 @@ LAWS = (
     CHINCHILLA,
     CHINCHILLA_SYMMETRIC,
     REPEATED_DATA,
+    OVERFITTING,
     GADRE,
     FARSEER,
 )

@@ -65,6 +65,26 @@ def test_new_data_and_old_are_told_apart_by_a_law_of_repeated_data():
     assert most_helpful(list(found.values())).name == "more data"
 
 
+def test_longer_training_that_hurts_is_expected_to():
+    """Runs up to 10 passes of a law by which 20 are worse than 10, with noise of half a percent."""
+    law, true = LAWS["overfitting"], {**PARAMS["overfitting"], "P": 0.2}
+    n, d, u = (
+        x.ravel()
+        for x in np.meshgrid(np.geomspace(1e7, 1e9, 5), np.geomspace(1e9, 1e10, 4), [1e9, 1e10])
+    )
+    table = pd.DataFrame({"num_params": n, "num_tokens": d, "num_unique_tokens": np.minimum(u, d)})
+    point = {"num_params": 1e9, "num_tokens": 1e10, "num_unique_tokens": 1e9}
+    ends = [np.array([1e9, 1e9]), np.array([1e10, 2e10]), np.array([1e9, 1e9])]
+    before, after = law.predict(law.vector(true), *ends)
+    noise = np.random.default_rng(0).normal(0, 0.005, len(table))
+    loss = law.predict(law.vector(true), *(table[x].to_numpy() for x in law.inputs))
+    expected = forecast(table.assign(loss=loss * np.exp(noise)))
+    assert expected.name == "overfitting"
+    longer = next(x for x in levers(expected, point) if x.name == "longer training")
+    low, high = longer.gain_ci
+    assert low < before - after < high < 0
+
+
 def test_dropout_that_helps_large_models_and_hurts_small_ones_is_seen_to():
     base = runs(noise=0.0).assign(dropout=0.0, seed=0)
     effect = -0.05 * np.log10(base["num_params"] / 1e7)  # nothing at 1e7, -0.05 at 1e8

@@ -170,6 +170,20 @@ def test_repeats_without_end_are_worth_r_d_epochs() -> None:
     assert endless[0] == pytest.approx(fresh[0], rel=1e-9)
 
 
+def test_what_repeats_cost_is_added_to_chinchilla_and_is_a_product_of_powers() -> None:
+    """Lovelace et al. 2026: P R^delta (N/U)^kappa, nothing where nothing repeats."""
+    p = PARAMS["overfitting"]
+    law, plain = LAWS["overfitting"], LAWS["chinchilla"]
+    n, u = np.full(4, 1e8), np.array([1e9, 1e9, 1e9, 5e8])
+    d = u * [1, 4, 13, 4]
+    chinchilla = plain.predict(np.array([p[k] for k in plain.names]), n, d)
+    cost = law.predict(law.vector(p), n, d, u) - chinchilla
+    np.testing.assert_allclose(cost[0], 0, atol=1e-14)
+    np.testing.assert_allclose(cost[2] / cost[1], 4 ** p["delta"])
+    np.testing.assert_allclose(cost[3] / cost[1], 2 ** p["kappa"])
+    np.testing.assert_allclose(cost[1], p["P"] * 3 ** p["delta"] * 0.1 ** p["kappa"])
+
+
 def test_one_epoch_is_chinchilla_when_parameters_are_not_in_excess() -> None:
     p = PARAMS["repeated_data"]
     n, d = np.array([1e7]), np.array([1e11])

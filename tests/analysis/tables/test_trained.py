@@ -149,7 +149,7 @@ def test_runs_that_repeat_their_data_have_a_law_of_repeats(home):
     table = load_runs("s")
     assert table["num_tokens"].tolist() == 4 * [320, 640, 1280, 5120]
     assert table["num_unique_tokens"].tolist() == 4 * [320, 640, 640, 640]
-    assert [law.name for law in candidates(table)] == ["repeated_data"]
+    assert [law.name for law in candidates(table)] == ["overfitting"]
     others = {law.name for law in candidates(table.drop(columns="num_unique_tokens"))}
     once = pd.concat([table[table["num_tokens"] <= 640]] * 2)
     few = table.tail(12)  # too few to tell what repeats are worth

@@ -5,6 +5,9 @@ is smooth over factors of e^3, which lasts beyond the runs, and a rougher, small
 of e, for what befell single sizes (a width's shape, a schedule), which does not. Twelve public
 iso-FLOP tables show about as much of both by their marginal likelihood
 (benchmarks/RESULTS.md); the ratio is held, so that one number, the amplitude, is left to estimate.
+
+Beyond the largest run losses in N and D also drift from where both parts lead: floors and exponents
+of smaller runs are not those of larger ones, and a law's own parameters hide it within the runs.
 """
 
 from __future__ import annotations
@@ -20,6 +23,10 @@ LENGTH, ROUGH_LENGTH = 3.0, 1.0
 
 ROUGH = 0.03
 """Variance of the rough part over that of the smooth one."""
+
+DRIFT, SHOWN = 0.015, 0.015
+"""Standard deviation of the drift's slope, in log loss for each factor e of N D beyond the runs, and
+the amplitude at which half of it is believed: runs that a law describes well drift less."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +54,11 @@ class Places:
         with np.errstate(all="ignore"):
             each = [x / u if u else np.log(x) for x, u in zip(inputs, self.units, strict=True)]
         return np.stack(each, axis=-1)
+
+
+def drift(amplitude: float) -> float:
+    """Standard deviation of the slope by which log losses drift beyond the runs."""
+    return DRIFT * amplitude**2 / (amplitude**2 + SHOWN**2)
 
 
 def smooth(a: Array, b: Array) -> Array:

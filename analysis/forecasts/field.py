@@ -24,12 +24,13 @@ if TYPE_CHECKING:
 class At:
     """What ties some places to the parameters and to the runs that were seen.
 
-    ``places (n, d)``; ``surface`` is what the smooth part of the discrepancy adds to the law,
+    ``places (n, d)``, and ``drifted (n,)`` as ``Member.drifted``; ``surface`` is what the smooth part of the discrepancy adds to the law,
     ``runs`` the rough one as well: each has the change with the parameters ``(p, n)``, in their
     standard deviations, and what is known from the runs ``(n_seen, n)``.
     """
 
     places: Array
+    drifted: Array
     surface: tuple[Array, Array]
     runs: tuple[Array, Array]
 
@@ -67,7 +68,7 @@ class Field:
             (m.root.T @ (whole - seen @ m.whiten @ known), known)
             for known in (m.whiten.T @ part, m.whiten.T @ both)
         ]
-        return At(places, each[0], each[1])
+        return At(places, m.drifted(inputs), each[0], each[1])
 
     def surface(self, a: At) -> Array:
         """Covariance ``(n, n)`` of the surface."""
@@ -86,8 +87,9 @@ class Field:
     ) -> Array:
         m = self.draws.member
         own = smooth(a.places, b.places) + (0.0 if alone else rough(a.places, b.places))
+        own = m.ratio**2 * own + np.outer(a.drifted, b.drifted)
         by_law = left[0].T @ right[0]
-        return np.asarray(by_law + self.noise**2 * (m.ratio**2 * own - left[1].T @ right[1]))
+        return np.asarray(by_law + self.noise**2 * (own - left[1].T @ right[1]))
 
 
 def fields(expected: Forecast) -> list[Field]:

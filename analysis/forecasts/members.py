@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis.fits import Estimand, Problem
-from analysis.forecasts.discrepancy import ROUGH, Places, rough, smooth
+from analysis.forecasts.discrepancy import ROUGH, Places, drift, rough, smooth
 from analysis.forecasts.regularised import (
     Prior,
     derivatives,
@@ -102,6 +102,14 @@ class Member:
             slopes / self.law.predict(params, *scaled) if problem.space == "log" else slopes
         )
 
+    def drifted(self, inputs: tuple[Array, ...]) -> Array:
+        """Standard deviation ``(n,)`` of the drift at ``inputs (n,)`` where the noise is 1."""
+        if self.problem.space != "log" or self.law.inputs != ("num_params", "num_tokens"):
+            return np.zeros(len(inputs[0]))
+        size, seen = (at.sum(axis=1) for at in (self.places(inputs), self.seen))
+        slope = drift(self.ratio * self.noise) / self.noise
+        return np.asarray(slope * np.maximum(size - seen.max(), 0.0))
+
     def draw(self, count: int, rng: np.random.Generator) -> Draws:
         """``count`` draws of the posterior, by importance, or by ``_refitted`` where that fails."""
         p, n = len(self.theta), len(self.seen)
@@ -173,7 +181,8 @@ class Draws:
         kept = values > 1e-9 * max(float(values[-1]), 1e-300)
         root = vectors[:, kept] * np.sqrt(values[kept])
         z = rng.standard_normal((len(self), int(kept.sum())))
-        return np.asarray(self.noise[:, None] * (z @ root.T))
+        drifts = rng.standard_normal((len(self), 1)) * m.drifted(inputs)
+        return np.asarray(self.noise[:, None] * (z @ root.T + drifts))
 
     def strayed(self, inputs: tuple[Array, ...]) -> Array:
         """Variance ``(m,)`` of ``strays`` where the noise is 1."""
@@ -181,7 +190,8 @@ class Draws:
         if not m.ratio:
             return np.zeros(len(inputs[0]))
         known = m.whiten.T @ smooth(m.seen, m.places(inputs)) * m.ratio**2
-        return np.asarray(np.maximum(m.ratio**2 - np.sum(known**2, axis=0), 0.0))
+        within = np.maximum(m.ratio**2 - np.sum(known**2, axis=0), 0.0)
+        return np.asarray(within + m.drifted(inputs) ** 2)
 
     @property
     def scatter(self) -> Array:

@@ -104,6 +104,7 @@ def _formula(text: str, *x_cols: str, signed: str = "", **more: Any) -> Question
 QUESTIONS = {
     "gadre_overtraining": Question(y_col="loss_c4_val", by=("dataset",)),
     "datablations_repeated_data": Question((*PLANE, "num_unique_tokens")),
+    "addition_4_digits": Question(("num_examples",)),
     "learning_curves_lang": CURVES,
     "learning_curves_vision": CURVES,
     "benchmark_families": Question(("flops",), "hellaswag_error"),

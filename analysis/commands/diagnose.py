@@ -254,7 +254,8 @@ def _at(cells: pd.DataFrame, metric: str, point: dict[str, float]) -> Parts | No
 
 def _no_training(metric: str) -> str:
     return (
-        f"no {metric} on training data: train_eval: true in the sweep file takes it, or --col "
+        f"no {metric} on training data: the runs are of an earlier release, a program or with "
+        "train_eval: false; train_eval: true in the sweep file trains them again with it, or --col "
         f"{TRAINING.get(metric, metric + '_train')}=COL names a column"
     )
 

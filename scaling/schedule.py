@@ -70,12 +70,25 @@ def ends_apart(train: TrainSpec, heldout: int, units_per_step: int) -> bool:
 def evaluated(train: TrainSpec, heldout: int, units_per_step: int, first_step: int) -> int:
     """Tokens (examples) that a run is evaluated on from ``first_step`` to its end.
 
-    ``heldout`` is how many there are: those of each point of the curve, and the final ones.
+    ``heldout`` is how many there are: those of each point of the curve, the final ones and those
+    of the training data.
     """
     points = sum(step > first_step for step in curve_steps(train.num_tokens // units_per_step))
     points += ends_apart(train, heldout, units_per_step)
     of_point, at_end = _seen(train, heldout, units_per_step)
-    return points * of_point + at_end * (1 + train.train_eval)
+    return points * of_point + at_end + evaluated_again(train, heldout, units_per_step)
+
+
+def evaluated_again(train: TrainSpec, heldout: int, units_per_step: int) -> int:
+    """Training tokens (examples) that the loss is taken on at the end; 0 for none.
+
+    As many as held-out ones. Where nobody asked, no more than a tenth of those trained on, or a
+    step's: a forward pass is a third of the training, so they cost a thirtieth of it.
+    """
+    if train.train_eval is False:
+        return 0
+    at_end = min(_seen(train, heldout, units_per_step)[1], train.num_tokens)
+    return at_end if train.train_eval else min(at_end, max(train.num_tokens // 10, units_per_step))
 
 
 def _seen(train: TrainSpec, heldout: int, units_per_step: int) -> tuple[int, int]:

@@ -192,8 +192,8 @@ RUN_COLUMNS: tuple[Column, ...] = (
         "loss_train",
         "float",
         "as loss",
-        "loss at the end on data of the last pass, as many and as they are evaluated as those held "
-        "out (option train_eval)",
+        "loss at the end on data of the last pass, evaluated as those held out are (option "
+        "train_eval: on how many)",
     ),
     Column("loss_train_se", "float", "as loss", "sampling error of loss_train"),
     Column("error_train", "float", "fraction", "error on the data of loss_train"),

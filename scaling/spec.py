@@ -65,7 +65,7 @@ TOP_OPTIONS = (
 )
 DEFAULT_DATA = "python-source"
 COUNTED_OPTIM, COUNTED_SCHEDULE = OptimSpec(lr=0.0), ScheduleSpec("constant")
-READ_BY_COUNTING = ("num_tokens", "batch_size", "final_tokens", "windows")
+READ_BY_COUNTING = ("num_tokens", "batch_size", "final_tokens", "windows", "train_eval")
 """Of training, what a run of a model reads that is counted and does not learn."""
 PLANNED_COLUMNS = ("num_tokens", "flops")  # kept as planned too, for a run that ended before
 
@@ -273,6 +273,8 @@ class RunSpec:
         read = {name: as_read(part) for name, part in self._parts().items()}
         if self.is_counted:
             train = TrainSpec(**{name: getattr(self.train, name) for name in READ_BY_COUNTING})
+            if train.train_eval:  # counted models did not read it when it was False or True
+                train = replace(train, train_eval=None)
             read |= {"optim": COUNTED_OPTIM, "schedule": COUNTED_SCHEDULE, "train": train}
         return replace(self, **read)
 

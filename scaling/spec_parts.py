@@ -161,9 +161,11 @@ class TrainSpec:
         What the curve may cost over the training; its points see fewer than ``curve_tokens`` for
         it. ``CURVE_SHARE`` where neither is given; None, which is no bound, where ``curve_tokens``
         is, and in runs from before.
-    train_eval : bool
-        At the end the loss is taken on training data too, as on the held-out data and on as much:
-        columns ``loss_train``, ``loss_train_se`` and, where there are classes, ``error_train``.
+    train_eval : bool or None
+        At the end the loss is taken on training data too, as on the held-out data: columns
+        ``loss_train``, ``loss_train_se`` and, where there are classes, ``error_train``. None: on
+        as much, but on a tenth of ``num_tokens`` at most. True: on as much. False: not, as in runs
+        from before.
     """
 
     num_tokens: int
@@ -185,7 +187,9 @@ class TrainSpec:
     task: str = field(default="", metadata={"before": ""})
     windows: str = field(default="fixed", metadata={"before": "fixed"})
     by_position: bool = field(default=False, metadata={"before": False})
-    train_eval: bool = field(default=False, metadata={"before": False})
+    train_eval: bool | None = field(
+        default=None, metadata={"before": False, "counts": lambda train: train.train_eval}
+    )
 
     @property
     def augmented(self) -> bool:

@@ -190,7 +190,7 @@ def _print_estimate(e: Estimate) -> None:
     shared = f"; {e.flops_spent:.4g} really spent, {saved:.0%} saved by shared trunks"
     evaluation = ""
     if e.flops_evaluation is not None:
-        evaluation = f"; {e.flops_evaluation:.3g} more for held-out evaluation"
+        evaluation = f"; {e.flops_evaluation:.3g} more for evaluation"
     in_days = f" ({pfs_days(e.flops):.3g} petaflop/s-days)"
     print(
         f"FLOPs     {e.flops:.4g}{in_days}{shared if e.flops_spent < e.flops else ''}{evaluation}"

@@ -53,7 +53,8 @@ SCALING = {
     "scaling.training": "scaling.base scaling.schema scaling.families scaling.data "
     "scaling.data.batches "
     "scaling.spec_parts scaling.spec scaling.schedule scaling.run",
-    "scaling.counting": "scaling.data scaling.data.batches scaling.schema scaling.spec scaling.run",
+    "scaling.counting": "scaling.data scaling.data.batches scaling.schedule scaling.schema "
+    "scaling.spec scaling.run",
     "scaling.programs.readers": "scaling.base scaling.tracking",
     "scaling.programs": "scaling.base scaling.reporting scaling.program_spec scaling.run "
     "scaling.programs.readers",

@@ -224,6 +224,8 @@ def diagnosis(source: Source, asked: Options, law: ForecastOptions) -> Diagnosis
     rows = cells = parts = None
     if irreducible is not None and training_column(base, metric) is not None:
         rows = with_parts(runs, metric, irreducible)
+        if lacking := len(runs) - len(rows):
+            note(f"no parts of {lacking} of {len(runs)} runs: {_no_training(metric)}")
         cells = means(with_parts(base, metric, irreducible), metric)
         parts = _at(cells, metric, point)
     gains = regularisers(runs, metric, point)
@@ -254,7 +256,8 @@ def _at(cells: pd.DataFrame, metric: str, point: dict[str, float]) -> Parts | No
 
 def _no_training(metric: str) -> str:
     return (
-        f"no {metric} on training data: train_eval: true in the sweep file takes it, or --col "
+        f"no {metric} on training data: of an earlier release, a program or with train_eval: "
+        "false; train_eval: true in the sweep file trains them again with it, or --col "
         f"{TRAINING.get(metric, metric + '_train')}=COL names a column"
     )
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,11 +22,9 @@ from scaling.run import (
     here,
     read_journal,
 )
+from scaling.schedule import evaluated_again
 from scaling.schema import eval_column
 from scaling.spec import RunSpec
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 HEARTBEAT_SECONDS = 2.0
 LOOK_SECONDS = 0.2  # between looks at wishes to stop and the lease
@@ -104,14 +102,16 @@ class _Count:
             if not isinstance(data, TokenData):
                 raise ValueError(f"family {spec.family} sees tokens, {data.info.name} has examples")
             model = spec.model
-            counts = count(self._windows(data), model.vocab_size, model.order, self._beat)
+            windows = self._windows(data)
+            counts = count(windows, model.vocab_size, model.order, self._beat)
             smoothed = smooth(counts, model.smoothing, model.epsilon)
             values = self._evaluate(data, smoothed)
+            again = self._evaluate_training(data, smoothed, windows)
         except _StoppedError:
             self._state("stopped")
             return Outcome("stopped", {})
         seconds, size = round(time.monotonic() - self.began, 3), counts.num_counts
-        found = {**values, "num_params": size, "num_params_non_embedding": size}
+        found = {**values, **again, "num_params": size, "num_params_non_embedding": size}
         record.journal.append("point", step=spec.num_tokens, **values, seconds=seconds)
         event = {
             "status": "done",
@@ -164,24 +164,41 @@ class _Count:
         name: str | None,
         bytes_per_token: float | None,
     ) -> dict[str, float]:
-        means = np.concatenate(list(self._means(data, model, most, name)))
-        n, loss = len(means), float(means.mean())
-        error = float(means.std(ddof=1) / math.sqrt(n)) if n > 1 else math.nan
+        context = self.spec.model.context
+        n = data.num_heldout_windows(context, most, name)
+        read = partial(data.heldout_windows, context, most, name=name)
+        loss, error = self._mean(model, n, read)
         values = {"loss": loss, "loss_se": error}
         if bytes_per_token:
             values["bits_per_byte"] = loss / (math.log(2) * bytes_per_token)
         return values
 
-    def _means(
-        self, data: TokenData, model: Smoothed, most: int | None, name: str | None
-    ) -> Iterator[NDArray[np.float64]]:
-        """The mean loss of each held-out window."""
-        context = self.spec.model.context
-        items = max(1, EVAL_TOKENS // context)
-        for low in range(0, data.num_heldout_windows(context, most, name), items):
+    def _evaluate_training(
+        self, data: TokenData, model: Smoothed, windows: NDArray[np.unsignedinteger]
+    ) -> dict[str, float]:
+        """The loss on windows that were counted, spread evenly, as many as a network's."""
+        spec, heldout = self.spec, data.info.evaluated_size
+        limit = evaluated_again(spec.train, heldout, spec.units_per_step)
+        if not limit:
+            return {}
+        most = max(1, limit // spec.model.context)
+        n = min(data.num_heldout_windows(spec.model.context, most), len(windows))
+        some = windows[np.arange(n) * len(windows) // n].astype(np.int64)
+        loss, error = self._mean(model, n, lambda rows: some[rows])
+        return {"loss_train": loss, "loss_train_se": error}
+
+    def _mean(
+        self, model: Smoothed, n: int, read: Callable[[slice], NDArray[np.int64]]
+    ) -> tuple[float, float]:
+        """The mean loss of ``n`` windows, and its sampling error."""
+        items, parts = max(1, EVAL_TOKENS // self.spec.model.context), []
+        for low in range(0, n, items):
             self._beat()
-            windows = data.heldout_windows(context, most, slice(low, low + items), name)
-            yield -np.log(model.probabilities(windows)).mean(axis=1)
+            probabilities = model.probabilities(read(slice(low, low + items)))
+            parts.append(-np.log(probabilities).mean(axis=1))
+        means = np.concatenate(parts)
+        error = float(means.std(ddof=1) / math.sqrt(n)) if n > 1 else math.nan
+        return float(means.mean()), error
 
     def _beat(self, share: float = 0.0) -> None:
         """A heartbeat where one is due; stops if that is asked."""

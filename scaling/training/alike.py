@@ -21,8 +21,7 @@ def ensemble_key(spec: RunSpec) -> str | None:
     They may differ in seed, order of the data, peak rate, decay of weights, schedule, length and
     evaluations. Alone are those whose computation draws random numbers or looks at the whole batch
     (dropout, batch norm, augmentation), bfloat16, which has no tolerance to hold, other optimisers,
-    families of convolutions, transformers with options beyond their shape, and what is plugged in;
-    and those evaluated on training data.
+    families of convolutions, transformers with options beyond their shape, and what is plugged in.
     """
     model, train, optim = spec.model, spec.train, spec.optim
     together = (
@@ -34,7 +33,6 @@ def ensemble_key(spec: RunSpec) -> str | None:
         and train.precision == "float32"
         and not train.augmented
         and not train.task
-        and not train.train_eval
         and train.windows == "fixed"
         and not train.by_position
         and optim.optimizer in OPTIMIZERS

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
@@ -36,7 +36,7 @@ from scaling.schedule import cooldown_start, curve_size, curve_steps, ends_apart
 from scaling.spec import RunSpec
 from scaling.training.alike import ensemble_key
 from scaling.training.ensemble_stack import Stack
-from scaling.training.ensemble_task import Order, losses, shared, stacked_batch
+from scaling.training.ensemble_task import Logits, Order, losses, shared, stacked_batch
 from scaling.training.loop import CHECKPOINT_COST, HEARTBEAT_SECONDS, _Run
 from scaling.training.meter import Meter, Watch
 from scaling.training.optim import make_optimizer, set_lr
@@ -154,6 +154,7 @@ class Member(_Run):
         self.branch = cooldown_start(spec.schedule, spec.num_steps)
         self.curve_limit = curve_size(spec.train, spec.units_per_step)
         self.values: dict[int, dict[str, float]] = {}  # what was evaluated, by its limit
+        self.on_training: dict[str, float] = {}
 
     def begin(self, device: torch.device, threads: int, size: int, epoch_size: int) -> None:
         """Make its model, or take it from a checkpoint, and say that it begins."""
@@ -196,6 +197,9 @@ class Member(_Run):
     def _evaluate(self, task: Any, limit: int) -> dict[str, float]:
         self.inference_seconds = None  # a pass of all says nothing of one
         return dict(self.values[limit])
+
+    def _evaluate_training(self, task: Any, limit: int) -> dict[str, float]:
+        return self.on_training
 
     def _elapsed(self) -> float:
         """Its share of the time that the ensemble took."""
@@ -289,6 +293,7 @@ class _Ensemble:
                 members[row]._keep_weights()
         final = {row: members[row].final_limits(self.task.heldout_size) for row in ended}
         self._evaluate(final)
+        self._evaluate_training(ended)
         for row in ended:
             gone[row] = members[row]._finish(self.task)
         self._drop(gone)
@@ -323,16 +328,36 @@ class _Ensemble:
         """Evaluate rows on so many held-out tokens (examples); members keep the values."""
         for limit in sorted({limit for limits in wanted.values() for limit in limits}):
             rows = [row for row, limits in wanted.items() if limit in limits]
-            for low in range(0, len(rows), self.evaluated_at_once):
-                some = rows[low : low + self.evaluated_at_once]
+            for some, logits in self._forwards(rows):
                 with torch.no_grad():
-                    weights = self.stack.views(self.stack.weights[some])
-                    logits = partial(self.forward, weights)
                     values = self.data.evaluate(logits, len(some), limit)
                 for row, value in zip(some, values, strict=True):
                     self.members[row].values[limit] = value
         if wanted:
             self._charge()
+
+    def _evaluate_training(self, ended: Sequence[int]) -> None:
+        """Evaluate rows on what they were trained on, those together that saw as much."""
+        alike: dict[tuple[int, int], list[int]] = {}
+        for row in ended:
+            member = self.members[row]
+            if limit := member._limit_of_training(self.task):
+                alike.setdefault((limit, member.step), []).append(row)
+        for (limit, steps), rows in alike.items():
+            for some, logits in self._forwards(rows):
+                orders = [self.orders[row] for row in some]
+                with torch.no_grad():
+                    values = self.data.evaluate_training(logits, orders, limit, steps)
+                for row, value in zip(some, values, strict=True):
+                    self.members[row].on_training = value
+        if alike:
+            self._charge()
+
+    def _forwards(self, rows: Sequence[int]) -> Iterator[tuple[Sequence[int], Logits]]:
+        """Rows that are evaluated at once, and their forward pass."""
+        for low in range(0, len(rows), self.evaluated_at_once):
+            some = rows[low : low + self.evaluated_at_once]
+            yield some, partial(self.forward, self.stack.views(self.stack.weights[some]))
 
     def _charge(self) -> None:
         """Give each member its share of the time since the last call."""

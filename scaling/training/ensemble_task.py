@@ -64,6 +64,11 @@ class Shared(Protocol):
     def evaluate(self, logits: Logits, k: int, limit: int) -> list[dict[str, float]]:
         """``Task.evaluate`` of ``k`` members, without the time of a forward pass."""
 
+    def evaluate_training(
+        self, logits: Logits, orders: Sequence[Order], limit: int, steps: int
+    ) -> list[dict[str, float]]:
+        """The same on data that members of these orders saw in the last pass of ``steps``."""
+
 
 def shared(task: Task) -> Shared:
     """A task's data for all members."""
@@ -87,7 +92,8 @@ class SharedTokens:
     """Windows of tokens, and next-token losses."""
 
     def __init__(self, task: NextToken) -> None:
-        self.data, self.context, self.device = task.data, task.context, task.device
+        self.task, self.data = task, task.data
+        self.context, self.device = task.context, task.device
         self.size = self.data.num_windows(self.context)
         self.heldout_size = task.heldout_size
 
@@ -114,8 +120,7 @@ class SharedTokens:
         self, logits: Logits, k: int, most: int | None, name: str | None, per_token: float | None
     ) -> list[dict[str, float]]:
         count = self.data.num_heldout_windows(self.context, most, name)
-        items = max(1, EVAL_TOKENS // self.context)
-        means = []
+        means, items = [], self._at_once
         for i in range(0, count, items):
             windows = self.data.heldout_windows(self.context, most, slice(i, i + items), name)
             tokens = torch.from_numpy(windows.astype(np.int64)).to(self.device)
@@ -128,12 +133,26 @@ class SharedTokens:
                 value["bits_per_byte"] = value["loss"] / (math.log(2) * per_token)
         return values
 
+    def evaluate_training(
+        self, logits: Logits, orders: Sequence[Order], limit: int, steps: int
+    ) -> list[dict[str, float]]:
+        """As :meth:`NextToken.evaluate_training`."""
+        means = []
+        for step, rows in self.task.seen(limit, steps, self._at_once):
+            inputs, targets = self.batch(np.stack([order.at(step)[rows] for order in orders]))
+            means.append(_kept(losses(logits(inputs), targets).double().mean(-1).cpu()))
+        return [_mean(row) for row in np.concatenate(means, axis=1)]
+
+    @property
+    def _at_once(self) -> int:
+        return max(1, EVAL_TOKENS // self.context)
+
 
 class SharedExamples:
     """Labelled examples, and their classification."""
 
     def __init__(self, task: Classify) -> None:
-        self.data, self.loader = task.data, task.loader
+        self.task, self.data, self.loader = task, task.data, task.loader
         self.device, self.size = task.device, len(task.data.train_labels)
 
     def batch(self, numbers: NDArray[Any]) -> tuple[Tensor, Tensor]:
@@ -153,15 +172,33 @@ class SharedExamples:
             target = torch.from_numpy(labels[rows].astype(np.int64))
             inputs = self.loader.heldout(rows)
             scores = logits(inputs.expand(k, *inputs.shape)).cpu()
-            targets = target.expand(k, *target.shape)
-            wrong = (scores.argmax(-1) != targets).double()
-            found = losses(scores, targets).double()
-            chunks.append(_kept(torch.stack([found, wrong])))
-        of_losses, wrong_ones = np.concatenate(chunks, axis=-1)
-        return [
-            {**_mean(row), "error": int(missed.sum()) / count}
-            for row, missed in zip(of_losses, wrong_ones, strict=True)
-        ]
+            chunks.append(_scores(scores, target.expand(k, *target.shape)))
+        return _classified(chunks)
+
+    def evaluate_training(
+        self, logits: Logits, orders: Sequence[Order], limit: int, steps: int
+    ) -> list[dict[str, float]]:
+        """As :meth:`Classify.evaluate_training`."""
+        chunks = []
+        for step, rows in self.task.seen(limit, steps, EVAL_EXAMPLES):
+            inputs, targets = self.batch(np.stack([order.at(step)[rows] for order in orders]))
+            chunks.append(_scores(logits(inputs).cpu(), targets.cpu()))
+        return _classified(chunks)
+
+
+def _scores(logits: Tensor, targets: Tensor) -> NDArray[np.float64]:
+    """Loss and whether top 1 misses ``(2, k, batch)``, of each example."""
+    wrong = (logits.argmax(-1) != targets).double()
+    return _kept(torch.stack([losses(logits, targets).double(), wrong]))
+
+
+def _classified(chunks: Sequence[NDArray[np.float64]]) -> list[dict[str, float]]:
+    """Loss, its sampling error and error of each member."""
+    of_losses, wrong = np.concatenate(chunks, axis=-1)
+    return [
+        {**_mean(row), "error": int(missed.sum()) / len(missed)}
+        for row, missed in zip(of_losses, wrong, strict=True)
+    ]
 
 
 def stacked_batch(

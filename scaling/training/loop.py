@@ -26,7 +26,14 @@ from scaling.run import (
     here,
     read_journal,
 )
-from scaling.schedule import cooldown_start, curve_size, curve_steps, ends_apart, lr_factor
+from scaling.schedule import (
+    cooldown_start,
+    curve_size,
+    curve_steps,
+    ends_apart,
+    evaluated_again,
+    lr_factor,
+)
 from scaling.spec import RunSpec
 from scaling.training.meter import Meter, Watch
 from scaling.training.optim import averaged, clip_adaptively, make_optimizer, set_lr
@@ -308,12 +315,19 @@ class _Run:
         self.inference_seconds = values.pop("inference_seconds", None)
         return values
 
-    def _evaluate_training(self, task: Any) -> dict[str, float]:
-        """The loss, and what else there is, on training data: columns of their own."""
-        limit = self.spec.train.final_tokens
+    def _limit_of_training(self, task: Any) -> int:
+        """Training tokens (examples) that the loss is taken on; 0 where a task can't."""
+        if not hasattr(task, "evaluate_training"):
+            return 0
+        spec = self.spec
+        return evaluated_again(spec.train, task.heldout_size, spec.units_per_step)
+
+    def _evaluate_training(self, task: Any, limit: int) -> dict[str, float]:
         with self._judged():
-            values = task.evaluate_training(self.model, limit, self.step, self.team.share)
-        return {TRAINED.get(name, f"{name}_train"): value for name, value in values.items()}
+            values: dict[str, float] = task.evaluate_training(
+                self.model, limit, self.step, self.team.share
+            )
+        return values
 
     @contextmanager
     def _judged(self) -> Iterator[None]:
@@ -358,7 +372,9 @@ class _Run:
             return self._diverged(f"held-out loss {values['loss']} at the end")
         pace = self.inference_seconds
         timed = {} if pace is None else {"inference_seconds": pace}
-        values |= self._evaluate_training(task) if self.spec.train.train_eval else {}
+        if limit := self._limit_of_training(task):
+            again = self._evaluate_training(task, limit)
+            values |= {TRAINED.get(name, f"{name}_train"): again[name] for name in again}
         if not self.curve or self.curve[-1]["step"] < self.step * self.spec.units_per_step:
             if ends_apart(self.spec.train, task.heldout_size, self.spec.units_per_step):
                 self._point(task)

@@ -239,17 +239,20 @@ class NextToken:
     def evaluate_training(
         self, model: nn.Module, limit: int, steps: int, share: Share = alone
     ) -> dict[str, float]:
-        """The same on as many windows of the last pass over the data, of ``steps`` trained."""
-        most = max(1, limit // self.context) if 0 < limit < self.heldout_size else None
-        count, size = self.data.num_heldout_windows(self.context, most), self.spec.train.batch_size
-        per_epoch = self.epoch_size // self.spec.units_per_step
-        seen = seen_last(steps, per_epoch, size, count, self._at_once)
+        """The same on windows of the last pass over the data, of ``steps`` trained."""
+        seen = self.seen(limit, steps, self._at_once)
 
         def chunk(i: int) -> NDArray[np.float64]:
             losses = self._judged(model, self._batch(*seen[i]))
             return _kept(losses.double().mean(1).cpu()[None])
 
         return _mean(np.concatenate(share(chunk, range(len(seen))), axis=1)[0])
+
+    def seen(self, limit: int, steps: int, items: int) -> list[tuple[int, slice]]:
+        """Rows of training steps that :meth:`evaluate_training` sees, in parts of ``items``."""
+        most = max(1, limit // self.context) if 0 < limit < self.heldout_size else None
+        count, size = self.data.num_heldout_windows(self.context, most), self.spec.train.batch_size
+        return seen_last(steps, self.epoch_size // self.spec.units_per_step, size, count, items)
 
     def _judged(self, model: nn.Module, tokens: Tensor) -> Tensor:
         """The loss of each token of windows, as it is evaluated."""
@@ -368,10 +371,9 @@ class Classify:
     def evaluate_training(
         self, model: nn.Module, limit: int, steps: int, share: Share = alone
     ) -> dict[str, float]:
-        """The same on as many examples of the last pass, of ``steps`` trained, not augmented."""
-        count = min(limit or self.heldout_size, self.heldout_size)
+        """The same on examples of the last pass, of ``steps`` trained, not augmented."""
         size, seed = self.spec.train.batch_size, self.spec.order_seed
-        seen = seen_last(steps, self.epoch_size // size, size, count, self._at_once)
+        seen = self.seen(limit, steps, self._at_once)
 
         def chunk(i: int) -> NDArray[np.float64]:
             step, rows = seen[i]
@@ -383,6 +385,12 @@ class Classify:
 
         losses, wrong = np.concatenate(share(chunk, range(len(seen))), axis=1)
         return {**_mean(losses), "error": float(wrong.mean())}
+
+    def seen(self, limit: int, steps: int, items: int) -> list[tuple[int, slice]]:
+        """Rows of training steps that :meth:`evaluate_training` sees, in parts of ``items``."""
+        count = min(limit or self.heldout_size, self.heldout_size)
+        size = self.spec.train.batch_size
+        return seen_last(steps, self.epoch_size // size, size, count, items)
 
     @property
     def _at_once(self) -> int:

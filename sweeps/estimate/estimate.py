@@ -33,7 +33,8 @@ class Estimate:
     flops_spent : float
         Really computed in training: what runs share is counted once.
     flops_evaluation : float or None
-        Of held-out evaluations, learning curves included; None for programs, whose are their own.
+        Of evaluations, learning curves and those of training data included; None for programs,
+        whose are their own.
     hours : float
         From start to end, with ``workers`` runs at a time; where steps were timed, with what a
         worker and each run take to start.

@@ -77,7 +77,7 @@ def _by_runs(times: StepTimes, runs: Sequence[Finished]) -> StepTimes:
 
 
 def work(spec: Spec, heldout: int, first_step: int = 0) -> float:
-    """FLOPs of a run from ``first_step`` to its end, held-out evaluations of ours included."""
+    """FLOPs of a run from ``first_step`` to its end, evaluations of ours included."""
     steps, cost = spec.num_steps, spec.cost
     trained = cost.flops_train * (steps - first_step) * spec.units_per_step
     if isinstance(spec, ProgramSpec):

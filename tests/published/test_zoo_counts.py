@@ -13,8 +13,8 @@ from scaling.families.vision.counts import Tally, walk
 from scaling.families.vision.layers_module import Activation, GlobalMean
 
 # num_params and MACs without biases of a forward pass. T: torchvision 0.29, whose documentation has
-# these parameters and these MACs to three digits; M: timm 1.0.31; both counted in the library's
-# own model by torch's FlopCounterMode. Others as noted.
+# these parameters and these MACs to three digits; M: timm 1.0.31; P: pytorchcv 0.0.74; all counted
+# in the library's own model by torch's FlopCounterMode. Papers' numbers are of parameters.
 LIBRARIES = {
     "alexnet": (61_100_840, 714_188_480),  # T
     "googlenet": (6_624_904, 1_498_376_192),  # T
@@ -45,6 +45,20 @@ LIBRARIES = {
     "nfnet:f4": (316_069_172, 121_122_250_752),  # M: at 384
     "nfnet:f5": (377_214_144, 169_498_382_336),  # M: at 416
     "nfnet:f6": (438_359_116, 228_292_861_952),  # M: at 448
+    # P: get_wrn_cifar; Zagoruyko and Komodakis 2016, tables 4 and 5.
+    "wrn:16-4": (2_748_890, 392_612_352),  # 2.7M
+    "wrn:16-8": (10_961_370, 1_548_145_664),  # 11.0M
+    "wrn:22-8": (17_158_106, 2_454_115_328),  # 17.2M
+    "wrn:28-10": (36_479_194, 5_243_328_768),  # 36.5M; the authors' code
+    "wrn:28-12": (52_517_850, 7_543_905_792),  # 52.5M
+    "wrn:40-1": (563_930, 83_280_512),  # 0.6M
+    "wrn:40-4": (8_949_210, 1_298_582_016),  # 8.9M
+    # P: units and transitions of its CIFAR models, with all channels kept; Huang et al. 2017, table
+    # 2; test_zoo_caffe.py has the authors' Caffe code.
+    "densenet:40-12": (1_019_722, 264_812_928),  # 1.0M
+    "densenet:100-12": (6_979_642, 1_769_516_448),  # 7.0M
+    "densenet:100-24": (27_249_082, 6_889_347_744),  # 27.2M
+    "nin:cifar": (966_986, 222_486_528),  # P; "< 1M" in Lin et al. 2014
 }
 # Table 1 of Brock et al. 2021: 10^9 FLOPs (that is MACs), millions of parameters, test resolution.
 NFNETS = {
@@ -57,32 +71,10 @@ NFNETS = {
     "f6": (377.28, 438.4, 576),
 }
 PARAMETERS = {
-    "googlenet:2014": 13_378_280,  # bvlc_googlenet of Caffe, with its classifiers on the side
-    "densenet:40-12": 1_019_722,  # 1.0M in Huang et al. 2017, table 2
-    "densenet:100-12": 6_979_642,  # 7.0M, ibid.
-    "densenet:100-24": 27_249_082,  # 27.2M
-    "densenet:bc-100-12": 769_162,  # 0.8M
-    "densenet:bc-250-24": 15_324_406,  # 15.3M
+    "densenet:bc-100-12": 769_162,  # 0.8M in Huang et al. 2017, table 2
+    "densenet:bc-250-24": 15_324_406,  # 15.3M, ibid.
     "densenet:bc-190-40": 25_624_430,  # 25.6M
-    "wrn:28-10": 36_479_194,  # 36.5M in Zagoruyko and Komodakis 2016, table 5; the authors' code
-    "wrn:40-4": 8_949_210,  # 8.9M, ibid.
-    "wrn:16-4": 2_748_890,  # 2.7M, table 4
-    "wrn:16-8": 10_961_370,  # 11.0M, table 5
-    "wrn:22-8": 17_158_106,  # 17.2M, table 4
-    "wrn:28-12": 52_517_850,  # 52.5M, table 4
-    "wrn:40-1": 563_930,  # 0.6M, table 4
     "alexnet:2012": 60_965_224,  # bvlc_alexnet of Caffe
-    "nin:cifar": 966_986,  # Lin et al. 2014: "< 1M"; the sum of the authors' layers
-    # The authors' layers for ImageNet: kernel^2 x in x out + out of each.
-    "nin:imagenet": sum(
-        k * k * i * o + o
-        for k, i, o in (
-            *((11, 3, 96), (1, 96, 96), (1, 96, 96)),
-            *((5, 96, 256), (1, 256, 256), (1, 256, 256)),
-            *((3, 256, 384), (1, 384, 384), (1, 384, 384)),
-            *((3, 384, 1024), (1, 1024, 1024), (1, 1024, 1000)),
-        )
-    ),
 }
 
 # Options, parameters and millions of "FLOPs / 2" in osmr/imgclsmob's table (README of its PyTorch
@@ -177,8 +169,6 @@ def test_googlenets_classifiers_on_the_side():
     # T: in training; the loss's parts have their products too.
     cost, macs = counted("googlenet", auxiliary=0.3)
     assert (cost.num_params, macs) == (13_004_888, 1_506_748_416)
-    # Without them the paper's network has bvlc_googlenet's 6,998,552 parameters.
-    assert counted("googlenet:2014", auxiliary=0)[0].num_params == 6_998_552
 
 
 @pytest.mark.parametrize("model", NFNETS)
@@ -201,6 +191,11 @@ def test_swins_cost_is_linear_in_the_area_and_a_vits_is_not():
 
 def test_u_nets():
     # milesial/Pytorch-UNet, and the brain segmentation U-Net of mateuszbuda in PyTorch Hub: three
-    # channels in, one class.
-    assert counted("unet", in_channels=3, num_classes=1)[0].num_params == 31_037_633
-    assert counted("unet", in_channels=3, num_classes=1, width=32)[0].num_params == 7_763_041
+    # channels in, one class. MACs at 256 pixels: nnU-Net's parts, in test_zoo_libraries.py.
+    for width, num_params, macs in (
+        (64, 31_037_633, 48_167_387_136),
+        (32, 7_763_041, 12_071_206_912),
+    ):
+        options = {"in_channels": 3, "num_classes": 1, "width": width, "resolution": 256}
+        cost, found = counted("unet", **options)
+        assert (cost.num_params, found) == (num_params, macs)

@@ -1,6 +1,7 @@
-"""The zoo against torchvision and timm themselves, where they are installed.
+"""The zoo against torchvision, timm, pytorchcv and nnU-Net themselves, where they are installed.
 
-``pip install torchvision timm``, of the versions for the torch that is there.
+``pip install torchvision timm``, of the versions for the torch that is there; ``pip install
+--no-deps pytorchcv dynamic-network-architectures``.
 """
 
 from __future__ import annotations
@@ -62,6 +63,36 @@ ENCODERS = {"vit:h16": (16, 32, 1280, 5120), "vit:so150m14": (14, 18, 880, 2320)
             "vit:so400m14": (14, 27, 1152, 4304)}  # fmt: skip
 CIFAR = {f"resnet:cifar-{6 * n + 2}": n for n in (3, 5, 7, 9, 18)}
 CLASSES = ("resnext:152-32x4d", *ENCODERS, *CIFAR)
+WRNS = {f"wrn:{n}-{w}": (n, w) for n, w in ((16, 4), (16, 8), (22, 8), (28, 10), (28, 12), (40, 1),
+        (40, 4))}  # fmt: skip
+DENSENETS = {f"densenet:{n}-{k}": (n, k) for n, k in ((40, 12), (100, 12), (100, 24))}
+PYTORCHCV = ("nin:cifar", *WRNS, *DENSENETS)
+
+
+def of_pytorchcv(model: str):
+    pytest.importorskip("pytorchcv")
+    from pytorchcv.models.common.conv import conv3x3
+    from pytorchcv.models.densenet import TransitionBlock
+    from pytorchcv.models.densenet_cifar import DenseSimpleUnit
+    from pytorchcv.models.nin_cifar import nin_cifar10
+    from pytorchcv.models.preresnet import PreResActivation
+    from pytorchcv.models.wrn_cifar import get_wrn_cifar
+
+    if model == "nin:cifar":
+        return nin_cifar10()
+    if model in WRNS:
+        blocks, width = WRNS[model]
+        return get_wrn_cifar(num_classes=10, blocks=blocks, width_factor=width)
+    # Its own DenseNets halve the channels after each block; these parts keep them.
+    (depth, growth), channels = DENSENETS[model], 16
+    parts = [conv3x3(3, channels)]
+    for block in range(3):
+        parts += [TransitionBlock(channels, channels)] if block else []
+        for _ in range((depth - 4) // 3):
+            parts.append(DenseSimpleUnit(channels, channels + growth, 0.0))
+            channels += growth
+    end = (torch.nn.AvgPool2d(8), torch.nn.Flatten(), torch.nn.Linear(channels, 10))
+    return torch.nn.Sequential(*parts, PreResActivation(channels), *end)
 
 
 def of_classes(model: str):
@@ -109,6 +140,8 @@ def ours(model: str):
 def theirs(model: str):
     if model in CLASSES:
         return of_classes(model)
+    if model in PYTORCHCV:
+        return of_pytorchcv(model)
     if model in TIMM:
         return pytest.importorskip("timm").create_model(TIMM[model])
     library = pytest.importorskip("torchvision")
@@ -146,7 +179,7 @@ def test_weights_have_the_librarys_shapes(model):
     assert Counter(shape(weight) for weight in own.parameters()) == of_library
 
 
-@pytest.mark.parametrize("model", [*TORCHVISION, *TIMM, *CLASSES])
+@pytest.mark.parametrize("model", [*TORCHVISION, *TIMM, *CLASSES, *PYTORCHCV])
 def test_parameters_and_macs_are_the_librarys(model):
     """Those that torch counts while the library's own model runs; biases are none of them."""
     with torch.device("meta"):
@@ -157,6 +190,41 @@ def test_parameters_and_macs_are_the_librarys(model):
     cost, macs = counted(model)
     num_params = sum(weight.numel() for weight in library.parameters())
     assert (cost.num_params, 2 * macs) == (num_params, counter.get_total_flops())
+
+
+@pytest.mark.parametrize("width", [64, 32])
+def test_a_u_net_has_the_parameters_and_macs_of_nn_u_nets_parts(width):
+    """Without biases in transposed convolutions, with unused classifiers at coarse scales."""
+    parts = pytest.importorskip("dynamic_network_architectures.building_blocks.plain_conv_encoder")
+    from dynamic_network_architectures.building_blocks.unet_decoder import UNetDecoder
+
+    widths = [width * 2**i for i in range(5)]
+    with torch.device("meta"):
+        encoder = parts.PlainConvEncoder(
+            3,
+            5,
+            widths,
+            torch.nn.Conv2d,
+            3,
+            [1, 2, 2, 2, 2],
+            2,
+            norm_op=torch.nn.BatchNorm2d,
+            nonlin=torch.nn.ReLU,
+            return_skips=True,
+            pool="max",
+        )
+        decoder = UNetDecoder(encoder, 1, 2, False)
+        x = torch.zeros(1, 3, 256, 256)
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        decoder(encoder(x))
+    options = {"in_channels": 3, "num_classes": 1, "width": width, "resolution": 256}
+    cost, macs = counted("unet", **options)
+    unused = sum(width + 1 for width in widths[1:4])
+    num_params = sum(weight.numel() for weight in decoder.parameters()) - unused
+    assert (cost.num_params, 2 * macs) == (
+        num_params + sum(widths[:4]),
+        counter.get_total_flops(),
+    )
 
 
 @pytest.mark.parametrize(

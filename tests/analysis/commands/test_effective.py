@@ -145,6 +145,21 @@ def test_runs_say_their_parts_and_what_helps_most(scaling_command, runs, tmp_pat
     assert "too narrow" not in out
 
 
+def test_runs_without_a_training_loss_are_told_and_the_others_have_their_parts(
+    scaling_command, runs, tmp_path
+):
+    table = pd.read_csv(runs)
+    table = table[table["optimizer"] == "sgd"]
+    table.iloc[::2, table.columns.get_loc("loss_train")] = np.nan
+    path, parts = tmp_path / "mixed.csv", tmp_path / "parts.csv"
+    table.to_csv(path, index=False)
+    code, _, err = scaling_command("diagnose", path, "--law", "chinchilla", "-o", parts)
+    assert code == 0, err
+    assert "no parts of 20 of 40 runs: no loss on training data" in err
+    rows = pd.read_csv(parts)
+    assert len(rows) == 20 and rows[["bias", "variance"]].notna().all(axis=None)
+
+
 @pytest.mark.parametrize("law", ["repeated_data", "overfitting"])
 def test_a_law_by_which_repeats_cannot_hurt_is_said_to_be_too_sure_of_longer_training(
     law, scaling_command, tmp_path

@@ -45,6 +45,20 @@ def test_a_run_is_counted_on_the_tokens_of_networks(tiny, tmp_path):
     assert read_journal(tmp_path) == before
 
 
+def test_the_loss_on_what_was_counted_is_that_of_its_windows(tiny, tmp_path):
+    """A step's worth, which is all there is."""
+    spec = ngram(tiny, num_tokens=4 * 32)
+    values = train(spec, tmp_path / "usual").values
+    seen = open_data("tiny").batch(0, context=32, batch_size=4, seed=0)
+    losses = -np.log(smooth(count(seen, 256, 3), "kneser-ney", 1.0).probabilities(seen)).mean(1)
+    assert values["loss_train"] == pytest.approx(losses.mean(), rel=1e-12)
+    assert values["loss_train"] < values["loss"]
+    assert values["loss_train_se"] == pytest.approx(losses.std(ddof=1) / 2, rel=1e-12)
+    off = ngram(tiny, num_tokens=4 * 32, train_eval=False)
+    assert off.run_id == spec.run_id == ngram(tiny, num_tokens=4 * 32, train_eval=True).run_id
+    assert "loss_train" not in train(off, tmp_path / "off").values
+
+
 def test_one_that_is_stopped_begins_anew(tiny, tmp_path):
     assert train(ngram(tiny), tmp_path, should_stop=lambda: True).status == "stopped"
     assert train(ngram(tiny), tmp_path).status == "done"

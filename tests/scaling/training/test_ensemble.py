@@ -42,6 +42,10 @@ def assert_alike(one, other, tolerance=TOLERANCE):
     assert mine["loss_se"] == pytest.approx(alone["loss_se"], abs=tolerance)
     for name in ("status", "tokens", "flops_spent", "num_unique_tokens", "epochs"):
         assert mine[name] == alone[name]
+    seen = {name: mine[name] for name in mine if name.endswith(("_train", "_train_se"))}
+    assert seen == pytest.approx({name: alone[name] for name in seen}, abs=tolerance)
+    assert len(seen) == sum("train" in name for name in alone)
+    assert seen or mine["status"] != "done"
 
 
 @pytest.mark.parametrize(

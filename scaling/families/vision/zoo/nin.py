@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
 from scaling.base import OptionError, convert
@@ -31,6 +31,7 @@ IMAGENET: Options = {
     "widths": (96, 256, 384, 1024),
     "kernels": (11, 5, 3, 3),
     "stem": "imagenet",
+    "ceil": True,
 }
 CIFAR: Options = {
     "widths": (192, 192, 192),
@@ -56,6 +57,8 @@ class NiNConfig(PlainConfig):
         1x1 convolutions of a block, at least 2.
     stem : {"imagenet", "small"}
         Stride 4 or 1 of the first convolution.
+    ceil : bool
+        A pool's last window may reach over the edge, as the authors' code (Caffe) has it.
     dropout : float
         Before each block but the first (with ``stem`` imagenet before the last alone).
     """
@@ -67,6 +70,7 @@ class NiNConfig(PlainConfig):
     depth: int = 2
     stem: str
     dropout: float = 0.5
+    ceil: bool = field(default=False, metadata={"before": False})
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -139,7 +143,7 @@ class NiN(VisionFamily):
             last = i == len(c.widths) - 1
             if i:
                 kind = "avg" if small and i > 1 else "max"
-                body.append(Pool(kind, 3, 2, padding=1 if small else 0))
+                body.append(Pool(kind, 3, 2, padding=1 if small else 0, ceil=c.ceil))
                 if small or last:
                     body.append(Dropout(c.dropout))
             first = not i and not small

@@ -17,6 +17,7 @@ FLAGS = """
 --disable-background-networking --disable-component-update --disable-sync
 --remote-debugging-pipe --force-device-scale-factor=1 --hide-scrollbars
 """
+HERE = ("file:", "data:", "blob:", "http://127.0.0.1", "http://mlflow.localhost")
 
 
 class Browser:
@@ -86,7 +87,7 @@ class Browser:
             self.problems.append(json.dumps(message["params"])[:500])
         if message.get("method") == "Network.requestWillBeSent":
             address = message["params"]["request"]["url"]
-            if not address.startswith(("file:", "data:", "blob:", "http://127.0.0.1")):
+            if not address.startswith(HERE):
                 self.problems.append(f"asked the network: {address}")
         return message
 

@@ -394,7 +394,8 @@ function live(figure) {
   picture.panels.forEach(panel => {
     const place = make("div", { class: "place", tabindex: "0", role: "application", "aria-label": `Figure ${name}: ${panel.y.label || panel.title || ""} over ${panel.x.label || ""}. Arrow keys go through its runs, Enter marks one.` });
     const box = make("div", { class: "panel" }, place);
-    if (panel.title || picture.panels.some(p => p.title)) box.prepend(make("h3", {}, panel.title || ""));
+    if (panel.title) box.prepend(make("h3", {}, panel.title));
+    else if (picture.panels.some(p => p.title)) box.prepend(make("div", { class: "untitled" }));
     panels.append(box);
     state.plots.push(new Plot(panel, name, place, Math.min(0.8, picture.height)));
   });

@@ -253,6 +253,15 @@ def test_it_is_read_at_every_width_light_and_dark(browser, page, width, dark):
     assert browser.problems == []
 
 
+@pytest.mark.slow  # nothing in the page keeps somebody out; axe takes seconds a page
+@pytest.mark.parametrize(("width", "dark"), [(1100, False), (1100, True), (390, False)])
+def test_axe_finds_no_barrier(browser, page, width, dark):
+    pytest.importorskip("axe_core_python")
+    browser.open(page.as_uri(), width=width, dark=dark)
+    browser.wait(READY)
+    assert browser.barriers() == []
+
+
 def test_without_scripts_the_still_pictures_stand(browser, page):
     browser.call("Emulation.setScriptExecutionDisabled", value=True)
     browser.open(page.as_uri())

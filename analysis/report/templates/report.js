@@ -23,7 +23,11 @@ const UNITS = [[1e12, "T"], [1e9, "B"], [1e6, "M"], [1e3, "K"]];
 const digits = (v, n) => String(Number(v.toPrecision(n)));
 const RAISED = "⁰¹²³⁴⁵⁶⁷⁸⁹";
 const FORMS = {
-  counts: v => { const u = UNITS.find(([size]) => v >= 0.9995 * size); return u && v < 1e15 ? digits(v / u[0], 3) + u[1] : digits(v, 3); },
+  counts: v => {
+    if ((v > 0 && v < 1e-3) || v >= 1e15) return FORMS.powers(v);
+    const u = UNITS.find(([size]) => v >= 0.9995 * size);
+    return u ? digits(v / u[0], 3) + u[1] : digits(v, 3);
+  },
   powers: v => {
     const e = Math.floor(Math.log10(v) + 1e-9), m = v / 10 ** e;
     const power = "10" + String(e).replace(/\d/g, d => RAISED[d]).replace("-", "⁻");

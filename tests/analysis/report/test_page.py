@@ -248,6 +248,7 @@ def test_it_is_read_at_every_width_light_and_dark(browser, page, width, dark):
     window = "c.closest('.scroll').getBoundingClientRect().right"
     out = f"{cells}.filter(c => c.getBoundingClientRect().right > {window} + 1).length"
     assert browser.js(out) == 0
+    assert browser.js(f"{cells}.filter(c => c.scrollWidth > c.clientWidth + 1).length") == 0
     tops = "[...document.querySelectorAll('[data-picture=plan] .panel')].map(p => p.offsetTop)"
     assert len(set(browser.js(tops))) == (3 if width < 760 else 1)
     assert browser.problems == []

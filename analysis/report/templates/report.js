@@ -188,7 +188,10 @@ class Plot {
           if (runs.length) spot(x, y, i);
         }
         c.stroke();
-        if (layer.says) says.push([layer.says, X(layer.x[n - 1]), Y(layer.y[n - 1])]);
+        if (layer.says) {
+          const path = layer.x.map((x, i) => [X(x), layer.y[i] === null ? Infinity : Y(layer.y[i])]);
+          says.push([layer.says, ...path[n - 1], left => Math.min(...path.filter(([x]) => x >= left).map(([, y]) => y))]);
+        }
       } else if (layer.kind === "band") {
         const good = [...Array(n).keys()].filter(i => layer.y[i] !== null && layer.to[i] !== null && (!this.panel.y.log || layer.y[i] > 0));
         c.beginPath();
@@ -225,8 +228,9 @@ class Plot {
     let last = -Infinity;
     c.save();
     c.fillStyle = colour("muted"); c.font = `${11 * ratio}px system-ui, sans-serif`;
-    for (const [text, x, y] of says) {
-      const beyond = x + 4 * ratio + c.measureText(text).width > c.canvas.width, at = beyond ? y - 9 * ratio : y;
+    for (const [text, x, y, top] of says) {
+      const wide = c.measureText(text).width, beyond = x + 4 * ratio + wide > c.canvas.width;
+      const at = beyond ? top(x - wide) - 9 * ratio : y; // above its own line, all along
       if (at - last < 12 * ratio || at < 0) continue;
       c.textBaseline = "middle"; c.textAlign = beyond ? "right" : "left";
       if (beyond) { c.strokeStyle = colour("card"); c.lineWidth = 3 * ratio; c.strokeText(text, x, at); }

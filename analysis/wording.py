@@ -9,14 +9,16 @@ from collections.abc import Callable, Iterable
 def count(value: float) -> str:
     """A count to three digits with its suffix: 1.5K, 21M, 3.2B, 1.1T.
 
-    >>> count(21_400_000), count(182.8e9), count(640)
-    ('21.4M', '183B', '640')
+    >>> count(21_400_000), count(182.8e9), count(640), count(1.96e-6)
+    ('21.4M', '183B', '640', '2.0 × 10⁻⁶')
     """
     if not math.isfinite(value):
         return ""
+    if 0 < value < 1e-3 or value >= 1e15:
+        return scientific(value)
     for size, suffix in ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "K")):
         if value >= 0.9995 * size:
-            return f"{value / size:.3g}{suffix}" if value < 1e15 else f"{value:.3g}"
+            return f"{value / size:.3g}{suffix}"
     return f"{value:.3g}"
 
 

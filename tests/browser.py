@@ -8,6 +8,7 @@ import os
 import shutil
 import subprocess
 import time
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ FLAGS = """
 --disable-background-networking --disable-component-update --disable-sync
 --remote-debugging-pipe --force-device-scale-factor=1 --hide-scrollbars
 """
+HERE = ("file:", "data:", "blob:", "http://127.0.0.1", "http://mlflow.localhost")
 
 
 class Browser:
@@ -86,7 +88,7 @@ class Browser:
             self.problems.append(json.dumps(message["params"])[:500])
         if message.get("method") == "Network.requestWillBeSent":
             address = message["params"]["request"]["url"]
-            if not address.startswith(("file:", "data:", "blob:", "http://127.0.0.1")):
+            if not address.startswith(HERE):
                 self.problems.append(f"asked the network: {address}")
         return message
 
@@ -120,6 +122,15 @@ class Browser:
     def frame(self) -> None:
         """Wait until what was changed is drawn."""
         self.js("new Promise(r => requestAnimationFrame(() => requestAnimationFrame(r)))")
+
+    def barriers(self) -> list[str]:
+        """What axe-core finds in the page against WCAG 2, A and AA: rule and place."""
+        axe = files("axe_core_python") / "axe.min.js"
+        self.js(axe.read_text(encoding="utf-8") + "; null")
+        rules = {"type": "tag", "values": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]}
+        found: list[str] = self.js(f"""axe.run({{runOnly: {json.dumps(rules)}}}).then(all =>
+            all.violations.flatMap(one => one.nodes.map(node => `${{one.id}}: ${{node.html}}`)))""")
+        return found
 
     def mouse(
         self, x: float, y: float, *kinds: str, modifiers: int = 0, held: bool = False

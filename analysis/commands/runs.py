@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import argparse
 
 
-COLUMNS = 8  # that fit a terminal
+COLUMNS = 9  # that fit a terminal
 
 
 @dataclass(frozen=True)
@@ -45,4 +45,6 @@ def run(args: argparse.Namespace) -> int:
         print_table(f"{source.name}: {len(table)} runs", shown, rows)
         if len(table) > asked.limit:
             note(f"{len(table) - asked.limit} more rows; --limit, --json or -o FILE show them")
+        if len(shown) < len(table.columns):
+            note(f"{len(table.columns) - len(shown)} more columns; --json or -o FILE show them")
     return 0

@@ -208,7 +208,7 @@ def _range(runs: pd.DataFrame, name: str, what: str) -> str:
     if name not in runs or not runs[name].notna().any():
         return f"{OPEN}no {name} in the table"
     low, high = float(runs[name].min()), float(runs[name].max())
-    return f"{count(low)} to {count(high)} {what}, {high / low:.3g}-fold"
+    return f"{count(low)} to {count(high)} {what}, {count(high / low)}-fold"
 
 
 def _unit(runs: pd.DataFrame) -> str:

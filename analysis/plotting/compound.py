@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from analysis.designs import log_ratios, surface_at
 from analysis.plotting.draw import Look
 from analysis.plotting.picture import Axis, Layer, Panel, Picture, log_x, loss_y
-from analysis.plotting.runs import run_ids
+from analysis.plotting.runs import loss_label, run_ids
 from analysis.plotting.style import BLUE, COLOURS, GREEN, INK, ORANGE, VERMILION, styled
 from analysis.tables import usable, with_complexity
 
@@ -29,7 +29,7 @@ def axes_at_equal_flops(runs: pd.DataFrame, found: AxisComparison) -> Picture:
     """Error against forward FLOPs along each axis, and each axis over compound scaling."""
     percent = 100 if found.metric == "error" else 1
     table = usable(with_complexity(runs), found.metric, "flops_forward")
-    label = "Held-out error (%)" if percent == 100 else "Held-out loss"
+    label = "Held-out error (%)" if percent == 100 else loss_label(runs)
     left = Panel(_along_axes(table, found, percent), log_x("Forward FLOPs"), loss_y(label))
     right = Panel(
         _over_compound(found),

@@ -46,7 +46,7 @@ def edf(report: SpaceReport) -> Picture:
     if len(report.comparisons) == 1:
         test = report.comparisons[0]
         title = f"Kolmogorov-Smirnov distance {test.statistic:.2f}, p = {test.p_value:.2g}"
-    across = Axis("Held-out error (%)" if percent == 100 else loss_label(report.table))
+    across = Axis(_measured(report))
     up = Axis("Share of models below", low=0.0, high=1.02)
     return Picture([Panel(layers, across, up, title)], legend="lower right",
                    note="band: bootstrap interval")  # fmt: skip
@@ -64,7 +64,7 @@ def parameters(report: SpaceReport) -> Picture:
     if not names:
         raise ValueError("no design parameter is known: the source has no models, only numbers")
     percent = 100 if report.metric == "error" else 1
-    up = Axis("Held-out error (%)" if percent == 100 else "Held-out loss")
+    up = Axis(_measured(report))
     panels = []
     for name in names:
         layers: list[Layer] = []
@@ -95,3 +95,8 @@ def parameters(report: SpaceReport) -> Picture:
         columns=columns,
         note="band: 95 % of the best of a random quarter; line: its median",
     )
+
+
+def _measured(report: SpaceReport) -> str:
+    """The axis of what was measured, with its unit."""
+    return "Held-out error (%)" if report.metric == "error" else loss_label(report.table)

@@ -40,7 +40,7 @@ def _learned(found: Findings) -> str:
         best = runs.sort_values("loss").iloc[0]
         label = str(best.get("name") or best.get("run_id") or f"row {best.name}")
         loss = f"{best['loss']:.4g}"
-        return f"Of {len(runs)} finished runs the best is {cut(label)}, with a loss of {loss}."
+        return f"Of {len(runs)} runs with a result the best is {cut(label)}, with a loss of {loss}."
     off = 100 * float(np.sqrt(np.mean(fit.residuals**2)))
     near = f"the fitted law is typically within {off:.2g} %" if fit.space == "log" else ""
     begun = f"Across {fit.n_runs} runs"
@@ -97,7 +97,8 @@ def _caveat(found: Findings) -> str:
     runs, fit = found.runs, found.headline
     status = runs["status"] if "status" in runs.columns else None
     if status is not None and (open_ := int(status.isin(["planned", "running"]).sum())):
-        return f"{open_} of {len(runs)} runs have not finished: all of this may still move."
+        have = "has" if open_ == 1 else "have"
+        return f"{open_} of {len(runs)} runs {have} not finished: all of this may still move."
     if fit is None:
         return f"No law was fitted: {found.no_law.rstrip('.')}." if found.no_law else ""
     if not fit.identified:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import re
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 _NAMED = THEME | {colour: f"s{i}" for i, colour in enumerate(ON_WHITE)}
 _PLACES = re.compile(r'\b(?:d|x|y)="[^"]*"')
 _LONG = re.compile(r"(\.\d\d)\d+")  # hundredths of a point are not seen
+_REFERENCES = re.compile(r'(href="#|url\(#)([^")]+)')
 _MARKS = {"points": "points", **dict.fromkeys(("line", "hrule", "vrule", "hbars", "vbars"), "line")}
 """What a mark looks like in a legend; others are areas. The page's script has the same list."""
 _HEX = re.compile("|".join(_NAMED))
@@ -102,7 +104,18 @@ def typeset(fit: Fit) -> Markup:
 def _themed(text: str, label: str) -> Markup:
     text = _PLACES.sub(lambda found: _LONG.sub(r"\1", found[0]), text)
     text = _HEX.sub(lambda found: f"var(--{_NAMED[found[0]]})", text)
-    text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
+    text = _own_ids(re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL))
     opening, rest = text.split(">", 1)
     opening = re.sub(r' (?:width|height)="[^"]*"', "", opening)
     return Markup(f'{opening} role="img" aria-label="{escape(label)}">{rest}')
+
+
+def _own_ids(text: str) -> str:
+    """A drawing with ids that no other one of the page has, and none that nothing refers to."""
+    drawing = hashlib.sha256(text.encode()).hexdigest()[:6]
+    named = dict.fromkeys(name for _, name in _REFERENCES.findall(text))
+    ids = {name: f"d{drawing}-{i}" for i, name in enumerate(named)}
+    text = _REFERENCES.sub(lambda found: found[1] + ids[found[2]], text)
+    return re.sub(
+        r' id="([^"]*)"', lambda found: f' id="{ids[found[1]]}"' if found[1] in ids else "", text
+    )

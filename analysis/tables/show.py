@@ -12,10 +12,10 @@ from scaling.base import Display, format_value
 
 ROWS = 12
 COLUMNS = 10
-_FIRST = (
-    "run_id", "name", "num_params", "num_tokens", "flops", "loss", "perplexity", "status",
-    "exclude_reason",
-)  # fmt: skip
+_FIRST = ("run_id", "name", "num_params", "num_tokens", "flops", "loss")
+_OPTIONS = ("lr", "batch_size", "seed")  # columns of every table; shown where they differ
+_SPARE = ("perplexity",)
+_LAST = ("status", "exclude_reason")
 
 
 class RunTable(pd.DataFrame):
@@ -52,14 +52,20 @@ def display(table: pd.DataFrame) -> Display:
 
 
 def said(table: pd.DataFrame, most: int) -> list[str]:
-    """The columns to show of a run table: the ones that say something, then a file's own."""
-    known = {column.name for column in RUN_COLUMNS}
-    shown = [name for name in _FIRST if name in table.columns and _says(table[name])]
-    if "exclude_reason" in shown:
-        return [name for name in shown if name != "status"]  # the reason begins with it
-    return (
-        shown + [name for name in table.columns if name not in known][: max(most - len(shown), 0)]
+    """The columns to show of a run table: what it is, what differs between runs, how it ended.
+
+    Perplexity, which the loss says too, only where there is room; the reason of those left out is
+    last and begins with their status.
+    """
+    known = {column.name for column in RUN_COLUMNS} - {*_OPTIONS}
+    first, spare, last = (
+        [name for name in names if name in table.columns and _says(table[name])]
+        for names in (_FIRST, _SPARE, _LAST)
     )
+    own = [name for name in table.columns if name not in known]
+    own = [name for name in own if name not in _OPTIONS or table[name].nunique() > 1]
+    last = last[-1:]
+    return [*first, *(own + spare)[: max(most - len(first + last), 0)], *last]
 
 
 def _says(values: pd.Series) -> bool:

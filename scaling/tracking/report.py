@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from scaling.tracking.ready import connect, prepare, reported, sent_once
-from scaling.tracking.view import COLOUR_TAG
+from scaling.tracking.view import COLOUR_TAG, REPORT
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -51,7 +51,7 @@ def log_report(
         else:
             tags = {"scaling.kind": "report", "scaling.sweep": experiment, COLOUR_TAG: GREY}
             with sent_once():
-                run = client.create_run(experiment_id, tags=tags, run_name="report")
+                run = client.create_run(experiment_id, tags=tags, run_name=REPORT)
         run_id = str(run.info.run_id)
         client.log_text(run_id, html.read_text(encoding="utf-8"), "report.html")
         for name, figure in figures.items():

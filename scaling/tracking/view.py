@@ -17,14 +17,17 @@ from scaling.tracking.values import LAW_METRIC
 VIEW_KEY = "scaling"
 VIEW_TAG = f"mlflow.sharedViewState.{VIEW_KEY}"
 ALL_RUNS = 1000
-SIZES = ("num_params", "num_tokens", "flops")
 COLOUR_TAG = "mlflow.runColor"
 # viridis, whose lightness says the same as its hue, up to where it is seen on white.
 SHADES = ["#440154", "#482475", "#414487", "#355f8d", "#2a788e", "#21918c", "#22a884", "#44bf70"]
 COLUMNS = (
     "tags.`scaling.status`",
-    *(f"metrics.`{key}`" for key in ("final/loss", *map("scale/{}".format, SIZES))),
+    "metrics.`final/loss`",
+    *(f"metrics.`scale/log10_{letter}`" for letter in "NDC"),  # a cell has nine digits
 )
+REPORT = "report"
+# By name: a filter on a tag would hide runs that do not have it too.
+NO_REPORT = f"attributes.run_name != '{REPORT}'"
 PREFIXES = ("eval", "final", "heldout", "law", "scale", "system", "train")
 
 
@@ -75,6 +78,7 @@ def chart_view(options: Iterable[str] = ()) -> str:
         "runsHiddenMode": "SHOW_ALL",
         "selectedColumns": [*COLUMNS, *(f"params.`{name}`" for name in options)],
         "hideEmptyCharts": True,
+        "searchFilter": NO_REPORT,
         "orderByKey": "attributes.start_time",
         "orderByAsc": False,
     }

@@ -23,7 +23,11 @@ const UNITS = [[1e12, "T"], [1e9, "B"], [1e6, "M"], [1e3, "K"]];
 const digits = (v, n) => String(Number(v.toPrecision(n)));
 const RAISED = "⁰¹²³⁴⁵⁶⁷⁸⁹";
 const FORMS = {
-  counts: v => { const u = UNITS.find(([size]) => v >= 0.9995 * size); return u && v < 1e15 ? digits(v / u[0], 3) + u[1] : digits(v, 3); },
+  counts: v => {
+    if ((v > 0 && v < 1e-3) || v >= 1e15) return FORMS.powers(v);
+    const u = UNITS.find(([size]) => v >= 0.9995 * size);
+    return u ? digits(v / u[0], 3) + u[1] : digits(v, 3);
+  },
   powers: v => {
     const e = Math.floor(Math.log10(v) + 1e-9), m = v / 10 ** e;
     const power = "10" + String(e).replace(/\d/g, d => RAISED[d]).replace("-", "⁻");
@@ -184,7 +188,10 @@ class Plot {
           if (runs.length) spot(x, y, i);
         }
         c.stroke();
-        if (layer.says) says.push([layer.says, X(layer.x[n - 1]), Y(layer.y[n - 1])]);
+        if (layer.says) {
+          const path = layer.x.map((x, i) => [X(x), layer.y[i] === null ? Infinity : Y(layer.y[i])]);
+          says.push([layer.says, ...path[n - 1], left => Math.min(...path.filter(([x]) => x >= left).map(([, y]) => y))]);
+        }
       } else if (layer.kind === "band") {
         const good = [...Array(n).keys()].filter(i => layer.y[i] !== null && layer.to[i] !== null && (!this.panel.y.log || layer.y[i] > 0));
         c.beginPath();
@@ -221,8 +228,9 @@ class Plot {
     let last = -Infinity;
     c.save();
     c.fillStyle = colour("muted"); c.font = `${11 * ratio}px system-ui, sans-serif`;
-    for (const [text, x, y] of says) {
-      const beyond = x + 4 * ratio + c.measureText(text).width > c.canvas.width, at = beyond ? y - 9 * ratio : y;
+    for (const [text, x, y, top] of says) {
+      const wide = c.measureText(text).width, beyond = x + 4 * ratio + wide > c.canvas.width;
+      const at = beyond ? top(x - wide) - 9 * ratio : y; // above its own line, all along
       if (at - last < 12 * ratio || at < 0) continue;
       c.textBaseline = "middle"; c.textAlign = beyond ? "right" : "left";
       if (beyond) { c.strokeStyle = colour("card"); c.lineWidth = 3 * ratio; c.strokeText(text, x, at); }
@@ -394,7 +402,8 @@ function live(figure) {
   picture.panels.forEach(panel => {
     const place = make("div", { class: "place", tabindex: "0", role: "application", "aria-label": `Figure ${name}: ${panel.y.label || panel.title || ""} over ${panel.x.label || ""}. Arrow keys go through its runs, Enter marks one.` });
     const box = make("div", { class: "panel" }, place);
-    if (panel.title || picture.panels.some(p => p.title)) box.prepend(make("h3", {}, panel.title || ""));
+    if (panel.title) box.prepend(make("h3", {}, panel.title));
+    else if (picture.panels.some(p => p.title)) box.prepend(make("div", { class: "untitled" }));
     panels.append(box);
     state.plots.push(new Plot(panel, name, place, Math.min(0.8, picture.height)));
   });

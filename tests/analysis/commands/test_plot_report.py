@@ -101,7 +101,7 @@ def test_a_sweep_that_has_begun_has_a_report(scaling_command, planted_runs, tmp_
     begun.loc[2:, "loss"] = np.nan
     begun.to_csv(tmp_path / "begun.csv", index=False)
     text = report(scaling_command, tmp_path, tmp_path / "begun.csv")
-    assert "Of 2 finished runs the best is" in text
+    assert "Of 2 runs with a result the best is" in text
     assert "28 of 30 runs have not finished" in text
     assert "What to train next" not in text and "every run was used" not in text
 
@@ -111,7 +111,7 @@ def test_runs_without_a_size_have_a_report(scaling_command, planted_runs, tmp_pa
     runs = planted_runs[["run_id", "name", "loss", "status", "exclude_reason"]]
     runs.assign(width=planted_runs["num_params"] / 100).to_csv(tmp_path / "w.csv", index=False)
     text = report(scaling_command, tmp_path, tmp_path / "w.csv")
-    assert "Of 30 finished runs the best is" in text and "No law was fitted" in text
+    assert "Of 30 runs with a result the best is" in text and "No law was fitted" in text
     text = report(scaling_command, tmp_path, tmp_path / "w.csv", "--x-col", "width")
     assert "Across 30 runs, loss falls as width grows" in text
 
@@ -121,7 +121,7 @@ def test_runs_of_one_size_have_no_law_unless_one_is_named(scaling_command, plant
     seeds = planted_runs.head(6).assign(**same, seed=range(6))
     seeds.to_csv(tmp_path / "seeds.csv", index=False)
     text = report(scaling_command, tmp_path, tmp_path / "seeds.csv")
-    assert "Of 6 finished runs the best is" in text and "Parameters of the law" not in text
+    assert "Of 6 runs with a result the best is" in text and "Parameters of the law" not in text
     assert (
         "num_params and num_tokens have fewer than the three values" in text
         and "N* ∝ Cᵃ" not in text

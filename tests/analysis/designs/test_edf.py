@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
+from analysis import plotting
 from analysis.designs.edf import best_values, compare, describe_spaces, edf
 from analysis.plotting import draw, parameters
 from analysis.tables.designs import block_widths, fit_line, quantised_line, with_design
@@ -101,6 +102,13 @@ def test_the_words_of_a_figure_are_whole(names):
     for thing in (said, *figure.legends):
         extent = thing.get_window_extent()
         assert 0 <= extent.x0 < extent.x1 <= figure.bbox.width
+
+
+def test_a_measured_loss_has_its_unit_on_each_axis():
+    runs = pd.DataFrame({"loss": np.linspace(2, 3, 20), "depth": range(20), "data_unit": "token"})
+    found = describe_spaces({"one": runs}, ("depth",), draws=0, metric="loss")
+    for axis in (parameters(found).panels[0].y, plotting.edf(found).panels[0].x):
+        assert axis.label == "Held-out loss (nats/token)"
 
 
 def test_a_failed_model_is_not_counted():

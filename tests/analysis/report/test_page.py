@@ -248,9 +248,19 @@ def test_it_is_read_at_every_width_light_and_dark(browser, page, width, dark):
     window = "c.closest('.scroll').getBoundingClientRect().right"
     out = f"{cells}.filter(c => c.getBoundingClientRect().right > {window} + 1).length"
     assert browser.js(out) == 0
+    assert browser.js(f"{cells}.filter(c => c.scrollWidth > c.clientWidth + 1).length") == 0
     tops = "[...document.querySelectorAll('[data-picture=plan] .panel')].map(p => p.offsetTop)"
     assert len(set(browser.js(tops))) == (3 if width < 760 else 1)
     assert browser.problems == []
+
+
+@pytest.mark.slow  # nothing in the page keeps somebody out; axe takes seconds a page
+@pytest.mark.parametrize(("width", "dark"), [(1100, False), (1100, True), (390, False)])
+def test_axe_finds_no_barrier(browser, page, width, dark):
+    pytest.importorskip("axe_core_python")
+    browser.open(page.as_uri(), width=width, dark=dark)
+    browser.wait(READY)
+    assert browser.barriers() == []
 
 
 def test_without_scripts_the_still_pictures_stand(browser, page):

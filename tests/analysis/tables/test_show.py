@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from analysis import load_runs
+from analysis.tables import said
 
 
 class Cells(HTMLParser):
@@ -52,7 +53,17 @@ def test_a_run_table_shows_itself(runs):
     assert len(rows) == 12 and "and 3 more runs" in html and "1 left out: loss missing" in html
     assert "script" not in seen.tags and rows[0][header.index("name")] == "<script>x</script>"
     assert rows[2][header.index("loss")] == "" and rows[0][header.index("loss")] == "3.25"
-    assert "further columns:" in html and "note" in html
+    assert "note" in header  # a column of theirs, though some run is left out
+
+
+def test_what_differs_within_a_sweep_goes_before_perplexity_and_stays_beside_a_reason(runs):
+    swept = runs.assign(run_id="r", perplexity=9.0, flops=1e12, width=range(15), lr=0.1, seed=1)
+    swept = swept.drop(columns=["N", "D"]).assign(batch_size=range(15))
+    assert said(swept, 10) == [
+        "run_id", "name", "num_params", "num_tokens", "flops", "loss", "note", "width",
+        "batch_size", "exclude_reason",
+    ]  # fmt: skip
+    assert said(swept.drop(columns=["note", "width"]), 10)[-3:-1] == ["batch_size", "perplexity"]
 
 
 def test_it_is_a_data_frame_and_so_is_what_is_made_of_it(runs):

@@ -106,6 +106,20 @@ def test_law_and_forecast_are_made_anew_only_when_a_run_has_ended(watched, monke
 
 @pytest.mark.browser
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed")
+def test_axe_finds_no_barrier(port, tmp_path):
+    pytest.importorskip("axe_core_python")
+    browser = Browser(tmp_path / "chromium")
+    try:
+        for width, dark in ((1100, False), (390, True)):
+            browser.open(f"http://127.0.0.1:{port}/", width=width, dark=dark)
+            browser.wait("document.querySelectorAll('canvas').length === 3")
+            assert browser.barriers() == []
+    finally:
+        browser.close()
+
+
+@pytest.mark.browser
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed")
 def test_the_page_follows_the_journals(port, store, planted_runs, tmp_path):
     run = planted_runs.iloc[-1]
     browser = Browser(tmp_path / "chromium")

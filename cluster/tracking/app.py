@@ -18,11 +18,13 @@ INVALID, TOO_LARGE = 400, 413
 
 def create_app() -> Any:
     """MLflow's app for uvicorn, from its own factory."""
+    from mlflow.protos.service_pb2 import CreateRun, UpdateRun
     from mlflow.server import app, auth
 
     def may_ask() -> bool:
-        """What MLflow asks of who makes a run in an experiment and writes to one that is there."""
-        return bool(auth.validate_can_create_run() and auth.validate_can_update_run())
+        """Who may make a run in the experiment, and change the one that is there."""
+        may = auth.BEFORE_REQUEST_HANDLERS
+        return bool(may[CreateRun]() and may[UpdateRun]())
 
     auth.BEFORE_REQUEST_VALIDATORS |= {(ROUTE, "POST"): may_ask, (ROUTE, "GET"): lambda: True}
     app.add_url_rule(ROUTE, "scaling_runs", add_runs, methods=["GET", "POST"])

@@ -115,25 +115,24 @@ class Remote:
             half = len(runs) // 2
             return {"made": self.add(runs[:half]) | self.add(runs[half:])}
         try:
-            said = _request(self.uri, "POST", data=body)
+            return _request(self.uri, "POST", data=body)
         except TrackingError as error:
             raise UnsureError(str(error)) from error
-        return dict(said.json()) if said.status_code == 200 else {}
 
 
 def takes_many(tracking_uri: str) -> bool:
-    """Whether a server has the route.
+    """Whether the store is a server that has the route.
 
     Raises
     ------
     TrackingError
         If it does not answer.
     """
-    return _request(tracking_uri, "GET").status_code == 200
+    return tracking_uri.startswith("http") and "largest" in _request(tracking_uri, "GET")
 
 
-def _request(uri: str, method: str, **content: Any) -> Response:
-    """Ask at the route."""
+def _request(uri: str, method: str, **content: Any) -> dict[str, Any]:
+    """What is answered at the route; empty where that is no document, or says what is wrong."""
     with reported(uri):
         from mlflow.utils.credentials import get_default_host_creds
         from mlflow.utils.rest_utils import http_request, verify_rest_response
@@ -148,4 +147,8 @@ def _request(uri: str, method: str, **content: Any) -> Response:
         )
         if said.status_code in REFUSED + AWAY:
             verify_rest_response(said, ROUTE)  # it raises
-        return said
+    try:
+        told = said.json() if said.status_code == 200 else {}
+    except ValueError:  # a proxy's page
+        told = {}
+    return told if isinstance(told, dict) else {}

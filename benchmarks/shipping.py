@@ -1,6 +1,6 @@
 """How many runs a second go to a tracking store, and whose processor that takes.
 
-    python benchmarks/shipping.py [--stores sqlite server postgres] [--runs 200] [--points 40]
+    python benchmarks/shipping.py [--stores sqlite server postgres team] [--runs 200]
 
 Runs that ended are shipped in turn by what ``scaling sync`` does (``many``), by our tracker run
 by run (``one by one``), and by a loop of ``MlflowClient`` calls with the same content, which asks
@@ -191,11 +191,13 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=1, help="processes of the server (1)")
     parser.add_argument("--prompt", action="store_true", help="several workers answer at once")
     parser.add_argument("--rounds", type=int, default=2)
-    args = parser.parse_args()
-    set_environment()
-    ways: dict[str, Callable[[str, str, Lines], None]] = {
+    known: dict[str, Callable[[str, str, Lines], None]] = {
         "bare": bare, "one by one": one_by_one, "many": many
     }  # fmt: skip
+    parser.add_argument("--ways", nargs="+", choices=known, default=[*known])
+    args = parser.parse_args()
+    set_environment()
+    ways = {words: known[words] for words in args.ways}
     print("| store | way | runs/s (clock) | shipper, ms a run | server, ms a run |")
     print("| --- | --- | --- | --- | --- |")
     for kind in args.stores:

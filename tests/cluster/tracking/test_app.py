@@ -6,12 +6,14 @@ import json
 import random
 import re
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import requests
 from mlflow import MlflowClient
 
 from cluster.tracking.database import make_ready
+from scaling.run import read_journal
 from scaling.tracking import (
     LARGEST,
     ROUTE,
@@ -23,8 +25,9 @@ from scaling.tracking import (
     ship_many,
 )
 from scaling.tracking.content import OURS
+from scaling.tracking.many import Ended
 from scaling.tracking.ready import ENVIRONMENT
-from scaling.tracking.remote import takes_many
+from scaling.tracking.remote import Remote, takes_many
 from tests.dying_server import Server
 from tests.ended_runs import ended_runs
 from tests.postgres import PASSWORD, PROGRAMS, Postgres
@@ -166,6 +169,19 @@ def test_it_asks_for_the_rights_that_mlflow_asks_for(served, uri, lines):
     assert requests.get(f"{place}{ROUTE}", timeout=60).status_code == 401
     assert takes_many(uri)
     assert len(client.search_runs([own, other])) == 2
+
+
+def test_the_same_request_four_times_at_once_makes_each_run_once(served, uri, lines):
+    """As one whose answer was lost while the server is still at work, and those of later looks."""
+    number = one_by_one(uri, "lost", lines[:1])
+    tracker = Tracker(uri, "lost")
+    runs = [Ended(*line, read_journal(line[0]), 0).new(tracker) for line in lines]
+    asked = Remote(uri, number, tracker.noted_id(lines[0][0]))
+    assert asked.agrees(runs[0])
+    with ThreadPoolExecutor(4) as pool:
+        made = [*pool.map(asked.add, [runs[1:]] * 4)]
+    assert sorted(map(len, made)) == [0, 0, 0, RUNS - 1]
+    assert len(connect(uri).search_runs([number])) == RUNS
 
 
 def test_a_server_that_dies_twenty_times_has_each_run_once_and_whole(

@@ -7,6 +7,7 @@ server by its environment, under the names that PostgreSQL and MLflow give them.
 from __future__ import annotations
 
 import ipaddress
+import os
 import secrets
 import tempfile
 from collections.abc import Mapping
@@ -24,7 +25,7 @@ from cluster.tracking.credentials import (
     read_credentials,
 )
 from cluster.tracking.database import database_address, has_user, make_ready
-from cluster.tracking.listening import HOSTS, LOOPBACK, check_port, hosts_allowed, listening
+from cluster.tracking.listening import HOSTS, JOBS, LOOPBACK, check_port, hosts_allowed, listening
 from cluster.tracking.prompt import LOOP
 from scaling.base import note
 from scaling.tracking import masked
@@ -172,7 +173,9 @@ def serve_team(server: TeamServer, credentials: Path | None, *, upgrade: bool) -
 
 
 def _app() -> str:
-    """MLflow's name of what to serve: ours, unless this installation is older than that name."""
+    """MLflow's name of what to serve: ours, where this installation knows it."""
+    if os.environ.get(JOBS, "").lower() in ("true", "1"):
+        return "basic-auth"  # MLflow gives its jobs a token of that app's alone
     if entry_points(group="mlflow.app", name=APP):
         return APP
     note(

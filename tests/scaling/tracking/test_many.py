@@ -204,3 +204,14 @@ def test_what_the_store_has_in_part_or_has_deleted_is_left_to_the_client(two, li
     client = connect(two[0])
     assert client.get_run(begun).data.params == {}
     assert len(client.search_runs([tracker.experiment_id])) == RUNS - 1
+
+
+def test_none_is_made_like_a_run_that_was_deleted(two, lines):
+    """Or all would be: in nobody's list, and believed to be shipped."""
+    tracker = Tracker(two[0], "s")
+    tracker.ship(*lines[0], alive=False)
+    tracker.client.delete_run(tracker.noted_id(lines[0][0]))
+    tracker.compare()
+    ship_many(tracker, lines)
+    found = connect(two[0]).search_runs([tracker.experiment_id])
+    assert len(found) == RUNS - 1

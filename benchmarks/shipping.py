@@ -1,12 +1,13 @@
 """How many runs a second go to a tracking store, and whose processor that takes.
 
-    python benchmarks/shipping.py [--stores sqlite server postgres] [--runs 200] [--points 40]
+    python benchmarks/shipping.py [--stores sqlite server postgres team] [--runs 200]
 
 Runs that ended are shipped in turn by what ``scaling sync`` does (``many``), by our tracker run
 by run (``one by one``), and by a loop of ``MlflowClient`` calls with the same content, which asks
 nothing and notes nothing (``bare``): the least that MLflow's interface takes. A server is a real
 ``mlflow server`` with one worker, on SQLite or on a PostgreSQL of its own, on the same machine.
-``--prompt`` gives several workers the loop that ``scaling server`` gives them.
+``--prompt`` gives several workers the loop that ``scaling server`` gives them; ``team`` is that
+server itself, with passwords, which takes many runs in one request.
 """
 
 from __future__ import annotations
@@ -110,12 +111,32 @@ def serving(
     folder: Path, store: str, workers: int, prompt: bool = False
 ) -> Iterator[tuple[str, int]]:
     """A tracking server on a database; its address and its process group."""
-    port = free_port()
-    command = [sys.executable, "-m", "mlflow", "server", "--workers", str(workers)]
-    command += ["--port", str(port), "--backend-store-uri", store]
-    command += ["--artifacts-destination", str(folder / "files")]
+    command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", store]
+    command += ["--workers", str(workers), "--artifacts-destination", str(folder / "files")]
     if prompt:
         command += ["--uvicorn-opts", f"--loop {LOOP}"]
+    with started(folder, command) as served:
+        yield served
+
+
+@contextlib.contextmanager
+def team(folder: Path, database: str, workers: int) -> Iterator[tuple[str, int]]:
+    """``scaling server``, asked as its administrator; its address and its process group."""
+    credentials, secret = folder / "credentials", "of-the-benchmark"
+    credentials.write_text(f"PGPASSWORD={PASSWORD}\nMLFLOW_AUTH_ADMIN_PASSWORD={secret}\n")
+    credentials.chmod(0o600)
+    command = [sys.executable, "-m", "scaling", "server", "--database", database]
+    command += ["--workers", str(workers), "--artifacts", str(folder / "files")]
+    with started(folder, [*command, "--credentials", str(credentials)]) as (uri, group):
+        children = Path(f"/proc/{group}/task/{group}/children").read_text().split()
+        yield uri.replace("//", f"//admin:{secret}@"), int(children[0])  # in a group of its own
+
+
+@contextlib.contextmanager
+def started(folder: Path, command: list[str]) -> Iterator[tuple[str, int]]:
+    """A server from when it answers; its address and its process group."""
+    port = free_port()
+    command = [*command, "--port", str(port)]
     environment = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
     with (folder / "server.log").open("wb") as log:
         process = subprocess.Popen(
@@ -151,7 +172,11 @@ def store_of(
             postgres.create("mlflow")
             address = postgres.address("mlflow", PASSWORD)
             driver = address.replace("postgresql:", "postgresql+psycopg2:")
-            with serving(folder, driver, workers, prompt) as served:
+            if kind == "team":
+                server = team(folder, postgres.address("mlflow"), workers)
+            else:
+                server = serving(folder, driver, workers, prompt)
+            with server as served:
                 yield served
         finally:
             postgres.stop()
@@ -159,18 +184,20 @@ def store_of(
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    kinds = ("sqlite", "server", "postgres")
+    kinds = ("sqlite", "server", "postgres", "team")
     parser.add_argument("--stores", nargs="+", choices=kinds, default=kinds)
     parser.add_argument("--runs", type=int, default=200)
     parser.add_argument("--points", type=int, default=40)
     parser.add_argument("--workers", type=int, default=1, help="processes of the server (1)")
     parser.add_argument("--prompt", action="store_true", help="several workers answer at once")
     parser.add_argument("--rounds", type=int, default=2)
-    args = parser.parse_args()
-    set_environment()
-    ways: dict[str, Callable[[str, str, Lines], None]] = {
+    known: dict[str, Callable[[str, str, Lines], None]] = {
         "bare": bare, "one by one": one_by_one, "many": many
     }  # fmt: skip
+    parser.add_argument("--ways", nargs="+", choices=known, default=[*known])
+    args = parser.parse_args()
+    set_environment()
+    ways = {words: known[words] for words in args.ways}
     print("| store | way | runs/s (clock) | shipper, ms a run | server, ms a run |")
     print("| --- | --- | --- | --- | --- |")
     for kind in args.stores:

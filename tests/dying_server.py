@@ -28,10 +28,17 @@ def status(url, user=None, host=None):
 
 
 class Server:
-    """One that is killed and back at once; see ``tests/mlflow_server.py``."""
+    """One that is killed and back at once; see ``tests/mlflow_server.py``.
 
-    def __init__(self, address: str, folder: Path) -> None:
+    With ``admin``, a password, it is a team's, and its other users may read.
+    """
+
+    def __init__(self, address: str, folder: Path, admin: str = "") -> None:
         self.port = free_port()
+        users = folder / "users.ini"
+        words = f"[mlflow]\ndefault_permission = READ\ndatabase_uri = {address}\n"
+        words += "auth_cache_ttl_seconds = 60\n"
+        users.write_text(f"{words}admin_username = admin\nadmin_password = {admin}\n")
         environment = {
             "PGPASSWORD": PASSWORD,
             "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
@@ -39,11 +46,22 @@ class Server:
             "_MLFLOW_SERVER_FILE_STORE": address,
             "_MLFLOW_SERVER_SERVE_ARTIFACTS": "true",
             "_MLFLOW_SERVER_ARTIFACT_ROOT": "mlflow-artifacts:/",
+            "MLFLOW_AUTH_CONFIG_PATH": str(users),
+            "MLFLOW_FLASK_SERVER_SECRET_KEY": "of-forms",
         }
         self.log = folder / "server.log"
+        team = ["app"] if admin else []
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-W", "ignore", "-m", "tests.mlflow_server", str(self.port)],
+                [
+                    sys.executable,
+                    "-W",
+                    "ignore",
+                    "-m",
+                    "tests.mlflow_server",
+                    str(self.port),
+                    *team,
+                ],
                 env={**os.environ, **environment},
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,

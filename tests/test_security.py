@@ -13,6 +13,7 @@ from scaling.base import Store
 from scaling.cli import main
 from scaling.data.folder import check_name as check_data
 from scaling.run.archive import archive_path
+from scaling.tracking import ROUTE
 from scaling.tracking.values import metric_key
 from sweeps import check_name as check_sweep
 
@@ -46,6 +47,21 @@ def test_nothing_is_unpickled():
                     assert len(node.args) == 2, path
                 assert called not in ("yaml.unsafe_load", "yaml.full_load", "pd.read_pickle"), path
     assert {"torch.load", "np.load", "yaml.load"} <= seen
+
+
+def test_one_route_is_ours_among_mlflows_and_is_one_of_its_interface():
+    """Under ``/api/`` MLflow refuses pages of elsewhere; who may ask is tested in test_app.py."""
+    adding = ("add_url_rule", "add_api_route", "add_route", "include_router", "route")
+    found = [
+        (path.relative_to(ROOT).as_posix(), ast.unparse(node.args[0]))
+        for package in PACKAGES
+        for path in (ROOT / package).rglob("*.py")
+        if any(word in path.read_text() for word in adding)
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call) and getattr(node.func, "attr", "") in adding
+    ]
+    assert found == [("cluster/tracking/app.py", "ROUTE")]
+    assert ROUTE.startswith("/api/")
 
 
 @pytest.mark.parametrize("name", LEADING_OUT, ids=range(len(LEADING_OUT)))

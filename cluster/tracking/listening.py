@@ -20,6 +20,7 @@ from scaling.tracking import set_environment
 
 LOOPBACK = "127.0.0.1"
 START_SECONDS = 300.0
+JOBS = "MLFLOW_SERVER_ENABLE_JOB_EXECUTION"
 HOSTS = "MLFLOW_SERVER_ALLOWED_HOSTS"
 ORIGINS = "MLFLOW_SERVER_CORS_ALLOWED_ORIGINS"  # of pages, beside the loopback's
 
@@ -78,7 +79,7 @@ def listening(
         With ``problem``, if it does not come up.
     """
     set_environment()
-    os.environ.setdefault("MLFLOW_SERVER_ENABLE_JOB_EXECUTION", "false")
+    os.environ.setdefault(JOBS, "false")
     # A session of its own: the server has children, and they are ended together.
     server = subprocess.Popen(
         [sys.executable, "-m", "mlflow", "server", *options],

@@ -31,7 +31,15 @@ from scaling.run import (
     read_rows,
     read_turns,
 )
-from scaling.tracking import DeletedError, Tracker, TrackingError, colours, log_law, ship_many
+from scaling.tracking import (
+    DeletedError,
+    Tracker,
+    TrackingError,
+    UnsureError,
+    colours,
+    log_law,
+    ship_many,
+)
 from scaling.world import os, subprocess, time
 
 SHIP_SECONDS = 5.0
@@ -247,8 +255,12 @@ def _ship(
     unfinished, problem = 0, ""
     over, settled = ("done", "diverged", "failed"), complete | tracker.deleted
     ended = [row for row in rows if states[row["run_id"]] in over and row["run_id"] not in settled]
-    with contextlib.suppress(TrackingError):  # the look at each run tells
+    try:
         ship_many(tracker, [(store.run_dir(row["run_id"]), row) for row in ended])
+    except UnsureError as error:  # what was asked for may yet be done
+        return Shipped(len(complete), 0, str(error), tracker.again, len(tracker.deleted))
+    except TrackingError:
+        pass  # the look at each run tells
     for row in rows:
         run_id = row["run_id"]
         if run_id in complete or run_id in tracker.deleted or states[run_id] == "planned":

@@ -7,13 +7,16 @@ server by its environment, under the names that PostgreSQL and MLflow give them.
 from __future__ import annotations
 
 import ipaddress
+import os
 import secrets
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib.metadata import entry_points
 from importlib.util import find_spec
 from pathlib import Path
 
+from cluster.tracking.app import USERS
 from cluster.tracking.credentials import (
     ADMIN_NAME,
     ADMIN_PASSWORD,
@@ -22,12 +25,13 @@ from cluster.tracking.credentials import (
     read_credentials,
 )
 from cluster.tracking.database import database_address, has_user, make_ready
-from cluster.tracking.listening import HOSTS, LOOPBACK, check_port, hosts_allowed, listening
+from cluster.tracking.listening import HOSTS, JOBS, LOOPBACK, check_port, hosts_allowed, listening
 from cluster.tracking.prompt import LOOP
 from scaling.base import note
 from scaling.tracking import masked
 
 PERMISSIONS = ("READ", "EDIT", "MANAGE", "NO_PERMISSIONS")
+APP = "scaling-lab"  # cluster/tracking/app.py, by pyproject.toml
 PASSWORD_LENGTH = 12  # MLflow's least
 # A password that was right: to check it costs ten times a small request. Several workers do not
 # tell each other that it was changed, so it holds that long where another one took the change.
@@ -150,10 +154,10 @@ def serve_team(server: TeamServer, credentials: Path | None, *, upgrade: bool) -
             COOKIES: secrets.token_hex(32),
             **given,
             "MLFLOW_BACKEND_STORE_URI": server.database,
-            "MLFLOW_AUTH_CONFIG_PATH": str(users),
+            USERS: str(users),
             HOSTS: hosts_allowed(server.host, *server.allowed_hosts),
         }
-        options = ["--app-name", "basic-auth", "--host", server.host, "--port", str(server.port)]
+        options = ["--app-name", _app(), "--host", server.host, "--port", str(server.port)]
         options += ["--workers", str(server.workers)]
         if server.workers > 1:
             options += ["--uvicorn-opts", f"--loop {LOOP}"]
@@ -166,6 +170,19 @@ def serve_team(server: TeamServer, credentials: Path | None, *, upgrade: bool) -
             note(_reach(server))
             return process.wait()
     return 0
+
+
+def _app() -> str:
+    """MLflow's name of what to serve: ours, where this installation knows it."""
+    if os.environ.get(JOBS, "").lower() in ("true", "1"):
+        return "basic-auth"  # MLflow gives its jobs a token of that app's alone
+    if entry_points(group="mlflow.app", name=APP):
+        return APP
+    note(
+        "many runs come one by one: this installation was edited in place, and does not say that "
+        f"{APP} is an app of MLflow's; pip install it again"
+    )
+    return "basic-auth"
 
 
 def _reach(server: TeamServer) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from scaling.tracking.address import masked, without_password
 from scaling.tracking.content import OURS
-from scaling.tracking.errors import DeletedError, TrackingError, reason
+from scaling.tracking.errors import DeletedError, TrackingError, UnsureError, reason
 from scaling.tracking.experiments import has_experiment, prints, stored_runs, without_binders
 from scaling.tracking.histories import histories, metric_histories
 from scaling.tracking.law import log_law
@@ -12,6 +12,7 @@ from scaling.tracking.many import ship_many
 from scaling.tracking.moved import follow_store
 from scaling.tracking.notes import cell, with_sections
 from scaling.tracking.ready import connect, prepare, reported, set_environment, sqlite_path
+from scaling.tracking.remote import LARGEST, ROUTE, answer
 from scaling.tracking.report import log_report
 from scaling.tracking.state import store_state
 from scaling.tracking.stored import History, StoredRun
@@ -20,13 +21,17 @@ from scaling.tracking.values import curve_metrics, flat, spec_of, swept
 from scaling.tracking.view import VIEW_TAG, chart_url, colours
 
 __all__ = [
+    "LARGEST",
     "OURS",
+    "ROUTE",
     "VIEW_TAG",
     "DeletedError",
     "History",
     "StoredRun",
     "Tracker",
     "TrackingError",
+    "UnsureError",
+    "answer",
     "cell",
     "chart_url",
     "colours",

@@ -22,6 +22,10 @@ class DeletedError(TrackingError):
     """Somebody deleted it in the store; a deletion is undone only when that is asked for."""
 
 
+class UnsureError(TrackingError):
+    """It did not answer a request for many runs, and may still make them: ask it for the same."""
+
+
 def reason(words: str) -> str:
     """What an error of a client's libraries comes down to, in a few words.
 

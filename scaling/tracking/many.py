@@ -6,7 +6,7 @@ Whatever is left out here, for any reason, is left to :meth:`Tracker.ship`, run 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +16,7 @@ from scaling.run import JOURNAL, end, read_journal
 from scaling.tracking.content import OURS, content_of, new_tags
 from scaling.tracking.errors import DeletedError
 from scaling.tracking.ready import reported, sent_once, sqlite_path
+from scaling.tracking.remote import Remote, takes_many
 from scaling.tracking.tables import NewRun, Tables
 from scaling.tracking.tracker import Tracker
 from scaling.tracking.values import born_of, data_of, start_of
@@ -29,6 +30,8 @@ CONNECTIONS = 8
 
 Line = tuple[Path, Mapping[str, Any]]
 """A run's folder and its line in the sweep's file."""
+Of = Callable[[str, str, str], contextlib.AbstractContextManager[Tables | Remote]]
+"""By a store's address, MLflow's ids of an experiment and of a run in it."""
 
 
 @dataclass(frozen=True)
@@ -52,21 +55,27 @@ def ship_many(tracker: Tracker, lines: Sequence[Line]) -> None:
     """Bring those of the runs into the store that ended and that it lacks.
 
     A SQLite store gets a hundred in a transaction, straight into its tables, once a run that
-    MLflow's own client wrote was found to be what would be written; a server is asked over
-    several connections. Killed at any point it has noted what it shipped, or the next look finds
-    it in the store: nothing is lost, nothing doubled.
+    MLflow's own client wrote was found to be what would be written; a ``scaling server`` does the
+    same with a hundred in a request. Of another server runs are asked over several connections.
+    Killed at any point it has noted what it shipped, or the next look finds it in the store:
+    nothing is lost, nothing doubled.
 
     Raises
     ------
     TrackingError
         If the store does not answer.
+    UnsureError
+        If a request for many was not answered; only the same request may follow.
     """
     fresh = [line for line in lines if tracker.lacks(line[0])]
     if len(fresh) < LEAST:
         return
     if sqlite_path(tracker.uri):
-        _write(tracker, fresh)
+        _write(tracker, fresh, Tables.of)
         return
+    if takes_many(tracker.uri):
+        _write(tracker, fresh, Remote.of)
+        fresh = [line for line in fresh if tracker.lacks(line[0])]
     for part in _parts(fresh):
         _send(tracker, part)
 
@@ -86,8 +95,8 @@ def _ended(run_dir: Path, row: Mapping[str, Any]) -> Ended | None:
     return Ended(run_dir, row, events, size) if end(events) else None
 
 
-def _write(tracker: Tracker, fresh: Sequence[Line]) -> None:
-    """Into the tables of a SQLite store."""
+def _write(tracker: Tracker, fresh: Sequence[Line], of: Of) -> None:
+    """Into tables, here or where a server is."""
     for tried, line in enumerate(fresh[:TRIES], 1):
         example = _ended(*line)
         if example is None:
@@ -95,7 +104,7 @@ def _write(tracker: Tracker, fresh: Sequence[Line]) -> None:
         with contextlib.suppress(DeletedError):
             tracker.ship(example.run_dir, example.row, alive=False)
         like = tracker.noted_id(example.run_dir)
-        with Tables.of(tracker.uri, tracker.experiment_id, like) as tables, reported(tracker.uri):
+        with of(tracker.uri, tracker.experiment_id, like) as tables, reported(tracker.uri):
             if not tables.agrees(example.new(tracker)):
                 continue
             for part in _parts(fresh[tried:]):

@@ -1,4 +1,4 @@
-"""New runs as rows of a SQLite store's tables, many in one transaction.
+"""New runs as rows of a database's tables, many in one transaction: SQLite's and PostgreSQL's.
 
 Tables, columns and defaults are those of the installed MLflow's own models. Nothing about a run's
 row is known here beyond what a run says itself: the rest is copied from a run that MLflow's own
@@ -8,6 +8,7 @@ that run with what they would say of it had it been written here.
 
 from __future__ import annotations
 
+import math
 import uuid
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -21,8 +22,16 @@ from scaling.tracking.values import metric_key
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Table
 
+NAME = "mlflow.runName"
 LONGEST = 5000  # characters: what MLflow cuts or refuses is left to it
 LOCK_SECONDS = 60
+ENDS = ("FINISHED", "FAILED", "KILLED")
+_SECONDS, _INT64 = 1e12, 1 << 63
+# One writer at a time: of the file, of an experiment as far as it is written here.
+_ALONE = {
+    "sqlite": ("PRAGMA foreign_keys = ON", "BEGIN IMMEDIATE"),
+    "postgresql": ("SELECT pg_advisory_xact_lock(hashtext('scaling.runs'), {experiment})",),
+}
 _OF_A_RUN = ("run_uuid", "run_id", "source_id", "destination_id", "entity_id", "input_uuid")
 
 Row = dict[str, Any]
@@ -42,25 +51,32 @@ class NewRun:
 
     @property
     def is_plain(self) -> bool:
-        """Whether MLflow would write all of it as it is."""
+        """Whether it is a run of ours that ended, all of which MLflow would write as it is."""
         said, tags = self.content, {**self.tags, **self.content.tags}
-        texts = (self.name, *said.params.values(), *tags.values())
+        texts = (self.name, *said.params.values(), *tags.values(), *(said.data or ()))
+        keys = {*tags, *said.params, *(key for key, *_ in said.values)}
+        steps = [self.start, said.ended or 0, *(step for *_, step in said.values)]
         return (
             bool(self.name and self.start > 0 and said.ended)  # else it puts its own there
-            and max(map(len, texts)) <= LONGEST
-            and all(metric_key(key) == key for key in tags)
+            and said.status in ENDS
+            and tags.get(OURS) == self.run_id
+            and NAME not in tags
+            and not any(len(text) > LONGEST or "\0" in text for text in texts)
+            and all(metric_key(key) == key for key in keys)
+            and all(-_INT64 <= step < _INT64 for step in steps)
+            and all(math.isfinite(v) and abs(s) < _SECONDS for _, v, s, _ in said.values)
         )
 
 
 class Tables:
-    """The tables of one experiment in a SQLite store.
+    """The tables of one experiment.
 
     Parameters
     ----------
     connect : function
-        It gives a connection.
+        It gives a connection to SQLite or PostgreSQL.
     experiment_id, like : str
-        MLflow's ids of the experiment and of a run of ours in it.
+        MLflow's ids of the experiment and of a run of ours in it that is not deleted.
     """
 
     def __init__(self, connect: Callable[[], Connection], experiment_id: str, like: str) -> None:
@@ -73,7 +89,7 @@ class Tables:
     @classmethod
     @contextmanager
     def of(cls, tracking_uri: str, experiment_id: str, like: str) -> Iterator[Tables]:
-        """Those of the store at an address, until the context ends."""
+        """Those of the SQLite store at an address, until the context ends."""
         from sqlalchemy import create_engine
 
         engine = create_engine(tracking_uri, connect_args={"timeout": LOCK_SECONDS})
@@ -103,10 +119,10 @@ class Tables:
 
     @contextmanager
     def _writing(self) -> Iterator[Connection]:
-        """Alone with the store; without a commit nothing has happened."""
+        """Alone with the tables; without a commit nothing has happened."""
         with self._connect() as connection:
-            connection.exec_driver_sql("PRAGMA foreign_keys = ON")
-            connection.exec_driver_sql("BEGIN IMMEDIATE")
+            for words in _ALONE[connection.dialect.name]:
+                connection.exec_driver_sql(words.format(experiment=self._experiment))
             yield connection
 
     def _there(self, connection: Connection, run_ids: Sequence[str]) -> set[str]:
@@ -138,7 +154,7 @@ class Tables:
         return made
 
     def _example(self, connection: Connection) -> _Example | None:
-        """``like``, as the tables have it; None if it is gone."""
+        """``like``, as the tables have it; None if it is gone, or is another experiment's."""
         from sqlalchemy import select
 
         def of(table: str, column: str, value: object) -> list[Row]:
@@ -154,7 +170,9 @@ class Tables:
             (one["name"], one["digest"]): one["dataset_uuid"]
             for one in of("datasets", "experiment_id", self._experiment)
         }
-        return _Example(run[0], list(links.values()), data) if run else None
+        there = [(row["experiment_id"], row["lifecycle_stage"]) for row in run]
+        is_there = there == [(self._experiment, "active")]
+        return _Example(run[0], list(links.values()), data) if is_there else None
 
     def _image(self, connection: Connection, run: str) -> list[tuple[str, list[tuple[str, str]]]]:
         """All that any table says of a run, its own ids apart."""
@@ -203,7 +221,7 @@ class _Example:
                     "artifact_uri": self.run["artifact_uri"].replace(self.run["run_uuid"], own),
                 }
             ],
-            "tags": _pairs(own, {**run.tags, "mlflow.runName": run.name, **said.tags}),
+            "tags": _pairs(own, {**run.tags, NAME: run.name, **said.tags}),
             "params": _pairs(own, said.params),
             "metrics": [_metric(own, value) for value in values],
             "latest_metrics": [_metric(own, value) for value in _latest(values)],

@@ -17,7 +17,7 @@ from cluster.work.process import ProcessId
 from cluster.work.submission import Queue
 from scaling.base import Store
 from scaling.cli import main
-from scaling.tracking import many
+from scaling.tracking import UnsureError, many
 from scaling.tracking.ready import connect
 from scaling.tracking.tracker import Tracker
 
@@ -37,6 +37,19 @@ def test_a_server_that_was_down_all_the_time_gets_everything_later_and_once(
     runs = client.search_runs([client.get_experiment_by_name("tiny").experiment_id])
     assert sorted(run.data.params["run_id"] for run in runs) == sorted(e.run_id for e in sweep)
     assert {run.info.status for run in runs} == {"FINISHED"}
+
+
+def test_what_a_server_may_yet_make_is_not_made_run_by_run(make_sweep, store_ready, monkeypatch):
+    def lost(tracker, lines):
+        raise UnsureError("its answer was lost")
+
+    submit(make_sweep(seed=[0, 1]), on="inline", tracking_uri=NO_SERVER)
+    with monkeypatch.context() as patch:
+        patch.setattr(shipper, "ship_many", lost)
+        patch.setattr(Tracker, "ship", None)  # it is not called
+        shipped = ship_sweep("tiny", tracking_uri=store_ready)
+    assert (shipped.complete, shipped.problem) == (0, "its answer was lost")
+    assert ship_sweep("tiny", tracking_uri=store_ready).complete == 2
 
 
 def test_the_shipper_ends_when_nobody_works_on_the_sweep(make_sweep, store_ready, home):

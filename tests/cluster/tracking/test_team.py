@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import json
 import socket
+import tomllib
+from importlib.metadata import EntryPoint
+from types import FunctionType
 
 import pytest
 
+from cluster.tracking import team
 from cluster.tracking.listening import hosts_allowed
+from docs.rooms import ROOT
 from scaling.cli import main
 from tests.postgres import PASSWORD, PROGRAMS, Postgres, free_port
 
@@ -162,6 +167,24 @@ def test_older_tables_are_brought_up_to_date_when_that_is_asked_for(
     assert "back it up, then start with --upgrade" in err
     assert main(["server", *map(str, words), "--upgrade"]) == 0
     assert postgres.ask("SELECT version_num FROM alembic_version", "old") == [(newest.revision,)]
+
+
+def test_mlflow_is_told_of_our_app_by_the_installation(tmp_path, monkeypatch, capsys):
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    [(name, factory)] = project["entry-points"]["mlflow.app"].items()
+    assert isinstance(EntryPoint(name, factory, "").load(), FunctionType)  # as MLflow asks
+    monkeypatch.setattr(team, "entry_points", lambda **asked: ())
+    assert team._app() == "basic-auth"
+    assert "pip install it again" in capsys.readouterr().err
+    monkeypatch.undo()
+    package = tmp_path / "lab-1.dist-info"
+    package.mkdir()
+    (package / "METADATA").write_text("Name: lab\nVersion: 1\n")
+    (package / "entry_points.txt").write_text(f"[mlflow.app]\n{name} = {factory}\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    assert team._app() == name
+    monkeypatch.setenv("MLFLOW_SERVER_ENABLE_JOB_EXECUTION", "true")
+    assert team._app() == "basic-auth"
 
 
 def test_hosts_are_those_that_were_named_as_mlflow_reads_them():

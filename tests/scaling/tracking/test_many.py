@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import math
 import os
 import random
 import re
@@ -15,14 +13,13 @@ import threading
 import pytest
 from mlflow import MlflowClient
 
-from scaling.run.journal import Journal
-from scaling.spec import RunSpec
 from scaling.tracking import TrackingError, connect, many, prepare, ship_many
 from scaling.tracking.ready import ENVIRONMENT
+from scaling.tracking.remote import takes_many
 from scaling.tracking.tables import Tables
 from scaling.tracking.tracker import Tracker
-from sweeps.sweep import Sweep
 from tests.dying_server import Server
+from tests.ended_runs import ended_runs
 
 FILES = re.compile(r"file://\S*/artifacts/s|mlflow-artifacts:/\d+")
 UUID = re.compile(r"[0-9a-f]{32}")
@@ -31,35 +28,7 @@ RUNS = 24
 
 @pytest.fixture
 def lines(tiny, tmp_path):
-    """Runs of every kind that ends, with odd values and names."""
-    rows = Sweep.of("s", [RunSpec.resolve(**{**tiny, "seed": n}) for n in range(RUNS)]).to_jsonl()
-    found = []
-    for number, text in enumerate(rows.splitlines()):
-        row, run_dir = json.loads(text), tmp_path / "runs" / str(number)
-        write(run_dir, number)
-        found.append((run_dir, row))
-    found[3][1]["flops_asked"] = 1e15
-    found[4][1]["name"] = 'é\' "quoted"\n' + "long " * 40
-    return found
-
-
-def write(run_dir, number):
-    born = 1000.0 + number / 7
-    journal = Journal(run_dir)
-    journal.append(event="start", attempt=1, time=born, host="h", device="cpu")
-    for step in range(1, 700 if number == 5 else 12):
-        loss = (math.inf, math.nan)[step % 2] if number % 4 == 1 and step > 8 else 6 - step / 9
-        extra = {"program/acc@5": step / 3, "eval/other/loss": -0.0} if number % 3 else {}
-        # Equal steps and times again and again: which is the latest is MLflow's to say.
-        at = {"step": 128 * (step if step < 11 else 10), "seconds": min(step, 10) / 3}
-        journal.append(event="point", loss=loss, train_loss=5.0, lr=1e-3, **at, **extra)
-    if number % 3 == 2:
-        journal.append(event="eval", step=64, time=born + 9, **{"eval/other/loss": 1.5})
-    status = {1: "diverged", 6: "failed"}.get(number % 8, "done")
-    reason = {} if status == "done" else {"reason": f"loss inf {number}"}
-    values = {"loss": None if status == "diverged" else 3.0, "tokens": 1408, "seconds": 4.5}
-    journal.append(event="end", status=status, time=born + 50, **values, **reason)
-    journal.close()
+    return ended_runs(tiny, tmp_path / "runs", RUNS)
 
 
 def everything(uri, *, without=()):
@@ -173,6 +142,7 @@ def test_a_server_that_dies_again_and_again_has_each_run_once(two, lines, tmp_pa
         server.anew()
         server.wait()
         prepare(uri, "s")
+        assert not takes_many(uri)  # plain MLflow has no such route
         for i in range(6):  # it dies soon at first, before a fast machine has sent all
             end = threading.Timer(rng.uniform(0.05, 0.3 * (1 + i)), server.anew)
             end.start()
@@ -234,3 +204,14 @@ def test_what_the_store_has_in_part_or_has_deleted_is_left_to_the_client(two, li
     client = connect(two[0])
     assert client.get_run(begun).data.params == {}
     assert len(client.search_runs([tracker.experiment_id])) == RUNS - 1
+
+
+def test_none_is_made_like_a_run_that_was_deleted(two, lines):
+    """Or all would be: in nobody's list, and believed to be shipped."""
+    tracker = Tracker(two[0], "s")
+    tracker.ship(*lines[0], alive=False)
+    tracker.client.delete_run(tracker.noted_id(lines[0][0]))
+    tracker.compare()
+    ship_many(tracker, lines)
+    found = connect(two[0]).search_runs([tracker.experiment_id])
+    assert len(found) == RUNS - 1

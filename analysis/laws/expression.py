@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import ast
 import copy
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
+from operator import itemgetter
 from typing import TypeAlias
 
 import numpy as np
@@ -13,13 +15,15 @@ import numpy as np
 from analysis.laws.base import Array
 from analysis.laws.own import symbol
 
-FUNCTIONS = ("log", "exp", "sqrt", "tanh")
-"""Functions that a formula may call."""
-
 DEEPEST = 100
 """Levels of a formula's tree, which is read and differentiated level by level."""
 
-Dual: TypeAlias = tuple[Array, dict[str, Array]]
+ONE = 1.0
+"""The derivative of a parameter by itself."""
+
+Slope: TypeAlias = Array | float
+Slopes: TypeAlias = dict[str, Slope]
+Dual: TypeAlias = tuple[Array, Slopes]
 """A value and its derivatives by the parameters that it depends on."""
 
 
@@ -210,60 +214,94 @@ def latex_of(node: ast.expr, above: int = 0) -> str:
     return rf"\left({text}\right)" if binds < above else text
 
 
-def evaluate(node: ast.expr, values: Mapping[str, Dual]) -> Dual:
-    """Forward-mode differentiation over the checked tree."""
+@lru_cache(maxsize=256)
+def compiled(node: ast.expr) -> Callable[[Mapping[str, Dual]], Dual]:
+    """The checked tree as a function of its names' values: forward-mode differentiation."""
     match node:
         case ast.Constant(value=int() | float() as number):
-            return np.asarray(float(number)), {}
+            constant: Dual = np.asarray(float(number)), {}
+            return lambda values: constant
         case ast.Name(id=name):
-            return values[name]
+            return itemgetter(name)
         case ast.UnaryOp(op=op, operand=operand):
-            value, slopes = evaluate(operand, values)
-            sign = -1.0 if isinstance(op, ast.USub) else 1.0
-            return sign * value, {k: sign * s for k, s in slopes.items()}
+            inner, sign = compiled(operand), -1.0 if isinstance(op, ast.USub) else 1.0
+            return lambda values: _scaled(sign, inner(values))
         case ast.Call(func=ast.Name(id=function), args=[argument]):
-            value, slopes = evaluate(argument, values)
-            result, slope = _function(function, value)
-            return result, {k: slope * s for k, s in slopes.items()}
+            inner, call = compiled(argument), FUNCTIONS[function]
+            return lambda values: _called(call, inner(values))
         case ast.BinOp(left=left, op=op, right=right):
-            return _binary(op, evaluate(left, values), evaluate(right, values))
+            one, other, combined = compiled(left), compiled(right), OPERATORS[type(op)]
+            return lambda values: combined(*one(values), *other(values))
         case _:
             raise AssertionError("the tree was checked")
 
 
-def _function(name: str, x: Array) -> tuple[Array, Array]:
-    match name:
-        case "log":
-            return np.log(x), 1.0 / x
-        case "exp":
-            value = np.exp(x)
-            return value, value
-        case "sqrt":
-            value = np.sqrt(x)
-            return value, 0.5 / value
-        case _:
-            value = np.tanh(x)
-            return value, 1.0 - value * value
+def _scaled(sign: float, inner: Dual) -> Dual:
+    value, slopes = inner
+    return sign * value, {k: sign * s for k, s in slopes.items()}
 
 
-def _binary(op: ast.operator, left: Dual, right: Dual) -> Dual:
-    (a, by_a), (b, by_b) = left, right
-    match op:
-        case ast.Add():
-            return a + b, _chain((1.0, by_a), (1.0, by_b))
-        case ast.Sub():
-            return a - b, _chain((1.0, by_a), (-1.0, by_b))
-        case ast.Mult():
-            return a * b, _chain((b, by_a), (a, by_b))
-        case ast.Div():
-            value = a / b
-            return value, _chain((1.0 / b, by_a), (-value / b, by_b))
-        case _:
-            value = a**b
-            return value, _chain(
-                (b * a ** (b - 1.0) if by_a else 0.0, by_a),
-                (_by_exponent(value, a) if by_b else 0.0, by_b),
-            )
+def _called(call: Callable[[Array], tuple[Array, Array]], inner: Dual) -> Dual:
+    value, slopes = inner
+    result, slope = call(value)
+    return result, {k: _times(slope, s) for k, s in slopes.items()}
+
+
+def _log(x: Array) -> tuple[Array, Array]:
+    return np.log(x), 1.0 / x
+
+
+def _exp(x: Array) -> tuple[Array, Array]:
+    value = np.exp(x)
+    return value, value
+
+
+def _sqrt(x: Array) -> tuple[Array, Array]:
+    value = np.sqrt(x)
+    return value, 0.5 / value
+
+
+def _tanh(x: Array) -> tuple[Array, Array]:
+    value = np.tanh(x)
+    return value, 1.0 - value * value
+
+
+FUNCTIONS = {"log": _log, "exp": _exp, "sqrt": _sqrt, "tanh": _tanh}
+"""Functions that a formula may call, with their slopes."""
+
+
+def _add(a: Array, by_a: Slopes, b: Array, by_b: Slopes) -> Dual:
+    return a + b, _chain((ONE, by_a), (ONE, by_b))
+
+
+def _subtract(a: Array, by_a: Slopes, b: Array, by_b: Slopes) -> Dual:
+    return a - b, _chain((ONE, by_a), (-1.0, by_b))
+
+
+def _multiply(a: Array, by_a: Slopes, b: Array, by_b: Slopes) -> Dual:
+    return a * b, _chain((b, by_a), (a, by_b))
+
+
+def _divide(a: Array, by_a: Slopes, b: Array, by_b: Slopes) -> Dual:
+    value = a / b
+    return value, _chain((1.0 / b if by_a else ONE, by_a), (-value / b if by_b else ONE, by_b))
+
+
+def _power(a: Array, by_a: Slopes, b: Array, by_b: Slopes) -> Dual:
+    value = a**b
+    return value, _chain(
+        (b * a ** (b - 1.0) if by_a else ONE, by_a),
+        (_by_exponent(value, a) if by_b else ONE, by_b),
+    )
+
+
+OPERATORS = {
+    ast.Add: _add,
+    ast.Sub: _subtract,
+    ast.Mult: _multiply,
+    ast.Div: _divide,
+    ast.Pow: _power,
+}
 
 
 def _by_exponent(value: Array, base: Array) -> Array:
@@ -272,9 +310,15 @@ def _by_exponent(value: Array, base: Array) -> Array:
     return np.where(value == 0.0, 0.0, slope)
 
 
-def _chain(*terms: tuple[Array | float, dict[str, Array]]) -> dict[str, Array]:
-    out: dict[str, Array] = {}
+def _chain(*terms: tuple[Slope, Slopes]) -> Slopes:
+    out: Slopes = {}
     for factor, slopes in terms:
         for name, slope in slopes.items():
-            out[name] = out[name] + factor * slope if name in out else factor * slope
+            part = _times(factor, slope)
+            out[name] = out[name] + part if name in out else part
     return out
+
+
+def _times(factor: Slope, slope: Slope) -> Slope:
+    """The product; most factors are 1, and need no array."""
+    return slope if factor is ONE else factor if slope is ONE else factor * slope

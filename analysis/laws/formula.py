@@ -12,7 +12,16 @@ from typing import Any
 import numpy as np
 
 from analysis.laws.base import Array, Law
-from analysis.laws.expression import Bracket, Dual, evaluate, latex_of, names_in, parsed, text_of
+from analysis.laws.expression import (
+    ONE,
+    Bracket,
+    Dual,
+    compiled,
+    latex_of,
+    names_in,
+    parsed,
+    text_of,
+)
 from analysis.laws.groups import grouped
 from analysis.laws.logarithm import law_of_log
 from analysis.laws.own import free_parameters, linear_parameters, own_law, symbol
@@ -172,9 +181,9 @@ class Formula:
         values: dict[str, Dual] = {name: (by_column[c], {}) for name, c in self.sources.items()}
         for i, name in enumerate(self.parameters):
             value = params[..., i, None]
-            values[name] = (value, {name: np.ones_like(value)} if derivatives else {})
+            values[name] = (value, {name: ONE} if derivatives else {})
         with np.errstate(all="ignore"):
-            return evaluate(self.tree, values)
+            return compiled(self.tree)(values)
 
     def predict(self, params: Array, *arrays: Array) -> Array:
         """As ``Law.predict``, of the right side."""

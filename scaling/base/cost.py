@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import cache
 from typing import Any, Literal, Protocol
 
 Unit = Literal["token", "example"]
@@ -232,6 +233,7 @@ def nearest_size(
 
     ``count`` may grow by any law: bisection finds the two neighbours of the target.
     """
+    count = cache(count)
     while high - low > 1:
         middle = (low + high) // 2
         low, high = (middle, high) if count(middle) <= target else (low, middle)

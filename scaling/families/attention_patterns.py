@@ -100,6 +100,13 @@ def kinds_of(attention: str, depth: int) -> tuple[str, ...]:
     return tuple(cycle[i % len(cycle)] for i in range(depth))
 
 
+@lru_cache(maxsize=4096)
+def patterns_of(attention: str, depth: int, window: int, summary: int) -> tuple[Pattern, ...]:
+    """The pattern of each layer."""
+    each = {kind: Pattern(kind, window, summary) for kind in KINDS}
+    return tuple(each[kind] for kind in kinds_of(attention, depth))
+
+
 def default_window(context: int) -> int:
     """The divisor of ``context`` that is nearest to its root, in ratio."""
     root = math.sqrt(context)

@@ -21,7 +21,7 @@ from scaling.base import (
     stated,
     typed,
 )
-from scaling.families.attention_patterns import Pattern, kinds_of
+from scaling.families.attention_patterns import Pattern, patterns_of
 from scaling.families.base import DEEPEST, ModelConfig, Options, check_options, vocabulary
 from scaling.families.parametrisation import (
     BASE_WIDTH,
@@ -164,8 +164,7 @@ class TransformerConfig(Parametrised, TransformerOptions, ModelConfig):
     @property
     def patterns(self) -> tuple[Pattern, ...]:
         """What the queries of each layer see."""
-        kinds = kinds_of(self.attention, self.depth)
-        return tuple(Pattern(kind, self.window, self.summary) for kind in kinds)
+        return patterns_of(self.attention, self.depth, self.window, self.summary)
 
     @property
     def is_gated(self) -> bool:

@@ -39,7 +39,12 @@ class Part:
 
     def __add__(self, other: Part) -> Part:
         return Part(
-            *(a + b for a, b in zip(vars(self).values(), vars(other).values(), strict=True))
+            self.params + other.params,
+            self.matrices + other.matrices,
+            self.inactive + other.inactive,
+            self.macs + other.macs,
+            self.biases + other.biases,
+            self.outputs + other.outputs,
         )
 
     def __mul__(self, times: int) -> Part:

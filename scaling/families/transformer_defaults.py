@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 
 from scaling.base import OptionError, convert
 from scaling.families.attention_patterns import SQUARE_ROOT, default_window
@@ -16,6 +17,7 @@ SWIGLU_EXACT = 640
 """SwiGLU's default width is a multiple from here on, where that changes it by 5 % at most."""
 
 
+@lru_cache(maxsize=4096)
 def default_heads(width: int, head_dim: int = 32) -> int:
     """The most heads of even width at least ``head_dim`` that divide ``width`` (else 1)."""
     small = (i for i in range(1, math.isqrt(width) + 1) if width % i == 0)

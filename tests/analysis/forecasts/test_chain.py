@@ -107,7 +107,7 @@ def test_a_forecast_of_a_score_by_its_sigmoid_is_a_share_too() -> None:
 def test_intervals_hold_new_models_as_often_as_they_say(top: float) -> None:
     inside = []
     for seed in range(40):
-        steps = chain(runs(seed, top), "task_loss", "accuracy", first="power_floor", bootstrap=100)
+        steps = chain(runs(seed, top), "task_loss", "accuracy", first="power_floor", bootstrap=50)
         low, high = steps.predict_ci(LARGE)
         new = runs(1000 + seed, top, LARGE["num_params"]).accuracy[0]
         inside.append(low[0] <= new <= high[0])

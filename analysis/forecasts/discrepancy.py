@@ -24,7 +24,7 @@ LENGTH, ROUGH_LENGTH = 3.0, 1.0
 ROUGH = 0.03
 """Variance of the rough part over that of the smooth one."""
 
-DRIFT, SHOWN = 0.015, 0.015
+DRIFT, SHOWN = 0.017, 0.025
 """Standard deviation of the drift's slope, in log loss for each factor e of N D beyond the runs, and
 the amplitude at which half of it is believed: runs that a law describes well drift less."""
 

@@ -28,7 +28,7 @@ pytestmark = [
     pytest.mark.skipif(PROGRAMS is None, reason="no PostgreSQL here"),
 ]
 ADMIN = "s3cret-of-the-admin"
-WORKERS, KILLS = 8, 10
+WORKERS, KILLS = 8, 20
 
 
 @pytest.fixture(scope="module")
@@ -118,7 +118,7 @@ def points_of(folder):
 def test_every_point_is_there_exactly_once_though_the_server_is_killed_again_and_again(
     postgres, tmp_path, tiny, monkeypatch
 ):
-    """Eight workers; the server dies ten times, at any moment of a request."""
+    """Eight workers; the server dies twenty times, at any moment of a request."""
     for name, value in ENVIRONMENT.items():
         monkeypatch.setenv(name, value)  # as users have it: a request is sent again
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR", "0")  # but sooner

@@ -78,8 +78,8 @@ def forecast(
     x_col : str, optional
         The column that laws of one variable take; for ``auto`` several, with commas between
         them. Without it ``auto`` averages laws in
-        ``num_params`` and ``num_tokens``, or takes that of what repeats cost where runs go over their
-        data (``num_unique_tokens``) more than ``MAX_EPOCHS`` times and are enough to tell.
+        ``num_params`` and ``num_tokens``, or takes that of what repeats cost where runs go over
+        their data (``num_unique_tokens``) more than ``MAX_EPOCHS`` times and are enough to tell.
     y_col : str
         What is predicted.
     estimand : Estimand, optional

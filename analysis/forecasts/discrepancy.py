@@ -25,8 +25,8 @@ ROUGH = 0.03
 """Variance of the rough part over that of the smooth one."""
 
 DRIFT, SHOWN = 0.017, 0.025
-"""Standard deviation of the drift's slope, in log loss for each factor e of N D beyond the runs, and
-the amplitude at which half of it is believed: runs that a law describes well drift less."""
+"""Standard deviation of the drift's slope, in log loss for each factor e of N D beyond the runs,
+and the amplitude at which half of it is believed: runs that a law describes well drift less."""
 
 
 @dataclass(frozen=True)

@@ -24,9 +24,10 @@ if TYPE_CHECKING:
 class At:
     """What ties some places to the parameters and to the runs that were seen.
 
-    ``places (n, d)``, and ``drifted (n,)`` as ``Member.drifted``; ``surface`` is what the smooth part of the discrepancy adds to the law,
-    ``runs`` the rough one as well: each has the change with the parameters ``(p, n)``, in their
-    standard deviations, and what is known from the runs ``(n_seen, n)``.
+    ``places (n, d)``, and ``drifted (n,)`` as ``Member.drifted``; ``surface`` is what the smooth
+    part of the discrepancy adds to the law, ``runs`` the rough one as well: each has the change
+    with the parameters ``(p, n)``, in their standard deviations, and what is known from the runs
+    ``(n_seen, n)``.
     """
 
     places: Array

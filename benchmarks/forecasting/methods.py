@@ -92,7 +92,8 @@ def methods(asked: Asked) -> dict[str, Callable[[], Expected]]:
         found |= {f"{law} alone": partial(_laws, asked, (law,), question.x_col) for law in CURVES}
         found["mean of m3, m4, bnsl1"] = partial(_laws, asked, MEAN, question.x_col)
     else:
-        surfaces = (*SURFACES, *(["repeated_data", "overfitting"] if question.x_cols != PLANE else []))
+        in_plane = question.x_cols == PLANE
+        surfaces = SURFACES if in_plane else (*SURFACES, "repeated_data", "overfitting")
         found |= {f"{law} alone": partial(_laws, asked, (law,), None) for law in surfaces}
         found["power law in C"] = partial(_laws, asked, ("power_floor",), "flops")
     found["straight line in logs"] = partial(_line, asked)

@@ -41,7 +41,7 @@ def add_runs() -> tuple[dict[str, Any], int]:
 
     if request.method == "GET":
         return {"largest": LARGEST}, 200
-    size = request.content_length or 0
+    size = len(request.get_data())
     if size > LARGEST:
         return {"message": f"{size} bytes are more than {LARGEST}: ask for fewer runs"}, TOO_LARGE
     try:

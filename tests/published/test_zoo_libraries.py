@@ -1,7 +1,7 @@
 """The zoo against torchvision, timm, pytorchcv and nnU-Net themselves, where they are installed.
 
-``pip install torchvision timm``, of the versions for the torch that is there; ``pip install
---no-deps pytorchcv dynamic-network-architectures``.
+``pip install 'scaling-lab[zoo]'``, with the torchvision for the torch that is there, and ``pip
+install --no-deps dynamic-network-architectures``.
 """
 
 from __future__ import annotations

@@ -10,6 +10,7 @@ import numpy as np
 
 from analysis.diagnosis.regularisers import Gain
 from analysis.intervals import interval
+from analysis.wording import count
 
 if TYPE_CHECKING:
     from analysis.forecasts import Forecast
@@ -143,7 +144,7 @@ def _moves(
 def _said(before: dict[str, float], after: dict[str, float]) -> str:
     letters = {"num_params": "N", "num_tokens": "D", UNIQUE: "U"}
     return ", ".join(
-        f"{letters[name]} {before[name]:.3g} to {after[name]:.3g}"
+        f"{letters[name]} {count(before[name])} to {count(after[name])}"
         for name in letters
         if name in before and after[name] != before[name]
     )

@@ -41,14 +41,14 @@ if TYPE_CHECKING:
 RECENCY = 3.0
 """Runs count e times less for every e^3 in each input that they lie below the largest."""
 
-BELIEF, BELIEVED = 3.0, 0.7
+BELIEF, BELIEVED = 2.0, 0.7
 """How many cut-offs the square of ``scale`` before any backtest counts for, and what it is, where
 the inputs are N and D."""
 
 SOFTER = 1.0
 """``SHARPNESS`` by which two forecasts are joined where the inputs are not N and D."""
 
-FARTHEST = 9.0
+FARTHEST = 16.0
 """Square of an error, in standard deviations, beyond which it counts no more."""
 
 INNER_DRAWS = 300

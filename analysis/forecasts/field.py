@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 class At:
     """What ties some places to the parameters and to the runs that were seen.
 
-    ``places (n, d)``, and ``drifted (n,)`` as ``Member.drifted``; ``surface`` is what the smooth
+    ``places (n, d)``, and ``drifted (2, n)`` as ``Member.drifted``; ``surface`` is what the smooth
     part of the discrepancy adds to the law, ``runs`` the rough one as well: each has the change
     with the parameters ``(p, n)``, in their standard deviations, and what is known from the runs
     ``(n_seen, n)``.
@@ -88,7 +88,7 @@ class Field:
     ) -> Array:
         m = self.draws.member
         own = smooth(a.places, b.places) + (0.0 if alone else rough(a.places, b.places))
-        own = m.ratio**2 * own + np.outer(a.drifted, b.drifted)
+        own = m.ratio**2 * own + a.drifted.T @ b.drifted
         by_law = left[0].T @ right[0]
         return np.asarray(by_law + self.noise**2 * (own - left[1].T @ right[1]))
 

@@ -103,12 +103,24 @@ class Member:
         )
 
     def drifted(self, inputs: tuple[Array, ...]) -> Array:
-        """Standard deviation ``(n,)`` of the drift at ``inputs (n,)`` where the noise is 1."""
+        """One standard deviation of the drifts ``(2, n)`` by N and by D where the noise is 1.
+
+        What the law falls by from the largest size seen is shared by both, halfway between which
+        of them grows first.
+        """
         if self.problem.space != "log" or self.law.inputs != ("num_params", "num_tokens"):
-            return np.zeros(len(inputs[0]))
+            return np.zeros((2, len(inputs[0])))
         size, seen = (at.sum(axis=1) for at in (self.places(inputs), self.seen))
-        slope = drift(self.ratio * self.noise) / self.noise
-        return np.asarray(slope * np.maximum(size - seen.max(), 0.0))
+        back = np.exp(-np.maximum(size - seen.max(), 0.0) / 2)
+        n, d = inputs
+        with np.errstate(all="ignore"):
+            ends, larger, longer, whole = np.log(
+                [self.law.predict(self.params, n * x, d * y)
+                 for x, y in ((back, back), (1, back), (back, 1), (1, 1))]
+            )  # fmt: skip
+        both = whole - ends, larger - longer
+        falls = np.nan_to_num([both[0] + both[1], both[0] - both[1]], posinf=0.0, neginf=0.0) / 2
+        return np.asarray(drift(self.ratio * self.noise) / self.noise * falls)
 
     def draw(self, count: int, rng: np.random.Generator) -> Draws:
         """``count`` draws of the posterior, by importance, or by ``_refitted`` where that fails."""
@@ -181,7 +193,7 @@ class Draws:
         kept = values > 1e-9 * max(float(values[-1]), 1e-300)
         root = vectors[:, kept] * np.sqrt(values[kept])
         z = rng.standard_normal((len(self), int(kept.sum())))
-        drifts = rng.standard_normal((len(self), 1)) * m.drifted(inputs)
+        drifts = rng.standard_normal((len(self), 2)) @ m.drifted(inputs)
         return np.asarray(self.noise[:, None] * (z @ root.T + drifts))
 
     def strayed(self, inputs: tuple[Array, ...]) -> Array:
@@ -191,7 +203,7 @@ class Draws:
             return np.zeros(len(inputs[0]))
         known = m.whiten.T @ smooth(m.seen, m.places(inputs)) * m.ratio**2
         within = np.maximum(m.ratio**2 - np.sum(known**2, axis=0), 0.0)
-        return np.asarray(within + m.drifted(inputs) ** 2)
+        return np.asarray(within + np.sum(m.drifted(inputs) ** 2, axis=0))
 
     @property
     def scatter(self) -> Array:

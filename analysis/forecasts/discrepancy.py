@@ -8,7 +8,7 @@ iso-FLOP tables show about as much of both by their marginal likelihood
 
 Beyond the largest run losses in N and D also fall by more or less than the law says, the part of N
 and that of D each by a share of its own: floors and exponents of smaller runs are not those of
-larger ones, and a law's own parameters hide it within the runs. On 23 public tables the errors of
+larger ones, and a law's own parameters hide it within the runs. On 23 public tables errors of
 foretold minima are much the same share of the fall, whatever the amplitude.
 """
 
@@ -26,9 +26,10 @@ LENGTH, ROUGH_LENGTH = 3.0, 1.0
 ROUGH = 0.03
 """Variance of the rough part over that of the smooth one."""
 
-DRIFT, SHOWN = 0.5, 0.015
-"""Standard deviation of the share by which each fall beyond the runs is another, and the amplitude
-at which half of it is believed: runs that a law describes to their noise fall as it says."""
+DRIFT, SHOWN = 0.5, 0.05
+"""Standard deviation of the share by which each fall beyond the runs is another, and the amplitude,
+over the law's fall within the runs, at which half of it is believed: runs that a law describes to
+their noise over a long way fall as it says."""
 
 
 @dataclass(frozen=True)
@@ -58,9 +59,15 @@ class Places:
         return np.stack(each, axis=-1)
 
 
-def drift(amplitude: float) -> float:
-    """Standard deviation of the share by which a fall of log losses beyond the runs is another."""
-    return DRIFT * amplitude**4 / (amplitude**4 + SHOWN**4)
+def drift(amplitude: float, fall: float) -> float:
+    """Standard deviation of the share by which falls beyond the runs are others than the law's.
+
+    ``fall`` is that of the law's log loss from the smallest runs to the largest.
+    """
+    if not amplitude:
+        return 0.0
+    refuted = amplitude**4
+    return float(DRIFT * refuted / (refuted + (SHOWN * np.fmax(fall, 0.0)) ** 4))
 
 
 def smooth(a: Array, b: Array) -> Array:

@@ -105,22 +105,31 @@ class Member:
     def drifted(self, inputs: tuple[Array, ...]) -> Array:
         """One standard deviation of the drifts ``(2, n)`` by N and by D where the noise is 1.
 
-        What the law falls by from the largest size seen is shared by both, halfway between which
-        of them grows first.
+        What the law falls by from the largest size seen is told apart halfway between N growing
+        first and D growing first.
         """
         if self.problem.space != "log" or self.law.inputs != ("num_params", "num_tokens"):
             return np.zeros((2, len(inputs[0])))
         size, seen = (at.sum(axis=1) for at in (self.places(inputs), self.seen))
-        back = np.exp(-np.maximum(size - seen.max(), 0.0) / 2)
         n, d = inputs
+        back = np.exp(-np.maximum(size - seen.max(), 0.0) / 2)
+        ends, whole = self._losses(n * back, d * back), self._losses(n, d)
+        larger, longer = self._losses(n, d * back), self._losses(n * back, d)
+        falls = 0.5 * np.array([whole - longer + larger - ends, whole - larger + longer - ends])
+        share = drift(self.ratio * self.noise, self._fall(seen)) / self.noise
+        return np.asarray(share * np.nan_to_num(falls, posinf=0.0, neginf=0.0))
+
+    def _fall(self, seen: Array) -> float:
+        """The law's fall from the smallest to the largest of sizes ``seen``, at their mean N/D."""
+        ends = np.array([seen.min(), seen.max()])
+        ratio = np.mean(self.seen[:, 0] - self.seen[:, 1])
+        first, last = self._losses(np.exp((ends + ratio) / 2), np.exp((ends - ratio) / 2))
+        return float(first - last)
+
+    def _losses(self, n: Array, d: Array) -> Array:
+        """The law's log losses ``(n,)``."""
         with np.errstate(all="ignore"):
-            ends, larger, longer, whole = np.log(
-                [self.law.predict(self.params, n * x, d * y)
-                 for x, y in ((back, back), (1, back), (back, 1), (1, 1))]
-            )  # fmt: skip
-        both = whole - ends, larger - longer
-        falls = np.nan_to_num([both[0] + both[1], both[0] - both[1]], posinf=0.0, neginf=0.0) / 2
-        return np.asarray(drift(self.ratio * self.noise) / self.noise * falls)
+            return np.asarray(np.log(self.law.predict(self.params, n, d)))
 
     def draw(self, count: int, rng: np.random.Generator) -> Draws:
         """``count`` draws of the posterior, by importance, or by ``_refitted`` where that fails."""

@@ -117,7 +117,11 @@ def train_one(threads: int, members: int) -> None:
         if members == 1:
             train(spec, Path(folder), should_stop=lambda: next(left, None) is None, **how)
         else:
-            few = {"num_tokens": STEPS * spec.units_per_step, "final_tokens": 4096, "train_eval": False}
+            few = {
+                "num_tokens": STEPS * spec.units_per_step,
+                "final_tokens": 4096,
+                "train_eval": False,
+            }
             short = replace(spec, train=replace(spec.train, **few))
             seeds = range(members)
             entries = [Entry(replace(short, seed=i), Path(folder, str(i))) for i in seeds]

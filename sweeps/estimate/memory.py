@@ -47,6 +47,24 @@ SHAPES: Mapping[str, Sequence[Mapping[str, int]]] = {
 
 
 @dataclass(frozen=True)
+class Weights:
+    """What a process took that trained small models.
+
+    Attributes
+    ----------
+    whole : int
+        Bytes of it all with the first model.
+    states, peaks : sequence of int
+        Bytes of each model's weights and optimiser, and of a fork that trained it. What a fork
+        shares with the process may count for it or not, so only their differences are used.
+    """
+
+    whole: int
+    states: Sequence[int]
+    peaks: Sequence[int]
+
+
+@dataclass(frozen=True)
 class Memory:
     """What runs of one family take of a machine's memory on a CPU.
 
@@ -130,7 +148,7 @@ def _key(models: Sequence[RunSpec]) -> str:
             "data": models[0].data.data,
             "batches": [m.train.batch_size for m in models],
             "precision": models[0].train.precision,
-            "optimizer": models[0].optim.optimizer,
+            "optimizer": [models[0].optim.optimizer, models[0].optim.momentum > 0],
         }
     )
 
@@ -152,27 +170,23 @@ def _affordable(spec: RunSpec) -> RunSpec:
     return replace(spec, train=replace(spec.train, batch_size=rows))
 
 
-def priced(models: Sequence[RunSpec], weights: Sequence[float]) -> Memory:
+def priced(models: Sequence[RunSpec], weights: Weights) -> Memory:
     """Prices from what a whole process took with the first model, and forks of it with each.
 
     A parameter's is counted: the state twice, with a checkpoint under way, and a gradient. What
-    small models take says little of it.
-
-    Parameters
-    ----------
-    models : sequence of RunSpec
-    weights : sequence of float
-        Bytes: of the first model's weights and optimiser, of the process, then of a fork for each
-        model. What a fork shares with the process may count for it or not, so only differences
-        between forks are used.
+    small models take says little of it. The state is that of the model with most parameters, as
+    some optimisers have fewer moments of a large matrix than of the rest.
     """
     import numpy as np
     from scipy.optimize import nnls
 
-    state, whole, *forks = np.asarray(weights, float)
-    parameter = 2 * state / models[0].cost.num_params + GRADIENT
+    whole = float(weights.whole)
+    counts = [model.cost.num_params for model in models]
+    largest = counts.index(max(counts))
+    parameter = 2 * weights.states[largest] / counts[largest] + GRADIENT
     amounts = np.array([_amounts(model) for model in models])
-    more, took = amounts - amounts[0], np.array(forks) - forks[0]
+    forks = np.asarray(weights.peaks, float)
+    more, took = amounts - amounts[0], forks - forks[0]
     scale = np.maximum(np.abs(more).max(axis=0), 1e-300)[1:]
     parts = 1 / (whole + np.maximum(took, 0.0))  # what is wanted is right in proportion, in all
     rest = took - parameter * more[:, 0]
@@ -182,7 +196,7 @@ def priced(models: Sequence[RunSpec], weights: Sequence[float]) -> Memory:
     return Memory(worker, prices, f"{len(models)} weighed models of {models[0].family}")
 
 
-def weigh(models: Sequence[RunSpec]) -> list[int]:
+def weigh(models: Sequence[RunSpec]) -> Weights:
     """What :func:`priced` is given, from processes that train the models.
 
     Raises
@@ -202,5 +216,4 @@ def weigh(models: Sequence[RunSpec]) -> list[int]:
     )
     if told.returncode:
         raise OSError(f"weighing models ended with {told.returncode}: {told.stderr[-300:].strip()}")
-    found: list[int] = json.loads(told.stdout.splitlines()[-1])  # an import of a user's may print
-    return found
+    return Weights(**json.loads(told.stdout.splitlines()[-1]))  # an import of a user's may print

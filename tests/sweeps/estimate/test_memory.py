@@ -47,8 +47,9 @@ def machine(home, monkeypatch):
     def fake(models):
         asked.append(models)
         shared = 60e6  # pages that a fork shares with the process it came from
-        state = 12 * models[0].cost.num_params  # weights and two moments in float32
-        return [state, bytes_of(models[0]), *(bytes_of(model) - shared for model in models)]
+        states = [12 * model.cost.num_params for model in models]  # two moments in float32
+        peaks = [bytes_of(model) - shared for model in models]
+        return memory.Weights(bytes_of(models[0]), states, peaks)
 
     monkeypatch.setattr(memory, "weigh", fake)
     monkeypatch.setattr(calibration, "measure", lambda spec, **how: (1e-3, 1e-3))
@@ -92,7 +93,7 @@ def test_the_most_rows_are_the_most(info, width, batch_size, share):
 
 def test_models_of_one_size_have_what_they_took(info, monkeypatch):
     models = [spec_of(info)] * 2
-    found = memory.priced(models, [1e6, 300e6, 200e6, 200e6])
+    found = memory.priced(models, memory.Weights(300e6, [1e6] * 2, [200e6] * 2))
     assert found.bytes(models[0]) == pytest.approx(300e6)
 
 
@@ -100,11 +101,25 @@ def test_a_process_takes_at_least_what_it_holds():
     """Weights, two moments, and a copy of them: 24 bytes a parameter at the same time."""
     options = {"family": "mlp", "data": "teacher", "depth": 2, "num_tokens": 1e4, "lr": 0.01}
     small, large = (RunSpec.resolve(**options, width=w, batch_size=4) for w in (8, 1536))
-    state, worker, first, second = memory.weigh([small, large])
-    assert 12 <= state / small.cost.num_params < 13
+    found = memory.weigh([small, large])
+    for model, state in zip((small, large), found.states, strict=True):
+        assert 12 <= state / model.cost.num_params < 13
+    first, second = found.peaks
     more = large.cost.num_params - small.cost.num_params
     assert 24 * more < second - first < 48 * more
-    assert worker > first / 2
+    assert found.whole > first / 2
+
+
+def test_muon_holds_one_moment_of_a_large_matrix(info):
+    """Jordan et al. 2024: momentum alone, where embeddings have AdamW's two."""
+    small, large = (
+        spec_of(info, optimizer="muon", width=width, batch_size=2, context=32)
+        for width in (16, 512)
+    )
+    found = memory.weigh([small, large])
+    price = memory.priced([small, large], found).prices[0]
+    assert 2 * 8 + 4 < price < 22
+    assert 24 < 2 * found.states[0] / small.cost.num_params + 4
 
 
 def test_the_preview_shows_it_and_says_what_does_not_fit(info, machine, tiny, tmp_path, capsys):

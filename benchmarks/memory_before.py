@@ -5,15 +5,16 @@
 
 Prices are fitted to the models that a preview weighs: of images, which have none of their own, to
 some of the runs of a sweep. Then each shape that is held out is trained for 12 steps in a process
-of its own that has loaded what a worker has, on real data, with points of the curve, and as many
-checkpoints as come; ``VmHWM`` of that process is what a run takes. Both the whole is compared and
-what the run takes beyond the worker without one, which is 250 MB that need no forecast.
+of its own that has loaded what a worker has, on real data, with points of the curve, and one
+checkpoint after another; ``VmHWM`` of that process is what a run takes. Both the whole is compared
+and what the run takes beyond the worker without one, which is 250 MB that need no forecast.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import subprocess
 import sys
@@ -109,20 +110,18 @@ def train_one(threads: int, members: int) -> None:
     With several members an ensemble of them, that differ in their seed.
     """
     import cluster.work.worker  # noqa: F401  (what a worker has loaded)
-    from scaling.training import Entry, train, train_ensemble
+    from scaling.training import Entry, loop, train, train_ensemble
 
+    # In a run of hours each moment of a step meets a checkpoint that is being written.
+    loop.CHECKPOINT_COST, loop.WRITING_COST = math.inf, {}
     spec, left = read_spec(json.load(sys.stdin)), iter(range(STEPS * members - 1))
     how: dict[str, Any] = {"threads": threads, "checkpoint_seconds": 0.0}
     with tempfile.TemporaryDirectory() as folder:
         if members == 1:
             train(spec, Path(folder), should_stop=lambda: next(left, None) is None, **how)
         else:
-            few = {
-                "num_tokens": STEPS * spec.units_per_step,
-                "final_tokens": 4096,
-                "train_eval": False,
-            }
-            short = replace(spec, train=replace(spec.train, **few))
+            few = {"num_tokens": STEPS * spec.units_per_step, "final_tokens": 4096}
+            short = replace(spec, train=replace(spec.train, train_eval=False, **few))
             seeds = range(members)
             entries = [Entry(replace(short, seed=i), Path(folder, str(i))) for i in seeds]
             train_ensemble(entries, **how)
@@ -177,7 +176,8 @@ def main() -> None:
         print(f"{found.source}: a worker {found.worker / 2**20:.0f} MB, prices {found.prices}")
         rows, ratios = [], []
         for shape, run in zip(wanted, held_out, strict=True):
-            foretold, took = found.bytes(run), taken(run, given.threads, given.members)
+            foretold = found.bytes(run, members=given.members)
+            took = taken(run, given.threads, given.members)
             own = (foretold - found.worker) / (took - found.worker)
             ratios.append(foretold / took)
             told = " ".join(f"{key} {value}" for key, value in shape.items())

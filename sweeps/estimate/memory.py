@@ -82,12 +82,12 @@ class Memory:
     prices: tuple[float, ...]
     source: str
 
-    def bytes(self, spec: RunSpec, rows: int = 0) -> float:
-        """Bytes of the process that trains a run by itself, at most.
+    def bytes(self, spec: RunSpec, rows: int = 0, members: int = 1) -> float:
+        """Bytes of the process that trains a run, or an ensemble of ``members`` like it, at most.
 
         ``rows`` are those of a forward pass, a micro-batch; 0 for the whole batch.
         """
-        amounts = _amounts(spec, rows)
+        amounts = _amounts(spec, rows, members)
         return self.worker + sum(p * a for p, a in zip(self.prices, amounts, strict=True))
 
     def most_rows(self, spec: RunSpec, room: float) -> int:
@@ -98,15 +98,29 @@ class Memory:
         return min(spec.train.batch_size, 1 + int((room - one) / (two - one)))
 
 
-def _amounts(spec: RunSpec, rows: int = 0) -> tuple[float, ...]:
-    """Parameters; outputs in a pass, of all layers and of one; of one in an evaluation's chunk."""
+def _amounts(spec: RunSpec, rows: int = 0, members: int = 1) -> tuple[float, ...]:
+    """Parameters; outputs in a pass, of all layers and of one; of one in an evaluation's chunk.
+
+    Of an ensemble the parameters of all, and the outputs of those that go through at once.
+    """
     model, cost = spec.model, spec.cost
     logits = getattr(model, "vocab_size", 0) or 0
     layer = (cost.activations - logits) / getattr(model, "depth", 1) + logits
     batch = spec.train.batch_size
     units = spec.units_per_step // batch * min(rows or batch, batch)
     chunk = CHUNK["cpu"][cost.unit]
-    return float(cost.num_params), float(cost.activations * units), layer * units, layer * chunk
+    trained, evaluated = members, members
+    if members > 1:
+        from scaling.training import members_at_once
+
+        trained = min(members, members_at_once(spec, "cpu", units))
+        evaluated = min(members, members_at_once(spec, "cpu", chunk))
+    return (
+        float(members * cost.num_params),
+        float(trained * cost.activations * units),
+        trained * layer * units,
+        evaluated * layer * chunk,
+    )
 
 
 def weighed(store: Store, specs: Sequence[RunSpec]) -> Memory | None:

@@ -4,7 +4,7 @@
         [--optimizer NAME] [--vocab-size N] [--threads N] [--members N] [--shapes I ...]
 
 Prices are fitted to the models that a preview weighs: of images, which have none of their own, to
-some of the runs of a sweep. Then each shape that is held out is trained for 12 steps in a process
+some of the runs of a sweep. Then each shape that is held out is trained for 18 steps in a process
 of its own that has loaded what a worker has, on real data, with points of the curve, and one
 checkpoint after another; ``VmHWM`` of that process is what a run takes. Both the whole is compared
 and what the run takes beyond the worker without one, which is 250 MB that need no forecast.
@@ -29,7 +29,7 @@ from scaling import RunSpec, read_spec
 from scaling.base import print_table
 from sweeps.estimate import memory
 
-STEPS = 12
+STEPS = 18  # the curve has its first point after 16
 HELD_OUT = {
     "transformer": (
         {"depth": 2, "width": 96, "context": 128, "batch_size": 16},

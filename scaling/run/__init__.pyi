@@ -54,4 +54,5 @@ from .weights import Kept as Kept
 from .weights import kept as kept
 from .weights import lacks_weights as lacks_weights
 from .weights import remove_weights as remove_weights
+from .weights import weights_bytes as weights_bytes
 from .weights import write_weights as write_weights

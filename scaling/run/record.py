@@ -22,6 +22,7 @@ from scaling.run.weights import (
     remove_weights,
     share,
     weight_files,
+    weights_bytes,
     write_weights,
 )
 from scaling.schedule import cooldown_start
@@ -139,18 +140,27 @@ class Record:
                     return path, state
         return None
 
-    def keep(self, step: int, tensors: dict[str, Tensor]) -> None:
-        """Keep the weights after ``step`` optimiser steps; runs of the trunk share its own."""
+    def keep(self, step: int, tensors: dict[str, Tensor]) -> Callable[[], None]:
+        """What keeps the weights after ``step`` optimiser steps, of which it has its own copy.
+
+        Runs of the trunk share the run's.
+        """
         self.journal.check()
         file = WeightFile(step, self.journal.epoch)
         num_tokens = step * self.spec.units_per_step
         assert isinstance(self.spec, RunSpec)
         model = json.dumps({"family": self.spec.family, **stated(self.spec.model)})
         path = file.within(self.run_dir)
-        sha256 = write_weights(path, tensors, model=model)
-        self.journal.append("kept", step=num_tokens, file=path.name, sha256=sha256)
-        if self.trunk_dir is not None and step <= self._branch:
-            share(path, file.within(self.trunk_dir))
+        data = weights_bytes(tensors, model=model)
+
+        def write() -> None:
+            self.journal.check()
+            sha256 = write_weights(path, data)
+            self.journal.append("kept", step=num_tokens, file=path.name, sha256=sha256)
+            if self.trunk_dir is not None and step <= self._branch:
+                share(path, file.within(self.trunk_dir))
+
+        return write
 
     def adopt(self, keeps: Set[int], start: int) -> None:
         """Take over from the trunk what the run ``keeps`` of the steps before its ``start``."""

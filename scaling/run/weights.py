@@ -107,21 +107,26 @@ def weight_files(folder: Path) -> list[WeightFile]:
     return sorted(WeightFile(int(step), int(epoch)) for step, epoch, _ in names)
 
 
-def write_weights(path: Path, tensors: Mapping[str, Tensor], **about: str) -> str:
-    """Write tensors as a safetensors file, whole or not at all; its SHA-256.
+def weights_bytes(tensors: Mapping[str, Tensor], **about: str) -> bytes:
+    """What a safetensors file of the tensors has in it.
 
     ``about`` stands in the file's header; the same bits are the same file where it is one text at
     most, for the library writes several in any order.
+    """
+    from safetensors.torch import save
+
+    plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    return save(plain, about)
+
+
+def write_weights(path: Path, data: bytes) -> str:
+    """Write what :func:`weights_bytes` gave, whole or not at all; its SHA-256.
 
     Raises
     ------
     OSError
         If the disk is full or the folder read-only.
     """
-    from safetensors.torch import save
-
-    plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    data = save(plain, about)
     with replacing(path) as file:
         file.write(data)
     return hashlib.sha256(data).hexdigest()
@@ -141,8 +146,9 @@ def share(path: Path, other: Path) -> None:
 
 
 def remove_weights(folder: Path, but: Container[str] = (), epoch: int | None = None) -> None:
-    """Remove weights but those named; with ``epoch`` only of writers up to it."""
-    for file in weight_files(folder):
-        path = file.within(folder)
-        if path.name not in but and (epoch is None or file.epoch <= epoch):
+    """Remove weights but those named, and half written ones; with ``epoch`` of writers up to it."""
+    there = folder / WEIGHTS
+    for path in (*there.glob("[0-9]*.safetensors"), *there.glob(".[0-9]*.safetensors.*")):
+        of_epoch = int(path.name.removeprefix(".").split(".")[1])
+        if path.name not in but and (epoch is None or of_epoch <= epoch):
             path.unlink(missing_ok=True)

@@ -1,4 +1,5 @@
 from .alike import ensemble_key as ensemble_key
+from .alike import members_at_once as members_at_once
 from .alike import most_members as most_members
 from .ensemble import Entry as Entry
 from .ensemble import train_ensemble as train_ensemble

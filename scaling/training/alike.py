@@ -13,6 +13,9 @@ FAMILIES = ("mlp", "transformer")
 OPTIMIZERS = ("adam", "adamw", "sgd")
 CACHED = 8 << 20  # bytes of activations, of all members: with more each is slower on a CPU
 LEAST = 4  # members, which share the cost of launching an operation whatever their size
+# Outputs of products of the members that go through the model at once: beyond this a step of many
+# is no faster on a CPU, whose cache they leave, and a GPU is full.
+AT_ONCE_BYTES = {"cpu": 2**26, "cuda": 2**32}
 
 
 def ensemble_key(spec: RunSpec) -> str | None:
@@ -71,3 +74,9 @@ def most_members(spec: RunSpec, device: str) -> int:
         return sys.maxsize
     one = 4 * spec.cost.activations * spec.units_per_step
     return max(LEAST, CACHED // max(1, one))
+
+
+def members_at_once(spec: RunSpec, device: str, units: int) -> int:
+    """Members that go through the model at once on so many tokens (examples) each."""
+    each = 4 * spec.cost.activations * units
+    return max(1, AT_ONCE_BYTES.get(device, AT_ONCE_BYTES["cpu"]) // each)

@@ -34,7 +34,7 @@ from scaling.run import (
 )
 from scaling.schedule import cooldown_start, curve_size, curve_steps, ends_apart, lr_factor
 from scaling.spec import RunSpec
-from scaling.training.alike import ensemble_key
+from scaling.training.alike import ensemble_key, members_at_once
 from scaling.training.ensemble_stack import Stack
 from scaling.training.ensemble_task import Logits, Order, losses, shared, stacked_batch
 from scaling.training.loop import CHECKPOINT_COST, HEARTBEAT_SECONDS, _Run
@@ -47,9 +47,6 @@ from scaling.training.team import Team
 
 LOOK_SECONDS = 0.2  # between looks at leases, wishes to stop and what is due
 HEARTBEAT_COST = 0.02  # heartbeats of all members take at most this share of the time
-# Outputs of products of the members that go through the model at once: beyond this a step of many
-# is no faster on a CPU, whose cache they leave, and a GPU is full.
-AT_ONCE_BYTES = {"cpu": 2**26, "cuda": 2**32}
 
 
 @dataclass(frozen=True)
@@ -238,9 +235,9 @@ class _Ensemble:
             Order(m.spec.order_seed, self.data.size, m.spec.train.batch_size) for m in members
         ]
         is_text = get_family(spec.family).unit == "token"
-        self.at_once = _at_once(spec, self.device, spec.units_per_step)
+        self.at_once = members_at_once(spec, self.device.type, spec.units_per_step)
         seen = EVAL_TOKENS if is_text else EVAL_EXAMPLES
-        self.evaluated_at_once = _at_once(spec, self.device, seen)
+        self.evaluated_at_once = members_at_once(spec, self.device.type, seen)
         self.recorded: dict[int, Recorded] = {}  # passes on CUDA, by the first of their rows
         self.outcomes: dict[int, Outcome] = {}
         self.clock = time.monotonic()
@@ -396,9 +393,3 @@ class _Ensemble:
         if left:
             self.recorded.clear()  # they read the weights where these were
             self.stack.keep(left)
-
-
-def _at_once(spec: RunSpec, device: torch.device, units: int) -> int:
-    """Members that go through the model at once on so many tokens (examples) each."""
-    each = 4 * spec.cost.activations * units
-    return max(1, AT_ONCE_BYTES.get(device.type, AT_ONCE_BYTES["cpu"]) // each)

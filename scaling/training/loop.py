@@ -403,6 +403,8 @@ class _Run:
             "time": time.time(),
             **self._marks(),
         }
+        if self.saver is not None and self.keep:
+            self.saver.finish()  # an end says that all weights are kept
         self._append("end", **event)
         self._heartbeat(status, event["loss"])
         if self.saver is not None:
@@ -458,8 +460,10 @@ class _Run:
     def _keep_weights(self) -> None:
         with averaged(self.optimizer):
             weights = self.spread.weights()
-        if self.record is not None:
-            self.record.keep(self.step, weights)
+            if self.saver is not None:
+                self.saver.begin_weights(self.step, weights)
+            elif self.record is not None:
+                self.record.keep(self.step, weights)()
 
     def _save_latest(self) -> None:
         state = self._snapshot()

@@ -1,4 +1,4 @@
-"""Checkpoints that are written while training goes on, by each process what it alone holds.
+"""Checkpoints and kept weights, written while training goes on, by each process what it holds.
 
 A step waits until the state is copied to the host's memory, not for the disk.
 """
@@ -55,7 +55,7 @@ class Apart:
 
 
 class Saver:
-    """Writes a run's checkpoints by a thread, one after another.
+    """Writes a run's checkpoints and kept weights by a thread, one after another.
 
     Where the model is sharded each rank writes its part first. When every rank's is on the disk,
     rank 0 writes the checkpoint, which names them: before that the one before it counts.
@@ -74,7 +74,7 @@ class Saver:
     is_half : bool
         Whether parts were begun and the checkpoint itself was not; the same on each rank.
     seconds : float
-        What the last file took to be written.
+        What the last checkpoint took to be written.
     """
 
     def __init__(self, record: Record | None, run_dir: Path, team: Team, *, sharded: bool) -> None:
@@ -127,6 +127,21 @@ class Saver:
         copied = Apart().copy(state)
         self._write(lambda: record.save_trunk(path, copied))
 
+    def begin_weights(self, step: int, weights: dict[str, Tensor]) -> None:
+        """Begin to write weights that rank 0 has whole and that are to last.
+
+        As with :meth:`begin_trunk`, and before any later checkpoint: a run that goes on from one
+        has what it was to keep before.
+        """
+        self.finish()
+        if self.record is None:
+            return
+        write = self.record.keep(step, weights)
+        if self.sharded:
+            write()
+        else:
+            self._submit(write)
+
     def go_on(self) -> None:
         """Begin to write what names the parts; every rank calls it, when none is busy."""
         if not self.is_half:
@@ -160,8 +175,6 @@ class Saver:
         self.record.save(state)
 
     def _write(self, write: Callable[[], None]) -> None:
-        self._pool = self._pool or ThreadPoolExecutor(1, "checkpoint")
-
         def timed() -> None:
             began = time.monotonic()
             try:
@@ -169,4 +182,8 @@ class Saver:
             finally:
                 self.seconds = time.monotonic() - began
 
-        self._begun = self._pool.submit(timed)
+        self._submit(timed)
+
+    def _submit(self, write: Callable[[], None]) -> None:
+        self._pool = self._pool or ThreadPoolExecutor(1, "checkpoint")
+        self._begun = self._pool.submit(write)

@@ -13,7 +13,7 @@ from typing import Any
 from scaling.base import beside, write_atomic
 from scaling.data import find_prepared
 from scaling.data.text import write_tokenizer
-from scaling.run import SPEC, write_weights
+from scaling.run import SPEC, weights_bytes, write_weights
 from scaling.weights.hugging_face import HuggingFace, to_hugging_face
 from scaling.weights.model import KeptModel
 
@@ -97,7 +97,7 @@ def export(kept: KeptModel, out: Path, form: str = "auto") -> Exported:
 
 
 def _write(folder: Path, model: HuggingFace) -> None:
-    write_weights(folder / WEIGHTS_FILE, model.weights, format="pt")
+    write_weights(folder / WEIGHTS_FILE, weights_bytes(model.weights, format="pt"))
     write_atomic(folder / CONFIG_FILE, json.dumps(model.config, indent=1))
 
 

@@ -1,10 +1,10 @@
 """What a run takes of a machine's memory on a CPU, from a few small models that are weighed.
 
-A run's bytes are those of a worker, and a sum at a price each over its parameters, the outputs of
-the layers in a step, those of one layer, and those of one layer in a chunk of an evaluation. The
-first is counted, the others are the non-negative ones that come nearest to what the weighed models
-took with a checkpoint under way, so the holes that the allocator leaves are in them. Data that are
-mapped do not count.
+A run's bytes are those of a worker, and a sum at a price each over its parameters, their gradients
+with the logits, the outputs of the layers in a step, those of one layer, and those of one in a
+chunk of an evaluation. The first two are counted, the others are the non-negative ones that come
+nearest to what the weighed models took with a checkpoint under way, so the holes that the allocator
+leaves are in them. Data that are mapped do not count.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import os
 import subprocess
 import sys
 import time
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -26,6 +27,8 @@ from sweeps.estimate.made_up import CHUNK
 WEIGHED = 6  # models of a family without shapes of its own
 STEP_FLOPS = 12e9  # of a step of these, at most: a fifth of a core's second
 GRADIENT = 4  # bytes of a parameter's
+LOGIT = 12  # bytes in a step: of a logit, its logarithm of a softmax, and its gradient
+JUDGED_LOGIT = 8  # in an evaluation, without a gradient
 SHAPES: Mapping[str, Sequence[Mapping[str, int]]] = {
     "transformer": (
         {"depth": 1, "width": 64, "context": 128, "batch_size": 32},
@@ -47,6 +50,24 @@ SHAPES: Mapping[str, Sequence[Mapping[str, int]]] = {
 
 
 @dataclass(frozen=True)
+class Weights:
+    """What a process took that trained small models.
+
+    Attributes
+    ----------
+    whole : int
+        Bytes of it all with the first model.
+    states, peaks : sequence of int
+        Bytes of each model's weights and optimiser, and of a fork that trained it. What a fork
+        shares with the process may count for it or not, so only their differences are used.
+    """
+
+    whole: int
+    states: Sequence[int]
+    peaks: Sequence[int]
+
+
+@dataclass(frozen=True)
 class Memory:
     """What runs of one family take of a machine's memory on a CPU.
 
@@ -64,31 +85,48 @@ class Memory:
     prices: tuple[float, ...]
     source: str
 
-    def bytes(self, spec: RunSpec, rows: int = 0) -> float:
-        """Bytes of the process that trains a run by itself, at most.
+    def bytes(self, spec: RunSpec, rows: int = 0, members: int = 1) -> float:
+        """Bytes of the process that trains a run, or an ensemble of ``members`` like it, at most.
 
         ``rows`` are those of a forward pass, a micro-batch; 0 for the whole batch.
         """
-        amounts = _amounts(spec, rows)
+        amounts = _amounts(spec, rows, members)
         return self.worker + sum(p * a for p, a in zip(self.prices, amounts, strict=True))
 
     def most_rows(self, spec: RunSpec, room: float) -> int:
         """The most rows of a forward pass that so many bytes allow; 0 if they allow none."""
-        one, two = self.bytes(spec, 1), self.bytes(spec, 2)
-        if one > room or two <= one:
-            return spec.train.batch_size if one <= room else 0
-        return min(spec.train.batch_size, 1 + int((room - one) / (two - one)))
+        rows = range(1, spec.train.batch_size + 1)
+        return bisect_right(rows, room, key=lambda count: self.bytes(spec, count))
 
 
-def _amounts(spec: RunSpec, rows: int = 0) -> tuple[float, ...]:
-    """Parameters; outputs in a pass, of all layers and of one; of one in an evaluation's chunk."""
+def _amounts(spec: RunSpec, rows: int = 0, members: int = 1) -> tuple[float, ...]:
+    """Parameters; bytes of gradients and logits in a step, or of logits in an evaluation's chunk.
+
+    Then outputs in a pass, of all layers and of one, and of one in an evaluation's chunk. Of an
+    ensemble the parameters of all, and the outputs of those that go through at once.
+    """
     model, cost = spec.model, spec.cost
     logits = getattr(model, "vocab_size", 0) or 0
-    layer = (cost.activations - logits) / getattr(model, "depth", 1) + logits
+    outputs = cost.activations - logits
+    layer = outputs / getattr(model, "depth", 1)
     batch = spec.train.batch_size
     units = spec.units_per_step // batch * min(rows or batch, batch)
     chunk = CHUNK["cpu"][cost.unit]
-    return float(cost.num_params), float(cost.activations * units), layer * units, layer * chunk
+    trained, evaluated = members, members
+    if members > 1:
+        from scaling.training import members_at_once
+
+        trained = min(members, members_at_once(spec, "cpu", units))
+        evaluated = min(members, members_at_once(spec, "cpu", chunk))
+    params = members * cost.num_params
+    in_step = GRADIENT * params + LOGIT * logits * trained * units
+    return (
+        float(params),
+        float(max(in_step, JUDGED_LOGIT * logits * evaluated * chunk)),
+        float(trained * outputs * units),
+        trained * layer * units,
+        evaluated * layer * chunk,
+    )
 
 
 def weighed(store: Store, specs: Sequence[RunSpec]) -> Memory | None:
@@ -130,7 +168,7 @@ def _key(models: Sequence[RunSpec]) -> str:
             "data": models[0].data.data,
             "batches": [m.train.batch_size for m in models],
             "precision": models[0].train.precision,
-            "optimizer": models[0].optim.optimizer,
+            "optimizer": [models[0].optim.optimizer, models[0].optim.momentum > 0],
         }
     )
 
@@ -152,37 +190,35 @@ def _affordable(spec: RunSpec) -> RunSpec:
     return replace(spec, train=replace(spec.train, batch_size=rows))
 
 
-def priced(models: Sequence[RunSpec], weights: Sequence[float]) -> Memory:
+def priced(models: Sequence[RunSpec], weights: Weights) -> Memory:
     """Prices from what a whole process took with the first model, and forks of it with each.
 
     A parameter's is counted: the state twice, with a checkpoint under way, and a gradient. What
-    small models take says little of it.
-
-    Parameters
-    ----------
-    models : sequence of RunSpec
-    weights : sequence of float
-        Bytes: of the first model's weights and optimiser, of the process, then of a fork for each
-        model. What a fork shares with the process may count for it or not, so only differences
-        between forks are used.
+    small models take says little of it. The state is that of the model with most parameters, as
+    some optimisers have fewer moments of a large matrix than of the rest. So are logits: of a large
+    vocabulary an evaluation of small models has more than their steps, which then say nothing of
+    large ones.
     """
     import numpy as np
     from scipy.optimize import nnls
 
-    state, whole, *forks = np.asarray(weights, float)
-    parameter = 2 * state / models[0].cost.num_params + GRADIENT
+    whole = float(weights.whole)
+    counts = [model.cost.num_params for model in models]
+    largest = counts.index(max(counts))
+    parameter = 2 * weights.states[largest] / counts[largest]
     amounts = np.array([_amounts(model) for model in models])
-    more, took = amounts - amounts[0], np.array(forks) - forks[0]
-    scale = np.maximum(np.abs(more).max(axis=0), 1e-300)[1:]
+    forks = np.asarray(weights.peaks, float)
+    more, took = amounts - amounts[0], forks - forks[0]
+    scale = np.maximum(np.abs(more).max(axis=0), 1e-300)[2:]
     parts = 1 / (whole + np.maximum(took, 0.0))  # what is wanted is right in proportion, in all
-    rest = took - parameter * more[:, 0]
-    others = nnls(more[:, 1:] / scale * parts[:, None], rest * parts)[0] / scale
-    prices = (float(parameter), *(float(price) for price in others))
+    rest = took - parameter * more[:, 0] - more[:, 1]
+    others = nnls(more[:, 2:] / scale * parts[:, None], rest * parts)[0] / scale
+    prices = (float(parameter), 1.0, *(float(price) for price in others))
     worker = whole - float(np.dot(prices, amounts[0]))
     return Memory(worker, prices, f"{len(models)} weighed models of {models[0].family}")
 
 
-def weigh(models: Sequence[RunSpec]) -> list[int]:
+def weigh(models: Sequence[RunSpec]) -> Weights:
     """What :func:`priced` is given, from processes that train the models.
 
     Raises
@@ -202,5 +238,4 @@ def weigh(models: Sequence[RunSpec]) -> list[int]:
     )
     if told.returncode:
         raise OSError(f"weighing models ended with {told.returncode}: {told.stderr[-300:].strip()}")
-    found: list[int] = json.loads(told.stdout.splitlines()[-1])  # an import of a user's may print
-    return found
+    return Weights(**json.loads(told.stdout.splitlines()[-1]))  # an import of a user's may print

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -18,13 +18,14 @@ from sweeps.sweep import Sweep
 
 @dataclass(frozen=True)
 class Needs:
-    """What each run of a sweep takes of a machine's memory, trained by itself on a CPU.
+    """What each run of a sweep takes of a machine's memory on a CPU.
 
     Attributes
     ----------
     bytes : tuple of float or None
-        Of the process that trains each run, with a checkpoint under way; None where it is not
-        known: of programs, n-grams, and families whose models are all too large to try.
+        Of the process that trains each run, with the others of its ensemble, and with a checkpoint
+        under way; None where it is not known: of programs, n-grams, and families whose models are
+        all too large to try.
     measured : str
         Where the numbers come from.
     warnings : tuple of str
@@ -70,6 +71,7 @@ def memory_needed(
             by_family[entry.spec.family].append(entry.spec)
     prices = {family: weighed(store, specs) for family, specs in by_family.items()}
     rules = ResourceRules.parse(sweep.resources)
+    members = _members([spec for specs in by_family.values() for spec in specs], rules)
     found: list[float | None] = []
     short = []
     for entry in sweep:
@@ -79,7 +81,8 @@ def memory_needed(
             found.append(None)
             continue
         given = rules.of(spec.cost.num_params)
-        needed = memory.bytes(spec, given.micro_batch)
+        in_one = members.get(spec.run_id, 1)
+        needed = memory.bytes(spec, given.micro_batch if in_one == 1 else 0, in_one)
         found.append(needed)
         room, together = _room(given, workers, installed)
         if given.processes == 1 and needed * together > room:
@@ -87,6 +90,23 @@ def memory_needed(
     sources = sorted({memory.source for memory in prices.values() if memory is not None})
     told = (_told(short, workers, installed),) if short else ()
     return Needs(tuple(found), "; ".join(sources), told)
+
+
+def _members(specs: Sequence[RunSpec], rules: ResourceRules) -> dict[str, int]:
+    """How many runs train in one process with each, at most, by ``run_id``."""
+    most = {spec.run_id: rules.of(spec.cost.num_params).ensemble for spec in specs}
+    asked = [spec for spec in specs if most[spec.run_id] > 1]
+    if not asked:
+        return {}
+    from scaling.training import ensemble_key, most_members
+
+    keys = {spec.run_id: ensemble_key(spec) for spec in asked}
+    alike = Counter(keys.values())
+    return {
+        spec.run_id: min(most[spec.run_id], alike[key], most_members(spec, "cpu"))
+        for spec in asked
+        if (key := keys[spec.run_id]) is not None
+    }
 
 
 def growth(store: Store, specs: Sequence[Spec], first: str, later: Iterable[str]) -> float:
@@ -127,9 +147,9 @@ def _told(
     short: Sequence[tuple[float, RunSpec, Memory, Resources]], workers: int, installed: float | None
 ) -> str:
     """What to do about the run that needs most in proportion to what it has."""
-    _, spec, memory, given = max(short, key=lambda one: one[0])
+    share, spec, memory, given = max(short, key=lambda one: one[0])
     room, together = _room(given, workers, installed)
-    need = memory.bytes(spec, given.micro_batch) * together
+    need = share * room
     runs = "1 run needs" if len(short) == 1 else f"{len(short)} runs need"
     beside = f" for {together} side by side" if together > 1 else ""
     whose = f"memory is {given.memory}" if given.memory else f"this machine has {_gb(room)}"
@@ -137,7 +157,10 @@ def _told(
     if together > 1:
         remedies.insert(0, "set side_by_side: 1" if given.memory else "use fewer workers")
     rows = memory.most_rows(spec, room / together)
-    if spec.cost.unit == "token" and 0 < rows < spec.train.batch_size:
+    fitting = [k for k in range(1, given.ensemble) if memory.bytes(spec, 0, k) * together <= room]
+    if fitting:
+        remedies.append(f"set ensemble: {fitting[-1]}")
+    elif spec.cost.unit == "token" and 0 < rows < spec.train.batch_size:
         remedies.append(f"set micro_batch: {rows}")
     return f"{runs} more memory than there is: {_gb(need)}{beside}, {whose}: {_either(remedies)}"
 

@@ -26,12 +26,14 @@ STEPS = 2  # before the checkpoint and after it: from the second on a step takes
 
 
 def main() -> None:
-    """Write bytes: of the first model's state, this process's peak after it, each one's fork's."""
+    """Write bytes: this process's peak after the first model, each one's state, its fork's peak."""
     specs = [RunSpec.from_dict(plain) for plain in json.load(sys.stdin)]
     data = _data(specs[0])
     with as_a_worker():
-        state = _train(specs[0])
-        print(json.dumps([state, _peak(), *map(_peak_of_a_fork, specs)]))
+        _train(specs[0])
+        whole = _peak()
+        states, peaks = zip(*map(_of_a_fork, specs), strict=True)
+        print(json.dumps({"whole": whole, "states": states, "peaks": peaks}))
     del data
 
 
@@ -75,20 +77,24 @@ def _peak() -> int:
     return int(line.split()[1]) * 1024
 
 
-def _peak_of_a_fork(spec: RunSpec) -> int:
-    """The same of a fork that trains: the holes that one model leaves do not count for the next."""
+def _of_a_fork(spec: RunSpec) -> tuple[int, int]:
+    """State and peak of a fork that trains: holes that one model leaves do not count for others."""
+    told, telling = os.pipe()
     process = os.fork()
     if process == 0:
         status = 1
         try:
-            _train(spec)
+            os.write(telling, str(_train(spec)).encode())
             status = 0
         finally:
             os._exit(status)
+    os.close(telling)
     _, status, used = os.wait4(process, 0)
+    with os.fdopen(told) as file:
+        state = file.read()
     if status:
         raise OSError(f"training {spec.run_id} ended with {status}")
-    return _in_bytes(used.ru_maxrss)
+    return int(state), _in_bytes(used.ru_maxrss)
 
 
 def _in_bytes(maxrss: int) -> int:

@@ -65,7 +65,7 @@ def test_fewer_run_side_by_side_where_later_runs_are_larger(make_sweep, home, mo
     sweep = make_sweep(width=[8, 64])
     sweep.write(Store.at(home).sweep_dir("tiny") / "sweep.jsonl")
     small, large = sweep.entries
-    monkeypatch.setattr(needs, "weighed_before", lambda *_: Memory(1e4, (28.0, 0, 0, 0), ""))
+    monkeypatch.setattr(needs, "weighed_before", lambda *_: Memory(1e4, (28.0, 0, 0, 0, 0), ""))
     ratio = (1e4 + 28 * large.spec.num_params) / (1e4 + 28 * small.spec.num_params)
     assert ratio > 2
     queue = Queue.new(Store.at(home).sweep_dir("tiny"), [(e.run_id,) for e in sweep], {})

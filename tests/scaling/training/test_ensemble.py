@@ -96,7 +96,7 @@ def test_transformers_end_as_alone(tiny, tmp_path, shape):
 def test_members_go_through_the_model_in_parts_where_many_do_not_fit(tiny, tmp_path, monkeypatch):
     specs = [RunSpec.resolve(**tiny, seed=seed) for seed in range(3)]
     together(tmp_path / "all", specs)
-    monkeypatch.setattr("scaling.training.ensemble.AT_ONCE_BYTES", {"cpu": 1})
+    monkeypatch.setattr("scaling.training.alike.AT_ONCE_BYTES", {"cpu": 1})
     together(tmp_path / "parts", specs)
     for spec in specs:
         assert_alike(tmp_path / "parts" / spec.run_id, tmp_path / "all" / spec.run_id)

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import errno
+import math
 import os
 import signal
+import threading
 
 import pytest
 import torch
 
 from scaling.families import get_family
-from scaling.run import Keep, kept, lacks_weights
+from scaling.run import Keep, checkpoint, kept, lacks_weights
 from scaling.run.journal import SupersededError, begin_anew, checkpoints, read_journal
 from scaling.run.record import Record
-from scaling.run.weights import WEIGHTS, WeightFile, weight_files
+from scaling.run.weights import WEIGHTS, WeightFile, weight_files, write_weights
 from scaling.spec import RunSpec
 from scaling.trainers import train_together
+from scaling.training import loop
 from scaling.training.loop import train
 from scaling.training.task import make_task
-from tests.scaling.processes import in_child, run_team
+from tests.scaling.processes import exit_status, in_child, run_team
 from tests.scaling.training.test_loop import bits, stop_after
 
 FINAL = Keep(("final",))
@@ -42,12 +46,14 @@ def test_nothing_is_kept_unless_asked_for(tiny, tmp_path):
     assert lines[-2:] == ["kept", "end"]
 
 
-@pytest.mark.parametrize("data", ["tiny", "digits"])
-def test_the_kept_weights_have_the_loss_that_the_run_reports(tiny, tmp_path, data):
+@pytest.mark.parametrize("kind", ["tied", "averaged", "batch norm"])
+def test_the_kept_weights_have_the_loss_that_the_run_reports(tiny, tmp_path, kind):
     options = tiny | {"mlp": "swiglu", "tied": True}
-    if data == "digits":  # batch norm: statistics are kept too
+    if kind == "averaged":
+        options |= {"optimizer": "schedulefree", "schedule": "constant"}
+    if kind == "batch norm":  # statistics are kept too
         options = {
-            "data": data, "family": "resnet", "depths": [1], "widths": [8], "stem": "small",
+            "data": "digits", "family": "resnet", "depths": [1], "widths": [8], "stem": "small",
             "num_tokens": 512, "batch_size": 64, "lr": 0.01, "standardise": True,
         }  # fmt: skip
     spec = RunSpec.resolve(**options)
@@ -74,8 +80,6 @@ def test_a_run_that_stopped_early_keeps_its_end(tiny, tmp_path):
 
         def evaluate(self, *args):
             return {"loss": next(steps), "inference_seconds": 0.0}
-
-    import scaling.training.loop as loop
 
     make = loop.make_task
     with pytest.MonkeyPatch.context() as patch:
@@ -116,6 +120,57 @@ def test_what_was_kept_before_a_kill_is_there_and_the_rest_the_same_bits(tiny, t
     assert [step // 128 for step in whole] == [5, 16, 23, 32, 45, 64]
 
 
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded")
+def test_a_kill_while_weights_are_written_costs_none(tiny, tmp_path, monkeypatch):
+    """Steps are made meanwhile, and no checkpoint is of a later step than what is not there."""
+    spec, keep = RunSpec.resolve(**tiny | {"dropout": 0.1}), Keep((10, 16))
+    train(spec, tmp_path / "whole", keep=keep)
+    run, four_more, count = tmp_path / "killed", threading.Event(), stop_after(20)
+    write = write_weights
+
+    def killed(path, data):
+        if path.name.startswith("000000000016"):
+            assert four_more.wait(60), "training waits for the file"
+            path.with_name(f".{path.name}.{os.getpid()}").write_bytes(data[: len(data) // 2])
+            os.kill(os.getpid(), signal.SIGKILL)
+        return write(path, data)
+
+    def die():
+        stop = lambda: count() and four_more.set()  # noqa: E731
+        train(spec, run, keep=keep, checkpoint_seconds=0, should_stop=stop)
+
+    with monkeypatch.context() as patched:
+        patched.setattr("scaling.run.record.write_weights", killed)
+        patched.setattr(loop, "CHECKPOINT_COST", math.inf)  # as often as can be
+        patched.setattr(loop, "WRITING_COST", {})
+        assert exit_status(in_child(die)) == -signal.SIGKILL
+    assert [step // 128 for step in content(run)] == [10]
+    assert 10 <= checkpoint.load(checkpoints(run)[0])["step"] <= 16
+    train(spec, run, keep=keep)
+    assert content(run) == content(tmp_path / "whole")
+    assert bits(run) == bits(tmp_path / "whole")
+    assert files(run) == files(tmp_path / "whole")
+
+
+@pytest.mark.parametrize("step", [40, 64])
+def test_weights_that_cannot_be_written_fail_the_run(tiny, tmp_path, monkeypatch, step):
+    """The disk is full for those of a step, or of the end, which is not said before."""
+    write = write_weights
+
+    def full(path, data):
+        if int(path.name.split(".")[0]) == step:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return write(path, data)
+
+    spec, keep = RunSpec.resolve(**tiny), Keep((8, 40))
+    with monkeypatch.context() as patched, pytest.raises(OSError, match="No space left"):
+        patched.setattr("scaling.run.record.write_weights", full)
+        train(spec, tmp_path, keep=keep)
+    assert [e["status"] for e in read_journal(tmp_path) if e["event"] == "end"] == ["failed"]
+    assert train(spec, tmp_path, keep=keep).status == "done"
+    assert not lacks_weights(tmp_path, spec, keep)
+
+
 def test_a_file_that_a_kill_left_unfinished_is_no_weights(tiny, tmp_path):
     spec = RunSpec.resolve(**tiny)
     (tmp_path / WEIGHTS).mkdir()
@@ -139,7 +194,7 @@ def test_a_superseded_worker_keeps_nothing(tiny, tmp_path):
     zombie = Record(spec, tmp_path, None, 1, lambda: True)
     train(spec, tmp_path, epoch=2, keep=FINAL)
     won = content(tmp_path)
-    zombie.keep(64, {"weight": torch.zeros(3)})
+    zombie.keep(64, {"weight": torch.zeros(3)})()
     assert content(tmp_path) == won
     zombie.journal.held = lambda: False
     with pytest.raises(SupersededError):

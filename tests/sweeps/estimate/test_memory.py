@@ -15,7 +15,7 @@ from scaling.cli import main
 from sweeps.estimate import calibration, memory, memory_needed
 from sweeps.sweep import Sweep
 
-WORKER, STATE, ALL, ONE, JUDGED = 250e6, 28.0, 11.0, 4.0, 1.5  # bytes of a known machine
+WORKER, STATE, ALL, ONE, JUDGED = 250e6, 24.0, 11.0, 4.0, 1.5  # bytes of a known machine
 
 
 def spec_of(info, **options):
@@ -32,11 +32,15 @@ def image_spec(**options):
 def bytes_of(spec, rows=None):
     """What the machine takes for a run of a language model or an MLP."""
     outputs, logits = spec.cost.activations, getattr(spec.model, "vocab_size", 0)
-    one = (outputs - logits) / spec.model.depth + logits
+    outputs -= logits
+    one = outputs / spec.model.depth
     units = (rows or spec.train.batch_size) * getattr(spec.model, "context", 1)
     chunk = 2048 if logits else 64
     step = (ALL * outputs + ONE * one) * units
-    return WORKER + STATE * spec.cost.num_params + step + JUDGED * one * chunk
+    params = spec.cost.num_params
+    # A gradient, logits with their log-softmax and gradient; in an evaluation there is none.
+    counted = max(4 * params + 12 * logits * units, 8 * logits * chunk)
+    return WORKER + STATE * params + counted + step + JUDGED * one * chunk
 
 
 @pytest.fixture
@@ -47,8 +51,9 @@ def machine(home, monkeypatch):
     def fake(models):
         asked.append(models)
         shared = 60e6  # pages that a fork shares with the process it came from
-        state = 12 * models[0].cost.num_params  # weights and two moments in float32
-        return [state, bytes_of(models[0]), *(bytes_of(model) - shared for model in models)]
+        states = [12 * model.cost.num_params for model in models]  # two moments in float32
+        peaks = [bytes_of(model) - shared for model in models]
+        return memory.Weights(bytes_of(models[0]), states, peaks)
 
     monkeypatch.setattr(memory, "weigh", fake)
     monkeypatch.setattr(calibration, "measure", lambda spec, **how: (1e-3, 1e-3))
@@ -79,7 +84,7 @@ def test_a_shape_that_was_not_weighed_has_its_bytes(info, machine, options):
 
 @given(st.integers(1, 100), st.integers(1, 64), st.floats(0.01, 1.5))
 def test_the_most_rows_are_the_most(info, width, batch_size, share):
-    found = memory.Memory(WORKER, (STATE, ALL, ONE, JUDGED), "")
+    found = memory.Memory(WORKER, (STATE, 1.0, ALL, ONE, JUDGED), "")
     spec = spec_of(info, width=8 * width, batch_size=batch_size)
     least, whole = found.bytes(spec, 1), found.bytes(spec)
     room = least + share * (whole - least)
@@ -92,7 +97,7 @@ def test_the_most_rows_are_the_most(info, width, batch_size, share):
 
 def test_models_of_one_size_have_what_they_took(info, monkeypatch):
     models = [spec_of(info)] * 2
-    found = memory.priced(models, [1e6, 300e6, 200e6, 200e6])
+    found = memory.priced(models, memory.Weights(300e6, [1e6] * 2, [200e6] * 2))
     assert found.bytes(models[0]) == pytest.approx(300e6)
 
 
@@ -100,11 +105,25 @@ def test_a_process_takes_at_least_what_it_holds():
     """Weights, two moments, and a copy of them: 24 bytes a parameter at the same time."""
     options = {"family": "mlp", "data": "teacher", "depth": 2, "num_tokens": 1e4, "lr": 0.01}
     small, large = (RunSpec.resolve(**options, width=w, batch_size=4) for w in (8, 1536))
-    state, worker, first, second = memory.weigh([small, large])
-    assert 12 <= state / small.cost.num_params < 13
+    found = memory.weigh([small, large])
+    for model, state in zip((small, large), found.states, strict=True):
+        assert 12 <= state / model.cost.num_params < 13
+    first, second = found.peaks
     more = large.cost.num_params - small.cost.num_params
     assert 24 * more < second - first < 48 * more
-    assert worker > first / 2
+    assert found.whole > first / 2
+
+
+def test_muon_holds_one_moment_of_a_large_matrix(info):
+    """Jordan et al. 2024: momentum alone, where embeddings have AdamW's two."""
+    small, large = (
+        spec_of(info, optimizer="muon", width=width, batch_size=2, context=32)
+        for width in (16, 512)
+    )
+    found = memory.weigh([small, large])
+    price = memory.priced([small, large], found).prices[0]
+    assert 2 * 8 < price < 18
+    assert 2 * found.states[0] / small.cost.num_params > 20
 
 
 def test_the_preview_shows_it_and_says_what_does_not_fit(info, machine, tiny, tmp_path, capsys):
@@ -144,6 +163,23 @@ def test_workers_share_the_machine(info, machine):
     assert found.most == pytest.approx(each, rel=0.01) and found.warnings == ()
     (warning,) = memory_needed(sweep, workers=2, installed=1.9 * each).warnings
     assert warning.startswith("3 runs need") and "use fewer workers" in warning
+
+
+def test_an_ensemble_holds_the_weights_of_all(info, machine):
+    """Of 20 runs, two of them of another shape, as many as are asked for, and pass at once."""
+    specs = [spec_of(info, seed=seed) for seed in range(18)]
+    specs += [spec_of(info, width=32, seed=seed) for seed in range(2)]
+    calibration.calibrated(Store.at(), specs)
+    alone = memory_needed(Sweep.of("x", specs))
+    sweep = replace(Sweep.of("x", specs), resources={"ensemble": 4})
+    found = memory_needed(sweep, installed=1e12)
+    for spec, need, members in zip(specs, found.bytes, [4] * 18 + [2] * 2, strict=True):
+        beyond = bytes_of(spec) - WORKER
+        assert need == pytest.approx(WORKER + members * beyond, rel=0.01)
+    room = (alone.most + found.most) / 2
+    (warning,) = memory_needed(sweep, installed=room).warnings
+    assert warning.endswith("use a larger machine or set ensemble: 2")
+    assert found.warnings == ()
 
 
 def test_what_cannot_be_weighed_is_not_known(machine, monkeypatch, capsys):

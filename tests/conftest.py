@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -60,6 +62,26 @@ def store_ready(home, empty_store) -> str:
     """The home's tracking store, ready; its URI."""
     shutil.copy(empty_store, home / "mlflow.db")
     return f"sqlite:///{home / 'mlflow.db'}"
+
+
+@pytest.fixture
+def idle_shippers(monkeypatch):
+    """Shippers that wait until the test ends: MLflow takes seconds to be imported."""
+    from cluster.tracking import shipper
+
+    started, begin = [], shipper.start_shipper
+
+    def start_shipper(*_):
+        started.append(subprocess.Popen(["sleep", "3600"]))
+        return started[-1]
+
+    for module in list(sys.modules.values()):  # wherever it was imported to
+        if getattr(module, "__dict__", {}).get("start_shipper") is begin:
+            monkeypatch.setattr(module, "start_shipper", start_shipper)
+    yield
+    for process in started:
+        process.terminate()
+        process.wait()
 
 
 @pytest.fixture(scope="session")

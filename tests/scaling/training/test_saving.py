@@ -7,11 +7,11 @@ import os
 import signal
 import threading
 from functools import partial
+from importlib import import_module
 from types import SimpleNamespace
 
 import pytest
 import torch
-import torch.distributed.fsdp  # once, not in each process of a team
 
 from scaling.families import get_family
 from scaling.run import checkpoint
@@ -28,6 +28,12 @@ from tests.scaling.training.test_loop import bits, stop_after
 
 pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded")
 write = checkpoint.save
+
+
+@pytest.fixture(scope="module", autouse=True)
+def fsdp():
+    """Imported once, not in each process of a team; nor where other tests are collected."""
+    import_module("torch.distributed.fsdp")
 
 
 @pytest.fixture

@@ -126,7 +126,8 @@ def test_what_activations_change_does_not_depend_on_width(optimizer, tied):
 @pytest.mark.parametrize(
     "options",
     [
-        *({"optimizer": name} for name in sorted({*RULED} - {"adamw", "sgd"})),
+        # nor adam, whose decay is decoupled too: it steps as adamw does
+        *({"optimizer": name} for name in sorted({*RULED} - {"adamw", "sgd", "adam"})),
         {"heads": 2, "base_head_dim": 2, "mlp": "swiglu", "norm": "layernorm"},
     ],
 )

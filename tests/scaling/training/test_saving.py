@@ -7,7 +7,6 @@ import os
 import signal
 import threading
 from functools import partial
-from importlib import import_module
 from types import SimpleNamespace
 
 import pytest
@@ -23,17 +22,11 @@ from scaling.training.optim import make_optimizer
 from scaling.training.saving import Saver
 from scaling.training.spread import Layout, Spread
 from scaling.training.team import Team, connect
-from tests.scaling.processes import exit_status, in_child, run_team
+from tests.scaling.processes import exit_status, import_for_teams, in_child, run_team
 from tests.scaling.training.test_loop import bits, stop_after
 
 pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded")
 write = checkpoint.save
-
-
-@pytest.fixture(scope="module", autouse=True)
-def fsdp():
-    """Imported once, not in each process of a team; nor where other tests are collected."""
-    import_module("torch.distributed.fsdp")
 
 
 @pytest.fixture
@@ -136,6 +129,7 @@ def written_by(folder, size, spec, state):
             saver.finish()
             saver.close()
 
+    import_for_teams()
     job = {"SLURM_NTASKS": str(size), "SLURM_JOB_ID": "7", "SLURM_STEP_ID": "0"}
     of_rank = [{"SLURM_PROCID": str(rank), "SLURM_LOCALID": str(rank)} for rank in range(size)]
     team = [in_child(member, {**job, **own}) for own in of_rank]

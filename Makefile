@@ -19,7 +19,8 @@ PYTEST := OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest \
 quickstart: $(VENV)/.installed
 	$(BIN)/scaling quickstart
 
-test: $(VENV)/.installed-test lint docs
+test: $(VENV)/.installed-test
+	$(MAKE) -j2 lint docs
 	$(PYTEST) -n 5 -p tests.processor_time --durations=15  # three mostly wait for SLURM
 
 check: $(VENV)/.installed-test lint

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -47,11 +50,16 @@ def home(tmp_path_factory, monkeypatch):
 
 @pytest.fixture(scope="session")
 def empty_store(tmp_path_factory) -> Path:
-    """A SQLite tracking store with its tables; making one takes seconds."""
+    """A SQLite tracking store with its tables; making one takes seconds, so xdist makes one."""
     from scaling.tracking.ready import connect
 
-    path = tmp_path_factory.mktemp("store") / "mlflow.db"
-    connect(f"sqlite:///{path}")
+    base = tmp_path_factory.getbasetemp()
+    path = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "empty" / "mlflow.db"
+    path.parent.mkdir(exist_ok=True)
+    with path.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not path.exists():
+            connect(f"sqlite:///{path}")
     return path
 
 
@@ -60,6 +68,26 @@ def store_ready(home, empty_store) -> str:
     """The home's tracking store, ready; its URI."""
     shutil.copy(empty_store, home / "mlflow.db")
     return f"sqlite:///{home / 'mlflow.db'}"
+
+
+@pytest.fixture
+def idle_shippers(monkeypatch):
+    """Shippers that wait until the test ends: MLflow takes seconds to be imported."""
+    from cluster.tracking import shipper
+
+    started, begin = [], shipper.start_shipper
+
+    def start_shipper(*_):
+        started.append(subprocess.Popen(["sleep", "3600"]))
+        return started[-1]
+
+    for module in list(sys.modules.values()):  # wherever it was imported to
+        if getattr(module, "__dict__", {}).get("start_shipper") is begin:
+            monkeypatch.setattr(module, "start_shipper", start_shipper)
+    yield
+    for process in started:
+        process.terminate()
+        process.wait()
 
 
 @pytest.fixture(scope="session")

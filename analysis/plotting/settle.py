@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
+import matplotlib
 from matplotlib.ticker import FixedLocator
 
 if TYPE_CHECKING:
@@ -31,7 +32,11 @@ def settle(figure: Figure) -> None:
         for axis in (axes.xaxis, axes.yaxis):
             _thin(axis)
         _push_apart(axes)
-    figure.set_layout_engine("none")  # laying it out again would take as long once more
+    # Laying it out again would take as long once more. "none" would leave a placeholder, and with
+    # any engine matplotlib draws a figure once for nothing before it writes it.
+    engines = ("figure.autolayout", "figure.constrained_layout.use")
+    with matplotlib.rc_context(dict.fromkeys(engines, False)):
+        figure.set_layout_engine(None)
 
 
 def _labels(axes: Axes) -> list[tuple[Text, str]]:

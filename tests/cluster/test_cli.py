@@ -8,7 +8,6 @@ import shutil
 import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -19,6 +18,8 @@ from cluster.status.sweep import sweep_status
 from scaling.base import Store
 from scaling.cli import main
 from sweeps.sweep import Sweep
+from tests.browser import CHROMIUM
+from tests.cluster.tracking.test_mlflow_page import assert_it_answers_its_own, served
 from tests.grid import specs_over
 
 
@@ -275,30 +276,7 @@ def test_status_needs_neither_torch_nor_mlflow():
 
 
 @pytest.mark.slow  # a real MLflow server answers at the link
+@pytest.mark.skipif(CHROMIUM is not None, reason="the test of its page asks it as much")
 def test_ui_prints_the_link_to_the_charts_and_serves_them(done):
-    import urllib.error
-    import urllib.request
-
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "scaling", "ui", "tiny", "--port", str(port)]
-    server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    try:
-        url = server.stdout.readline().strip()
-        assert url.startswith(f"http://mlflow.localhost:{port}/#/experiments/")
-        hosts = (f"mlflow.localhost:{port}", f"127.0.0.1:{port}", f"elsewhere.org:{port}")
-        told = []
-        for host in hosts:  # Python, unlike browsers, may not know names under localhost
-            asked = urllib.request.Request(f"http://127.0.0.1:{port}/", headers={"Host": host})
-            try:
-                with urllib.request.urlopen(asked, timeout=60) as page:
-                    told.append(b"MLflow" in page.read())
-            except urllib.error.HTTPError as error:
-                told.append(error.code)
-        assert told == [True, True, 403]
-    finally:
-        server.terminate()
-        server.wait()
-        server.stdout.close()
-    time.sleep(1)
+    with served("tiny") as (link, port):
+        assert_it_answers_its_own(link, port)

@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from scaling.base import Store
+from scaling.base import Store, format_value
 from scaling.cli import main
 from scaling.cli import quickstart as cli_quickstart
 
@@ -36,28 +36,41 @@ def small(tiny, tmp_path, monkeypatch):
 
 @pytest.mark.slow  # the whole loop with its processes: every package's part fits the others'
 def test_quickstart_runs_the_loop_once_and_only_once(small, capsys):
-    command = ["quickstart", "--out", str(small), "--workers", "2", "--json"]
+    command = ["quickstart", "--out", str(small), "--workers", "2"]
     assert main(command) == 0
-    first = json.loads(capsys.readouterr().out)
-    assert first["n_runs"] == 12
-    assert {"r2", "params", "ci", "holdout", "seconds", "report", "tracking_uri"} <= set(first)
-    assert [h["num_params"] for h in first["holdout"]] == [
-        max(h["num_params"] for h in first["holdout"])
+    out = capsys.readouterr().out
+    # In words: nobody sees a loss before its prediction is made.
+    assert out.index("before their loss is looked at") < out.index("The same runs, measured")
+    assert "1000 x" in out
+
+    store = Store.at(small)
+    journals = {p: p.read_bytes() for p in (small / "runs").glob("*/metrics.jsonl")}
+    assert len(journals) == 12
+    assert main([*command, "--json"]) == 0
+    again = json.loads(capsys.readouterr().out)
+    assert {p: p.read_bytes() for p in (small / "runs").glob("*/metrics.jsonl")} == journals
+    values = [*again["params"].values(), *(held["predicted"] for held in again["holdout"])]
+    assert all(format_value(value) in out for value in values)
+
+    assert again["n_runs"] == 12
+    assert {"r2", "params", "ci", "holdout", "seconds", "report", "tracking_uri"} <= set(again)
+    assert [h["num_params"] for h in again["holdout"]] == [
+        max(h["num_params"] for h in again["holdout"])
     ] * 2
-    for held in first["holdout"]:
+    for held in again["holdout"]:
         low, high = held["ci"]
         assert low < held["predicted"] < high
         error = held["predicted"] / held["actual"] - 1
         assert held["relative_error"] == pytest.approx(error)
     # Shared trunks: what was spent is less than what the runs cost by themselves.
-    assert 0 < first["flops_spent"] < first["flops_total"]
+    assert 0 < again["flops_spent"] < again["flops_total"]
 
     # What it foretells is what the commands by themselves do.
-    told = [(each["num_params"], each["num_tokens"], [each["loss"]], "") for each in first["plan"]]
-    blind = " and ".join(f"run_id != '{each['run_id']}'" for each in first["holdout"])
+    told = [(each["num_params"], each["num_tokens"], [each["loss"]], "") for each in again["plan"]]
+    blind = " and ".join(f"run_id != '{each['run_id']}'" for each in again["holdout"])
     told += [
         (each["num_params"], each["num_tokens"], [each["predicted"], *each["ci"]], blind)
-        for each in first["holdout"]
+        for each in again["holdout"]
     ]
     for n, d, says, where in told:
         words = ["predict", "small", "--root", str(small), "-N", str(n), "-D", str(d), "--json"]
@@ -68,15 +81,6 @@ def test_quickstart_runs_the_loop_once_and_only_once(small, capsys):
     page = (small / "sweeps" / "small" / "report.html").read_text()
     assert not re.search(r"""(?:src|href)\s*=\s*["']https?:""", page)
     assert "Content-Security-Policy" in page  # which lets no script run but its own
-
-    store = Store.at(small)
-    journals = {p: p.read_bytes() for p in (small / "runs").glob("*/metrics.jsonl")}
-    assert len(journals) == 12
-    assert main(command) == 0
-    second = json.loads(capsys.readouterr().out)
-    assert {p: p.read_bytes() for p in (small / "runs").glob("*/metrics.jsonl")} == journals
-    assert second["params"] == first["params"]
-    assert second["holdout"] == first["holdout"]
 
     # What MLflow has is what the journals say.
     from analysis import load_runs
@@ -94,12 +98,6 @@ def test_quickstart_runs_the_loop_once_and_only_once(small, capsys):
     kinds = [run.data.tags.get("scaling.kind") for run in runs]
     assert kinds.count("run") == 12
     assert kinds.count("report") == 1
-
-    # In words: nobody sees a loss before its prediction is made.
-    assert main(command[:-1]) == 0
-    out = capsys.readouterr().out
-    assert out.index("before their loss is looked at") < out.index("The same runs, measured")
-    assert "1000 x" in out
 
 
 def test_the_packaged_sweep_is_what_the_quickstart_promises():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import traceback
+from importlib import import_module
 from pathlib import Path
 
 
@@ -28,8 +29,15 @@ def exit_status(pid: int) -> int:
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
 
+def import_for_teams() -> None:
+    """Import here what each process of a team that shards would import by itself, in a second."""
+    for name in ("torch.distributed.fsdp", "torch._dynamo"):
+        import_module(name)
+
+
 def start_team(folder: Path, size: int, lead, stop=lambda rank: False) -> list[int]:
     """Start ``size`` processes; ``lead(team)`` runs in the first. Their ids, by rank."""
+    import_for_teams()
     environment = {"SLURM_NTASKS": str(size), "SLURM_JOB_ID": "7", "SLURM_STEP_ID": "0"}
 
     def member(rank):

@@ -5,8 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,7 +14,6 @@ import pytest
 from cluster import submit
 from cluster.launch import slurm as place
 from cluster.tracking import delivery
-from cluster.tracking import shipper as shipping
 from scaling.base import Store
 from scaling.run.journal import end, points, read_journal
 from sweeps.sweep import Sweep
@@ -88,7 +85,7 @@ def known():
 
 
 @pytest.fixture
-def site(slurm, home, tiny, tmp_path, monkeypatch, known):
+def site(slurm, home, tiny, tmp_path, monkeypatch, known, idle_shippers):
     """Sweeps on the cluster.
 
     ``site.sweep(**options)`` makes one over the listed options, ``site.submit(sweep, **options)``
@@ -114,11 +111,6 @@ def site(slurm, home, tiny, tmp_path, monkeypatch, known):
             "cluster.work.lease.BEAT_SECONDS, cluster.work.lease.STALE_SECONDS = 1.0, 6.0\n"
         )
         return {**resources, "setup": [f"export PYTHONPATH={shim}"]}
-
-    def start_shipper(*_):
-        """There is no server to ship to, and MLflow takes seconds to be imported."""
-        shippers.append(subprocess.Popen(["sleep", "3600"]))
-        return shippers[-1]
 
     def send(sweep, **options):
         return submit(sweep, on="slurm", tracking_uri=NO_SERVER, **options)
@@ -154,10 +146,6 @@ def site(slurm, home, tiny, tmp_path, monkeypatch, known):
             time.sleep(min(max(0.1, 4 * (now - asked)), 1.0))  # to ask SLURM costs others time
             asked = time.monotonic()
 
-    shippers, begin = [], shipping.start_shipper
-    for module in list(sys.modules.values()):  # wherever it was imported to
-        if getattr(module, "__dict__", {}).get("start_shipper") is begin:
-            monkeypatch.setattr(module, "start_shipper", start_shipper)
     yield SimpleNamespace(
         cluster=slurm,
         store=Store.at(home),
@@ -170,6 +158,3 @@ def site(slurm, home, tiny, tmp_path, monkeypatch, known):
         until=until,
     )
     slurm.cancel_all()
-    for shipper in shippers:
-        shipper.terminate()
-        shipper.wait()

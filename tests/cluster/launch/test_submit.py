@@ -14,7 +14,6 @@ import pytest
 
 from cluster import submit, sweep_status
 from cluster.launch.cancel import cancel
-from cluster.tracking.shipper import WISH
 from scaling.base import Store, read_json
 from scaling.run import LOG
 from scaling.run.journal import JOURNAL, checkpoints, end, points, read_journal
@@ -184,17 +183,14 @@ def test_wrong_settings_are_refused(make_sweep, options, message):
 
 
 @pytest.fixture
-def quiet_end(home):
-    """Waits for processes that a test leaves behind."""
+def quiet_end(idle_shippers):
+    """Waits for workers that a test leaves behind."""
     left = []
     yield left.append
     for submission in left:
         for job in submission.workers:
             while not job.done():
                 time.sleep(0.1)
-        for folder in (home / "sweeps").glob("*/shipper/*"):
-            (folder / WISH).touch()  # the shipper's nap, of up to a minute, ends
-        submission.shipper.wait()
 
 
 GATED = """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import subprocess
@@ -9,6 +10,7 @@ import sys
 
 import numpy as np
 import pytest
+import requests
 from matplotlib.figure import Figure
 
 from scaling.base import Store
@@ -81,19 +83,35 @@ def shipped(make_sweep, store_ready, home):
     return rows
 
 
-@pytest.fixture
-def link():
-    """What ``scaling ui planted`` prints, while it serves."""
-    command = [sys.executable, "-m", "scaling", "ui", "planted", "--port", str(free_port())]
+@contextlib.contextmanager
+def served(sweep):
+    """What ``scaling ui SWEEP`` prints, and its port, while it serves."""
+    port = free_port()
+    command = [sys.executable, "-m", "scaling", "ui", sweep, "--port", str(port)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
-        yield server.stdout.readline().strip()
-        server.terminate()
+        try:
+            yield server.stdout.readline().strip(), port
+        finally:
+            server.terminate()
 
 
-def test_the_link_of_ui_opens_the_sweeps_charts_and_columns(shipped, link, tmp_path):
+def assert_it_answers_its_own(link, port):
+    """The page is for names of this machine alone."""
+    assert link.startswith(f"http://mlflow.localhost:{port}/#/experiments/")
+    hosts = (f"mlflow.localhost:{port}", f"127.0.0.1:{port}", f"elsewhere.org:{port}")
+    place = f"http://127.0.0.1:{port}/"  # Python may not know names under localhost
+    answers = [requests.get(place, headers={"Host": host}, timeout=60) for host in hosts]
+    assert [answer.status_code for answer in answers] == [200, 200, 403]
+    assert ["MLflow" in answer.text for answer in answers] == [True, True, False]
+
+
+def test_the_link_of_ui_opens_the_sweeps_charts_and_columns(shipped, tmp_path):
     ended = {name: row for name, row in shipped.items() if name != next(iter(shipped))}
-    browser = Browser(tmp_path / "chromium")
-    try:
+    with contextlib.ExitStack() as stack:
+        link, port = stack.enter_context(served("planted"))
+        assert_it_answers_its_own(link, port)
+        browser = Browser(tmp_path / "chromium")
+        stack.callback(browser.close)
         browser.open(link, width=1280, height=1800)
         browser.wait("document.querySelectorAll('.js-plotly-plot .xtick').length > 7", 90)
         browser.wait("document.querySelectorAll('.js-plotly-plot').length === 7")
@@ -103,8 +121,6 @@ def test_the_link_of_ui_opens_the_sweeps_charts_and_columns(shipped, link, tmp_p
         browser.wait(f"{LIST}.length > {len(ended)} && {LIST}[1]['tags.`scaling.status`']", 90)
         rows = {row["attributes.`Run Name`"]: row for row in browser.js(LIST)}
         outside = [problem for problem in browser.problems if "asked the network" in problem]
-    finally:
-        browser.close()
     assert outside == []
     assert {"Models", "Model registry"} < set(pages)  # of model training
     shown = [section.split() for section in sections]

@@ -24,7 +24,7 @@ from sweeps import Resources, Sweep, load_sweep
 from sweeps.policy import Policy
 from tests.cluster.launch.test_submit import starts
 
-pytestmark = pytest.mark.usefixtures("store_ready")
+pytestmark = pytest.mark.usefixtures("store_ready", "idle_shippers")
 
 FILE = {
     "name": "s",

@@ -9,6 +9,7 @@ import sys
 import tomllib
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -81,17 +82,21 @@ def test_a_module_task_and_data_make_a_sweep_and_a_law(my_lab, tmp_path, monkeyp
 
 
 @pytest.mark.slow  # protects workers of their own process: they find the code by its copy alone
-def test_workers_find_the_code(tmp_path):
-    command = [sys.executable, "-m", "scaling", "submit", "waves.yaml", "--wait", "--workers", "1"]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "SCALING_HOME": str(tmp_path)}
+def test_workers_find_the_code(tmp_path, home, store_ready):
+    waves = (EXAMPLE / "waves.yaml").read_text()
+    all_of_them = "width: [4, 8, 16, 32], num_examples: [4096, 16384]"
+    assert all_of_them in waves
+    two = tmp_path / "two.yaml"
+    two.write_text(waves.replace(all_of_them, "width: [4, 8], num_examples: [1024]"))
+    command = [sys.executable, "-m", "scaling", "submit", str(two), "--wait", "--workers", "1"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     answer = subprocess.run(command, env=environment, cwd=EXAMPLE, capture_output=True, text=True)
     assert answer.returncode == 0, answer.stderr
-    assert "8 done of 8" in answer.stdout
-    (copy,) = (tmp_path / "sweeps/my-waves/code").glob("*/my_lab/tasks.py")
+    assert "2 done of 2" in answer.stdout
+    (copy,) = (home / "sweeps/my-waves/code").glob("*/my_lab/tasks.py")
     assert copy.read_bytes() == (EXAMPLE / "my_lab/tasks.py").read_bytes()
-    elsewhere = [sys.executable, "-m", "scaling", "runs", "my-waves", "--json"]
-    table = subprocess.run(elsewhere, env=environment, cwd=tmp_path, capture_output=True, text=True)
-    assert len(json.loads(table.stdout)) == 8
+    assert "my_lab" not in sys.modules
+    assert len(load_runs("my-waves")) == 2  # where nobody finds the code
 
 
 def test_a_run_is_not_trained_with_other_code_than_its_own(my_lab, tmp_path):
@@ -138,51 +143,56 @@ def test_what_is_no_family_is_refused_in_one_line(my_lab, name, said):
     assert "\n" not in str(refused.value)
 
 
-def test_an_installed_package_adds_names(tmp_path):
+def test_an_installed_package_adds_names(tmp_path, home, store_ready):
     """A real pip installs a wheel of the example; its entry points are found by name."""
     target = tmp_path / "site-packages"
     wheel = _wheel(tmp_path)
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-index", "--no-deps"]
     subprocess.run([*pip, "--target", str(target), str(wheel)], check=True)
-    environment = {
-        **os.environ,
-        "PYTHONPATH": f"{ROOT}{os.pathsep}{target}",
-        "SCALING_HOME": str(tmp_path / "home"),
-    }
-
-    def scaling(*words: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "scaling", *words]
-        return subprocess.run(
-            command, env=environment, cwd=tmp_path, capture_output=True, text=True
-        )
-
-    found = json.loads(scaling("doctor", "--json").stdout)["checks"]
-    plugged = {check["what"]: check["works"] for check in found if "plugged" in check["detail"]}
-    names = {"family recurrent-mean", "data set waves", "law shifted", "sweep shape doublings"}
-    assert plugged == dict.fromkeys(names, True)
     (tmp_path / "named.yaml").write_text(
         "data: waves\nfamily: my_lab.tasks:Smoother\n"
         "fixed: {task: my_lab.tasks:Smooth, lr: 0.1, num_examples: 1024}\n"
         "doublings: {option: width, from: 4, times: 3}\n"
     )
-    answer = scaling("submit", "named.yaml", "--on", "inline", "--json")
+    sizes = [2**i for i in range(8, 16)]
+    (tmp_path / "t.csv").write_text(
+        "num_params,loss\n" + "".join(f"{n},{0.5 + 9 / (n + 300) ** 0.4}\n" for n in sizes)
+    )
+    commands = "doctor", "submit named.yaml --on inline", "runs named", "fit t.csv --law shifted"
+    code = """
+import sys
+from scaling.cli import main
+for words in sys.argv[1:]:
+    assert main([*words.split(), "--json"]) == 0
+"""
+    answer = subprocess.run(  # one process: each would import torch and MLflow
+        [sys.executable, "-c", code, *commands],
+        env={**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{target}"},
+        cwd=tmp_path, capture_output=True, text=True,
+    )  # fmt: skip
     assert answer.returncode == 0, answer.stderr
-    sweep = (tmp_path / "home/sweeps/named/sweep.jsonl").read_text().splitlines()
+    doctor, _, rows, law = documents(answer.stdout)
+    plugged = {c["what"]: c["works"] for c in doctor["checks"] if "plugged" in c["detail"]}
+    names = {"family recurrent-mean", "data set waves", "law shifted", "sweep shape doublings"}
+    assert plugged == dict.fromkeys(names, True)
+    sweep = (home / "sweeps/named/sweep.jsonl").read_text().splitlines()
     specs = [json.loads(line)["spec"] for line in sweep]
     assert [spec["model"]["width"] for spec in specs] == [4, 8, 16]
     parts = ("data:waves", "tasks:Smooth", "tasks:Smoother")
     assert specs[0]["plugins"] == {f"my_lab.{part}": "my-lab==0.1.0" for part in parts}
-    rows = json.loads(scaling("runs", "named", "--json").stdout)
     assert [row["status"] for row in rows] == ["done"] * 3 and all(row["worst"] > 0 for row in rows)
-    table = tmp_path / "t.csv"
-    sizes = [2**i for i in range(8, 16)]
-    table.write_text(
-        "num_params,loss\n" + "".join(f"{n},{0.5 + 9 / (n + 300) ** 0.4}\n" for n in sizes)
-    )
-    law = scaling("fit", str(table), "--law", "shifted", "--json")
-    assert law.returncode == 0, law.stderr
-    params = json.loads(law.stdout)["params"]
+    params = law["params"]
     assert params["alpha"] == pytest.approx(0.4, rel=0.02) and params["N0"] > 100
+
+
+def documents(text: str) -> list[Any]:
+    """The JSON documents that a text holds one after another."""
+    found, decoder = [], json.JSONDecoder()
+    while text := text.strip():
+        one, end = decoder.raw_decode(text)
+        found.append(one)
+        text = text[end:]
+    return found
 
 
 def _wheel(folder: Path) -> Path:

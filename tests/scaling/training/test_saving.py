@@ -11,7 +11,6 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-import torch.distributed.fsdp  # once, not in each process of a team
 
 from scaling.families import get_family
 from scaling.run import checkpoint
@@ -23,7 +22,7 @@ from scaling.training.optim import make_optimizer
 from scaling.training.saving import Saver
 from scaling.training.spread import Layout, Spread
 from scaling.training.team import Team, connect
-from tests.scaling.processes import exit_status, in_child, run_team
+from tests.scaling.processes import exit_status, import_for_teams, in_child, run_team
 from tests.scaling.training.test_loop import bits, stop_after
 
 pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded")
@@ -130,6 +129,7 @@ def written_by(folder, size, spec, state):
             saver.finish()
             saver.close()
 
+    import_for_teams()
     job = {"SLURM_NTASKS": str(size), "SLURM_JOB_ID": "7", "SLURM_STEP_ID": "0"}
     of_rank = [{"SLURM_PROCID": str(rank), "SLURM_LOCALID": str(rank)} for rank in range(size)]
     team = [in_child(member, {**job, **own}) for own in of_rank]

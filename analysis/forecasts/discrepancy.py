@@ -26,7 +26,7 @@ LENGTH, ROUGH_LENGTH = 3.0, 1.0
 ROUGH = 0.03
 """Variance of the rough part over that of the smooth one."""
 
-DRIFT, SHOWN = 0.5, 0.05
+DRIFT, SHOWN = 0.4, 0.05
 """Standard deviation of the share by which each fall beyond the runs is another, and the amplitude,
 over the law's fall within the runs, at which half of it is believed: runs that a law describes to
 their noise over a long way fall as it says."""

@@ -20,8 +20,13 @@ def beside(path: Path) -> Path:
 def replacing(path: Path) -> Iterator[BinaryIO]:
     """A file to write that takes the place of ``path`` once all of it is on the disk.
 
-    A reader, and a crash, sees the old or the new, never a part.
+    A reader, and a crash, sees the old or the new, never a part. Into a device or a pipe
+    (``/dev/stdout``) it is written as it comes: nothing may take its place.
     """
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        with path.open("wb") as file:
+            yield file
+        return
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = beside(path)
     try:

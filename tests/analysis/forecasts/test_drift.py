@@ -49,7 +49,7 @@ def test_each_exponent_is_another_by_a_share_of_itself(member: Member) -> None:
 
 
 def test_falls_that_two_inputs_share_are_halved_and_add_up() -> None:
-    """ln(E + A/N^a + B/D^b) falls by both at once; at a floor nothing falls, nor drifts."""
+    """ln(E + A/N^a + B/D^b) falls by both at once, as far as the law falls at all."""
     law = law_for("chinchilla")
     params = {"E": 1.69, "A": 406.4, "B": 410.7, "alpha": 0.34, "beta": 0.28}
     values = np.array([params[name] for name in law.names])
